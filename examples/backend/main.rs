@@ -1,0 +1,106 @@
+//! The reference backend as a program.
+//!
+//! ```sh
+//! cargo run --example backend -- --port 8787 --schema examples/data/schema.sql \
+//!     --csv airlines=examples/data/airlines.csv --csv airports=examples/data/airports.csv \
+//!     --csv planes=examples/data/planes.csv --csv flights=examples/data/flights.csv
+//! ```
+//!
+//! Prints `listening on http://127.0.0.1:PORT` when it is ready, and nothing else on stdout.
+
+#[path = "mod.rs"]
+mod backend;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use backend::{Backend, Options, Place};
+
+const USAGE: &str = "\
+usage: backend --schema FILE [options]
+  --schema FILE      CREATE TABLE statements; each table needs a TEXT or INTEGER primary key
+  --csv TABLE=FILE   fill a table from a CSV file with a header line; may be repeated
+  --null TEXT        the CSV text that means NULL (NA)
+  --db FILE          keep the data in FILE; :memory: is a temporary file (:memory:)
+  --port N           port on 127.0.0.1; 0 takes a free one (8787)
+  --token TEXT       answer 401 without `Authorization: Bearer TEXT`
+  --max-body BYTES   answer 413 to larger requests (268435456)
+  --help             print this";
+
+fn main() -> ExitCode {
+    let options = match parse(std::env::args().skip(1)) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(message) => {
+            eprintln!("backend: {message}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match serve(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("backend: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(options: Options) -> Result<(), String> {
+    let backend = Backend::start_with(options)?;
+    println!("listening on {}", backend.url());
+    backend.run_until_signal()
+}
+
+/// `None` if help was asked for.
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
+    let mut options = Options {
+        port: 8787,
+        log_requests: false,
+        ..Options::default()
+    };
+    while let Some(flag) = arguments.next() {
+        if flag == "--help" {
+            return Ok(None);
+        }
+        let value = arguments
+            .next()
+            .ok_or_else(|| format!("{flag}: a value must follow"))?;
+        apply(&mut options, &flag, &value)?;
+    }
+    if options.schema_sql.is_empty() {
+        return Err("--schema FILE is missing".to_string());
+    }
+    Ok(Some(options))
+}
+
+fn apply(options: &mut Options, flag: &str, value: &str) -> Result<(), String> {
+    match flag {
+        "--schema" => {
+            options.schema_sql =
+                std::fs::read_to_string(value).map_err(|error| format!("{value}: {error}"))?;
+        }
+        "--csv" => {
+            let (table, file) = value
+                .split_once('=')
+                .ok_or_else(|| format!("--csv {value}: write TABLE=FILE"))?;
+            options.csv.push((table.to_string(), PathBuf::from(file)));
+        }
+        "--null" => options.null_text = value.to_string(),
+        "--db" if value == ":memory:" => options.place = Place::Temporary,
+        "--db" => options.place = Place::File(PathBuf::from(value)),
+        "--port" => options.port = number(flag, value)?,
+        "--token" => options.token = Some(value.to_string()),
+        "--max-body" => options.max_body = number(flag, value)?,
+        _ => return Err(format!("unknown option {flag}")),
+    }
+    Ok(())
+}
+
+fn number<N: std::str::FromStr>(flag: &str, value: &str) -> Result<N, String> {
+    value
+        .parse()
+        .map_err(|_| format!("{flag} {value}: not a number in range"))
+}

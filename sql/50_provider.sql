@@ -1,0 +1,43 @@
+-- Providers: where data comes from and goes to.
+--
+-- kind      'host' (the program moves the data itself) or a protocol: 'watermelon'
+-- config    the JSON object given to sync_provider; never a secret, only references to secrets
+CREATE TABLE main._syncProvider (
+  id        TEXT PRIMARY KEY NOT NULL,
+  kind      TEXT NOT NULL,
+  config    TEXT NOT NULL,
+  updatedAt INTEGER NOT NULL             -- epoch ms
+);
+
+-- How far each entity has been pulled. Every entity has a cursor of its own, so that syncing some of a
+-- provider's entities never skips changes of the others.
+CREATE TABLE main._syncCursor (
+  provider  TEXT NOT NULL,
+  entity    TEXT NOT NULL,
+  tableId   INTEGER NOT NULL,            -- the table that keeps the entity, in _syncTable
+  cursor    TEXT NOT NULL,               -- the server's timestamp, exactly as received (JSON)
+  pulledAt  INTEGER NOT NULL,            -- epoch ms
+  PRIMARY KEY (provider, entity)
+);
+
+-- One sync per provider at a time, over all connections and processes. The lease of a dead owner is
+-- taken over.
+CREATE TABLE main._syncLease (
+  provider   TEXT PRIMARY KEY NOT NULL,
+  ownerId    INTEGER NOT NULL,
+  runId      INTEGER NOT NULL,
+  acquiredAt INTEGER NOT NULL            -- epoch ms
+);
+
+-- One row per run of sync_entities with a protocol provider. The newest 1000 are kept.
+CREATE TABLE main._syncRun (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  provider   TEXT NOT NULL,
+  instanceId TEXT,
+  state      TEXT NOT NULL CHECK (state IN ('running', 'synced', 'failed')),
+  phase      TEXT NOT NULL,              -- the last step reached
+  startedAt  INTEGER NOT NULL,           -- epoch ms
+  finishedAt INTEGER,
+  summary    TEXT,                       -- JSON, as sync_entities answered
+  error      TEXT                        -- JSON {class, code, status, message, retryable}
+);

@@ -1,0 +1,30 @@
+-- Change capture: which tables are tracked, and what happened to their rows.
+
+CREATE TABLE main._syncTable (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  name       TEXT NOT NULL UNIQUE COLLATE NOCASE,
+  columns    TEXT NOT NULL,              -- JSON list of column names, in the bit order of the masks
+  definition TEXT NOT NULL,              -- the CREATE TABLE text that the triggers were made for
+  options    TEXT NOT NULL,              -- JSON, as given to sync_track
+  provider   TEXT,                       -- the one it is synced with; NULL until the first sync
+  trackedAt  INTEGER NOT NULL            -- epoch ms
+);
+
+-- The change log: append-only, narrow, in commit order. Rows are read late, when they are sent.
+--
+-- seq   grows and is never used twice (the newest entry is never deleted without leaving a
+--       placeholder with tbl 0)
+-- op    1 insert, 2 update, 3 delete, 4 "may have been replaced" (an INSERT or UPDATE met this row
+--       through a unique constraint: if the row is gone it was deleted, else nothing happened to it).
+--       Updates of columns 62, 124, … onwards carry the number of the 62-column group in op >> 3
+-- mask  changed columns of an update, bit n = column n of the group
+-- rid   rowid of the row when it was logged: a hint that makes reading it fast
+-- pk    the key; composite keys as a list of encoded values
+CREATE TABLE main._syncChange (
+  seq  INTEGER PRIMARY KEY,
+  tbl  INTEGER NOT NULL,
+  op   INTEGER NOT NULL,
+  mask INTEGER,
+  rid  INTEGER,
+  pk
+);

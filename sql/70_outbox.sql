@@ -1,0 +1,43 @@
+-- Uploads: what is frozen, sent, and what became of it.
+--
+-- state   open          being sent
+--         acknowledged  the server has it
+--         refused       the server said no as a whole; the rows are pending as before
+--         unknown       no complete answer came; the server may or may not have it
+-- pulls   pulls committed since; entries go after the second
+CREATE TABLE main._syncPush (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  provider   TEXT NOT NULL,
+  runId      INTEGER NOT NULL,
+  state      TEXT NOT NULL CHECK (state IN ('open', 'acknowledged', 'refused', 'unknown')),
+  uptoSeq    INTEGER NOT NULL,           -- the log was frozen up to here
+  rows       INTEGER NOT NULL,
+  pulls      INTEGER NOT NULL DEFAULT 0,
+  createdAt  INTEGER NOT NULL,           -- epoch ms
+  finishedAt INTEGER
+);
+
+CREATE TABLE main._syncOutbox (
+  id      INTEGER PRIMARY KEY,
+  pushId  INTEGER NOT NULL,
+  tbl     INTEGER NOT NULL,
+  kind    TEXT NOT NULL CHECK (kind IN ('created', 'updated', 'deleted')),
+  pk,
+  content TEXT NOT NULL,                 -- JSON as it goes over the wire
+  uptoSeq INTEGER NOT NULL               -- last log entry of this row that the content covers
+);
+
+CREATE INDEX main._syncOutbox_push ON _syncOutbox (pushId, tbl, kind);
+
+-- What can't be sent or was refused for good, with the reason. Never dropped in silence.
+CREATE TABLE main._syncRejected (
+  id       INTEGER PRIMARY KEY AUTOINCREMENT,
+  provider TEXT NOT NULL,
+  tbl      INTEGER NOT NULL,
+  pk,
+  kind     TEXT NOT NULL,
+  reason   TEXT NOT NULL,
+  content  TEXT,
+  at       INTEGER NOT NULL,             -- epoch ms
+  UNIQUE (provider, tbl, pk)
+);

@@ -1,0 +1,40 @@
+-- Capture triggers of one table, filled in by sync_track. A section is one trigger; {…} stand for
+--   name      the trigger, schema and all               table     the tracked table
+--   id        number of the table in _syncTable         newRow    the rowid, or NULL where there is none
+--   newKey, oldKey   the key as it is logged            sameKey   true when an UPDATE kept the key
+--   met       true when the new row meets an existing one through its key or a unique index
+--   logMet    the statements that log the rows met
+--   of        OF and the columns of keys and unique indexes, where naming them is enough
+--   changed   true when a column of the group changed    mask      which ones, a bit each
+
+-- [meet] A row that an INSERT is about to replace, update or be refused by. SQLite does not fire delete
+-- triggers for rows that OR REPLACE removes, so they are written down beforehand.
+CREATE TRIGGER {name} BEFORE INSERT ON {table} WHEN {met} BEGIN
+  {logMet}
+END;
+
+-- [meetUpdate] The same for UPDATE OR REPLACE.
+CREATE TRIGGER {name} BEFORE UPDATE {of} ON {table} WHEN {met} BEGIN
+  {logMet}
+END;
+
+-- [insert]
+CREATE TRIGGER {name} AFTER INSERT ON {table} BEGIN
+  INSERT INTO _syncChange (tbl, op, rid, pk) VALUES ({id}, 1, {newRow}, {newKey});
+END;
+
+-- [delete]
+CREATE TRIGGER {name} AFTER DELETE ON {table} BEGIN
+  INSERT INTO _syncChange (tbl, op, pk) VALUES ({id}, 3, {oldKey});
+END;
+
+-- [rekey] A changed key is another row.
+CREATE TRIGGER {name} AFTER UPDATE ON {table} WHEN NOT ({sameKey}) BEGIN
+  INSERT INTO _syncChange (tbl, op, pk) VALUES ({id}, 3, {oldKey});
+  INSERT INTO _syncChange (tbl, op, rid, pk) VALUES ({id}, 1, {newRow}, {newKey});
+END;
+
+-- [update] One for each group of 62 columns. Nothing changed: nothing logged.
+CREATE TRIGGER {name} AFTER UPDATE ON {table} WHEN ({sameKey}) AND ({changed}) BEGIN
+  INSERT INTO _syncChange (tbl, op, mask, rid, pk) VALUES ({id}, {op}, {mask}, {newRow}, {newKey});
+END;

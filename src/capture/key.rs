@@ -1,0 +1,124 @@
+//! Keys as they stand in the log.
+//!
+//! A key of one column is logged as the value it is. A key of several columns is logged as text: the
+//! values joined by commas, text as `t` and its bytes in hexadecimal, everything else as SQLite's
+//! `quote()` writes it. Both are built by the triggers in plain SQL.
+
+use std::hash::{Hash, Hasher};
+
+use crate::store::{Error, Result, Value, quote_name};
+
+/// A key, usable in sets and maps. Reals compare by their bits.
+#[derive(Debug, Clone)]
+pub struct Key(pub Value);
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Value::Real(one), Value::Real(two)) => one.to_bits() == two.to_bits(),
+            (one, two) => one == two,
+        }
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match &self.0 {
+            Value::Null => 0u8.hash(state),
+            Value::Integer(number) => number.hash(state),
+            Value::Real(number) => number.to_bits().hash(state),
+            Value::Text(text) => text.hash(state),
+            Value::InvalidText(bytes) | Value::Blob(bytes) => bytes.hash(state),
+        }
+    }
+}
+
+/// The SQL expression that builds the logged key from the columns of `row` (`NEW`, `OLD`, an alias).
+pub fn expression(row: &str, keys: &[&str]) -> String {
+    if let [key] = keys {
+        return format!("{row}.{}", quote_name(key));
+    }
+    let parts: Vec<String> = keys
+        .iter()
+        .map(|key| {
+            let column = format!("{row}.{}", quote_name(key));
+            format!(
+                "CASE typeof({column}) WHEN 'text' THEN 't' || hex({column}) ELSE quote({column}) END"
+            )
+        })
+        .collect();
+    parts.join(" || ',' || ")
+}
+
+/// The values of a logged key of `count` columns.
+///
+/// # Errors
+/// [`Error::Corrupt`] when the log was edited by hand.
+pub fn values(key: &Value, count: usize) -> Result<Vec<Value>> {
+    if count == 1 {
+        return Ok(vec![key.clone()]);
+    }
+    let broken = || Error::Corrupt(format!("_syncChange holds the malformed key {key:?}"));
+    let text = key.as_str().ok_or_else(broken)?;
+    let values: Option<Vec<Value>> = text.split(',').map(decode).collect();
+    values.filter(|values| values.len() == count).ok_or_else(broken)
+}
+
+fn decode(part: &str) -> Option<Value> {
+    if let Some(digits) = part.strip_prefix('t') {
+        let bytes = unhex(digits)?;
+        return Some(match String::from_utf8(bytes) {
+            Ok(text) => Value::Text(text),
+            Err(error) => Value::InvalidText(error.into_bytes()),
+        });
+    }
+    if let Some(digits) = part.strip_prefix("X'").and_then(|rest| rest.strip_suffix('\'')) {
+        return unhex(digits).map(Value::Blob);
+    }
+    if part == "NULL" {
+        return Some(Value::Null);
+    }
+    if let Ok(number) = part.parse::<i64>() {
+        return Some(Value::Integer(number));
+    }
+    part.parse::<f64>().ok().map(Value::Real)
+}
+
+fn unhex(digits: &str) -> Option<Vec<u8>> {
+    if digits.len() % 2 != 0 || !digits.is_ascii() {
+        return None;
+    }
+    (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_column_is_the_value_itself() {
+        assert_eq!(expression("NEW", &["a\"b"]), "NEW.\"a\"\"b\"");
+        assert_eq!(values(&Value::Integer(7), 1), Ok(vec![Value::Integer(7)]));
+    }
+
+    #[test]
+    fn several_columns_come_back_as_they_were() {
+        let key = Value::Text("t612C27,-5,X'00FF',1.5,NULL".into());
+        let expected = vec![
+            Value::Text("a,'".into()),
+            Value::Integer(-5),
+            Value::Blob(vec![0, 255]),
+            Value::Real(1.5),
+            Value::Null,
+        ];
+        assert_eq!(values(&key, 5), Ok(expected));
+        assert!(values(&key, 4).is_err());
+        assert!(values(&Value::Text("tZZ,1".into()), 2).is_err());
+        assert!(values(&Value::Null, 2).is_err());
+    }
+}

@@ -1,0 +1,130 @@
+//! The change log as a queue: its end, acknowledging its front, taking back its tail.
+
+use std::collections::HashSet;
+
+use crate::store::{Database, Result, Value};
+
+use super::key::Key;
+
+/// The newest sequence number; 0 when nothing was ever logged.
+///
+/// # Errors
+/// SQLite's.
+pub fn high_water(database: &Database) -> Result<i64> {
+    let newest = database.query_value("SELECT max(seq) FROM main._syncChange", &[])?;
+    Ok(newest.as_i64().unwrap_or(0))
+}
+
+/// Removes what the server has: entries of table `table` up to `upto`, except of rows that
+/// `_syncRejected` holds for this provider.
+///
+/// By range, never by key: an edit made since the freeze has a higher number and stays.
+///
+/// # Errors
+/// SQLite's.
+pub fn acknowledge(database: &Database, provider: &str, table: i64, upto: i64) -> Result<i64> {
+    keeping_the_high_water(database, || {
+        database.execute(
+            "DELETE FROM main._syncChange WHERE seq <= ?1 AND tbl = ?2 AND (pk IS NULL OR pk NOT IN \
+             (SELECT pk FROM main._syncRejected \
+              WHERE provider = ?3 AND tbl = ?2 AND pk IS NOT NULL))",
+            &[upto.into(), table.into(), provider.into()],
+        )
+    })
+}
+
+/// Removes every entry of the given rows up to `upto`: the server has settled them.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget(database: &Database, rows: &HashSet<(i64, Key)>, upto: i64) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    remove_matching(database, 0, upto, rows)
+}
+
+/// Removes the entries that applying remote rows has just caused: those after `mark` of the rows
+/// applied. Entries of other rows (an application's trigger, a foreign key action) stay.
+///
+/// # Errors
+/// SQLite's.
+pub fn take_back(database: &Database, mark: i64, rows: &HashSet<(i64, Key)>) -> Result<()> {
+    remove_matching(database, mark, i64::MAX, rows)
+}
+
+/// As [`take_back`] when nothing but the applied rows can have been touched.
+///
+/// # Errors
+/// SQLite's.
+pub fn take_back_all(database: &Database, mark: i64) -> Result<()> {
+    database.execute("DELETE FROM main._syncChange WHERE seq > ?1", &[mark.into()])?;
+    Ok(())
+}
+
+fn remove_matching(
+    database: &Database,
+    after: i64,
+    upto: i64,
+    rows: &HashSet<(i64, Key)>,
+) -> Result<()> {
+    let mut doomed = Vec::new();
+    let mut scan = database
+        .prepare("SELECT seq, tbl, pk FROM main._syncChange WHERE seq > ?1 AND seq <= ?2")?;
+    scan.bind_all(&[after.into(), upto.into()])?;
+    while scan.step()? {
+        let row = (scan.integer(1), Key(scan.column(2).to_owned()));
+        if rows.contains(&row) {
+            doomed.push(scan.integer(0));
+        }
+    }
+    drop(scan);
+    keeping_the_high_water(database, || {
+        let mut delete = database.prepare("DELETE FROM main._syncChange WHERE seq = ?1")?;
+        for seq in doomed {
+            delete.run(&[seq.into()])?;
+        }
+        Ok(())
+    })
+}
+
+/// Removes all entries of a table.
+///
+/// # Errors
+/// SQLite's.
+pub fn discard_table(database: &Database, table: i64) -> Result<i64> {
+    keeping_the_high_water(database, || {
+        database.execute("DELETE FROM main._syncChange WHERE tbl = ?1", &[table.into()])
+    })
+}
+
+/// Sequence numbers must never be used twice: a placeholder keeps the newest one when the entry that
+/// bore it goes. (SQLite numbers the next row after the highest that exists.)
+pub(super) fn keeping_the_high_water<T>(
+    database: &Database,
+    remove: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let before = high_water(database)?;
+    let outcome = remove()?;
+    if high_water(database)? < before {
+        database.execute(
+            "INSERT INTO main._syncChange (seq, tbl, op) VALUES (?1, 0, 0)",
+            &[before.into()],
+        )?;
+    }
+    database.execute("DELETE FROM main._syncChange WHERE tbl = 0 AND seq < ?1", &[before.into()])?;
+    Ok(outcome)
+}
+
+/// Number of entries of a table.
+///
+/// # Errors
+/// SQLite's.
+pub fn count(database: &Database, table: i64) -> Result<i64> {
+    let count = database
+        .query_value("SELECT count(*) FROM main._syncChange WHERE tbl = ?1", &[table.into()])?;
+    Ok(match count {
+        Value::Integer(count) => count,
+        _ => 0,
+    })
+}

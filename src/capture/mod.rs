@@ -1,0 +1,19 @@
+//! Change capture: plain-SQL triggers that append to `_syncChange`, and what can be read from it.
+//!
+//! An application's write costs one narrow row in an append-only log. Everything else (which rows are
+//! pending, in which state, with which changed columns) is worked out when it is asked for.
+
+pub mod alter;
+pub mod drift;
+pub mod key;
+pub mod log;
+mod meet;
+pub mod pending;
+pub mod shape;
+pub mod track;
+pub mod tracked;
+mod triggers;
+
+pub use key::Key;
+pub use pending::{Pending, PendingRows, Status};
+pub use tracked::Tracked;

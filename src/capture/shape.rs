@@ -1,0 +1,159 @@
+//! The shape of an application's table as SQLite describes it.
+
+use crate::store::{Database, Error, Result, quote_name};
+
+/// One column, in the table's own order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    pub name: String,
+    /// The declared type, upper-case; empty when none was declared.
+    pub declared: String,
+    pub not_null: bool,
+    /// The DEFAULT expression as written.
+    pub default: Option<String>,
+    /// Place in the primary key, 1-based; 0 outside of it.
+    pub key_place: i64,
+    /// Computed from other columns: neither logged nor sent nor written.
+    pub generated: bool,
+}
+
+/// A table's columns and how its rows are addressed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shape {
+    pub name: String,
+    pub columns: Vec<Column>,
+    /// A spelling of `rowid` that no column hides; none for WITHOUT ROWID tables.
+    pub rowid: Option<&'static str>,
+    /// The one key column is an alias of the rowid (`INTEGER PRIMARY KEY`).
+    pub rowid_is_key: bool,
+    /// The CREATE TABLE text.
+    pub definition: String,
+}
+
+impl Shape {
+    /// Reads the shape of table `name`.
+    ///
+    /// # Errors
+    /// No such table; a view, a virtual table, a table of SQLite's or of ours; no primary key.
+    pub fn read(database: &Database, name: &str) -> Result<Self> {
+        let found = database.query_row(
+            "SELECT name, type, sql FROM main.sqlite_master \
+             WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE",
+            &[name.into()],
+            |row| Ok((row.text(0), row.text(1), row.text(2))),
+        )?;
+        let Some((name, kind, definition)) = found else {
+            return Err(Error::argument(format!("no table {}; create it first", quote_name(name))));
+        };
+        let refuse = |what: &str| {
+            Err(Error::argument(format!("{} is {what}, which can't be tracked", quote_name(&name))))
+        };
+        if kind == "view" {
+            return refuse("a view");
+        }
+        let folded = name.to_ascii_lowercase();
+        if folded.starts_with("sqlite_") {
+            return refuse("one of SQLite's own tables");
+        }
+        if folded.starts_with("_sync") {
+            return refuse("one of syncscope's own tables");
+        }
+        if is_virtual(&definition) {
+            return refuse("a virtual table");
+        }
+        let columns = read_columns(database, &name)?;
+        if columns.iter().all(|column| column.key_place == 0) {
+            return Err(Error::argument(format!(
+                "{} has no primary key; rows can't be told apart without one",
+                quote_name(&name)
+            )));
+        }
+        let rowid = rowid_name(database, &name, &columns)?;
+        let keys: Vec<&Column> = columns.iter().filter(|column| column.key_place > 0).collect();
+        let rowid_is_key = rowid.is_some()
+            && keys.len() == 1
+            && keys[0].declared == "INTEGER"
+            && !has_key_index(database, &name)?;
+        Ok(Self { name, columns, rowid, rowid_is_key, definition })
+    }
+
+    /// The key's columns in key order.
+    pub fn keys(&self) -> Vec<&Column> {
+        let mut keys: Vec<&Column> =
+            self.columns.iter().filter(|column| column.key_place > 0).collect();
+        keys.sort_by_key(|column| column.key_place);
+        keys
+    }
+
+    /// Position of a column by name, in SQLite's case-blind way.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The names in order: the bits of the masks.
+    pub fn names(&self) -> Vec<String> {
+        self.columns.iter().map(|column| column.name.clone()).collect()
+    }
+}
+
+fn is_virtual(definition: &str) -> bool {
+    let mut words = definition.split_ascii_whitespace();
+    words.next().is_some_and(|word| word.eq_ignore_ascii_case("create"))
+        && words.next().is_some_and(|word| word.eq_ignore_ascii_case("virtual"))
+}
+
+fn read_columns(database: &Database, name: &str) -> Result<Vec<Column>> {
+    database.query_all(
+        "SELECT name, upper(type), \"notnull\", dflt_value, pk, hidden \
+         FROM pragma_table_xinfo(?1, ?2) ORDER BY cid",
+        &[name.into(), database.schema().into()],
+        |row| {
+            Ok(Column {
+                name: row.text(0),
+                declared: row.text(1),
+                not_null: row.integer(2) != 0,
+                default: row.optional_text(3),
+                key_place: row.integer(4),
+                generated: row.integer(5) >= 2,
+            })
+        },
+    )
+}
+
+/// WITHOUT ROWID tables show in that asking for a rowid fails.
+fn rowid_name(
+    database: &Database,
+    name: &str,
+    columns: &[Column],
+) -> Result<Option<&'static str>> {
+    let free = ["rowid", "_rowid_", "oid"].into_iter().find(|spelling| {
+        columns.iter().all(|column| !column.name.eq_ignore_ascii_case(spelling))
+    });
+    let Some(free) = free else { return Ok(None) };
+    let probe = format!("SELECT {free} FROM {} LIMIT 0", database.qualified(name));
+    match database.connection().prepare(&probe) {
+        Ok(_) => Ok(Some(free)),
+        Err(error) if error.code() == 1 => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// `INTEGER PRIMARY KEY` needs no index; `INTEGER PRIMARY KEY DESC` and others have one.
+fn has_key_index(database: &Database, name: &str) -> Result<bool> {
+    let found = database.query_value(
+        "SELECT 1 FROM pragma_index_list(?1, ?2) WHERE origin = 'pk'",
+        &[name.into(), database.schema().into()],
+    )?;
+    Ok(found.as_i64().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn virtual_tables_are_told_by_their_definition() {
+        assert!(is_virtual("CREATE VIRTUAL TABLE x USING fts5(a)"));
+        assert!(!is_virtual("CREATE TABLE virtual (a PRIMARY KEY)"));
+    }
+}

@@ -1,0 +1,237 @@
+//! Tables that are tracked.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::store::{Database, Error, Result, quote_name};
+
+use super::shape::Shape;
+use super::triggers;
+
+/// How a column's values travel. Where the declared type does not tell, `sync_track` may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ColumnType {
+    String,
+    Number,
+    Boolean,
+    /// A blob, as base64 text.
+    Base64,
+    /// No type declared: text, numbers and booleans as they come.
+    Any,
+}
+
+/// What `sync_track` was told.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrackOptions {
+    /// Whether rows that are there already are to be uploaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub existing: Option<Existing>,
+    /// The columns to sync; all when absent. The key always is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<String, ColumnType>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Existing {
+    Capture,
+    Skip,
+}
+
+/// A tracked table whose triggers are in place.
+#[derive(Debug, Clone)]
+pub struct Tracked {
+    pub id: i64,
+    pub shape: Shape,
+    pub options: TrackOptions,
+    /// The provider it is synced with, once it was.
+    pub provider: Option<String>,
+}
+
+/// One row of `_syncTable`.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    pub id: i64,
+    pub name: String,
+    pub columns: Vec<String>,
+    pub definition: String,
+    pub options: TrackOptions,
+    pub provider: Option<String>,
+}
+
+const SELECT: &str = "SELECT id, name, columns, definition, options, provider FROM main._syncTable";
+
+/// All registrations, in the order in which they were made.
+///
+/// # Errors
+/// SQLite's; [`Error::Corrupt`] for JSON that is none.
+pub fn registrations(database: &Database) -> Result<Vec<Registration>> {
+    database.query_all(&format!("{SELECT} ORDER BY id"), &[], read)
+}
+
+/// The registration of one table.
+///
+/// # Errors
+/// As [`registrations`].
+pub fn registration(database: &Database, name: &str) -> Result<Option<Registration>> {
+    database.query_row(&format!("{SELECT} WHERE name = ?1"), &[name.into()], read)
+}
+
+fn read(row: &crate::store::Statement) -> Result<Registration> {
+    let name = row.text(1);
+    let broken = |error: serde_json::Error| {
+        Error::Corrupt(format!("_syncTable of {} is not readable: {error}", quote_name(&name)))
+    };
+    Ok(Registration {
+        id: row.integer(0),
+        columns: serde_json::from_str(&row.text(2)).map_err(broken)?,
+        definition: row.text(3),
+        options: serde_json::from_str(&row.text(4)).map_err(broken)?,
+        provider: row.optional_text(5),
+        name,
+    })
+}
+
+/// The table that the capture triggers of number `id` are on; none when they are gone.
+///
+/// # Errors
+/// SQLite's.
+pub fn captured_table(database: &Database, id: i64) -> Result<Option<String>> {
+    let trigger = triggers::name(id, "insert");
+    database.query_row(
+        "SELECT tbl_name FROM main.sqlite_master WHERE type = 'trigger' AND name = ?1",
+        &[trigger.as_str().into()],
+        |row| Ok(row.text(0)),
+    )
+}
+
+impl Tracked {
+    /// A tracked table by name. Call [`super::drift::refresh`] first in the same transaction.
+    ///
+    /// # Errors
+    /// Not tracked; dropped, or dropped and made again, since it was tracked.
+    pub fn open(database: &Database, name: &str) -> Result<Self> {
+        let Some(registration) = registration(database, name)? else {
+            return Err(Error::argument(format!(
+                "{} is not tracked; call sync_track first",
+                quote_name(name)
+            )));
+        };
+        Self::from_registration(database, registration)
+    }
+
+    fn from_registration(database: &Database, registration: Registration) -> Result<Self> {
+        if captured_table(database, registration.id)?.is_none() {
+            let table = quote_name(&registration.name);
+            let state = if database.has_table(&registration.name)? {
+                "was dropped and made again"
+            } else {
+                "was dropped"
+            };
+            return Err(Error::argument(format!(
+                "{table} {state} since it was tracked; call sync_track again to go on with it, \
+                 or sync_untrack to forget it"
+            )));
+        }
+        let shape = Shape::read(database, &registration.name)?;
+        Ok(Self {
+            id: registration.id,
+            shape,
+            options: registration.options,
+            provider: registration.provider,
+        })
+    }
+
+    /// All tables that can be read right now; dropped ones are left out.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn all(database: &Database) -> Result<Vec<Self>> {
+        let mut all = Vec::new();
+        for registration in registrations(database)? {
+            if captured_table(database, registration.id)?.is_some() {
+                all.push(Self::from_registration(database, registration)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Positions of the columns that are synced: those chosen, never generated ones, key included.
+    pub fn synced_columns(&self) -> Vec<usize> {
+        let chosen = |name: &str| match &self.options.columns {
+            None => true,
+            Some(names) => names.iter().any(|chosen| chosen.eq_ignore_ascii_case(name)),
+        };
+        self.shape
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| {
+                !column.generated && (column.key_place > 0 || chosen(&column.name))
+            })
+            .map(|(position, _)| position)
+            .collect()
+    }
+
+    /// How the values of a column travel: as registered, else by the declared type.
+    pub fn column_type(&self, position: usize) -> ColumnType {
+        let column = &self.shape.columns[position];
+        let registered =
+            self.options.types.iter().find(|(name, _)| name.eq_ignore_ascii_case(&column.name));
+        registered.map_or_else(|| declared_type(&column.declared), |(_, kind)| *kind)
+    }
+}
+
+/// Types by declaration: `BOOL…` is boolean; what SQLite gives INTEGER, REAL or NUMERIC affinity by
+/// name is a number; nothing declared (or ANY) takes what comes; the rest is text.
+fn declared_type(declared: &str) -> ColumnType {
+    let has = |part: &str| declared.contains(part);
+    if declared.is_empty() || declared == "ANY" {
+        ColumnType::Any
+    } else if declared.starts_with("BOOL") {
+        ColumnType::Boolean
+    } else if has("CHAR") || has("CLOB") || has("TEXT") {
+        ColumnType::String
+    } else if has("BLOB") {
+        ColumnType::Base64
+    } else if has("INT") || has("REAL") || has("FLOA") || has("DOUB") || has("NUM") || has("DEC") {
+        ColumnType::Number
+    } else {
+        ColumnType::String
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn declared_types() {
+        for (declared, kind) in [
+            ("BOOLEAN", ColumnType::Boolean),
+            ("INTEGER", ColumnType::Number),
+            ("DOUBLE PRECISION", ColumnType::Number),
+            ("DECIMAL(10,2)", ColumnType::Number),
+            ("VARCHAR(20)", ColumnType::String),
+            ("DATE", ColumnType::String),
+            ("JSON", ColumnType::String),
+            ("", ColumnType::Any),
+            ("BLOB", ColumnType::Base64),
+        ] {
+            assert_eq!(declared_type(declared), kind, "{declared}");
+        }
+    }
+
+    #[test]
+    fn unknown_options_are_refused() {
+        assert!(serde_json::from_str::<TrackOptions>(r#"{"colums":[]}"#).is_err());
+        assert!(serde_json::from_str::<TrackOptions>(r#"{"existing":"skip"}"#).is_ok());
+    }
+}

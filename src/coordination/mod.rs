@@ -1,0 +1,97 @@
+//! Coordination: scopes, statuses, members, ownership and recovery.
+//!
+//! The rules of state live in the triggers of `sql/`; this room writes the few things they derive
+//! everything else from, inside the caller's transaction, and decides who is alive.
+
+pub mod canonical;
+pub mod interruption;
+pub mod live;
+pub mod operation;
+pub mod owner;
+pub mod recovery;
+pub mod scope;
+
+pub use operation::{
+    EntitiesCall, Outcome, begin, finish, is_open, live_owner_of,
+};
+pub use owner::OwnerId;
+pub use recovery::{Recovered, recover, recover_at_load};
+
+use crate::store::{Database, Result, Session, ensure_schema, transact};
+
+/// Now, in milliseconds since 1970: the unit of every time in the database.
+pub fn now() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}
+
+/// What a writing call stands on: the file, and who is calling.
+pub struct Ground<'a> {
+    pub database: &'a Database,
+    pub session: &'a Session,
+    pub owner: OwnerId,
+    /// What dead owners had left behind when the call began.
+    pub recovered: Recovered,
+}
+
+/// Runs the body of a writing call in one transaction: tables are created when missing, the
+/// caller's lease is renewed and the work of dead owners settled first.
+///
+/// # Errors
+/// Those of the transaction, of the schema and of `body`; everything is undone then.
+pub fn write<T>(
+    session: &Session,
+    schema: &str,
+    body: impl FnOnce(&Ground<'_>) -> Result<T>,
+) -> Result<T> {
+    let database = session.database(schema)?;
+    transact(session.connection(), || {
+        ensure_schema(&database)?;
+        stand(session, &database, body)
+    })
+}
+
+/// The same for a write to one of our virtual tables: the statement that writes is the transaction,
+/// and the tables must be there.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_within_statement<T>(
+    session: &Session,
+    body: impl FnOnce(&Ground<'_>) -> Result<T>,
+) -> Result<T> {
+    let database = session.database("main")?;
+    if !installed(&database)? {
+        return Err(crate::store::Error::misuse(
+            "the tables of syncscope are missing; call sync_init() first",
+        ));
+    }
+    stand(session, &database, body)
+}
+
+fn stand<T>(
+    session: &Session,
+    database: &Database,
+    body: impl FnOnce(&Ground<'_>) -> Result<T>,
+) -> Result<T> {
+    let owner = owner::renew(database, session)?;
+    let recovered = recover(database, session)?;
+    body(&Ground { database, session, owner, recovered })
+}
+
+/// Whether a file holds our tables.
+///
+/// # Errors
+/// SQLite's.
+pub fn installed(database: &Database) -> Result<bool> {
+    Ok(crate::store::schema_installed(database)?.is_some())
+}
+
+/// A whole-number setting of `_syncMeta`, or its default.
+///
+/// # Errors
+/// SQLite's.
+fn setting(database: &Database, key: &str, default: i64) -> Result<i64> {
+    let value =
+        database.query_value("SELECT value FROM main._syncMeta WHERE key = ?1", &[key.into()])?;
+    Ok(value.as_i64().unwrap_or(default))
+}

@@ -1,0 +1,344 @@
+//! Operations: begun by a call, ended by a result.
+
+use super::owner::{OwnerDescription, OwnerId, text};
+use super::recovery::Judged;
+use super::now;
+use crate::store::{Database, Error, Result, Value, ValueRef};
+
+/// One entity of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperationSpec {
+    pub entity: String,
+    pub function_id: Option<String>,
+    /// Canonical JSON, see [`super::canonical`].
+    pub parameters: String,
+}
+
+/// One call of `sync_entities`, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntitiesCall {
+    /// The attached file it is about.
+    pub schema: String,
+    /// None: work that no scope follows.
+    pub instance_id: Option<String>,
+    pub provider: String,
+    /// No two are equal.
+    pub operations: Vec<OperationSpec>,
+    /// Settings of the call, without `schema`.
+    pub options: serde_json::Map<String, serde_json::Value>,
+}
+
+/// An operation that a call has opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenOperation {
+    pub status_id: i64,
+    pub entity: String,
+    pub function_id: Option<String>,
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Synced,
+    /// With the error text.
+    Failed(String),
+}
+
+/// Errors of this form are interruptions; the prefix is reserved.
+pub const INTERRUPTED: &str = "interrupted: ";
+
+/// Opens the operations of a call. An instance already in flight keeps its open operations, unless
+/// their status row was deleted; otherwise the call replaces what the instance ran before.
+///
+/// # Errors
+/// SQLite's.
+pub fn begin(
+    database: &Database,
+    owner: OwnerId,
+    call: &EntitiesCall,
+) -> Result<Vec<OpenOperation>> {
+    let at = now();
+    let instance = text(call.instance_id.as_deref());
+    if let Some(instance_id) = &call.instance_id {
+        run_instance(database, instance_id, &call.provider)?;
+    }
+    let mut opened = Vec::with_capacity(call.operations.len());
+    for (ordinal, operation) in call.operations.iter().enumerate() {
+        let (status_id, exists) = status_row(database, call, operation)?;
+        open_operation(database, owner, &instance, status_id, ordinal, operation, at)?;
+        // The operation comes first: the trigger of the row then finds it open and leaves it alone.
+        if exists {
+            database.execute(
+                "UPDATE main._syncStatus SET state = 'syncing', error = NULL, timestamp = ?2 \
+                 WHERE id = ?1",
+                &[status_id.into(), at.into()],
+            )?;
+        } else {
+            database.execute(
+                "INSERT INTO main._syncStatus (id, provider, entity, functionId, state, timestamp) \
+                 VALUES (?1, ?2, ?3, ?4, 'syncing', ?5)",
+                &[
+                    status_id.into(),
+                    (&call.provider).into(),
+                    (&operation.entity).into(),
+                    text(operation.function_id.as_deref()),
+                    at.into(),
+                ],
+            )?;
+        }
+        opened.push(OpenOperation {
+            status_id,
+            entity: operation.entity.clone(),
+            function_id: operation.function_id.clone(),
+        });
+    }
+    database.execute(
+        "UPDATE main._syncInstance SET hold = 0, revision = revision + 1 WHERE instanceId IS ?1",
+        &[instance],
+    )?;
+    Ok(opened)
+}
+
+/// Holds the instance, begins a new run unless one is in flight, and drops what the call replaces.
+fn run_instance(database: &Database, instance: &str, provider: &str) -> Result<()> {
+    database.execute(
+        "INSERT INTO main._syncInstance (instanceId) SELECT ?1 \
+         WHERE NOT EXISTS (SELECT 1 FROM main._syncInstance WHERE instanceId = ?1)",
+        &[instance.into()],
+    )?;
+    database.execute(
+        "UPDATE main._syncInstance SET hold = 1, provider = ?2, run = run + (state <> 'syncing') \
+         WHERE instanceId = ?1",
+        &[instance.into(), provider.into()],
+    )?;
+    database.execute(
+        "DELETE FROM main._syncOperation WHERE instanceId = ?1 AND (state <> 'syncing' \
+         OR NOT EXISTS (SELECT 1 FROM main._syncStatus WHERE id = statusId))",
+        &[instance.into()],
+    )?;
+    Ok(())
+}
+
+/// The status id of an operation's key, and whether the row exists. A new id is greater than any
+/// ever used, also after deletions.
+fn status_row(
+    database: &Database,
+    call: &EntitiesCall,
+    operation: &OperationSpec,
+) -> Result<(i64, bool)> {
+    let instance = text(call.instance_id.as_deref());
+    let found = database.query_value(
+        "SELECT statusId FROM main._syncOperationKey WHERE provider = ?1 AND entity = ?2 \
+         AND coalesce(functionId, '') = coalesce(?3, '') AND parameters = ?4",
+        &[
+            (&call.provider).into(),
+            (&operation.entity).into(),
+            text(operation.function_id.as_deref()),
+            (&operation.parameters).into(),
+        ],
+    )?;
+    if let Value::Integer(id) = found {
+        database.execute(
+            "UPDATE main._syncOperationKey SET lastInstanceId = ?2 WHERE statusId = ?1",
+            &[id.into(), instance],
+        )?;
+        return Ok((id, true));
+    }
+    let next = database.query_value(
+        "SELECT 1 + max( \
+           coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = '_syncStatus'), 0), \
+           coalesce((SELECT max(id) FROM main._syncStatus), 0))",
+        &[],
+    )?;
+    let id = next
+        .as_i64()
+        .ok_or_else(|| Error::Corrupt("no id is left for a new row of _syncStatus".into()))?;
+    database.execute(
+        "INSERT INTO main._syncOperationKey \
+         (statusId, provider, entity, functionId, parameters, lastInstanceId) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        &[
+            id.into(),
+            (&call.provider).into(),
+            (&operation.entity).into(),
+            text(operation.function_id.as_deref()),
+            (&operation.parameters).into(),
+            instance,
+        ],
+    )?;
+    Ok((id, false))
+}
+
+fn open_operation(
+    database: &Database,
+    owner: OwnerId,
+    instance: &ValueRef<'_>,
+    status_id: i64,
+    ordinal: usize,
+    operation: &OperationSpec,
+    at: i64,
+) -> Result<()> {
+    let changed = database.execute(
+        "UPDATE main._syncOperation \
+         SET state = 'syncing', error = NULL, timestamp = ?4, ownerId = ?5, ordinal = ?3 \
+         WHERE instanceId IS ?1 AND statusId = ?2",
+        &[*instance, status_id.into(), (ordinal as i64).into(), at.into(), owner.into()],
+    )?;
+    if changed > 0 {
+        return Ok(());
+    }
+    database.execute(
+        "INSERT INTO main._syncOperation \
+         (instanceId, statusId, ordinal, entity, functionId, state, timestamp, ownerId) \
+         VALUES (?1, ?2, ?3, ?4, ?5, 'syncing', ?6, ?7)",
+        &[
+            *instance,
+            status_id.into(),
+            (ordinal as i64).into(),
+            (&operation.entity).into(),
+            text(operation.function_id.as_deref()),
+            at.into(),
+            owner.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// State of an instance; none when it never ran.
+///
+/// # Errors
+/// SQLite's.
+pub fn instance_state(database: &Database, instance: &str) -> Result<Option<String>> {
+    database.query_row(
+        "SELECT state FROM main._syncInstance WHERE instanceId = ?1",
+        &[instance.into()],
+        |row| Ok(row.text(0)),
+    )
+}
+
+/// Whether an operation is still open. A running sync asks, to notice an interruption.
+///
+/// # Errors
+/// SQLite's.
+pub fn is_open(database: &Database, status_id: i64) -> Result<bool> {
+    let found = database.query_value(
+        "SELECT 1 FROM main._syncOperation WHERE statusId = ?1 AND state = 'syncing'",
+        &[status_id.into()],
+    )?;
+    Ok(found != Value::Null)
+}
+
+/// Ends an operation; whether anything changed.
+///
+/// # Errors
+/// SQLite's.
+pub fn finish(database: &Database, status_id: i64, outcome: &Outcome) -> Result<bool> {
+    match outcome {
+        Outcome::Synced => set_state(database, status_id, "synced", None),
+        // Text of a server may hold a NUL character, which details could not show.
+        Outcome::Failed(error) => {
+            set_state(database, status_id, "failed", Some(&error.replace('\0', "\u{fffd}")))
+        }
+    }
+}
+
+/// Reports a state of an operation; whether anything changed. Work set to `syncing` belongs to
+/// `owner` from then on.
+///
+/// # Errors
+/// SQLite's: an unknown state.
+pub fn report(
+    database: &Database,
+    owner: OwnerId,
+    status_id: i64,
+    state: &str,
+    error: Option<&str>,
+) -> Result<bool> {
+    let changed = set_state(database, status_id, state, error)?;
+    if state == "syncing" && changed {
+        database.execute(
+            "UPDATE main._syncOperation SET ownerId = ?2 \
+             WHERE statusId = ?1 AND state = 'syncing' AND ownerId IS NULL",
+            &[status_id.into(), owner.into()],
+        )?;
+    }
+    Ok(changed)
+}
+
+fn set_state(
+    database: &Database,
+    status_id: i64,
+    state: &str,
+    error: Option<&str>,
+) -> Result<bool> {
+    let error = error.filter(|_| state == "failed");
+    let row = database
+        .query_value("SELECT 1 FROM main._syncStatus WHERE id = ?1", &[status_id.into()])?;
+    if row != Value::Null {
+        let changed = database.execute(
+            "UPDATE main._syncStatus SET state = ?2, error = ?3 \
+             WHERE id = ?1 AND (state IS NOT ?2 OR error IS NOT ?3)",
+            &[status_id.into(), state.into(), text(error)],
+        )?;
+        return Ok(changed > 0);
+    }
+    // The row was deleted while the operation was open: the result still counts.
+    if state == "syncing" {
+        return Ok(false);
+    }
+    let interrupted = error.is_some_and(|error| error.starts_with(INTERRUPTED));
+    let changed = database.execute(
+        "UPDATE main._syncOperation SET state = ?2, error = ?3, timestamp = ?4 \
+         WHERE statusId = ?1 AND state = 'syncing'",
+        &[
+            status_id.into(),
+            (if interrupted { "interrupted" } else { state }).into(),
+            text(error),
+            now().into(),
+        ],
+    )?;
+    database.execute(
+        "DELETE FROM main._syncOperation \
+         WHERE statusId = ?1 AND instanceId IS NULL AND state <> 'syncing'",
+        &[status_id.into()],
+    )?;
+    Ok(changed > 0)
+}
+
+/// Deletes a status row; 1, or 0 when there is none. Running work goes on.
+///
+/// # Errors
+/// SQLite's.
+pub fn delete_status(database: &Database, status_id: i64) -> Result<i64> {
+    database.execute("DELETE FROM main._syncStatus WHERE id = ?1", &[status_id.into()])
+}
+
+/// Who is running an instance right now, if anyone alive is.
+///
+/// # Errors
+/// SQLite's.
+pub fn live_owner_of(database: &Database, instance: &str) -> Result<Option<OwnerDescription>> {
+    let open = database.query_all(
+        "SELECT operation.ownerId, operation.timestamp, owner.processId, instance.startedAt \
+         FROM main._syncOperation AS operation \
+         JOIN main._syncInstance AS instance ON instance.instanceId = operation.instanceId \
+         LEFT JOIN main._syncOwner AS owner ON owner.id = operation.ownerId \
+         WHERE operation.instanceId = ?1 AND operation.state = 'syncing' ORDER BY operation.id",
+        &[instance.into()],
+        |row| {
+            Ok((
+                row.column(0).as_i64(),
+                row.integer(1),
+                OwnerDescription { process_id: row.column(2).as_i64(), since: row.integer(3) },
+            ))
+        },
+    )?;
+    if open.is_empty() {
+        return Ok(None);
+    }
+    let judged = Judged::new(database)?;
+    Ok(open
+        .into_iter()
+        .find(|(owner, timestamp, _)| judged.is_live(*owner, *timestamp))
+        .map(|(_, _, description)| description))
+}

@@ -1,0 +1,260 @@
+//! `sync_entities(instance_id, provider, entities [, options])`: runs the operations of an instance.
+
+use std::collections::HashSet;
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value as Json, json};
+
+use crate::coordination::operation::{EntitiesCall, OperationSpec, begin, instance_state};
+use crate::coordination::{canonical, installed, write};
+use crate::store::{Call, Database, Error, Result, Value};
+
+use super::options::{
+    ActionObject, Shape, checked, elements, members, object_text, optional_text_argument,
+    text_argument, typed,
+};
+
+/// What data a call replaces, and how it runs. A `host` provider that applies rows by itself may
+/// pass them along; the protocol providers say which of them they know.
+const SETTINGS: &[&str] = &[
+    "background",
+    "forRowsInRange",
+    "forRowsWithMatchingIds",
+    "forRowsWithValues",
+    "keepTempIds",
+    "operations",
+];
+
+const SHAPE: Shape = Shape {
+    action: "sync-entities",
+    top: &["instanceId"],
+    options: &[
+        "provider",
+        "entities",
+        "background",
+        "forRowsInRange",
+        "forRowsWithMatchingIds",
+        "forRowsWithValues",
+        "keepTempIds",
+        "operations",
+    ],
+};
+
+/// `SELECT sync_entities('reference-data', 'airline-api', '["airports","planes"]');` gives
+/// `{"instanceId":"reference-data","state":"syncing","operations":[{"statusId":1,…},…]}`.
+pub fn entities(call: &Call<'_>) -> Result<Value> {
+    let Some(request) = read(call)? else { return Ok(Value::Null) };
+    let database = call.session().database(&request.schema)?;
+    let answer = if provider_kind(&database, &request.provider)? == "host" {
+        open(call, &request)?
+    } else {
+        crate::transfer::run_entities(call.session(), &request)?
+    };
+    Ok(answer.to_string().into())
+}
+
+/// Opens the operations and leaves them to the host program, which reports each with
+/// `sync_set_status`.
+fn open(call: &Call<'_>, request: &EntitiesCall) -> Result<Json> {
+    write(call.session(), &request.schema, |ground| {
+        let operations = begin(ground.database, ground.owner, request)?;
+        let state = match &request.instance_id {
+            Some(instance) => instance_state(ground.database, instance)?,
+            None => None,
+        };
+        let fallback = if operations.is_empty() { "synced" } else { "syncing" };
+        let operations: Vec<_> = operations
+            .into_iter()
+            .map(|operation| {
+                json!({
+                    "statusId": operation.status_id,
+                    "entity": operation.entity,
+                    "functionId": operation.function_id,
+                })
+            })
+            .collect();
+        Ok(json!({
+            "instanceId": request.instance_id,
+            "state": state.as_deref().unwrap_or(fallback),
+            "operations": operations,
+        }))
+    })
+}
+
+fn read(call: &Call<'_>) -> Result<Option<EntitiesCall>> {
+    if let Some(text) = object_text(call) {
+        return read_object(text);
+    }
+    let instance_id = optional_text_argument(call, 0, "instance_id")?.map(str::to_owned);
+    if call.len() < 3 {
+        return Err(Error::argument(
+            "takes instance_id, provider, entities [, options], or one option object",
+        ));
+    }
+    let provider = text_argument(call, 1, "provider")?.to_owned();
+    let operations = operations(text_argument(call, 2, "entities")?)?;
+    let mut schema = "main".to_owned();
+    let mut options = Map::new();
+    if let Some(text) = optional_text_argument(call, 3, "options")? {
+        for (key, value) in members(text, "options")? {
+            if key == "schema" {
+                schema = typed(&value, "options.schema", "text")?;
+            } else if SETTINGS.contains(&key.as_str()) {
+                options.insert(key.clone(), typed(&value, &key, "valid")?);
+            } else {
+                return Err(Error::argument(format!(
+                    "unknown key \"options.{key}\"; known are schema, {}",
+                    SETTINGS.join(", ")
+                )));
+            }
+        }
+    }
+    Ok(Some(EntitiesCall { schema, instance_id, provider, operations, options }))
+}
+
+fn read_object(text: &str) -> Result<Option<EntitiesCall>> {
+    let object = ActionObject::parse(text, &SHAPE)?;
+    if !object.when {
+        return Ok(None);
+    }
+    let provider =
+        object.text("provider")?.ok_or_else(|| Error::argument("options.provider is missing"))?;
+    let operations = operations(object.required("entities")?.get())?;
+    Ok(Some(EntitiesCall {
+        instance_id: object.text("instanceId")?,
+        provider,
+        operations,
+        options: object.settings(SETTINGS)?,
+        schema: object.schema,
+    }))
+}
+
+/// The operations of a JSON array of entities; equal ones collapse, the first position is kept.
+fn operations(text: &str) -> Result<Vec<OperationSpec>> {
+    let mut operations = Vec::new();
+    let mut seen = HashSet::new();
+    for (position, element) in elements(text, "entities")?.iter().enumerate() {
+        let name = format!("entities[{position}]");
+        let operation = operation(element, &name)
+            .map_err(|error| Error::argument(error.to_string()))?;
+        let key = (
+            operation.entity.clone(),
+            operation.function_id.clone(),
+            operation.parameters.clone(),
+        );
+        if seen.insert(key) {
+            operations.push(operation);
+        }
+    }
+    Ok(operations)
+}
+
+fn operation(element: &RawValue, name: &str) -> Result<OperationSpec> {
+    if element.get().starts_with('"') {
+        let entity: String = typed(element, name, "text or an object")?;
+        checked(&entity, name)?;
+        return Ok(OperationSpec { entity, function_id: None, parameters: "{}".into() });
+    }
+    if !element.get().starts_with('{') {
+        return Err(Error::argument(format!(
+            "{name} must be text or an object, not {}",
+            element.get()
+        )));
+    }
+    let mut entity = None;
+    let mut function_id = None;
+    let mut parameters = None;
+    for (key, value) in members(element.get(), name)? {
+        let label = format!("{name}.{key}");
+        match key.as_str() {
+            "entity" => entity = Some(typed::<String>(&value, &label, "text")?),
+            "function" => function_id = typed::<Option<String>>(&value, &label, "text")?,
+            "parameters" | "functionParameters" => {
+                if parameters.is_some() {
+                    return Err(Error::argument(format!(
+                        "{name} has both parameters and functionParameters; use parameters"
+                    )));
+                }
+                let canonical = canonical::parameters(Some(&value))
+                    .map_err(|error| error.prefixed(&label))?;
+                parameters = Some(canonical);
+            }
+            _ => {
+                return Err(Error::argument(format!(
+                    "unknown key \"{label}\"; known are entity, function, parameters"
+                )));
+            }
+        }
+    }
+    let entity = entity.ok_or_else(|| Error::argument(format!("{name}.entity is missing")))?;
+    checked(&entity, &format!("{name}.entity"))?;
+    if let Some(function) = &function_id {
+        checked(function, &format!("{name}.function"))?;
+    }
+    Ok(OperationSpec {
+        entity,
+        function_id,
+        parameters: parameters.unwrap_or_else(|| "{}".into()),
+    })
+}
+
+/// Kind of a declared provider. One that is not declared is an error naming those that are.
+fn provider_kind(database: &Database, provider: &str) -> Result<String> {
+    let mut declared = Vec::new();
+    if installed(database)? {
+        let providers = database.query_all(
+            "SELECT id, kind FROM main._syncProvider ORDER BY id",
+            &[],
+            |row| Ok((row.text(0), row.text(1))),
+        )?;
+        for (id, kind) in providers {
+            if id == provider {
+                return Ok(kind);
+            }
+            declared.push(format!("'{id}'"));
+        }
+    }
+    let declared =
+        if declared.is_empty() { "none is".into() } else { format!("declared: {}", declared.join(", ")) };
+    Err(Error::argument(format!(
+        "provider '{provider}' is not declared ({declared}); declare it with sync_provider"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        operations(text).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_settings_of_both_forms_are_the_same() {
+        assert_eq!(&SHAPE.options[2..], SETTINGS);
+    }
+
+    #[test]
+    fn equal_operations_collapse() {
+        let list = operations(
+            r#"["a",{"entity":"a"},{"entity":"a","parameters":null},{"entity":"a","function":"f"},
+               {"entity":"a","function":"f","functionParameters":{"y":1,"x":2}},
+               {"entity":"a","function":"f","parameters":{ "x":2.0, "y":1 }}]"#,
+        )
+        .expect("valid");
+        assert_eq!(list.len(), 3);
+        assert_eq!(list[2].parameters, r#"{"x":2,"y":1}"#);
+    }
+
+    #[test]
+    fn wrong_elements_are_named() {
+        assert!(refused("{}").contains("entities must be a JSON array"));
+        assert!(refused("[1]").contains("entities[0] must be text or an object"));
+        assert!(refused(r#"["a",""]"#).contains("entities[1] is empty"));
+        assert!(refused(r#"[{"function":"f"}]"#).contains("entities[0].entity is missing"));
+        assert!(refused(r#"[{"entity":"a","where":1}]"#).contains("entities[0].where"));
+        assert!(refused(r#"[{"entity":"a","parameters":[]}]"#).contains("must be an object"));
+        let both = r#"[{"entity":"a","parameters":{},"functionParameters":{}}]"#;
+        assert!(refused(both).contains("both parameters and functionParameters"));
+    }
+}

@@ -1,0 +1,41 @@
+//! `sync_interrupt([scope_id [, reason]])`: the app goes to the background, or is closed.
+
+use crate::coordination::{Ground, scope, write};
+use crate::store::{Call, Result, Value};
+
+use super::options::{ActionObject, Shape, object_text, optional_text_argument};
+
+const SHAPE: Shape = Shape { action: "interrupt-sync", top: &[], options: &["id", "reason"] };
+
+/// Used when the caller gives no reason.
+const UNSPECIFIED: &str = "unspecified";
+
+/// `SELECT sync_interrupt('startup', 'background');` gives the number of scopes interrupted. Without
+/// a scope: all work of this process, of dead processes and of nobody.
+pub fn interrupt(call: &Call<'_>) -> Result<Value> {
+    let (schema, id, reason) = match object_text(call) {
+        Some(text) => {
+            let object = ActionObject::parse(text, &SHAPE)?;
+            if !object.when {
+                return Ok(Value::Null);
+            }
+            let (id, reason) = (object.text("id")?, object.text("reason")?);
+            (object.schema, id, reason)
+        }
+        None => {
+            let id = optional_text_argument(call, 0, "scope_id")?;
+            let reason = optional_text_argument(call, 1, "reason")?;
+            ("main".to_owned(), id.map(str::to_owned), reason.map(str::to_owned))
+        }
+    };
+    let reason = reason.as_deref().unwrap_or(UNSPECIFIED);
+    let interrupted = write(call.session(), &schema, |ground| run(ground, id.as_deref(), reason))?;
+    Ok(interrupted.into())
+}
+
+fn run(ground: &Ground<'_>, id: Option<&str>, reason: &str) -> Result<i64> {
+    match id {
+        Some(id) => scope::interrupt(ground.database, id, reason),
+        None => scope::interrupt_own(ground, reason),
+    }
+}

@@ -1,0 +1,14 @@
+//! The SQL functions: read the arguments, call one thing below, shape the answer.
+
+mod arguments;
+pub mod delete;
+pub mod entities;
+pub mod init;
+pub mod interrupt;
+pub mod options;
+pub mod provider;
+pub mod recover;
+pub mod set_status;
+pub mod start_scope;
+pub mod track;
+pub mod version;

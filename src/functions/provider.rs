@@ -1,0 +1,57 @@
+//! `sync_provider` and `sync_secret`: where data comes from, and what opens the door.
+
+use crate::coordination::now;
+use crate::http::Secrets;
+use crate::providers::Config;
+use crate::providers::config::Kind;
+use crate::store::{Call, Error, Result, Value, ensure_schema, transact};
+use crate::transfer;
+
+use super::arguments;
+
+/// `SELECT sync_provider('airline-api', '{"kind":"watermelon","url":"…"}');` gives the provider's id.
+pub fn provider(call: &Call<'_>) -> Result<Value> {
+    let id = arguments::text(call, 0, "id")?;
+    let mut object = arguments::object(call, 1, "config")?;
+    let schema = match object.remove("schema") {
+        None => "main".to_owned(),
+        Some(serde_json::Value::String(schema)) => schema,
+        Some(_) => return Err(Error::argument("config: schema must be text")),
+    };
+    let text = serde_json::Value::Object(object).to_string();
+    let config = Config::parse(&text).map_err(Error::Argument)?;
+    transfer::policy(&config)
+        .check()
+        .map_err(|problem| Error::argument(format!("config: {problem}")))?;
+    let kind = match config.kind {
+        Kind::Host => "host",
+        Kind::Watermelon => "watermelon",
+    };
+    let stored = serde_json::to_string(&config)
+        .map_err(|error| Error::argument(format!("config: {error}")))?;
+    let database = call.session().database(&schema)?;
+    transact(database.connection(), || {
+        ensure_schema(&database)?;
+        database.execute(
+            "INSERT INTO main._syncProvider (id, kind, config, updatedAt) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, config = excluded.config, \
+             updatedAt = excluded.updatedAt WHERE config <> excluded.config",
+            &[id.into(), kind.into(), stored.as_str().into(), now().into()],
+        )?;
+        Ok(())
+    })?;
+    Ok(id.into())
+}
+
+/// `SELECT sync_secret('airline', 'token', 'https://api.example.com');` gives 1. The value stays in
+/// this connection's memory.
+pub fn secret(call: &Call<'_>) -> Result<Value> {
+    let name = arguments::text(call, 0, "name")?;
+    let value = arguments::optional_text(call, 1, "value")?;
+    let origin = arguments::optional_text(call, 2, "origin")?;
+    let secrets = call.session().part::<Secrets>();
+    let before = secrets
+        .set(name, value, origin)
+        .map_err(|error| Error::argument(error.to_string()))?;
+    Ok((value.is_some() || before).into())
+}

@@ -1,0 +1,154 @@
+//! One attempt: the request goes out, redirects within the origin are followed, the answer comes in.
+
+use std::io;
+use std::sync::atomic::AtomicBool;
+
+use ureq::http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue, LOCATION,
+};
+use ureq::{Agent, SendBody, http};
+
+use super::body::{self, Coding};
+use super::error::{HttpError, Kind};
+use super::explain::explain;
+use super::plan::Plan;
+use super::policy::Policy;
+use super::redirect;
+use super::request::Method;
+use super::response::Headers;
+use super::spool::{Spool, SpoolReader};
+use super::url::Url;
+
+/// What one attempt brought.
+pub(super) struct Answer {
+    pub status: u16,
+    pub headers: Headers,
+    pub body: Spool,
+    pub complete: bool,
+}
+
+/// Sends the request once and reads the whole answer. `announce`: ask before sending the body
+/// (`Expect: 100-continue`).
+pub(super) fn attempt(
+    agent: &Agent,
+    plan: &Plan,
+    policy: &Policy,
+    mut announce: bool,
+    stop: &AtomicBool,
+) -> Result<Answer, HttpError> {
+    let mut url = plan.url.clone();
+    let mut followed = 0;
+    loop {
+        let answer = ask(agent, plan, &url, announce)
+            .map_err(|error| explain(error, &url, plan.body.as_ref().map(Spool::len), policy))?;
+        let status = answer.status().as_u16();
+        if status == 417 && announce {
+            announce = false; // a server or proxy that doesn't know the announcement
+            continue;
+        }
+        let location = text(answer.headers(), LOCATION);
+        if let Some(next) =
+            redirect::decide(plan.method, status, location.as_deref(), &url, followed)?
+        {
+            url = next;
+            followed += 1;
+            continue;
+        }
+        return take(answer, &url, policy, stop);
+    }
+}
+
+fn ask(
+    agent: &Agent,
+    plan: &Plan,
+    url: &Url,
+    announce: bool,
+) -> Result<http::Response<ureq::Body>, ureq::Error> {
+    let mut request = http::Request::builder()
+        .method(plan.method.as_str())
+        .uri(url.text());
+    if let Some(headers) = request.headers_mut() {
+        *headers = plan.headers.clone();
+    }
+    // A POST without a body still has to say so; a GET or DELETE must not.
+    let empty = Spool::from_bytes([]);
+    let body = match (&plan.body, plan.method) {
+        (None, Method::Get | Method::Delete) => return agent.run(request.body(())?),
+        (body, _) => body.as_ref().unwrap_or(&empty),
+    };
+    request = request.header(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    if announce {
+        request = request.header(EXPECT, HeaderValue::from_static("100-continue"));
+    }
+    agent.run(request.body(SendBody::from_owned_reader(Outgoing(body.reader())))?)
+}
+
+fn take(
+    answer: http::Response<ureq::Body>,
+    url: &Url,
+    policy: &Policy,
+    stop: &AtomicBool,
+) -> Result<Answer, HttpError> {
+    let (head, body) = answer.into_parts();
+    let status = head.status.as_u16();
+    let coding = Coding::of(text(&head.headers, CONTENT_ENCODING).as_deref(), url);
+    let gunzipped = matches!(coding, Ok(Coding::Gzip));
+    let announced = body.content_length().unwrap_or(0);
+    let read = match coding {
+        Err(error) => Err((Spool::from_bytes([]), error)),
+        Ok(Coding::Plain) if announced > policy.max_response_bytes => {
+            Err((Spool::from_bytes([]), body::too_large(url, policy)))
+        }
+        Ok(coding) => body::read(body.into_with_config().reader(), coding, policy, stop, url),
+    };
+    let (body, complete) = match read {
+        Ok(body) => (body, true),
+        Err((part, error)) if status >= 400 && error.kind() != Kind::Cancelled => (part, false),
+        Err((_, error)) => return Err(error),
+    };
+    let list = head
+        .headers
+        .iter()
+        .filter(|(name, _)| !(gunzipped && (*name == CONTENT_ENCODING || *name == CONTENT_LENGTH)))
+        .map(|(name, value)| {
+            (
+                name.as_str().to_owned(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
+        })
+        .collect();
+    Ok(Answer {
+        status,
+        headers: Headers { list },
+        body,
+        complete,
+    })
+}
+
+fn text(headers: &HeaderMap, name: http::HeaderName) -> Option<String> {
+    headers
+        .get(name)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+/// The request's body on its way out. Marks its own failures, to tell a broken disk from a broken network.
+struct Outgoing(SpoolReader);
+
+#[derive(Debug)]
+pub(super) struct BodyLost(io::Error);
+
+impl std::fmt::Display for BodyLost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for BodyLost {}
+
+impl io::Read for Outgoing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0
+            .read(buffer)
+            .map_err(|error| io::Error::other(BodyLost(error)))
+    }
+}

@@ -1,0 +1,50 @@
+//! The one room with sockets: a request goes in, a complete answer or a classified error comes out.
+//!
+//! [`send`] does everything a sync must not think about: deadlines, retries with backoff, redirects,
+//! decompression, size limits, cancelling, and keeping credentials at the origin they belong to.
+//! It knows no SQL and no sync protocol; what a status or a body *means* is decided above.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `client` | [`send`]: the loop over attempts |
+//! | `exchange` | one attempt: request out, redirects, answer in |
+//! | `watch` | runs an attempt so that the caller can give up at any moment |
+//! | `agents` | connections kept between requests |
+//! | `request`, `plan`, `response`, `spool` | what goes in, how it is checked, what comes out, bodies of any size |
+//! | `body` | reading an answer: gzip, limits, truncation |
+//! | `policy`, `retry` | timeouts and limits; when to try again and after how long |
+//! | `origin`, `url`, `redirect` | where a request may go |
+//! | `secret`, `secrets`, `redact` | a token bound to an origin; all of them by name; blacking them out of messages |
+//! | `error`, `explain` | what can go wrong, in words a user can act on |
+
+mod agents;
+mod body;
+mod client;
+mod error;
+mod exchange;
+mod explain;
+mod origin;
+mod plan;
+mod policy;
+mod redact;
+mod redirect;
+mod request;
+mod response;
+mod retry;
+mod secret;
+mod secrets;
+mod spool;
+mod url;
+mod watch;
+
+pub use agents::close_idle;
+pub use client::send;
+pub use error::{HttpError, Kind, Wait};
+pub use origin::Origin;
+pub use policy::Policy;
+pub use request::{Body, Method, Request};
+pub use response::{Headers, Response};
+pub use secret::{Secret, SecretError};
+pub use secrets::Secrets;
+pub use spool::{Spool, SpoolReader, SpoolWriter};
+pub use url::redacted;

@@ -1,0 +1,121 @@
+//! The timeouts, limits and retry rules of a call.
+
+use std::time::Duration;
+
+/// How long to wait, how often to try, how much to take. [`Policy::default`] suits a public
+/// backend; every field has a range that [`Policy::check`] holds it to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Longest wait for a connection, TLS handshake and proxy included; the lookup of the host name
+    /// has the same budget once more. 1 ms to 1 h, default 10 s.
+    pub connect: Duration,
+    /// Longest silence: until the answer's first byte, and between any two reads or writes.
+    /// 1 ms to 24 h, default 30 s.
+    pub idle: Duration,
+    /// Longest duration of the whole call: all attempts, the pauses between them and the reading of
+    /// the body. 1 ms to 24 h, default 10 min.
+    pub total: Duration,
+    /// Most attempts, the first included. 1 to 100, default 4.
+    pub attempts: u32,
+    /// Upper bound of the pause after the first failure; it doubles with each further one. The pause is
+    /// drawn evenly from zero to that bound (full jitter), so that clients cut off together don't
+    /// come back together. 0 to 1 h, default 300 ms.
+    pub backoff_base: Duration,
+    /// Upper bound that the doubling stops at. 0 to 1 h, default 10 s.
+    pub backoff_max: Duration,
+    /// Longest `Retry-After` that is waited for; a longer one ends the call with that answer.
+    /// 0 to 1 h, default 60 s.
+    pub retry_after_max: Duration,
+    /// Most bytes of an answer after decompression. 1 byte to 1 TiB, default 1 GiB.
+    pub max_response_bytes: u64,
+    /// Bytes of an answer kept in memory; more goes to a temporary file. 0 to 1 GiB, default 8 MiB.
+    pub spool_memory: usize,
+}
+
+const MS: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy {
+            connect: Duration::from_secs(10),
+            idle: Duration::from_secs(30),
+            total: Duration::from_secs(600),
+            attempts: 4,
+            backoff_base: Duration::from_millis(300),
+            backoff_max: Duration::from_secs(10),
+            retry_after_max: Duration::from_secs(60),
+            max_response_bytes: 1 << 30,
+            spool_memory: 8 << 20,
+        }
+    }
+}
+
+impl Policy {
+    /// Refuses values out of range: the text names the field, its value and the range.
+    /// [`send`](super::send) checks too; call this where options are parsed, to complain early.
+    pub fn check(&self) -> Result<(), String> {
+        duration("connect", self.connect, MS, HOUR)?;
+        duration("idle", self.idle, MS, DAY)?;
+        duration("total", self.total, MS, DAY)?;
+        number("attempts", self.attempts.into(), 1, 100)?;
+        duration("backoff_base", self.backoff_base, Duration::ZERO, HOUR)?;
+        duration("backoff_max", self.backoff_max, Duration::ZERO, HOUR)?;
+        duration(
+            "retry_after_max",
+            self.retry_after_max,
+            Duration::ZERO,
+            HOUR,
+        )?;
+        number("max_response_bytes", self.max_response_bytes, 1, 1 << 40)?;
+        number("spool_memory", self.spool_memory as u64, 0, 1 << 30)
+    }
+}
+
+fn duration(name: &str, value: Duration, low: Duration, high: Duration) -> Result<(), String> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(format!(
+        "{name} is {} ms; give {} to {} ms",
+        value.as_millis(),
+        low.as_millis(),
+        high.as_millis()
+    ))
+}
+
+fn number(name: &str, value: u64, low: u64, high: u64) -> Result<(), String> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(format!("{name} is {value}; give {low} to {high}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_in_range_and_strays_are_named() {
+        assert_eq!(Policy::default().check(), Ok(()));
+        let none = Policy {
+            attempts: 0,
+            ..Policy::default()
+        };
+        assert_eq!(none.check(), Err("attempts is 0; give 1 to 100".into()));
+        let never = Policy {
+            total: Duration::MAX,
+            ..Policy::default()
+        };
+        assert!(never.check().unwrap_err().starts_with("total is "));
+        let at_once = Policy {
+            connect: Duration::ZERO,
+            ..Policy::default()
+        };
+        assert_eq!(
+            at_once.check(),
+            Err("connect is 0 ms; give 1 to 3600000 ms".into())
+        );
+    }
+}

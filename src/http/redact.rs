@@ -1,0 +1,64 @@
+//! Blacking secrets out of what ends up in messages.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::secret::Secret;
+
+/// Shortest text that is blacked out; anything shorter would black out ordinary words.
+const SHORTEST_REDACTED: usize = 4;
+
+/// Blacks secrets out of texts that a server or the system has written.
+#[derive(Clone, Default)]
+pub(super) struct Redactor {
+    values: Vec<Arc<str>>,
+}
+
+impl Redactor {
+    /// Knows the values of these secrets.
+    pub fn new<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Redactor {
+        let mut values: Vec<Arc<str>> = secrets
+            .map(|s| s.value().clone())
+            .filter(|v| v.len() >= SHORTEST_REDACTED)
+            .collect();
+        values.sort_by_key(|v| std::cmp::Reverse(v.len()));
+        Redactor { values }
+    }
+
+    /// The text with every secret replaced.
+    pub fn clean(&self, text: &str) -> String {
+        self.values.iter().fold(text.to_owned(), |text, value| {
+            text.replace(&**value, "[secret]")
+        })
+    }
+
+    /// Length of the longest known secret, bytes.
+    pub fn longest(&self) -> usize {
+        self.values.iter().map(|v| v.len()).max().unwrap_or(0)
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redactor({} secrets)", self.values.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Origin;
+    use super::*;
+
+    #[test]
+    fn every_secret_goes_the_longest_first() {
+        let secret = |value| Secret::new(value, Origin::parse("https://h").unwrap()).unwrap();
+        let secrets = [secret("hunter2"), secret("hunter2-token"), secret("abc")];
+        let redactor = Redactor::new(secrets.iter());
+        assert_eq!(
+            redactor.clean("hunter2-token, hunter2, abc"),
+            "[secret], [secret], abc"
+        );
+        assert_eq!(redactor.longest(), 13);
+        assert!(!format!("{redactor:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,122 @@
+//! syncscope: keep a SQLite database's tables in sync with a live backend, and watch the progress,
+//! all in SQL.
+//!
+//! This file is the table of contents: every SQL function and virtual table, one entry each. The same
+//! list feeds `sync_help`, the reference and the test that compares both with what loading adds.
+//!
+//! The rooms, from top to bottom; a file imports only from rooms below its own:
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | `functions`, `tables` | the SQL face: arguments in, answers out |
+//! | `transfer` | moving data: pull, apply, freeze, push, settle |
+//! | `providers` | protocols as state machines, without sockets or SQL |
+//! | `http` | the one place with sockets |
+//! | `coordination`, `capture` | scopes, statuses, ownership; change tracking |
+//! | `store` | safe handles over the host's SQLite |
+
+mod capture;
+mod coordination;
+mod functions;
+#[doc(hidden)]
+pub mod http;
+#[doc(hidden)]
+pub mod providers;
+mod store;
+mod tables;
+mod transfer;
+
+use std::ffi::{c_char, c_int};
+
+use functions as f;
+use store::entry::{self, Contents};
+use store::{Call, Effect, Function, Result, Table, Value, sqlite3, sqlite3_api_routines};
+
+type Body = fn(&Call<'_>) -> Result<Value>;
+
+/// A function that reads or changes tables, or reaches the network.
+const fn direct(
+    name: &'static str,
+    count: (u8, u8),
+    body: Body,
+    arguments: &'static str,
+    summary: &'static str,
+    example: &'static str,
+) -> Function {
+    Function { name, count, effect: Effect::Direct, body, arguments, summary, example }
+}
+
+#[rustfmt::skip]
+const FUNCTIONS: &[Function] = &[
+    // Setting up
+    direct("sync_init", (0, 1), f::init::init, "[schema = 'main']", "creates the tables of syncscope, if they are missing", "SELECT sync_init();"),
+    direct("sync_provider", (2, 2), f::provider::provider, "id, config", "declares a backend, or changes it", "SELECT sync_provider('local', '{\"kind\":\"host\"}');"),
+    direct("sync_secret", (2, 3), f::provider::secret, "name, value, [origin]", "keeps a token in this connection's memory, for one origin only; value NULL forgets it", "SELECT sync_secret('airline', 'token', 'https://api.example.com');"),
+    direct("sync_track", (1, 2), f::track::track, "table, [options = '{}']", "begins to capture a table's changes; rows that are there become pending unless \"existing\":\"skip\"", "SELECT sync_track('planes');"),
+    direct("sync_untrack", (1, 2), f::track::untrack, "table, [options = '{}']", "ends capturing a table; refused while changes are pending, unless \"discard\":true", "SELECT sync_untrack('planes', '{\"discard\":true}');"),
+    direct("sync_capture_existing", (1, 2), f::track::capture_existing, "table, [options = '{}']", "makes every row of a tracked table pending that is not", "SELECT sync_capture_existing('planes');"),
+    direct("sync_alter", (2, 3), f::track::alter, "table, sql, [options = '{}']", "runs ALTER TABLE … DROP COLUMN on a tracked table", "SELECT sync_alter('planes', 'ALTER TABLE planes DROP COLUMN speed');"),
+    // Scopes and runs
+    direct("sync_start_scope", (1, 2), f::start_scope::start_scope, "id, instance_ids | object", "starts or restarts a scope over some instances", "SELECT sync_start_scope('startup', '[\"reference-data\",\"flights\"]');"),
+    direct("sync_entities", (1, 4), f::entities::entities, "instance_id, provider, entities, [options = '{}'] | object", "syncs some entities of a provider, up and down", "SELECT sync_entities('reference-data', 'local', '[\"planes\"]');"),
+    direct("sync_set_status", (2, 3), f::set_status::set_status, "status_id, state, [error]", "reports how an operation of a host provider ended", "SELECT sync_set_status(1, 'failed', 'HTTP 500');"),
+    direct("sync_delete_scope", (1, 1), f::delete::delete_scope, "id | object", "deletes a scope; its work and statuses stay", "SELECT sync_delete_scope('startup');"),
+    direct("sync_delete_status", (1, 1), f::delete::delete_status, "id | object", "deletes a status row", "SELECT sync_delete_status(1);"),
+    direct("sync_interrupt", (0, 2), f::interrupt::interrupt, "[scope_id], [reason = 'unspecified'] | object", "interrupts a scope, or all work of this process", "SELECT sync_interrupt('startup', 'background');"),
+    direct("sync_recover", (0, 1), f::recover::recover, "[schema = 'main']", "settles the work that dead owners left", "SELECT sync_recover();"),
+    direct("sync_heartbeat", (0, 1), f::init::heartbeat, "[schema = 'main']", "renews this connection's lease", "SELECT sync_heartbeat();"),
+    // About
+    Function { name: "sync_version", count: (0, 0), effect: Effect::Pure, body: f::version::version, arguments: "", summary: "the version of syncscope", example: "SELECT sync_version();" },
+    direct("sync_debug", (0, 0), f::version::debug, "", "what a bug report needs, as JSON", "SELECT sync_debug();"),
+];
+
+const TABLES: &[Table] = &[
+    tables::scope::TABLE,
+    tables::scope_member::TABLE,
+    tables::status::TABLE,
+    tables::pending::TABLE,
+    tables::help::TABLE,
+];
+
+static CONTENTS: Contents = Contents { functions: FUNCTIONS, tables: TABLES, loaded };
+
+fn loaded(session: &std::sync::Arc<store::Session>) {
+    session.on_close(|_, _| http::close_idle());
+    coordination::recover_at_load(session);
+}
+
+/// Entry point of the loadable file. SQLite finds it by the file's name.
+///
+/// Returns 256: the library stays in memory for the life of the process.
+///
+/// # Safety
+/// Called by SQLite's loader.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sqlite3_syncscope_init(
+    db: *mut sqlite3,
+    message: *mut *mut c_char,
+    routines: *mut sqlite3_api_routines,
+) -> c_int {
+    const OK_LOAD_PERMANENTLY: c_int = 256;
+    // A loadable file has a standard library of its own: its panics, which all become SQL errors,
+    // must not print to the host's standard error.
+    static QUIET: std::sync::Once = std::sync::Once::new();
+    QUIET.call_once(|| std::panic::set_hook(Box::new(|_| {})));
+    // SAFETY: SQLite's own pointers are passed on.
+    unsafe { entry::start(db, message, routines, OK_LOAD_PERMANENTLY, &CONTENTS) }
+}
+
+/// Entry point for programs that link the library and pass it to `sqlite3_auto_extension`, which
+/// takes anything but 0 for a failure.
+///
+/// # Safety
+/// Called by SQLite.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sqlite3_syncscope_static_init(
+    db: *mut sqlite3,
+    message: *mut *mut c_char,
+    routines: *mut sqlite3_api_routines,
+) -> c_int {
+    // SAFETY: SQLite's own pointers are passed on.
+    unsafe { entry::start(db, message, routines, 0, &CONTENTS) }
+}

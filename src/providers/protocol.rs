@@ -1,0 +1,116 @@
+//! The face of every protocol.
+
+use std::collections::HashSet;
+use std::io::{Read, Write};
+
+use serde_json::{Map, Value as Json};
+
+use super::error::SyncError;
+use super::wire::{ChangeSink, Entity};
+use crate::store::ValueRef;
+
+/// What a sync must do next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Send this and give the answer to [`Protocol::pulled`].
+    Pull(Request),
+    /// Freeze what is pending and tell [`Protocol::frozen`] how many rows that is.
+    Freeze,
+    /// Send this with the frozen rows as its body and give the answer to [`Protocol::pushed`].
+    Push(Request),
+    Done,
+}
+
+/// A request without its host-specific parts: headers and credentials are the provider's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    pub method: &'static str,
+    pub url: String,
+}
+
+/// What a pull answer says besides its rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PullEnd {
+    /// Where the next pull starts, exactly as the server wrote it.
+    pub cursor: String,
+    /// Extra top-level keys, for the caller.
+    pub rest: Map<String, Json>,
+    pub warnings: Vec<String>,
+}
+
+/// What the server said of a push.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PushAnswer {
+    /// For each entity, ids (as text) that the server did not take.
+    pub rejected: Vec<HashSet<String>>,
+}
+
+/// The frozen rows, for writing a push body.
+pub trait Outbox {
+    /// Calls `each` with the content of every frozen row of an entity and kind, oldest first.
+    ///
+    /// # Errors
+    /// Reading the outbox, those of `each`.
+    fn rows(
+        &self,
+        entity: usize,
+        kind: &str,
+        each: &mut dyn FnMut(&str) -> std::io::Result<()>,
+    ) -> std::io::Result<()>;
+}
+
+/// One sync of some entities, step by step.
+///
+/// The driver asks [`Protocol::next`], does it, and reports; a failure it does not report ends the
+/// sync.
+pub trait Protocol {
+    fn next(&mut self) -> Step;
+
+    /// The entities in the order in which indexes name them.
+    fn entities(&self) -> &[Entity];
+
+    /// Reads a complete pull answer with a status of 2xx. The caller holds a transaction open and
+    /// rolls it back on failure.
+    ///
+    /// # Errors
+    /// An answer that breaks the protocol, a row that can't be applied.
+    fn pulled(
+        &mut self,
+        status: u16,
+        body: &mut dyn Read,
+        sink: &mut dyn ChangeSink,
+    ) -> Result<PullEnd, SyncError>;
+
+    /// So many rows were frozen.
+    fn frozen(&mut self, rows: u64);
+
+    /// Writes one row as it will be sent: `values` in the order of the entity's columns, `changed` as
+    /// indexes into them. Both are empty for a deleted row.
+    ///
+    /// # Errors
+    /// A value the protocol can't carry, said in words.
+    fn encode(
+        &self,
+        entity: usize,
+        kind: &str,
+        id: ValueRef<'_>,
+        values: &[ValueRef<'_>],
+        changed: &[usize],
+        out: &mut Vec<u8>,
+    ) -> Result<(), String>;
+
+    /// Writes the body of a push.
+    ///
+    /// # Errors
+    /// Reading the outbox, writing the body.
+    fn write_push(&self, outbox: &dyn Outbox, out: &mut dyn Write) -> std::io::Result<()>;
+
+    /// Reads a complete push answer with a status of 2xx.
+    ///
+    /// # Errors
+    /// An answer that breaks the protocol.
+    fn pushed(&mut self, status: u16, body: &[u8]) -> Result<PushAnswer, SyncError>;
+
+    /// A complete answer refused the push. True: go on, [`Protocol::next`] knows how.
+    fn push_refused(&mut self, status: u16) -> bool;
+}

@@ -1,0 +1,278 @@
+//! Reading a pull answer: `{"changes":{table:{created,updated,deleted}},"timestamp":n,…}`.
+
+use std::collections::HashSet;
+use std::io::Read;
+
+use serde_json::{Map, Value as Json};
+
+use super::row::{read_id, read_row};
+use crate::providers::cutter::{Cutter, parse};
+use crate::providers::error::SyncError;
+use crate::providers::protocol::PullEnd;
+use crate::providers::wire::{Announced, ChangeSink, Entity, Slot, WireId};
+
+type Result<T, E = SyncError> = std::result::Result<T, E>;
+
+/// Bytes of all extra top-level values together.
+const LARGEST_REST: usize = 1 << 20;
+
+/// Reads a whole answer and hands its changes to `sink` as they come. The caller rolls back when this
+/// fails: then nothing of the answer counts.
+///
+/// # Errors
+/// An answer that breaks the protocol; those of the sink.
+pub fn read_pull(
+    source: impl Read,
+    entities: &[Entity],
+    sink: &mut dyn ChangeSink,
+) -> Result<PullEnd> {
+    let mut cutter = Cutter::new(source);
+    let mut answer = Answer {
+        entities,
+        sink,
+        deleted: vec![HashSet::new(); entities.len()],
+        cursor: None,
+        rest: Map::new(),
+        rest_bytes: 0,
+        warnings: Vec::new(),
+        ambiguous: false,
+    };
+    cutter.object(|cutter, key| answer.member(cutter, key))?;
+    cutter.end()?;
+    let cursor = answer.cursor.ok_or_else(|| {
+        SyncError::protocol("the answer has no timestamp; nothing was applied")
+    })?;
+    Ok(PullEnd { cursor, rest: answer.rest, warnings: answer.warnings })
+}
+
+struct Answer<'a> {
+    entities: &'a [Entity],
+    sink: &'a mut dyn ChangeSink,
+    /// Ids deleted by this answer: they stay deleted, wherever else they stand.
+    deleted: Vec<HashSet<String>>,
+    cursor: Option<String>,
+    rest: Map<String, Json>,
+    rest_bytes: usize,
+    warnings: Vec<String>,
+    ambiguous: bool,
+}
+
+impl Answer<'_> {
+    fn member<R: Read>(&mut self, cutter: &mut Cutter<R>, key: &str) -> Result<()> {
+        match key {
+            "changes" => {
+                if cutter.take_null()? {
+                    return Ok(());
+                }
+                cutter.object(|cutter, table| self.table(cutter, table))
+            }
+            "timestamp" => {
+                self.cursor = Some(timestamp(cutter.value()?)?);
+                Ok(())
+            }
+            "experimentalStrategy" => {
+                match parse::<Json>(cutter.value()?)? {
+                    Json::Null => Ok(()),
+                    Json::String(name) if name == "incremental" => Ok(()),
+                    other => Err(SyncError::protocol(format!(
+                        "Invalid pull strategy: {other} is not supported; nothing was applied"
+                    ))),
+                }
+            }
+            other => {
+                let value = cutter.value()?;
+                self.rest_bytes += value.len();
+                if self.rest_bytes > LARGEST_REST {
+                    return Err(SyncError::protocol(format!(
+                        "the answer has over {} KiB besides its changes; nothing was applied",
+                        LARGEST_REST >> 10
+                    )));
+                }
+                self.rest.insert(other.to_owned(), parse(value)?);
+                Ok(())
+            }
+        }
+    }
+
+    fn table<R: Read>(&mut self, cutter: &mut Cutter<R>, name: &str) -> Result<()> {
+        let Some(place) = self.entities.iter().position(|entity| entity.name == name) else {
+            // Other entities of the same backend: they have cursors of their own.
+            return skip_table(cutter);
+        };
+        if cutter.take_null()? {
+            return Ok(());
+        }
+        cutter.object(|cutter, kind| {
+            if cutter.take_null()? {
+                return Ok(());
+            }
+            match kind {
+                "created" => self.rows(cutter, place, Announced::Created),
+                "updated" => self.rows(cutter, place, Announced::Updated),
+                "deleted" => self.ids(cutter, place),
+                _ => parse::<serde::de::IgnoredAny>(cutter.value()?).map(drop),
+            }
+        })
+    }
+
+    fn rows<R: Read>(
+        &mut self,
+        cutter: &mut Cutter<R>,
+        place: usize,
+        announced: Announced,
+    ) -> Result<()> {
+        cutter.array(|cutter| {
+            let mut slots: Vec<Slot<'_>> = Vec::new();
+            let id = read_row(&self.entities[place], cutter.value()?, &mut slots)?;
+            if !self.deleted[place].is_empty() && self.deleted[place].contains(&id_text(&id)) {
+                self.warn_ambiguous(place);
+                return Ok(());
+            }
+            self.sink.upsert(place, announced, &id, &slots)
+        })
+    }
+
+    fn ids<R: Read>(&mut self, cutter: &mut Cutter<R>, place: usize) -> Result<()> {
+        cutter.array(|cutter| {
+            let id = read_id(&self.entities[place], cutter.value()?)?;
+            self.deleted[place].insert(id_text(&id));
+            self.sink.delete(place, &id)
+        })
+    }
+
+    fn warn_ambiguous(&mut self, place: usize) {
+        if self.ambiguous {
+            return;
+        }
+        self.ambiguous = true;
+        self.warnings.push(format!(
+            "{}: an id stands in deleted and elsewhere; deleted wins",
+            self.entities[place].name
+        ));
+    }
+}
+
+/// Passes over a table piece by piece, however large it is.
+fn skip_table<R: Read>(cutter: &mut Cutter<R>) -> Result<()> {
+    if cutter.peek()? != Some(b'{') {
+        return parse::<serde::de::IgnoredAny>(cutter.value()?).map(drop);
+    }
+    cutter.object(|cutter, _| {
+        if cutter.peek()? != Some(b'[') {
+            return parse::<serde::de::IgnoredAny>(cutter.value()?).map(drop);
+        }
+        cutter.array(|cutter| parse::<serde::de::IgnoredAny>(cutter.value()?).map(drop))
+    })
+}
+
+fn id_text(id: &WireId<'_>) -> String {
+    match id {
+        WireId::Text(text) => text.to_string(),
+        WireId::Integer(number) => number.to_string(),
+    }
+}
+
+/// A timestamp must be a number above zero. Its text is kept, so that it goes back as it came.
+fn timestamp(text: &[u8]) -> Result<String> {
+    let number: Option<f64> = serde_json::from_slice(text).ok();
+    match number {
+        Some(number) if number > 0.0 && number.is_finite() => {
+            Ok(String::from_utf8_lossy(text).into_owned())
+        }
+        _ => Err(SyncError::protocol(format!(
+            "the answer's timestamp is {}, not a number above 0; nothing was applied",
+            String::from_utf8_lossy(&text[..text.len().min(40)])
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::wire::{WireColumn, WireType};
+
+    #[derive(Default)]
+    struct Log(Vec<String>);
+
+    impl ChangeSink for Log {
+        fn upsert(
+            &mut self,
+            entity: usize,
+            announced: Announced,
+            id: &WireId<'_>,
+            row: &[Slot<'_>],
+        ) -> Result<()> {
+            self.0.push(format!("{entity} {announced:?} {} {:?}", id_text(id), row[0].value()));
+            Ok(())
+        }
+
+        fn delete(&mut self, entity: usize, id: &WireId<'_>) -> Result<()> {
+            self.0.push(format!("{entity} Deleted {}", id_text(id)));
+            Ok(())
+        }
+    }
+
+    fn read(text: &str) -> (Result<PullEnd>, Vec<String>) {
+        let column = WireColumn { name: "n".into(), kind: WireType::Number, required: false };
+        let entities =
+            [Entity { name: "t".into(), columns: vec![column], integer_key: false }];
+        let mut log = Log::default();
+        let end = read_pull(text.as_bytes(), &entities, &mut log);
+        (end, log.0)
+    }
+
+    #[test]
+    fn a_whole_answer() {
+        let (end, log) = read(
+            r#"{"changes":{"t":{"created":[{"id":"a","n":1}],"updated":[{"id":2}],"deleted":["c"]},
+                "other":{"created":[{"id":"x"}]}},"timestamp":1.50,"more":[1]}"#,
+        );
+        let end = end.unwrap();
+        assert_eq!((end.cursor.as_str(), end.rest["more"][0].as_i64()), ("1.50", Some(1)));
+        assert_eq!(log, ["0 Created a Integer(1)", "0 Updated 2 Null", "0 Deleted c"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_empty() {
+        for text in [
+            r#"{"timestamp":1,"changes":null}"#,
+            r#"{"timestamp":1}"#,
+            r#"{"timestamp":1,"changes":{"t":null}}"#,
+            r#"{"timestamp":1,"changes":{"t":{"created":null}}}"#,
+        ] {
+            let (end, log) = read(text);
+            assert!(end.is_ok() && log.is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn deleted_wins_whatever_the_order() {
+        let (end, log) = read(
+            r#"{"changes":{"t":{"deleted":["a"],"created":[{"id":"a"}]}},"timestamp":1}"#,
+        );
+        assert_eq!(end.unwrap().warnings.len(), 1);
+        assert_eq!(log, ["0 Deleted a"]);
+    }
+
+    #[test]
+    fn refused_answers() {
+        for text in [
+            r#"{"changes":{}}"#,
+            r#"{"changes":{},"timestamp":0}"#,
+            r#"{"changes":{},"timestamp":-5}"#,
+            r#"{"changes":{},"timestamp":"5"}"#,
+            r#"{"changes":{},"timestamp":null}"#,
+            r#"{"changes":[],"timestamp":1}"#,
+            r#"{"changes":{"t":[]},"timestamp":1}"#,
+            r#"{"changes":{"t":{"created":{}}},"timestamp":1}"#,
+            r#"{"changes":{"t":{"created":[5]}},"timestamp":1}"#,
+            r#"{"changes":{"t":{"deleted":[null]}},"timestamp":1}"#,
+            r#"{"changes":{},"timestamp":1,"experimentalStrategy":"nonsense"}"#,
+            r#"{"changes":{"t":{"created":[{"id":"a"}"#,
+            "<html></html>",
+            "",
+        ] {
+            assert!(read(text).0.is_err(), "{text}");
+        }
+    }
+}

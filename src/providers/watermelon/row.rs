@@ -1,0 +1,392 @@
+//! Rows of the WatermelonDB protocol: reading them strictly, sanitising their values, writing them.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::providers::error::SyncError;
+use crate::providers::wire::{Entity, Slot, WireId, WireType, fallback};
+use crate::store::ValueRef;
+
+/// Reads one row object. `slots` gets a value for each column of the entity.
+///
+/// # Errors
+/// Not an object, no id or one of a wrong type, `_status` or `_changed` in it: the whole answer is
+/// refused then.
+pub fn read_row<'a>(
+    entity: &Entity,
+    text: &'a [u8],
+    slots: &mut Vec<Slot<'a>>,
+) -> Result<WireId<'a>, SyncError> {
+    slots.clear();
+    slots.resize_with(entity.columns.len(), Slot::default);
+    let mut parser = serde_json::Deserializer::from_slice(text);
+    let id = RowSeed { entity, slots }.deserialize(&mut parser).map_err(|error| refused(entity, &error))?;
+    id.ok_or_else(|| {
+        SyncError::protocol(format!(
+            "a row of {:?} has no id; nothing was applied",
+            entity.name
+        ))
+    })
+}
+
+/// Reads one element of a `deleted` list.
+///
+/// # Errors
+/// It is neither text nor an integer.
+pub fn read_id<'a>(entity: &Entity, text: &'a [u8]) -> Result<WireId<'a>, SyncError> {
+    let mut parser = serde_json::Deserializer::from_slice(text);
+    IdSeed.deserialize(&mut parser).map_err(|error| refused(entity, &error))
+}
+
+fn refused(entity: &Entity, error: &serde_json::Error) -> SyncError {
+    SyncError::protocol(format!("a row of {:?}: {error}; nothing was applied", entity.name))
+}
+
+struct RowSeed<'s, 'a> {
+    entity: &'s Entity,
+    slots: &'s mut Vec<Slot<'a>>,
+}
+
+impl<'a> DeserializeSeed<'a> for RowSeed<'_, 'a> {
+    type Value = Option<WireId<'a>>;
+
+    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<Self::Value, D::Error> {
+        parser.deserialize_map(self)
+    }
+}
+
+impl<'a> Visitor<'a> for RowSeed<'_, 'a> {
+    type Value = Option<WireId<'a>>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a row, which is an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut id = None;
+        let mut expected = 0;
+        while let Some(field) = map.next_key_seed(FieldSeed { entity: self.entity, expected })? {
+            match field {
+                Field::Id => id = Some(map.next_value_seed(IdSeed)?),
+                Field::Reserved(name) => {
+                    return Err(de::Error::custom(format!(
+                        "it carries {name}, which only clients may"
+                    )));
+                }
+                Field::Column(place) => {
+                    let column = &self.entity.columns[place];
+                    let seed = ValueSeed { kind: column.kind, required: column.required };
+                    self.slots[place] = map.next_value_seed(seed)?;
+                    expected = place + 1;
+                }
+                Field::Unknown => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(id)
+    }
+}
+
+enum Field {
+    Id,
+    Reserved(&'static str),
+    Column(usize),
+    Unknown,
+}
+
+/// Finds the column a key names. Rows usually list their columns in the same order, so the one after
+/// the last is tried first.
+struct FieldSeed<'s> {
+    entity: &'s Entity,
+    expected: usize,
+}
+
+impl<'a> DeserializeSeed<'a> for FieldSeed<'_> {
+    type Value = Field;
+
+    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<Field, D::Error> {
+        parser.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for FieldSeed<'_> {
+    type Value = Field;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a column name")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Field, E> {
+        let columns = &self.entity.columns;
+        if columns.get(self.expected).is_some_and(|column| column.name == name) {
+            return Ok(Field::Column(self.expected));
+        }
+        Ok(match name {
+            "id" => Field::Id,
+            "_status" => Field::Reserved("_status"),
+            "_changed" => Field::Reserved("_changed"),
+            _ => columns
+                .iter()
+                .position(|column| column.name == name)
+                .map_or(Field::Unknown, Field::Column),
+        })
+    }
+}
+
+struct IdSeed;
+
+impl<'a> DeserializeSeed<'a> for IdSeed {
+    type Value = WireId<'a>;
+
+    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<WireId<'a>, D::Error> {
+        parser.deserialize_any(self)
+    }
+}
+
+impl<'a> Visitor<'a> for IdSeed {
+    type Value = WireId<'a>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an id, which is text or an integer")
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'a str) -> Result<WireId<'a>, E> {
+        Ok(WireId::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<WireId<'a>, E> {
+        Ok(WireId::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<WireId<'a>, E> {
+        Ok(WireId::Integer(number))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<WireId<'a>, E> {
+        match i64::try_from(number) {
+            Ok(number) => Ok(WireId::Integer(number)),
+            Err(_) => Ok(WireId::Text(Cow::Owned(number.to_string()))),
+        }
+    }
+}
+
+/// Sanitises one value: what does not fit the column's type is replaced, never coerced.
+struct ValueSeed {
+    kind: WireType,
+    required: bool,
+}
+
+impl ValueSeed {
+    fn fallback<'a>(&self) -> Slot<'a> {
+        fallback(self.kind, self.required)
+    }
+}
+
+impl<'a> DeserializeSeed<'a> for ValueSeed {
+    type Value = Slot<'a>;
+
+    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<Slot<'a>, D::Error> {
+        parser.deserialize_any(self)
+    }
+}
+
+impl<'a> Visitor<'a> for ValueSeed {
+    type Value = Slot<'a>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a JSON value")
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'a str) -> Result<Slot<'a>, E> {
+        Ok(match self.kind {
+            WireType::String | WireType::Any => Slot::Text(Cow::Borrowed(text)),
+            WireType::Base64 => BASE64.decode(text).map_or_else(|_| self.fallback(), Slot::Blob),
+            WireType::Number | WireType::Boolean => self.fallback(),
+        })
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Slot<'a>, E> {
+        Ok(match self.kind {
+            WireType::String | WireType::Any => Slot::Text(Cow::Owned(text.to_owned())),
+            WireType::Base64 => BASE64.decode(text).map_or_else(|_| self.fallback(), Slot::Blob),
+            WireType::Number | WireType::Boolean => self.fallback(),
+        })
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Slot<'a>, E> {
+        Ok(match self.kind {
+            WireType::Number | WireType::Any => Slot::Integer(number),
+            WireType::Boolean if matches!(number, 0 | 1) => Slot::Integer(number),
+            _ => self.fallback(),
+        })
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Slot<'a>, E> {
+        match i64::try_from(number) {
+            Ok(number) => self.visit_i64(number),
+            Err(_) => self.visit_f64(number as f64),
+        }
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Slot<'a>, E> {
+        Ok(match self.kind {
+            WireType::Number | WireType::Any if number == 0.0 => Slot::Integer(0),
+            WireType::Number | WireType::Any => Slot::Real(number),
+            WireType::Boolean if number == 1.0 => Slot::Integer(1),
+            WireType::Boolean if number == 0.0 => Slot::Integer(0),
+            _ => self.fallback(),
+        })
+    }
+
+    fn visit_bool<E: de::Error>(self, truth: bool) -> Result<Slot<'a>, E> {
+        Ok(match self.kind {
+            WireType::Boolean | WireType::Any => Slot::Integer(truth.into()),
+            _ => self.fallback(),
+        })
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Slot<'a>, E> {
+        Ok(self.fallback())
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Slot<'a>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(self.fallback())
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<Slot<'a>, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(self.fallback())
+    }
+}
+
+/// Appends a value as JSON.
+///
+/// # Errors
+/// What JSON can't hold: text that is not UTF-8, infinite numbers, blobs in a column that is not
+/// declared as one. The text says which.
+pub fn write_value(out: &mut Vec<u8>, kind: WireType, value: ValueRef<'_>) -> Result<(), String> {
+    let number = |out: &mut Vec<u8>, number: i64| out.extend_from_slice(number.to_string().as_bytes());
+    match (value, kind) {
+        (ValueRef::Null, _) => out.extend_from_slice(b"null"),
+        (ValueRef::Integer(0), WireType::Boolean) => out.extend_from_slice(b"false"),
+        (ValueRef::Integer(1), WireType::Boolean) => out.extend_from_slice(b"true"),
+        (ValueRef::Integer(whole), _) => number(out, whole),
+        (ValueRef::Real(real), _) if !real.is_finite() => {
+            return Err("an infinite number, which JSON can't hold".into());
+        }
+        (ValueRef::Real(real), _) => write_json(out, &real)?,
+        (ValueRef::Text(text), _) => write_json(out, text)?,
+        (ValueRef::InvalidText(_), _) => return Err("text that is not valid UTF-8".into()),
+        (ValueRef::Blob(bytes), WireType::Base64) => write_json(out, &BASE64.encode(bytes))?,
+        (ValueRef::Blob(_), _) => {
+            return Err("a blob; declare the column BLOB, or give it the type base64 in sync_track".into());
+        }
+    }
+    Ok(())
+}
+
+/// Appends anything serde can write.
+///
+/// # Errors
+/// What JSON can't hold.
+pub fn write_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), String> {
+    serde_json::to_writer(out, value).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::wire::WireColumn;
+
+    fn entity() -> Entity {
+        let column = |name: &str, kind, required| WireColumn { name: name.into(), kind, required };
+        Entity {
+            name: "t".into(),
+            columns: vec![
+                column("s", WireType::String, true),
+                column("n", WireType::Number, false),
+                column("b", WireType::Boolean, true),
+            ],
+            integer_key: false,
+        }
+    }
+
+    fn read(text: &str) -> Result<(WireId<'_>, Vec<Slot<'_>>), SyncError> {
+        let mut slots = Vec::new();
+        let id = read_row(&entity(), text.as_bytes(), &mut slots)?;
+        Ok((id, slots))
+    }
+
+    #[test]
+    fn values_are_sanitised_not_coerced() {
+        let cases = [
+            (r#"{"id":"a","s":"x","n":-0.0,"b":true}"#, "x", Slot::Integer(0), 1),
+            (r#"{"id":"a","s":5,"n":"5","b":1}"#, "", Slot::Null, 1),
+            (r#"{"id":"a","s":null,"n":1.5,"b":"yes"}"#, "", Slot::Real(1.5), 0),
+            (r#"{"id":"a","s":{"x":[1]},"n":[],"b":2}"#, "", Slot::Null, 0),
+        ];
+        for (text, s, n, b) in cases {
+            let (_, slots) = read(text).unwrap();
+            assert_eq!(slots, [Slot::Text(s.into()), n, Slot::Integer(b)], "{text}");
+        }
+    }
+
+    #[test]
+    fn large_integers_stay_exact() {
+        let (_, slots) = read(r#"{"id":"a","n":9007199254740993}"#).unwrap();
+        assert_eq!(slots[1], Slot::Integer(9_007_199_254_740_993));
+        assert!(slots[0].is_missing());
+    }
+
+    #[test]
+    fn rows_that_refuse_the_whole_answer() {
+        for text in [
+            r#"{"s":"no id"}"#,
+            r#"{"id":null}"#,
+            r#"{"id":true}"#,
+            r#"{"id":1.5}"#,
+            r#"{"id":["a"]}"#,
+            r#"{"id":"a","_status":"synced"}"#,
+            r#"{"id":"a","_changed":""}"#,
+            r#""text""#,
+            "5",
+            "{",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_are_text_or_integers() {
+        assert_eq!(read(r#"{"id":7}"#).unwrap().0, WireId::Integer(7));
+        assert_eq!(read(r#"{"id":""}"#).unwrap().0, WireId::Text("".into()));
+        assert_eq!(read_id(&entity(), b"\"x\\u0041\"").unwrap(), WireId::Text("xA".into()));
+        assert!(read_id(&entity(), b"null").is_err());
+    }
+
+    #[test]
+    fn prototype_names_are_ordinary() {
+        assert!(read(r#"{"id":"a","__proto__":{"s":"x"},"constructor":1}"#).is_ok());
+    }
+
+    #[test]
+    fn values_are_written_by_type() {
+        let write = |kind, value| {
+            let mut out = Vec::new();
+            write_value(&mut out, kind, value).map(|()| String::from_utf8(out).unwrap())
+        };
+        assert_eq!(write(WireType::Boolean, ValueRef::Integer(1)), Ok("true".into()));
+        assert_eq!(write(WireType::Boolean, ValueRef::Integer(2)), Ok("2".into()));
+        assert_eq!(write(WireType::Number, ValueRef::Real(1.0)), Ok("1.0".into()));
+        assert_eq!(write(WireType::String, ValueRef::Text("\"\n")), Ok(r#""\"\n""#.into()));
+        assert_eq!(write(WireType::Base64, ValueRef::Blob(b"hi")), Ok("\"aGk=\"".into()));
+        assert!(write(WireType::String, ValueRef::Blob(b"hi")).is_err());
+        assert!(write(WireType::Number, ValueRef::Real(f64::INFINITY)).is_err());
+    }
+}

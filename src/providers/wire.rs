@@ -1,0 +1,106 @@
+//! Entities and rows as they travel, whatever the protocol.
+
+use std::borrow::Cow;
+
+use crate::store::ValueRef;
+
+/// How the values of a column travel; see `sync_track`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WireType {
+    String,
+    Number,
+    Boolean,
+    Base64,
+    Any,
+}
+
+/// One synced column other than the key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WireColumn {
+    pub name: String,
+    pub kind: WireType,
+    /// NOT NULL: takes `''` or 0 where the answer has nothing fitting.
+    pub required: bool,
+}
+
+/// An entity as a protocol sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entity {
+    /// Its name on the wire.
+    pub name: String,
+    pub columns: Vec<WireColumn>,
+    /// The key column holds integers; on the wire an id is text.
+    pub integer_key: bool,
+}
+
+/// The value of one column of a row that came in.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Slot<'a> {
+    /// The row does not mention the column.
+    #[default]
+    Missing,
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(Cow<'a, str>),
+    Blob(Vec<u8>),
+}
+
+impl Slot<'_> {
+    /// The value to bind; a missing one binds as NULL.
+    pub fn value(&self) -> ValueRef<'_> {
+        match self {
+            Self::Missing | Self::Null => ValueRef::Null,
+            Self::Integer(number) => ValueRef::Integer(*number),
+            Self::Real(number) => ValueRef::Real(*number),
+            Self::Text(text) => ValueRef::Text(text),
+            Self::Blob(bytes) => ValueRef::Blob(bytes),
+        }
+    }
+
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing)
+    }
+}
+
+/// What stands in for a value that is missing or does not fit.
+pub fn fallback(kind: WireType, required: bool) -> Slot<'static> {
+    match (required, kind) {
+        (false, _) => Slot::Null,
+        (true, WireType::String | WireType::Any) => Slot::Text(Cow::Borrowed("")),
+        (true, WireType::Number | WireType::Boolean) => Slot::Integer(0),
+        (true, WireType::Base64) => Slot::Blob(Vec::new()),
+    }
+}
+
+/// The id of a row on the wire.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WireId<'a> {
+    Text(Cow<'a, str>),
+    Integer(i64),
+}
+
+/// How a row was announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announced {
+    Created,
+    Updated,
+}
+
+/// Takes the changes of a pull one by one, in the order of the answer. `entity` is an index into the
+/// entities of the run.
+pub trait ChangeSink {
+    /// # Errors
+    /// A row that can't be applied ends the pull.
+    fn upsert(
+        &mut self,
+        entity: usize,
+        announced: Announced,
+        id: &WireId<'_>,
+        row: &[Slot<'_>],
+    ) -> Result<(), super::error::SyncError>;
+
+    /// # Errors
+    /// As [`ChangeSink::upsert`].
+    fn delete(&mut self, entity: usize, id: &WireId<'_>) -> Result<(), super::error::SyncError>;
+}

@@ -1,0 +1,62 @@
+//! What the entry points share: adopt the host's table, make the session, register everything.
+
+use std::ffi::{c_char, c_int};
+use std::sync::Arc;
+
+use super::api::{self, sqlite3, sqlite3_api_routines};
+use super::connection::Connection;
+use super::error::{Result, guarded};
+use super::function::{self, Function};
+use super::session::Session;
+use super::table::{self, Table};
+
+/// Everything a connection gets.
+pub struct Contents {
+    pub functions: &'static [Function],
+    pub tables: &'static [Table],
+    /// Runs once after registration; must write nothing that is not already someone's unfinished
+    /// work, and can't fail.
+    pub loaded: fn(&Arc<Session>),
+}
+
+/// Loads the library into a connection; `success` is what to return then (0, or 256 to stay in
+/// memory for the life of the process).
+///
+/// # Safety
+/// The three pointers must be those SQLite passed to the entry point.
+pub unsafe fn start(
+    db: *mut sqlite3,
+    message: *mut *mut c_char,
+    routines: *mut sqlite3_api_routines,
+    success: c_int,
+    contents: &'static Contents,
+) -> c_int {
+    if routines.is_null() {
+        return 1;
+    }
+    // SAFETY: the caller vouches for the pointers.
+    let outcome = unsafe {
+        guarded(|| {
+            api::adopt(routines)?;
+            register(Connection::new(db), contents)
+        })
+    };
+    match outcome {
+        Ok(()) => success,
+        // SAFETY: as above; the text goes through the table the caller brought.
+        Err(error) => unsafe { api::refuse(routines, message, &error.to_string()) },
+    }
+}
+
+fn register(connection: Connection, contents: &'static Contents) -> Result<()> {
+    let session = Arc::new(Session::new(connection, contents));
+    for function in contents.functions {
+        function::register(&session, function)?;
+    }
+    for table in contents.tables {
+        table::register(&session, table)?;
+    }
+    table::register(&session, &super::close::TABLE)?;
+    (contents.loaded)(&session);
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! SQL functions: registration, and the trampoline between C and safe Rust.
+
+use std::ffi::{c_int, c_void};
+use std::sync::Arc;
+
+use sqlite_loadable::ext::{sqlite3_context, sqlite3_value};
+
+use super::api::{c_text, sq};
+use super::error::{Error, Result, guarded};
+use super::session::Session;
+use super::statement::{slice, text_or_bytes};
+use super::value::{Value, ValueRef};
+
+/// What a function may touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Depends on nothing but the library: `DETERMINISTIC | INNOCUOUS`.
+    Pure,
+    /// Reads or changes tables or reaches the network: `DIRECTONLY`, so that no trigger or view in a
+    /// stranger's file can call it.
+    Direct,
+}
+
+/// One SQL function as the table of contents in `lib.rs` lists it.
+#[derive(Clone, Copy)]
+pub struct Function {
+    pub name: &'static str,
+    /// Fewest and most arguments.
+    pub count: (u8, u8),
+    pub effect: Effect,
+    pub body: fn(&Call<'_>) -> Result<Value>,
+    /// The arguments as `sync_help` shows them, optional ones in brackets with their default.
+    pub arguments: &'static str,
+    /// One sentence for `sync_help` and the reference.
+    pub summary: &'static str,
+    /// One statement that can be typed as it stands.
+    pub example: &'static str,
+}
+
+/// One call of a function.
+pub struct Call<'a> {
+    session: &'a Arc<Session>,
+    arguments: &'a [*mut sqlite3_value],
+}
+
+impl Call<'_> {
+    pub fn session(&self) -> &Arc<Session> {
+        self.session
+    }
+
+    /// Number of arguments given.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.arguments.len()
+    }
+
+    /// Argument `index`; NULL when the caller gave fewer.
+    pub fn argument(&self, index: usize) -> ValueRef<'_> {
+        match self.arguments.get(index) {
+            // SAFETY: SQLite keeps the argument values alive for the duration of the call.
+            Some(value) => unsafe { read_value(*value) },
+            None => ValueRef::Null,
+        }
+    }
+}
+
+struct Registered {
+    function: Function,
+    session: Arc<Session>,
+}
+
+/// Registers a function once for each number of arguments it takes, so that SQLite itself refuses
+/// any other number.
+///
+/// # Errors
+/// SQLite's: too many functions, out of memory.
+pub(super) fn register(session: &Arc<Session>, function: &Function) -> Result<()> {
+    const UTF8: c_int = 1;
+    const DETERMINISTIC: c_int = 0x800;
+    const DIRECTONLY: c_int = 0x8_0000;
+    const INNOCUOUS: c_int = 0x20_0000;
+    let flags = UTF8
+        | match function.effect {
+            Effect::Pure => DETERMINISTIC | INNOCUOUS,
+            Effect::Direct => DIRECTONLY,
+        };
+    let name = c_text(function.name);
+    for count in function.count.0..=function.count.1 {
+        let registered =
+            Box::new(Registered { function: *function, session: Arc::clone(session) });
+        let connection = session.connection();
+        // SAFETY: the box is handed over; SQLite calls `release` for it exactly once, also when the
+        // registration fails.
+        let code = unsafe {
+            sq!(create_function_v2(
+                connection.raw(),
+                name.as_ptr(),
+                c_int::from(count),
+                flags,
+                Box::into_raw(registered).cast(),
+                Some(trampoline),
+                None,
+                None,
+                Some(release)
+            ))
+        };
+        if code != 0 {
+            return Err(connection.error(code));
+        }
+    }
+    Ok(())
+}
+
+unsafe extern "C" fn trampoline(
+    context: *mut sqlite3_context,
+    count: c_int,
+    values: *mut *mut sqlite3_value,
+) {
+    // SAFETY: SQLite passes the user data given at registration, and `count` values (a null pointer
+    // when there are none).
+    unsafe {
+        let registered = &*sq!(user_data(context)).cast::<Registered>();
+        let arguments = if count <= 0 || values.is_null() {
+            &[][..]
+        } else {
+            std::slice::from_raw_parts(values, count as usize)
+        };
+        let call = Call { session: &registered.session, arguments };
+        match guarded(|| (registered.function.body)(&call)) {
+            Ok(value) => give(context, value.borrow()),
+            Err(error) => fail(context, &error.prefixed(registered.function.name)),
+        }
+    }
+}
+
+unsafe extern "C" fn release(pointer: *mut c_void) {
+    // SAFETY: the pointer came from `Box::into_raw` in `register` and is released once.
+    let registered = unsafe { Box::from_raw(pointer.cast::<Registered>()) };
+    let _ = guarded(|| {
+        drop(registered);
+        Ok(())
+    });
+}
+
+/// # Safety
+/// `value` must be alive for as long as the result is used.
+pub(super) unsafe fn read_value<'a>(value: *mut sqlite3_value) -> ValueRef<'a> {
+    // SAFETY: the type is looked at first; the length is asked after the pointer.
+    unsafe {
+        match sq!(value_type(value)) {
+            1 => ValueRef::Integer(sq!(value_int64(value))),
+            2 => ValueRef::Real(sq!(value_double(value))),
+            3 => {
+                let pointer = sq!(value_text(value));
+                text_or_bytes(slice(pointer, sq!(value_bytes(value))))
+            }
+            4 => {
+                let pointer = sq!(value_blob(value));
+                ValueRef::Blob(slice(pointer.cast(), sq!(value_bytes(value))))
+            }
+            _ => ValueRef::Null,
+        }
+    }
+}
+
+/// Sets the result of a function or of a virtual table's column.
+///
+/// # Safety
+/// `context` must be the one SQLite passed to the callback that is running.
+pub(super) unsafe fn give(context: *mut sqlite3_context, value: ValueRef<'_>) {
+    // SAFETY: SQLite copies text and blobs at once (transient marker, the pointer -1, never called).
+    unsafe {
+        let copy = std::mem::transmute::<isize, Option<unsafe extern "C" fn(*mut c_void)>>(-1);
+        match value {
+            ValueRef::Null => sq!(result_null(context)),
+            ValueRef::Integer(number) => sq!(result_int64(context, number)),
+            ValueRef::Real(number) => sq!(result_double(context, number)),
+            ValueRef::Text(text) => {
+                sq!(result_text64(context, text.as_ptr().cast(), text.len() as u64, copy, 1))
+            }
+            ValueRef::InvalidText(bytes) => {
+                sq!(result_text64(context, bytes.as_ptr().cast(), bytes.len() as u64, copy, 1))
+            }
+            ValueRef::Blob([]) => sq!(result_zeroblob(context, 0)),
+            ValueRef::Blob(bytes) => {
+                sq!(result_blob64(context, bytes.as_ptr().cast(), bytes.len() as u64, copy))
+            }
+        }
+    }
+}
+
+/// First the text, then the code: `result_error` alone would set code 1.
+///
+/// # Safety
+/// As [`give`].
+pub(super) unsafe fn fail(context: *mut sqlite3_context, error: &Error) {
+    let text = error.to_string().replace('\0', "");
+    let length = c_int::try_from(text.len()).unwrap_or(c_int::MAX);
+    // SAFETY: pointer and length describe `text`, which SQLite copies.
+    unsafe {
+        sq!(result_error(context, text.as_ptr().cast(), length));
+        sq!(result_error_code(context, error.code()));
+    }
+}

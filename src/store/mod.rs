@@ -1,0 +1,32 @@
+//! The store room: safe handles over the host's SQLite.
+//!
+//! The only place with `unsafe` besides the entry points. It knows connections, statements, values,
+//! transactions, functions, virtual tables and the schema's versions; what the tables mean is the
+//! business of the rooms above.
+
+mod api;
+mod close;
+mod connection;
+mod database;
+pub mod entry;
+mod error;
+mod function;
+mod schema;
+mod session;
+mod statement;
+mod table;
+mod transaction;
+mod value;
+
+pub use api::{host_version, sqlite3, sqlite3_api_routines, threads_allowed};
+pub use close::HOOK;
+pub use connection::{Connection, TransactionState};
+pub use database::{Database, quote_name};
+pub use error::{Error, Result};
+pub use function::{Call, Effect, Function};
+pub use schema::{ensure as ensure_schema, installed as schema_installed};
+pub use session::Session;
+pub use statement::Statement;
+pub use table::{Access, Change, Ready, Rows, Table};
+pub use transaction::{Transaction, require_idle, transact};
+pub use value::{Value, ValueRef};

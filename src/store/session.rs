@@ -1,0 +1,122 @@
+//! What one connection's functions and tables share.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::connection::Connection;
+use super::database::Database;
+use super::entry::Contents;
+use super::error::Result;
+
+/// State of one loaded connection; every function and virtual table on it holds a reference.
+///
+/// The rooms above keep what is theirs in typed parts ([`Session::part`]), so that the store need
+/// not know about secrets, owners or workers.
+pub struct Session {
+    connection: Connection,
+    contents: &'static Contents,
+    /// Incarnation of the connection: names it among all connections of all processes. A new one is
+    /// drawn when the host goes on using a connection whose close failed.
+    token: Mutex<Option<String>>,
+    parts: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    close_hooks: Mutex<Vec<fn(&Session, &str)>>,
+}
+
+impl Session {
+    pub(super) fn new(connection: Connection, contents: &'static Contents) -> Self {
+        Self {
+            connection,
+            contents,
+            token: Mutex::new(None),
+            parts: Mutex::new(HashMap::new()),
+            close_hooks: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub fn connection(&self) -> Connection {
+        self.connection
+    }
+
+    /// Everything this library registered: what `sync_help` lists.
+    pub fn contents(&self) -> &'static Contents {
+        self.contents
+    }
+
+    /// The file attached as `schema` on this connection.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn database(&self, schema: &str) -> Result<Database> {
+        Database::open(self.connection, schema)
+    }
+
+    /// The one part of type `T` that belongs to this connection, made when first asked for.
+    pub fn part<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let mut parts = self.parts.lock();
+        let part = parts.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default())).clone();
+        drop(parts);
+        // The key is the part's own type, so the cast can't miss; a fresh default stands in for
+        // the case that can't be.
+        part.downcast::<T>().unwrap_or_default()
+    }
+
+    /// Name of this connection's incarnation: 32 hexadecimal digits.
+    pub fn token(&self) -> String {
+        let mut token = self.token.lock();
+        if let Some(token) = token.as_ref() {
+            return token.clone();
+        }
+        let fresh = random_token();
+        *token = Some(fresh.clone());
+        drop(token);
+        super::close::arm(self.connection);
+        fresh
+    }
+
+    /// Registers what must happen before the connection closes. `hook` gets the token that ends.
+    /// It may use the connection; it must not fail or wait for long.
+    pub fn on_close(&self, hook: fn(&Session, &str)) {
+        self.close_hooks.lock().push(hook);
+    }
+
+    /// Runs the close hooks. The connection may live on (the host left a statement open and its
+    /// close failed): then the next call draws a new token.
+    pub(super) fn closing(&self) {
+        let Some(token) = self.token.lock().take() else { return };
+        let hooks = self.close_hooks.lock().clone();
+        for hook in hooks {
+            hook(self, &token);
+        }
+    }
+}
+
+/// Unique, not secret: process id, time, a counter and the hasher's per-process random keys.
+fn random_token() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let half = |salt: u64| {
+        let mut hasher = RandomState::new().build_hasher();
+        hasher.write_u64(salt);
+        hasher.write_u64(count);
+        hasher.write_u32(std::process::id());
+        hasher.write_i64(chrono::Utc::now().timestamp_nanos_opt().unwrap_or_default());
+        hasher.finish()
+    };
+    format!("{:016x}{:016x}", half(1), half(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_differ() {
+        let tokens: std::collections::HashSet<_> = (0..1000).map(|_| random_token()).collect();
+        assert_eq!(tokens.len(), 1000);
+    }
+}

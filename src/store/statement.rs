@@ -1,0 +1,245 @@
+//! A prepared statement that is always finalized and whose errors are never mistaken for the end
+//! of the rows.
+
+use std::ffi::{c_int, c_void};
+use std::ptr::null_mut;
+
+use sqlite_loadable::ext::sqlite3_stmt;
+
+use super::api::sq;
+use super::connection::Connection;
+use super::error::{Error, Result};
+use super::value::ValueRef;
+
+/// Tells SQLite to copy what is bound (`SQLITE_TRANSIENT`, the pointer -1).
+fn transient() -> Option<unsafe extern "C" fn(*mut c_void)> {
+    // SAFETY: SQLite defines this very bit pattern as a marker and never calls it.
+    unsafe { std::mem::transmute::<isize, Option<unsafe extern "C" fn(*mut c_void)>>(-1) }
+}
+
+/// One prepared statement. Dropping it finalizes it, so no statement outlives the call that made
+/// it unless it is kept on purpose (cursors of virtual tables).
+pub struct Statement {
+    raw: *mut sqlite3_stmt,
+    connection: Connection,
+}
+
+impl Statement {
+    /// # Errors
+    /// SQLite's, with the text of what it could not parse or find.
+    pub(super) fn prepare(connection: Connection, sql: &str) -> Result<Self> {
+        let mut raw = null_mut();
+        let length = c_int::try_from(sql.len())
+            .map_err(|_| Error::argument("the SQL text is longer than 2 GiB"))?;
+        // SAFETY: pointer and length describe `sql`; `raw` is ours.
+        let code = unsafe {
+            sq!(prepare_v3(
+                connection.raw(),
+                sql.as_ptr().cast(),
+                length,
+                0,
+                &mut raw,
+                null_mut()
+            ))
+        };
+        if code != 0 {
+            return Err(connection.error(code));
+        }
+        if raw.is_null() {
+            return Err(Error::argument("the SQL text holds no statement"));
+        }
+        Ok(Self { raw, connection })
+    }
+
+    /// Binds parameter `index` (1-based); SQLite keeps a copy.
+    ///
+    /// # Errors
+    /// SQLite's: an index out of range, a value over the host's length limit.
+    pub fn bind(&mut self, index: usize, value: ValueRef<'_>) -> Result<()> {
+        self.bind_with(index, value, transient())
+    }
+
+    /// Binds all parameters in order.
+    ///
+    /// # Errors
+    /// As [`Statement::bind`].
+    pub fn bind_all(&mut self, values: &[ValueRef<'_>]) -> Result<()> {
+        for (position, value) in values.iter().enumerate() {
+            self.bind(position + 1, *value)?;
+        }
+        Ok(())
+    }
+
+    /// Runs a statement that returns no rows (rows it does return are passed over) and makes it
+    /// ready for the next run. The values are not copied: they live until the run is over.
+    ///
+    /// Returns the rows changed, triggers and foreign key actions not counted.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn run(&mut self, values: &[ValueRef<'_>]) -> Result<i64> {
+        let outcome = self.bind_borrowed_and_step(values);
+        // SAFETY: `raw` is a live statement; after reset no pointer into `values` is used again
+        // before it is replaced.
+        unsafe {
+            sq!(reset(self.raw));
+            sq!(clear_bindings(self.raw));
+        }
+        outcome?;
+        Ok(self.connection.changes())
+    }
+
+    fn bind_borrowed_and_step(&mut self, values: &[ValueRef<'_>]) -> Result<()> {
+        for (position, value) in values.iter().enumerate() {
+            self.bind_with(position + 1, *value, None)?;
+        }
+        while self.step()? {}
+        Ok(())
+    }
+
+    fn bind_with(
+        &mut self,
+        index: usize,
+        value: ValueRef<'_>,
+        keep: Option<unsafe extern "C" fn(*mut c_void)>,
+    ) -> Result<()> {
+        let index = index as c_int;
+        // SAFETY: `raw` is live; text and blob pointers come with their lengths; a null or dangling
+        // pointer is never passed for a blob of length 0 (zeroblob is used instead).
+        let code = unsafe {
+            match value {
+                ValueRef::Null => sq!(bind_null(self.raw, index)),
+                ValueRef::Integer(number) => sq!(bind_int64(self.raw, index, number)),
+                ValueRef::Real(number) => sq!(bind_double(self.raw, index, number)),
+                ValueRef::Text(text) => self.bind_text(index, text.as_bytes(), keep),
+                ValueRef::InvalidText(bytes) => self.bind_text(index, bytes, keep),
+                ValueRef::Blob([]) => sq!(bind_zeroblob(self.raw, index, 0)),
+                ValueRef::Blob(bytes) => sq!(bind_blob64(
+                    self.raw,
+                    index,
+                    bytes.as_ptr().cast(),
+                    bytes.len() as u64,
+                    keep
+                )),
+            }
+        };
+        if code == 0 { Ok(()) } else { Err(self.connection.error(code)) }
+    }
+
+    /// # Safety
+    /// With `keep` None the bytes must live until the binding is replaced or cleared.
+    unsafe fn bind_text(
+        &mut self,
+        index: c_int,
+        bytes: &[u8],
+        keep: Option<unsafe extern "C" fn(*mut c_void)>,
+    ) -> c_int {
+        const UTF8: u8 = 1;
+        // SAFETY: pointer and length belong together; an empty slice's pointer is not null.
+        unsafe {
+            sq!(bind_text64(
+                self.raw,
+                index,
+                bytes.as_ptr().cast(),
+                bytes.len() as u64,
+                keep,
+                UTF8
+            ))
+        }
+    }
+
+    /// Goes to the next row; false after the last.
+    ///
+    /// # Errors
+    /// SQLite's: a constraint, BUSY, an interrupt. The statement is reset then.
+    pub fn step(&mut self) -> Result<bool> {
+        const ROW: c_int = 100;
+        const DONE: c_int = 101;
+        // SAFETY: `raw` is live.
+        match unsafe { sq!(step(self.raw)) } {
+            ROW => Ok(true),
+            DONE => Ok(false),
+            code => {
+                let error = self.connection.error(code);
+                // SAFETY: as above.
+                unsafe { sq!(reset(self.raw)) };
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the statement ready to run again; bindings stay.
+    pub fn reset(&mut self) {
+        // SAFETY: `raw` is live. The code repeats the last step's error, which was reported.
+        unsafe { sq!(reset(self.raw)) };
+    }
+
+    /// Column `index` (0-based) of the current row.
+    pub fn column(&self, index: usize) -> ValueRef<'_> {
+        let index = index as c_int;
+        // SAFETY: `raw` is live; text and blob stay valid until the next step or reset, both of
+        // which need `&mut self`. The length is asked after the pointer, as SQLite demands.
+        unsafe {
+            match sq!(column_type(self.raw, index)) {
+                1 => ValueRef::Integer(sq!(column_int64(self.raw, index))),
+                2 => ValueRef::Real(sq!(column_double(self.raw, index))),
+                3 => {
+                    let pointer = sq!(column_text(self.raw, index));
+                    text_or_bytes(slice(pointer, sq!(column_bytes(self.raw, index))))
+                }
+                4 => {
+                    let pointer = sq!(column_blob(self.raw, index));
+                    ValueRef::Blob(slice(pointer.cast(), sq!(column_bytes(self.raw, index))))
+                }
+                _ => ValueRef::Null,
+            }
+        }
+    }
+
+    /// Text of a column that is text by our own schema; empty when it is not.
+    pub fn text(&self, index: usize) -> String {
+        self.column(index).as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Text, or none when NULL.
+    pub fn optional_text(&self, index: usize) -> Option<String> {
+        self.column(index).as_str().map(str::to_owned)
+    }
+
+    /// Integer of a column that is one by our own schema; 0 when it is not.
+    pub fn integer(&self, index: usize) -> i64 {
+        self.column(index).as_i64().unwrap_or_default()
+    }
+
+    /// Number of columns in a row.
+    pub fn column_count(&self) -> usize {
+        // SAFETY: `raw` is live.
+        unsafe { sq!(column_count(self.raw)).max(0) as usize }
+    }
+
+    /// All columns of the current row, owned.
+    pub fn row(&self) -> Vec<super::value::Value> {
+        (0..self.column_count()).map(|index| self.column(index).to_owned()).collect()
+    }
+}
+
+impl Drop for Statement {
+    fn drop(&mut self) {
+        // SAFETY: `raw` is live and not used afterwards. The code repeats an error already seen.
+        unsafe { sq!(finalize(self.raw)) };
+    }
+}
+
+/// # Safety
+/// `pointer` is null or points to `length` bytes that outlive the result.
+pub(super) unsafe fn slice<'a>(pointer: *const u8, length: c_int) -> &'a [u8] {
+    if pointer.is_null() || length <= 0 {
+        return &[];
+    }
+    // SAFETY: the caller vouches for it.
+    unsafe { std::slice::from_raw_parts(pointer, length as usize) }
+}
+
+pub(super) fn text_or_bytes(bytes: &[u8]) -> ValueRef<'_> {
+    std::str::from_utf8(bytes).map_or(ValueRef::InvalidText(bytes), ValueRef::Text)
+}

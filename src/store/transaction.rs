@@ -1,0 +1,110 @@
+//! Transactions on a connection that is in the middle of somebody else's statement.
+//!
+//! | caller stands at | done |
+//! |---|---|
+//! | autocommit, nothing or only reads open | `BEGIN IMMEDIATE … COMMIT` of our own |
+//! | autocommit, inside a statement that writes | refused: our COMMIT would fail and leave a transaction open |
+//! | inside the caller's BEGIN | `SAVEPOINT … RELEASE`, so that the caller's ROLLBACK undoes us too |
+//!
+//! Dropping an unfinished transaction undoes it, also when a panic unwinds through it.
+
+use super::connection::{Connection, TransactionState};
+use super::error::{Error, Result};
+
+const INSIDE_A_WRITE: &str =
+    "cannot run inside a statement that writes; call it in a SELECT of its own";
+
+/// An open transaction or savepoint of ours.
+pub struct Transaction {
+    connection: Connection,
+    /// True when we joined the caller's transaction with a savepoint.
+    joined: bool,
+    open: bool,
+    /// The host's `last_insert_rowid()`, put back at the end.
+    rowid: i64,
+}
+
+impl Transaction {
+    /// # Errors
+    /// [`Error::Misuse`] inside a writing statement; SQLite's own (BUSY, read-only, authorizer).
+    pub fn begin(connection: Connection) -> Result<Self> {
+        let standing = connection.standing();
+        if standing.autocommit && standing.state == TransactionState::Write {
+            return Err(Error::misuse(INSIDE_A_WRITE));
+        }
+        let joined = !standing.autocommit;
+        let rowid = connection.last_insert_rowid();
+        let begin = if joined { "SAVEPOINT syncscope" } else { "BEGIN IMMEDIATE" };
+        connection.execute_script(begin).map_err(|error| match error {
+            // SQLite says BUSY here, but no waiting helps: the statement that writes is the caller's.
+            Error::Sqlite { code: 5, text } if joined && text.contains("savepoint") => {
+                Error::misuse(INSIDE_A_WRITE)
+            }
+            other => other,
+        })?;
+        Ok(Self { connection, joined, open: true, rowid })
+    }
+
+    /// # Errors
+    /// SQLite's: a deferred foreign key, BUSY, a full disk. Everything is undone then.
+    pub fn commit(self) -> Result<()> {
+        self.commit_or(|error| error)
+    }
+
+    /// As [`Transaction::commit`]; `explain` may look at the database to say more about a failure,
+    /// before everything is undone.
+    ///
+    /// # Errors
+    /// What `explain` makes of SQLite's.
+    pub fn commit_or(mut self, explain: impl FnOnce(Error) -> Error) -> Result<()> {
+        let end = if self.joined { "RELEASE syncscope" } else { "COMMIT" };
+        self.connection.execute_script(end).map_err(explain)?;
+        self.open = false;
+        self.connection.set_last_insert_rowid(self.rowid);
+        Ok(())
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if !self.open {
+            return;
+        }
+        let undo =
+            if self.joined { "ROLLBACK TO syncscope; RELEASE syncscope" } else { "ROLLBACK" };
+        // A failure here means that SQLite has rolled back by itself (full disk, I/O error).
+        let _ = self.connection.execute_script(undo);
+        self.connection.set_last_insert_rowid(self.rowid);
+    }
+}
+
+/// Runs `body` in a transaction: committed when it succeeds, undone when it fails or panics.
+///
+/// # Errors
+/// Those of [`Transaction::begin`], `body` and the commit.
+pub fn transact<T>(connection: Connection, body: impl FnOnce() -> Result<T>) -> Result<T> {
+    let transaction = Transaction::begin(connection)?;
+    let outcome = body()?;
+    transaction.commit()?;
+    Ok(outcome)
+}
+
+/// Refuses unless the caller has nothing open: the gate of every function that waits for a network.
+///
+/// # Errors
+/// [`Error::Misuse`], naming what is open and how to end it.
+pub fn require_idle(connection: Connection) -> Result<()> {
+    let standing = connection.standing();
+    let met = match (standing.autocommit, standing.state) {
+        (true, TransactionState::None) => return Ok(()),
+        (true, TransactionState::Write) => INSIDE_A_WRITE,
+        (true, TransactionState::Read) => {
+            "cannot wait for the network while a statement of this connection is still reading; \
+             finish or reset that statement and call SELECT … alone, without a FROM clause"
+        }
+        (false, _) => {
+            "cannot wait for the network inside an open transaction; COMMIT or ROLLBACK first"
+        }
+    };
+    Err(Error::misuse(met))
+}

@@ -1,0 +1,7 @@
+//! The virtual tables: live views of the tables behind them.
+
+pub mod help;
+pub mod pending;
+pub mod scope;
+pub mod scope_member;
+pub mod status;

@@ -1,0 +1,36 @@
+//! How far each entity has been pulled.
+
+use crate::store::{Database, Result};
+
+/// The stored cursor of an entity, exactly as the server wrote it.
+///
+/// # Errors
+/// SQLite's.
+pub fn read(database: &Database, provider: &str, entity: &str) -> Result<Option<String>> {
+    database.query_row(
+        "SELECT cursor FROM main._syncCursor WHERE provider = ?1 AND entity = ?2",
+        &[provider.into(), entity.into()],
+        |row| Ok(row.text(0)),
+    )
+}
+
+/// Stores a cursor. Belongs into the transaction that applies the rows it stands for.
+///
+/// # Errors
+/// SQLite's.
+pub fn store(
+    database: &Database,
+    provider: &str,
+    entity: &str,
+    table: i64,
+    cursor: &str,
+    at: i64,
+) -> Result<()> {
+    database.execute(
+        "INSERT INTO main._syncCursor (provider, entity, tableId, cursor, pulledAt) \
+         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (provider, entity) DO UPDATE \
+         SET tableId = excluded.tableId, cursor = excluded.cursor, pulledAt = excluded.pulledAt",
+        &[provider.into(), entity.into(), table.into(), cursor.into(), at.into()],
+    )?;
+    Ok(())
+}

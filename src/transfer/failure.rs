@@ -1,0 +1,44 @@
+//! Failures of the rooms below as the error object of a sync.
+
+use crate::http::HttpError;
+use crate::providers::{Class, SyncError};
+use crate::store::Error;
+
+impl From<Error> for SyncError {
+    fn from(error: Error) -> Self {
+        const READ_ONLY: i32 = 8;
+        const INTERRUPT: i32 = 9;
+        const IO: i32 = 10;
+        const FULL: i32 = 13;
+        if error.is_busy() {
+            let text = format!("{error}; another connection holds the database, sync again");
+            return Self::new(Class::Data, "SYNC_ERROR_BUSY", text, true);
+        }
+        if error.is_constraint() {
+            return Self::data(error.to_string());
+        }
+        match error.code() & 0xff {
+            INTERRUPT => Self::cancelled("interrupted by the program"),
+            READ_ONLY | IO | FULL => Self::new(
+                Class::Data,
+                "SYNC_ERROR_STORAGE",
+                format!("{error}; nothing was lost, free some space or give write access and sync again"),
+                true,
+            ),
+            _ => Self::new(Class::Data, "SYNC_ERROR_DATABASE", error.to_string(), false),
+        }
+    }
+}
+
+impl From<HttpError> for SyncError {
+    fn from(error: HttpError) -> Self {
+        let class = match error.class() {
+            "auth" => Class::Auth,
+            "protocol" => Class::Protocol,
+            "data" => Class::Data,
+            "cancelled" => Class::Cancelled,
+            _ => Class::Network,
+        };
+        Self::new(class, error.code(), error.to_string(), error.retryable())
+    }
+}

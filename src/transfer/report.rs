@@ -1,0 +1,138 @@
+//! What a sync did: counts per entity, and the answer they end up in.
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::providers::SyncError;
+
+/// What happened to the rows of one entity.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Counts {
+    pub inserted: i64,
+    pub updated: i64,
+    pub deleted: i64,
+    /// Rows that came in equal to what was there.
+    pub unchanged: i64,
+    /// Rows changed on both sides.
+    pub conflicts: i64,
+    /// Rows the server took.
+    pub pushed: i64,
+    /// Rows the server did not take, or that could not be sent.
+    pub rejected: i64,
+    /// Rows announced as created that were here, or as updated that were not.
+    pub announced_wrongly: i64,
+}
+
+impl Counts {
+    pub fn add(&mut self, other: &Self) {
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.deleted += other.deleted;
+        self.unchanged += other.unchanged;
+        self.conflicts += other.conflicts;
+        self.pushed += other.pushed;
+        self.rejected += other.rejected;
+        self.announced_wrongly += other.announced_wrongly;
+    }
+
+    /// Rows written or deleted here.
+    pub fn pulled(&self) -> i64 {
+        self.inserted + self.updated + self.deleted
+    }
+
+    pub fn warnings(&self, entity: &str) -> Option<String> {
+        (self.announced_wrongly > 0).then(|| {
+            format!(
+                "{entity}: the backend announced {} rows as created that were here, or as updated \
+                 that were not",
+                self.announced_wrongly
+            )
+        })
+    }
+
+    fn put(&self, into: &mut Map<String, Json>) {
+        for (key, count) in [
+            ("pulled", self.pulled()),
+            ("inserted", self.inserted),
+            ("updated", self.updated),
+            ("deleted", self.deleted),
+            ("unchanged", self.unchanged),
+            ("conflicts", self.conflicts),
+            ("pushed", self.pushed),
+            ("rejected", self.rejected),
+        ] {
+            into.insert(key.into(), count.into());
+        }
+    }
+}
+
+/// Everything worth telling about one run.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// In the order of the run's entities.
+    pub entities: Vec<Counts>,
+    pub warnings: Vec<String>,
+    /// Extra keys of the last pull answer.
+    pub rest: Map<String, Json>,
+    /// The last step reached.
+    pub phase: &'static str,
+    /// HTTP requests answered, repeated ones included.
+    pub requests: u32,
+}
+
+/// The most warnings kept; a server can cause one per row.
+const WARNINGS: usize = 20;
+
+impl Report {
+    pub fn warn(&mut self, warnings: impl IntoIterator<Item = String>) {
+        for warning in warnings {
+            if self.warnings.len() < WARNINGS && !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
+
+    /// The answer of `sync_entities`.
+    pub fn answer(&self, facts: &Facts<'_>, error: Option<&SyncError>) -> Json {
+        let mut total = Counts::default();
+        let mut operations = Vec::new();
+        for (place, (status, entity)) in facts.operations.iter().enumerate() {
+            let counts = self.entities.get(place).cloned().unwrap_or_default();
+            total.add(&counts);
+            let mut operation = Map::new();
+            operation.insert("statusId".into(), (*status).into());
+            operation.insert("entity".into(), entity.as_str().into());
+            operation.insert("functionId".into(), Json::Null);
+            operation.insert("state".into(), facts.state.into());
+            counts.put(&mut operation);
+            operations.push(Json::Object(operation));
+        }
+        let mut answer = Map::new();
+        answer.insert("instanceId".into(), facts.instance.into());
+        answer.insert("provider".into(), facts.provider.into());
+        answer.insert("state".into(), facts.state.into());
+        answer.insert("operations".into(), operations.into());
+        total.put(&mut answer);
+        answer.insert("runId".into(), facts.run.into());
+        answer.insert("startedAt".into(), facts.started.into());
+        answer.insert("finishedAt".into(), facts.finished.into());
+        answer.insert("phase".into(), self.phase.into());
+        answer.insert("requests".into(), self.requests.into());
+        answer.insert("warnings".into(), json!(self.warnings));
+        answer.insert("rest".into(), Json::Object(self.rest.clone()));
+        answer.insert("error".into(), error.map_or(Json::Null, SyncError::to_json));
+        Json::Object(answer)
+    }
+}
+
+/// The circumstances of a run.
+pub struct Facts<'a> {
+    pub instance: Option<&'a str>,
+    pub provider: &'a str,
+    pub state: &'static str,
+    /// Status row and entity of each operation.
+    pub operations: &'a [(i64, String)],
+    pub run: i64,
+    /// Epoch ms.
+    pub started: i64,
+    pub finished: i64,
+}

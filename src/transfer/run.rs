@@ -1,0 +1,549 @@
+//! One run: a protocol driven step by step over the caller's connection.
+//!
+//! The run itself does no input or output. [`Run::next_request`] hands out the request that is due,
+//! [`Run::supply`] takes the answer; whoever drives it (the HTTP room here, a test, one day the host
+//! program) sends it in between. No transaction or statement is open while a request is under way.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use serde_json::Value as Json;
+
+use crate::capture::{Key, drift, track};
+use crate::coordination::{
+    self, EntitiesCall, Ground, Outcome, begin, finish, is_open, live_owner_of, now,
+};
+use crate::http::{HttpError, Response, Spool};
+use crate::providers::watermelon::{Watermelon, lowest_cursor};
+use crate::providers::{Class, Config, Protocol, Request, Step, SyncError};
+use crate::store::{Connection, Database, Error, Result, Session, Transaction, Value};
+
+use super::apply::Applier;
+use super::binding::Binding;
+use super::freeze::{self, Frozen};
+use super::report::{Counts, Facts, Report};
+use super::{cursor, lease, outbox, settle};
+
+/// Runs kept for looking back.
+const KEPT_RUNS: i64 = 1000;
+
+/// A request that is due.
+pub struct Due {
+    pub request: Request,
+    pub body: Option<Spool>,
+}
+
+/// A sync under way.
+pub struct Run<'s> {
+    session: &'s Session,
+    database: Database,
+    call: EntitiesCall,
+    config: Config,
+    bindings: Vec<Binding>,
+    protocol: Box<dyn Protocol>,
+    /// Status row and entity of each operation.
+    operations: Vec<(i64, String)>,
+    /// The entities' cursors when the run began, to notice somebody else's sync.
+    cursors: Vec<Option<String>>,
+    unacknowledged: HashSet<(i64, Key)>,
+    frozen: Option<Frozen>,
+    id: i64,
+    started: i64,
+    report: Report,
+    over: bool,
+}
+
+impl<'s> Run<'s> {
+    /// Takes the provider's lease, opens the operations, and writes the run down: all or nothing.
+    ///
+    /// # Errors
+    /// The instance or the provider is being synced by somebody else, an entity is not tracked or
+    /// can't be carried; SQLite's.
+    pub fn begin(session: &'s Session, call: &EntitiesCall, config: Config) -> Result<Self> {
+        refuse_unknown(call)?;
+        coordination::write(session, &call.schema, |ground| {
+            refuse_overlap(ground, call)?;
+            Self::begin_in(session, ground, call, config)
+        })
+    }
+
+    fn begin_in(
+        session: &'s Session,
+        ground: &Ground<'_>,
+        call: &EntitiesCall,
+        config: Config,
+    ) -> Result<Self> {
+        let database = ground.database.clone();
+        let started = now();
+        drift::refresh(&database)?;
+        let mut bindings = Vec::with_capacity(call.operations.len());
+        for operation in &call.operations {
+            let binding = Binding::resolve(&database, &config, &operation.entity)?;
+            refuse_twice(&bindings, &binding)?;
+            track::bind_provider(&database, &binding.table, &call.provider)?;
+            bindings.push(binding);
+        }
+        database.execute(
+            "INSERT INTO main._syncRun (provider, instanceId, state, phase, startedAt) \
+             VALUES (?1, ?2, 'running', 'starting', ?3)",
+            &[
+                (&call.provider).into(),
+                call.instance_id.as_ref().into(),
+                started.into(),
+            ],
+        )?;
+        let id = database.connection().last_insert_rowid();
+        lease::take(&database, &call.provider, ground.owner, id)?;
+        outbox::close_abandoned(&database, &call.provider)?;
+        let operations = begin(&database, ground.owner, call)?
+            .into_iter()
+            .map(|operation| (operation.status_id, operation.entity))
+            .collect();
+        let cursors = bindings
+            .iter()
+            .map(|binding| cursor::read(&database, &call.provider, &binding.entity))
+            .collect::<Result<Vec<_>>>()?;
+        let entities = bindings.iter().map(|binding| binding.wire.clone()).collect();
+        let version = schema_version(&database, &config)?;
+        let protocol = Watermelon::new(&config, entities, version, lowest_cursor(&cursors));
+        let report = Report {
+            entities: vec![Counts::default(); bindings.len()],
+            phase: "starting",
+            ..Report::default()
+        };
+        Ok(Self {
+            session,
+            unacknowledged: outbox::unacknowledged(&database, &call.provider)?,
+            database,
+            call: call.clone(),
+            config,
+            over: bindings.is_empty(),
+            bindings,
+            protocol: Box::new(protocol),
+            operations,
+            cursors,
+            frozen: None,
+            id,
+            started,
+            report,
+        })
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub fn session(&self) -> &Session {
+        self.session
+    }
+
+    /// Goes on until a request is due; none when the sync is done.
+    ///
+    /// # Errors
+    /// Whatever ends the sync.
+    pub fn next_request(&mut self) -> Result<Option<Due>, SyncError> {
+        while !self.over {
+            if self.is_interrupted() {
+                return Err(SyncError::cancelled("interrupted by sync_interrupt"));
+            }
+            match self.protocol.next() {
+                Step::Pull(request) => {
+                    self.report.phase = "ready to pull";
+                    return Ok(Some(Due { request, body: None }));
+                }
+                Step::Freeze => self.freeze()?,
+                Step::Push(request) => {
+                    let push = self.frozen.as_ref().map(|frozen| frozen.push).unwrap_or_default();
+                    let body =
+                        outbox::body(&self.database, &*self.protocol, &self.bindings, push)?;
+                    self.report.phase = "ready to push";
+                    return Ok(Some(Due { request, body: Some(body) }));
+                }
+                Step::Done => {
+                    self.report.phase = "done";
+                    self.over = true;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the answer to the request handed out last.
+    ///
+    /// # Errors
+    /// Whatever ends the sync.
+    pub fn supply(&mut self, answer: Result<Response, HttpError>) -> Result<(), SyncError> {
+        if let Ok(response) = &answer {
+            self.report.requests += response.attempts;
+        }
+        if self.frozen.is_some() { self.pushed(answer) } else { self.pulled(answer) }
+    }
+
+    /// Whether somebody interrupted the sync, here or on another connection. Also true when the host
+    /// interrupts its connection: then our statements fail.
+    pub fn is_interrupted(&self) -> bool {
+        let open = self.operations.iter().map(|(status, _)| is_open(&self.database, *status));
+        for operation in open {
+            match operation {
+                Ok(false) => return true,
+                Err(error) if error.code() & 0xff == 9 => return true,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    fn pulled(&mut self, answer: Result<Response, HttpError>) -> Result<(), SyncError> {
+        let response = answer?;
+        if !(200..300).contains(&response.status) {
+            return Err(SyncError::from_status(response.status, &response.excerpt(500)));
+        }
+        self.report.phase = "pulled";
+        let connection = self.database.connection();
+        let patience = Patience::new(&self.config);
+        let (counts, end) = patience.sync(|| {
+            let transaction = Transaction::begin(connection).map_err(SyncError::from)?;
+            let applied = self.apply(&response)?;
+            transaction.commit_or(|error| explain_foreign_key(connection, error))?;
+            Ok(applied)
+        })?;
+        for (total, counts) in self.report.entities.iter_mut().zip(&counts) {
+            total.add(counts);
+        }
+        self.cursors = vec![Some(end.cursor.clone()); self.bindings.len()];
+        self.report.warn(end.warnings);
+        self.report.rest = end.rest;
+        self.report.phase = "applied remote changes";
+        Ok(())
+    }
+
+    /// Rows and cursors in one transaction; the caller commits.
+    fn apply(
+        &mut self,
+        response: &Response,
+    ) -> Result<(Vec<Counts>, crate::providers::PullEnd), SyncError> {
+        lease::check(&self.database, &self.call.provider, self.id)?;
+        self.refuse_moved_cursor()?;
+        let mut applier = Applier::new(&self.database, &self.bindings, &self.unacknowledged)?;
+        let mut reader = response.body.reader();
+        let mut end = self.protocol.pulled(response.status, &mut reader, &mut applier)?;
+        let (counts, warnings) = applier.finish()?;
+        end.warnings.extend(warnings);
+        let at = now();
+        for binding in &self.bindings {
+            cursor::store(
+                &self.database,
+                &self.call.provider,
+                &binding.entity,
+                binding.table.id,
+                &end.cursor,
+                at,
+            )?;
+        }
+        outbox::count_pull(&self.database, &self.call.provider)?;
+        Ok((counts, end))
+    }
+
+    fn refuse_moved_cursor(&self) -> Result<(), SyncError> {
+        for (binding, before) in self.bindings.iter().zip(&self.cursors) {
+            let now = cursor::read(&self.database, &self.call.provider, &binding.entity)?;
+            if now != *before {
+                return Err(SyncError::new(
+                    Class::Conflict,
+                    "SYNC_ERROR_CONCURRENT",
+                    format!(
+                        "another sync of {:?} finished meanwhile; nothing of this pull was applied",
+                        binding.entity
+                    ),
+                    true,
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn freeze(&mut self) -> Result<(), SyncError> {
+        let connection = self.database.connection();
+        let frozen = Patience::new(&self.config).sync(|| {
+            let transaction = Transaction::begin(connection)?;
+            lease::check(&self.database, &self.call.provider, self.id)?;
+            let frozen = freeze::freeze(
+                &self.database,
+                &self.call.provider,
+                self.id,
+                &*self.protocol,
+                &self.bindings,
+                &self.unacknowledged,
+            )?;
+            transaction.commit()?;
+            Ok(frozen)
+        })?;
+        for (place, unsendable) in frozen.unsendable.iter().enumerate() {
+            if *unsendable == 0 {
+                continue;
+            }
+            self.report.entities[place].rejected += unsendable;
+            self.report.warn([format!(
+                "{}: {unsendable} rows can't be sent; see _syncRejected",
+                self.bindings[place].entity
+            )]);
+        }
+        self.report.phase = "fetched local changes";
+        self.protocol.frozen(frozen.rows);
+        self.frozen = (frozen.rows > 0).then_some(frozen);
+        Ok(())
+    }
+
+    fn pushed(&mut self, answer: Result<Response, HttpError>) -> Result<(), SyncError> {
+        let Some(frozen) = self.frozen.take() else { return Ok(()) };
+        let response = match answer {
+            Ok(response) => response,
+            Err(error) => {
+                // Whether it arrived, the next pull will tell.
+                self.close_push(&frozen, "unknown")?;
+                return Err(error.into());
+            }
+        };
+        let status = response.status;
+        if (200..300).contains(&status) {
+            return self.settle(&frozen, &response);
+        }
+        let outcome_unknown = status == 408 || status >= 500;
+        self.close_push(&frozen, if outcome_unknown { "unknown" } else { "refused" })?;
+        let error = SyncError::from_status(status, &response.excerpt(500));
+        // What the HTTP room has repeated already is not repeated again.
+        let repeated = outcome_unknown || matches!(status, 425 | 429);
+        if !repeated && self.protocol.push_refused(status) {
+            self.report.warn([format!("{}; pulled and pushed once more", error.message)]);
+            return Ok(());
+        }
+        Err(error)
+    }
+
+    fn settle(&mut self, frozen: &Frozen, response: &Response) -> Result<(), SyncError> {
+        self.report.phase = "pushed";
+        let mut body = Vec::new();
+        let limited = std::io::Read::take(response.body.reader(), 16 << 20);
+        let read = std::io::Read::read_to_end(&mut { limited }, &mut body);
+        read.map_err(|error| SyncError::network(format!("the answer was lost: {error}")))?;
+        let answer = self.protocol.pushed(response.status, &body)?;
+        let connection = self.database.connection();
+        let counts = Patience::new(&self.config).sync(|| {
+            let transaction = Transaction::begin(connection)?;
+            lease::check(&self.database, &self.call.provider, self.id)?;
+            let counts = settle::settle(
+                &self.database,
+                &self.call.provider,
+                &self.bindings,
+                frozen,
+                &answer,
+            )?;
+            transaction.commit()?;
+            Ok(counts)
+        })?;
+        for (total, counts) in self.report.entities.iter_mut().zip(&counts) {
+            total.add(counts);
+        }
+        self.report.phase = "marked local changes as synced";
+        Ok(())
+    }
+
+    fn close_push(&mut self, frozen: &Frozen, state: &str) -> Result<(), SyncError> {
+        let connection = self.database.connection();
+        Patience::new(&self.config).sync(|| {
+            let transaction = Transaction::begin(connection)?;
+            outbox::close(&self.database, &self.call.provider, frozen.push, state)?;
+            transaction.commit()?;
+            Ok(())
+        })?;
+        self.unacknowledged = outbox::unacknowledged(&self.database, &self.call.provider)?;
+        Ok(())
+    }
+
+    /// Closes the operations and the run, gives the lease back, and makes the answer.
+    ///
+    /// # Errors
+    /// SQLite's, when even that can't be written; the next call of this connection settles it then.
+    pub fn finish(self, outcome: Result<(), SyncError>) -> Result<Json> {
+        let error = outcome.err();
+        let state = if error.is_some() { "failed" } else { "synced" };
+        let finished = now();
+        let facts = Facts {
+            instance: self.call.instance_id.as_deref(),
+            provider: &self.call.provider,
+            state,
+            operations: &self.operations,
+            run: self.id,
+            started: self.started,
+            finished,
+        };
+        let answer = self.report.answer(&facts, error.as_ref());
+        let summary = answer.to_string();
+        let connection = self.database.connection();
+        Patience::new(&self.config).retry(|| {
+            let transaction = Transaction::begin(connection)?;
+            self.close_operations(error.as_ref())?;
+            self.database.execute(
+                "UPDATE main._syncRun SET state = ?2, phase = ?3, finishedAt = ?4, summary = ?5, \
+                 error = ?6 WHERE id = ?1",
+                &[
+                    self.id.into(),
+                    state.into(),
+                    self.report.phase.into(),
+                    finished.into(),
+                    summary.as_str().into(),
+                    error.as_ref().map(|error| error.to_json().to_string()).as_ref().into(),
+                ],
+            )?;
+            self.database.execute(
+                "DELETE FROM main._syncRun WHERE id <= ?1",
+                &[(self.id - KEPT_RUNS).into()],
+            )?;
+            lease::release(&self.database, &self.call.provider, self.id)?;
+            transaction.commit()
+        })?;
+        Ok(answer)
+    }
+
+    fn close_operations(&self, error: Option<&SyncError>) -> Result<()> {
+        for (status, _) in &self.operations {
+            let outcome = match error {
+                None => Outcome::Synced,
+                Some(error) if error.class == Class::Cancelled => {
+                    // What was interrupted keeps the reason it was given.
+                    if !is_open(&self.database, *status)? {
+                        continue;
+                    }
+                    Outcome::Failed("interrupted: cancelled".into())
+                }
+                Some(error) => Outcome::Failed(error.to_json().to_string()),
+            };
+            finish(&self.database, *status, &outcome)?;
+        }
+        Ok(())
+    }
+}
+
+/// The settings of `sync_entities` that this kind of provider does not know.
+fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
+    if let Some(key) = call.options.keys().next() {
+        return Err(Error::argument(format!(
+            "option {key:?} does not apply to a provider of this kind; leave it out"
+        )));
+    }
+    let special = call
+        .operations
+        .iter()
+        .find(|operation| operation.function_id.is_some() || operation.parameters != "{}");
+    match special {
+        None => Ok(()),
+        Some(operation) => Err(Error::argument(format!(
+            "entity {:?} names a function or parameters, which a provider of this kind does not have",
+            operation.entity
+        ))),
+    }
+}
+
+/// An instance that somebody alive is syncing is left alone.
+fn refuse_overlap(ground: &Ground<'_>, call: &EntitiesCall) -> Result<()> {
+    let Some(instance) = &call.instance_id else { return Ok(()) };
+    let others = ground.database.query_value(
+        "SELECT 1 FROM main._syncOperation WHERE instanceId = ?1 AND state = 'syncing' \
+         AND ownerId IS NOT ?2",
+        &[instance.into(), ground.owner.into()],
+    )?;
+    // What this very connection left open is a run that could not be closed: it is over.
+    if others == Value::Null {
+        return Ok(());
+    }
+    let Some(owner) = live_owner_of(ground.database, instance)? else { return Ok(()) };
+    Err(Error::Busy(format!(
+        "instance '{instance}' is already syncing ({owner}); wait for it or call \
+         sync_interrupt('{instance}')"
+    )))
+}
+
+fn refuse_twice(bindings: &[Binding], binding: &Binding) -> Result<()> {
+    match bindings.iter().find(|other| other.table.id == binding.table.id) {
+        None => Ok(()),
+        Some(other) => Err(Error::argument(format!(
+            "entities {:?} and {:?} are kept in the same table; sync one of them",
+            other.entity, binding.entity
+        ))),
+    }
+}
+
+fn schema_version(database: &Database, config: &Config) -> Result<i64> {
+    if let Some(version) = config.schema_version {
+        return Ok(version);
+    }
+    let version = database.query_value(
+        "SELECT user_version FROM pragma_user_version(?1)",
+        &[database.schema().into()],
+    );
+    // Older hosts take no schema argument here.
+    let version = match version {
+        Ok(version) => version,
+        Err(_) => database.query_value("PRAGMA main.user_version", &[])?,
+    };
+    Ok(version.as_i64().unwrap_or(0).max(1))
+}
+
+/// Names a row whose reference is broken, while the transaction is still open.
+fn explain_foreign_key(connection: Connection, error: Error) -> Error {
+    if !error.is_constraint() {
+        return error;
+    }
+    let broken = (|| {
+        let mut check = connection.prepare("PRAGMA foreign_key_check")?;
+        if !check.step()? {
+            return Ok(None);
+        }
+        Ok::<_, Error>(Some((check.text(0), check.column(1).as_i64(), check.text(2))))
+    })();
+    let Ok(Some((table, row, parent))) = broken else { return error };
+    let row = row.map(|row| format!(" (rowid {row})")).unwrap_or_default();
+    Error::Sqlite {
+        code: error.code(),
+        text: format!(
+            "{error}: a row of {table:?}{row} refers to a row that is missing from {parent:?}; \
+             nothing of this pull was applied"
+        ),
+    }
+}
+
+/// Waiting for a locked database in the middle of a run, where giving up would waste what the network
+/// brought. The caller's transaction is not open, so waiting blocks nobody.
+struct Patience {
+    until: Instant,
+}
+
+impl Patience {
+    fn new(config: &Config) -> Self {
+        Self { until: Instant::now() + config.busy_timeout() }
+    }
+
+    fn retry<T>(&self, mut body: impl FnMut() -> Result<T>) -> Result<T> {
+        loop {
+            match body() {
+                Err(error) if error.is_busy() && Instant::now() < self.until => pause(),
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn sync<T>(&self, mut body: impl FnMut() -> Result<T, SyncError>) -> Result<T, SyncError> {
+        loop {
+            match body() {
+                Err(error) if error.code == "SYNC_ERROR_BUSY" && Instant::now() < self.until => {
+                    pause();
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+fn pause() {
+    std::thread::sleep(std::time::Duration::from_millis(20));
+}
