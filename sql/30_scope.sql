@@ -19,6 +19,8 @@ CREATE TABLE main._syncScope (
   details TEXT NOT NULL DEFAULT '{"instances":{},"failures":[],"interruption":null}'
 );
 
+CREATE INDEX main._syncScope_syncing ON _syncScope (id) WHERE state = 'syncing';
+
 -- hold: 0 derived at every change; 1 a writer gathers several changes; 2 the row is being derived;
 -- 3 the row is being restored. Never other than 0 outside a statement or a function call.
 CREATE TABLE main._syncScopeInfo (

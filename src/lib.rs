@@ -9,6 +9,7 @@
 //! | room | what lives there |
 //! |---|---|
 //! | `functions`, `tables` | the SQL face: arguments in, answers out |
+//! | `worker` | runs in the background |
 //! | `transfer` | moving data: pull, apply, freeze, push, settle |
 //! | `providers` | protocols as state machines, without sockets or SQL |
 //! | `http` | the one place with sockets |
@@ -25,6 +26,7 @@ pub mod providers;
 mod store;
 mod tables;
 mod transfer;
+mod worker;
 
 use std::ffi::{c_char, c_int};
 
@@ -43,7 +45,15 @@ const fn direct(
     summary: &'static str,
     example: &'static str,
 ) -> Function {
-    Function { name, count, effect: Effect::Direct, body, arguments, summary, example }
+    Function {
+        name,
+        count,
+        effect: Effect::Direct,
+        body,
+        arguments,
+        summary,
+        example,
+    }
 }
 
 #[rustfmt::skip]
@@ -78,10 +88,19 @@ const TABLES: &[Table] = &[
     tables::help::TABLE,
 ];
 
-static CONTENTS: Contents = Contents { functions: FUNCTIONS, tables: TABLES, loaded };
+static CONTENTS: Contents = Contents {
+    functions: FUNCTIONS,
+    tables: TABLES,
+    opened,
+    loaded,
+};
+
+fn opened(session: &store::Session) {
+    session.on_close(|session, _| worker::stop(session));
+    session.on_close(|_, _| http::close_idle());
+}
 
 fn loaded(session: &std::sync::Arc<store::Session>) {
-    session.on_close(|_, _| http::close_idle());
     coordination::recover_at_load(session);
 }
 

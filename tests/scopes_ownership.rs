@@ -51,7 +51,10 @@ impl Drop for Shell {
 fn wait_until(db: &rusqlite::Connection, sql: &str, expected: &str) {
     let begun = Instant::now();
     while ask(db, sql) != expected {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{sql} never gave {expected}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "{sql} never gave {expected}"
+        );
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -73,7 +76,13 @@ fn line_14_a_killed_sync_reads_as_crashed_when_the_file_is_opened_again() {
         let db = world.open(); // loading recovers
         assert_eq!(scope(&db, "s"), "interrupted 1/0/0/0");
         assert_eq!(status(&db, 1), "failed|interrupted: crashed");
-        assert_eq!(ask(&db, "SELECT json_extract(details, '$.interruption.reason') FROM _syncScope"), "crashed");
+        assert_eq!(
+            ask(
+                &db,
+                "SELECT json_extract(details, '$.interruption.reason') FROM _syncScope"
+            ),
+            "crashed"
+        );
         let before = picture(&db);
         drop(world.open());
         ask(&db, "SELECT sync_recover()");
@@ -88,7 +97,10 @@ fn line_14_twenty_kills_at_any_moment_leave_nothing_syncing() {
     for round in 0..20u64 {
         let mut shell = Shell::new(&world);
         for call in 0..30 {
-            shell.say(&format!(r#"SELECT sync_start_scope('s{}', '["a","b"]');"#, call % 3));
+            shell.say(&format!(
+                r#"SELECT sync_start_scope('s{}', '["a","b"]');"#,
+                call % 3
+            ));
             shell.say(r#"SELECT sync_entities('a', 'host', '["e1","e2"]');"#);
             shell.say("SELECT sync_set_status(1, 'synced');");
             shell.say(r#"SELECT sync_entities('b', 'host', '["e2","e3"]');"#);
@@ -97,8 +109,20 @@ fn line_14_twenty_kills_at_any_moment_leave_nothing_syncing() {
         shell.kill();
         let db = world.open();
         ask(&db, "SELECT sync_recover()");
-        assert_eq!(ask(&db, "SELECT count(*) FROM _syncStatus WHERE state = 'syncing'"), "0");
-        assert_eq!(ask(&db, "SELECT count(*) FROM _syncScope WHERE state = 'syncing'"), "0");
+        assert_eq!(
+            ask(
+                &db,
+                "SELECT count(*) FROM _syncStatus WHERE state = 'syncing'"
+            ),
+            "0"
+        );
+        assert_eq!(
+            ask(
+                &db,
+                "SELECT count(*) FROM _syncScope WHERE state = 'syncing'"
+            ),
+            "0"
+        );
         assert_eq!(ask(&db, "PRAGMA integrity_check"), "ok");
     }
 }
@@ -108,22 +132,46 @@ fn line_14_the_virtual_tables_know_before_anyone_has_recovered() {
     let world = World::new(false);
     let shell = busy_shell(&world);
     let db = world.open();
-    assert_eq!(ask(&db, "SELECT state, syncing FROM sync_scope"), "syncing|1");
+    assert_eq!(
+        ask(&db, "SELECT state, syncing FROM sync_scope"),
+        "syncing|1"
+    );
     shell.kill();
-    assert_eq!(ask(&db, "SELECT state, syncing, reason FROM sync_scope"), "interrupted|0|crashed");
-    assert_eq!(ask(&db, "SELECT state FROM sync_scope_member WHERE instanceId = 'a'"), "interrupted");
-    assert_eq!(ask(&db, "SELECT state, error FROM sync_status"), "failed|interrupted: crashed");
-    assert_eq!(ask(&db, "SELECT state, syncing FROM _syncScope"), "syncing|1");
+    assert_eq!(
+        ask(&db, "SELECT state, syncing, reason FROM sync_scope"),
+        "interrupted|0|crashed"
+    );
+    assert_eq!(
+        ask(
+            &db,
+            "SELECT state FROM sync_scope_member WHERE instanceId = 'a'"
+        ),
+        "interrupted"
+    );
+    assert_eq!(
+        ask(&db, "SELECT state, error FROM sync_status"),
+        "failed|interrupted: crashed"
+    );
+    assert_eq!(
+        ask(&db, "SELECT state, syncing FROM _syncScope"),
+        "syncing|1"
+    );
 }
 
 #[test]
 fn line_15_a_living_process_is_left_alone_even_past_its_lease() {
     both(|world| {
         let shell = busy_shell(world);
-        ask(&world.plain(), "UPDATE _syncOwner SET heartbeatAt = 0, leaseMs = 0");
+        ask(
+            &world.plain(),
+            "UPDATE _syncOwner SET heartbeatAt = 0, leaseMs = 0",
+        );
         let before = picture(&world.plain());
         let db = world.open();
-        assert_eq!(ask(&db, "SELECT sync_recover()"), r#"{"operations":0,"scopes":[]}"#);
+        assert_eq!(
+            ask(&db, "SELECT sync_recover()"),
+            r#"{"operations":0,"scopes":[]}"#
+        );
         assert_eq!(ask(&db, "SELECT sync_interrupt()"), "0");
         assert_eq!(picture(&db), before);
         shell.kill();
@@ -159,12 +207,38 @@ fn line_15_work_of_a_closed_connection_is_interrupted_as_closed() {
     });
 }
 
+#[test]
+fn line_15_schema_changes_and_rollbacks_do_not_look_like_a_close() {
+    both(|world| {
+        let db = world.ready();
+        start(&db, "s", r#"["a"]"#);
+        begin(&db, "a", r#"["e"]"#);
+        ask(&db, "BEGIN");
+        ask(&db, "CREATE TABLE t(x)");
+        ask(&db, "ROLLBACK");
+        ask(&db, "CREATE TABLE u(x)");
+        ask(&db, "SELECT sync_heartbeat()");
+        ask(&db, "ATTACH ':memory:' AS extra");
+        ask(&db, "DETACH extra");
+        ask(&db, "SELECT sync_recover()");
+        ask(&world.open(), "SELECT sync_recover()");
+        assert_eq!(status(&db, 1), "syncing|NULL");
+        assert_eq!(
+            ask(&db, "SELECT count(*) FROM _syncOwner WHERE processId > 0"),
+            "2"
+        );
+    });
+}
+
 /// Work of an owner whose row was changed as `set` says, judged by another connection.
 fn judged(world: &World, set: &str) -> String {
     let db = world.ready();
     start(&db, "s", r#"["a"]"#);
     begin(&db, "a", r#"["e"]"#);
-    ask(&db, &format!("UPDATE _syncOwner SET token = 'stranger', {set}"));
+    ask(
+        &db,
+        &format!("UPDATE _syncOwner SET token = 'stranger', {set}"),
+    );
     let other = world.open();
     ask(&other, "SELECT sync_recover()");
     status(&other, 1)
@@ -173,7 +247,10 @@ fn judged(world: &World, set: &str) -> String {
 #[test]
 fn line_15_the_same_process_id_with_another_start_time_is_dead() {
     both(|world| {
-        assert_eq!(judged(world, "processStart = '1'"), "failed|interrupted: crashed");
+        assert_eq!(
+            judged(world, "processStart = '1'"),
+            "failed|interrupted: crashed"
+        );
     });
 }
 
@@ -181,11 +258,20 @@ fn line_15_the_same_process_id_with_another_start_time_is_dead() {
 fn line_15_a_foreign_boot_lives_by_its_lease() {
     both(|world| assert_eq!(judged(world, "bootId = 'elsewhere'"), "syncing|NULL"));
     both(|world| {
-        assert_eq!(judged(world, "pidNamespace = 'elsewhere', heartbeatAt = heartbeatAt - 50000"), "syncing|NULL");
+        assert_eq!(
+            judged(
+                world,
+                "pidNamespace = 'elsewhere', heartbeatAt = heartbeatAt - 50000"
+            ),
+            "syncing|NULL"
+        );
     });
     both(|world| {
         assert_eq!(
-            judged(world, "bootId = 'elsewhere', heartbeatAt = heartbeatAt - 61000"),
+            judged(
+                world,
+                "bootId = 'elsewhere', heartbeatAt = heartbeatAt - 61000"
+            ),
             "failed|interrupted: expired"
         );
     });
@@ -197,8 +283,12 @@ fn line_15_work_begun_by_plain_sql_expires_an_hour_after_its_last_change() {
         let (db, plain) = (world.ready(), world.plain());
         let insert = "INSERT INTO _syncStatus(provider, entity, state, timestamp) \
             VALUES ('p', ?1, 'syncing', CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) - ?2)";
-        plain.execute(insert, rusqlite::params!["young", 3_500_000]).expect("insert");
-        plain.execute(insert, rusqlite::params!["old", 3_700_000]).expect("insert");
+        plain
+            .execute(insert, rusqlite::params!["young", 3_500_000])
+            .expect("insert");
+        plain
+            .execute(insert, rusqlite::params!["old", 3_700_000])
+            .expect("insert");
         ask(&db, "SELECT sync_recover()");
         assert_eq!(status(&db, 1), "syncing|NULL");
         assert_eq!(status(&db, 2), "failed|interrupted: expired");
@@ -252,9 +342,14 @@ fn recovery_by_two_processes_interrupts_each_operation_once() {
         shell.say("INSERT INTO done VALUES (1);");
     }
     let plain = world.plain();
-    wait_until(&plain, "SELECT count(*) FROM sqlite_master WHERE name = 'done'", "1");
+    wait_until(
+        &plain,
+        "SELECT count(*) FROM sqlite_master WHERE name = 'done'",
+        "1",
+    );
     wait_until(&plain, "SELECT count(*) FROM done", "3");
-    let events = "SELECT count(*) FROM _syncEvent WHERE kind = 'operation' AND event = 'interrupted'";
+    let events =
+        "SELECT count(*) FROM _syncEvent WHERE kind = 'operation' AND event = 'interrupted'";
     assert_eq!(ask(&plain, events), "1");
 }
 

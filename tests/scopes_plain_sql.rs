@@ -11,14 +11,19 @@ use common::{World, ask, begin, both, picture, refused, report, scope, start, st
 fn line_16_a_scope_deleted_in_flight_stays_gone() {
     both(|world| {
         let (db, plain) = (world.ready(), world.plain());
-        for delete in ["SELECT sync_delete_scope('s')", "DELETE FROM _syncScope WHERE id = 's'"] {
+        for delete in [
+            "SELECT sync_delete_scope('s')",
+            "DELETE FROM _syncScope WHERE id = 's'",
+        ] {
             start(&db, "s", r#"["a"]"#);
             begin(&db, "a", r#"["e"]"#);
             ask(&db, delete);
             assert_eq!(status(&db, 1), "syncing|NULL");
             report(&db, 1, "synced", None);
             begin(&db, "a", r#"["e"]"#);
-            plain.execute("UPDATE _syncStatus SET state = 'synced'", []).expect("update");
+            plain
+                .execute("UPDATE _syncStatus SET state = 'synced'", [])
+                .expect("update");
             assert_eq!(ask(&plain, "SELECT count(*) FROM _syncScope"), "0");
             assert_eq!(ask(&plain, "SELECT count(*) FROM _syncScopeMember"), "0");
             assert_eq!(ask(&plain, "SELECT count(*) FROM _syncStatus"), "1");
@@ -70,22 +75,51 @@ fn line_17_update_of_a_status_takes_any_state_to_any_other() {
         let (db, plain) = (world.ready(), world.plain());
         start(&db, "s", r#"["a"]"#);
         begin(&db, "a", r#"["e"]"#);
-        let states = [("syncing", "syncing 0/1/0/0"), ("synced", "synced 0/0/0/1"), ("failed", "failed 0/0/1/0")];
+        let states = [
+            ("syncing", "syncing 0/1/0/0"),
+            ("synced", "synced 0/0/0/1"),
+            ("failed", "failed 0/0/1/0"),
+        ];
         for (from, _) in states {
             for (to, counts) in states {
-                plain.execute("UPDATE _syncStatus SET state = ?1", [from]).expect("from");
-                plain.execute("UPDATE _syncStatus SET state = ?1", [to]).expect("to");
+                plain
+                    .execute("UPDATE _syncStatus SET state = ?1", [from])
+                    .expect("from");
+                plain
+                    .execute("UPDATE _syncStatus SET state = ?1", [to])
+                    .expect("to");
                 assert_eq!(scope(&plain, "s"), counts, "{from} to {to}");
                 assert_eq!(status(&plain, 1), format!("{to}|NULL"));
             }
         }
         // The time of the change, unless the writer gives one; an error only goes with failed.
-        plain.execute("UPDATE _syncStatus SET state = 'synced', timestamp = 5, error = 'x'", []).expect("update");
-        assert_eq!(ask(&plain, "SELECT timestamp, error FROM _syncStatus"), "5|NULL");
-        plain.execute("UPDATE _syncStatus SET state = 'failed', error = 'one'", []).expect("update");
-        assert_eq!(ask(&plain, "SELECT timestamp > 5, error FROM _syncStatus"), "1|one");
-        plain.execute("UPDATE _syncStatus SET error = 'two'", []).expect("update");
-        assert_eq!(ask(&plain, "SELECT json_extract(details, '$.failures[0].error') FROM _syncScope"), "two");
+        plain
+            .execute(
+                "UPDATE _syncStatus SET state = 'synced', timestamp = 5, error = 'x'",
+                [],
+            )
+            .expect("update");
+        assert_eq!(
+            ask(&plain, "SELECT timestamp, error FROM _syncStatus"),
+            "5|NULL"
+        );
+        plain
+            .execute("UPDATE _syncStatus SET state = 'failed', error = 'one'", [])
+            .expect("update");
+        assert_eq!(
+            ask(&plain, "SELECT timestamp > 5, error FROM _syncStatus"),
+            "1|one"
+        );
+        plain
+            .execute("UPDATE _syncStatus SET error = 'two'", [])
+            .expect("update");
+        assert_eq!(
+            ask(
+                &plain,
+                "SELECT json_extract(details, '$.failures[0].error') FROM _syncScope"
+            ),
+            "two"
+        );
     });
 }
 
@@ -116,12 +150,20 @@ fn line_17_insert_of_a_status() {
         let (db, plain) = (world.ready(), world.plain());
         begin(&db, "a", r#"["e"]"#);
         let insert = |clause: &str, entity: &str| {
-            format!("INSERT {clause} INTO _syncStatus(provider, entity, state, error) VALUES ('host', '{entity}', 'synced', 'x')")
+            format!(
+                "INSERT {clause} INTO _syncStatus(provider, entity, state, error) VALUES ('host', '{entity}', 'synced', 'x')"
+            )
         };
         for clause in ["", "OR REPLACE", "OR IGNORE"] {
             assert!(refused(&plain, &insert(clause, "e")).contains("have a row already"));
         }
-        assert!(refused(&plain, "INSERT OR REPLACE INTO _syncStatus VALUES (1, 'p', 'x', NULL, 'synced', 1, NULL)").contains("never reused"));
+        assert!(
+            refused(
+                &plain,
+                "INSERT OR REPLACE INTO _syncStatus VALUES (1, 'p', 'x', NULL, 'synced', 1, NULL)"
+            )
+            .contains("never reused")
+        );
         plain.execute(&insert("", "mine"), []).expect("insert");
         assert_eq!(status(&plain, 2), "synced|NULL");
         begin(&db, "b", r#"["mine"]"#);
@@ -133,9 +175,20 @@ fn line_17_insert_of_a_status() {
 fn line_17_insert_update_and_delete_of_a_scope() {
     both(|world| {
         let (db, plain) = (world.ready(), world.plain());
-        plain.execute("INSERT INTO _syncScope(id, state, lastFailedAt) VALUES ('s', 'failed', 4)", []).expect("insert");
+        plain
+            .execute(
+                "INSERT INTO _syncScope(id, state, lastFailedAt) VALUES ('s', 'failed', 4)",
+                [],
+            )
+            .expect("insert");
         assert_eq!(scope(&plain, "s"), "synced 0/0/0/0");
-        assert_eq!(ask(&plain, "SELECT lastStartedAt > 0, lastFailedAt FROM _syncScope"), "1|NULL");
+        assert_eq!(
+            ask(
+                &plain,
+                "SELECT lastStartedAt > 0, lastFailedAt FROM _syncScope"
+            ),
+            "1|NULL"
+        );
         start(&db, "s", r#"["a"]"#);
         begin(&db, "a", r#"["e"]"#);
         let before = picture(&plain);
@@ -143,10 +196,17 @@ fn line_17_insert_update_and_delete_of_a_scope() {
             .execute("UPDATE _syncScope SET state = 'synced', syncing = 9, details = '', timestamp = 1, lastSyncedAt = 2", [])
             .expect("no error");
         assert_eq!(picture(&plain), before);
-        plain.execute("UPDATE _syncScope SET state = 'interrupted', failed = 3", []).expect("interrupt");
+        plain
+            .execute(
+                "UPDATE _syncScope SET state = 'interrupted', failed = 3",
+                [],
+            )
+            .expect("interrupt");
         assert_eq!(scope(&plain, "s"), "interrupted 0/0/0/0");
         assert_eq!(status(&plain, 1), "failed|interrupted: unspecified");
-        plain.execute("INSERT OR REPLACE INTO _syncScope(id) VALUES ('s')", []).expect("replace");
+        plain
+            .execute("INSERT OR REPLACE INTO _syncScope(id) VALUES ('s')", [])
+            .expect("replace");
         assert_eq!(scope(&plain, "s"), "synced 0/0/0/0");
         assert_eq!(ask(&plain, "SELECT count(*) FROM _syncScopeMember"), "0");
         plain.execute("DELETE FROM _syncScope", []).expect("delete");
@@ -160,13 +220,28 @@ fn line_17_insert_and_delete_of_members() {
         let (db, plain) = (world.ready(), world.plain());
         start(&db, "s", r#"["a"]"#);
         begin(&db, "b", r#"["e"]"#);
-        plain.execute("INSERT INTO _syncScopeMember(scopeId, instanceId) VALUES ('s', 'b')", []).expect("insert");
+        plain
+            .execute(
+                "INSERT INTO _syncScopeMember(scopeId, instanceId) VALUES ('s', 'b')",
+                [],
+            )
+            .expect("insert");
         assert_eq!(scope(&plain, "s"), "syncing 1/1/0/0");
-        plain.execute("UPDATE _syncStatus SET state = 'synced'", []).expect("update");
+        plain
+            .execute("UPDATE _syncStatus SET state = 'synced'", [])
+            .expect("update");
         assert_eq!(scope(&plain, "s"), "syncing 1/0/0/1");
-        plain.execute("DELETE FROM _syncScopeMember WHERE instanceId = 'a'", []).expect("delete");
+        plain
+            .execute("DELETE FROM _syncScopeMember WHERE instanceId = 'a'", [])
+            .expect("delete");
         assert_eq!(scope(&plain, "s"), "synced 0/0/0/1");
-        assert!(refused(&plain, "INSERT INTO _syncScopeMember(scopeId, instanceId) VALUES ('x', 'b')").contains("no such scope"));
+        assert!(
+            refused(
+                &plain,
+                "INSERT INTO _syncScopeMember(scopeId, instanceId) VALUES ('x', 'b')"
+            )
+            .contains("no such scope")
+        );
     });
 }
 
@@ -176,31 +251,54 @@ fn line_18_the_update_hook_reports_each_change() {
         let mut db = world.ready();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let record = Arc::clone(&seen);
-        db.update_hook(Some(move |action: rusqlite::hooks::Action, _: &str, table: &str, _: i64| {
-            if table == "_syncScope" || table == "_syncStatus" {
-                record.lock().expect("lock").push(format!("{action:?} {table}"));
-            }
-        }))
+        db.update_hook(Some(
+            move |action: rusqlite::hooks::Action, _: &str, table: &str, _: i64| {
+                if table == "_syncScope" || table == "_syncStatus" {
+                    record
+                        .lock()
+                        .expect("lock")
+                        .push(format!("{action:?} {table}"));
+                }
+            },
+        ))
         .expect("hook");
         let reported = |sql: &str, expected: &[&str]| {
             seen.lock().expect("lock").clear();
             ask(&db, sql);
             let seen = seen.lock().expect("lock").clone();
             for change in expected {
-                assert!(seen.iter().any(|found| found == change), "{sql}: {change} not in {seen:?}");
+                assert!(
+                    seen.iter().any(|found| found == change),
+                    "{sql}: {change} not in {seen:?}"
+                );
             }
         };
         let changed = &["SQLITE_UPDATE _syncStatus", "SQLITE_UPDATE _syncScope"];
-        reported(r#"SELECT sync_start_scope('s', '["a"]')"#, &["SQLITE_INSERT _syncScope"]);
-        reported(r#"SELECT sync_entities('a', 'host', '["e"]')"#, &["SQLITE_INSERT _syncStatus", "SQLITE_UPDATE _syncScope"]);
+        reported(
+            r#"SELECT sync_start_scope('s', '["a"]')"#,
+            &["SQLITE_INSERT _syncScope"],
+        );
+        reported(
+            r#"SELECT sync_entities('a', 'host', '["e"]')"#,
+            &["SQLITE_INSERT _syncStatus", "SQLITE_UPDATE _syncScope"],
+        );
         reported("SELECT sync_set_status(1, 'failed', 'no')", changed);
         reported(r#"SELECT sync_entities('a', 'host', '["e"]')"#, changed);
         reported("UPDATE _syncStatus SET state = 'synced'", changed);
-        reported(r#"SELECT sync_start_scope('s', '["a"]')"#, &["SQLITE_UPDATE _syncScope"]);
+        reported(
+            r#"SELECT sync_start_scope('s', '["a"]')"#,
+            &["SQLITE_UPDATE _syncScope"],
+        );
         reported(r#"SELECT sync_entities('a', 'host', '["e"]')"#, changed);
         reported("SELECT sync_interrupt('s')", changed);
-        reported("SELECT sync_delete_status(1)", &["SQLITE_DELETE _syncStatus"]);
-        reported("SELECT sync_delete_scope('s')", &["SQLITE_DELETE _syncScope"]);
+        reported(
+            "SELECT sync_delete_status(1)",
+            &["SQLITE_DELETE _syncStatus"],
+        );
+        reported(
+            "SELECT sync_delete_scope('s')",
+            &["SQLITE_DELETE _syncScope"],
+        );
     });
 }
 
@@ -227,7 +325,10 @@ fn line_18_rollback_restores_everything() {
 fn consistent_reader(journal: &str) {
     let world = World::new(false);
     let db = world.ready();
-    assert_eq!(ask(&db, &format!("PRAGMA journal_mode = {journal}")), journal);
+    assert_eq!(
+        ask(&db, &format!("PRAGMA journal_mode = {journal}")),
+        journal
+    );
     ask(&db, "PRAGMA synchronous = OFF");
     start(&db, "s", r#"["a"]"#);
     begin(&db, "a", r#"["e"]"#);
@@ -242,7 +343,10 @@ fn consistent_reader(journal: &str) {
                 "SELECT (SELECT state FROM _syncStatus) || ' ' || (SELECT state FROM _syncScope) || ' ' || \
                  (SELECT json_extract(details, '$.instances.a.state') FROM _syncScope)",
             );
-            assert!(["syncing syncing syncing", "synced synced synced"].contains(&seen.as_str()), "{seen}");
+            assert!(
+                ["syncing syncing syncing", "synced synced synced"].contains(&seen.as_str()),
+                "{seen}"
+            );
             reads += 1;
         }
         reads
@@ -272,7 +376,10 @@ fn triggers_and_views_of_the_file_cannot_call_the_functions() {
     ask(&db, "CREATE VIEW v AS SELECT sync_interrupt()");
     assert!(refused(&db, "SELECT * FROM v").contains("unsafe use of sync_interrupt()"));
     ask(&db, "CREATE TABLE t(x)");
-    assert!(refused(&db, "INSERT INTO t SELECT sync_heartbeat()").contains("inside a statement that writes"));
+    assert!(
+        refused(&db, "INSERT INTO t SELECT sync_heartbeat()")
+            .contains("inside a statement that writes")
+    );
     assert!(db.is_autocommit());
 }
 
@@ -280,27 +387,47 @@ fn triggers_and_views_of_the_file_cannot_call_the_functions() {
 fn the_virtual_tables_take_writes_with_the_meaning_of_the_functions() {
     both(|world| {
         let db = world.ready();
-        ask(&db, r#"INSERT INTO sync_scope(id, instanceIds) VALUES ('s', '["a","b"]')"#);
+        ask(
+            &db,
+            r#"INSERT INTO sync_scope(id, instanceIds) VALUES ('s', '["a","b"]')"#,
+        );
         assert_eq!(scope(&db, "s"), "syncing 2/0/0/0");
         begin(&db, "a", r#"["e"]"#);
-        ask(&db, "UPDATE sync_status SET state = 'failed', error = 'no' WHERE entity = 'e'");
+        ask(
+            &db,
+            "UPDATE sync_status SET state = 'failed', error = 'no' WHERE entity = 'e'",
+        );
         assert_eq!(scope(&db, "s"), "syncing 1/0/1/0");
-        assert_eq!(ask(&db, "SELECT state, fraction FROM sync_scope WHERE id = 's'"), "syncing|0.5");
         assert_eq!(
-            ask(&db, "SELECT instanceId, state, error FROM sync_scope_member WHERE scopeId = 's'"),
+            ask(&db, "SELECT state, fraction FROM sync_scope WHERE id = 's'"),
+            "syncing|0.5"
+        );
+        assert_eq!(
+            ask(
+                &db,
+                "SELECT instanceId, state, error FROM sync_scope_member WHERE scopeId = 's'"
+            ),
             "a|failed|no\nb|notStarted|NULL"
         );
         begin(&db, "b", r#"["f"]"#);
-        ask(&db, "UPDATE sync_scope SET state = 'interrupted', reason = 'lunch' WHERE id = 's'");
+        ask(
+            &db,
+            "UPDATE sync_scope SET state = 'interrupted', reason = 'lunch' WHERE id = 's'",
+        );
         assert_eq!(status(&db, 2), "failed|interrupted: lunch");
         assert!(refused(&db, "UPDATE sync_scope SET failed = 3").contains("derived"));
-        assert!(refused(&db, "INSERT INTO sync_status(entity) VALUES ('x')").contains("sync_entities"));
+        assert!(
+            refused(&db, "INSERT INTO sync_status(entity) VALUES ('x')").contains("sync_entities")
+        );
         ask(&db, "DELETE FROM sync_status WHERE id = 2");
         ask(&db, "DELETE FROM sync_scope WHERE id = 's'");
         assert_eq!(ask(&db, "SELECT count(*) FROM _syncScope"), "0");
         assert_eq!(ask(&db, "SELECT id FROM _syncStatus"), "1");
         ask(&db, "BEGIN");
-        ask(&db, r#"INSERT INTO sync_scope(id, instanceIds) VALUES ('t', '["a"]')"#);
+        ask(
+            &db,
+            r#"INSERT INTO sync_scope(id, instanceIds) VALUES ('t', '["a"]')"#,
+        );
         ask(&db, "ROLLBACK");
         assert_eq!(ask(&db, "SELECT count(*) FROM _syncScope"), "0");
     });

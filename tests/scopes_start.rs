@@ -1,4 +1,4 @@
-//! Tables, arguments and the start of a scope. Numbers are the lines of the acceptance checklist in
+//! Tables, arguments and the start of a scope. The numbers are the lines of "What is tested" in
 //! docs/scopes.md.
 
 mod common;
@@ -15,15 +15,24 @@ fn line_01_select_star_gives_the_listed_columns() {
     both(|world| {
         let db = world.ready();
         let columns = |table| {
-            ask(&db, &format!("SELECT group_concat(name, ' ') FROM pragma_table_info('{table}')"))
+            ask(
+                &db,
+                &format!("SELECT group_concat(name, ' ') FROM pragma_table_info('{table}')"),
+            )
         };
-        assert_eq!(columns("_syncStatus"), "id provider entity functionId state timestamp error");
+        assert_eq!(
+            columns("_syncStatus"),
+            "id provider entity functionId state timestamp error"
+        );
         assert_eq!(
             columns("_syncScope"),
             "id state timestamp notStarted syncing failed synced lastStartedAt lastFailedAt \
              lastSyncedAt details"
         );
-        assert_eq!(ask(&db, "SELECT count(*) FROM pragma_table_xinfo('_syncScope')"), "11");
+        assert_eq!(
+            ask(&db, "SELECT count(*) FROM pragma_table_xinfo('_syncScope')"),
+            "11"
+        );
     });
 }
 
@@ -43,7 +52,12 @@ fn line_01_loading_creates_nothing() {
     both(|world| {
         let db = world.open();
         assert_eq!(ask(&db, "SELECT count(*) FROM sqlite_master"), "0");
-        assert_eq!(std::fs::metadata(world.path()).map(|data| data.len()).unwrap_or(0), 0);
+        assert_eq!(
+            std::fs::metadata(world.path())
+                .map(|data| data.len())
+                .unwrap_or(0),
+            0
+        );
     });
 }
 
@@ -79,8 +93,14 @@ fn line_02_positional_and_object_forms_agree() {
                 "SELECT sync_interrupt('s', 'background')",
                 r#"SELECT sync_interrupt('{"options":{"id":"s","reason":"background"}}')"#,
             ),
-            ("SELECT sync_delete_scope('s')", r#"SELECT sync_delete_scope('{"options":{"id":"s"}}')"#),
-            ("SELECT sync_delete_status(1)", r#"SELECT sync_delete_status('{"options":{"id":1}}')"#),
+            (
+                "SELECT sync_delete_scope('s')",
+                r#"SELECT sync_delete_scope('{"options":{"id":"s"}}')"#,
+            ),
+            (
+                "SELECT sync_delete_status(1)",
+                r#"SELECT sync_delete_status('{"options":{"id":1}}')"#,
+            ),
         ];
         for (positional, object) in pairs {
             ask(&db, "SAVEPOINT same");
@@ -105,25 +125,53 @@ fn line_02_wrong_objects_are_errors_and_change_nothing() {
         begin(&db, "a", r#"["e"]"#);
         let before = picture(&db);
         for (sql, problem) in [
-            (r#"SELECT sync_start_scope('{"instanceId":"s","ids":[]}')"#, "\"ids\""),
-            (r#"SELECT sync_start_scope('{"type":"action.sync-entities","instanceId":"s","options":{"instanceIds":[]}}')"#, "type"),
+            (
+                r#"SELECT sync_start_scope('{"instanceId":"s","ids":[]}')"#,
+                "\"ids\"",
+            ),
+            (
+                r#"SELECT sync_start_scope('{"type":"action.sync-entities","instanceId":"s","options":{"instanceIds":[]}}')"#,
+                "type",
+            ),
             (r#"SELECT sync_start_scope('{"instanceId":')"#, "JSON"),
-            (r#"SELECT sync_entities('{"options":{"provider":"host","entities":[],"where":1}}')"#, "options.where"),
-            (r#"SELECT sync_entities('{"options":{"entities":[]}}')"#, "provider"),
+            (
+                r#"SELECT sync_entities('{"options":{"provider":"host","entities":[],"where":1}}')"#,
+                "options.where",
+            ),
+            (
+                r#"SELECT sync_entities('{"options":{"entities":[]}}')"#,
+                "provider",
+            ),
             (r#"SELECT sync_delete_scope('{"id":"s"}')"#, "\"id\""),
-            (r#"SELECT sync_delete_status('{"options":{"id":[1]}}')"#, "id"),
+            (
+                r#"SELECT sync_delete_status('{"options":{"id":[1]}}')"#,
+                "id",
+            ),
             ("SELECT sync_delete_status('[1]')", "id"),
             ("SELECT sync_delete_status(1.0)", "id"),
             ("SELECT sync_delete_scope(NULL)", "id"),
-            (r#"SELECT sync_interrupt('{"options":{"scope":"s"}}')"#, "options.scope"),
-            (r#"SELECT sync_entities('a', 'host', '["e"]', '{"wherever":1}')"#, "options.wherever"),
+            (
+                r#"SELECT sync_interrupt('{"options":{"scope":"s"}}')"#,
+                "options.scope",
+            ),
+            (
+                r#"SELECT sync_entities('a', 'host', '["e"]', '{"wherever":1}')"#,
+                "options.wherever",
+            ),
             ("SELECT sync_entities('a', 'host', '[1]')", "entities[0]"),
             ("SELECT sync_set_status(1, 'done')", "state"),
             ("SELECT sync_set_status(1, 'synced', 'oh')", "error"),
         ] {
             let error = refused(&db, sql);
-            let function = sql.trim_start_matches("SELECT ").split('(').next().unwrap_or_default();
-            assert!(error.starts_with(&format!("{function}: ")), "{sql}: {error}");
+            let function = sql
+                .trim_start_matches("SELECT ")
+                .split('(')
+                .next()
+                .unwrap_or_default();
+            assert!(
+                error.starts_with(&format!("{function}: ")),
+                "{sql}: {error}"
+            );
             assert!(error.contains(problem), "{sql}: {error}");
             assert_eq!(picture(&db), before, "{sql}");
         }
@@ -157,17 +205,26 @@ fn line_03_a_start_counts_every_member_as_not_started() {
         assert_eq!(start(&db, "s", r#"["a","b","a","c"]"#), "syncing");
         assert_eq!(scope(&db, "s"), "syncing 3/0/0/0");
         assert_eq!(
-            ask(&db, "SELECT lastStartedAt = timestamp, lastFailedAt, lastSyncedAt FROM _syncScope"),
+            ask(
+                &db,
+                "SELECT lastStartedAt = timestamp, lastFailedAt, lastSyncedAt FROM _syncScope"
+            ),
             "1|NULL|NULL"
         );
         assert_eq!(
-            ask(&db, "SELECT group_concat(instanceId) FROM (SELECT * FROM _syncScopeMember ORDER BY ordinal)"),
+            ask(
+                &db,
+                "SELECT group_concat(instanceId) FROM (SELECT * FROM _syncScopeMember ORDER BY ordinal)"
+            ),
             "a,b,c"
         );
         assert_eq!(start(&db, "empty", "[]"), "synced");
         assert_eq!(scope(&db, "empty"), "synced 0/0/0/0");
         assert_eq!(
-            ask(&db, "SELECT lastSyncedAt = lastStartedAt FROM _syncScope WHERE id = 'empty'"),
+            ask(
+                &db,
+                "SELECT lastSyncedAt = lastStartedAt FROM _syncScope WHERE id = 'empty'"
+            ),
             "1"
         );
     });
@@ -177,13 +234,30 @@ fn line_03_a_start_counts_every_member_as_not_started() {
 fn line_03_wrong_lists_are_errors() {
     both(|world| {
         let db = world.ready();
-        for list in ["[1]", r#"[""]"#, "[null]", "{}", "a", r#"["a\u0000"]"#, "", r#"["a""#] {
+        for list in [
+            "[1]",
+            r#"[""]"#,
+            "[null]",
+            "{}",
+            "a",
+            r#"["a\u0000"]"#,
+            "",
+            r#"["a""#,
+        ] {
             let sql = format!("SELECT sync_start_scope('s', '{list}')");
-            assert!(refused(&db, &sql).starts_with("sync_start_scope: instance_ids"), "{list}");
+            assert!(
+                refused(&db, &sql).starts_with("sync_start_scope: instance_ids"),
+                "{list}"
+            );
         }
-        for sql in ["SELECT sync_start_scope('s', NULL)", "SELECT sync_start_scope(NULL, '[]')",
-            "SELECT sync_start_scope('', '[]')", "SELECT sync_start_scope(x'00', '[]')",
-            "SELECT sync_start_scope(1, '[]')", "SELECT sync_start_scope('s')"] {
+        for sql in [
+            "SELECT sync_start_scope('s', NULL)",
+            "SELECT sync_start_scope(NULL, '[]')",
+            "SELECT sync_start_scope('', '[]')",
+            "SELECT sync_start_scope(x'00', '[]')",
+            "SELECT sync_start_scope(1, '[]')",
+            "SELECT sync_start_scope('s')",
+        ] {
             refused(&db, sql);
         }
         assert_eq!(ask(&db, "SELECT count(*) FROM _syncScope"), "0");
@@ -242,7 +316,10 @@ fn line_07_a_restart_keeps_times_and_row_and_replaces_the_list() {
         assert_eq!(start(&db, "s", r#"["b","c"]"#), "syncing");
         assert_eq!(ask(&db, kept), before);
         assert_eq!(scope(&db, "s"), "syncing 2/0/0/0");
-        assert_eq!(ask(&db, "SELECT lastStartedAt > lastSyncedAt FROM _syncScope"), "1");
+        assert_eq!(
+            ask(&db, "SELECT lastStartedAt > lastSyncedAt FROM _syncScope"),
+            "1"
+        );
         assert_eq!(start(&db, "s", r#"["a"]"#), "syncing");
         assert_eq!(ask(&db, kept), before);
     });
@@ -282,11 +359,17 @@ fn line_08_a_result_of_work_ended_before_the_restart_leaves_not_started() {
 fn line_20_scopes_of_two_attached_files_are_independent() {
     both(|world| {
         let db = world.ready();
-        ask(&db, &format!("ATTACH '{}' AS \"other one\"", world.file("b.db").display()));
+        ask(
+            &db,
+            &format!("ATTACH '{}' AS \"other one\"", world.file("b.db").display()),
+        );
         let other = |options: &str| {
-            ask(&db, &format!(
-                r#"SELECT sync_start_scope('{{"schema":"other one","instanceId":"s","options":{options}}}')"#
-            ))
+            ask(
+                &db,
+                &format!(
+                    r#"SELECT sync_start_scope('{{"schema":"other one","instanceId":"s","options":{options}}}')"#
+                ),
+            )
         };
         start(&db, "s", r#"["a"]"#);
         assert_eq!(other(r#"{"instanceIds":["a","b"]}"#), "syncing");
@@ -294,17 +377,26 @@ fn line_20_scopes_of_two_attached_files_are_independent() {
         report(&db, 1, "synced", None);
         assert_eq!(scope(&db, "s"), "synced 0/0/0/1");
         assert_eq!(
-            ask(&db, r#"SELECT state, notStarted FROM "other one"._syncScope"#),
+            ask(
+                &db,
+                r#"SELECT state, notStarted FROM "other one"._syncScope"#
+            ),
             "syncing|2"
         );
         assert_eq!(
-            ask(&db, r#"SELECT sync_interrupt('{"options":{"id":"s","schema":"other one"}}')"#),
+            ask(
+                &db,
+                r#"SELECT sync_interrupt('{"options":{"id":"s","schema":"other one"}}')"#
+            ),
             "1"
         );
         assert_eq!(scope(&db, "s"), "synced 0/0/0/1");
         assert!(
-            refused(&db, r#"SELECT sync_delete_scope('{"schema":"gone","options":{"id":"s"}}')"#)
-                .contains("gone")
+            refused(
+                &db,
+                r#"SELECT sync_delete_scope('{"schema":"gone","options":{"id":"s"}}')"#
+            )
+            .contains("gone")
         );
     });
 }
@@ -313,19 +405,31 @@ fn line_20_scopes_of_two_attached_files_are_independent() {
 fn line_20_any_text_survives_in_details() {
     both(|world| {
         let db = world.ready();
-        let all: String = (1..=0x1f).chain([0x7f, 0x85, 0x2028]).filter_map(char::from_u32).collect();
+        let all: String = (1..=0x1f)
+            .chain([0x7f, 0x85, 0x2028])
+            .filter_map(char::from_u32)
+            .collect();
         for text in [r#"a"b\c'd"#, "line\nfeed", &all, "😀 ünï", "%s%n", "main.x"] {
             let list = serde_json::json!([text]).to_string();
             let call = |sql: &str, values: &[&str]| {
-                db.query_row(sql, rusqlite::params_from_iter(values), |row| row.get::<_, rusqlite::types::Value>(0))
-                    .unwrap_or_else(|error| panic!("{text:?}: {error}"))
+                db.query_row(sql, rusqlite::params_from_iter(values), |row| {
+                    row.get::<_, rusqlite::types::Value>(0)
+                })
+                .unwrap_or_else(|error| panic!("{text:?}: {error}"))
             };
             call("SELECT sync_start_scope(?1, ?2)", &[text, &list]);
             call("SELECT sync_entities(?1, 'host', ?2)", &[text, &list]);
-            db.execute("UPDATE _syncStatus SET state = 'failed', error = ?1 WHERE entity = ?1", [text])
-                .expect("update");
+            db.execute(
+                "UPDATE _syncStatus SET state = 'failed', error = ?1 WHERE entity = ?1",
+                [text],
+            )
+            .expect("update");
             let details: String = db
-                .query_row("SELECT details FROM _syncScope WHERE id = ?1", [text], |row| row.get(0))
+                .query_row(
+                    "SELECT details FROM _syncScope WHERE id = ?1",
+                    [text],
+                    |row| row.get(0),
+                )
                 .expect("details");
             let details: serde_json::Value = serde_json::from_str(&details).expect("JSON");
             assert_eq!(details["instances"][text]["error"], text);
@@ -345,6 +449,8 @@ fn the_tables_are_made_by_the_first_writing_call_and_undone_with_it() {
     assert_eq!(ask(&db, "SELECT count(*) FROM sqlite_master"), "0");
     refused(&db, "SELECT sync_start_scope('s', 'x')");
     assert_eq!(ask(&db, "SELECT count(*) FROM sqlite_master"), "0");
-    assert!(refused(&db, "SELECT sync_entities('a', 'p', '[]')").contains("not declared (none is)"));
+    assert!(
+        refused(&db, "SELECT sync_entities('a', 'p', '[]')").contains("not declared (none is)")
+    );
     assert_eq!(ask(&db, "SELECT count(*) FROM sqlite_master"), "0");
 }

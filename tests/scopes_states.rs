@@ -11,7 +11,11 @@ use rusqlite::Connection;
 fn each(test: impl Fn(&Connection, &dyn Fn(i64, &str, Option<&str>), &Connection)) {
     both(|world| {
         let db = world.ready();
-        test(&db, &|id, state, error| drop(report(&db, id, state, error)), &world.plain());
+        test(
+            &db,
+            &|id, state, error| drop(report(&db, id, state, error)),
+            &world.plain(),
+        );
     });
     both(|world| {
         let (db, plain) = (world.ready(), world.plain());
@@ -29,7 +33,10 @@ fn each(test: impl Fn(&Connection, &dyn Fn(i64, &str, Option<&str>), &Connection
 }
 
 fn details(db: &Connection, path: &str) -> String {
-    ask(db, &format!("SELECT json_extract(details, '$.{path}') FROM _syncScope WHERE id = 's'"))
+    ask(
+        db,
+        &format!("SELECT json_extract(details, '$.{path}') FROM _syncScope WHERE id = 's'"),
+    )
 }
 
 #[test]
@@ -50,7 +57,10 @@ fn line_04_a_member_completes_with_its_last_operation() {
         set(3, "synced", None);
         assert_eq!(scope(plain, "s"), "failed 0/0/1/1");
         assert_eq!(
-            ask(plain, "SELECT lastFailedAt IS NOT NULL, lastSyncedAt FROM _syncScope"),
+            ask(
+                plain,
+                "SELECT lastFailedAt IS NOT NULL, lastSyncedAt FROM _syncScope"
+            ),
             "1|NULL"
         );
     });
@@ -87,12 +97,17 @@ fn line_09_one_row_for_each_key() {
             answer["operations"][0]["statusId"].as_i64().expect("an id")
         };
         let with = |parameters: &str| {
-            id(&format!(r#"[{{"entity":"e","function":"f","parameters":{parameters}}}]"#))
+            id(&format!(
+                r#"[{{"entity":"e","function":"f","parameters":{parameters}}}]"#
+            ))
         };
         let first = with(r#"{"a":1,"b":[2]}"#);
         assert_eq!(with(r#"{ "b" : [2.0], "a" : 1e0 }"#), first);
         assert_ne!(with(r#"{"a":2,"b":[2]}"#), first);
-        assert_ne!(with(r#"{"a":9007199254740993}"#), with(r#"{"a":9007199254740992}"#));
+        assert_ne!(
+            with(r#"{"a":9007199254740993}"#),
+            with(r#"{"a":9007199254740992}"#)
+        );
         let plain = id(r#"["e"]"#);
         assert_eq!(id(r#"[{"entity":"e","parameters":{}}]"#), plain);
         assert_eq!(id(r#"[{"entity":"e","functionParameters":null}]"#), plain);
@@ -102,7 +117,13 @@ fn line_09_one_row_for_each_key() {
         drop(world.open());
         let again = world.open();
         begin(&again, "b", r#"["e"]"#);
-        assert_eq!(ask(&again, &format!("SELECT min(id) > {greatest} FROM _syncStatus")), "1");
+        assert_eq!(
+            ask(
+                &again,
+                &format!("SELECT min(id) > {greatest} FROM _syncStatus")
+            ),
+            "1"
+        );
     });
 }
 
@@ -126,7 +147,10 @@ fn line_10_a_shared_instance_moves_all_its_scopes() {
         for id in ["s", "t", "u"] {
             assert_eq!(scope(plain, id), "failed 0/0/1/0");
         }
-        assert_eq!(ask(plain, "SELECT * FROM _syncScope WHERE id = 'other'"), untouched);
+        assert_eq!(
+            ask(plain, "SELECT * FROM _syncScope WHERE id = 'other'"),
+            untouched
+        );
     });
 }
 
@@ -153,14 +177,26 @@ fn line_11_an_interruption_takes_what_is_in_flight() {
         assert_eq!(status(&db, 1), "failed|interrupted: background");
         assert_eq!(details(&db, "interruption.reason"), "background");
         assert_eq!(details(&db, "instances.busy.state"), "interrupted");
-        assert_eq!(details(&db, "instances.busy.entities[0].state"), "interrupted");
-        assert_eq!(ask(&db, "SELECT json_array_length(details, '$.failures') FROM _syncScope WHERE id = 's'"), "1");
+        assert_eq!(
+            details(&db, "instances.busy.entities[0].state"),
+            "interrupted"
+        );
+        assert_eq!(
+            ask(
+                &db,
+                "SELECT json_array_length(details, '$.failures') FROM _syncScope WHERE id = 's'"
+            ),
+            "1"
+        );
         assert_eq!(ask(&db, "SELECT * FROM _syncScope WHERE id = 'done'"), done);
         assert_eq!(ask(&db, "SELECT sync_interrupt('s', 'background')"), "0");
         assert_eq!(ask(&db, "SELECT sync_interrupt('unknown')"), "0");
         assert_eq!(ask(&db, "SELECT sync_interrupt('done')"), "0");
         assert_eq!(
-            ask(&db, "SELECT reason FROM _syncEvent WHERE kind = 'scope' AND event = 'interrupted'"),
+            ask(
+                &db,
+                "SELECT reason FROM _syncEvent WHERE kind = 'scope' AND event = 'interrupted'"
+            ),
             "background"
         );
     });
@@ -223,7 +259,10 @@ fn line_21_the_overlap_guard_in_all_five_cases() {
     both(|world| {
         let db = world.ready();
         let guard = || {
-            ask(&db, "SELECT NOT EXISTS(SELECT 1 FROM _syncScope WHERE id = 's' AND state = 'syncing')")
+            ask(
+                &db,
+                "SELECT NOT EXISTS(SELECT 1 FROM _syncScope WHERE id = 's' AND state = 'syncing')",
+            )
         };
         assert_eq!(guard(), "1");
         start(&db, "s", r#"["a"]"#);
@@ -244,8 +283,14 @@ fn line_24_a_host_provider_leaves_operations_open_and_an_undeclared_one_is_refus
         let db = world.ready();
         begin(&db, "a", r#"["e"]"#);
         assert_eq!(status(&db, 1), "syncing|NULL");
-        let error = refused(&db, r#"SELECT sync_entities('a', 'DATA_PROVIDER_REST', '["e"]')"#);
-        assert!(error.contains("'DATA_PROVIDER_REST' is not declared (declared: 'host')"), "{error}");
+        let error = refused(
+            &db,
+            r#"SELECT sync_entities('a', 'DATA_PROVIDER_REST', '["e"]')"#,
+        );
+        assert!(
+            error.contains("'DATA_PROVIDER_REST' is not declared (declared: 'host')"),
+            "{error}"
+        );
     });
 }
 
@@ -258,7 +303,10 @@ fn a_second_call_of_an_instance_in_flight_adds_to_it() {
         report(&db, 1, "synced", None);
         begin(&db, "a", r#"["e2","e3"]"#);
         assert_eq!(
-            ask(&db, "SELECT group_concat(entity) FROM (SELECT entity FROM _syncOperation ORDER BY entity)"),
+            ask(
+                &db,
+                "SELECT group_concat(entity) FROM (SELECT entity FROM _syncOperation ORDER BY entity)"
+            ),
             "e2,e3"
         );
         report(&db, 2, "synced", None);

@@ -6,10 +6,10 @@
 
 use crate::store::{Database, Error, Result, quote_name};
 
-use super::{drift, log};
 use super::shape::Shape;
 use super::tracked::{Registration, captured_table, registration};
 use super::triggers::{self, GROUP};
+use super::{drift, log};
 
 /// Runs one `ALTER TABLE` statement. Call inside a transaction.
 ///
@@ -17,8 +17,12 @@ use super::triggers::{self, GROUP};
 /// Not tracked, not an ALTER TABLE statement, the table gone afterwards; SQLite's own.
 pub fn alter(database: &Database, table: &str, sql: &str) -> Result<()> {
     let mut words = sql.split_ascii_whitespace();
-    let is_alter = words.next().is_some_and(|word| word.eq_ignore_ascii_case("alter"))
-        && words.next().is_some_and(|word| word.eq_ignore_ascii_case("table"));
+    let is_alter = words
+        .next()
+        .is_some_and(|word| word.eq_ignore_ascii_case("alter"))
+        && words
+            .next()
+            .is_some_and(|word| word.eq_ignore_ascii_case("table"));
     if !is_alter {
         return Err(Error::argument("sql must be one ALTER TABLE statement"));
     }
@@ -50,9 +54,15 @@ pub fn alter(database: &Database, table: &str, sql: &str) -> Result<()> {
 
 /// Rewrites the masks of logged updates from the old columns' bits to the new ones'.
 fn remap(database: &Database, registration: &Registration, shape: &Shape) -> Result<()> {
-    let places: Vec<Option<usize>> =
-        registration.columns.iter().map(|name| shape.position(name)).collect();
-    let stays = places.iter().enumerate().all(|(before, now)| *now == Some(before));
+    let places: Vec<Option<usize>> = registration
+        .columns
+        .iter()
+        .map(|name| shape.position(name))
+        .collect();
+    let stays = places
+        .iter()
+        .enumerate()
+        .all(|(before, now)| *now == Some(before));
     if stays {
         return Ok(());
     }
@@ -91,11 +101,15 @@ fn moved(op: i64, mask: i64, places: &[Option<usize>]) -> (i64, i64) {
         .filter(|bit| mask & (1 << bit) != 0)
         .filter_map(|bit| places.get(first + bit).copied().flatten())
         .collect();
-    let Some(group) = moved.first().map(|place| place / GROUP) else { return (op, 0) };
+    let Some(group) = moved.first().map(|place| place / GROUP) else {
+        return (op, 0);
+    };
     if moved.iter().any(|place| place / GROUP != group) {
         return (2, -1);
     }
-    let mask = moved.iter().fold(0, |mask, place| mask | 1 << (place % GROUP));
+    let mask = moved
+        .iter()
+        .fold(0, |mask, place| mask | 1 << (place % GROUP));
     (2 | (group as i64) << 3, mask)
 }
 

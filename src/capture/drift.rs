@@ -14,7 +14,9 @@ use super::triggers::{self, GROUP};
 pub fn refresh(database: &Database) -> Result<()> {
     for registration in registrations(database)? {
         // A table that was dropped took its triggers along; whoever needs it is told then.
-        let Some(table) = captured_table(database, registration.id)? else { continue };
+        let Some(table) = captured_table(database, registration.id)? else {
+            continue;
+        };
         let definition = database.query_value(
             "SELECT sql FROM main.sqlite_master WHERE type = 'table' AND name = ?1",
             &[table.as_str().into()],

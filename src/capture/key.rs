@@ -63,7 +63,9 @@ pub fn values(key: &Value, count: usize) -> Result<Vec<Value>> {
     let broken = || Error::Corrupt(format!("_syncChange holds the malformed key {key:?}"));
     let text = key.as_str().ok_or_else(broken)?;
     let values: Option<Vec<Value>> = text.split(',').map(decode).collect();
-    values.filter(|values| values.len() == count).ok_or_else(broken)
+    values
+        .filter(|values| values.len() == count)
+        .ok_or_else(broken)
 }
 
 fn decode(part: &str) -> Option<Value> {
@@ -74,7 +76,10 @@ fn decode(part: &str) -> Option<Value> {
             Err(error) => Value::InvalidText(error.into_bytes()),
         });
     }
-    if let Some(digits) = part.strip_prefix("X'").and_then(|rest| rest.strip_suffix('\'')) {
+    if let Some(digits) = part
+        .strip_prefix("X'")
+        .and_then(|rest| rest.strip_suffix('\''))
+    {
         return unhex(digits).map(Value::Blob);
     }
     if part == "NULL" {

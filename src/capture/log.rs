@@ -58,7 +58,10 @@ pub fn take_back(database: &Database, mark: i64, rows: &HashSet<(i64, Key)>) -> 
 /// # Errors
 /// SQLite's.
 pub fn take_back_all(database: &Database, mark: i64) -> Result<()> {
-    database.execute("DELETE FROM main._syncChange WHERE seq > ?1", &[mark.into()])?;
+    database.execute(
+        "DELETE FROM main._syncChange WHERE seq > ?1",
+        &[mark.into()],
+    )?;
     Ok(())
 }
 
@@ -94,7 +97,10 @@ fn remove_matching(
 /// SQLite's.
 pub fn discard_table(database: &Database, table: i64) -> Result<i64> {
     keeping_the_high_water(database, || {
-        database.execute("DELETE FROM main._syncChange WHERE tbl = ?1", &[table.into()])
+        database.execute(
+            "DELETE FROM main._syncChange WHERE tbl = ?1",
+            &[table.into()],
+        )
     })
 }
 
@@ -112,7 +118,10 @@ pub(super) fn keeping_the_high_water<T>(
             &[before.into()],
         )?;
     }
-    database.execute("DELETE FROM main._syncChange WHERE tbl = 0 AND seq < ?1", &[before.into()])?;
+    database.execute(
+        "DELETE FROM main._syncChange WHERE tbl = 0 AND seq < ?1",
+        &[before.into()],
+    )?;
     Ok(outcome)
 }
 
@@ -121,8 +130,10 @@ pub(super) fn keeping_the_high_water<T>(
 /// # Errors
 /// SQLite's.
 pub fn count(database: &Database, table: i64) -> Result<i64> {
-    let count = database
-        .query_value("SELECT count(*) FROM main._syncChange WHERE tbl = ?1", &[table.into()])?;
+    let count = database.query_value(
+        "SELECT count(*) FROM main._syncChange WHERE tbl = ?1",
+        &[table.into()],
+    )?;
     Ok(match count {
         Value::Integer(count) => count,
         _ => 0,

@@ -16,7 +16,10 @@ struct Way {
 }
 
 enum Part {
-    Column { name: String, collation: String },
+    Column {
+        name: String,
+        collation: String,
+    },
     /// An indexed expression, as written in CREATE INDEX.
     Expression(String),
 }
@@ -38,7 +41,11 @@ pub struct Meetings {
 pub fn meetings(database: &Database, shape: &Shape, id: i64) -> Result<Meetings> {
     let ways = ways(database, shape)?;
     let table = quote_name(&shape.name);
-    let names: Vec<&str> = shape.keys().iter().map(|column| column.name.as_str()).collect();
+    let names: Vec<&str> = shape
+        .keys()
+        .iter()
+        .map(|column| column.name.as_str())
+        .collect();
     let logged = key::expression("o", &names);
     let same_row: Vec<String> = names
         .iter()
@@ -56,7 +63,10 @@ pub fn meetings(database: &Database, shape: &Shape, id: i64) -> Result<Meetings>
         let log = format!("INSERT INTO _syncChange (tbl, op, pk) SELECT {id}, 4, {logged} {from}");
         insert.0.push(format!("EXISTS (SELECT 1 {from})"));
         insert.1.push(format!("{log};"));
-        update.0.push(format!("({} AND EXISTS (SELECT 1 {from} AND {another}))", way.moved()));
+        update.0.push(format!(
+            "({} AND EXISTS (SELECT 1 {from} AND {another}))",
+            way.moved()
+        ));
         update.1.push(format!("{log} AND {another};"));
     }
     Ok(Meetings {
@@ -87,7 +97,10 @@ impl Way {
                             format!("NEW.{name} AS {name}")
                         })
                         .collect();
-                    format!("({text}) = (SELECT ({text}) FROM (SELECT {}))", columns.join(", "))
+                    format!(
+                        "({text}) = (SELECT ({text}) FROM (SELECT {}))",
+                        columns.join(", ")
+                    )
                 }
             })
             .collect();
@@ -114,7 +127,9 @@ impl Way {
     }
 
     fn has_expression(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::Expression(_)))
+        self.parts
+            .iter()
+            .any(|part| matches!(part, Part::Expression(_)))
     }
 }
 
@@ -124,9 +139,12 @@ fn of_clause(ways: &[Way], shape: &Shape) -> String {
     let mut names = Vec::new();
     for way in ways {
         for part in &way.parts {
-            let Part::Column { name, .. } = part else { return String::new() };
-            let generated =
-                shape.position(name).is_none_or(|position| shape.columns[position].generated);
+            let Part::Column { name, .. } = part else {
+                return String::new();
+            };
+            let generated = shape
+                .position(name)
+                .is_none_or(|position| shape.columns[position].generated);
             if generated {
                 return String::new();
             }
@@ -147,7 +165,10 @@ fn ways(database: &Database, shape: &Shape) -> Result<Vec<Way>> {
         let parts = shape
             .keys()
             .into_iter()
-            .map(|column| Part::Column { name: column.name.clone(), collation: "BINARY".into() })
+            .map(|column| Part::Column {
+                name: column.name.clone(),
+                collation: "BINARY".into(),
+            })
             .collect();
         ways.push(Way { parts });
     }
@@ -230,7 +251,9 @@ fn index_terms(definition: &str) -> Vec<String> {
 fn without_order(term: &str) -> String {
     let term = term.trim();
     for order in [" asc", " desc"] {
-        let Some(cut) = term.len().checked_sub(order.len()) else { continue };
+        let Some(cut) = term.len().checked_sub(order.len()) else {
+            continue;
+        };
         if term.is_char_boundary(cut) && term[cut..].eq_ignore_ascii_case(order) {
             return term[..cut].trim_end().to_owned();
         }

@@ -73,7 +73,11 @@ impl Pending {
     /// Whether the column at `position` changed. For a created row: since it was created.
     pub fn changed(&self, position: usize) -> bool {
         let bit = 1u64 << (position % GROUP);
-        self.every_column || self.groups.get(position / GROUP).is_some_and(|mask| mask & bit != 0)
+        self.every_column
+            || self
+                .groups
+                .get(position / GROUP)
+                .is_some_and(|mask| mask & bit != 0)
     }
 
     fn start(key: Value, entry: &Entry) -> Self {
@@ -140,18 +144,25 @@ impl PendingRows {
     /// SQLite's.
     pub fn read(database: &Database, tables: &[&Tracked], upto: i64) -> Result<Vec<Self>> {
         let mut all: Vec<Self> = tables.iter().map(|_| Self::default()).collect();
-        let places: HashMap<i64, usize> =
-            tables.iter().enumerate().map(|(place, table)| (table.id, place)).collect();
+        let places: HashMap<i64, usize> = tables
+            .iter()
+            .enumerate()
+            .map(|(place, table)| (table.id, place))
+            .collect();
         let mut scan = database.prepare(
             "SELECT seq, tbl, op, mask, rid, pk FROM main._syncChange WHERE seq <= ?1 ORDER BY seq",
         )?;
         scan.bind(1, upto.into())?;
         while scan.step()? {
-            let Some(place) = places.get(&scan.integer(1)) else { continue };
+            let Some(place) = places.get(&scan.integer(1)) else {
+                continue;
+            };
             let op = scan.integer(2);
             let op = match op & 7 {
                 1 => Op::Insert,
-                2 => Op::Update { group: (op >> 3).clamp(0, 63) as usize },
+                2 => Op::Update {
+                    group: (op >> 3).clamp(0, 63) as usize,
+                },
                 3 => Op::Delete,
                 _ => Op::Met,
             };
@@ -208,9 +219,15 @@ impl RowReader {
     pub fn new(database: &Database, table: &Tracked, columns: &[usize]) -> Result<Self> {
         let connection: Connection = database.connection();
         let shape = &table.shape;
-        let list: Vec<String> =
-            columns.iter().map(|position| quote_name(&shape.columns[*position].name)).collect();
-        let list = if list.is_empty() { "1".into() } else { list.join(", ") };
+        let list: Vec<String> = columns
+            .iter()
+            .map(|position| quote_name(&shape.columns[*position].name))
+            .collect();
+        let list = if list.is_empty() {
+            "1".into()
+        } else {
+            list.join(", ")
+        };
         let keys = shape.keys();
         // The first comparison finds the row by its index; the second, byte for byte, keeps a key
         // with a NOCASE collation from finding a row that is spelled differently.
@@ -240,7 +257,12 @@ impl RowReader {
             _ => None,
         };
         let by_key = connection.prepare(&from)?;
-        Ok(Self { by_hint, by_key, key_columns: keys.len(), used_hint: false })
+        Ok(Self {
+            by_hint,
+            by_key,
+            key_columns: keys.len(),
+            used_hint: false,
+        })
     }
 
     /// Goes to the row; false when there is none.
@@ -301,7 +323,12 @@ mod tests {
     fn history(ops: &[(Op, i64)]) -> Pending {
         let mut rows = PendingRows::default();
         for (number, (op, mask)) in ops.iter().enumerate() {
-            let entry = Entry { seq: number as i64 + 1, op: *op, mask: *mask, rowid: None };
+            let entry = Entry {
+                seq: number as i64 + 1,
+                op: *op,
+                mask: *mask,
+                rowid: None,
+            };
             rows.add(Value::Integer(1), &entry);
         }
         rows.rows[0].clone()
@@ -321,7 +348,11 @@ mod tests {
             (&[(Op::Met, 0)], true, Status::Nothing),
             (&[(Op::Met, 0)], false, Status::Deleted),
             (&[(Op::Met, 0), (Op::Insert, 0)], true, Status::Updated),
-            (&[(Op::Met, 0), (Op::Insert, 0), (Op::Delete, 0)], false, Status::Deleted),
+            (
+                &[(Op::Met, 0), (Op::Insert, 0), (Op::Delete, 0)],
+                false,
+                Status::Deleted,
+            ),
         ] {
             assert_eq!(history(ops).status(exists), status, "{ops:?}");
         }

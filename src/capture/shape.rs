@@ -43,10 +43,16 @@ impl Shape {
             |row| Ok((row.text(0), row.text(1), row.text(2))),
         )?;
         let Some((name, kind, definition)) = found else {
-            return Err(Error::argument(format!("no table {}; create it first", quote_name(name))));
+            return Err(Error::argument(format!(
+                "no table {}; create it first",
+                quote_name(name)
+            )));
         };
         let refuse = |what: &str| {
-            Err(Error::argument(format!("{} is {what}, which can't be tracked", quote_name(&name))))
+            Err(Error::argument(format!(
+                "{} is {what}, which can't be tracked",
+                quote_name(&name)
+            )))
         };
         if kind == "view" {
             return refuse("a view");
@@ -69,37 +75,58 @@ impl Shape {
             )));
         }
         let rowid = rowid_name(database, &name, &columns)?;
-        let keys: Vec<&Column> = columns.iter().filter(|column| column.key_place > 0).collect();
+        let keys: Vec<&Column> = columns
+            .iter()
+            .filter(|column| column.key_place > 0)
+            .collect();
         let rowid_is_key = rowid.is_some()
             && keys.len() == 1
             && keys[0].declared == "INTEGER"
             && !has_key_index(database, &name)?;
-        Ok(Self { name, columns, rowid, rowid_is_key, definition })
+        Ok(Self {
+            name,
+            columns,
+            rowid,
+            rowid_is_key,
+            definition,
+        })
     }
 
     /// The key's columns in key order.
     pub fn keys(&self) -> Vec<&Column> {
-        let mut keys: Vec<&Column> =
-            self.columns.iter().filter(|column| column.key_place > 0).collect();
+        let mut keys: Vec<&Column> = self
+            .columns
+            .iter()
+            .filter(|column| column.key_place > 0)
+            .collect();
         keys.sort_by_key(|column| column.key_place);
         keys
     }
 
     /// Position of a column by name, in SQLite's case-blind way.
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
+        self.columns
+            .iter()
+            .position(|column| column.name.eq_ignore_ascii_case(name))
     }
 
     /// The names in order: the bits of the masks.
     pub fn names(&self) -> Vec<String> {
-        self.columns.iter().map(|column| column.name.clone()).collect()
+        self.columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect()
     }
 }
 
 fn is_virtual(definition: &str) -> bool {
     let mut words = definition.split_ascii_whitespace();
-    words.next().is_some_and(|word| word.eq_ignore_ascii_case("create"))
-        && words.next().is_some_and(|word| word.eq_ignore_ascii_case("virtual"))
+    words
+        .next()
+        .is_some_and(|word| word.eq_ignore_ascii_case("create"))
+        && words
+            .next()
+            .is_some_and(|word| word.eq_ignore_ascii_case("virtual"))
 }
 
 fn read_columns(database: &Database, name: &str) -> Result<Vec<Column>> {
@@ -121,13 +148,11 @@ fn read_columns(database: &Database, name: &str) -> Result<Vec<Column>> {
 }
 
 /// WITHOUT ROWID tables show in that asking for a rowid fails.
-fn rowid_name(
-    database: &Database,
-    name: &str,
-    columns: &[Column],
-) -> Result<Option<&'static str>> {
+fn rowid_name(database: &Database, name: &str, columns: &[Column]) -> Result<Option<&'static str>> {
     let free = ["rowid", "_rowid_", "oid"].into_iter().find(|spelling| {
-        columns.iter().all(|column| !column.name.eq_ignore_ascii_case(spelling))
+        columns
+            .iter()
+            .all(|column| !column.name.eq_ignore_ascii_case(spelling))
     });
     let Some(free) = free else { return Ok(None) };
     let probe = format!("SELECT {free} FROM {} LIMIT 0", database.qualified(name));

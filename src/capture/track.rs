@@ -5,9 +5,7 @@ use chrono::Utc;
 use crate::store::{Database, Error, Result, Value, quote_name};
 
 use super::shape::Shape;
-use super::tracked::{
-    Existing, Registration, TrackOptions, Tracked, captured_table, registration,
-};
+use super::tracked::{Existing, Registration, TrackOptions, Tracked, captured_table, registration};
 use super::{drift, key, log, triggers};
 
 /// What [`track`] did.
@@ -38,8 +36,12 @@ pub fn track(database: &Database, name: &str, options: TrackOptions) -> Result<O
         Some(found) => captured_table(database, found.id)?.is_some(),
         None => false,
     };
-    let mut outcome =
-        Outcome { table: shape.name.clone(), already: captured_now, remade: false, captured: 0 };
+    let mut outcome = Outcome {
+        table: shape.name.clone(),
+        already: captured_now,
+        remade: false,
+        captured: 0,
+    };
     let id = match &found {
         Some(found) => found.id,
         None => insert(database, &shape)?,
@@ -116,7 +118,11 @@ fn keep_only_deletes(database: &Database, id: i64) -> Result<()> {
 pub fn capture_existing(database: &Database, name: &str) -> Result<i64> {
     let table = Tracked::open(database, name)?;
     let shape = &table.shape;
-    let names: Vec<&str> = shape.keys().iter().map(|column| column.name.as_str()).collect();
+    let names: Vec<&str> = shape
+        .keys()
+        .iter()
+        .map(|column| column.name.as_str())
+        .collect();
     let rowid = match shape.rowid {
         Some(rowid) if !shape.rowid_is_key => format!("o.{rowid}"),
         _ => "NULL".into(),
@@ -128,7 +134,10 @@ pub fn capture_existing(database: &Database, name: &str) -> Result<i64> {
         changes = database.qualified("_syncChange"),
         table = database.qualified(&shape.name),
     );
-    database.connection().prepare(&insert)?.run(&[table.id.into()])
+    database
+        .connection()
+        .prepare(&insert)?
+        .run(&[table.id.into()])
 }
 
 /// Ends to track a table. Returns false when it was not tracked.
@@ -153,14 +162,20 @@ pub fn untrack(database: &Database, name: &str, discard: bool) -> Result<bool> {
     log::discard_table(database, id)?;
     forget_cursors(database, id)?;
     database.execute("DELETE FROM main._syncOutbox WHERE tbl = ?1", &[id.into()])?;
-    database.execute("DELETE FROM main._syncRejected WHERE tbl = ?1", &[id.into()])?;
+    database.execute(
+        "DELETE FROM main._syncRejected WHERE tbl = ?1",
+        &[id.into()],
+    )?;
     database.execute("DELETE FROM main._syncTable WHERE id = ?1", &[id.into()])?;
     Ok(true)
 }
 
 /// The next pull of a table starts from the beginning.
 fn forget_cursors(database: &Database, id: i64) -> Result<()> {
-    database.execute("DELETE FROM main._syncCursor WHERE tableId = ?1", &[id.into()])?;
+    database.execute(
+        "DELETE FROM main._syncCursor WHERE tableId = ?1",
+        &[id.into()],
+    )?;
     Ok(())
 }
 

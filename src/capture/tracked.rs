@@ -87,7 +87,10 @@ pub fn registration(database: &Database, name: &str) -> Result<Option<Registrati
 fn read(row: &crate::store::Statement) -> Result<Registration> {
     let name = row.text(1);
     let broken = |error: serde_json::Error| {
-        Error::Corrupt(format!("_syncTable of {} is not readable: {error}", quote_name(&name)))
+        Error::Corrupt(format!(
+            "_syncTable of {} is not readable: {error}",
+            quote_name(&name)
+        ))
     };
     Ok(Registration {
         id: row.integer(0),
@@ -183,8 +186,11 @@ impl Tracked {
     /// How the values of a column travel: as registered, else by the declared type.
     pub fn column_type(&self, position: usize) -> ColumnType {
         let column = &self.shape.columns[position];
-        let registered =
-            self.options.types.iter().find(|(name, _)| name.eq_ignore_ascii_case(&column.name));
+        let registered = self
+            .options
+            .types
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(&column.name));
         registered.map_or_else(|| declared_type(&column.declared), |(_, kind)| *kind)
     }
 }

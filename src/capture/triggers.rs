@@ -35,7 +35,10 @@ fn fill(section: &str, values: &[(&str, &str)]) -> String {
         filled.push_str(&rest[..open]);
         rest = &rest[open..];
         let known = values.iter().find_map(|(name, value)| {
-            let after = rest.strip_prefix('{')?.strip_prefix(name)?.strip_prefix('}')?;
+            let after = rest
+                .strip_prefix('{')?
+                .strip_prefix(name)?
+                .strip_prefix('}')?;
             Some((after, value))
         });
         match known {
@@ -58,7 +61,11 @@ fn fill(section: &str, values: &[(&str, &str)]) -> String {
 /// # Errors
 /// SQLite's.
 pub fn create(database: &Database, shape: &Shape, id: i64) -> Result<()> {
-    let keys: Vec<&str> = shape.keys().iter().map(|column| column.name.as_str()).collect();
+    let keys: Vec<&str> = shape
+        .keys()
+        .iter()
+        .map(|column| column.name.as_str())
+        .collect();
     let meetings = meet::meetings(database, shape, id)?;
     let table = quote_name(&shape.name);
     let number = id.to_string();
@@ -84,7 +91,9 @@ pub fn create(database: &Database, shape: &Shape, id: i64) -> Result<()> {
         let mut values = vec![("name", name.as_str())];
         values.extend_from_slice(&common);
         values.extend_from_slice(more);
-        database.connection().execute_script(&fill(section(kind)?, &values))
+        database
+            .connection()
+            .execute_script(&fill(section(kind)?, &values))
     };
     let (met, log) = &meetings.insert;
     make("meet", "meet", &[("met", met), ("logMet", log)])?;
@@ -136,7 +145,12 @@ fn same(keys: &[&str]) -> String {
 fn group_expressions(shape: &Shape, group: usize, id: i64) -> (String, String) {
     let mut changed = Vec::new();
     let mut mask = Vec::new();
-    let columns = shape.columns.iter().enumerate().skip(group * GROUP).take(GROUP);
+    let columns = shape
+        .columns
+        .iter()
+        .enumerate()
+        .skip(group * GROUP)
+        .take(GROUP);
     for (position, column) in columns {
         if column.generated || column.key_place > 0 {
             continue;
@@ -154,11 +168,18 @@ fn group_expressions(shape: &Shape, group: usize, id: i64) -> (String, String) {
              AND m.name = k.name AND m.sql = k.definition WHERE k.id = {id})"
         ));
     }
-    let changed = if changed.is_empty() { "0".into() } else { changed.join(" OR ") };
+    let changed = if changed.is_empty() {
+        "0".into()
+    } else {
+        changed.join(" OR ")
+    };
     let mask = if mask.is_empty() {
         "0".into()
     } else {
-        mask.iter().map(|bit| format!("({bit})")).collect::<Vec<_>>().join(" | ")
+        mask.iter()
+            .map(|bit| format!("({bit})"))
+            .collect::<Vec<_>>()
+            .join(" | ")
     };
     (changed, mask)
 }
@@ -175,7 +196,10 @@ mod tests {
     #[test]
     fn every_section_is_there() {
         for kind in ["meet", "meetUpdate", "insert", "delete", "rekey", "update"] {
-            assert!(section(kind).is_ok_and(|text| text.ends_with("END;")), "{kind}");
+            assert!(
+                section(kind).is_ok_and(|text| text.ends_with("END;")),
+                "{kind}"
+            );
         }
     }
 }

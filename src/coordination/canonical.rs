@@ -15,7 +15,9 @@ use crate::store::{Error, Result};
 /// # Errors
 /// Not an object, or not JSON.
 pub fn parameters(raw: Option<&RawValue>) -> Result<String> {
-    let Some(raw) = raw else { return Ok("{}".into()) };
+    let Some(raw) = raw else {
+        return Ok("{}".into());
+    };
     match raw.get().as_bytes().first() {
         Some(b'{') => canonical(raw),
         Some(b'n') => Ok("{}".into()),
@@ -100,8 +102,9 @@ fn number(token: &str) -> String {
         Some(rest) => ("-", rest),
         None => ("", token),
     };
-    let (mantissa, exponent) =
-        magnitude.split_once(['e', 'E']).map_or((magnitude, "0"), |(left, right)| (left, right));
+    let (mantissa, exponent) = magnitude
+        .split_once(['e', 'E'])
+        .map_or((magnitude, "0"), |(left, right)| (left, right));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let all = format!("{whole}{fraction}");
     let leading = all.len() - all.trim_start_matches('0').len();
@@ -110,7 +113,9 @@ fn number(token: &str) -> String {
         return "0".into();
     }
     // An exponent beyond 64 bits names no number anybody uses: left as it was written.
-    let Ok(exponent) = exponent.parse::<i64>() else { return token.into() };
+    let Ok(exponent) = exponent.parse::<i64>() else {
+        return token.into();
+    };
     // The value is 0.DIGITS × 10^point.
     let point = exponent.saturating_add(whole.len() as i64 - leading as i64);
     let length = digits.len() as i64;
@@ -118,7 +123,11 @@ fn number(token: &str) -> String {
         _ if length <= point && point <= 21 => {
             format!("{digits}{}", "0".repeat((point - length) as usize))
         }
-        1..=21 => format!("{}.{}", &digits[..point as usize], &digits[point as usize..]),
+        1..=21 => format!(
+            "{}.{}",
+            &digits[..point as usize],
+            &digits[point as usize..]
+        ),
         -5..=0 => format!("0.{}{digits}", "0".repeat(-point as usize)),
         _ => {
             let power = point.saturating_sub(1);
@@ -142,22 +151,38 @@ mod tests {
 
     #[test]
     fn key_order_and_spaces_do_not_matter() {
-        assert_eq!(form(r#"{ "b" : [ 1 , {"d":null,"c":true} ] , "a" : "x" }"#),
-            r#"{"a":"x","b":[1,{"c":true,"d":null}]}"#);
+        assert_eq!(
+            form(r#"{ "b" : [ 1 , {"d":null,"c":true} ] , "a" : "x" }"#),
+            r#"{"a":"x","b":[1,{"c":true,"d":null}]}"#
+        );
     }
 
     #[test]
     fn keys_sort_by_utf16_as_rfc_8785_says() {
-        assert_eq!(form("{\"\u{fb33}\":1,\"\u{1f600}\":2}"), "{\"\u{1f600}\":2,\"\u{fb33}\":1}");
+        assert_eq!(
+            form("{\"\u{fb33}\":1,\"\u{1f600}\":2}"),
+            "{\"\u{1f600}\":2,\"\u{fb33}\":1}"
+        );
     }
 
     #[test]
     fn a_number_has_one_form() {
         for (given, expected) in [
-            ("1.0", "1"), ("-0.0", "0"), ("1e2", "100"), ("1.50E+1", "15"), ("0.10", "0.1"),
-            ("1e-6", "0.000001"), ("1e-7", "1e-7"), ("1e21", "1e+21"), ("1e20", "100000000000000000000"),
-            ("0.0000012300", "0.00000123"), ("1000000000000000000000", "1e+21"),
-            ("-12.5e0", "-12.5"), ("123e-2", "1.23"), ("0.000", "0"), ("1e99999999999999999999", "1e99999999999999999999"),
+            ("1.0", "1"),
+            ("-0.0", "0"),
+            ("1e2", "100"),
+            ("1.50E+1", "15"),
+            ("0.10", "0.1"),
+            ("1e-6", "0.000001"),
+            ("1e-7", "1e-7"),
+            ("1e21", "1e+21"),
+            ("1e20", "100000000000000000000"),
+            ("0.0000012300", "0.00000123"),
+            ("1000000000000000000000", "1e+21"),
+            ("-12.5e0", "-12.5"),
+            ("123e-2", "1.23"),
+            ("0.000", "0"),
+            ("1e99999999999999999999", "1e99999999999999999999"),
         ] {
             assert_eq!(number(given), expected, "{given}");
         }
@@ -166,7 +191,10 @@ mod tests {
     #[test]
     fn large_integers_stay_exact() {
         assert_eq!(number("9007199254740993"), "9007199254740993");
-        assert_ne!(number("123456789012345678901234567"), number("123456789012345678901234568"));
+        assert_ne!(
+            number("123456789012345678901234567"),
+            number("123456789012345678901234568")
+        );
     }
 
     #[test]

@@ -67,7 +67,12 @@ impl Abandoned {
         Ok(())
     }
 
-    fn interrupt_scopes(&mut self, database: &Database, instance: &str, reason: &str) -> Result<()> {
+    fn interrupt_scopes(
+        &mut self,
+        database: &Database,
+        instance: &str,
+        reason: &str,
+    ) -> Result<()> {
         let scopes = database.query_all(
             "SELECT scopeId FROM main._syncScopeMember WHERE instanceId = ?1 AND following = 1",
             &[instance.into()],

@@ -11,9 +11,7 @@ pub mod owner;
 pub mod recovery;
 pub mod scope;
 
-pub use operation::{
-    EntitiesCall, Outcome, begin, finish, is_open, live_owner_of,
-};
+pub use operation::{EntitiesCall, Outcome, begin, finish, is_open, live_owner_of};
 pub use owner::OwnerId;
 pub use recovery::{Recovered, recover, recover_at_load};
 
@@ -27,7 +25,6 @@ pub fn now() -> i64 {
 /// What a writing call stands on: the file, and who is calling.
 pub struct Ground<'a> {
     pub database: &'a Database,
-    pub session: &'a Session,
     pub owner: OwnerId,
     /// What dead owners had left behind when the call began.
     pub recovered: Recovered,
@@ -75,7 +72,11 @@ fn stand<T>(
 ) -> Result<T> {
     let owner = owner::renew(database, session)?;
     let recovered = recover(database, session)?;
-    body(&Ground { database, session, owner, recovered })
+    body(&Ground {
+        database,
+        owner,
+        recovered,
+    })
 }
 
 /// Whether a file holds our tables.
@@ -91,7 +92,9 @@ pub fn installed(database: &Database) -> Result<bool> {
 /// # Errors
 /// SQLite's.
 fn setting(database: &Database, key: &str, default: i64) -> Result<i64> {
-    let value =
-        database.query_value("SELECT value FROM main._syncMeta WHERE key = ?1", &[key.into()])?;
+    let value = database.query_value(
+        "SELECT value FROM main._syncMeta WHERE key = ?1",
+        &[key.into()],
+    )?;
     Ok(value.as_i64().unwrap_or(default))
 }

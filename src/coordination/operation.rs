@@ -1,9 +1,9 @@
 //! Operations: begun by a call, ended by a result.
 
+use super::now;
 use super::owner::{OwnerDescription, OwnerId, text};
 use super::recovery::Judged;
-use super::now;
-use crate::store::{Database, Error, Result, Value, ValueRef};
+use crate::store::{Database, Error, Result, Statement, Value, ValueRef};
 
 /// One entity of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,29 +62,29 @@ pub fn begin(
     if let Some(instance_id) = &call.instance_id {
         run_instance(database, instance_id, &call.provider)?;
     }
+    let mut writers = Writers::new(database);
     let mut opened = Vec::with_capacity(call.operations.len());
     for (ordinal, operation) in call.operations.iter().enumerate() {
-        let (status_id, exists) = status_row(database, call, operation)?;
-        open_operation(database, owner, &instance, status_id, ordinal, operation, at)?;
+        let (status_id, exists) = status_row(database, &mut writers, call, operation)?;
+        let running = Running {
+            instance,
+            status_id,
+            ordinal: ordinal as i64,
+            at,
+            owner,
+        };
         // The operation comes first: the trigger of the row then finds it open and leaves it alone.
+        open_operation(database, &mut writers, &running, operation)?;
         if exists {
-            database.execute(
-                "UPDATE main._syncStatus SET state = 'syncing', error = NULL, timestamp = ?2 \
-                 WHERE id = ?1",
-                &[status_id.into(), at.into()],
-            )?;
+            writers.reopen_status.run(&[status_id.into(), at.into()])?;
         } else {
-            database.execute(
-                "INSERT INTO main._syncStatus (id, provider, entity, functionId, state, timestamp) \
-                 VALUES (?1, ?2, ?3, ?4, 'syncing', ?5)",
-                &[
-                    status_id.into(),
-                    (&call.provider).into(),
-                    (&operation.entity).into(),
-                    text(operation.function_id.as_deref()),
-                    at.into(),
-                ],
-            )?;
+            writers.insert_status.run(&[
+                status_id.into(),
+                (&call.provider).into(),
+                (&operation.entity).into(),
+                text(operation.function_id.as_deref()),
+                at.into(),
+            ])?;
         }
         opened.push(OpenOperation {
             status_id,
@@ -123,6 +123,7 @@ fn run_instance(database: &Database, instance: &str, provider: &str) -> Result<(
 /// ever used, also after deletions.
 fn status_row(
     database: &Database,
+    writers: &mut Writers<'_>,
     call: &EntitiesCall,
     operation: &OperationSpec,
 ) -> Result<(i64, bool)> {
@@ -138,10 +139,7 @@ fn status_row(
         ],
     )?;
     if let Value::Integer(id) = found {
-        database.execute(
-            "UPDATE main._syncOperationKey SET lastInstanceId = ?2 WHERE statusId = ?1",
-            &[id.into(), instance],
-        )?;
+        writers.claim_key.run(&[id.into(), instance])?;
         return Ok((id, true));
     }
     let next = database.query_value(
@@ -153,55 +151,120 @@ fn status_row(
     let id = next
         .as_i64()
         .ok_or_else(|| Error::Corrupt("no id is left for a new row of _syncStatus".into()))?;
-    database.execute(
-        "INSERT INTO main._syncOperationKey \
-         (statusId, provider, entity, functionId, parameters, lastInstanceId) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        &[
-            id.into(),
-            (&call.provider).into(),
-            (&operation.entity).into(),
-            text(operation.function_id.as_deref()),
-            (&operation.parameters).into(),
-            instance,
-        ],
-    )?;
+    writers.insert_key.run(&[
+        id.into(),
+        (&call.provider).into(),
+        (&operation.entity).into(),
+        text(operation.function_id.as_deref()),
+        (&operation.parameters).into(),
+        instance,
+    ])?;
     Ok((id, false))
+}
+
+/// An operation about to be opened.
+struct Running<'a> {
+    instance: ValueRef<'a>,
+    status_id: i64,
+    ordinal: i64,
+    at: i64,
+    owner: OwnerId,
 }
 
 fn open_operation(
     database: &Database,
-    owner: OwnerId,
-    instance: &ValueRef<'_>,
-    status_id: i64,
-    ordinal: usize,
+    writers: &mut Writers<'_>,
+    running: &Running<'_>,
     operation: &OperationSpec,
-    at: i64,
 ) -> Result<()> {
-    let changed = database.execute(
-        "UPDATE main._syncOperation \
-         SET state = 'syncing', error = NULL, timestamp = ?4, ownerId = ?5, ordinal = ?3 \
-         WHERE instanceId IS ?1 AND statusId = ?2",
-        &[*instance, status_id.into(), (ordinal as i64).into(), at.into(), owner.into()],
+    let known = database.query_value(
+        "SELECT id FROM main._syncOperation WHERE instanceId IS ?1 AND statusId = ?2",
+        &[running.instance, running.status_id.into()],
     )?;
-    if changed > 0 {
-        return Ok(());
+    if let Value::Integer(id) = known {
+        let values = [
+            id.into(),
+            running.ordinal.into(),
+            running.at.into(),
+            running.owner.into(),
+        ];
+        return writers.reopen_operation.run(&values);
     }
-    database.execute(
-        "INSERT INTO main._syncOperation \
-         (instanceId, statusId, ordinal, entity, functionId, state, timestamp, ownerId) \
-         VALUES (?1, ?2, ?3, ?4, ?5, 'syncing', ?6, ?7)",
-        &[
-            *instance,
-            status_id.into(),
-            (ordinal as i64).into(),
-            (&operation.entity).into(),
-            text(operation.function_id.as_deref()),
-            at.into(),
-            owner.into(),
-        ],
-    )?;
-    Ok(())
+    writers.insert_operation.run(&[
+        running.instance,
+        running.status_id.into(),
+        running.ordinal.into(),
+        (&operation.entity).into(),
+        text(operation.function_id.as_deref()),
+        running.at.into(),
+        running.owner.into(),
+    ])
+}
+
+/// The statements that a call runs for each operation. Preparing one compiles all triggers behind
+/// it, which takes longer than running it; so each is prepared once, and only when needed.
+struct Writers<'a> {
+    claim_key: Writer<'a>,
+    insert_key: Writer<'a>,
+    reopen_operation: Writer<'a>,
+    insert_operation: Writer<'a>,
+    reopen_status: Writer<'a>,
+    insert_status: Writer<'a>,
+}
+
+impl<'a> Writers<'a> {
+    fn new(database: &'a Database) -> Self {
+        let writer = |sql| Writer {
+            database,
+            sql,
+            statement: None,
+        };
+        Self {
+            claim_key: writer(
+                "UPDATE main._syncOperationKey SET lastInstanceId = ?2 WHERE statusId = ?1",
+            ),
+            insert_key: writer(
+                "INSERT INTO main._syncOperationKey \
+                 (statusId, provider, entity, functionId, parameters, lastInstanceId) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            ),
+            reopen_operation: writer(
+                "UPDATE main._syncOperation SET state = 'syncing', error = NULL, ordinal = ?2, \
+                 timestamp = ?3, ownerId = ?4 WHERE id = ?1",
+            ),
+            insert_operation: writer(
+                "INSERT INTO main._syncOperation \
+                 (instanceId, statusId, ordinal, entity, functionId, state, timestamp, ownerId) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, 'syncing', ?6, ?7)",
+            ),
+            reopen_status: writer(
+                "UPDATE main._syncStatus SET state = 'syncing', error = NULL, timestamp = ?2 \
+                 WHERE id = ?1",
+            ),
+            insert_status: writer(
+                "INSERT INTO main._syncStatus (id, provider, entity, functionId, state, timestamp) \
+                 VALUES (?1, ?2, ?3, ?4, 'syncing', ?5)",
+            ),
+        }
+    }
+}
+
+/// A statement prepared when first run.
+struct Writer<'a> {
+    database: &'a Database,
+    sql: &'static str,
+    statement: Option<Statement>,
+}
+
+impl Writer<'_> {
+    fn run(&mut self, values: &[ValueRef<'_>]) -> Result<()> {
+        let statement = match &mut self.statement {
+            Some(statement) => statement,
+            none => none.insert(self.database.prepare(self.sql)?),
+        };
+        statement.run(values)?;
+        Ok(())
+    }
 }
 
 /// State of an instance; none when it never ran.
@@ -236,9 +299,12 @@ pub fn finish(database: &Database, status_id: i64, outcome: &Outcome) -> Result<
     match outcome {
         Outcome::Synced => set_state(database, status_id, "synced", None),
         // Text of a server may hold a NUL character, which details could not show.
-        Outcome::Failed(error) => {
-            set_state(database, status_id, "failed", Some(&error.replace('\0', "\u{fffd}")))
-        }
+        Outcome::Failed(error) => set_state(
+            database,
+            status_id,
+            "failed",
+            Some(&error.replace('\0', "\u{fffd}")),
+        ),
     }
 }
 
@@ -272,8 +338,10 @@ fn set_state(
     error: Option<&str>,
 ) -> Result<bool> {
     let error = error.filter(|_| state == "failed");
-    let row = database
-        .query_value("SELECT 1 FROM main._syncStatus WHERE id = ?1", &[status_id.into()])?;
+    let row = database.query_value(
+        "SELECT 1 FROM main._syncStatus WHERE id = ?1",
+        &[status_id.into()],
+    )?;
     if row != Value::Null {
         let changed = database.execute(
             "UPDATE main._syncStatus SET state = ?2, error = ?3 \
@@ -310,7 +378,10 @@ fn set_state(
 /// # Errors
 /// SQLite's.
 pub fn delete_status(database: &Database, status_id: i64) -> Result<i64> {
-    database.execute("DELETE FROM main._syncStatus WHERE id = ?1", &[status_id.into()])
+    database.execute(
+        "DELETE FROM main._syncStatus WHERE id = ?1",
+        &[status_id.into()],
+    )
 }
 
 /// Who is running an instance right now, if anyone alive is.
@@ -329,7 +400,10 @@ pub fn live_owner_of(database: &Database, instance: &str) -> Result<Option<Owner
             Ok((
                 row.column(0).as_i64(),
                 row.integer(1),
-                OwnerDescription { process_id: row.column(2).as_i64(), since: row.integer(3) },
+                OwnerDescription {
+                    process_id: row.column(2).as_i64(),
+                    since: row.integer(3),
+                },
             ))
         },
     )?;

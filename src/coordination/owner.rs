@@ -150,7 +150,8 @@ pub fn renew(database: &Database, session: &Session) -> Result<OwnerId> {
         "SELECT id FROM main._syncOwner WHERE token = ?1",
         &[ValueRef::Text(&token)],
     )?;
-    id.as_i64().ok_or_else(|| Error::Corrupt("_syncOwner lost the row just written".into()))
+    id.as_i64()
+        .ok_or_else(|| Error::Corrupt("_syncOwner lost the row just written".into()))
 }
 
 /// A lease ends a minute after its last renewal unless `_syncMeta.ownerLeaseMs` says otherwise.
@@ -271,31 +272,58 @@ mod tests {
     use super::*;
 
     fn owner(process: Process, heartbeat: i64) -> Owner {
-        Owner { id: 1, token: "none".into(), process, heartbeat, lease: 60_000 }
+        Owner {
+            id: 1,
+            token: "none".into(),
+            process,
+            heartbeat,
+            lease: 60_000,
+        }
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn a_running_process_is_live_whatever_the_lease_says() {
         let here = Process::current();
-        assert_eq!(owner(here.clone(), 0).verdict(&here, i64::MAX), Verdict::Live);
+        assert_eq!(
+            owner(here.clone(), 0).verdict(&here, i64::MAX),
+            Verdict::Live
+        );
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn the_same_id_with_another_start_time_is_dead() {
         let here = Process::current();
-        let other = Process { start: Some("1".into()), ..here.clone() };
-        assert_eq!(owner(other, now()).verdict(&here, now()), Verdict::Dead("crashed"));
+        let other = Process {
+            start: Some("1".into()),
+            ..here.clone()
+        };
+        assert_eq!(
+            owner(other, now()).verdict(&here, now()),
+            Verdict::Dead("crashed")
+        );
     }
 
     #[test]
     fn a_foreign_boot_lives_by_its_lease_in_both_directions() {
         let here = Process::current();
-        let foreign = Process { boot: Some("elsewhere".into()), ..here.clone() };
+        let foreign = Process {
+            boot: Some("elsewhere".into()),
+            ..here.clone()
+        };
         let at = now();
-        assert_eq!(owner(foreign.clone(), at - 60_000).verdict(&here, at), Verdict::Live);
-        assert_eq!(owner(foreign.clone(), at - 60_001).verdict(&here, at), Verdict::Dead("expired"));
-        assert_eq!(owner(foreign, at + 60_001).verdict(&here, at), Verdict::Dead("expired"));
+        assert_eq!(
+            owner(foreign.clone(), at - 60_000).verdict(&here, at),
+            Verdict::Live
+        );
+        assert_eq!(
+            owner(foreign.clone(), at - 60_001).verdict(&here, at),
+            Verdict::Dead("expired")
+        );
+        assert_eq!(
+            owner(foreign, at + 60_001).verdict(&here, at),
+            Verdict::Dead("expired")
+        );
     }
 }

@@ -28,7 +28,10 @@ pub fn recover(database: &Database, _session: &Session) -> Result<Recovered> {
     let work = judged.abandoned(database)?;
     let scopes = interrupt(database, &work)?;
     judged.forget_dead(database)?;
-    Ok(Recovered { operations: work.operations.len(), scopes })
+    Ok(Recovered {
+        operations: work.operations.len(),
+        scopes,
+    })
 }
 
 /// Recovery when the extension is loaded: never fails, waits for nobody's transaction to end, and
@@ -48,7 +51,9 @@ fn try_recover_at_load(session: &Session) -> Result<()> {
     if !installed(&database)? || abandoned(&database)?.is_empty() {
         return Ok(());
     }
-    transact(session.connection(), || recover(&database, session).map(drop))
+    transact(session.connection(), || {
+        recover(&database, session).map(drop)
+    })
 }
 
 /// What [`recover`] would interrupt now. Only reads.
@@ -71,10 +76,18 @@ pub struct Judged {
 struct OpenRow {
     id: i64,
     status: i64,
-    instance: Option<String>,
-    owner: Option<OwnerId>,
     timestamp: i64,
 }
+
+/// The owners of open operations, hopping from one to the next in the index: a call costs what there
+/// are owners, not operations.
+const OWNERS_AT_WORK: &str = "WITH RECURSIVE working(id) AS ( \
+      SELECT min(ownerId) FROM main._syncOperation WHERE state = 'syncing' \
+      UNION ALL \
+      SELECT (SELECT min(ownerId) FROM main._syncOperation \
+              WHERE state = 'syncing' AND ownerId > working.id) \
+      FROM working WHERE working.id IS NOT NULL) \
+    SELECT id FROM working WHERE id IS NOT NULL";
 
 impl Judged {
     /// # Errors
@@ -86,8 +99,15 @@ impl Judged {
         Ok(Self {
             at,
             ownerless_lease: setting(database, "ownerlessLeaseMs", OWNERLESS_LEASE)?,
-            own: owners.iter().filter(|owner| owner.is_in(&here)).map(|owner| owner.id).collect(),
-            verdicts: owners.iter().map(|owner| (owner.id, owner.verdict(&here, at))).collect(),
+            own: owners
+                .iter()
+                .filter(|owner| owner.is_in(&here))
+                .map(|owner| owner.id)
+                .collect(),
+            verdicts: owners
+                .iter()
+                .map(|owner| (owner.id, owner.verdict(&here, at)))
+                .collect(),
         })
     }
 
@@ -107,9 +127,11 @@ impl Judged {
     /// # Errors
     /// SQLite's.
     pub fn abandoned(&self, database: &Database) -> Result<Work> {
-        self.select(database, |owner, timestamp| match self.verdict(owner, timestamp) {
-            Verdict::Live => None,
-            Verdict::Dead(reason) => Some(reason.to_owned()),
+        self.select(database, |owner, timestamp| {
+            match self.verdict(owner, timestamp) {
+                Verdict::Live => None,
+                Verdict::Dead(reason) => Some(reason.to_owned()),
+            }
         })
     }
 
@@ -137,58 +159,38 @@ impl Judged {
         database: &Database,
         why: impl Fn(Option<OwnerId>, i64) -> Option<String>,
     ) -> Result<Work> {
-        let open = database.query_all(
-            "SELECT id, statusId, instanceId, ownerId, timestamp \
-             FROM main._syncOperation WHERE state = 'syncing' ORDER BY id",
-            &[],
-            |row| {
-                Ok(OpenRow {
-                    id: row.integer(0),
-                    status: row.integer(1),
-                    instance: row.optional_text(2),
-                    owner: row.column(3).as_i64(),
-                    timestamp: row.integer(4),
-                })
-            },
-        )?;
         let mut work = Work::default();
-        let mut busy = BTreeSet::new();
-        for operation in open {
-            match why(operation.owner, operation.timestamp) {
-                Some(reason) => work.operations.push((operation.id, operation.status, reason)),
-                None => busy.extend(operation.instance),
+        let owners = database.query_all(OWNERS_AT_WORK, &[], |row| Ok(row.column(0).as_i64()))?;
+        for owner in owners.into_iter().chain([None]) {
+            let known = owner.is_some_and(|owner| self.verdicts.contains_key(&owner));
+            if known && why(owner, self.at).is_none() {
+                continue;
+            }
+            for operation in open_operations(database, owner)? {
+                if let Some(reason) = why(owner, operation.timestamp) {
+                    work.operations
+                        .push((operation.id, operation.status, reason));
+                }
             }
         }
+        let ended: HashSet<i64> = work.operations.iter().map(|(id, _, _)| *id).collect();
         let scopes = database.query_all(
             "SELECT scope.id, info.ownerId, scope.timestamp \
-             FROM main._syncScope AS scope JOIN main._syncScopeInfo AS info ON info.scopeId = scope.id \
+             FROM main._syncScope AS scope \
+             JOIN main._syncScopeInfo AS info ON info.scopeId = scope.id \
              WHERE scope.state = 'syncing' ORDER BY scope.id",
             &[],
             |row| Ok((row.text(0), row.column(1).as_i64(), row.integer(2))),
         )?;
         for (scope, starter, timestamp) in scopes {
-            let Some(reason) = why(starter, timestamp) else { continue };
-            if !Self::has_member_among(database, &scope, &busy)? {
+            let Some(reason) = why(starter, timestamp) else {
+                continue;
+            };
+            if !goes_on(database, &scope, &ended)? {
                 work.scopes.push((scope, reason));
             }
         }
         Ok(work)
-    }
-
-    fn has_member_among(
-        database: &Database,
-        scope: &str,
-        instances: &BTreeSet<String>,
-    ) -> Result<bool> {
-        if instances.is_empty() {
-            return Ok(false);
-        }
-        let members = database.query_all(
-            "SELECT instanceId FROM main._syncScopeMember WHERE scopeId = ?1 AND state = 'syncing'",
-            &[scope.into()],
-            |row| Ok(row.text(0)),
-        )?;
-        Ok(members.iter().any(|member| instances.contains(member)))
     }
 
     /// Removes dead owners that nothing refers to any more.
@@ -207,4 +209,32 @@ impl Judged {
         }
         Ok(())
     }
+}
+
+fn open_operations(database: &Database, owner: Option<OwnerId>) -> Result<Vec<OpenRow>> {
+    database.query_all(
+        "SELECT id, statusId, timestamp FROM main._syncOperation \
+         WHERE state = 'syncing' AND ownerId IS ?1 ORDER BY id",
+        &[owner.into()],
+        |row| {
+            Ok(OpenRow {
+                id: row.integer(0),
+                status: row.integer(1),
+                timestamp: row.integer(2),
+            })
+        },
+    )
+}
+
+/// Whether an operation of the scope is open beside those that end.
+fn goes_on(database: &Database, scope: &str, ended: &HashSet<i64>) -> Result<bool> {
+    let open = database.query_all(
+        "SELECT operation.id FROM main._syncScopeMember AS member \
+         JOIN main._syncOperation AS operation \
+           ON operation.instanceId = member.instanceId AND operation.state = 'syncing' \
+         WHERE member.scopeId = ?1 AND member.state = 'syncing'",
+        &[scope.into()],
+        |row| Ok(row.integer(0)),
+    )?;
+    Ok(open.iter().any(|operation| !ended.contains(operation)))
 }

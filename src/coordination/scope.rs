@@ -14,8 +14,10 @@ use crate::store::{Database, Result, Value};
 /// SQLite's.
 pub fn start(ground: &Ground<'_>, id: &str, instances: &[String]) -> Result<String> {
     let database = ground.database;
-    let known = database
-        .query_value("SELECT 1 FROM main._syncScopeInfo WHERE scopeId = ?1", &[id.into()])?;
+    let known = database.query_value(
+        "SELECT 1 FROM main._syncScopeInfo WHERE scopeId = ?1",
+        &[id.into()],
+    )?;
     if known == Value::Null {
         database.execute(
             "INSERT INTO main._syncScopeInfo (scopeId, ownerId, hold, starting) \
@@ -30,7 +32,10 @@ pub fn start(ground: &Ground<'_>, id: &str, instances: &[String]) -> Result<Stri
             &[id.into(), ground.owner.into()],
         )?;
     }
-    database.execute("DELETE FROM main._syncScopeMember WHERE scopeId = ?1", &[id.into()])?;
+    database.execute(
+        "DELETE FROM main._syncScopeMember WHERE scopeId = ?1",
+        &[id.into()],
+    )?;
     let mut member = database.prepare(
         "INSERT INTO main._syncScopeMember (scopeId, instanceId, ordinal) VALUES (?1, ?2, ?3)",
     )?;
@@ -52,9 +57,11 @@ pub fn start(ground: &Ground<'_>, id: &str, instances: &[String]) -> Result<Stri
 /// # Errors
 /// SQLite's.
 pub fn state(database: &Database, id: &str) -> Result<Option<String>> {
-    database.query_row("SELECT state FROM main._syncScope WHERE id = ?1", &[id.into()], |row| {
-        Ok(row.text(0))
-    })
+    database.query_row(
+        "SELECT state FROM main._syncScope WHERE id = ?1",
+        &[id.into()],
+        |row| Ok(row.text(0)),
+    )
 }
 
 /// Deletes a scope with its members; 1, or 0 when there is none.

@@ -13,7 +13,10 @@ pub fn text<'a>(call: &'a Call<'_>, index: usize, name: &str) -> Result<&'a str>
     match call.argument(index) {
         ValueRef::Text("") => Err(Error::argument(format!("{name} is empty"))),
         ValueRef::Text(text) => Ok(text),
-        other => Err(Error::argument(format!("{name} must be text, not {}", other.type_name()))),
+        other => Err(Error::argument(format!(
+            "{name} must be text, not {}",
+            other.type_name()
+        ))),
     }
 }
 
@@ -46,7 +49,9 @@ pub fn object(call: &Call<'_>, index: usize, name: &str) -> Result<Map<String, J
     match serde_json::from_str(text) {
         Ok(Json::Object(object)) => Ok(object),
         Ok(_) => Err(Error::argument(format!("{name} must be a JSON object"))),
-        Err(error) => Err(Error::argument(format!("{name} is not valid JSON: {error}"))),
+        Err(error) => Err(Error::argument(format!(
+            "{name} is not valid JSON: {error}"
+        ))),
     }
 }
 

@@ -5,8 +5,16 @@ use crate::store::{Call, Error, Result, Value, ValueRef};
 
 use super::options::{ActionObject, Shape, checked, object_text, text_argument, typed};
 
-const SCOPE: Shape = Shape { action: "delete-sync-scope", top: &[], options: &["id"] };
-const STATUS: Shape = Shape { action: "delete-sync-status", top: &[], options: &["id"] };
+const SCOPE: Shape = Shape {
+    action: "delete-sync-scope",
+    top: &[],
+    options: &["id"],
+};
+const STATUS: Shape = Shape {
+    action: "delete-sync-status",
+    top: &[],
+    options: &["id"],
+};
 
 /// `SELECT sync_delete_scope('startup');` gives 1, or 0 when there is no such scope. Running work
 /// goes on; status rows stay.
@@ -17,12 +25,16 @@ pub fn delete_scope(call: &Call<'_>) -> Result<Value> {
             if !object.when {
                 return Ok(Value::Null);
             }
-            let id = object.text("id")?.ok_or_else(|| Error::argument("options.id is missing"))?;
+            let id = object
+                .text("id")?
+                .ok_or_else(|| Error::argument("options.id is missing"))?;
             (object.schema, id)
         }
         None => ("main".to_owned(), text_argument(call, 0, "id")?.to_owned()),
     };
-    let deleted = write(call.session(), &schema, |ground| scope::delete(ground.database, &id))?;
+    let deleted = write(call.session(), &schema, |ground| {
+        scope::delete(ground.database, &id)
+    })?;
     Ok(deleted.into())
 }
 
@@ -45,8 +57,9 @@ pub fn delete_status(call: &Call<'_>) -> Result<Value> {
         }
         None => ("main".to_owned(), status_id(call, 0)?),
     };
-    let deleted =
-        write(call.session(), &schema, |ground| operation::delete_status(ground.database, id))?;
+    let deleted = write(call.session(), &schema, |ground| {
+        operation::delete_status(ground.database, id)
+    })?;
     Ok(deleted.into())
 }
 
@@ -68,6 +81,8 @@ pub fn status_id(call: &Call<'_>, index: usize) -> Result<i64> {
 fn decimal(text: &str) -> Result<i64> {
     checked(text, "status id")?;
     text.parse().map_err(|_| {
-        Error::argument(format!("status id must be an integer (_syncStatus.id), not {text:?}"))
+        Error::argument(format!(
+            "status id must be an integer (_syncStatus.id), not {text:?}"
+        ))
     })
 }

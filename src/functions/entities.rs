@@ -43,14 +43,26 @@ const SHAPE: Shape = Shape {
 /// `SELECT sync_entities('reference-data', 'airline-api', '["airports","planes"]');` gives
 /// `{"instanceId":"reference-data","state":"syncing","operations":[{"statusId":1,…},…]}`.
 pub fn entities(call: &Call<'_>) -> Result<Value> {
-    let Some(request) = read(call)? else { return Ok(Value::Null) };
+    let Some(request) = read(call)? else {
+        return Ok(Value::Null);
+    };
     let database = call.session().database(&request.schema)?;
     let answer = if provider_kind(&database, &request.provider)? == "host" {
         open(call, &request)?
+    } else if in_background(&request)? {
+        crate::worker::start(call.session(), request)?
     } else {
         crate::transfer::run_entities(call.session(), &request)?
     };
     Ok(answer.to_string().into())
+}
+
+fn in_background(request: &EntitiesCall) -> Result<bool> {
+    match request.options.get("background") {
+        None | Some(Json::Bool(false)) => Ok(false),
+        Some(Json::Bool(true)) => Ok(true),
+        Some(_) => Err(Error::argument("background must be true or false")),
+    }
 }
 
 /// Opens the operations and leaves them to the host program, which reports each with
@@ -62,7 +74,11 @@ fn open(call: &Call<'_>, request: &EntitiesCall) -> Result<Json> {
             Some(instance) => instance_state(ground.database, instance)?,
             None => None,
         };
-        let fallback = if operations.is_empty() { "synced" } else { "syncing" };
+        let fallback = if operations.is_empty() {
+            "synced"
+        } else {
+            "syncing"
+        };
         let operations: Vec<_> = operations
             .into_iter()
             .map(|operation| {
@@ -109,7 +125,13 @@ fn read(call: &Call<'_>) -> Result<Option<EntitiesCall>> {
             }
         }
     }
-    Ok(Some(EntitiesCall { schema, instance_id, provider, operations, options }))
+    Ok(Some(EntitiesCall {
+        schema,
+        instance_id,
+        provider,
+        operations,
+        options,
+    }))
 }
 
 fn read_object(text: &str) -> Result<Option<EntitiesCall>> {
@@ -117,8 +139,9 @@ fn read_object(text: &str) -> Result<Option<EntitiesCall>> {
     if !object.when {
         return Ok(None);
     }
-    let provider =
-        object.text("provider")?.ok_or_else(|| Error::argument("options.provider is missing"))?;
+    let provider = object
+        .text("provider")?
+        .ok_or_else(|| Error::argument("options.provider is missing"))?;
     let operations = operations(object.required("entities")?.get())?;
     Ok(Some(EntitiesCall {
         instance_id: object.text("instanceId")?,
@@ -135,8 +158,8 @@ fn operations(text: &str) -> Result<Vec<OperationSpec>> {
     let mut seen = HashSet::new();
     for (position, element) in elements(text, "entities")?.iter().enumerate() {
         let name = format!("entities[{position}]");
-        let operation = operation(element, &name)
-            .map_err(|error| Error::argument(error.to_string()))?;
+        let operation =
+            operation(element, &name).map_err(|error| Error::argument(error.to_string()))?;
         let key = (
             operation.entity.clone(),
             operation.function_id.clone(),
@@ -153,7 +176,11 @@ fn operation(element: &RawValue, name: &str) -> Result<OperationSpec> {
     if element.get().starts_with('"') {
         let entity: String = typed(element, name, "text or an object")?;
         checked(&entity, name)?;
-        return Ok(OperationSpec { entity, function_id: None, parameters: "{}".into() });
+        return Ok(OperationSpec {
+            entity,
+            function_id: None,
+            parameters: "{}".into(),
+        });
     }
     if !element.get().starts_with('{') {
         return Err(Error::argument(format!(
@@ -175,8 +202,8 @@ fn operation(element: &RawValue, name: &str) -> Result<OperationSpec> {
                         "{name} has both parameters and functionParameters; use parameters"
                     )));
                 }
-                let canonical = canonical::parameters(Some(&value))
-                    .map_err(|error| error.prefixed(&label))?;
+                let canonical =
+                    canonical::parameters(Some(&value)).map_err(|error| error.prefixed(&label))?;
                 parameters = Some(canonical);
             }
             _ => {
@@ -214,8 +241,11 @@ fn provider_kind(database: &Database, provider: &str) -> Result<String> {
             declared.push(format!("'{id}'"));
         }
     }
-    let declared =
-        if declared.is_empty() { "none is".into() } else { format!("declared: {}", declared.join(", ")) };
+    let declared = if declared.is_empty() {
+        "none is".into()
+    } else {
+        format!("declared: {}", declared.join(", "))
+    };
     Err(Error::argument(format!(
         "provider '{provider}' is not declared ({declared}); declare it with sync_provider"
     )))
@@ -226,7 +256,10 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> String {
-        operations(text).err().map(|error| error.to_string()).unwrap_or_default()
+        operations(text)
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
     }
 
     #[test]

@@ -5,7 +5,11 @@ use crate::store::{Call, Result, Value};
 
 use super::options::{ActionObject, Shape, object_text, optional_text_argument};
 
-const SHAPE: Shape = Shape { action: "interrupt-sync", top: &[], options: &["id", "reason"] };
+const SHAPE: Shape = Shape {
+    action: "interrupt-sync",
+    top: &[],
+    options: &["id", "reason"],
+};
 
 /// Used when the caller gives no reason.
 const UNSPECIFIED: &str = "unspecified";
@@ -25,11 +29,17 @@ pub fn interrupt(call: &Call<'_>) -> Result<Value> {
         None => {
             let id = optional_text_argument(call, 0, "scope_id")?;
             let reason = optional_text_argument(call, 1, "reason")?;
-            ("main".to_owned(), id.map(str::to_owned), reason.map(str::to_owned))
+            (
+                "main".to_owned(),
+                id.map(str::to_owned),
+                reason.map(str::to_owned),
+            )
         }
     };
     let reason = reason.as_deref().unwrap_or(UNSPECIFIED);
-    let interrupted = write(call.session(), &schema, |ground| run(ground, id.as_deref(), reason))?;
+    let interrupted = write(call.session(), &schema, |ground| {
+        run(ground, id.as_deref(), reason)
+    })?;
     Ok(interrupted.into())
 }
 

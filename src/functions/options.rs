@@ -36,7 +36,9 @@ pub fn object_text<'a>(call: &'a Call<'_>) -> Option<&'a str> {
     if call.len() != 1 {
         return None;
     }
-    call.argument(0).as_str().filter(|text| text.trim_start().starts_with('{'))
+    call.argument(0)
+        .as_str()
+        .filter(|text| text.trim_start().starts_with('{'))
 }
 
 impl ActionObject {
@@ -44,7 +46,11 @@ impl ActionObject {
     /// Malformed JSON, an unknown key, a `type` of another action.
     pub fn parse(text: &str, shape: &Shape) -> Result<Self> {
         let top = members(text, "the option object")?;
-        let mut object = Self { members: Members::new(), schema: "main".into(), when: true };
+        let mut object = Self {
+            members: Members::new(),
+            schema: "main".into(),
+            when: true,
+        };
         for (key, value) in top {
             if key == "options" {
                 for (key, value) in members(value.get(), "options")? {
@@ -84,10 +90,13 @@ impl ActionObject {
             }
             "schema" => self.schema = typed(&value, "schema", "text")?,
             _ => {
-                let known: Vec<_> = known.iter().map(|key| format!("{level}{key}")).collect();
+                let mut known: Vec<_> = known.iter().map(|key| format!("{level}{key}")).collect();
+                if level.is_empty() {
+                    known.push("options".into());
+                }
                 return Err(Error::argument(format!(
                     "unknown key \"{level}{key}\"; known are {}",
-                    if known.is_empty() { "options".into() } else { known.join(", ") }
+                    known.join(", ")
                 )));
             }
         }
@@ -96,7 +105,10 @@ impl ActionObject {
 
     /// The value of a key; JSON null counts as absent.
     pub fn raw(&self, key: &str) -> Option<&RawValue> {
-        self.members.get(key).map(|value| &**value).filter(|value| value.get() != "null")
+        self.members
+            .get(key)
+            .map(|value| &**value)
+            .filter(|value| value.get() != "null")
     }
 
     /// A key that must be there.
@@ -104,7 +116,8 @@ impl ActionObject {
     /// # Errors
     /// It is missing.
     pub fn required(&self, key: &str) -> Result<&RawValue> {
-        self.raw(key).ok_or_else(|| Error::argument(format!("{key} is missing")))
+        self.raw(key)
+            .ok_or_else(|| Error::argument(format!("{key} is missing")))
     }
 
     /// A text that is not empty, when given.
@@ -112,7 +125,9 @@ impl ActionObject {
     /// # Errors
     /// Another type, empty text, a NUL character.
     pub fn text(&self, key: &str) -> Result<Option<String>> {
-        let Some(raw) = self.raw(key) else { return Ok(None) };
+        let Some(raw) = self.raw(key) else {
+            return Ok(None);
+        };
         let text: String = typed(raw, key, "text")?;
         checked(&text, key)?;
         Ok(Some(text))
@@ -187,7 +202,10 @@ pub fn checked<'a>(text: &'a str, name: &str) -> Result<&'a str> {
 pub fn text_argument<'a>(call: &'a Call<'_>, index: usize, name: &str) -> Result<&'a str> {
     match call.argument(index) {
         ValueRef::Text(text) => checked(text, name),
-        other => Err(Error::argument(format!("{name} must be text, not {}", other.type_name()))),
+        other => Err(Error::argument(format!(
+            "{name} must be text, not {}",
+            other.type_name()
+        ))),
     }
 }
 
@@ -211,7 +229,9 @@ pub fn optional_text_argument<'a>(
 /// # Errors
 /// Another type than text.
 pub fn schema_argument(call: &Call<'_>, index: usize) -> Result<String> {
-    Ok(optional_text_argument(call, index, "schema")?.unwrap_or("main").to_owned())
+    Ok(optional_text_argument(call, index, "schema")?
+        .unwrap_or("main")
+        .to_owned())
 }
 
 /// Enough of a value to recognise it in a message.
@@ -227,11 +247,17 @@ fn excerpt(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const SHAPE: Shape =
-        Shape { action: "start-sync-scope", top: &["instanceId"], options: &["instanceIds"] };
+    const SHAPE: Shape = Shape {
+        action: "start-sync-scope",
+        top: &["instanceId"],
+        options: &["instanceIds"],
+    };
 
     fn refused(text: &str) -> String {
-        ActionObject::parse(text, &SHAPE).err().map(|error| error.to_string()).unwrap_or_default()
+        ActionObject::parse(text, &SHAPE)
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
     }
 
     #[test]
@@ -252,7 +278,10 @@ mod tests {
 
     #[test]
     fn when_at_either_level_holds_the_action_back() {
-        for text in [r#"{"when":false}"#, r#"{"when":true,"options":{"when":false}}"#] {
+        for text in [
+            r#"{"when":false}"#,
+            r#"{"when":true,"options":{"when":false}}"#,
+        ] {
             assert!(!ActionObject::parse(text, &SHAPE).expect("valid").when);
         }
         assert!(refused(r#"{"when":"no"}"#).contains("when must be true or false"));

@@ -10,8 +10,9 @@ use super::options::schema_argument;
 /// `SELECT sync_recover();` gives `{"operations":1,"scopes":["startup"]}`: how many open operations of
 /// dead owners were interrupted, and which scopes. Every writing call does this first.
 pub fn recover(call: &Call<'_>) -> Result<Value> {
-    let recovered =
-        write(call.session(), &schema_argument(call, 0)?, |ground| Ok(ground.recovered.clone()))?;
+    let recovered = write(call.session(), &schema_argument(call, 0)?, |ground| {
+        Ok(ground.recovered.clone())
+    })?;
     let answer = json!({ "operations": recovered.operations, "scopes": recovered.scopes });
     Ok(answer.to_string().into())
 }

@@ -12,7 +12,9 @@ pub fn set_status(call: &Call<'_>) -> Result<Value> {
     let state = checked_state(text_argument(call, 1, "state")?)?;
     let error = optional_text_argument(call, 2, "error")?;
     if error.is_some() && state != "failed" {
-        return Err(Error::argument(format!("error goes with the state 'failed', not '{state}'")));
+        return Err(Error::argument(format!(
+            "error goes with the state 'failed', not '{state}'"
+        )));
     }
     let changed = write(call.session(), "main", |ground| {
         operation::report(ground.database, ground.owner, id, state, error)
@@ -26,5 +28,7 @@ pub fn checked_state(state: &str) -> Result<&str> {
     if matches!(state, "syncing" | "synced" | "failed") {
         return Ok(state);
     }
-    Err(Error::argument(format!("state must be syncing, synced or failed, not {state:?}")))
+    Err(Error::argument(format!(
+        "state must be syncing, synced or failed, not {state:?}"
+    )))
 }

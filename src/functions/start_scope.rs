@@ -3,12 +3,13 @@
 use crate::coordination::{scope, write};
 use crate::store::{Call, Error, Result, Value};
 
-use super::options::{
-    ActionObject, Shape, checked, elements, object_text, text_argument, typed,
-};
+use super::options::{ActionObject, Shape, checked, elements, object_text, text_argument, typed};
 
-const SHAPE: Shape =
-    Shape { action: "start-sync-scope", top: &["instanceId"], options: &["instanceIds"] };
+const SHAPE: Shape = Shape {
+    action: "start-sync-scope",
+    top: &["instanceId"],
+    options: &["instanceIds"],
+};
 
 /// `SELECT sync_start_scope('startup', '["a","b"]');` gives `syncing`.
 pub fn start_scope(call: &Call<'_>) -> Result<Value> {
@@ -17,8 +18,9 @@ pub fn start_scope(call: &Call<'_>) -> Result<Value> {
         if !object.when {
             return Ok(Value::Null);
         }
-        let id =
-            object.text("instanceId")?.ok_or_else(|| Error::argument("instanceId is missing"))?;
+        let id = object
+            .text("instanceId")?
+            .ok_or_else(|| Error::argument("instanceId is missing"))?;
         let instances = instance_ids(object.required("instanceIds")?.get())?;
         return start(call, &object.schema, &id, &instances);
     }
@@ -33,7 +35,9 @@ pub fn start_scope(call: &Call<'_>) -> Result<Value> {
 }
 
 fn start(call: &Call<'_>, schema: &str, id: &str, instances: &[String]) -> Result<Value> {
-    let state = write(call.session(), schema, |ground| scope::start(ground, id, instances))?;
+    let state = write(call.session(), schema, |ground| {
+        scope::start(ground, id, instances)
+    })?;
     Ok(state.into())
 }
 

@@ -21,8 +21,9 @@ pub fn track(call: &Call<'_>) -> Result<Value> {
     let mut options: TrackOptions = arguments::options(call, 1, "options")?;
     let schema = options.schema.take();
     let database = prepared(call, schema.as_deref())?;
-    let outcome =
-        transact(database.connection(), || track::track(&database, table, options))?;
+    let outcome = transact(database.connection(), || {
+        track::track(&database, table, options)
+    })?;
     let answer = json!({
         "table": outcome.table,
         "tracked": true,
@@ -74,6 +75,8 @@ pub fn alter(call: &Call<'_>) -> Result<Value> {
     let sql = arguments::text(call, 1, "sql")?;
     let options: SchemaOption = arguments::options(call, 2, "options")?;
     let database = prepared(call, options.schema.as_deref())?;
-    transact(database.connection(), || alter::alter(&database, table, sql))?;
+    transact(database.connection(), || {
+        alter::alter(&database, table, sql)
+    })?;
     Ok(1i64.into())
 }

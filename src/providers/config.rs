@@ -92,8 +92,13 @@ fn is_true(truth: &bool) -> bool {
 }
 
 /// Headers that carry credentials and so must come from `sync_secret`.
-const CREDENTIALS: &[&str] =
-    &["authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token"];
+const CREDENTIALS: &[&str] = &[
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "x-api-key",
+    "x-auth-token",
+];
 
 impl Config {
     /// Parses and checks the object.
@@ -111,9 +116,11 @@ impl Config {
         if self.kind == Kind::Host {
             return match &self.url {
                 None => Ok(()),
-                Some(_) => Err("config: url makes no sense for kind host; the program itself moves \
+                Some(_) => Err(
+                    "config: url makes no sense for kind host; the program itself moves \
                                 the data"
-                    .into()),
+                        .into(),
+                ),
             };
         }
         let url = self.url.as_deref().unwrap_or_default();

@@ -33,7 +33,13 @@ pub struct Cutter<R> {
 
 impl<R: Read> Cutter<R> {
     pub fn new(source: R) -> Self {
-        Self { source, window: Vec::new(), at: 0, ended: false, before: 0 }
+        Self {
+            source,
+            window: Vec::new(),
+            at: 0,
+            ended: false,
+            before: 0,
+        }
     }
 
     /// The next byte that is no white space, not consumed; none at the end of the text.
@@ -95,10 +101,7 @@ impl<R: Read> Cutter<R> {
     ///
     /// # Errors
     /// Malformed JSON, those of `each`.
-    pub fn object(
-        &mut self,
-        mut each: impl FnMut(&mut Self, &str) -> Result<()>,
-    ) -> Result<()> {
+    pub fn object(&mut self, mut each: impl FnMut(&mut Self, &str) -> Result<()>) -> Result<()> {
         self.expect(b'{')?;
         if self.take(b'}')? {
             return Ok(());
@@ -308,7 +311,9 @@ impl<R: Read> Cutter<R> {
 pub fn parse<'a, T: serde::Deserialize<'a>>(piece: &'a [u8]) -> Result<T> {
     serde_json::from_slice(piece).map_err(|error| {
         let shown = String::from_utf8_lossy(&piece[..piece.len().min(60)]).into_owned();
-        SyncError::protocol(format!("malformed JSON {shown:?}: {error}; nothing was applied"))
+        SyncError::protocol(format!(
+            "malformed JSON {shown:?}: {error}; nothing was applied"
+        ))
     })
 }
 
@@ -321,7 +326,9 @@ mod tests {
 
     impl Read for Drip<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-            let Some((first, rest)) = self.0.split_first() else { return Ok(0) };
+            let Some((first, rest)) = self.0.split_first() else {
+                return Ok(0);
+            };
             buffer[0] = *first;
             self.0 = rest;
             Ok(1)
@@ -356,7 +363,17 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_said_so() {
-        for text in ["", "{", "{\"a\":", "{\"a\":1", "<html>", "[]", "{\"a\":1}x", "{\"a\" 1}", "{,}"] {
+        for text in [
+            "",
+            "{",
+            "{\"a\":",
+            "{\"a\":1",
+            "<html>",
+            "[]",
+            "{\"a\":1}x",
+            "{\"a\" 1}",
+            "{,}",
+        ] {
             assert!(pieces(text).is_err(), "{text}");
         }
     }

@@ -59,13 +59,23 @@ impl SyncError {
         message: impl Into<String>,
         retryable: bool,
     ) -> Self {
-        Self { class, code, status: None, message: message.into(), retryable }
+        Self {
+            class,
+            code,
+            status: None,
+            message: message.into(),
+            retryable,
+        }
     }
 
     /// The failure that a complete answer with a status other than 2xx is. `body` is its beginning.
     pub fn from_status(status: u16, body: &str) -> Self {
         let said = body.trim();
-        let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+        let said = if said.is_empty() {
+            String::new()
+        } else {
+            format!(": {said}")
+        };
         let (class, code, what) = match status {
             401 => (
                 Class::Auth,
@@ -80,24 +90,41 @@ impl SyncError {
             409 => (
                 Class::Server,
                 "SYNC_ERROR_HTTP",
-                "a row changed on the backend since the last pull; sync again",
+                "the backend holds something else than this upload expects; sync again to pull it first",
             ),
             413 => (
                 Class::Server,
                 "SYNC_ERROR_HTTP",
                 "the upload is larger than the backend takes; raise its limit",
             ),
-            429 => (Class::Server, "SYNC_ERROR_HTTP", "too many requests; sync less often"),
+            429 => (
+                Class::Server,
+                "SYNC_ERROR_HTTP",
+                "too many requests; sync less often",
+            ),
             300..=399 => (
                 Class::Server,
                 "SYNC_ERROR_HTTP",
                 "the backend redirects; put the final address into sync_provider",
             ),
-            500..=599 => (Class::Server, "SYNC_ERROR_HTTP", "the backend is in trouble; try later"),
-            _ => (Class::Server, "SYNC_ERROR_HTTP", "the backend refused the request"),
+            500..=599 => (
+                Class::Server,
+                "SYNC_ERROR_HTTP",
+                "the backend is in trouble; try later",
+            ),
+            _ => (
+                Class::Server,
+                "SYNC_ERROR_HTTP",
+                "the backend refused the request",
+            ),
         };
         let retryable = matches!(status, 408 | 409 | 425 | 429 | 500..=599);
-        let mut error = Self::new(class, code, format!("HTTP {status}, {what}{said}"), retryable);
+        let mut error = Self::new(
+            class,
+            code,
+            format!("HTTP {status}, {what}{said}"),
+            retryable,
+        );
         error.status = Some(status);
         error
     }
@@ -123,7 +150,11 @@ mod tests {
             (500, Class::Server, true),
         ] {
             let error = SyncError::from_status(status, "");
-            assert_eq!((error.class, error.retryable), (class, retryable), "{status}");
+            assert_eq!(
+                (error.class, error.retryable),
+                (class, retryable),
+                "{status}"
+            );
         }
     }
 
@@ -132,6 +163,10 @@ mod tests {
         let json = SyncError::from_status(500, "boom").to_json();
         assert_eq!(json["class"], "server");
         assert_eq!(json["status"], 500);
-        assert!(json["message"].as_str().is_some_and(|text| text.ends_with(": boom")));
+        assert!(
+            json["message"]
+                .as_str()
+                .is_some_and(|text| text.ends_with(": boom"))
+        );
     }
 }

@@ -31,7 +31,9 @@ pub struct Request {
 /// What a pull answer says besides its rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PullEnd {
-    /// Where the next pull starts, exactly as the server wrote it.
+    /// The entities that were asked for; the cursor is theirs.
+    pub entities: Vec<usize>,
+    /// Where their next pull starts, exactly as the server wrote it.
     pub cursor: String,
     /// Extra top-level keys, for the caller.
     pub rest: Map<String, Json>,
@@ -80,6 +82,9 @@ pub trait Protocol {
         body: &mut dyn Read,
         sink: &mut dyn ChangeSink,
     ) -> Result<PullEnd, SyncError>;
+
+    /// The answer read last is committed.
+    fn applied(&mut self, end: &PullEnd);
 
     /// So many rows were frozen.
     fn frozen(&mut self, rows: u64);

@@ -96,7 +96,11 @@ pub(super) fn c_text(text: &str) -> CString {
 /// The version of the host's SQLite, such as `3.40.1`.
 pub fn host_version() -> String {
     // SAFETY: the table is stored before anything else can call us; the text is static.
-    unsafe { CStr::from_ptr(sq!(libversion())).to_string_lossy().into_owned() }
+    unsafe {
+        CStr::from_ptr(sq!(libversion()))
+            .to_string_lossy()
+            .into_owned()
+    }
 }
 
 /// Whether the host's SQLite may be used from several threads (`sqlite3_threadsafe`).
@@ -106,7 +110,12 @@ pub fn threads_allowed() -> bool {
 }
 
 fn version_text(number: c_int) -> String {
-    format!("{}.{}.{}", number / 1_000_000, number / 1_000 % 1_000, number % 1_000)
+    format!(
+        "{}.{}.{}",
+        number / 1_000_000,
+        number / 1_000 % 1_000,
+        number % 1_000
+    )
 }
 
 #[cfg(test)]

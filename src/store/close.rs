@@ -18,7 +18,7 @@ pub const HOOK: &str = "syncscope_close_hook";
 /// The hook as a virtual table: one column, no rows.
 pub(super) const TABLE: Table = Table {
     name: HOOK,
-    declaration: "CREATE TABLE x(nothing)",
+    declaration: "CREATE TABLE x(unused)",
     keys: &[],
     access: Access::DirectRead,
     open: no_rows,
@@ -44,7 +44,9 @@ impl Rows for Nothing {
 /// and the lease ends what this connection owned.
 pub(super) fn arm(connection: Connection) {
     let _: std::result::Result<(), Error> = (|| {
-        connection.prepare(&format!("SELECT 1 FROM {HOOK}"))?.step()?;
+        connection
+            .prepare(&format!("SELECT 1 FROM {HOOK}"))?
+            .step()?;
         Ok(())
     })();
 }

@@ -58,7 +58,11 @@ impl Connection {
             };
             (sq!(extended_errcode(self.raw)), text)
         };
-        let code = if extended & 0xff == code & 0xff { extended } else { code };
+        let code = if extended & 0xff == code & 0xff {
+            extended
+        } else {
+            code
+        };
         Error::Sqlite { code, text }
     }
 
@@ -75,23 +79,35 @@ impl Connection {
     /// # Errors
     /// SQLite's, at the first statement that fails; the ones before it stay done.
     pub fn execute_script(self, sql: &str) -> Result<()> {
-        let sql = CString::new(sql).map_err(|_| Error::argument("the SQL text holds a NUL byte"))?;
+        let sql =
+            CString::new(sql).map_err(|_| Error::argument("the SQL text holds a NUL byte"))?;
         // SAFETY: `sql` is a C string; no callback is given.
         let code = unsafe { sq!(exec(self.raw, sql.as_ptr(), None, null_mut(), null_mut())) };
-        if code == 0 { Ok(()) } else { Err(self.error(code)) }
+        if code == 0 {
+            Ok(())
+        } else {
+            Err(self.error(code))
+        }
     }
 
     /// Where the connection stands right now.
     pub fn standing(self) -> Standing {
         // SAFETY: the connection is open; a null schema asks for all attached files.
-        let (autocommit, state) =
-            unsafe { (sq!(get_autocommit(self.raw)), sq!(txn_state(self.raw, null()))) };
+        let (autocommit, state) = unsafe {
+            (
+                sq!(get_autocommit(self.raw)),
+                sq!(txn_state(self.raw, null())),
+            )
+        };
         let state = match state {
             2 => TransactionState::Write,
             1 => TransactionState::Read,
             _ => TransactionState::None,
         };
-        Standing { autocommit: autocommit != 0, state }
+        Standing {
+            autocommit: autocommit != 0,
+            state,
+        }
     }
 
     /// Rows changed by the last statement, triggers not counted.

@@ -29,7 +29,10 @@ impl Database {
                 quote_name(schema)
             )));
         }
-        Ok(Self { connection, schema: schema.into() })
+        Ok(Self {
+            connection,
+            schema: schema.into(),
+        })
     }
 
     pub fn connection(&self) -> Connection {

@@ -14,6 +14,8 @@ use super::table::{self, Table};
 pub struct Contents {
     pub functions: &'static [Function],
     pub tables: &'static [Table],
+    /// Gives a new session its close hooks; also for connections of our own.
+    pub opened: fn(&Session),
     /// Runs once after registration; must write nothing that is not already someone's unfinished
     /// work, and can't fail.
     pub loaded: fn(&Arc<Session>),
@@ -57,6 +59,7 @@ fn register(connection: Connection, contents: &'static Contents) -> Result<()> {
         table::register(&session, table)?;
     }
     table::register(&session, &super::close::TABLE)?;
+    (contents.opened)(&session);
     (contents.loaded)(&session);
     Ok(())
 }

@@ -47,7 +47,10 @@ impl Error {
             Self::Misuse(_) => 21,
             Self::Busy(_) => 5,
             Self::Corrupt(_) => 11,
-            Self::Sqlite { code: 0 | 100 | 101, .. } => 1,
+            Self::Sqlite {
+                code: 0 | 100 | 101,
+                ..
+            } => 1,
             Self::Sqlite { code, .. } => *code,
         }
     }
@@ -70,7 +73,10 @@ impl Error {
             Self::Misuse(text) => Self::Misuse(put(text)),
             Self::Busy(text) => Self::Busy(put(text)),
             Self::Corrupt(text) => Self::Corrupt(put(text)),
-            Self::Sqlite { code, text } => Self::Sqlite { code, text: put(text) },
+            Self::Sqlite { code, text } => Self::Sqlite {
+                code,
+                text: put(text),
+            },
             Self::Panic(text) => Self::Panic(put(text)),
         }
     }
@@ -83,7 +89,10 @@ impl fmt::Display for Error {
                 out.write_str(text)
             }
             Self::Sqlite { text, .. } => out.write_str(text),
-            Self::Panic(text) => write!(out, "panic: {text}; this is a bug in syncscope, please report it"),
+            Self::Panic(text) => write!(
+                out,
+                "panic: {text}; this is a bug in syncscope, please report it"
+            ),
         }
     }
 }
@@ -114,15 +123,41 @@ mod tests {
     #[test]
     fn no_code_that_the_host_would_take_for_success() {
         for code in [0, 100, 101] {
-            assert_eq!(Error::Sqlite { code, text: String::new() }.code(), 1);
+            assert_eq!(
+                Error::Sqlite {
+                    code,
+                    text: String::new()
+                }
+                .code(),
+                1
+            );
         }
-        assert_eq!(Error::Sqlite { code: 517, text: String::new() }.code(), 517);
+        assert_eq!(
+            Error::Sqlite {
+                code: 517,
+                text: String::new()
+            }
+            .code(),
+            517
+        );
     }
 
     #[test]
     fn extended_busy_is_busy() {
-        assert!(Error::Sqlite { code: 517, text: String::new() }.is_busy());
-        assert!(!Error::Sqlite { code: 2067, text: String::new() }.is_busy());
+        assert!(
+            Error::Sqlite {
+                code: 517,
+                text: String::new()
+            }
+            .is_busy()
+        );
+        assert!(
+            !Error::Sqlite {
+                code: 2067,
+                text: String::new()
+            }
+            .is_busy()
+        );
     }
 
     #[test]

@@ -86,8 +86,10 @@ pub(super) fn register(session: &Arc<Session>, function: &Function) -> Result<()
         };
     let name = c_text(function.name);
     for count in function.count.0..=function.count.1 {
-        let registered =
-            Box::new(Registered { function: *function, session: Arc::clone(session) });
+        let registered = Box::new(Registered {
+            function: *function,
+            session: Arc::clone(session),
+        });
         let connection = session.connection();
         // SAFETY: the box is handed over; SQLite calls `release` for it exactly once, also when the
         // registration fails.
@@ -125,7 +127,10 @@ unsafe extern "C" fn trampoline(
         } else {
             std::slice::from_raw_parts(values, count as usize)
         };
-        let call = Call { session: &registered.session, arguments };
+        let call = Call {
+            session: &registered.session,
+            arguments,
+        };
         match guarded(|| (registered.function.body)(&call)) {
             Ok(value) => give(context, value.borrow()),
             Err(error) => fail(context, &error.prefixed(registered.function.name)),
@@ -176,14 +181,31 @@ pub(super) unsafe fn give(context: *mut sqlite3_context, value: ValueRef<'_>) {
             ValueRef::Integer(number) => sq!(result_int64(context, number)),
             ValueRef::Real(number) => sq!(result_double(context, number)),
             ValueRef::Text(text) => {
-                sq!(result_text64(context, text.as_ptr().cast(), text.len() as u64, copy, 1))
+                sq!(result_text64(
+                    context,
+                    text.as_ptr().cast(),
+                    text.len() as u64,
+                    copy,
+                    1
+                ))
             }
             ValueRef::InvalidText(bytes) => {
-                sq!(result_text64(context, bytes.as_ptr().cast(), bytes.len() as u64, copy, 1))
+                sq!(result_text64(
+                    context,
+                    bytes.as_ptr().cast(),
+                    bytes.len() as u64,
+                    copy,
+                    1
+                ))
             }
             ValueRef::Blob([]) => sq!(result_zeroblob(context, 0)),
             ValueRef::Blob(bytes) => {
-                sq!(result_blob64(context, bytes.as_ptr().cast(), bytes.len() as u64, copy))
+                sq!(result_blob64(
+                    context,
+                    bytes.as_ptr().cast(),
+                    bytes.len() as u64,
+                    copy
+                ))
             }
         }
     }

@@ -30,8 +30,10 @@ pub fn installed(database: &Database) -> Result<Option<i64>> {
     if !database.has_table("_syncMeta")? {
         return Ok(None);
     }
-    let version =
-        database.query_value("SELECT value FROM main._syncMeta WHERE key = 'schemaVersion'", &[])?;
+    let version = database.query_value(
+        "SELECT value FROM main._syncMeta WHERE key = 'schemaVersion'",
+        &[],
+    )?;
     match version {
         Value::Integer(version) => Ok(Some(version)),
         other => Err(Error::Corrupt(format!(
@@ -70,7 +72,9 @@ fn bring(database: &Database, scripts: &[&str], upgrades: &[&str]) -> Result<()>
                 )));
             }
             Some(found) if found < 1 => {
-                return Err(Error::Corrupt(format!("schema version {found} never existed")));
+                return Err(Error::Corrupt(format!(
+                    "schema version {found} never existed"
+                )));
             }
             Some(found) => {
                 for step in upgrades.iter().skip(found as usize - 1) {

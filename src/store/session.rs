@@ -42,6 +42,12 @@ impl Session {
         self.connection
     }
 
+    /// Makes `part` this session's part of its type: for a second connection that is to know what the
+    /// first one knows.
+    pub fn share<T: Send + Sync + 'static>(&self, part: Arc<T>) {
+        self.parts.lock().insert(TypeId::of::<T>(), part);
+    }
+
     /// Everything this library registered: what `sync_help` lists.
     pub fn contents(&self) -> &'static Contents {
         self.contents
@@ -58,7 +64,10 @@ impl Session {
     /// The one part of type `T` that belongs to this connection, made when first asked for.
     pub fn part<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         let mut parts = self.parts.lock();
-        let part = parts.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default())).clone();
+        let part = parts
+            .entry(TypeId::of::<T>())
+            .or_insert_with(|| Arc::new(T::default()))
+            .clone();
         drop(parts);
         // The key is the part's own type, so the cast can't miss; a fresh default stands in for
         // the case that can't be.
@@ -87,7 +96,9 @@ impl Session {
     /// Runs the close hooks. The connection may live on (the host left a statement open and its
     /// close failed): then the next call draws a new token.
     pub(super) fn closing(&self) {
-        let Some(token) = self.token.lock().take() else { return };
+        let Some(token) = self.token.lock().take() else {
+            return;
+        };
         let hooks = self.close_hooks.lock().clone();
         for hook in hooks {
             hook(self, &token);

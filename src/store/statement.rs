@@ -123,7 +123,11 @@ impl Statement {
                 )),
             }
         };
-        if code == 0 { Ok(()) } else { Err(self.connection.error(code)) }
+        if code == 0 {
+            Ok(())
+        } else {
+            Err(self.connection.error(code))
+        }
     }
 
     /// # Safety
@@ -219,7 +223,9 @@ impl Statement {
 
     /// All columns of the current row, owned.
     pub fn row(&self) -> Vec<super::value::Value> {
-        (0..self.column_count()).map(|index| self.column(index).to_owned()).collect()
+        (0..self.column_count())
+            .map(|index| self.column(index).to_owned())
+            .collect()
     }
 }
 

@@ -81,10 +81,18 @@ impl Rows for Ready {
 /// A write to a table that takes them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    Insert { values: Vec<Value> },
+    Insert {
+        values: Vec<Value>,
+    },
     /// `unchanged[i]` tells that column `i` was not assigned to.
-    Update { rowid: i64, values: Vec<Value>, unchanged: Vec<bool> },
-    Delete { rowid: i64 },
+    Update {
+        rowid: i64,
+        values: Vec<Value>,
+        unchanged: Vec<bool>,
+    },
+    Delete {
+        rowid: i64,
+    },
 }
 
 struct Registered {
@@ -111,9 +119,16 @@ struct Cursor {
 /// # Errors
 /// SQLite's.
 pub(super) fn register(session: &Arc<Session>, table: &Table) -> Result<()> {
-    let module = if table.write.is_some() { &WRITABLE } else { &READ_ONLY };
+    let module = if table.write.is_some() {
+        &WRITABLE
+    } else {
+        &READ_ONLY
+    };
     let connection = session.connection();
-    let registered = Box::new(Registered { table: *table, session: Arc::clone(session) });
+    let registered = Box::new(Registered {
+        table: *table,
+        session: Arc::clone(session),
+    });
     let name = c_text(table.name);
     // SAFETY: the module is static; the box is handed over and released once by SQLite, also when
     // the registration fails.
@@ -126,7 +141,11 @@ pub(super) fn register(session: &Arc<Session>, table: &Table) -> Result<()> {
             Some(release)
         ))
     };
-    if code == 0 { Ok(()) } else { Err(connection.error(code)) }
+    if code == 0 {
+        Ok(())
+    } else {
+        Err(connection.error(code))
+    }
 }
 
 unsafe extern "C" fn release(pointer: *mut c_void) {
@@ -222,7 +241,9 @@ unsafe extern "C" fn best_index(vtab: *mut sqlite3_vtab, info: *mut sqlite3_inde
             if constraint.op != EQ {
                 continue;
             }
-            let Some(key) = keys.iter().position(|key| *key == constraint.iColumn) else { continue };
+            let Some(key) = keys.iter().position(|key| *key == constraint.iColumn) else {
+                continue;
+            };
             if constraint.usable == 0 {
                 unusable = true;
             } else {
@@ -252,13 +273,14 @@ unsafe extern "C" fn best_index(vtab: *mut sqlite3_vtab, info: *mut sqlite3_inde
     }
 }
 
-unsafe extern "C" fn open(
-    _vtab: *mut sqlite3_vtab,
-    out: *mut *mut sqlite3_vtab_cursor,
-) -> c_int {
+unsafe extern "C" fn open(_vtab: *mut sqlite3_vtab, out: *mut *mut sqlite3_vtab_cursor) -> c_int {
     // SAFETY: SQLite owns the box until `close`; it fills in `base.pVtab` itself.
     unsafe {
-        let cursor = Box::new(Cursor { base: std::mem::zeroed(), rows: None, current: None });
+        let cursor = Box::new(Cursor {
+            base: std::mem::zeroed(),
+            rows: None,
+            current: None,
+        });
         *out = Box::into_raw(cursor).cast();
     }
     0
@@ -363,7 +385,10 @@ unsafe extern "C" fn column(
 unsafe extern "C" fn rowid(cursor: *mut sqlite3_vtab_cursor, out: *mut i64) -> c_int {
     // SAFETY: as in `filter`; `out` is writable.
     unsafe {
-        *out = (*cursor.cast::<Cursor>()).current.as_ref().map_or(0, |(rowid, _)| *rowid);
+        *out = (*cursor.cast::<Cursor>())
+            .current
+            .as_ref()
+            .map_or(0, |(rowid, _)| *rowid);
     }
     0
 }
@@ -385,8 +410,10 @@ unsafe extern "C" fn update(
             };
             let old = read_value(*old).as_i64();
             let columns = all.get(2..).unwrap_or_default();
-            let owned: Vec<Value> =
-                columns.iter().map(|value| read_value(*value).to_owned()).collect();
+            let owned: Vec<Value> = columns
+                .iter()
+                .map(|value| read_value(*value).to_owned())
+                .collect();
             let change = match (all.len(), old) {
                 (1, Some(rowid)) => Change::Delete { rowid },
                 (_, Some(rowid)) => Change::Update {

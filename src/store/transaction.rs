@@ -34,15 +34,26 @@ impl Transaction {
         }
         let joined = !standing.autocommit;
         let rowid = connection.last_insert_rowid();
-        let begin = if joined { "SAVEPOINT syncscope" } else { "BEGIN IMMEDIATE" };
-        connection.execute_script(begin).map_err(|error| match error {
-            // SQLite says BUSY here, but no waiting helps: the statement that writes is the caller's.
-            Error::Sqlite { code: 5, text } if joined && text.contains("savepoint") => {
-                Error::misuse(INSIDE_A_WRITE)
-            }
-            other => other,
-        })?;
-        Ok(Self { connection, joined, open: true, rowid })
+        let begin = if joined {
+            "SAVEPOINT syncscope"
+        } else {
+            "BEGIN IMMEDIATE"
+        };
+        connection
+            .execute_script(begin)
+            .map_err(|error| match error {
+                // SQLite says BUSY here, but no waiting helps: the statement that writes is the caller's.
+                Error::Sqlite { code: 5, text } if joined && text.contains("savepoint") => {
+                    Error::misuse(INSIDE_A_WRITE)
+                }
+                other => other,
+            })?;
+        Ok(Self {
+            connection,
+            joined,
+            open: true,
+            rowid,
+        })
     }
 
     /// # Errors
@@ -57,7 +68,11 @@ impl Transaction {
     /// # Errors
     /// What `explain` makes of SQLite's.
     pub fn commit_or(mut self, explain: impl FnOnce(Error) -> Error) -> Result<()> {
-        let end = if self.joined { "RELEASE syncscope" } else { "COMMIT" };
+        let end = if self.joined {
+            "RELEASE syncscope"
+        } else {
+            "COMMIT"
+        };
         self.connection.execute_script(end).map_err(explain)?;
         self.open = false;
         self.connection.set_last_insert_rowid(self.rowid);
@@ -70,8 +85,11 @@ impl Drop for Transaction {
         if !self.open {
             return;
         }
-        let undo =
-            if self.joined { "ROLLBACK TO syncscope; RELEASE syncscope" } else { "ROLLBACK" };
+        let undo = if self.joined {
+            "ROLLBACK TO syncscope; RELEASE syncscope"
+        } else {
+            "ROLLBACK"
+        };
         // A failure here means that SQLite has rolled back by itself (full disk, I/O error).
         let _ = self.connection.execute_script(undo);
         self.connection.set_last_insert_rowid(self.rowid);

@@ -26,19 +26,48 @@ fn open(session: &Arc<Session>, _: &[Option<Value>]) -> Result<Box<dyn Rows>> {
                 Effect::Pure => "pure function",
                 Effect::Direct => "function",
             };
-            line(function.name, kind, function.arguments, function.summary, function.example)
+            line(
+                function.name,
+                kind,
+                function.arguments,
+                function.summary,
+                function.example,
+            )
         })
         .collect();
-    lines.extend(contents.tables.iter().filter(|table| table.name != HOOK).map(|table| {
-        let kind = if table.write.is_some() { "writable table" } else { "table" };
-        line(table.name, kind, columns(table.declaration), table.summary, table.example)
-    }));
-    let rows = lines.into_iter().zip(1..).map(|(line, number)| (number, line)).collect();
+    lines.extend(
+        contents
+            .tables
+            .iter()
+            .filter(|table| table.name != HOOK)
+            .map(|table| {
+                let kind = if table.write.is_some() {
+                    "writable table"
+                } else {
+                    "table"
+                };
+                line(
+                    table.name,
+                    kind,
+                    columns(table.declaration),
+                    table.summary,
+                    table.example,
+                )
+            }),
+    );
+    let rows = lines
+        .into_iter()
+        .zip(1..)
+        .map(|(line, number)| (number, line))
+        .collect();
     Ok(Box::new(Ready::new(rows)))
 }
 
 fn line(name: &str, kind: &str, arguments: &str, summary: &str, example: &str) -> Vec<Value> {
-    [name, kind, arguments, summary, example].into_iter().map(Value::from).collect()
+    [name, kind, arguments, summary, example]
+        .into_iter()
+        .map(Value::from)
+        .collect()
 }
 
 /// The column list of a declaration, without the wrapping.

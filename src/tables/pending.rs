@@ -27,7 +27,11 @@ pub const TABLE: Table = Table {
 };
 
 fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>> {
-    let text = |place: usize| keys.get(place).and_then(Option::as_ref).and_then(Value::as_str);
+    let text = |place: usize| {
+        keys.get(place)
+            .and_then(Option::as_ref)
+            .and_then(Value::as_str)
+    };
     let schema = text(1).unwrap_or("main").to_owned();
     let database = session.database(&schema)?;
     if schema_installed(&database)?.is_none() {
@@ -41,7 +45,13 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
     let upto = log::high_water(&database)?;
     let pending = PendingRows::read(&database, &tracked, upto)?;
     let tables: Vec<(Tracked, PendingRows)> = tables.into_iter().zip(pending).collect();
-    Ok(Box::new(Lines { database, schema, tables: tables.into_iter(), current: None, number: 0 }))
+    Ok(Box::new(Lines {
+        database,
+        schema,
+        tables: tables.into_iter(),
+        current: None,
+        number: 0,
+    }))
 }
 
 struct Lines {
@@ -64,10 +74,18 @@ impl Rows for Lines {
     fn next(&mut self) -> Result<Option<(i64, Vec<Value>)>> {
         loop {
             let Some(current) = self.current.as_mut() else {
-                let Some((table, pending)) = self.tables.next() else { return Ok(None) };
+                let Some((table, pending)) = self.tables.next() else {
+                    return Ok(None);
+                };
                 let columns = table.synced_columns();
                 let reader = RowReader::new(&self.database, &table, &columns)?;
-                self.current = Some(Current { table, columns, pending, reader, next: 0 });
+                self.current = Some(Current {
+                    table,
+                    columns,
+                    pending,
+                    reader,
+                    next: 0,
+                });
                 continue;
             };
             if current.next >= current.pending.rows().len() {
@@ -135,8 +153,10 @@ fn shown_key(logged: &Value, columns: usize) -> Result<Value> {
     if columns == 1 {
         return Ok(logged.clone());
     }
-    let parts: Vec<Json> =
-        key::values(logged, columns)?.iter().map(|value| json(value.borrow())).collect();
+    let parts: Vec<Json> = key::values(logged, columns)?
+        .iter()
+        .map(|value| json(value.borrow()))
+        .collect();
     Ok(Json::from(parts).to_string().into())
 }
 

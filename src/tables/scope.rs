@@ -64,7 +64,12 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
 }
 
 /// One row of [`QUERY`] as the declared columns, with what is known of dead owners.
-fn live(database: &Database, row: Vec<Value>, abandoned: &Abandoned, at: i64) -> Result<Vec<Value>> {
+fn live(
+    database: &Database,
+    row: Vec<Value>,
+    abandoned: &Abandoned,
+    at: i64,
+) -> Result<Vec<Value>> {
     let integer = |index: usize| row.get(index).and_then(Value::as_i64);
     let text = |index: usize| row.get(index).and_then(Value::as_str).unwrap_or_default();
     let id = text(1).to_owned();
@@ -80,8 +85,16 @@ fn live(database: &Database, row: Vec<Value>, abandoned: &Abandoned, at: i64) ->
     }
     let members = integer(12).unwrap_or_default();
     let completed = integer(6).unwrap_or_default() + integer(7).unwrap_or_default();
-    let fraction = if members == 0 { 1.0 } else { completed as f64 / members as f64 };
-    let ended = if state == "syncing" { at } else { integer(3).unwrap_or(at) };
+    let fraction = if members == 0 {
+        1.0
+    } else {
+        completed as f64 / members as f64
+    };
+    let ended = if state == "syncing" {
+        at
+    } else {
+        integer(3).unwrap_or(at)
+    };
     let elapsed = integer(8).map(|started| ended.saturating_sub(started).max(0));
     let eta = match elapsed {
         Some(elapsed) if state == "syncing" && completed > 0 => {
@@ -113,7 +126,10 @@ fn dead_members(database: &Database, scope: &str, abandoned: &Abandoned) -> Resu
         &[scope.into()],
         |row| Ok(row.text(0)),
     )?;
-    Ok(members.iter().filter(|member| abandoned.instances.contains_key(*member)).count() as i64)
+    Ok(members
+        .iter()
+        .filter(|member| abandoned.instances.contains_key(*member))
+        .count() as i64)
 }
 
 fn write(session: &Arc<Session>, change: Change) -> Result<Option<i64>> {
@@ -127,7 +143,11 @@ fn write(session: &Arc<Session>, change: Change) -> Result<Option<i64>> {
             scope::start(ground, id, &instances)?;
             rowid(ground.database, id)
         }
-        Change::Update { rowid, values, unchanged } => {
+        Change::Update {
+            rowid,
+            values,
+            unchanged,
+        } => {
             let id = id_of(ground.database, rowid)?;
             update(ground.database, &id, &values, &unchanged)?;
             Ok(Some(rowid))
@@ -175,15 +195,18 @@ fn text<'a>(values: &'a [Value], column: usize, name: &str) -> Result<&'a str> {
 }
 
 fn rowid(database: &Database, id: &str) -> Result<Option<i64>> {
-    let rowid =
-        database.query_value("SELECT rowid FROM main._syncScope WHERE id = ?1", &[id.into()])?;
+    let rowid = database.query_value(
+        "SELECT rowid FROM main._syncScope WHERE id = ?1",
+        &[id.into()],
+    )?;
     Ok(rowid.as_i64())
 }
 
 fn id_of(database: &Database, rowid: i64) -> Result<String> {
-    let id =
-        database.query_row("SELECT id FROM main._syncScope WHERE rowid = ?1", &[rowid.into()], |row| {
-            Ok(row.text(0))
-        })?;
+    let id = database.query_row(
+        "SELECT id FROM main._syncScope WHERE rowid = ?1",
+        &[rowid.into()],
+        |row| Ok(row.text(0)),
+    )?;
     id.ok_or_else(|| Error::argument("sync_scope: the scope is gone"))
 }

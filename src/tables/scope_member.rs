@@ -57,10 +57,11 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
             .get(1)
             .and_then(Value::as_str)
             .is_some_and(|instance| abandoned.instances.contains_key(instance));
-        if let Some(state) = columns.get_mut(3) {
-            if dead && state.as_str() == Some("syncing") {
-                *state = "interrupted".into();
-            }
+        if let Some(state) = columns.get_mut(3)
+            && dead
+            && state.as_str() == Some("syncing")
+        {
+            *state = "interrupted".into();
         }
         Ok((row.integer(0), columns))
     })?;

@@ -67,11 +67,17 @@ fn write(session: &Arc<Session>, change: Change) -> Result<Option<i64>> {
         Change::Insert { .. } => Err(Error::argument(
             "sync_status: an operation is begun by sync_entities, not inserted",
         )),
-        Change::Update { rowid, values, unchanged } => {
+        Change::Update {
+            rowid,
+            values,
+            unchanged,
+        } => {
             for (column, _) in values.iter().enumerate() {
                 let assigned = unchanged.get(column).is_some_and(|unchanged| !unchanged);
                 if assigned && column != STATE && column != ERROR {
-                    return Err(Error::argument("sync_status: only state and error can be set"));
+                    return Err(Error::argument(
+                        "sync_status: only state and error can be set",
+                    ));
                 }
             }
             let row = ground.database.query_row(
@@ -90,7 +96,13 @@ fn write(session: &Arc<Session>, change: Change) -> Result<Option<i64>> {
             };
             let state = checked_state(assigned(STATE, 0).unwrap_or_default())
                 .map_err(|error| error.prefixed("sync_status"))?;
-            operation::report(ground.database, ground.owner, rowid, state, assigned(ERROR, 1))?;
+            operation::report(
+                ground.database,
+                ground.owner,
+                rowid,
+                state,
+                assigned(ERROR, 1),
+            )?;
             Ok(Some(rowid))
         }
         Change::Delete { rowid } => {

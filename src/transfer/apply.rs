@@ -10,6 +10,7 @@
 //! Everything happens in the caller's transaction. Rows are inserted or updated, never replaced.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::capture::pending::RowReader;
 use crate::capture::{Key, Pending, PendingRows, Status, log};
@@ -38,6 +39,8 @@ pub struct Applier<'a> {
     /// The log's end before we wrote anything.
     start: i64,
     mark: i64,
+    /// Set when the run must end.
+    cancel: &'a AtomicBool,
 }
 
 struct TableApplier<'a> {
@@ -63,9 +66,12 @@ impl<'a> Applier<'a> {
         database: &'a Database,
         bindings: &'a [Binding],
         unacknowledged: &HashSet<(i64, Key)>,
+        cancel: &'a AtomicBool,
     ) -> Result<Self> {
         // Applied rows may arrive in any order; references are checked at the end.
-        database.connection().execute_script("PRAGMA defer_foreign_keys = ON")?;
+        database
+            .connection()
+            .execute_script("PRAGMA defer_foreign_keys = ON")?;
         let start = log::high_water(database)?;
         let tracked: Vec<_> = bindings.iter().map(|binding| &binding.table).collect();
         let pending = PendingRows::read(database, &tracked, start)?;
@@ -82,7 +88,15 @@ impl<'a> Applier<'a> {
             })
             .collect::<Result<Vec<_>>>()?;
         let applied = side_effects::possible(database, bindings)?.then(HashSet::new);
-        Ok(Self { database, tables, forgotten: HashSet::new(), applied, start, mark: start })
+        Ok(Self {
+            database,
+            tables,
+            forgotten: HashSet::new(),
+            applied,
+            start,
+            mark: start,
+            cancel,
+        })
     }
 
     /// Cleans the log of what applying has written. Call once, before the commit. Returns the counts
@@ -115,7 +129,9 @@ impl<'a> Applier<'a> {
     }
 
     fn applied(&mut self, place: usize, key: &Value) -> Result<()> {
-        let Some(applied) = self.applied.as_mut() else { return Ok(()) };
+        let Some(applied) = self.applied.as_mut() else {
+            return Ok(());
+        };
         applied.insert((self.tables[place].binding.table.id, Key(key.clone())));
         if applied.len() < BATCH {
             return Ok(());
@@ -124,6 +140,11 @@ impl<'a> Applier<'a> {
     }
 
     fn key(&self, place: usize, id: &WireId<'_>) -> Result<Value, SyncError> {
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(SyncError::cancelled(
+                "interrupted because the connection closes",
+            ));
+        }
         let binding = self.tables[place].binding;
         let key = match id {
             WireId::Integer(number) if binding.wire.integer_key => Some(Value::Integer(*number)),
@@ -149,9 +170,12 @@ impl ChangeSink for Applier<'_> {
     ) -> Result<(), SyncError> {
         let key = self.key(place, id)?;
         let table = &mut self.tables[place];
-        let forget = table.upsert(announced, &key, row).map_err(|error| table.named(error, &key))?;
+        let forget = table
+            .upsert(announced, &key, row)
+            .map_err(|error| table.named(error, &key))?;
         if forget {
-            self.forgotten.insert((table.binding.table.id, Key(key.clone())));
+            self.forgotten
+                .insert((table.binding.table.id, Key(key.clone())));
         }
         self.applied(place, &key)?;
         Ok(())
@@ -160,9 +184,12 @@ impl ChangeSink for Applier<'_> {
     fn delete(&mut self, place: usize, id: &WireId<'_>) -> Result<(), SyncError> {
         let key = self.key(place, id)?;
         let table = &mut self.tables[place];
-        let forget = table.remove(&key).map_err(|error| table.named(error, &key))?;
+        let forget = table
+            .remove(&key)
+            .map_err(|error| table.named(error, &key))?;
         if forget {
-            self.forgotten.insert((table.binding.table.id, Key(key.clone())));
+            self.forgotten
+                .insert((table.binding.table.id, Key(key.clone())));
         }
         self.applied(place, &key)?;
         Ok(())
@@ -180,9 +207,12 @@ impl<'a> TableApplier<'a> {
         let table = database.qualified(&shape.name);
         let key = quote_name(&binding.table.shape.keys()[0].name);
         let connection = database.connection();
-        let was_empty = !connection.prepare(&format!("SELECT 1 FROM {table} LIMIT 1"))?.step()?;
-        let delete =
-            connection.prepare(&format!("DELETE FROM {table} WHERE {key} = ?1 COLLATE BINARY"))?;
+        let was_empty = !connection
+            .prepare(&format!("SELECT 1 FROM {table} LIMIT 1"))?
+            .step()?;
+        let delete = connection.prepare(&format!(
+            "DELETE FROM {table} WHERE {key} = ?1 COLLATE BINARY"
+        ))?;
         Ok(Self {
             binding,
             pending,
@@ -287,9 +317,10 @@ impl<'a> TableApplier<'a> {
         row: &[Slot<'_>],
         wanted: Vec<bool>,
     ) -> Result<()> {
-        let differs = row.iter().enumerate().any(|(place, slot)| {
-            wanted[place] && !same(self.reader.column(place), slot.value())
-        });
+        let differs = row
+            .iter()
+            .enumerate()
+            .any(|(place, slot)| wanted[place] && !same(self.reader.column(place), slot.value()));
         self.reader.release();
         if !differs {
             self.counts.unchanged += 1;
@@ -322,7 +353,9 @@ impl<'a> TableApplier<'a> {
             forget_one_of_many(&mut self.inserts);
             self.inserts.insert(present.clone(), statement);
         }
-        let Some((insert, places)) = self.inserts.get_mut(&present) else { return Ok(false) };
+        let Some((insert, places)) = self.inserts.get_mut(&present) else {
+            return Ok(false);
+        };
         let columns = &self.binding.wire.columns;
         let stand_ins: Vec<Slot<'_>> = places
             .iter()
@@ -431,7 +464,9 @@ fn forget_one_of_many<T>(cache: &mut HashMap<Vec<bool>, T>) {
 fn same(one: ValueRef<'_>, two: ValueRef<'_>) -> bool {
     match (one, two) {
         (ValueRef::Integer(whole), ValueRef::Real(real))
-        | (ValueRef::Real(real), ValueRef::Integer(whole)) => whole as f64 == real && real as i64 == whole,
+        | (ValueRef::Real(real), ValueRef::Integer(whole)) => {
+            whole as f64 == real && real as i64 == whole
+        }
         (one, two) => one == two,
     }
 }
@@ -443,7 +478,10 @@ mod tests {
     #[test]
     fn numbers_are_the_same_across_types() {
         assert!(same(ValueRef::Integer(1), ValueRef::Real(1.0)));
-        assert!(!same(ValueRef::Integer(9_007_199_254_740_993), ValueRef::Real(9_007_199_254_740_992.0)));
+        assert!(!same(
+            ValueRef::Integer(9_007_199_254_740_993),
+            ValueRef::Real(9_007_199_254_740_992.0)
+        ));
         assert!(!same(ValueRef::Integer(1), ValueRef::Text("1")));
     }
 }

@@ -1,7 +1,7 @@
 //! Which table keeps an entity, and which of its columns travel.
 
-use crate::capture::tracked::ColumnType;
 use crate::capture::Tracked;
+use crate::capture::tracked::ColumnType;
 use crate::providers::Config;
 use crate::providers::wire::{Entity, WireColumn, WireType};
 use crate::store::{Connection, Database, Error, Result, Value, quote_name};
@@ -58,15 +58,31 @@ impl Binding {
             .filter(|position| {
                 let column = &table.shape.columns[*position];
                 column.key_place == 0
-                    && !excluded.iter().any(|name| name.eq_ignore_ascii_case(&column.name))
+                    && !excluded
+                        .iter()
+                        .any(|name| name.eq_ignore_ascii_case(&column.name))
             })
             .collect();
-        let wire_columns = columns.iter().map(|position| wire_column(&table, *position)).collect();
-        let wire = Entity { name: entity.to_owned(), columns: wire_columns, integer_key };
+        let wire_columns = columns
+            .iter()
+            .map(|position| wire_column(&table, *position))
+            .collect();
+        let wire = Entity {
+            name: entity.to_owned(),
+            columns: wire_columns,
+            integer_key,
+        };
         refuse_reserved(&wire)?;
         let qualified = database.qualified(&table.shape.name);
         let connection = database.connection();
-        Ok(Self { entity: entity.to_owned(), table, columns, wire, qualified, connection })
+        Ok(Self {
+            entity: entity.to_owned(),
+            table,
+            columns,
+            wire,
+            qualified,
+            connection,
+        })
     }
 
     /// An id of the wire as the key it stands for; none when it can't be one.
@@ -88,14 +104,19 @@ fn wire_column(table: &Tracked, position: usize) -> WireColumn {
         ColumnType::Base64 => WireType::Base64,
         ColumnType::Any => WireType::Any,
     };
-    WireColumn { name: column.name.clone(), kind, required: column.not_null }
+    WireColumn {
+        name: column.name.clone(),
+        kind,
+        required: column.not_null,
+    }
 }
 
 /// Names with a meaning of their own in rows on the wire.
 fn refuse_reserved(entity: &Entity) -> Result<()> {
-    let reserved = entity.columns.iter().find(|column| {
-        matches!(column.name.as_str(), "id" | "_status" | "_changed")
-    });
+    let reserved = entity
+        .columns
+        .iter()
+        .find(|column| matches!(column.name.as_str(), "id" | "_status" | "_changed"));
     match reserved {
         None => Ok(()),
         Some(column) => Err(Error::argument(format!(

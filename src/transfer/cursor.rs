@@ -30,7 +30,13 @@ pub fn store(
         "INSERT INTO main._syncCursor (provider, entity, tableId, cursor, pulledAt) \
          VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (provider, entity) DO UPDATE \
          SET tableId = excluded.tableId, cursor = excluded.cursor, pulledAt = excluded.pulledAt",
-        &[provider.into(), entity.into(), table.into(), cursor.into(), at.into()],
+        &[
+            provider.into(),
+            entity.into(),
+            table.into(),
+            cursor.into(),
+            at.into(),
+        ],
     )?;
     Ok(())
 }

@@ -22,7 +22,9 @@ impl From<Error> for SyncError {
             READ_ONLY | IO | FULL => Self::new(
                 Class::Data,
                 "SYNC_ERROR_STORAGE",
-                format!("{error}; nothing was lost, free some space or give write access and sync again"),
+                format!(
+                    "{error}; nothing was lost, free some space or give write access and sync again"
+                ),
                 true,
             ),
             _ => Self::new(Class::Data, "SYNC_ERROR_DATABASE", error.to_string(), false),

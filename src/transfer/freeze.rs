@@ -44,7 +44,12 @@ pub fn freeze(
         &[provider.into(), run.into(), upto.into(), now().into()],
     )?;
     let push = database.connection().last_insert_rowid();
-    let mut frozen = Frozen { push, upto, rows: 0, unsendable: vec![0; bindings.len()] };
+    let mut frozen = Frozen {
+        push,
+        upto,
+        rows: 0,
+        unsendable: vec![0; bindings.len()],
+    };
     for (place, (binding, pending)) in bindings.iter().zip(&pending).enumerate() {
         let mut table = TableFreezer {
             database,
@@ -60,9 +65,7 @@ pub fn freeze(
             content: Vec::new(),
         };
         for row in pending.rows() {
-            let on_its_way = || {
-                unacknowledged.contains(&(binding.table.id, Key(row.key.clone())))
-            };
+            let on_its_way = || unacknowledged.contains(&(binding.table.id, Key(row.key.clone())));
             match table.row(row, push, &on_its_way)? {
                 Fate::Frozen => frozen.rows += 1,
                 Fate::Unsendable => frozen.unsendable[place] += 1,
@@ -125,7 +128,9 @@ impl TableFreezer<'_> {
         self.content.clear();
         let values: Vec<ValueRef<'_>> = match kind {
             Status::Deleted => Vec::new(),
-            _ => (0..self.binding.columns.len()).map(|place| self.reader.column(place)).collect(),
+            _ => (0..self.binding.columns.len())
+                .map(|place| self.reader.column(place))
+                .collect(),
         };
         let encoded = self.protocol.encode(
             self.place,

@@ -56,5 +56,7 @@ pub fn check(database: &Database, provider: &str, run: i64) -> Result<()> {
     if held.as_i64().is_some() {
         return Ok(());
     }
-    Err(Error::Busy(format!("provider '{provider}' was taken over by another sync; try again")))
+    Err(Error::Busy(format!(
+        "provider '{provider}' was taken over by another sync; try again"
+    )))
 }

@@ -78,7 +78,10 @@ pub fn close(database: &Database, provider: &str, push: i64, state: &str) -> Res
         &[push.into(), state.into(), now().into()],
     )?;
     if state == "refused" {
-        database.execute("DELETE FROM main._syncOutbox WHERE pushId = ?1", &[push.into()])?;
+        database.execute(
+            "DELETE FROM main._syncOutbox WHERE pushId = ?1",
+            &[push.into()],
+        )?;
     }
     if state == "acknowledged" {
         settle_unknown(database, provider, push)?;
@@ -120,7 +123,11 @@ pub fn body(
     push: i64,
 ) -> Result<Spool, SyncError> {
     let mut writer = SpoolWriter::new(BODY_MEMORY);
-    let rows = FrozenRows { database, bindings, push };
+    let rows = FrozenRows {
+        database,
+        bindings,
+        push,
+    };
     {
         let mut buffered = io::BufWriter::with_capacity(64 << 10, &mut writer);
         protocol
@@ -159,7 +166,8 @@ impl Outbox for FrozenRows<'_> {
             )
             .map_err(io::Error::other)?;
         let table = self.bindings[entity].table.id;
-        rows.bind_all(&[self.push.into(), table.into(), kind.into()]).map_err(io::Error::other)?;
+        rows.bind_all(&[self.push.into(), table.into(), kind.into()])
+            .map_err(io::Error::other)?;
         while rows.step().map_err(io::Error::other)? {
             each(rows.column(0).as_str().unwrap_or_default())?;
         }

@@ -134,5 +134,6 @@ pub struct Facts<'a> {
     pub run: i64,
     /// Epoch ms.
     pub started: i64,
-    pub finished: i64,
+    /// None while it runs.
+    pub finished: Option<i64>,
 }

@@ -5,6 +5,8 @@
 //! program) sends it in between. No transaction or statement is open while a request is under way.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use serde_json::Value as Json;
@@ -14,7 +16,7 @@ use crate::coordination::{
     self, EntitiesCall, Ground, Outcome, begin, finish, is_open, live_owner_of, now,
 };
 use crate::http::{HttpError, Response, Spool};
-use crate::providers::watermelon::{Watermelon, lowest_cursor};
+use crate::providers::watermelon::Watermelon;
 use crate::providers::{Class, Config, Protocol, Request, Step, SyncError};
 use crate::store::{Connection, Database, Error, Result, Session, Transaction, Value};
 
@@ -51,6 +53,7 @@ pub struct Run<'s> {
     started: i64,
     report: Report,
     over: bool,
+    cancel: Arc<AtomicBool>,
 }
 
 impl<'s> Run<'s> {
@@ -59,10 +62,11 @@ impl<'s> Run<'s> {
     /// # Errors
     /// The instance or the provider is being synced by somebody else, an entity is not tracked or
     /// can't be carried; SQLite's.
-    pub fn begin(session: &'s Session, call: &EntitiesCall, config: Config) -> Result<Self> {
+    pub fn begin(session: &'s Session, call: &EntitiesCall) -> Result<Self> {
         refuse_unknown(call)?;
         coordination::write(session, &call.schema, |ground| {
             refuse_overlap(ground, call)?;
+            let config = stored_config(ground.database, &call.provider)?;
             Self::begin_in(session, ground, call, config)
         })
     }
@@ -103,9 +107,12 @@ impl<'s> Run<'s> {
             .iter()
             .map(|binding| cursor::read(&database, &call.provider, &binding.entity))
             .collect::<Result<Vec<_>>>()?;
-        let entities = bindings.iter().map(|binding| binding.wire.clone()).collect();
+        let entities = bindings
+            .iter()
+            .map(|binding| binding.wire.clone())
+            .collect();
         let version = schema_version(&database, &config)?;
-        let protocol = Watermelon::new(&config, entities, version, lowest_cursor(&cursors));
+        let protocol = Watermelon::new(&config, entities, version, cursors.clone());
         let report = Report {
             entities: vec![Counts::default(); bindings.len()],
             phase: "starting",
@@ -126,7 +133,19 @@ impl<'s> Run<'s> {
             id,
             started,
             report,
+            cancel: Arc::default(),
         })
+    }
+
+    /// Set to true, it ends the run at the next step, or in the middle of a request.
+    pub fn cancel_with(&mut self, cancel: Arc<AtomicBool>) {
+        self.cancel = cancel;
+    }
+
+    /// What is known when the run has just begun, in the shape of the final answer.
+    pub fn begun(&self) -> Json {
+        let facts = self.facts("syncing", self.started);
+        self.report.answer(&facts, None)
     }
 
     pub fn config(&self) -> &Config {
@@ -149,15 +168,24 @@ impl<'s> Run<'s> {
             match self.protocol.next() {
                 Step::Pull(request) => {
                     self.report.phase = "ready to pull";
-                    return Ok(Some(Due { request, body: None }));
+                    return Ok(Some(Due {
+                        request,
+                        body: None,
+                    }));
                 }
                 Step::Freeze => self.freeze()?,
                 Step::Push(request) => {
-                    let push = self.frozen.as_ref().map(|frozen| frozen.push).unwrap_or_default();
-                    let body =
-                        outbox::body(&self.database, &*self.protocol, &self.bindings, push)?;
+                    let push = self
+                        .frozen
+                        .as_ref()
+                        .map(|frozen| frozen.push)
+                        .unwrap_or_default();
+                    let body = outbox::body(&self.database, &*self.protocol, &self.bindings, push)?;
                     self.report.phase = "ready to push";
-                    return Ok(Some(Due { request, body: Some(body) }));
+                    return Ok(Some(Due {
+                        request,
+                        body: Some(body),
+                    }));
                 }
                 Step::Done => {
                     self.report.phase = "done";
@@ -176,13 +204,23 @@ impl<'s> Run<'s> {
         if let Ok(response) = &answer {
             self.report.requests += response.attempts;
         }
-        if self.frozen.is_some() { self.pushed(answer) } else { self.pulled(answer) }
+        if self.frozen.is_some() {
+            self.pushed(answer)
+        } else {
+            self.pulled(answer)
+        }
     }
 
     /// Whether somebody interrupted the sync, here or on another connection. Also true when the host
     /// interrupts its connection: then our statements fail.
     pub fn is_interrupted(&self) -> bool {
-        let open = self.operations.iter().map(|(status, _)| is_open(&self.database, *status));
+        if self.cancel.load(Ordering::Relaxed) {
+            return true;
+        }
+        let open = self
+            .operations
+            .iter()
+            .map(|(status, _)| is_open(&self.database, *status));
         for operation in open {
             match operation {
                 Ok(false) => return true,
@@ -196,7 +234,10 @@ impl<'s> Run<'s> {
     fn pulled(&mut self, answer: Result<Response, HttpError>) -> Result<(), SyncError> {
         let response = answer?;
         if !(200..300).contains(&response.status) {
-            return Err(SyncError::from_status(response.status, &response.excerpt(500)));
+            return Err(SyncError::from_status(
+                response.status,
+                &response.excerpt(500),
+            ));
         }
         self.report.phase = "pulled";
         let connection = self.database.connection();
@@ -210,7 +251,10 @@ impl<'s> Run<'s> {
         for (total, counts) in self.report.entities.iter_mut().zip(&counts) {
             total.add(counts);
         }
-        self.cursors = vec![Some(end.cursor.clone()); self.bindings.len()];
+        for place in &end.entities {
+            self.cursors[*place] = Some(end.cursor.clone());
+        }
+        self.protocol.applied(&end);
         self.report.warn(end.warnings);
         self.report.rest = end.rest;
         self.report.phase = "applied remote changes";
@@ -224,13 +268,21 @@ impl<'s> Run<'s> {
     ) -> Result<(Vec<Counts>, crate::providers::PullEnd), SyncError> {
         lease::check(&self.database, &self.call.provider, self.id)?;
         self.refuse_moved_cursor()?;
-        let mut applier = Applier::new(&self.database, &self.bindings, &self.unacknowledged)?;
+        let mut applier = Applier::new(
+            &self.database,
+            &self.bindings,
+            &self.unacknowledged,
+            &self.cancel,
+        )?;
         let mut reader = response.body.reader();
-        let mut end = self.protocol.pulled(response.status, &mut reader, &mut applier)?;
+        let mut end = self
+            .protocol
+            .pulled(response.status, &mut reader, &mut applier)?;
         let (counts, warnings) = applier.finish()?;
         end.warnings.extend(warnings);
         let at = now();
-        for binding in &self.bindings {
+        for place in &end.entities {
+            let binding = &self.bindings[*place];
             cursor::store(
                 &self.database,
                 &self.call.provider,
@@ -295,7 +347,9 @@ impl<'s> Run<'s> {
     }
 
     fn pushed(&mut self, answer: Result<Response, HttpError>) -> Result<(), SyncError> {
-        let Some(frozen) = self.frozen.take() else { return Ok(()) };
+        let Some(frozen) = self.frozen.take() else {
+            return Ok(());
+        };
         let response = match answer {
             Ok(response) => response,
             Err(error) => {
@@ -309,12 +363,20 @@ impl<'s> Run<'s> {
             return self.settle(&frozen, &response);
         }
         let outcome_unknown = status == 408 || status >= 500;
-        self.close_push(&frozen, if outcome_unknown { "unknown" } else { "refused" })?;
+        self.close_push(
+            &frozen,
+            if outcome_unknown {
+                "unknown"
+            } else {
+                "refused"
+            },
+        )?;
         let error = SyncError::from_status(status, &response.excerpt(500));
         // What the HTTP room has repeated already is not repeated again.
         let repeated = outcome_unknown || matches!(status, 425 | 429);
         if !repeated && self.protocol.push_refused(status) {
-            self.report.warn([format!("{}; pulled and pushed once more", error.message)]);
+            self.report
+                .warn([format!("{}; pulled and pushed once more", error.message)]);
             return Ok(());
         }
         Err(error)
@@ -368,15 +430,7 @@ impl<'s> Run<'s> {
         let error = outcome.err();
         let state = if error.is_some() { "failed" } else { "synced" };
         let finished = now();
-        let facts = Facts {
-            instance: self.call.instance_id.as_deref(),
-            provider: &self.call.provider,
-            state,
-            operations: &self.operations,
-            run: self.id,
-            started: self.started,
-            finished,
-        };
+        let facts = self.facts(state, finished);
         let answer = self.report.answer(&facts, error.as_ref());
         let summary = answer.to_string();
         let connection = self.database.connection();
@@ -392,7 +446,11 @@ impl<'s> Run<'s> {
                     self.report.phase.into(),
                     finished.into(),
                     summary.as_str().into(),
-                    error.as_ref().map(|error| error.to_json().to_string()).as_ref().into(),
+                    error
+                        .as_ref()
+                        .map(|error| error.to_json().to_string())
+                        .as_ref()
+                        .into(),
                 ],
             )?;
             self.database.execute(
@@ -405,6 +463,18 @@ impl<'s> Run<'s> {
         Ok(answer)
     }
 
+    fn facts(&self, state: &'static str, finished: i64) -> Facts<'_> {
+        Facts {
+            instance: self.call.instance_id.as_deref(),
+            provider: &self.call.provider,
+            state,
+            operations: &self.operations,
+            run: self.id,
+            started: self.started,
+            finished: (state != "syncing").then_some(finished),
+        }
+    }
+
     fn close_operations(&self, error: Option<&SyncError>) -> Result<()> {
         for (status, _) in &self.operations {
             let outcome = match error {
@@ -414,7 +484,11 @@ impl<'s> Run<'s> {
                     if !is_open(&self.database, *status)? {
                         continue;
                     }
-                    Outcome::Failed("interrupted: cancelled".into())
+                    let reason = match self.cancel.load(Ordering::Relaxed) {
+                        true => "closed",
+                        false => "cancelled",
+                    };
+                    Outcome::Failed(format!("interrupted: {reason}"))
                 }
                 Some(error) => Outcome::Failed(error.to_json().to_string()),
             };
@@ -426,7 +500,7 @@ impl<'s> Run<'s> {
 
 /// The settings of `sync_entities` that this kind of provider does not know.
 fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
-    if let Some(key) = call.options.keys().next() {
+    if let Some(key) = call.options.keys().find(|key| *key != "background") {
         return Err(Error::argument(format!(
             "option {key:?} does not apply to a provider of this kind; leave it out"
         )));
@@ -444,9 +518,21 @@ fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
     }
 }
 
+fn stored_config(database: &Database, provider: &str) -> Result<Config> {
+    let stored = database.query_value(
+        "SELECT config FROM main._syncProvider WHERE id = ?1",
+        &[provider.into()],
+    )?;
+    Config::parse(stored.as_str().unwrap_or_default()).map_err(|problem| {
+        Error::Corrupt(format!("the stored {problem}; call sync_provider again"))
+    })
+}
+
 /// An instance that somebody alive is syncing is left alone.
 fn refuse_overlap(ground: &Ground<'_>, call: &EntitiesCall) -> Result<()> {
-    let Some(instance) = &call.instance_id else { return Ok(()) };
+    let Some(instance) = &call.instance_id else {
+        return Ok(());
+    };
     let others = ground.database.query_value(
         "SELECT 1 FROM main._syncOperation WHERE instanceId = ?1 AND state = 'syncing' \
          AND ownerId IS NOT ?2",
@@ -456,7 +542,9 @@ fn refuse_overlap(ground: &Ground<'_>, call: &EntitiesCall) -> Result<()> {
     if others == Value::Null {
         return Ok(());
     }
-    let Some(owner) = live_owner_of(ground.database, instance)? else { return Ok(()) };
+    let Some(owner) = live_owner_of(ground.database, instance)? else {
+        return Ok(());
+    };
     Err(Error::Busy(format!(
         "instance '{instance}' is already syncing ({owner}); wait for it or call \
          sync_interrupt('{instance}')"
@@ -464,7 +552,10 @@ fn refuse_overlap(ground: &Ground<'_>, call: &EntitiesCall) -> Result<()> {
 }
 
 fn refuse_twice(bindings: &[Binding], binding: &Binding) -> Result<()> {
-    match bindings.iter().find(|other| other.table.id == binding.table.id) {
+    match bindings
+        .iter()
+        .find(|other| other.table.id == binding.table.id)
+    {
         None => Ok(()),
         Some(other) => Err(Error::argument(format!(
             "entities {:?} and {:?} are kept in the same table; sync one of them",
@@ -499,9 +590,15 @@ fn explain_foreign_key(connection: Connection, error: Error) -> Error {
         if !check.step()? {
             return Ok(None);
         }
-        Ok::<_, Error>(Some((check.text(0), check.column(1).as_i64(), check.text(2))))
+        Ok::<_, Error>(Some((
+            check.text(0),
+            check.column(1).as_i64(),
+            check.text(2),
+        )))
     })();
-    let Ok(Some((table, row, parent))) = broken else { return error };
+    let Ok(Some((table, row, parent))) = broken else {
+        return error;
+    };
     let row = row.map(|row| format!(" (rowid {row})")).unwrap_or_default();
     Error::Sqlite {
         code: error.code(),
@@ -520,7 +617,9 @@ struct Patience {
 
 impl Patience {
     fn new(config: &Config) -> Self {
-        Self { until: Instant::now() + config.busy_timeout() }
+        Self {
+            until: Instant::now() + config.busy_timeout(),
+        }
     }
 
     fn retry<T>(&self, mut body: impl FnMut() -> Result<T>) -> Result<T> {

@@ -36,7 +36,11 @@ pub fn settle(
             &[frozen.push.into(), binding.table.id.into()],
         )?;
         let pushed = sent.as_i64().unwrap_or(0) - rejected;
-        all.push(Counts { pushed, rejected, ..Counts::default() });
+        all.push(Counts {
+            pushed,
+            rejected,
+            ..Counts::default()
+        });
     }
     for binding in bindings {
         log::acknowledge(database, provider, binding.table.id, frozen.upto)?;
@@ -88,7 +92,15 @@ fn keep_rejected(
     let mut count = 0;
     for (key, kind, content) in frozen.into_iter().flatten() {
         let reason = "rejected by the backend";
-        reject(database, provider, binding.table.id, &key, &kind, reason, Some(&content))?;
+        reject(
+            database,
+            provider,
+            binding.table.id,
+            &key,
+            &kind,
+            reason,
+            Some(&content),
+        )?;
         // What was not taken is not on its way either.
         database.execute(
             "DELETE FROM main._syncOutbox WHERE pushId = ?1 AND tbl = ?2 AND pk IS ?3",

@@ -38,7 +38,9 @@ pub fn send(run: &Run<'_>, due: Due) -> Result<Result<Response, HttpError>, Sync
         body: due.body.map(Body::Spool),
         credentials,
     };
-    Ok(http::send(&request, &policy(config), &|| run.is_interrupted()))
+    Ok(http::send(&request, &policy(config), &|| {
+        run.is_interrupted()
+    }))
 }
 
 fn unusable(error: http::SecretError) -> SyncError {
@@ -57,7 +59,9 @@ pub fn policy(config: &Config) -> Policy {
         backoff_base: time(config.backoff_ms, usual.backoff_base),
         backoff_max: time(config.max_backoff_ms, usual.backoff_max),
         retry_after_max: time(config.max_retry_after_ms, usual.retry_after_max),
-        max_response_bytes: config.max_response_bytes.unwrap_or(usual.max_response_bytes),
+        max_response_bytes: config
+            .max_response_bytes
+            .unwrap_or(usual.max_response_bytes),
         spool_memory: usual.spool_memory,
     }
 }

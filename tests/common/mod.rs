@@ -25,7 +25,11 @@ pub fn library() -> PathBuf {
         .take(2)
         .map(|directory| directory.join(&name))
         .filter(|path| path.exists())
-        .max_by_key(|path| std::fs::metadata(path).and_then(|data| data.modified()).ok());
+        .max_by_key(|path| {
+            std::fs::metadata(path)
+                .and_then(|data| data.modified())
+                .ok()
+        });
     built.unwrap_or_else(|| panic!("{name} is not built; run cargo build"))
 }
 
@@ -38,7 +42,10 @@ pub struct World {
 impl World {
     /// `recursive` is the setting of recursive_triggers of every connection.
     pub fn new(recursive: bool) -> Self {
-        Self { directory: TempDir::new().expect("a temporary directory"), recursive }
+        Self {
+            directory: TempDir::new().expect("a temporary directory"),
+            recursive,
+        }
     }
 
     pub fn path(&self) -> PathBuf {
@@ -59,7 +66,9 @@ impl World {
     /// A connection that never heard of the extension.
     pub fn plain(&self) -> Connection {
         let connection = Connection::open(self.path()).expect("open");
-        connection.busy_timeout(std::time::Duration::from_secs(10)).expect("timeout");
+        connection
+            .busy_timeout(std::time::Duration::from_secs(10))
+            .expect("timeout");
         connection
             .pragma_update(None, "recursive_triggers", self.recursive)
             .expect("recursive_triggers");
@@ -70,7 +79,10 @@ impl World {
     pub fn ready(&self) -> Connection {
         let connection = self.open();
         ask(&connection, "SELECT sync_init()");
-        ask(&connection, r#"SELECT sync_provider('host', '{"kind":"host"}')"#);
+        ask(
+            &connection,
+            r#"SELECT sync_provider('host', '{"kind":"host"}')"#,
+        );
         connection
     }
 }
@@ -90,9 +102,13 @@ pub fn load_from(connection: &Connection, library: &Path) {
     // SAFETY: the library is the one under test.
     unsafe {
         connection.load_extension_enable().expect("loading allowed");
-        connection.load_extension(library, None::<&str>).expect("load");
+        connection
+            .load_extension(library, None::<&str>)
+            .expect("load");
     }
-    connection.load_extension_disable().expect("loading forbidden again");
+    connection
+        .load_extension_disable()
+        .expect("loading forbidden again");
 }
 
 /// The rows of a query: columns joined by `|`, rows by a line feed, NULL as `NULL`.
@@ -142,28 +158,45 @@ pub fn scope(connection: &Connection, id: &str) -> String {
 
 /// State and error of a status row.
 pub fn status(connection: &Connection, id: i64) -> String {
-    ask(connection, &format!("SELECT state, error FROM _syncStatus WHERE id = {id}"))
+    ask(
+        connection,
+        &format!("SELECT state, error FROM _syncStatus WHERE id = {id}"),
+    )
 }
 
 /// Everything the user can see, to compare before and after.
 pub fn picture(connection: &Connection) -> String {
     let scopes = ask(connection, "SELECT rowid, * FROM _syncScope ORDER BY id");
     let statuses = ask(connection, "SELECT * FROM _syncStatus ORDER BY id");
-    let members = ask(connection, "SELECT * FROM _syncScopeMember ORDER BY scopeId, ordinal");
+    let members = ask(
+        connection,
+        "SELECT * FROM _syncScopeMember ORDER BY scopeId, ordinal",
+    );
     format!("{scopes}\n--\n{statuses}\n--\n{members}")
 }
 
 /// Begins the operations of an instance with the provider `host`.
 pub fn begin(connection: &Connection, instance: &str, entities: &str) -> String {
-    ask(connection, &format!("SELECT sync_entities('{instance}', 'host', '{entities}')"))
+    ask(
+        connection,
+        &format!("SELECT sync_entities('{instance}', 'host', '{entities}')"),
+    )
 }
 
 pub fn start(connection: &Connection, id: &str, instances: &str) -> String {
-    ask(connection, &format!("SELECT sync_start_scope('{id}', '{instances}')"))
+    ask(
+        connection,
+        &format!("SELECT sync_start_scope('{id}', '{instances}')"),
+    )
 }
 
 /// Reports a result; the error only where there is one.
 pub fn report(connection: &Connection, id: i64, state: &str, error: Option<&str>) -> String {
-    let error = error.map_or("NULL".to_owned(), |error| format!("'{}'", error.replace('\'', "''")));
-    ask(connection, &format!("SELECT sync_set_status({id}, '{state}', {error})"))
+    let error = error.map_or("NULL".to_owned(), |error| {
+        format!("'{}'", error.replace('\'', "''"))
+    });
+    ask(
+        connection,
+        &format!("SELECT sync_set_status({id}, '{state}', {error})"),
+    )
 }

@@ -28,8 +28,11 @@ pub struct Watermelon {
     schema_version: i64,
     send_meta: bool,
     send_tables: bool,
-    /// The lowest cursor of the entities; none when one of them was never pulled.
-    cursor: Option<String>,
+    /// Pulls that are still due. What was never pulled is asked for on its own: an answer from the
+    /// beginning names no deleted rows, which the other entities need.
+    due: Vec<Group>,
+    /// Cursor of each entity; none when it was never pulled.
+    cursors: Vec<Option<String>>,
     step: Position,
     /// Whether a refused push may still be answered by another pull and push.
     second_chance: bool,
@@ -43,41 +46,55 @@ enum Position {
     Done,
 }
 
+/// Entities that one pull is for.
+struct Group {
+    entities: Vec<usize>,
+    cursor: Option<String>,
+}
+
 impl Watermelon {
     pub fn new(
         config: &Config,
         entities: Vec<Entity>,
         schema_version: i64,
-        cursor: Option<String>,
+        cursors: Vec<Option<String>>,
     ) -> Self {
         Self {
+            due: groups(&cursors),
             entities,
             url: config.url.clone().unwrap_or_default(),
             schema_version,
             send_meta: config.send_meta,
             send_tables: config.send_tables,
-            cursor,
+            cursors,
             step: Position::Pull,
             second_chance: config.retry_once,
         }
     }
 
-    fn pull_request(&self) -> Request {
-        let cursor = self.cursor.as_deref().unwrap_or("null");
+    fn pull_request(&self, group: &Group) -> Request {
+        let cursor = group.cursor.as_deref().unwrap_or("null");
         let mut parameters = vec![
             ("last_pulled_at", cursor.to_owned()),
             ("schema_version", self.schema_version.to_string()),
             ("migration", "null".into()),
         ];
         if self.send_tables {
-            let names: Vec<&str> = self.entities.iter().map(|entity| entity.name.as_str()).collect();
+            let names: Vec<&str> = group
+                .entities
+                .iter()
+                .map(|place| self.entities[*place].name.as_str())
+                .collect();
             parameters.push(("tables", names.join(",")));
         }
-        Request { method: "GET", url: with_parameters(&self.url, &parameters) }
+        Request {
+            method: "GET",
+            url: with_parameters(&self.url, &parameters),
+        }
     }
 
     fn push_request(&self) -> Request {
-        let cursor = self.cursor.clone().unwrap_or_else(|| "null".into());
+        let cursor = lowest_cursor(&self.cursors).unwrap_or_else(|| "null".into());
         Request {
             method: "POST",
             url: with_parameters(&self.url, &[("last_pulled_at", cursor)]),
@@ -88,7 +105,10 @@ impl Watermelon {
 impl Protocol for Watermelon {
     fn next(&mut self) -> Step {
         match self.step {
-            Position::Pull => Step::Pull(self.pull_request()),
+            Position::Pull => match self.due.first() {
+                Some(group) => Step::Pull(self.pull_request(group)),
+                None => Step::Freeze,
+            },
             Position::Freeze => Step::Freeze,
             Position::Push => Step::Push(self.push_request()),
             Position::Done => Step::Done,
@@ -110,21 +130,38 @@ impl Protocol for Watermelon {
                 "the backend answered the pull with 204 and no body; nothing was applied",
             ));
         }
-        let mut end = pull::read_pull(body, &self.entities, sink)?;
-        if is_lower(&end.cursor, self.cursor.as_deref()) {
+        let Some(group) = self.due.first() else {
+            return Err(SyncError::protocol("no pull was due"));
+        };
+        let mut end = pull::read_pull(body, &self.entities, &group.entities, sink)?;
+        if is_lower(&end.cursor, group.cursor.as_deref()) {
             end.warnings.push(format!(
                 "the backend's timestamp went back from {} to {}",
-                self.cursor.as_deref().unwrap_or_default(),
+                group.cursor.as_deref().unwrap_or_default(),
                 end.cursor
             ));
         }
-        self.cursor = Some(end.cursor.clone());
-        self.step = Position::Freeze;
         Ok(end)
     }
 
+    fn applied(&mut self, end: &PullEnd) {
+        for place in &end.entities {
+            self.cursors[*place] = Some(end.cursor.clone());
+        }
+        if !self.due.is_empty() {
+            self.due.remove(0);
+        }
+        if self.due.is_empty() {
+            self.step = Position::Freeze;
+        }
+    }
+
     fn frozen(&mut self, rows: u64) {
-        self.step = if rows == 0 { Position::Done } else { Position::Push };
+        self.step = if rows == 0 {
+            Position::Done
+        } else {
+            Position::Push
+        };
     }
 
     fn encode(
@@ -148,7 +185,10 @@ impl Protocol for Watermelon {
         out.extend_from_slice(b"{\"id\":");
         row::write_json(out, &id)?;
         if self.send_meta {
-            let names: Vec<&str> = changed.iter().map(|place| columns[*place].name.as_str()).collect();
+            let names: Vec<&str> = changed
+                .iter()
+                .map(|place| columns[*place].name.as_str())
+                .collect();
             out.extend_from_slice(b",\"_status\":");
             row::write_json(out, kind)?;
             out.extend_from_slice(b",\"_changed\":");
@@ -209,6 +249,7 @@ impl Protocol for Watermelon {
             return false;
         }
         self.second_chance = false;
+        self.due = groups(&self.cursors);
         self.step = Position::Pull;
         true
     }
@@ -220,7 +261,9 @@ fn ids(list: &Json) -> HashSet<String> {
         Json::Number(number) => Some(number.to_string()),
         _ => None,
     };
-    list.as_array().map(|list| list.iter().filter_map(id).collect()).unwrap_or_default()
+    list.as_array()
+        .map(|list| list.iter().filter_map(id).collect())
+        .unwrap_or_default()
 }
 
 /// Whether a cursor stands before the stored one. Only for a warning, so doubles are exact enough.
@@ -232,9 +275,39 @@ fn is_lower(cursor: &str, stored: Option<&str>) -> bool {
     }
 }
 
-/// The lowest of several cursors: a pull from there misses nothing of any of them. None when one was
-/// never pulled or they can't be compared.
-pub fn lowest_cursor(cursors: &[Option<String>]) -> Option<String> {
+/// What was never pulled, then the rest from its lowest cursor: a pull from there misses nothing of any
+/// of them. Cursors that can't be compared are pulled one by one.
+fn groups(cursors: &[Option<String>]) -> Vec<Group> {
+    let places = |pulled: bool| -> Vec<usize> {
+        (0..cursors.len())
+            .filter(|place| cursors[*place].is_some() == pulled)
+            .collect()
+    };
+    let mut groups = Vec::new();
+    let (new, known) = (places(false), places(true));
+    if !new.is_empty() {
+        groups.push(Group {
+            entities: new,
+            cursor: None,
+        });
+    }
+    let stored: Vec<_> = known.iter().map(|place| cursors[*place].clone()).collect();
+    match lowest_cursor(&stored) {
+        _ if known.is_empty() => {}
+        Some(cursor) => groups.push(Group {
+            entities: known,
+            cursor: Some(cursor),
+        }),
+        None => groups.extend(known.into_iter().map(|place| Group {
+            entities: vec![place],
+            cursor: cursors[place].clone(),
+        })),
+    }
+    groups
+}
+
+/// The lowest of several cursors. None when one is missing or they can't be compared.
+fn lowest_cursor(cursors: &[Option<String>]) -> Option<String> {
     let mut lowest: Option<(f64, &String)> = None;
     for cursor in cursors {
         let text = cursor.as_ref()?;
@@ -278,10 +351,13 @@ mod tests {
     use super::*;
 
     fn machine(cursor: Option<&str>) -> Watermelon {
-        let config =
-            Config::parse(r#"{"kind":"watermelon","url":"http://h/sync?app=1"}"#).unwrap();
-        let entity = Entity { name: "a b".into(), columns: Vec::new(), integer_key: false };
-        Watermelon::new(&config, vec![entity], 3, cursor.map(String::from))
+        let config = Config::parse(r#"{"kind":"watermelon","url":"http://h/sync?app=1"}"#).unwrap();
+        let entity = Entity {
+            name: "a b".into(),
+            columns: Vec::new(),
+            integer_key: false,
+        };
+        Watermelon::new(&config, vec![entity], 3, vec![cursor.map(String::from)])
     }
 
     struct NoChanges;
@@ -297,20 +373,29 @@ mod tests {
             Ok(())
         }
 
-        fn delete(&mut self, _: usize, _: &super::super::wire::WireId<'_>) -> Result<(), SyncError> {
+        fn delete(
+            &mut self,
+            _: usize,
+            _: &super::super::wire::WireId<'_>,
+        ) -> Result<(), SyncError> {
             Ok(())
         }
     }
 
     fn pull(machine: &mut Watermelon) {
         let body = br#"{"changes":{},"timestamp":20}"#;
-        machine.pulled(200, &mut body.as_slice(), &mut NoChanges).unwrap();
+        let end = machine
+            .pulled(200, &mut body.as_slice(), &mut NoChanges)
+            .unwrap();
+        machine.applied(&end);
     }
 
     #[test]
     fn requests_have_the_documented_shape() {
         let mut machine = machine(None);
-        let Step::Pull(request) = machine.next() else { panic!() };
+        let Step::Pull(request) = machine.next() else {
+            panic!()
+        };
         assert_eq!(
             request.url,
             "http://h/sync?app=1&last_pulled_at=null&schema_version=3&migration=null&tables=a%20b"
@@ -318,7 +403,9 @@ mod tests {
         pull(&mut machine);
         assert_eq!(machine.next(), Step::Freeze);
         machine.frozen(2);
-        let Step::Push(request) = machine.next() else { panic!() };
+        let Step::Push(request) = machine.next() else {
+            panic!()
+        };
         assert_eq!(request.url, "http://h/sync?app=1&last_pulled_at=20");
         machine.pushed(204, b"").unwrap();
         assert_eq!(machine.next(), Step::Done);
@@ -346,19 +433,37 @@ mod tests {
     #[test]
     fn cursors() {
         let some = |text: &str| Some(text.to_owned());
-        assert_eq!(lowest_cursor(&[some("10"), some("9"), some("11")]), some("9"));
+        assert_eq!(
+            lowest_cursor(&[some("10"), some("9"), some("11")]),
+            some("9")
+        );
         assert_eq!(lowest_cursor(&[some("10"), None]), None);
         let mut machine = machine(Some("30"));
         let body = br#"{"changes":{},"timestamp":20}"#;
-        let end = machine.pulled(200, &mut body.as_slice(), &mut NoChanges).unwrap();
+        let end = machine
+            .pulled(200, &mut body.as_slice(), &mut NoChanges)
+            .unwrap();
         assert_eq!(end.warnings.len(), 1);
+    }
+
+    #[test]
+    fn what_was_never_pulled_is_pulled_on_its_own() {
+        let some = |text: &str| Some(text.to_owned());
+        let groups = groups(&[some("10"), None, some("9")]);
+        let seen: Vec<_> = groups
+            .iter()
+            .map(|group| (group.cursor.as_deref(), group.entities.clone()))
+            .collect();
+        assert_eq!(seen, [(None, vec![1]), (Some("9"), vec![0, 2])]);
     }
 
     #[test]
     fn rejected_ids() {
         let mut machine = machine(None);
-        let answer =
-            machine.pushed(200, br#"{"experimentalRejectedIds":{"a b":["x",7],"z":["y"]}}"#);
+        let answer = machine.pushed(
+            200,
+            br#"{"experimentalRejectedIds":{"a b":["x",7],"z":["y"]}}"#,
+        );
         let rejected = &answer.unwrap().rejected[0];
         assert!(rejected.contains("x") && rejected.contains("7") && rejected.len() == 2);
     }

@@ -16,7 +16,7 @@ type Result<T, E = SyncError> = std::result::Result<T, E>;
 /// Bytes of all extra top-level values together.
 const LARGEST_REST: usize = 1 << 20;
 
-/// Reads a whole answer and hands its changes to `sink` as they come. The caller rolls back when this
+/// Reads a whole answer and hands the changes of the wanted entities to `sink` as they come. The caller rolls back when this
 /// fails: then nothing of the answer counts.
 ///
 /// # Errors
@@ -24,11 +24,13 @@ const LARGEST_REST: usize = 1 << 20;
 pub fn read_pull(
     source: impl Read,
     entities: &[Entity],
+    wanted: &[usize],
     sink: &mut dyn ChangeSink,
 ) -> Result<PullEnd> {
     let mut cutter = Cutter::new(source);
     let mut answer = Answer {
         entities,
+        wanted,
         sink,
         deleted: vec![HashSet::new(); entities.len()],
         cursor: None,
@@ -39,14 +41,21 @@ pub fn read_pull(
     };
     cutter.object(|cutter, key| answer.member(cutter, key))?;
     cutter.end()?;
-    let cursor = answer.cursor.ok_or_else(|| {
-        SyncError::protocol("the answer has no timestamp; nothing was applied")
-    })?;
-    Ok(PullEnd { cursor, rest: answer.rest, warnings: answer.warnings })
+    let cursor = answer
+        .cursor
+        .ok_or_else(|| SyncError::protocol("the answer has no timestamp; nothing was applied"))?;
+    Ok(PullEnd {
+        entities: wanted.to_vec(),
+        cursor,
+        rest: answer.rest,
+        warnings: answer.warnings,
+    })
 }
 
 struct Answer<'a> {
     entities: &'a [Entity],
+    /// The entities that the answer is for.
+    wanted: &'a [usize],
     sink: &'a mut dyn ChangeSink,
     /// Ids deleted by this answer: they stay deleted, wherever else they stand.
     deleted: Vec<HashSet<String>>,
@@ -70,15 +79,13 @@ impl Answer<'_> {
                 self.cursor = Some(timestamp(cutter.value()?)?);
                 Ok(())
             }
-            "experimentalStrategy" => {
-                match parse::<Json>(cutter.value()?)? {
-                    Json::Null => Ok(()),
-                    Json::String(name) if name == "incremental" => Ok(()),
-                    other => Err(SyncError::protocol(format!(
-                        "Invalid pull strategy: {other} is not supported; nothing was applied"
-                    ))),
-                }
-            }
+            "experimentalStrategy" => match parse::<Json>(cutter.value()?)? {
+                Json::Null => Ok(()),
+                Json::String(name) if name == "incremental" => Ok(()),
+                other => Err(SyncError::protocol(format!(
+                    "Invalid pull strategy: {other} is not supported; nothing was applied"
+                ))),
+            },
             other => {
                 let value = cutter.value()?;
                 self.rest_bytes += value.len();
@@ -95,7 +102,11 @@ impl Answer<'_> {
     }
 
     fn table<R: Read>(&mut self, cutter: &mut Cutter<R>, name: &str) -> Result<()> {
-        let Some(place) = self.entities.iter().position(|entity| entity.name == name) else {
+        let wanted = self
+            .wanted
+            .iter()
+            .find(|place| self.entities[**place].name == name);
+        let Some(place) = wanted.copied() else {
             // Other entities of the same backend: they have cursors of their own.
             return skip_table(cutter);
         };
@@ -202,7 +213,11 @@ mod tests {
             id: &WireId<'_>,
             row: &[Slot<'_>],
         ) -> Result<()> {
-            self.0.push(format!("{entity} {announced:?} {} {:?}", id_text(id), row[0].value()));
+            self.0.push(format!(
+                "{entity} {announced:?} {} {:?}",
+                id_text(id),
+                row[0].value()
+            ));
             Ok(())
         }
 
@@ -213,11 +228,18 @@ mod tests {
     }
 
     fn read(text: &str) -> (Result<PullEnd>, Vec<String>) {
-        let column = WireColumn { name: "n".into(), kind: WireType::Number, required: false };
-        let entities =
-            [Entity { name: "t".into(), columns: vec![column], integer_key: false }];
+        let column = WireColumn {
+            name: "n".into(),
+            kind: WireType::Number,
+            required: false,
+        };
+        let entities = [Entity {
+            name: "t".into(),
+            columns: vec![column],
+            integer_key: false,
+        }];
         let mut log = Log::default();
-        let end = read_pull(text.as_bytes(), &entities, &mut log);
+        let end = read_pull(text.as_bytes(), &entities, &[0], &mut log);
         (end, log.0)
     }
 
@@ -228,8 +250,14 @@ mod tests {
                 "other":{"created":[{"id":"x"}]}},"timestamp":1.50,"more":[1]}"#,
         );
         let end = end.unwrap();
-        assert_eq!((end.cursor.as_str(), end.rest["more"][0].as_i64()), ("1.50", Some(1)));
-        assert_eq!(log, ["0 Created a Integer(1)", "0 Updated 2 Null", "0 Deleted c"]);
+        assert_eq!(
+            (end.cursor.as_str(), end.rest["more"][0].as_i64()),
+            ("1.50", Some(1))
+        );
+        assert_eq!(
+            log,
+            ["0 Created a Integer(1)", "0 Updated 2 Null", "0 Deleted c"]
+        );
     }
 
     #[test]
@@ -247,9 +275,8 @@ mod tests {
 
     #[test]
     fn deleted_wins_whatever_the_order() {
-        let (end, log) = read(
-            r#"{"changes":{"t":{"deleted":["a"],"created":[{"id":"a"}]}},"timestamp":1}"#,
-        );
+        let (end, log) =
+            read(r#"{"changes":{"t":{"deleted":["a"],"created":[{"id":"a"}]}},"timestamp":1}"#);
         assert_eq!(end.unwrap().warnings.len(), 1);
         assert_eq!(log, ["0 Deleted a"]);
     }

@@ -24,7 +24,9 @@ pub fn read_row<'a>(
     slots.clear();
     slots.resize_with(entity.columns.len(), Slot::default);
     let mut parser = serde_json::Deserializer::from_slice(text);
-    let id = RowSeed { entity, slots }.deserialize(&mut parser).map_err(|error| refused(entity, &error))?;
+    let id = RowSeed { entity, slots }
+        .deserialize(&mut parser)
+        .map_err(|error| refused(entity, &error))?;
     id.ok_or_else(|| {
         SyncError::protocol(format!(
             "a row of {:?} has no id; nothing was applied",
@@ -39,11 +41,16 @@ pub fn read_row<'a>(
 /// It is neither text nor an integer.
 pub fn read_id<'a>(entity: &Entity, text: &'a [u8]) -> Result<WireId<'a>, SyncError> {
     let mut parser = serde_json::Deserializer::from_slice(text);
-    IdSeed.deserialize(&mut parser).map_err(|error| refused(entity, &error))
+    IdSeed
+        .deserialize(&mut parser)
+        .map_err(|error| refused(entity, &error))
 }
 
 fn refused(entity: &Entity, error: &serde_json::Error) -> SyncError {
-    SyncError::protocol(format!("a row of {:?}: {error}; nothing was applied", entity.name))
+    SyncError::protocol(format!(
+        "a row of {:?}: {error}; nothing was applied",
+        entity.name
+    ))
 }
 
 struct RowSeed<'s, 'a> {
@@ -69,7 +76,10 @@ impl<'a> Visitor<'a> for RowSeed<'_, 'a> {
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut id = None;
         let mut expected = 0;
-        while let Some(field) = map.next_key_seed(FieldSeed { entity: self.entity, expected })? {
+        while let Some(field) = map.next_key_seed(FieldSeed {
+            entity: self.entity,
+            expected,
+        })? {
             match field {
                 Field::Id => id = Some(map.next_value_seed(IdSeed)?),
                 Field::Reserved(name) => {
@@ -79,7 +89,10 @@ impl<'a> Visitor<'a> for RowSeed<'_, 'a> {
                 }
                 Field::Column(place) => {
                     let column = &self.entity.columns[place];
-                    let seed = ValueSeed { kind: column.kind, required: column.required };
+                    let seed = ValueSeed {
+                        kind: column.kind,
+                        required: column.required,
+                    };
                     self.slots[place] = map.next_value_seed(seed)?;
                     expected = place + 1;
                 }
@@ -123,7 +136,10 @@ impl Visitor<'_> for FieldSeed<'_> {
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<Field, E> {
         let columns = &self.entity.columns;
-        if columns.get(self.expected).is_some_and(|column| column.name == name) {
+        if columns
+            .get(self.expected)
+            .is_some_and(|column| column.name == name)
+        {
             return Ok(Field::Column(self.expected));
         }
         Ok(match name {
@@ -205,7 +221,9 @@ impl<'a> Visitor<'a> for ValueSeed {
     fn visit_borrowed_str<E: de::Error>(self, text: &'a str) -> Result<Slot<'a>, E> {
         Ok(match self.kind {
             WireType::String | WireType::Any => Slot::Text(Cow::Borrowed(text)),
-            WireType::Base64 => BASE64.decode(text).map_or_else(|_| self.fallback(), Slot::Blob),
+            WireType::Base64 => BASE64
+                .decode(text)
+                .map_or_else(|_| self.fallback(), Slot::Blob),
             WireType::Number | WireType::Boolean => self.fallback(),
         })
     }
@@ -213,7 +231,9 @@ impl<'a> Visitor<'a> for ValueSeed {
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Slot<'a>, E> {
         Ok(match self.kind {
             WireType::String | WireType::Any => Slot::Text(Cow::Owned(text.to_owned())),
-            WireType::Base64 => BASE64.decode(text).map_or_else(|_| self.fallback(), Slot::Blob),
+            WireType::Base64 => BASE64
+                .decode(text)
+                .map_or_else(|_| self.fallback(), Slot::Blob),
             WireType::Number | WireType::Boolean => self.fallback(),
         })
     }
@@ -271,7 +291,8 @@ impl<'a> Visitor<'a> for ValueSeed {
 /// What JSON can't hold: text that is not UTF-8, infinite numbers, blobs in a column that is not
 /// declared as one. The text says which.
 pub fn write_value(out: &mut Vec<u8>, kind: WireType, value: ValueRef<'_>) -> Result<(), String> {
-    let number = |out: &mut Vec<u8>, number: i64| out.extend_from_slice(number.to_string().as_bytes());
+    let number =
+        |out: &mut Vec<u8>, number: i64| out.extend_from_slice(number.to_string().as_bytes());
     match (value, kind) {
         (ValueRef::Null, _) => out.extend_from_slice(b"null"),
         (ValueRef::Integer(0), WireType::Boolean) => out.extend_from_slice(b"false"),
@@ -285,7 +306,9 @@ pub fn write_value(out: &mut Vec<u8>, kind: WireType, value: ValueRef<'_>) -> Re
         (ValueRef::InvalidText(_), _) => return Err("text that is not valid UTF-8".into()),
         (ValueRef::Blob(bytes), WireType::Base64) => write_json(out, &BASE64.encode(bytes))?,
         (ValueRef::Blob(_), _) => {
-            return Err("a blob; declare the column BLOB, or give it the type base64 in sync_track".into());
+            return Err(
+                "a blob; declare the column BLOB, or give it the type base64 in sync_track".into(),
+            );
         }
     }
     Ok(())
@@ -295,7 +318,10 @@ pub fn write_value(out: &mut Vec<u8>, kind: WireType, value: ValueRef<'_>) -> Re
 ///
 /// # Errors
 /// What JSON can't hold.
-pub fn write_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), String> {
+pub fn write_json<T: serde::Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    value: &T,
+) -> Result<(), String> {
     serde_json::to_writer(out, value).map_err(|error| error.to_string())
 }
 
@@ -305,7 +331,11 @@ mod tests {
     use crate::providers::wire::WireColumn;
 
     fn entity() -> Entity {
-        let column = |name: &str, kind, required| WireColumn { name: name.into(), kind, required };
+        let column = |name: &str, kind, required| WireColumn {
+            name: name.into(),
+            kind,
+            required,
+        };
         Entity {
             name: "t".into(),
             columns: vec![
@@ -326,10 +356,25 @@ mod tests {
     #[test]
     fn values_are_sanitised_not_coerced() {
         let cases = [
-            (r#"{"id":"a","s":"x","n":-0.0,"b":true}"#, "x", Slot::Integer(0), 1),
+            (
+                r#"{"id":"a","s":"x","n":-0.0,"b":true}"#,
+                "x",
+                Slot::Integer(0),
+                1,
+            ),
             (r#"{"id":"a","s":5,"n":"5","b":1}"#, "", Slot::Null, 1),
-            (r#"{"id":"a","s":null,"n":1.5,"b":"yes"}"#, "", Slot::Real(1.5), 0),
-            (r#"{"id":"a","s":{"x":[1]},"n":[],"b":2}"#, "", Slot::Null, 0),
+            (
+                r#"{"id":"a","s":null,"n":1.5,"b":"yes"}"#,
+                "",
+                Slot::Real(1.5),
+                0,
+            ),
+            (
+                r#"{"id":"a","s":{"x":[1]},"n":[],"b":2}"#,
+                "",
+                Slot::Null,
+                0,
+            ),
         ];
         for (text, s, n, b) in cases {
             let (_, slots) = read(text).unwrap();
@@ -366,7 +411,10 @@ mod tests {
     fn ids_are_text_or_integers() {
         assert_eq!(read(r#"{"id":7}"#).unwrap().0, WireId::Integer(7));
         assert_eq!(read(r#"{"id":""}"#).unwrap().0, WireId::Text("".into()));
-        assert_eq!(read_id(&entity(), b"\"x\\u0041\"").unwrap(), WireId::Text("xA".into()));
+        assert_eq!(
+            read_id(&entity(), b"\"x\\u0041\"").unwrap(),
+            WireId::Text("xA".into())
+        );
         assert!(read_id(&entity(), b"null").is_err());
     }
 
@@ -381,11 +429,26 @@ mod tests {
             let mut out = Vec::new();
             write_value(&mut out, kind, value).map(|()| String::from_utf8(out).unwrap())
         };
-        assert_eq!(write(WireType::Boolean, ValueRef::Integer(1)), Ok("true".into()));
-        assert_eq!(write(WireType::Boolean, ValueRef::Integer(2)), Ok("2".into()));
-        assert_eq!(write(WireType::Number, ValueRef::Real(1.0)), Ok("1.0".into()));
-        assert_eq!(write(WireType::String, ValueRef::Text("\"\n")), Ok(r#""\"\n""#.into()));
-        assert_eq!(write(WireType::Base64, ValueRef::Blob(b"hi")), Ok("\"aGk=\"".into()));
+        assert_eq!(
+            write(WireType::Boolean, ValueRef::Integer(1)),
+            Ok("true".into())
+        );
+        assert_eq!(
+            write(WireType::Boolean, ValueRef::Integer(2)),
+            Ok("2".into())
+        );
+        assert_eq!(
+            write(WireType::Number, ValueRef::Real(1.0)),
+            Ok("1.0".into())
+        );
+        assert_eq!(
+            write(WireType::String, ValueRef::Text("\"\n")),
+            Ok(r#""\"\n""#.into())
+        );
+        assert_eq!(
+            write(WireType::Base64, ValueRef::Blob(b"hi")),
+            Ok("\"aGk=\"".into())
+        );
         assert!(write(WireType::String, ValueRef::Blob(b"hi")).is_err());
         assert!(write(WireType::Number, ValueRef::Real(f64::INFINITY)).is_err());
     }

@@ -1,0 +1,9 @@
+.load ./libsyncscope
+.mode box
+SELECT sync_start_scope('refresh', '["reference-data"]') AS scope;
+WITH answer AS MATERIALIZED (
+  SELECT sync_entities('reference-data', 'airline-api', '["planes"]') AS json)
+SELECT json->>'state' AS state, json->>'pulled' AS pulled,
+       json->>'pushed' AS pushed, json->>'conflicts' AS conflicts
+FROM answer;
+SELECT id, state, notStarted, syncing, synced, failed FROM [_syncScope] WHERE id = 'refresh';

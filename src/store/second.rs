@@ -1,0 +1,94 @@
+//! A connection of our own to the caller's file, for work in the background.
+
+use std::ffi::{CString, c_int};
+use std::ptr::{null, null_mut};
+use std::time::Duration;
+
+use super::api::sq;
+use super::connection::Connection;
+use super::entry::Contents;
+use super::error::{Error, Result};
+use super::session::Session;
+
+/// What a second connection to a file needs; made on the caller's thread, used on another.
+pub struct Door {
+    path: CString,
+    contents: &'static Contents,
+}
+
+impl Door {
+    /// Finds the way into the file attached as `schema`.
+    ///
+    /// # Errors
+    /// The database has no file, or the host's SQLite is built without threads.
+    pub fn to(parent: &Session, schema: &str) -> Result<Self> {
+        if !super::api::threads_allowed() {
+            return Err(Error::misuse(
+                "this program's SQLite is built without threads; call without \"background\"",
+            ));
+        }
+        let Some(path) = parent.connection().file(schema) else {
+            return Err(Error::misuse(
+                "this database is in memory or temporary, so nobody else can open it; call without \
+                 \"background\"",
+            ));
+        };
+        let path = CString::new(path).map_err(|_| Error::misuse("the file's path holds a NUL"))?;
+        Ok(Self {
+            path,
+            contents: parent.contents(),
+        })
+    }
+
+    /// Opens the file. `busy` is how long our own statements wait for a lock.
+    ///
+    /// # Errors
+    /// SQLite's: no such file any more, no permission, an encrypted file.
+    pub fn open(self, busy: Duration) -> Result<Second> {
+        const READ_WRITE: c_int = 2;
+        const FULL_MUTEX: c_int = 0x1_0000;
+        let mut raw = null_mut();
+        // SAFETY: the path is a C string; `raw` is ours and closed below or by `Second`.
+        let code = unsafe {
+            sq!(open_v2(
+                self.path.as_ptr(),
+                &mut raw,
+                READ_WRITE | FULL_MUTEX,
+                null()
+            ))
+        };
+        // SAFETY: also a failed open gives a handle, for its error text, that must be closed.
+        let connection = unsafe { Connection::new(raw) };
+        let second = Second {
+            session: Session::new(connection, self.contents),
+        };
+        if code != 0 {
+            return Err(connection.error(code));
+        }
+        (self.contents.opened)(&second.session);
+        let milliseconds = c_int::try_from(busy.as_millis()).unwrap_or(c_int::MAX);
+        // SAFETY: the connection is open.
+        unsafe { sq!(busy_timeout(connection.raw(), milliseconds)) };
+        Ok(second)
+    }
+}
+
+/// A connection of our own; closed when dropped.
+pub struct Second {
+    session: Session,
+}
+
+impl Second {
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl Drop for Second {
+    fn drop(&mut self) {
+        self.session.closing();
+        // SAFETY: the connection was opened by `Door::open` and is closed once; statements that are
+        // still open only postpone it.
+        unsafe { sq!(close_v2(self.session.connection().raw())) };
+    }
+}

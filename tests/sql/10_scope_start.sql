@@ -1,0 +1,20 @@
+.load
+SELECT 'the tables are made on demand', sync_init();
+SELECT 'both published queries run', count(*) FROM [_syncScope];
+SELECT 'both published queries run', count(*) FROM [_syncStatus];
+SELECT 'a start returns the state', sync_start_scope('startup', '["a","b","a"]');
+SELECT 'duplicates collapse, all members are not started', state, notStarted, syncing, failed, synced FROM [_syncScope];
+SELECT 'only lastStartedAt is set', lastStartedAt = timestamp, lastFailedAt, lastSyncedAt FROM [_syncScope];
+SELECT 'members in the order given', ordinal, instanceId, state FROM _syncScopeMember ORDER BY ordinal;
+SELECT 'an empty list is synced at once', sync_start_scope('empty', '[]');
+SELECT 'the object form means the same', sync_start_scope('{"type":"action.start-sync-scope","instanceId":"form","options":{"instanceIds":["x"]}}');
+SELECT 'held back by when', sync_start_scope('{"instanceId":"held","when":false,"options":{"instanceIds":["x"]}}');
+SELECT 'scopes', group_concat(id) FROM (SELECT id FROM [_syncScope] ORDER BY id);
+SELECT sync_start_scope('bad', '[1]');
+SELECT sync_start_scope('bad', '[""]');
+SELECT sync_start_scope('bad', '[null]');
+SELECT sync_start_scope('bad', '{}');
+SELECT sync_start_scope('bad');
+SELECT sync_start_scope('{"instanceId":"bad","instanceIds":[]}');
+SELECT sync_start_scope('{"type":"action.sync-entities","instanceId":"bad"}');
+SELECT 'nothing came of the bad ones', count(*) FROM [_syncScope] WHERE id = 'bad';

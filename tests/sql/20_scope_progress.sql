@@ -1,0 +1,21 @@
+.load
+SELECT 'a host provider', sync_provider('app', '{"kind":"host"}') IS NOT NULL;
+SELECT 'start', sync_start_scope('startup', '["a","b"]');
+SELECT 'begin a', json_extract(sync_entities('a', 'app', '["planes","airports"]'), '$.operations[1].statusId');
+SELECT 'one member in flight', state, notStarted, syncing, failed, synced FROM [_syncScope];
+SELECT 'the first of two ends', sync_set_status(1, 'synced');
+SELECT 'counts stay', state, notStarted, syncing, failed, synced FROM [_syncScope];
+SELECT 'details show it', json_extract(details, '$.instances.a.entities[0].state') FROM [_syncScope];
+UPDATE _syncStatus SET state = 'failed', error = 'HTTP 500' WHERE id = 2;
+SELECT 'plain SQL reports the second', state, notStarted, syncing, failed, synced FROM [_syncScope];
+SELECT 'failures', json_extract(details, '$.failures[0].entity'), json_extract(details, '$.failures[0].error') FROM [_syncScope];
+SELECT 'begin b without entities', json_extract(sync_entities('b', 'app', '[]'), '$.state');
+SELECT 'all completed, one failed', state, notStarted, syncing, failed, synced FROM [_syncScope];
+SELECT 'begin a again', json_extract(sync_entities('a', 'app', '["planes","airports"]'), '$.operations[0].statusId');
+SELECT 'the same rows', id, state, error FROM [_syncStatus];
+SELECT 'progress', state, fraction FROM sync_scope WHERE id = 'startup';
+SELECT 'end', sync_set_status(1, 'synced'), sync_set_status(2, 'synced');
+SELECT 'again changes nothing', sync_set_status(1, 'synced'), sync_set_status(2, 'synced');
+SELECT 'all synced', state, notStarted, syncing, failed, synced, lastSyncedAt IS NOT NULL FROM [_syncScope];
+SELECT sync_entities('a', 'nobody', '["planes"]');
+SELECT sync_set_status(1, 'done');

@@ -1,0 +1,20 @@
+.load
+SELECT 'a host provider', sync_provider('app', '{"kind":"host"}') IS NOT NULL;
+SELECT 'start', sync_start_scope('startup', '["idle","busy","bad","good"]');
+SELECT 'begin', json_array_length(sync_entities('busy', 'app', '["e1"]'), '$.operations');
+SELECT 'begin', json_array_length(sync_entities('bad', 'app', '["e2"]'), '$.operations');
+SELECT 'begin', json_array_length(sync_entities('good', 'app', '["e3"]'), '$.operations');
+SELECT 'end', sync_set_status(2, 'failed', 'no'), sync_set_status(3, 'synced');
+SELECT 'one of each', state, notStarted, syncing, failed, synced FROM [_syncScope];
+SELECT 'scopes interrupted', sync_interrupt('startup', 'background');
+SELECT 'the one in flight is in no count', state, notStarted, syncing, failed, synced FROM [_syncScope];
+SELECT 'its row failed', state, error FROM [_syncStatus] WHERE id = 1;
+SELECT 'reason', json_extract(details, '$.interruption.reason'), json_extract(details, '$.instances.busy.state') FROM [_syncScope];
+SELECT 'again is nothing', sync_interrupt('startup', 'background');
+SELECT 'unknown is nothing', sync_interrupt('unknown');
+SELECT 'it may start again', NOT EXISTS(SELECT 1 FROM _syncScope WHERE id = 'startup' AND state = 'syncing');
+SELECT 'a late result counts', sync_set_status(1, 'synced');
+SELECT 'still interrupted: one has not completed', state, notStarted, syncing, failed, synced FROM [_syncScope];
+SELECT 'begin the last', json_extract(sync_entities('idle', 'app', '[]'), '$.state');
+SELECT 'all completed', state, json_extract(details, '$.interruption') FROM [_syncScope];
+SELECT 'history', kind, event, "from", "to", reason FROM _syncEvent WHERE kind = 'scope';

@@ -1,0 +1,28 @@
+.load
+SELECT 'a host provider', sync_provider('app', '{"kind":"host"}') IS NOT NULL;
+INSERT INTO _syncScope(id) VALUES ('mine');
+SELECT 'an inserted scope is synced', state, lastStartedAt = lastSyncedAt FROM _syncScope;
+INSERT INTO _syncScopeMember(scopeId, instanceId) VALUES ('mine', 'a');
+SELECT 'a member waits', state, notStarted FROM _syncScope;
+SELECT 'begin', json_extract(sync_entities('a', 'app', '["e"]'), '$.state');
+UPDATE _syncScope SET state = 'synced', syncing = 99, details = 'x';
+SELECT 'derived columns take no writes', state, syncing, json_valid(details) FROM _syncScope;
+UPDATE _syncStatus SET state = 'failed', error = 'interrupted: battery';
+SELECT 'the reserved prefix interrupts', state, json_extract(details, '$.interruption.reason') FROM _syncScope;
+UPDATE _syncStatus SET state = 'synced';
+SELECT 'the error goes', state, error FROM _syncStatus;
+SELECT 'and the scope is synced', state FROM _syncScope;
+UPDATE _syncStatus SET state = 'syncing';
+UPDATE _syncScope SET state = 'interrupted';
+SELECT 'interrupted by hand', state, error FROM _syncStatus;
+INSERT INTO _syncStatus(provider, entity, state) VALUES ('app', 'other', 'synced');
+SELECT 'an inserted status', id, entity, state, error FROM _syncStatus WHERE id = 2;
+INSERT OR REPLACE INTO _syncStatus(provider, entity, state) VALUES ('app', 'other', 'synced');
+UPDATE _syncStatus SET id = 7 WHERE id = 2;
+UPDATE _syncStatus SET entity = 'x' WHERE id = 2;
+UPDATE _syncStatus SET state = 'done' WHERE id = 2;
+UPDATE _syncScope SET id = 'yours';
+INSERT INTO _syncScopeMember(scopeId, instanceId) VALUES ('nowhere', 'a');
+DELETE FROM _syncScope;
+SELECT 'members go with their scope', count(*) FROM _syncScopeMember;
+SELECT 'statuses stay', count(*) FROM _syncStatus;
