@@ -169,7 +169,6 @@ fn a_locked_file_can_be_loaded_into() {
         connection.busy_timeout(std::time::Duration::ZERO).expect("timeout");
         load(&connection);
         settled(&connection, true, "load");
-        assert_eq!(ask(&connection, "SELECT sync_version()"), "v0.1.0");
         let error = try_ask(&connection, "SELECT sync_init()").err().expect("busy");
         assert_eq!(failure(&error).0 & 0xff, 5);
         other.execute_batch("COMMIT").expect("commit");
@@ -198,7 +197,6 @@ fn a_file_that_is_no_database_can_be_loaded_into() {
         .expect("write");
     let connection = Connection::open(world.path()).expect("open");
     load(&connection);
-    assert_eq!(ask(&connection, "SELECT sync_version()"), "v0.1.0");
     for sql in ["SELECT sync_init()", "SELECT * FROM sync_scope", "SELECT * FROM sync_pending", "SELECT sync_debug()"] {
         let error = try_ask(&connection, sql).err().unwrap_or_else(|| panic!("{sql}: accepted"));
         assert_eq!(failure(&error).0, 26, "{sql}");

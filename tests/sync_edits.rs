@@ -331,3 +331,17 @@ fn a_pull_alone_is_enough_where_nothing_is_pending_in_the_named_entities() {
     assert!(pushes(&backend).is_empty());
     assert!(query(&backend.requests()[0].path, "tables").is_some_and(|tables| tables == "list"));
 }
+
+#[test]
+#[ignore = "rule J4, own echoes: the next issue"]
+fn a_row_created_pushed_and_deleted_here_is_not_brought_back_by_its_own_echo() {
+    let backend = Backend::start(SCHEMA);
+    let device = Device::new(&backend.sync_url());
+    device.exec("INSERT INTO task (id, title) VALUES ('n', 'new')");
+    device.synced();
+    device.exec("DELETE FROM task");
+    device.synced();
+    device.synced();
+    assert_eq!(device.ask("SELECT id FROM task"), "");
+    assert_equal(&device, &backend, &["task"]);
+}

@@ -47,6 +47,12 @@ pub fn alter(database: &Database, table: &str, sql: &str) -> Result<()> {
             quote_name(table)
         ))
     })?;
+    if shape.definition == registration.definition {
+        return Err(Error::argument(format!(
+            "the statement did not change {}; nothing was done",
+            quote_name(table)
+        )));
+    }
     remap(database, &registration, &shape)?;
     drift::store(database, registration.id, &shape)?;
     triggers::create(database, &shape, registration.id)

@@ -21,16 +21,14 @@ pub struct Outcome {
     pub captured: i64,
 }
 
-/// Begins to track a table; again with other options, changes them. Call inside a transaction.
+/// Begins to track a table; again with other options, changes them (without options, keeps them).
+/// Call inside a transaction.
 ///
 /// # Errors
 /// A table that can't be tracked, an option naming a column that does not exist; SQLite's.
-pub fn track(database: &Database, name: &str, options: TrackOptions) -> Result<Outcome> {
+pub fn track(database: &Database, name: &str, options: Option<TrackOptions>) -> Result<Outcome> {
     drift::refresh(database)?;
     let shape = Shape::read(database, name)?;
-    check_columns(&shape, &options)?;
-    let stored = serde_json::to_string(&options)
-        .map_err(|error| Error::argument(format!("options: {error}")))?;
     let found = registration(database, &shape.name)?;
     let captured_now = match &found {
         Some(found) => captured_table(database, found.id)?.is_some(),
@@ -46,10 +44,10 @@ pub fn track(database: &Database, name: &str, options: TrackOptions) -> Result<O
         Some(found) => found.id,
         None => insert(database, &shape)?,
     };
-    database.execute(
-        "UPDATE main._syncTable SET options = ?2 WHERE id = ?1 AND options <> ?2",
-        &[id.into(), stored.as_str().into()],
-    )?;
+    let existing = options.as_ref().and_then(|options| options.existing);
+    if let Some(options) = options {
+        store_options(database, id, &shape, &options)?;
+    }
     if captured_now {
         return Ok(outcome);
     }
@@ -60,7 +58,7 @@ pub fn track(database: &Database, name: &str, options: TrackOptions) -> Result<O
         drift::store(database, id, &shape)?;
     }
     triggers::create(database, &shape, id)?;
-    if options.existing != Some(Existing::Skip) {
+    if existing != Some(Existing::Skip) {
         outcome.captured = capture_existing(database, &shape.name)?;
     }
     Ok(outcome)
@@ -80,6 +78,22 @@ fn insert(database: &Database, shape: &Shape) -> Result<i64> {
         ],
     )?;
     Ok(database.connection().last_insert_rowid())
+}
+
+fn store_options(
+    database: &Database,
+    id: i64,
+    shape: &Shape,
+    options: &TrackOptions,
+) -> Result<()> {
+    check_columns(shape, options)?;
+    let stored = serde_json::to_string(options)
+        .map_err(|error| Error::argument(format!("options: {error}")))?;
+    database.execute(
+        "UPDATE main._syncTable SET options = ?2 WHERE id = ?1 AND options <> ?2",
+        &[id.into(), stored.as_str().into()],
+    )?;
+    Ok(())
 }
 
 fn check_columns(shape: &Shape, options: &TrackOptions) -> Result<()> {

@@ -106,7 +106,12 @@ pub fn create(database: &Database, shape: &Shape, id: i64) -> Result<()> {
         let (changed, mask) = group_expressions(shape, group, id);
         let op = (2 | group << 3).to_string();
         let more = [("changed", changed.as_str()), ("mask", &mask), ("op", &op)];
-        make("update", &format!("update{group}"), &more)?;
+        // The name shows when SQLite refuses to drop a column, so it says what to do.
+        make(
+            "update",
+            &format!("update{group}: drop columns with sync_alter"),
+            &more,
+        )?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `sync_provider` and `sync_secret`: where data comes from, and what opens the door.
 
 use crate::coordination::now;
-use crate::http::Secrets;
+use crate::http::{self, Secrets};
 use crate::providers::Config;
 use crate::providers::config::Kind;
 use crate::store::{Call, Error, Result, Value, ensure_schema, transact};
@@ -20,9 +20,12 @@ pub fn provider(call: &Call<'_>) -> Result<Value> {
     };
     let text = serde_json::Value::Object(object).to_string();
     let config = Config::parse(&text).map_err(Error::Argument)?;
-    transfer::policy(&config)
-        .check()
+    transfer::check_policy(&config)
         .map_err(|problem| Error::argument(format!("config: {problem}")))?;
+    if let Some(url) = &config.url {
+        http::check_url(url)
+            .map_err(|problem| Error::argument(format!("config: url {problem}")))?;
+    }
     let kind = match config.kind {
         Kind::Host => "host",
         Kind::Watermelon => "watermelon",

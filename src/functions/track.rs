@@ -18,8 +18,11 @@ fn prepared(call: &Call<'_>, schema: Option<&str>) -> Result<Database> {
 /// `SELECT sync_track('planes');` gives `{"table":"planes","tracked":true,…}`.
 pub fn track(call: &Call<'_>) -> Result<Value> {
     let table = arguments::text(call, 0, "table")?;
-    let mut options: TrackOptions = arguments::options(call, 1, "options")?;
-    let schema = options.schema.take();
+    let mut options = match call.argument(1).is_null() {
+        true => None,
+        false => Some(arguments::options::<TrackOptions>(call, 1, "options")?),
+    };
+    let schema = options.as_mut().and_then(|options| options.schema.take());
     let database = prepared(call, schema.as_deref())?;
     let outcome = transact(database.connection(), || {
         track::track(&database, table, options)

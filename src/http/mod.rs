@@ -47,4 +47,4 @@ pub use response::{Headers, Response};
 pub use secret::{Secret, SecretError};
 pub use secrets::Secrets;
 pub use spool::{Spool, SpoolReader, SpoolWriter};
-pub use url::redacted;
+pub use url::{check as check_url, redacted};

@@ -12,6 +12,16 @@ pub(super) struct Url {
     query: Option<String>,
 }
 
+/// Whether a text is a URL that requests can be sent to; says what is wrong with it.
+///
+/// # Errors
+/// Another scheme than http or https, user information, white space and the like.
+pub fn check(text: &str) -> Result<(), String> {
+    Url::parse(text)
+        .map(drop)
+        .map_err(|problem| format!("has {problem}"))
+}
+
 impl Url {
     /// Reads a URL. Letters beyond ASCII in path and query are percent-encoded, a fragment is dropped;
     /// white space, control characters and backslashes are refused, since parsers disagree on them.

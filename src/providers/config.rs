@@ -113,6 +113,20 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), String> {
+        for name in self.headers.keys() {
+            if CREDENTIALS.contains(&name.to_ascii_lowercase().as_str()) {
+                return Err(format!(
+                    "config: header {name} would write a secret into the database; use token or \
+                     secretHeaders with the name given to sync_secret"
+                ));
+            }
+        }
+        if self.schema_version.is_some_and(|version| version < 1) {
+            return Err("config: schemaVersion must be 1 or more".into());
+        }
+        if self.busy_timeout_ms.is_some_and(|time| time > 3_600_000) {
+            return Err("config: busyTimeoutMs must be 0 to 3600000".into());
+        }
         if self.kind == Kind::Host {
             return match &self.url {
                 None => Ok(()),
@@ -127,20 +141,12 @@ impl Config {
         if !(url.starts_with("http://") || url.starts_with("https://")) {
             return Err("config: url must start with http:// or https://".into());
         }
-        for name in self.headers.keys() {
-            if CREDENTIALS.contains(&name.to_ascii_lowercase().as_str()) {
-                return Err(format!(
-                    "config: header {name} would write a secret into the database; use token or \
-                     secretHeaders with the name given to sync_secret"
-                ));
-            }
-        }
         Ok(())
     }
 
     /// How long to go on trying when the database is locked.
     pub fn busy_timeout(&self) -> Duration {
-        Duration::from_millis(self.busy_timeout_ms.unwrap_or(10_000).min(3_600_000))
+        Duration::from_millis(self.busy_timeout_ms.unwrap_or(10_000))
     }
 }
 

@@ -79,10 +79,10 @@ pub(super) unsafe fn refuse(
     let text = c_text(text);
     // SAFETY: the caller vouches for both pointers; "%s" takes exactly one C string.
     unsafe {
-        if !out.is_null() {
-            if let Some(mprintf) = (*api).mprintf {
-                *out = mprintf(c"%s".as_ptr(), text.as_ptr());
-            }
+        if !out.is_null()
+            && let Some(mprintf) = (*api).mprintf
+        {
+            *out = mprintf(c"%s".as_ptr(), text.as_ptr());
         }
     }
     1

@@ -51,6 +51,9 @@ pub unsafe fn start(
 }
 
 fn register(connection: Connection, contents: &'static Contents) -> Result<()> {
+    // Counted atomically, since a host may let go of functions on another thread than it made them;
+    // not shared between threads, since SQLite calls us on one at a time.
+    #[allow(clippy::arc_with_non_send_sync)]
     let session = Arc::new(Session::new(connection, contents));
     for function in contents.functions {
         function::register(&session, function)?;

@@ -13,6 +13,9 @@ use super::database::Database;
 use super::entry::Contents;
 use super::error::Result;
 
+/// What is to happen before a connection closes; gets the token that ends.
+pub type CloseHook = fn(&Session, &str);
+
 /// State of one loaded connection; every function and virtual table on it holds a reference.
 ///
 /// The rooms above keep what is theirs in typed parts ([`Session::part`]), so that the store need
@@ -24,7 +27,7 @@ pub struct Session {
     /// drawn when the host goes on using a connection whose close failed.
     token: Mutex<Option<String>>,
     parts: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
-    close_hooks: Mutex<Vec<fn(&Session, &str)>>,
+    close_hooks: Mutex<Vec<CloseHook>>,
 }
 
 impl Session {
@@ -89,7 +92,7 @@ impl Session {
 
     /// Registers what must happen before the connection closes. `hook` gets the token that ends.
     /// It may use the connection; it must not fail or wait for long.
-    pub fn on_close(&self, hook: fn(&Session, &str)) {
+    pub fn on_close(&self, hook: CloseHook) {
         self.close_hooks.lock().push(hook);
     }
 

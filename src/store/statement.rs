@@ -2,7 +2,7 @@
 //! of the rows.
 
 use std::ffi::{c_int, c_void};
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
 
 use sqlite_loadable::ext::sqlite3_stmt;
 
@@ -29,6 +29,7 @@ impl Statement {
     /// SQLite's, with the text of what it could not parse or find.
     pub(super) fn prepare(connection: Connection, sql: &str) -> Result<Self> {
         let mut raw = null_mut();
+        let mut tail = null();
         let length = c_int::try_from(sql.len())
             .map_err(|_| Error::argument("the SQL text is longer than 2 GiB"))?;
         // SAFETY: pointer and length describe `sql`; `raw` is ours.
@@ -39,7 +40,7 @@ impl Statement {
                 length,
                 0,
                 &mut raw,
-                null_mut()
+                &mut tail
             ))
         };
         if code != 0 {
@@ -48,7 +49,16 @@ impl Statement {
         if raw.is_null() {
             return Err(Error::argument("the SQL text holds no statement"));
         }
-        Ok(Self { raw, connection })
+        let statement = Self { raw, connection };
+        // SAFETY: SQLite points into `sql`, or at its end.
+        let used = unsafe { tail.offset_from(sql.as_ptr().cast()) };
+        let rest = sql.get(used.max(0) as usize..).unwrap_or_default();
+        if rest.contains(|letter: char| letter != ';' && !letter.is_whitespace()) {
+            return Err(Error::argument(
+                "the SQL text holds more than one statement",
+            ));
+        }
+        Ok(statement)
     }
 
     /// Binds parameter `index` (1-based); SQLite keeps a copy.

@@ -33,6 +33,12 @@ pub enum Access {
     DirectWrite,
 }
 
+/// Starts a scan; see [`Table::open`].
+pub type Open = fn(&Arc<Session>, &[Option<Value>]) -> Result<Box<dyn Rows>>;
+
+/// Carries out a write; the answer is the rowid of an inserted row.
+pub type Write = fn(&Arc<Session>, Change) -> Result<Option<i64>>;
+
 /// One virtual table as the table of contents in `lib.rs` lists it.
 #[derive(Clone, Copy)]
 pub struct Table {
@@ -44,8 +50,8 @@ pub struct Table {
     pub access: Access,
     /// Starts a scan. The slice holds, for each entry of `keys`, the value it is compared with, or
     /// none. Rows that don't match may be returned: SQLite checks again.
-    pub open: fn(&Arc<Session>, &[Option<Value>]) -> Result<Box<dyn Rows>>,
-    pub write: Option<fn(&Arc<Session>, Change) -> Result<Option<i64>>>,
+    pub open: Open,
+    pub write: Option<Write>,
     /// Called when the connection lets go of the table.
     pub disconnected: Option<fn(&Session)>,
     /// One sentence for `sync_help` and the reference.
@@ -312,7 +318,8 @@ unsafe extern "C" fn filter(
             cursor.current = None;
             let mut next = 0;
             let mut given = Vec::new();
-            for key in 0..(&(*vtab).table).keys.len() {
+            let keys = (*vtab).table.keys;
+            for key in 0..keys.len() {
                 if bits & (1 << key) == 0 || next >= count {
                     given.push(None);
                     continue;

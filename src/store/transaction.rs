@@ -118,7 +118,7 @@ pub fn require_idle(connection: Connection) -> Result<()> {
         (true, TransactionState::Write) => INSIDE_A_WRITE,
         (true, TransactionState::Read) => {
             "cannot wait for the network while a statement of this connection is still reading; \
-             finish or reset that statement and call SELECT … alone, without a FROM clause"
+             finish or reset it, and call this in a SELECT without a FROM clause"
         }
         (false, _) => {
             "cannot wait for the network inside an open transaction; COMMIT or ROLLBACK first"

@@ -2,7 +2,7 @@
 
 use crate::http::HttpError;
 use crate::providers::{Class, SyncError};
-use crate::store::Error;
+use crate::store::{Connection, Error};
 
 impl From<Error> for SyncError {
     fn from(error: Error) -> Self {
@@ -42,5 +42,34 @@ impl From<HttpError> for SyncError {
             _ => Class::Network,
         };
         Self::new(class, error.code(), error.to_string(), error.retryable())
+    }
+}
+
+/// Names a row whose reference is broken, while the transaction is still open.
+pub fn explain_foreign_key(connection: Connection, error: Error) -> Error {
+    if !error.is_constraint() {
+        return error;
+    }
+    let broken = (|| {
+        let mut check = connection.prepare("PRAGMA foreign_key_check")?;
+        if !check.step()? {
+            return Ok(None);
+        }
+        Ok::<_, Error>(Some((
+            check.text(0),
+            check.column(1).as_i64(),
+            check.text(2),
+        )))
+    })();
+    let Ok(Some((table, row, parent))) = broken else {
+        return error;
+    };
+    let row = row.map(|row| format!(" (rowid {row})")).unwrap_or_default();
+    Error::Sqlite {
+        code: error.code(),
+        text: format!(
+            "{error}: a row of {table:?}{row} refers to a row that is missing from {parent:?}; \
+             nothing of this pull was applied"
+        ),
     }
 }

@@ -14,13 +14,14 @@ pub fn take(database: &Database, provider: &str, holder: OwnerId, run: i64) -> R
         &[provider.into()],
         |row| Ok((row.integer(0), row.integer(1))),
     )?;
-    if let Some((other, process)) = held {
-        if other != holder && !owner::is_dead(database, other)? {
-            return Err(Error::Busy(format!(
-                "provider '{provider}' is being synced by another connection (process {process}); \
+    if let Some((other, process)) = held
+        && other != holder
+        && !owner::is_dead(database, other)?
+    {
+        return Err(Error::Busy(format!(
+            "provider '{provider}' is being synced by another connection (process {process}); \
                  try again when it is done"
-            )));
-        }
+        )));
     }
     database.execute(
         "INSERT INTO main._syncLease (provider, ownerId, runId, acquiredAt) VALUES (?1, ?2, ?3, ?4) \

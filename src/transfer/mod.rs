@@ -5,15 +5,17 @@ mod binding;
 mod cursor;
 mod failure;
 mod freeze;
+mod gate;
 mod lease;
 mod outbox;
+mod patience;
 mod report;
 pub mod run;
 mod settle;
 mod side_effects;
 mod transport;
 
-pub use transport::policy;
+pub use transport::check_policy;
 
 use serde_json::Value as Json;
 

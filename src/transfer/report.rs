@@ -42,8 +42,7 @@ impl Counts {
     pub fn warnings(&self, entity: &str) -> Option<String> {
         (self.announced_wrongly > 0).then(|| {
             format!(
-                "{entity}: the backend announced {} rows as created that were here, or as updated \
-                 that were not",
+                "{entity}: announced as created but here already, or as updated but not here: {} row(s)",
                 self.announced_wrongly
             )
         })

@@ -7,22 +7,22 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use serde_json::Value as Json;
 
 use crate::capture::{Key, drift, track};
-use crate::coordination::{
-    self, EntitiesCall, Ground, Outcome, begin, finish, is_open, live_owner_of, now,
-};
+use crate::coordination::{self, EntitiesCall, Ground, Outcome, begin, finish, is_open, now};
 use crate::http::{HttpError, Response, Spool};
 use crate::providers::watermelon::Watermelon;
 use crate::providers::{Class, Config, Protocol, Request, Step, SyncError};
-use crate::store::{Connection, Database, Error, Result, Session, Transaction, Value};
+use crate::store::{Database, Result, Session, Transaction};
 
 use super::apply::Applier;
 use super::binding::Binding;
+use super::failure::explain_foreign_key;
 use super::freeze::{self, Frozen};
+use super::gate::{refuse_overlap, refuse_twice, refuse_unknown, schema_version, stored_config};
+use super::patience::Patience;
 use super::report::{Counts, Facts, Report};
 use super::{cursor, lease, outbox, settle};
 
@@ -496,153 +496,4 @@ impl<'s> Run<'s> {
         }
         Ok(())
     }
-}
-
-/// The settings of `sync_entities` that this kind of provider does not know.
-fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
-    if let Some(key) = call.options.keys().find(|key| *key != "background") {
-        return Err(Error::argument(format!(
-            "option {key:?} does not apply to a provider of this kind; leave it out"
-        )));
-    }
-    let special = call
-        .operations
-        .iter()
-        .find(|operation| operation.function_id.is_some() || operation.parameters != "{}");
-    match special {
-        None => Ok(()),
-        Some(operation) => Err(Error::argument(format!(
-            "entity {:?} names a function or parameters, which a provider of this kind does not have",
-            operation.entity
-        ))),
-    }
-}
-
-fn stored_config(database: &Database, provider: &str) -> Result<Config> {
-    let stored = database.query_value(
-        "SELECT config FROM main._syncProvider WHERE id = ?1",
-        &[provider.into()],
-    )?;
-    Config::parse(stored.as_str().unwrap_or_default()).map_err(|problem| {
-        Error::Corrupt(format!("the stored {problem}; call sync_provider again"))
-    })
-}
-
-/// An instance that somebody alive is syncing is left alone.
-fn refuse_overlap(ground: &Ground<'_>, call: &EntitiesCall) -> Result<()> {
-    let Some(instance) = &call.instance_id else {
-        return Ok(());
-    };
-    let others = ground.database.query_value(
-        "SELECT 1 FROM main._syncOperation WHERE instanceId = ?1 AND state = 'syncing' \
-         AND ownerId IS NOT ?2",
-        &[instance.into(), ground.owner.into()],
-    )?;
-    // What this very connection left open is a run that could not be closed: it is over.
-    if others == Value::Null {
-        return Ok(());
-    }
-    let Some(owner) = live_owner_of(ground.database, instance)? else {
-        return Ok(());
-    };
-    Err(Error::Busy(format!(
-        "instance '{instance}' is already syncing ({owner}); wait for it or call \
-         sync_interrupt('{instance}')"
-    )))
-}
-
-fn refuse_twice(bindings: &[Binding], binding: &Binding) -> Result<()> {
-    match bindings
-        .iter()
-        .find(|other| other.table.id == binding.table.id)
-    {
-        None => Ok(()),
-        Some(other) => Err(Error::argument(format!(
-            "entities {:?} and {:?} are kept in the same table; sync one of them",
-            other.entity, binding.entity
-        ))),
-    }
-}
-
-fn schema_version(database: &Database, config: &Config) -> Result<i64> {
-    if let Some(version) = config.schema_version {
-        return Ok(version);
-    }
-    let version = database.query_value(
-        "SELECT user_version FROM pragma_user_version(?1)",
-        &[database.schema().into()],
-    );
-    // Older hosts take no schema argument here.
-    let version = match version {
-        Ok(version) => version,
-        Err(_) => database.query_value("PRAGMA main.user_version", &[])?,
-    };
-    Ok(version.as_i64().unwrap_or(0).max(1))
-}
-
-/// Names a row whose reference is broken, while the transaction is still open.
-fn explain_foreign_key(connection: Connection, error: Error) -> Error {
-    if !error.is_constraint() {
-        return error;
-    }
-    let broken = (|| {
-        let mut check = connection.prepare("PRAGMA foreign_key_check")?;
-        if !check.step()? {
-            return Ok(None);
-        }
-        Ok::<_, Error>(Some((
-            check.text(0),
-            check.column(1).as_i64(),
-            check.text(2),
-        )))
-    })();
-    let Ok(Some((table, row, parent))) = broken else {
-        return error;
-    };
-    let row = row.map(|row| format!(" (rowid {row})")).unwrap_or_default();
-    Error::Sqlite {
-        code: error.code(),
-        text: format!(
-            "{error}: a row of {table:?}{row} refers to a row that is missing from {parent:?}; \
-             nothing of this pull was applied"
-        ),
-    }
-}
-
-/// Waiting for a locked database in the middle of a run, where giving up would waste what the network
-/// brought. The caller's transaction is not open, so waiting blocks nobody.
-struct Patience {
-    until: Instant,
-}
-
-impl Patience {
-    fn new(config: &Config) -> Self {
-        Self {
-            until: Instant::now() + config.busy_timeout(),
-        }
-    }
-
-    fn retry<T>(&self, mut body: impl FnMut() -> Result<T>) -> Result<T> {
-        loop {
-            match body() {
-                Err(error) if error.is_busy() && Instant::now() < self.until => pause(),
-                outcome => return outcome,
-            }
-        }
-    }
-
-    fn sync<T>(&self, mut body: impl FnMut() -> Result<T, SyncError>) -> Result<T, SyncError> {
-        loop {
-            match body() {
-                Err(error) if error.code == "SYNC_ERROR_BUSY" && Instant::now() < self.until => {
-                    pause();
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-}
-
-fn pause() {
-    std::thread::sleep(std::time::Duration::from_millis(20));
 }

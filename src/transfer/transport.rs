@@ -47,8 +47,32 @@ fn unusable(error: http::SecretError) -> SyncError {
     SyncError::new(Class::Auth, "SYNC_ERROR_AUTH", error.to_string(), false)
 }
 
+/// Checks the ranges of a provider's timeouts and limits.
+///
+/// # Errors
+/// The key as the provider's config spells it, its value and its range.
+pub fn check_policy(config: &Config) -> Result<(), String> {
+    const SPELLINGS: &[(&str, &str)] = &[
+        ("connect ", "connectTimeoutMs "),
+        ("idle ", "timeoutMs "),
+        ("total ", "totalTimeoutMs "),
+        ("backoff_base ", "backoffMs "),
+        ("backoff_max ", "maxBackoffMs "),
+        ("retry_after_max ", "maxRetryAfterMs "),
+        ("max_response_bytes ", "maxResponseBytes "),
+    ];
+    policy(config).check().map_err(|problem| {
+        let spelled = SPELLINGS.iter().find_map(|(ours, theirs)| {
+            problem
+                .strip_prefix(ours)
+                .map(|rest| format!("{theirs}{rest}"))
+        });
+        spelled.unwrap_or(problem)
+    })
+}
+
 /// The provider's timeouts and limits; what it does not say stays at the default.
-pub fn policy(config: &Config) -> Policy {
+fn policy(config: &Config) -> Policy {
     let usual = Policy::default();
     let time = |set: Option<u64>, usual: Duration| set.map_or(usual, Duration::from_millis);
     Policy {
