@@ -203,7 +203,8 @@ fn every_function_survives_rubbish_in_every_place_and_sends_nothing() {
             }
         }
         consistent(&connection, name);
-        assert_eq!(ask(&connection, "SELECT count(*) FROM t"), "3", "{name}: injected");
+        let left = host_support::common::try_ask(&connection, "SELECT count(*) FROM t");
+        assert_eq!(left.as_deref(), Ok("3"), "{name}: injected");
     }
     assert!(listener.accept().is_err(), "a request was sent");
     assert!(calls > 10_000, "{calls} calls");
@@ -266,7 +267,13 @@ fn every_virtual_table_survives_rubbish_as_a_constraint() {
             format!("SELECT * FROM {table} WHERE rowid IN (SELECT id FROM t) OR \"{column}\" = 5"),
             format!("SELECT (SELECT count(*) FROM {table} AS a WHERE a.\"{column}\" = t.x) FROM t"),
         ] {
-            ask(&connection, &sql);
+            // A join over the hidden column asks for an attached file of any name.
+            match host_support::common::try_ask(&connection, &sql) {
+                Err(error) if column == "schema" => {
+                    assert!(error.to_string().contains("is not attached"), "{sql}: {error}");
+                }
+                outcome => drop(outcome.unwrap_or_else(|error| panic!("{sql}: {error}"))),
+            }
             settled(&connection, true, &sql);
         }
     }

@@ -1,10 +1,14 @@
 //! Runs `tests/sql/*.sql` in the real sqlite3 shell and compares what it prints with the `.out` beside.
 //!
-//! A first line `.load` is replaced by the path of the built library. Every script runs on a fresh
-//! database, with recursive_triggers ON and OFF, and must print the same both times.
-//! `UPDATE_GOLDEN=1 cargo test --test sql_scripts` rewrites the golden files; look at the difference
-//! before you commit it.
+//! A line `.load` gets the path of the built library. A script that names `http://127.0.0.1:8787` gets a
+//! reference backend of its own at whatever port is free, with the tables of [`BACKEND_TABLES`]. Every
+//! script runs on a fresh database, with recursive_triggers ON and OFF, and must print the same both
+//! times. `UPDATE_GOLDEN=1 cargo test --test sql_scripts` rewrites the golden files; look at the
+//! difference before you commit it.
 
+#[allow(dead_code)]
+#[path = "../examples/backend/mod.rs"]
+mod backend;
 mod common;
 
 use std::fs;
@@ -13,6 +17,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
+
+/// The address that scripts name, and what the backend there keeps.
+const BACKEND_ADDRESS: &str = "http://127.0.0.1:8787";
+const BACKEND_TABLES: &str = "CREATE TABLE task (id TEXT PRIMARY KEY NOT NULL, title TEXT, \
+     done BOOLEAN NOT NULL DEFAULT 0, points INTEGER);";
 
 fn scripts() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sql");
@@ -27,10 +36,16 @@ fn scripts() -> Vec<PathBuf> {
 
 /// What the shell prints: its output, then its errors, without what differs between shell versions.
 fn run(script: &Path, recursive: &str) -> String {
-    let text = fs::read_to_string(script).expect("a script");
+    let mut text = fs::read_to_string(script).expect("a script");
+    let server = text
+        .contains(BACKEND_ADDRESS)
+        .then(|| backend::Backend::start(BACKEND_TABLES));
+    if let Some(server) = &server {
+        text = text.replace(BACKEND_ADDRESS, &server.url());
+    }
     let mut input = format!("PRAGMA recursive_triggers = {recursive};\n");
-    for (number, line) in text.lines().enumerate() {
-        if number == 0 && line.trim() == ".load" {
+    for line in text.lines() {
+        if line.trim() == ".load" {
             input.push_str(&format!(".load {}\n", common::library().display()));
         } else {
             input.push_str(line);
@@ -62,7 +77,10 @@ fn run(script: &Path, recursive: &str) -> String {
         printed.push_str("-- errors\n");
         printed.push_str(&errors);
     }
-    printed
+    match server {
+        Some(server) => printed.replace(&server.url(), BACKEND_ADDRESS),
+        None => printed,
+    }
 }
 
 /// `Runtime error near line 7: sync_x: what is wrong (19)` without the parts that the shell's

@@ -51,12 +51,21 @@ fn takes(answer: &str) -> (String, Value) {
     server.pull(answer);
     let summary = device.sync();
     assert_eq!(summary["state"], "synced", "{answer}: {summary}");
-    assert_eq!((device.pending(), device.log()), ("".into(), "0".into()), "{answer}");
-    (device.ask("SELECT id, title, done, n, note FROM task WHERE id NOT IN ('a', 'b')"), summary)
+    assert_eq!(
+        (device.pending(), device.log()),
+        ("".into(), "0".into()),
+        "{answer}"
+    );
+    (
+        device.ask("SELECT id, title, done, n, note FROM task WHERE id NOT IN ('a', 'b')"),
+        summary,
+    )
 }
 
 fn warned(summary: &Value) -> bool {
-    summary["warnings"].as_array().is_some_and(|list| !list.is_empty())
+    summary["warnings"]
+        .as_array()
+        .is_some_and(|list| !list.is_empty())
 }
 
 /// A good row first, so that a half-applied answer would show.
@@ -70,10 +79,23 @@ fn with_row(row: &str) -> String {
 #[test]
 fn rows_that_refuse_the_whole_answer() {
     for row in [
-        r#"{"id":"c","_status":"synced"}"#, r#"{"id":"c","_changed":""}"#, r#"{"title":"no id"}"#,
-        r#"{"id":null}"#, r#"{"id":true}"#, r#"{"id":1.5}"#, r#"{"id":[1]}"#, r#"{"id":{"a":1}}"#,
-        "5", r#""text""#, "null", "[]", "true", "{}", r#"{"id":"c","_status":null}"#,
-        r#"{"_status":"created","id":"c"}"#, r#"{"id":-0.5}"#,
+        r#"{"id":"c","_status":"synced"}"#,
+        r#"{"id":"c","_changed":""}"#,
+        r#"{"title":"no id"}"#,
+        r#"{"id":null}"#,
+        r#"{"id":true}"#,
+        r#"{"id":1.5}"#,
+        r#"{"id":[1]}"#,
+        r#"{"id":{"a":1}}"#,
+        "5",
+        r#""text""#,
+        "null",
+        "[]",
+        "true",
+        "{}",
+        r#"{"id":"c","_status":null}"#,
+        r#"{"_status":"created","id":"c"}"#,
+        r#"{"id":-0.5}"#,
     ] {
         refuses(&with_row(row));
         let updated = with_row(row).replace("created", "updated");
@@ -92,7 +114,9 @@ fn ids_in_deleted_that_refuse_the_whole_answer() {
 
 #[test]
 fn timestamps_that_refuse_the_whole_answer() {
-    for timestamp in ["0", "-1", "\"20\"", "null", "true", "[20]", "{}", "-0.0", "1e999", "\"\""] {
+    for timestamp in [
+        "0", "-1", "\"20\"", "null", "true", "[20]", "{}", "-0.0", "1e999", "\"\"",
+    ] {
         refuses(&format!(
             r#"{{"changes":{{"task":{{"created":[{{"id":"good"}}]}}}},"timestamp":{timestamp}}}"#
         ));
@@ -105,7 +129,15 @@ fn timestamps_that_refuse_the_whole_answer() {
 fn shapes_that_refuse_the_whole_answer() {
     let rows = r#"{"created":[{"id":"good"}]}"#;
     for answer in [
-        "[]", "5", "null", "\"x\"", "{", "", "   ", "{}", "{\"timestamp\":20,}",
+        "[]",
+        "5",
+        "null",
+        "\"x\"",
+        "{",
+        "",
+        "   ",
+        "{}",
+        "{\"timestamp\":20,}",
         &format!(r#"{{"changes":{{"task":{rows}}},"timestamp":20"#),
         &format!(r#"{{"changes":{{"task":{rows}}},"timestamp":20}} trailing"#),
         &format!(r#"{{"changes":{{"task":{rows}}},"timestamp":20}}{{}}"#),
@@ -115,7 +147,9 @@ fn shapes_that_refuse_the_whole_answer() {
         &format!(r#"{{"changes":{{"task":{rows},"list":{{"created":{{}}}}}},"timestamp":20}}"#),
         &format!(r#"{{"changes":{{"task":{rows},"list":{{"deleted":"a"}}}},"timestamp":20}}"#),
         &format!(r#"{{"changes":{{"task":{rows},"list":{{"updated":5}}}},"timestamp":20}}"#),
-        &format!(r#"{{"changes":{{"task":{rows}}},"timestamp":20,"experimentalStrategy":"other"}}"#),
+        &format!(
+            r#"{{"changes":{{"task":{rows}}},"timestamp":20,"experimentalStrategy":"other"}}"#
+        ),
         "{\"changes\":{\"task\":{\"created\":[{\"id\":\"good\"},{\"id\":\"c\",\"title\":\"a\nb\"}]}},\"timestamp\":20}",
         r#"{"changes":{"task":{"created":[{"id":"good"},{"id":"c","title":"\ud800"}]}},"timestamp":20}"#,
         r#"{"changes":{"task":{"created":[{"id":"good"},{"id":"c","n":01}]}},"timestamp":20}"#,
@@ -150,8 +184,12 @@ fn huge_nesting_is_refused_or_passed_over_but_never_half_applied() {
         let nest = "[".repeat(depth) + &"]".repeat(depth);
         refuses(&with_row(&format!(r#"{{"id":"c","title":{nest}}}"#)));
         refuses(&with_row(&format!(r#"{{"id":"c","unknown":{nest}}}"#)));
-        refuses(&format!(r#"{{"changes":{{"task":{{"created":[{{"id":"good"}}]}}}},"timestamp":20,"x":{nest}}}"#));
-        refuses(&format!(r#"{{"changes":{{"task":{{"created":[{{"id":"good"}}]}},"z":{nest}}},"timestamp":20}}"#));
+        refuses(&format!(
+            r#"{{"changes":{{"task":{{"created":[{{"id":"good"}}]}}}},"timestamp":20,"x":{nest}}}"#
+        ));
+        refuses(&format!(
+            r#"{{"changes":{{"task":{{"created":[{{"id":"good"}}]}},"z":{nest}}},"timestamp":20}}"#
+        ));
         let nest = "{\"a\":".repeat(depth) + "1" + &"}".repeat(depth);
         refuses(&with_row(&format!(r#"{{"id":"c","title":{nest}}}"#)));
         refuses(&"[".repeat(depth));
@@ -162,15 +200,22 @@ fn huge_nesting_is_refused_or_passed_over_but_never_half_applied() {
 #[test]
 fn what_is_missing_or_null_is_empty() {
     for answer in [
-        r#"{"timestamp":20}"#, r#"{"changes":null,"timestamp":20}"#, r#"{"changes":{},"timestamp":20}"#,
-        r#"{"changes":{"task":null},"timestamp":20}"#, r#"{"changes":{"task":{}},"timestamp":20}"#,
+        r#"{"timestamp":20}"#,
+        r#"{"changes":null,"timestamp":20}"#,
+        r#"{"changes":{},"timestamp":20}"#,
+        r#"{"changes":{"task":null},"timestamp":20}"#,
+        r#"{"changes":{"task":{}},"timestamp":20}"#,
         r#"{"changes":{"task":{"created":null,"updated":null,"deleted":null}},"timestamp":20}"#,
         r#"{"changes":{"task":{"deleted":[]}},"timestamp":20,"experimentalStrategy":null}"#,
         " \r\n\t{ \"timestamp\" : 20 , \"changes\" : { \"task\" : { \"created\" : [ ] } } } \n",
         r#"{"changes":{},"timestamp":20,"experimentalStrategy":"incremental"}"#,
     ] {
         let (rows, summary) = takes(answer);
-        assert_eq!((rows.as_str(), &summary["pulled"]), ("", &json!(0)), "{answer}");
+        assert_eq!(
+            (rows.as_str(), &summary["pulled"]),
+            ("", &json!(0)),
+            "{answer}"
+        );
     }
 }
 
@@ -195,12 +240,17 @@ fn integer_ids_are_their_decimal_text() {
         device.ask("SELECT id, title FROM task WHERE id NOT IN ('a', 'b') ORDER BY id"),
         "18446744073709551615|NULL\n7|SEVEN"
     );
-    assert_eq!(server.seen().len(), 1, "no new records are made up and pushed back");
+    assert_eq!(
+        server.seen().len(),
+        1,
+        "no new records are made up and pushed back"
+    );
 }
 
 #[test]
 fn an_empty_id_is_an_id() {
-    let (rows, _) = takes(r#"{"changes":{"task":{"created":[{"id":"","title":"e"}]}},"timestamp":20}"#);
+    let (rows, _) =
+        takes(r#"{"changes":{"task":{"created":[{"id":"","title":"e"}]}},"timestamp":20}"#);
     assert_eq!(rows, "|e|0|NULL|NULL");
 }
 
@@ -236,7 +286,9 @@ fn deleted_wins_over_created_and_updated_with_a_warning_whatever_the_order() {
     let deleted = r#""deleted":["c","a"]"#;
     for set in [format!("{upsert},{deleted}"), format!("{deleted},{upsert}")] {
         let (server, device) = start();
-        server.pull(&format!(r#"{{"changes":{{"task":{{{set}}}}},"timestamp":20}}"#));
+        server.pull(&format!(
+            r#"{{"changes":{{"task":{{{set}}}}},"timestamp":20}}"#
+        ));
         let summary = device.synced();
         assert_eq!(device.ask("SELECT id FROM task"), "b", "{set}");
         assert_eq!((device.pending(), device.log()), ("".into(), "0".into()));
@@ -261,7 +313,11 @@ fn unknown_tables_are_worth_one_warning() {
     let (_, summary) = takes(
         r#"{"changes":{"ghost":{"created":[{"id":"1"},{"id":"2"}]},"task":{}},"timestamp":20}"#,
     );
-    assert_eq!(summary["warnings"].as_array().map(Vec::len), Some(1), "{summary}");
+    assert_eq!(
+        summary["warnings"].as_array().map(Vec::len),
+        Some(1),
+        "{summary}"
+    );
 }
 
 #[test]
@@ -301,7 +357,10 @@ fn required_columns_fall_back_to_empty_values() {
     // An explicit null in an update counts; a missing key does not.
     server.pull(r#"{"changes":{"r":{"updated":[{"id":"1","d":null,"n":7}]}},"timestamp":2}"#);
     device.synced();
-    assert_eq!(device.ask("SELECT * FROM r WHERE id = '1'"), "1||7|0||2.5|2");
+    assert_eq!(
+        device.ask("SELECT * FROM r WHERE id = '1'"),
+        "1||7|0||2.5|2"
+    );
     assert_eq!(device.log(), "0");
 }
 
@@ -311,18 +370,40 @@ fn quotes_in_ids_and_names_are_inert() {
     let schema = r#"CREATE TABLE "we""ird'; --" ("i'd" TEXT PRIMARY KEY NOT NULL, "co""l" TEXT, "a b" INTEGER, "select" BOOLEAN)"#;
     let device = Device::with(schema, &[], &server.url());
     device.ask(r#"SELECT sync_track('we"ird''; --')"#);
-    let device = Device { entities: vec!["we\"ird'; --".into()], ..device };
-    let ids = ["') or 1=1 --", "'; DROP TABLE x; --", "\"", "a/b?c&d=e#f", "\\", "żółw🐢", "%00", "\u{1}"];
-    let rows: Vec<Value> =
-        ids.iter().map(|id| json!({"id": id, "co\"l": id, "a b": 1, "select": true})).collect();
+    let device = Device {
+        entities: vec!["we\"ird'; --".into()],
+        ..device
+    };
+    let ids = [
+        "') or 1=1 --",
+        "'; DROP TABLE x; --",
+        "\"",
+        "a/b?c&d=e#f",
+        "\\",
+        "żółw🐢",
+        "%00",
+        "\u{1}",
+    ];
+    let rows: Vec<Value> = ids
+        .iter()
+        .map(|id| json!({"id": id, "co\"l": id, "a b": 1, "select": true}))
+        .collect();
     server.changes(json!({"we\"ird'; --": {"created": rows}}));
     device.synced();
-    assert_eq!(device.ask(r#"SELECT count(*), sum("a b") FROM "we""ird'; --" WHERE "i'd" = "co""l""#), "8|8");
+    assert_eq!(
+        device.ask(r#"SELECT count(*), sum("a b") FROM "we""ird'; --" WHERE "i'd" = "co""l""#),
+        "8|8"
+    );
     device.exec(r#"UPDATE "we""ird'; --" SET "co""l" = 'x'"#);
     server.clear();
     device.synced();
     let push = &server.pushed()[0]["we\"ird'; --"]["updated"];
-    let sent: Vec<&str> = push.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap()).collect();
+    let sent: Vec<&str> = push
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["id"].as_str().unwrap())
+        .collect();
     assert_eq!(sent, ids);
     assert_eq!(push[0]["_changed"], "co\"l");
     server.changes(json!({"we\"ird'; --": {"deleted": ids}}));
@@ -334,16 +415,34 @@ fn quotes_in_ids_and_names_are_inert() {
 #[test]
 fn an_integer_key_takes_integers_and_their_text_and_refuses_the_rest() {
     let server = Canned::start();
-    let device = Device::with("CREATE TABLE i (id INTEGER PRIMARY KEY, x TEXT)", &["i"], &server.url());
+    let device = Device::with(
+        "CREATE TABLE i (id INTEGER PRIMARY KEY, x TEXT)",
+        &["i"],
+        &server.url(),
+    );
     server.pull(
         r#"{"changes":{"i":{"created":[{"id":1,"x":"a"},{"id":"2","x":"b"},{"id":"-9223372036854775808"}]}},"timestamp":1}"#,
     );
     device.synced();
-    server.pull(r#"{"changes":{"i":{"updated":[{"id":"1","x":"A"}],"deleted":[2]}},"timestamp":2}"#);
+    server
+        .pull(r#"{"changes":{"i":{"updated":[{"id":"1","x":"A"}],"deleted":[2]}},"timestamp":2}"#);
     device.synced();
-    assert_eq!(device.ask("SELECT * FROM i"), "-9223372036854775808|NULL\n1|A");
-    for id in ["\"x\"", "\"\"", "\"01\"", "\"1.0\"", "9223372036854775808", "\" 1\"", "\"+1\""] {
-        server.pull(&format!(r#"{{"changes":{{"i":{{"created":[{{"id":5}},{{"id":{id}}}]}}}},"timestamp":3}}"#));
+    assert_eq!(
+        device.ask("SELECT * FROM i"),
+        "-9223372036854775808|NULL\n1|A"
+    );
+    for id in [
+        "\"x\"",
+        "\"\"",
+        "\"01\"",
+        "\"1.0\"",
+        "9223372036854775808",
+        "\" 1\"",
+        "\"+1\"",
+    ] {
+        server.pull(&format!(
+            r#"{{"changes":{{"i":{{"created":[{{"id":5}},{{"id":{id}}}]}}}},"timestamp":3}}"#
+        ));
         assert_eq!(device.failed()["class"], "protocol", "{id}");
         assert_eq!(device.ask("SELECT count(*) FROM i"), "2", "{id}");
     }
@@ -352,7 +451,10 @@ fn an_integer_key_takes_integers_and_their_text_and_refuses_the_rest() {
     device.synced();
     let push = &server.pushed()[0]["i"];
     assert_eq!(push["created"][0]["id"], "2");
-    assert_eq!((&push["updated"][0]["id"], &push["deleted"]), (&json!("1"), &json!(["-9223372036854775808"])));
+    assert_eq!(
+        (&push["updated"][0]["id"], &push["deleted"]),
+        (&json!("1"), &json!(["-9223372036854775808"]))
+    );
 }
 
 #[test]
@@ -367,9 +469,14 @@ fn a_table_named_twice_in_an_answer_counts_twice() {
 fn misbehaviour_of_the_reference_backend_that_is_put_up_with() {
     use sync_common::{Backend, SCHEMA, assert_equal};
     for fault in [
-        json!({"duplicates": true}), json!({"outOfOrder": true}), json!({"omitEmpty": true}),
-        json!({"zeroOne": true}), json!({"allUpdated": true}), json!({"allCreated": true}),
-        json!({"numericIds": true}), json!({"extra": {"changesets": 3}}),
+        json!({"duplicates": true}),
+        json!({"outOfOrder": true}),
+        json!({"omitEmpty": true}),
+        json!({"zeroOne": true}),
+        json!({"allUpdated": true}),
+        json!({"allCreated": true}),
+        json!({"numericIds": true}),
+        json!({"extra": {"changesets": 3}}),
         json!({"duplicates": true, "outOfOrder": true, "zeroOne": true}),
     ] {
         let backend = Backend::start(SCHEMA);
@@ -386,6 +493,10 @@ fn misbehaviour_of_the_reference_backend_that_is_put_up_with() {
         device.synced();
         device.synced();
         assert_equal(&device, &backend, &["list", "task"]);
-        assert_eq!((device.pending(), device.log()), ("".into(), "0".into()), "{fault}");
+        assert_eq!(
+            (device.pending(), device.log()),
+            ("".into(), "0".into()),
+            "{fault}"
+        );
     }
 }

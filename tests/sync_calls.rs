@@ -35,7 +35,11 @@ fn an_entity_that_is_not_tracked() {
     let (backend, device) = start();
     device.exec("CREATE TABLE other (id TEXT PRIMARY KEY)");
     for name in ["other", "nowhere"] {
-        let text = refusal(&device, &backend, &format!("SELECT sync_entities('i', 'api', '[\"task\",\"{name}\"]')"));
+        let text = refusal(
+            &device,
+            &backend,
+            &format!("SELECT sync_entities('i', 'api', '[\"task\",\"{name}\"]')"),
+        );
         assert!(text.contains(name) && text.contains("sync_track"), "{text}");
     }
     device.ask(SYNC);
@@ -44,8 +48,15 @@ fn an_entity_that_is_not_tracked() {
 #[test]
 fn a_provider_that_is_not_declared() {
     let (backend, device) = start();
-    let text = refusal(&device, &backend, "SELECT sync_entities('i', 'nope', '[\"task\"]')");
-    assert!(text.contains("nope") && text.contains("'api'"), "names the declared ones: {text}");
+    let text = refusal(
+        &device,
+        &backend,
+        "SELECT sync_entities('i', 'nope', '[\"task\"]')",
+    );
+    assert!(
+        text.contains("nope") && text.contains("'api'"),
+        "names the declared ones: {text}"
+    );
 }
 
 #[test]
@@ -57,7 +68,12 @@ fn keys_that_the_protocol_cannot_carry() {
          CREATE TABLE res (id TEXT PRIMARY KEY, _status TEXT);
          CREATE TABLE res2 (uuid TEXT PRIMARY KEY, id TEXT);",
     );
-    for (name, word) in [("two", "key of 2 columns"), ("bin", "blob"), ("res", "_status"), ("res2", "id")] {
+    for (name, word) in [
+        ("two", "key of 2 columns"),
+        ("bin", "blob"),
+        ("res", "_status"),
+        ("res2", "id"),
+    ] {
         device.ask(&format!("SELECT sync_track('{name}')"));
         let sql = format!("SELECT sync_entities('i', 'api', '[\"{name}\"]')");
         let text = refusal(&device, &backend, &sql);
@@ -87,7 +103,10 @@ fn inside_a_transaction() {
     for begin in ["BEGIN", "BEGIN IMMEDIATE", "SAVEPOINT s"] {
         device.exec(begin);
         let text = refusal(&device, &backend, SYNC);
-        assert!(text.contains("transaction") && text.contains("COMMIT"), "{text}");
+        assert!(
+            text.contains("transaction") && text.contains("COMMIT"),
+            "{text}"
+        );
         device.exec("INSERT INTO task (id) VALUES (hex(randomblob(4)))");
         device.exec("COMMIT");
     }
@@ -100,8 +119,15 @@ fn inside_a_statement_that_writes() {
     let (backend, device) = start();
     device.exec("CREATE TABLE log (answer TEXT); INSERT INTO task (id) VALUES ('a')");
     refusal(&device, &backend, &format!("INSERT INTO log {SYNC}"));
-    refusal(&device, &backend, &format!("UPDATE task SET title = ({SYNC})"));
-    let text = device.db.execute_batch(&format!("CREATE TABLE made AS {SYNC}")).unwrap_err();
+    refusal(
+        &device,
+        &backend,
+        &format!("UPDATE task SET title = ({SYNC})"),
+    );
+    let text = device
+        .db
+        .execute_batch(&format!("CREATE TABLE made AS {SYNC}"))
+        .unwrap_err();
     assert!(text.to_string().contains("sync_entities"), "{text}");
     assert_eq!(device.ask("SELECT count(*) FROM log"), "0");
     assert!(seen(&backend).is_empty());
@@ -131,7 +157,10 @@ fn while_another_statement_of_the_connection_reads() {
     let mut rows = reading.query([]).unwrap();
     rows.next().unwrap();
     let text = refused(&device.db, SYNC);
-    assert!(text.contains("still reading") && text.contains("reset"), "{text}");
+    assert!(
+        text.contains("still reading") && text.contains("reset"),
+        "{text}"
+    );
     assert!(seen(&backend).is_empty());
     drop(rows);
     drop(reading);
@@ -142,19 +171,28 @@ fn while_another_statement_of_the_connection_reads() {
 fn one_row_at_a_time_from_a_table() {
     let (backend, device) = start();
     device.exec("INSERT INTO task (id) VALUES ('a')");
-    let text = refusal(&device, &backend, "SELECT sync_entities(id, 'api', '[\"task\"]') FROM task");
+    let text = refusal(
+        &device,
+        &backend,
+        "SELECT sync_entities(id, 'api', '[\"task\"]') FROM task",
+    );
     assert!(text.contains("FROM"), "{text}");
 }
 
 // ---- Two at once -----------------------------------------------------------------------------
 
 /// Runs `meanwhile` with a second connection while a sync waits for its pull.
-fn during_a_pull(journal: &str, meanwhile: impl FnOnce(&rusqlite::Connection, &Backend)) -> (Device, Backend) {
+fn during_a_pull(
+    journal: &str,
+    meanwhile: impl FnOnce(&rusqlite::Connection, &Backend),
+) -> (Device, Backend) {
     let (backend, device) = start();
     device.ask(&format!("PRAGMA journal_mode = {journal}"));
     device.exec("INSERT INTO task (id) VALUES ('a')");
     let second = device.second();
-    backend.faults().add(json!({"on": "pull", "times": 1, "delayMs": 1500}));
+    backend
+        .faults()
+        .add(json!({"on": "pull", "times": 1, "delayMs": 1500}));
     thread::scope(|scope| {
         let path = device.world.path();
         let first = scope.spawn(move || {
@@ -177,22 +215,34 @@ fn the_same_instance_on_a_second_connection_is_refused_and_the_first_goes_on() {
     let (device, backend) = during_a_pull("wal", |second, backend| {
         let start = Instant::now();
         let text = refused(second, SYNC);
-        assert!(text.contains("'i' is already syncing") && text.contains("sync_interrupt"), "{text}");
+        assert!(
+            text.contains("'i' is already syncing") && text.contains("sync_interrupt"),
+            "{text}"
+        );
         assert!(start.elapsed() < Duration::from_secs(1), "refused at once");
         assert_eq!(seen(backend).len(), 1);
         assert_eq!(ask(second, "SELECT state FROM _syncStatus"), "syncing");
         assert_eq!(ask(second, "SELECT state FROM sync_status"), "syncing");
     });
     assert_eq!(seen(&backend).len(), 2);
-    assert_eq!(device.ask("SELECT count(*), max(state) FROM _syncRun"), "1|synced");
+    assert_eq!(
+        device.ask("SELECT count(*), max(state) FROM _syncRun"),
+        "1|synced"
+    );
 }
 
 #[test]
 fn the_same_provider_on_a_second_connection_is_refused() {
     during_a_pull("wal", |second, _| {
-        for sql in ["SELECT sync_entities('other', 'api', '[\"list\"]')", "SELECT sync_entities(NULL, 'api', '[\"task\"]')"] {
+        for sql in [
+            "SELECT sync_entities('other', 'api', '[\"list\"]')",
+            "SELECT sync_entities(NULL, 'api', '[\"task\"]')",
+        ] {
             let text = refused(second, sql);
-            assert!(text.contains("'api'") && text.contains("another connection"), "{text}");
+            assert!(
+                text.contains("'api'") && text.contains("another connection"),
+                "{text}"
+            );
         }
         assert_eq!(ask(second, "SELECT count(*) FROM _syncStatus"), "1");
     });
@@ -203,7 +253,9 @@ fn another_provider_on_a_second_connection_may_run() {
     let elsewhere = Canned::start();
     during_a_pull("wal", |second, _| {
         let config = json!({"kind": "watermelon", "url": elsewhere.url()}).to_string();
-        second.query_row("SELECT sync_provider('api2', ?1)", [config], |_| Ok(())).unwrap();
+        second
+            .query_row("SELECT sync_provider('api2', ?1)", [config], |_| Ok(()))
+            .unwrap();
         let text = ask(second, "SELECT sync_entities('j', 'api2', '[\"list\"]')");
         let answer: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(answer["state"], "synced", "{answer}");
@@ -216,8 +268,12 @@ fn writers_are_never_blocked_while_the_network_is_waited_for() {
         let (device, _backend) = during_a_pull(journal, |second, backend| {
             second.busy_timeout(Duration::ZERO).unwrap();
             for n in 0..20 {
-                second.execute_batch(&format!("INSERT INTO task (id) VALUES ('w{n}')")).expect("not blocked");
-                second.execute_batch("BEGIN EXCLUSIVE; UPDATE task SET n = 1; COMMIT").expect("not blocked");
+                second
+                    .execute_batch(&format!("INSERT INTO task (id) VALUES ('w{n}')"))
+                    .expect("not blocked");
+                second
+                    .execute_batch("BEGIN EXCLUSIVE; UPDATE task SET n = 1; COMMIT")
+                    .expect("not blocked");
             }
             assert_eq!(seen(backend).len(), 1, "still waiting");
         });
@@ -232,7 +288,9 @@ fn during_the_push_nobody_is_blocked_either() {
         let (backend, device) = start();
         device.ask(&format!("PRAGMA journal_mode = {journal}"));
         device.exec("INSERT INTO task (id) VALUES ('a')");
-        backend.faults().add(json!({"on": "push", "times": 1, "delayMs": 800}));
+        backend
+            .faults()
+            .add(json!({"on": "push", "times": 1, "delayMs": 800}));
         let plain = device.world.plain();
         plain.busy_timeout(Duration::ZERO).unwrap();
         let (sender, receiver) = mpsc::channel();
@@ -240,7 +298,9 @@ fn during_the_push_nobody_is_blocked_either() {
         thread::scope(|scope| {
             scope.spawn(move || {
                 wait_for("the push", || seen(backend).len() == 2);
-                sender.send(plain.execute_batch("BEGIN EXCLUSIVE; UPDATE task SET n = 9; COMMIT")).unwrap();
+                sender
+                    .send(plain.execute_batch("BEGIN EXCLUSIVE; UPDATE task SET n = 9; COMMIT"))
+                    .unwrap();
             });
             device.synced();
         });
@@ -252,13 +312,18 @@ fn during_the_push_nobody_is_blocked_either() {
 // ---- Interrupting ----------------------------------------------------------------------------
 
 /// A sync on a thread of its own that hangs in its pull; gives its answer.
-fn hanging(scope_id: Option<&str>, stop: impl FnOnce(&rusqlite::Connection, &rusqlite::InterruptHandle)) -> (Device, Backend, rusqlite::Result<Value>) {
+fn hanging(
+    scope_id: Option<&str>,
+    stop: impl FnOnce(&rusqlite::Connection, &rusqlite::InterruptHandle),
+) -> (Device, Backend, rusqlite::Result<Value>) {
     let (backend, device) = start();
     device.exec("INSERT INTO task (id) VALUES ('a')");
     if let Some(id) = scope_id {
         device.ask(&format!("SELECT sync_start_scope('{id}', '[\"i\"]')"));
     }
-    backend.faults().add(json!({"on": "pull", "times": 1, "delayMs": 15_000}));
+    backend
+        .faults()
+        .add(json!({"on": "pull", "times": 1, "delayMs": 15_000}));
     let (sender, receiver) = mpsc::channel();
     let answer = thread::scope(|scope| {
         let path = device.world.path();
@@ -270,7 +335,11 @@ fn hanging(scope_id: Option<&str>, stop: impl FnOnce(&rusqlite::Connection, &rus
             // The next call of the same connection works and settles what was left.
             ask(&db, "SELECT sync_recover()");
             let left = "SELECT count(*) FROM _syncStatus WHERE state = 'syncing'";
-            assert_eq!(ask(&db, left), "0", "the same connection settles what it left");
+            assert_eq!(
+                ask(&db, left),
+                "0",
+                "the same connection settles what it left"
+            );
             answer
         });
         let handle = receiver.recv().unwrap();
@@ -279,10 +348,18 @@ fn hanging(scope_id: Option<&str>, stop: impl FnOnce(&rusqlite::Connection, &rus
         let start = Instant::now();
         stop(&device.db, &handle);
         let answer = first.join().unwrap();
-        assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_secs(6),
+            "{:?}",
+            start.elapsed()
+        );
         answer
     });
-    (device, backend, answer.map(|text| serde_json::from_str(&text).unwrap()))
+    (
+        device,
+        backend,
+        answer.map(|text| serde_json::from_str(&text).unwrap()),
+    )
 }
 
 #[test]
@@ -292,11 +369,21 @@ fn sync_interrupt_on_a_second_connection_ends_a_hanging_sync() {
         assert_eq!(ask(second, "SELECT state FROM _syncScope"), "interrupted");
     });
     let answer = answer.expect("an answer");
-    assert_eq!((&answer["state"], &answer["error"]["class"]), (&json!("failed"), &json!("cancelled")), "{answer}");
+    assert_eq!(
+        (&answer["state"], &answer["error"]["class"]),
+        (&json!("failed"), &json!("cancelled")),
+        "{answer}"
+    );
     assert_eq!(answer["error"]["code"], "SYNC_ERROR_CANCELLED");
-    assert_eq!(device.ask("SELECT state, error FROM _syncStatus"), "failed|interrupted: background");
+    assert_eq!(
+        device.ask("SELECT state, error FROM _syncStatus"),
+        "failed|interrupted: background"
+    );
     assert_eq!(device.ask("SELECT state FROM _syncScope"), "interrupted");
-    assert_eq!(device.ask("SELECT state, json_extract(error, '$.class') FROM _syncRun"), "failed|cancelled");
+    assert_eq!(
+        device.ask("SELECT state, json_extract(error, '$.class') FROM _syncRun"),
+        "failed|cancelled"
+    );
     assert_eq!(device.pending(), "task|a|created|[]");
     backend.faults().clear();
     assert_eq!(sync_on(&device.db, "i", &["task"])["state"], "synced");
@@ -309,7 +396,10 @@ fn sync_interrupt_without_a_scope_ends_the_work_of_the_process() {
         ask(second, "SELECT sync_interrupt(NULL, 'closed')");
     });
     assert_eq!(answer.expect("an answer")["error"]["class"], "cancelled");
-    assert_eq!(device.ask("SELECT state, error FROM _syncStatus"), "failed|interrupted: closed");
+    assert_eq!(
+        device.ask("SELECT state, error FROM _syncStatus"),
+        "failed|interrupted: closed"
+    );
 }
 
 #[test]
@@ -325,7 +415,10 @@ fn sqlite3_interrupt_ends_a_hanging_sync_and_the_next_one_works() {
     assert_eq!(device.pending(), "task|a|created|[]");
     backend.faults().clear();
     assert_eq!(sync_on(&device.db, "i", &["task"])["state"], "synced");
-    assert_eq!(device.ask("SELECT count(*) FROM _syncRun WHERE state = 'running'"), "0");
+    assert_eq!(
+        device.ask("SELECT count(*) FROM _syncRun WHERE state = 'running'"),
+        "0"
+    );
 }
 
 // ---- Scopes ----------------------------------------------------------------------------------
@@ -335,19 +428,32 @@ fn a_protocol_provider_closes_its_operations_itself() {
     let (backend, device) = start();
     device.ask("SELECT sync_start_scope('startup', '[\"lists\",\"tasks\"]')");
     sync_on(&device.db, "lists", &["list"]);
-    assert_eq!(sync_common::common::scope(&device.db, "startup"), "syncing 1/0/0/1");
+    assert_eq!(
+        sync_common::common::scope(&device.db, "startup"),
+        "syncing 1/0/0/1"
+    );
     backend.faults().add(json!({"status": 500, "times": 1}));
     sync_on(&device.db, "tasks", &["task"]);
-    assert_eq!(sync_common::common::scope(&device.db, "startup"), "failed 0/0/1/1");
+    assert_eq!(
+        sync_common::common::scope(&device.db, "startup"),
+        "failed 0/0/1/1"
+    );
     sync_on(&device.db, "tasks", &["task"]);
-    assert_eq!(sync_common::common::scope(&device.db, "startup"), "synced 0/0/0/2");
-    assert_eq!(device.ask("SELECT entity, state, error FROM [_syncStatus] ORDER BY entity"), "list|synced|NULL\ntask|synced|NULL");
+    assert_eq!(
+        sync_common::common::scope(&device.db, "startup"),
+        "synced 0/0/0/2"
+    );
+    assert_eq!(
+        device.ask("SELECT entity, state, error FROM [_syncStatus] ORDER BY entity"),
+        "list|synced|NULL\ntask|synced|NULL"
+    );
 }
 
 #[test]
 fn the_guard_against_starting_twice_is_plain_sql() {
     let (backend, device) = start();
-    let guard = "WHERE NOT EXISTS (SELECT 1 FROM _syncScope WHERE id = 'startup' AND state = 'syncing')";
+    let guard =
+        "WHERE NOT EXISTS (SELECT 1 FROM _syncScope WHERE id = 'startup' AND state = 'syncing')";
     let start = format!("SELECT sync_start_scope('startup', '[\"i\"]') {guard}");
     assert_eq!(device.ask(&start), "syncing");
     assert_eq!(device.ask(&start), "", "guarded");
@@ -359,7 +465,11 @@ fn the_guard_against_starting_twice_is_plain_sql() {
 #[test]
 fn the_guard_cannot_stand_in_the_statement_of_sync_entities_itself_and_the_text_says_so() {
     let (backend, device) = start();
-    let guard = "WHERE NOT EXISTS (SELECT 1 FROM _syncScope WHERE id = 'startup' AND state = 'syncing')";
+    let guard =
+        "WHERE NOT EXISTS (SELECT 1 FROM _syncScope WHERE id = 'startup' AND state = 'syncing')";
     let text = refusal(&device, &backend, &format!("{SYNC} {guard}"));
-    assert!(text.contains("still reading") && text.contains("alone"), "{text}");
+    assert!(
+        text.contains("still reading") && text.contains("alone"),
+        "{text}"
+    );
 }

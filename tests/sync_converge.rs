@@ -19,11 +19,17 @@ fn edit(random: &mut Random, counter: &mut u64, who: &str, deletes: bool) -> Str
     let id = format!("s{}", random.below(12));
     match random.below(10) {
         0 | 1 => {
-            let id = if random.chance(50) { id } else { format!("{who}{counter}") };
+            let id = if random.chance(50) {
+                id
+            } else {
+                format!("{who}{counter}")
+            };
             if table == "list" {
                 format!("INSERT OR IGNORE INTO list VALUES ('{id}', '{value}')")
             } else {
-                format!("INSERT OR IGNORE INTO task (id, title, n) VALUES ('{id}', '{value}', {counter})")
+                format!(
+                    "INSERT OR IGNORE INTO task (id, title, n) VALUES ('{id}', '{value}', {counter})"
+                )
             }
         }
         2 if deletes => format!("DELETE FROM {table} WHERE id = '{id}'"),
@@ -45,11 +51,21 @@ fn settle(devices: &[Device], backend: &Backend, context: &str) {
     }
     for device in devices {
         let answer = device.synced();
-        assert_eq!(answer["pushed"], 0, "{context}: at rest nothing is pushed: {answer}");
-        assert_eq!((device.pending(), device.log()), ("".into(), "0".into()), "{context}");
+        assert_eq!(
+            answer["pushed"], 0,
+            "{context}: at rest nothing is pushed: {answer}"
+        );
+        assert_eq!(
+            (device.pending(), device.log()),
+            ("".into(), "0".into()),
+            "{context}"
+        );
         assert_equal(device, backend, &["list", "task"]);
         assert_eq!(device.ask("PRAGMA integrity_check"), "ok");
-        assert_eq!(device.ask("SELECT count(*) FROM _syncStatus WHERE state <> 'synced'"), "0");
+        assert_eq!(
+            device.ask("SELECT count(*) FROM _syncStatus WHERE state <> 'synced'"),
+            "0"
+        );
     }
 }
 
@@ -69,12 +85,24 @@ fn random_edits_on_three_devices_and_the_backend_converge() {
         for round in 0..40 {
             for (place, device) in devices.iter().enumerate() {
                 for _ in 0..random.below(4) {
-                    device.exec(&edit(&mut random, &mut counter, ["a", "b", "c"][place], true));
+                    device.exec(&edit(
+                        &mut random,
+                        &mut counter,
+                        ["a", "b", "c"][place],
+                        true,
+                    ));
                 }
                 if random.chance(60) {
-                    let entities: &[&str] = if random.chance(20) { &["task"] } else { &["list", "task"] };
+                    let entities: &[&str] = if random.chance(20) {
+                        &["task"]
+                    } else {
+                        &["list", "task"]
+                    };
                     let answer = device.sync_only(entities);
-                    assert_eq!(answer["state"], "synced", "seed {seed} round {round}: {answer}");
+                    assert_eq!(
+                        answer["state"], "synced",
+                        "seed {seed} round {round}: {answer}"
+                    );
                 }
             }
             if random.chance(50) {
@@ -117,7 +145,12 @@ fn with_faults_at_random_all_converge_too() {
         for _ in 0..40 {
             for (place, device) in devices.iter().enumerate() {
                 for _ in 0..random.below(4) {
-                    device.exec(&edit(&mut random, &mut counter, ["a", "b", "c"][place], true));
+                    device.exec(&edit(
+                        &mut random,
+                        &mut counter,
+                        ["a", "b", "c"][place],
+                        true,
+                    ));
                 }
                 if random.chance(50) {
                     backend.faults().add(fault(&mut random));
@@ -146,7 +179,11 @@ fn with_faults_at_random_no_edit_is_lost() {
         let mut expected: HashMap<String, HashMap<&str, String>> = HashMap::new();
         // Rows that all share; each device writes one column of them.
         for n in 0..5 {
-            backend.sql(|db| db.execute_batch(&format!("INSERT INTO task (id, title) VALUES ('s{n}', 'x')")));
+            backend.sql(|db| {
+                db.execute_batch(&format!(
+                    "INSERT INTO task (id, title) VALUES ('s{n}', 'x')"
+                ))
+            });
         }
         for device in &devices {
             device.synced();
@@ -179,7 +216,9 @@ fn with_faults_at_random_no_edit_is_lost() {
             .map(|row| (row["id"].as_str().unwrap().to_owned(), row))
             .collect();
         for (id, columns) in expected {
-            let row = rows.get(&id).unwrap_or_else(|| panic!("seed {seed}: row {id} is lost"));
+            let row = rows
+                .get(&id)
+                .unwrap_or_else(|| panic!("seed {seed}: row {id} is lost"));
             for (column, value) in columns {
                 let got = match &row[column] {
                     Value::String(text) => text.clone(),
@@ -199,7 +238,11 @@ fn with_faults_at_random_no_delete_is_lost() {
         let devices = devices(&backend, &json!({"attempts": 2}));
         let mut random = Random(seed);
         for n in 0..60 {
-            backend.sql(|db| db.execute_batch(&format!("INSERT INTO task (id, title) VALUES ('r{n}', 'x')")));
+            backend.sql(|db| {
+                db.execute_batch(&format!(
+                    "INSERT INTO task (id, title) VALUES ('r{n}', 'x')"
+                ))
+            });
         }
         for device in &devices {
             device.synced();
@@ -224,8 +267,10 @@ fn with_faults_at_random_no_delete_is_lost() {
         }
         backend.faults().clear();
         settle(&devices, &backend, &format!("seed {seed}"));
-        let left: HashSet<String> =
-            backend_rows(&backend, "task").iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
+        let left: HashSet<String> = backend_rows(&backend, "task")
+            .iter()
+            .map(|row| row["id"].as_str().unwrap().to_owned())
+            .collect();
         assert!(left.is_disjoint(&gone), "seed {seed}");
         assert_eq!(left.len() + gone.len(), 60, "seed {seed}");
     }

@@ -46,7 +46,13 @@ const fn cell(
     pending: &'static str,
     warned: bool,
 ) -> Cell {
-    Cell { local, remote, row, pending, warned }
+    Cell {
+        local,
+        remote,
+        row,
+        pending,
+        warned,
+    }
 }
 
 #[rustfmt::skip]
@@ -135,20 +141,40 @@ fn check(cell: &Cell) {
     server.push_raw(|_| status_answer(500, &[], "no"));
     let answer = device.sync();
     let context = format!("{:?} × {:?}: {answer}", cell.local, cell.remote);
-    let state = if cell.pending.is_empty() { "synced" } else { "failed" };
+    let state = if cell.pending.is_empty() {
+        "synced"
+    } else {
+        "failed"
+    };
     assert_eq!(answer["state"], state, "{context}");
     let row = device.ask("SELECT name, n, note, ok FROM thing");
     assert_eq!(row, cell.row, "{context}");
-    assert_eq!(device.ask("SELECT op, changed FROM sync_pending"), cell.pending, "{context}");
+    assert_eq!(
+        device.ask("SELECT op, changed FROM sync_pending"),
+        cell.pending,
+        "{context}"
+    );
     let warnings = answer["warnings"].as_array().expect("warnings");
     assert_eq!(!warnings.is_empty(), cell.warned, "{context}");
 
     let expected = expected_push(cell.row, cell.pending);
-    assert_eq!(server.pushed(), Vec::from_iter(expected.clone()), "{context}");
+    assert_eq!(
+        server.pushed(),
+        Vec::from_iter(expected.clone()),
+        "{context}"
+    );
     server.clear();
     let answer = device.synced();
-    assert_eq!(server.pushed(), Vec::from_iter(expected), "again; {context}");
-    assert_eq!(device.ask("SELECT name, n, note, ok FROM thing"), cell.row, "{context}; {answer}");
+    assert_eq!(
+        server.pushed(),
+        Vec::from_iter(expected),
+        "again; {context}"
+    );
+    assert_eq!(
+        device.ask("SELECT name, n, note, ok FROM thing"),
+        cell.row,
+        "{context}; {answer}"
+    );
     assert_eq!(device.pending(), "", "{context}");
     assert_eq!(device.log(), "0", "{context}");
 }
@@ -220,7 +246,10 @@ fn a_row_made_and_deleted_here_before_any_push_sends_nothing() {
     server.clear();
     device.synced();
     assert_eq!(server.seen().len(), 1);
-    assert_eq!((device.pending().as_str(), device.log().as_str()), ("", "0"));
+    assert_eq!(
+        (device.pending().as_str(), device.log().as_str()),
+        ("", "0")
+    );
 }
 
 #[test]
@@ -241,15 +270,30 @@ fn the_counts_of_the_summary_say_what_happened() {
     let row = |id: &str, name: &str| json!({"id": id, "name": name, "n": 1});
     server.changes(json!({"thing": {"created": [row("a", "a"), row("b", "b"), row("c", "c")]}}));
     device.synced();
-    device.exec("UPDATE thing SET name = 'mine' WHERE id = 'b'; INSERT INTO thing (id) VALUES ('n')");
+    device
+        .exec("UPDATE thing SET name = 'mine' WHERE id = 'b'; INSERT INTO thing (id) VALUES ('n')");
     server.changes(json!({"thing": {"created": [row("d", "d")],
         "updated": [row("a", "A"), row("b", "B")], "deleted": ["c", "gone"]}}));
     let answer = device.synced();
-    let counts = ["inserted", "updated", "deleted", "pulled", "conflicts", "pushed", "rejected"];
-    let got: Vec<i64> = counts.iter().map(|name| answer[name].as_i64().unwrap()).collect();
+    let counts = [
+        "inserted",
+        "updated",
+        "deleted",
+        "pulled",
+        "conflicts",
+        "pushed",
+        "rejected",
+    ];
+    let got: Vec<i64> = counts
+        .iter()
+        .map(|name| answer[name].as_i64().unwrap())
+        .collect();
     // b: n is the same on both sides, name is ours, so nothing of it is written.
     assert_eq!(got, [1, 1, 1, 3, 1, 2, 0], "{answer}");
     assert_eq!(answer["operations"][0]["inserted"], 1);
     assert_eq!(answer["phase"], "done");
-    assert_eq!(device.ask("SELECT summary FROM _syncRun ORDER BY id DESC LIMIT 1"), answer.to_string());
+    assert_eq!(
+        device.ask("SELECT summary FROM _syncRun ORDER BY id DESC LIMIT 1"),
+        answer.to_string()
+    );
 }

@@ -21,14 +21,20 @@ fn edit_during(device: &Device, server: &Canned, push: bool, answer: Vec<u8>, ed
         gone.lock().unwrap().recv().unwrap();
         answer.clone()
     };
-    if push { server.push_raw(say) } else { server.pull_raw(say) }
+    if push {
+        server.push_raw(say)
+    } else {
+        server.pull_raw(say)
+    }
     let path = device.world.path();
     let edit = edit.to_owned();
     let editor = thread::spawn(move || {
         // Never heard of the extension: capture is plain SQL.
         let plain = rusqlite::Connection::open(path).unwrap();
         waits.recv().unwrap();
-        plain.execute_batch(&edit).expect("nobody holds a lock while the network is waited for");
+        plain
+            .execute_batch(&edit)
+            .expect("nobody holds a lock while the network is waited for");
         go.send(()).unwrap();
     });
     let answer = device.sync();
@@ -57,9 +63,11 @@ fn an_edit_before_the_sync_and_one_during_the_pull_are_pushed() {
         device.exec("UPDATE task SET title = 'before' WHERE id = 'a'");
         let pull = sync_common::json_answer(
             &json!({"changes": {"task": {"updated": [{"id": "a", "title": "R", "n": 5},
-                {"id": "b", "title": "R", "n": 5}]}}, "timestamp": 2_000_000}).to_string(),
+                {"id": "b", "title": "R", "n": 5}]}}, "timestamp": 2_000_000})
+            .to_string(),
         );
-        let edit = "UPDATE task SET title = 'during' WHERE id = 'b'; DELETE FROM task WHERE id = 'c';
+        let edit =
+            "UPDATE task SET title = 'during' WHERE id = 'b'; DELETE FROM task WHERE id = 'c';
                     INSERT INTO task (id, title) VALUES ('n', 'new')";
         let answer = edit_during(&device, &server, false, pull, edit);
         assert_eq!(answer["state"], "synced", "{answer}");
@@ -70,10 +78,22 @@ fn an_edit_before_the_sync_and_one_during_the_pull_are_pushed() {
             .as_array()
             .unwrap()
             .iter()
-            .map(|row| (row["id"].as_str().unwrap(), row["title"].as_str().unwrap(), row["n"].as_i64()))
+            .map(|row| {
+                (
+                    row["id"].as_str().unwrap(),
+                    row["title"].as_str().unwrap(),
+                    row["n"].as_i64(),
+                )
+            })
             .collect();
-        assert_eq!(updated, [("a", "before", Some(5)), ("b", "during", Some(5))]);
-        assert_eq!((device.pending().as_str(), device.log().as_str()), ("", "0"));
+        assert_eq!(
+            updated,
+            [("a", "before", Some(5)), ("b", "during", Some(5))]
+        );
+        assert_eq!(
+            (device.pending().as_str(), device.log().as_str()),
+            ("", "0")
+        );
     }
 }
 
@@ -103,7 +123,10 @@ fn an_edit_during_the_push_stays_pending_with_only_what_changed_since() {
         assert_eq!(push["created"][0]["id"], "late");
         assert_eq!(push["deleted"], json!(["b", "m"]));
         let a = &push["updated"][0];
-        assert_eq!((&a["_changed"], &a["title"], &a["n"]), (&json!("n"), &json!("one"), &json!(7)));
+        assert_eq!(
+            (&a["_changed"], &a["title"], &a["n"]),
+            (&json!("n"), &json!("one"), &json!(7))
+        );
         assert_eq!(device.pending(), "");
     }
 }
@@ -118,7 +141,10 @@ fn an_edit_during_a_push_that_fails_is_not_lost_and_neither_is_what_was_sent() {
     assert_eq!(device.pending(), "task|a|updated|[\"title\",\"note\"]");
     server.clear();
     device.synced();
-    assert_eq!(server.pushed()[0]["task"]["updated"][0]["_changed"], "title,note");
+    assert_eq!(
+        server.pushed()[0]["task"]["updated"][0]["_changed"],
+        "title,note"
+    );
 }
 
 #[test]
@@ -128,10 +154,21 @@ fn partial_rejection_and_edits_during_the_push_leave_just_those_pending() {
         "UPDATE task SET title = 'one'; DELETE FROM task WHERE id = 'c';
          INSERT INTO task (id) VALUES ('n'), ('m')",
     );
-    let answer = sync_common::json_answer(r#"{"experimentalRejectedIds":{"task":["b","c","n","x"]}}"#);
-    let answer = edit_during(&device, &server, true, answer, "UPDATE task SET n = 3 WHERE id = 'm'");
+    let answer =
+        sync_common::json_answer(r#"{"experimentalRejectedIds":{"task":["b","c","n","x"]}}"#);
+    let answer = edit_during(
+        &device,
+        &server,
+        true,
+        answer,
+        "UPDATE task SET n = 3 WHERE id = 'm'",
+    );
     assert_eq!(answer["state"], "synced", "{answer}");
-    assert_eq!((&answer["pushed"], &answer["rejected"]), (&json!(2), &json!(3)), "{answer}");
+    assert_eq!(
+        (&answer["pushed"], &answer["rejected"]),
+        (&json!(2), &json!(3)),
+        "{answer}"
+    );
     assert_eq!(
         device.pending(),
         "task|b|updated|[\"title\"]\ntask|c|deleted|NULL\ntask|m|updated|[\"n\"]\ntask|n|created|[]"
@@ -153,10 +190,19 @@ fn edited(backend: &Backend) -> Device {
 #[test]
 fn a_failed_pull_changes_nothing_and_pushes_nothing() {
     for fault in [
-        json!({"drop": true}), json!({"status": 500}), json!({"status": 401}), json!({"cut": 30}),
-        json!({"truncate": 30}), json!({"garbage": true}), json!({"html": true}), json!({"empty": true}),
-        json!({"timestamp": 0}), json!({"timestamp": "omit"}), json!({"meta": true}),
-        json!({"missingIds": true}), json!({"extra": {"experimentalStrategy": "magic"}}),
+        json!({"drop": true}),
+        json!({"status": 500}),
+        json!({"status": 401}),
+        json!({"cut": 30}),
+        json!({"truncate": 30}),
+        json!({"garbage": true}),
+        json!({"html": true}),
+        json!({"empty": true}),
+        json!({"timestamp": 0}),
+        json!({"timestamp": "omit"}),
+        json!({"meta": true}),
+        json!({"missingIds": true}),
+        json!({"extra": {"experimentalStrategy": "magic"}}),
     ] {
         let backend = Backend::start(SCHEMA);
         let device = edited(&backend);
@@ -168,9 +214,17 @@ fn a_failed_pull_changes_nothing_and_pushes_nothing() {
         device.failed();
         assert_eq!(seen(&backend), [format!("GET {cursor}")], "{fault}");
         assert_eq!(device.cursor("task"), cursor, "{fault}");
-        assert_eq!(device.ask("SELECT id, title FROM task"), "t1|mine", "{fault}");
+        assert_eq!(
+            device.ask("SELECT id, title FROM task"),
+            "t1|mine",
+            "{fault}"
+        );
         assert_eq!(device.pending(), "task|t1|updated|[\"title\"]", "{fault}");
-        assert_eq!(device.ask("SELECT max(seq) FROM _syncChange"), high, "{fault}");
+        assert_eq!(
+            device.ask("SELECT max(seq) FROM _syncChange"),
+            high,
+            "{fault}"
+        );
         backend.faults().clear();
         device.synced();
         assert_equal(&device, &backend, &["task"]);
@@ -179,9 +233,13 @@ fn a_failed_pull_changes_nothing_and_pushes_nothing() {
 
 #[test]
 fn a_failed_push_keeps_the_pull_and_the_edits_and_the_retry_uses_the_new_cursor() {
-    for fault in [json!({"drop": true}), json!({"status": 500}), json!({"status": 403}),
-        json!({"drop": true, "afterCommit": true}), json!({"status": 503, "afterCommit": true})]
-    {
+    for fault in [
+        json!({"drop": true}),
+        json!({"status": 500}),
+        json!({"status": 403}),
+        json!({"drop": true, "afterCommit": true}),
+        json!({"status": 503, "afterCommit": true}),
+    ] {
         let backend = Backend::start(SCHEMA);
         let device = edited(&backend);
         device.exec("INSERT INTO task (id, title) VALUES ('n', 'new')");
@@ -193,9 +251,19 @@ fn a_failed_push_keeps_the_pull_and_the_edits_and_the_retry_uses_the_new_cursor(
         device.failed();
         let cursor = device.cursor("task");
         assert_ne!(cursor, before, "{fault}");
-        assert_eq!(device.ask("SELECT id, title FROM task ORDER BY id"), "n|new\nt1|mine\nt2|Sow");
-        assert_eq!(device.pending(), "task|n|created|[]\ntask|t1|updated|[\"title\"]", "{fault}");
-        assert_eq!(seen(&backend), [format!("GET {before}"), format!("POST {cursor}")]);
+        assert_eq!(
+            device.ask("SELECT id, title FROM task ORDER BY id"),
+            "n|new\nt1|mine\nt2|Sow"
+        );
+        assert_eq!(
+            device.pending(),
+            "task|n|created|[]\ntask|t1|updated|[\"title\"]",
+            "{fault}"
+        );
+        assert_eq!(
+            seen(&backend),
+            [format!("GET {before}"), format!("POST {cursor}")]
+        );
         backend.clear_requests();
         device.synced();
         assert_eq!(seen(&backend)[0], format!("GET {cursor}"), "{fault}");
@@ -211,19 +279,33 @@ fn a_conflict_is_pulled_and_pushed_once_more_by_itself() {
     let backend = Backend::start(SCHEMA);
     let device = edited(&backend);
     // Somebody else edits between our pull and our push.
-    backend.faults().add(json!({"on": "push", "times": 1, "delayMs": 400}));
+    backend
+        .faults()
+        .add(json!({"on": "push", "times": 1, "delayMs": 400}));
     thread::scope(|scope| {
         scope.spawn(|| {
             sync_common::wait_for("the push", || seen(&backend).len() == 2);
-            backend.sql(|sql| sql.execute_batch("UPDATE task SET n = 9, title = 'theirs' WHERE id = 't1'"));
+            backend.sql(|sql| {
+                sql.execute_batch("UPDATE task SET n = 9, title = 'theirs' WHERE id = 't1'")
+            });
         });
         let answer = device.synced();
-        assert_eq!(answer["warnings"].as_array().map(Vec::len), Some(1), "{answer}");
+        assert_eq!(
+            answer["warnings"].as_array().map(Vec::len),
+            Some(1),
+            "{answer}"
+        );
     });
-    let methods: Vec<String> = seen(&backend).iter().map(|line| line[..4].to_owned()).collect();
+    let methods: Vec<String> = seen(&backend)
+        .iter()
+        .map(|line| line[..4].to_owned())
+        .collect();
     assert_eq!(methods, ["GET ", "POST", "GET ", "POST"]);
     assert_equal(&device, &backend, &["task"]);
-    assert_eq!(device.ask("SELECT title, n FROM task WHERE id = 't1'"), "mine|9");
+    assert_eq!(
+        device.ask("SELECT title, n FROM task WHERE id = 't1'"),
+        "mine|9"
+    );
     assert_eq!(device.pending(), "");
 }
 
@@ -233,7 +315,11 @@ fn a_conflict_that_does_not_end_fails_after_the_second_try() {
     let device = edited(&backend);
     backend.faults().add(json!({"on": "push", "status": 409}));
     let error = device.failed();
-    assert_eq!((&error["class"], &error["status"]), (&json!("server"), &json!(409)), "{error}");
+    assert_eq!(
+        (&error["class"], &error["status"]),
+        (&json!("server"), &json!(409)),
+        "{error}"
+    );
     assert_eq!(seen(&backend).len(), 4);
     assert_eq!(device.pending(), "task|t1|updated|[\"title\"]");
     backend.clear_requests();
@@ -251,7 +337,9 @@ fn a_lost_answer_that_is_repeated_by_itself_creates_nothing_twice() {
     let device = edited(&backend);
     device.provider(&backend.sync_url(), json!({"attempts": 3}));
     device.exec("INSERT INTO task (id, title) VALUES ('n', 'new')");
-    backend.faults().add(json!({"on": "push", "times": 1, "drop": true, "afterCommit": true}));
+    backend
+        .faults()
+        .add(json!({"on": "push", "times": 1, "drop": true, "afterCommit": true}));
     device.synced();
     device.synced();
     assert_equal(&device, &backend, &["task"]);
@@ -264,7 +352,9 @@ fn a_row_deleted_after_a_push_of_unknown_outcome_is_deleted_there_too() {
     let backend = Backend::start(SCHEMA);
     let device = edited(&backend);
     device.exec("INSERT INTO task (id, title) VALUES ('n', 'new')");
-    backend.faults().add(json!({"on": "push", "times": 1, "drop": true, "afterCommit": true}));
+    backend
+        .faults()
+        .add(json!({"on": "push", "times": 1, "drop": true, "afterCommit": true}));
     device.failed();
     device.exec("DELETE FROM task WHERE id = 'n'");
     device.synced();
@@ -277,10 +367,15 @@ fn a_delete_that_will_go_up_after_a_push_of_unknown_outcome_is_shown_as_pending(
     let backend = Backend::start(SCHEMA);
     let device = edited(&backend);
     device.exec("INSERT INTO task (id, title) VALUES ('n', 'new')");
-    backend.faults().add(json!({"on": "push", "times": 1, "drop": true, "afterCommit": true}));
+    backend
+        .faults()
+        .add(json!({"on": "push", "times": 1, "drop": true, "afterCommit": true}));
     device.failed();
     device.exec("DELETE FROM task WHERE id = 'n'");
-    assert_eq!(device.ask("SELECT op FROM sync_pending WHERE key = 'n'"), "deleted");
+    assert_eq!(
+        device.ask("SELECT op FROM sync_pending WHERE key = 'n'"),
+        "deleted"
+    );
 }
 
 #[test]
@@ -291,15 +386,27 @@ fn a_row_deleted_after_a_repeated_push_of_unknown_outcome_is_deleted_there_too()
     // the backend goes down.
     device.provider(&backend.sync_url(), json!({"attempts": 2}));
     device.exec("INSERT INTO task (id, title) VALUES ('n', 'new')");
-    backend.faults().add(json!({"on": "push", "times": 1, "drop": true, "afterCommit": true}));
-    backend.faults().add(json!({"on": "pull", "skip": 1, "status": 404}));
+    backend
+        .faults()
+        .add(json!({"on": "push", "times": 1, "drop": true, "afterCommit": true}));
+    backend
+        .faults()
+        .add(json!({"on": "pull", "skip": 1, "status": 404}));
     device.failed();
     backend.faults().clear();
-    assert_eq!(backend_rows(&backend, "task").len(), 3, "the push has arrived");
+    assert_eq!(
+        backend_rows(&backend, "task").len(),
+        3,
+        "the push has arrived"
+    );
     device.exec("DELETE FROM task WHERE id = 'n'");
     device.synced();
     device.synced();
-    assert_eq!(device.ask("SELECT id FROM task ORDER BY id"), "t1\nt2", "the delete is not lost");
+    assert_eq!(
+        device.ask("SELECT id FROM task ORDER BY id"),
+        "t1\nt2",
+        "the delete is not lost"
+    );
     assert_equal(&device, &backend, &["task"]);
 }
 
@@ -315,7 +422,10 @@ fn a_cursor_that_another_sync_moved_aborts_the_apply() {
     assert_eq!(answer["state"], "failed", "{answer}");
     assert_eq!(answer["error"]["class"], "conflict", "{answer}");
     assert_eq!(answer["error"]["retryable"], true);
-    assert_eq!(device.ask("SELECT count(*) FROM task WHERE id = 'late'"), "0");
+    assert_eq!(
+        device.ask("SELECT count(*) FROM task WHERE id = 'late'"),
+        "0"
+    );
     assert_eq!(device.cursor("task"), "2500000");
     assert_ne!(cursor, "2500000");
 }

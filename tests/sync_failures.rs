@@ -19,7 +19,14 @@ fn device(url: &str) -> Device {
 }
 
 /// Class, code, status, retryable; and words that the message must hold.
-fn assert_error(error: &Value, class: &str, code: &str, status: Value, retryable: bool, said: &[&str]) {
+fn assert_error(
+    error: &Value,
+    class: &str,
+    code: &str,
+    status: Value,
+    retryable: bool,
+    said: &[&str],
+) {
     assert_eq!(error["class"], class, "{error}");
     assert_eq!(error["code"], code, "{error}");
     assert_eq!(error["status"], status, "{error}");
@@ -28,16 +35,35 @@ fn assert_error(error: &Value, class: &str, code: &str, status: Value, retryable
     for word in said {
         assert!(message.contains(word), "{word:?} is missing: {message}");
     }
-    let keys: Vec<_> = error.as_object().unwrap().keys().map(String::as_str).collect();
+    let keys: Vec<_> = error
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     assert_eq!(keys, ["class", "code", "status", "message", "retryable"]);
 }
 
 fn network(error: &Value, said: &[&str]) {
-    assert_error(error, "network", "SYNC_ERROR_NETWORK", Value::Null, true, said);
+    assert_error(
+        error,
+        "network",
+        "SYNC_ERROR_NETWORK",
+        Value::Null,
+        true,
+        said,
+    );
 }
 
 fn protocol(error: &Value, said: &[&str]) {
-    assert_error(error, "protocol", "SYNC_ERROR_PROTOCOL", Value::Null, false, said);
+    assert_error(
+        error,
+        "protocol",
+        "SYNC_ERROR_PROTOCOL",
+        Value::Null,
+        false,
+        said,
+    );
 }
 
 fn nothing_lost(device: &Device) {
@@ -92,7 +118,10 @@ fn the_whole_request_takes_too_long() {
     let backend = Backend::start(SCHEMA);
     backend.faults().add(json!({"delayMs": 20_000}));
     let device = device(&backend.sync_url());
-    device.provider(&backend.sync_url(), json!({"totalTimeoutMs": 300, "attempts": 100}));
+    device.provider(
+        &backend.sync_url(),
+        json!({"totalTimeoutMs": 300, "attempts": 100}),
+    );
     let start = Instant::now();
     network(&device.failed(), &["300"]);
     assert!(start.elapsed() < Duration::from_secs(10));
@@ -101,7 +130,11 @@ fn the_whole_request_takes_too_long() {
 
 #[test]
 fn the_connection_breaks() {
-    for fault in [json!({"drop": true}), json!({"truncate": 20}), json!({"truncate": 0})] {
+    for fault in [
+        json!({"drop": true}),
+        json!({"truncate": 20}),
+        json!({"truncate": 0}),
+    ] {
         let backend = Backend::start(SCHEMA);
         backend.faults().add(fault);
         let device = device(&backend.sync_url());
@@ -143,9 +176,22 @@ fn statuses_of_a_pull() {
     ] {
         let backend = Backend::start(SCHEMA);
         let device = device(&backend.sync_url());
-        backend.faults().add(json!({"on": "pull", "status": status}));
-        assert_error(&device.failed(), class, code, json!(status), retryable, &[said]);
-        assert_eq!(seen(&backend).len(), 1, "{status} of a pull is no reason to push");
+        backend
+            .faults()
+            .add(json!({"on": "pull", "status": status}));
+        assert_error(
+            &device.failed(),
+            class,
+            code,
+            json!(status),
+            retryable,
+            &[said],
+        );
+        assert_eq!(
+            seen(&backend).len(),
+            1,
+            "{status} of a pull is no reason to push"
+        );
         nothing_lost(&device);
         backend.faults().clear();
         device.synced();
@@ -156,14 +202,25 @@ fn statuses_of_a_pull() {
 #[test]
 fn statuses_of_a_push() {
     for (status, class, requests) in [
-        (400, "server", 4), (401, "auth", 2), (403, "auth", 2), (404, "server", 4), (409, "server", 4),
-        (413, "server", 4), (422, "server", 4),
+        (400, "server", 4),
+        (401, "auth", 2),
+        (403, "auth", 2),
+        (404, "server", 4),
+        (409, "server", 4),
+        (413, "server", 4),
+        (422, "server", 4),
     ] {
         let backend = Backend::start(SCHEMA);
         let device = device(&backend.sync_url());
-        backend.faults().add(json!({"on": "push", "status": status}));
+        backend
+            .faults()
+            .add(json!({"on": "push", "status": status}));
         let error = device.failed();
-        assert_eq!((&error["class"], &error["status"]), (&json!(class), &json!(status)), "{error}");
+        assert_eq!(
+            (&error["class"], &error["status"]),
+            (&json!(class), &json!(status)),
+            "{error}"
+        );
         assert_eq!(seen(&backend).len(), requests, "{status}");
         nothing_lost(&device);
         backend.faults().clear();
@@ -180,15 +237,23 @@ fn up_to_500_bytes_of_the_body_are_told() {
     server.pull_raw(move |_| status_answer(500, &[], &long));
     let error = device.failed();
     let message = error["message"].as_str().unwrap();
-    assert!(message.contains("reason ż xxx") && !message.contains("END"), "{message}");
+    assert!(
+        message.contains("reason ż xxx") && !message.contains("END"),
+        "{message}"
+    );
     assert!(message.len() < 700, "{message}");
 }
 
 #[test]
 fn a_busy_backend_is_asked_again_and_the_sync_succeeds() {
-    for fault in [json!({"status": 503}), json!({"status": 429, "retryAfter": "0"}), json!({"drop": true}),
-        json!({"status": 408}), json!({"truncate": 10}), json!({"status": 425})]
-    {
+    for fault in [
+        json!({"status": 503}),
+        json!({"status": 429, "retryAfter": "0"}),
+        json!({"drop": true}),
+        json!({"status": 408}),
+        json!({"truncate": 10}),
+        json!({"status": 425}),
+    ] {
         for on in ["pull", "push"] {
             let backend = Backend::start(SCHEMA);
             let device = device(&backend.sync_url());
@@ -210,13 +275,24 @@ fn retry_after_is_honoured_up_to_its_limit() {
     let backend = Backend::start(SCHEMA);
     let device = device(&backend.sync_url());
     device.provider(&backend.sync_url(), json!({"attempts": 2}));
-    backend.faults().add(json!({"on": "pull", "times": 1, "status": 429, "retryAfter": "1"}));
+    backend
+        .faults()
+        .add(json!({"on": "pull", "times": 1, "status": 429, "retryAfter": "1"}));
     let start = Instant::now();
     device.synced();
-    assert!(start.elapsed() >= Duration::from_millis(1000), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() >= Duration::from_millis(1000),
+        "{:?}",
+        start.elapsed()
+    );
     // Longer than allowed: no waiting at all.
-    device.provider(&backend.sync_url(), json!({"attempts": 5, "maxRetryAfterMs": 500}));
-    backend.faults().add(json!({"on": "pull", "times": 1, "status": 503, "retryAfter": "3600"}));
+    device.provider(
+        &backend.sync_url(),
+        json!({"attempts": 5, "maxRetryAfterMs": 500}),
+    );
+    backend
+        .faults()
+        .add(json!({"on": "pull", "times": 1, "status": 503, "retryAfter": "3600"}));
     let start = Instant::now();
     let answer = device.sync();
     assert_eq!(answer["error"]["status"], 503, "{answer}");
@@ -237,9 +313,13 @@ fn other_statuses_are_not_asked_again() {
 
 #[test]
 fn answers_that_are_no_answers() {
-    for fault in [json!({"html": true}), json!({"garbage": true}), json!({"cut": 25}), json!({"cut": 0}),
-        json!({"empty": true})]
-    {
+    for fault in [
+        json!({"html": true}),
+        json!({"garbage": true}),
+        json!({"cut": 25}),
+        json!({"cut": 0}),
+        json!({"empty": true}),
+    ] {
         let backend = Backend::start(SCHEMA);
         backend.sql(|sql| sql.execute_batch("INSERT INTO task (id) VALUES ('r')"));
         let device = device(&backend.sync_url());
@@ -261,14 +341,26 @@ fn answers_that_are_no_answers() {
 
 #[test]
 fn any_2xx_is_success_of_a_push() {
-    for (status, body) in [(204, ""), (200, ""), (201, "\"\""), (200, "<html>"), (202, "null"),
-        (200, r#"{"timestamp":1,"changes":{"task":{"created":[{"id":"x"}]}}}"#), (200, "[1]")]
-    {
+    for (status, body) in [
+        (204, ""),
+        (200, ""),
+        (201, "\"\""),
+        (200, "<html>"),
+        (202, "null"),
+        (
+            200,
+            r#"{"timestamp":1,"changes":{"task":{"created":[{"id":"x"}]}}}"#,
+        ),
+        (200, "[1]"),
+    ] {
         let server = Canned::start();
         let device = device(&server.url());
         server.push_raw(move |_| status_answer(status, &[], body));
         let answer = device.synced();
-        assert_eq!((&answer["pushed"], &answer["rejected"]), (&json!(1), &json!(0)));
+        assert_eq!(
+            (&answer["pushed"], &answer["rejected"]),
+            (&json!(1), &json!(0))
+        );
         assert_eq!(device.pending(), "", "{status} {body}");
         assert_eq!(device.ask("SELECT id FROM task"), "n");
     }
@@ -280,7 +372,10 @@ fn what_is_no_http_at_all() {
     let device = device(&server.url());
     server.pull_raw(|_| b"SSH-2.0-OpenSSH_9.6\r\n".to_vec());
     let error = device.failed();
-    assert!(["protocol", "network"].contains(&error["class"].as_str().unwrap()), "{error}");
+    assert!(
+        ["protocol", "network"].contains(&error["class"].as_str().unwrap()),
+        "{error}"
+    );
     nothing_lost(&device);
 }
 
@@ -289,7 +384,9 @@ fn an_answer_larger_than_allowed() {
     let server = Canned::start();
     let device = device(&server.url());
     device.provider(&server.url(), json!({"maxResponseBytes": 1000}));
-    let rows: Vec<Value> = (0..100).map(|n| json!({"id": format!("r{n}"), "title": "x"})).collect();
+    let rows: Vec<Value> = (0..100)
+        .map(|n| json!({"id": format!("r{n}"), "title": "x"}))
+        .collect();
     server.changes(json!({"task": {"created": rows}}));
     protocol(&device.failed(), &["1000"]);
     nothing_lost(&device);
@@ -310,14 +407,25 @@ fn a_redirect_to_another_origin_is_not_followed_and_the_secret_stays_home() {
     let elsewhere = Canned::start();
     let backend = Backend::start(SCHEMA);
     let device = device(&backend.sync_url());
-    device.provider(&backend.sync_url(), json!({"token": "t", "secretHeaders": {"X-Key": "t"}}));
-    device.ask(&format!("SELECT sync_secret('t', 'hunter2-token', '{}')", backend.url()));
+    device.provider(
+        &backend.sync_url(),
+        json!({"token": "t", "secretHeaders": {"X-Key": "t"}}),
+    );
+    device.ask(&format!(
+        "SELECT sync_secret('t', 'hunter2-token', '{}')",
+        backend.url()
+    ));
     for status in [301, 302, 303, 307, 308] {
         for on in ["pull", "push"] {
             backend.faults().clear();
-            backend.faults().add(json!({"on": on, "status": status, "redirect": elsewhere.url()}));
+            backend
+                .faults()
+                .add(json!({"on": on, "status": status, "redirect": elsewhere.url()}));
             let error = device.failed();
-            assert!(["protocol", "server"].contains(&error["class"].as_str().unwrap()), "{error}");
+            assert!(
+                ["protocol", "server"].contains(&error["class"].as_str().unwrap()),
+                "{error}"
+            );
             assert!(!error.to_string().contains("hunter2"), "{error}");
             nothing_lost(&device);
         }
@@ -331,7 +439,9 @@ fn redirects_in_a_circle_end() {
     let url = server.url();
     for _ in 0..30 {
         let url = url.clone();
-        server.pull_raw(move |_| head(302, &[("Location", &url), ("Content-Length", "0")]).into_bytes());
+        server.pull_raw(move |_| {
+            head(302, &[("Location", &url), ("Content-Length", "0")]).into_bytes()
+        });
     }
     let device = device(&server.url());
     protocol(&device.failed(), &["redirect"]);
@@ -351,7 +461,9 @@ fn rejected_ids_stay_pending_are_named_and_go_up_again_later() {
         "UPDATE task SET title = 'u' WHERE id = 'u'; DELETE FROM task WHERE id = 'd';
          INSERT INTO task (id) VALUES ('c'), ('ok'); UPDATE list SET name = 'y'",
     );
-    backend.faults().add(json!({"on": "push", "rejectIds": {"task": ["u", "d", "c", "l"]}}));
+    backend
+        .faults()
+        .add(json!({"on": "push", "rejectIds": {"task": ["u", "d", "c", "l"]}}));
     let answer = device.synced();
     assert_eq!(answer["rejected"], 3, "{answer}");
     assert_eq!(
@@ -360,7 +472,10 @@ fn rejected_ids_stay_pending_are_named_and_go_up_again_later() {
         "only those stay pending, and ids count per table"
     );
     let reasons = device.ask("SELECT key, rejected FROM sync_pending ORDER BY key");
-    assert_eq!(reasons, "c|rejected by the backend\nd|rejected by the backend\nu|rejected by the backend");
+    assert_eq!(
+        reasons,
+        "c|rejected by the backend\nd|rejected by the backend\nu|rejected by the backend"
+    );
     assert_eq!(
         device.ask("SELECT pk, kind FROM _syncRejected ORDER BY pk"),
         "c|created\nd|deleted\nu|updated"
@@ -371,7 +486,13 @@ fn rejected_ids_stay_pending_are_named_and_go_up_again_later() {
     backend.faults().clear();
     device.synced();
     device.synced();
-    assert_eq!((device.pending(), device.ask("SELECT count(*) FROM _syncRejected")), ("".into(), "0".into()));
+    assert_eq!(
+        (
+            device.pending(),
+            device.ask("SELECT count(*) FROM _syncRejected")
+        ),
+        ("".into(), "0".into())
+    );
     assert_equal(&device, &backend, &["list", "task"]);
 }
 
@@ -380,9 +501,15 @@ fn the_summary_counts_what_was_taken_and_what_was_not() {
     let backend = Backend::start(SCHEMA);
     let device = Device::new(&backend.sync_url());
     device.exec("INSERT INTO task (id) VALUES ('a'), ('b'), ('c')");
-    backend.faults().add(json!({"on": "push", "rejectIds": {"task": ["b"]}}));
+    backend
+        .faults()
+        .add(json!({"on": "push", "rejectIds": {"task": ["b"]}}));
     let answer = device.synced();
-    assert_eq!((&answer["pushed"], &answer["rejected"]), (&json!(2), &json!(1)), "{answer}");
+    assert_eq!(
+        (&answer["pushed"], &answer["rejected"]),
+        (&json!(2), &json!(1)),
+        "{answer}"
+    );
 }
 
 #[test]
@@ -390,7 +517,9 @@ fn a_rejected_row_that_is_deleted_here_is_forgotten() {
     let backend = Backend::start(SCHEMA);
     let device = Device::new(&backend.sync_url());
     device.exec("INSERT INTO task (id) VALUES ('a')");
-    backend.faults().add(json!({"on": "push", "times": 1, "rejectIds": {"task": ["a"]}}));
+    backend
+        .faults()
+        .add(json!({"on": "push", "times": 1, "rejectIds": {"task": ["a"]}}));
     device.synced();
     device.exec("DELETE FROM task");
     device.synced();
@@ -400,7 +529,10 @@ fn a_rejected_row_that_is_deleted_here_is_forgotten() {
     assert_eq!(device.log(), "0");
     // A row of the same key is another story.
     device.exec("INSERT INTO task (id) VALUES ('a')");
-    assert_eq!(device.ask("SELECT key, rejected FROM sync_pending"), "a|NULL");
+    assert_eq!(
+        device.ask("SELECT key, rejected FROM sync_pending"),
+        "a|NULL"
+    );
 }
 
 #[test]
@@ -428,16 +560,27 @@ fn rows_that_json_cannot_hold_stay_and_the_others_go_up() {
          INSERT INTO list VALUES ('l', 'fine')",
     );
     let answer = device.synced();
-    assert_eq!((&answer["pushed"], &answer["rejected"]), (&json!(2), &json!(4)), "{answer}");
+    assert_eq!(
+        (&answer["pushed"], &answer["rejected"]),
+        (&json!(2), &json!(4)),
+        "{answer}"
+    );
     let rejected = device.ask("SELECT pk, reason FROM _syncRejected ORDER BY pk");
-    for (line, (key, word)) in
-        rejected.lines().zip([("blob", "blob"), ("inf", "infinite"), ("neg", "infinite"), ("utf8", "UTF-8")])
-    {
+    for (line, (key, word)) in rejected.lines().zip([
+        ("blob", "blob"),
+        ("inf", "infinite"),
+        ("neg", "infinite"),
+        ("utf8", "UTF-8"),
+    ]) {
         assert!(line.starts_with(key) && line.contains(word), "{line}");
     }
     assert_eq!(rejected.lines().count(), 4);
     assert_eq!(backend_rows(&backend, "task").len(), 1);
-    assert_eq!(device.ask("SELECT group_concat(key, ' ') FROM (SELECT key FROM sync_pending ORDER BY key)"), "blob inf neg utf8");
+    assert_eq!(
+        device
+            .ask("SELECT group_concat(key, ' ') FROM (SELECT key FROM sync_pending ORDER BY key)"),
+        "blob inf neg utf8"
+    );
     // With nothing else to send there is no push, and they are still there.
     backend.clear_requests();
     let answer = device.synced();
@@ -447,7 +590,13 @@ fn rows_that_json_cannot_hold_stay_and_the_others_go_up() {
     device.exec("UPDATE task SET n = 1, title = id WHERE id <> 'ok'");
     device.synced();
     assert_equal(&device, &backend, &["task", "list"]);
-    assert_eq!((device.pending(), device.ask("SELECT count(*) FROM _syncRejected")), ("".into(), "0".into()));
+    assert_eq!(
+        (
+            device.pending(),
+            device.ask("SELECT count(*) FROM _syncRejected")
+        ),
+        ("".into(), "0".into())
+    );
 }
 
 #[test]
@@ -457,11 +606,20 @@ fn a_failed_sync_is_told_in_the_scope_too() {
     device.ask("SELECT sync_start_scope('s', '[\"all\"]')");
     backend.faults().add(json!({"status": 500, "times": 1}));
     let error = device.failed();
-    assert_eq!(sync_common::common::scope(&device.db, "s"), "failed 0/0/1/0");
+    assert_eq!(
+        sync_common::common::scope(&device.db, "s"),
+        "failed 0/0/1/0"
+    );
     let told = device.ask("SELECT json_extract(details, '$.failures[0].error') FROM _syncScope");
     assert_eq!(serde_json::from_str::<Value>(&told).unwrap(), error);
     device.synced();
-    assert_eq!(sync_common::common::scope(&device.db, "s"), "synced 0/0/0/1");
-    assert_eq!(device.ask("SELECT count(*) FROM _syncStatus WHERE error IS NOT NULL"), "0");
+    assert_eq!(
+        sync_common::common::scope(&device.db, "s"),
+        "synced 0/0/0/1"
+    );
+    assert_eq!(
+        device.ask("SELECT count(*) FROM _syncStatus WHERE error IS NOT NULL"),
+        "0"
+    );
     let _ = query("", "");
 }

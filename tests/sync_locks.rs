@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
-use sync_common::{
-    Backend, Device, SCHEMA, assert_equal, load, seen, sync_on, try_ask, wait_for,
-};
+use sync_common::{Backend, Device, SCHEMA, assert_equal, load, seen, sync_on, try_ask, wait_for};
 
 fn start(journal: &str, more: Value) -> (Backend, Device) {
     let backend = Backend::start(SCHEMA);
@@ -22,19 +20,31 @@ fn start(journal: &str, more: Value) -> (Backend, Device) {
 }
 
 /// Locks the file when `requests` requests were seen, for some time; then does `after` and unlocks.
-fn lock_during(device: &Device, backend: &Backend, requests: usize, how: &str, hold: Duration) -> rusqlite::Result<String> {
+fn lock_during(
+    device: &Device,
+    backend: &Backend,
+    requests: usize,
+    how: &str,
+    hold: Duration,
+) -> rusqlite::Result<String> {
     let path = device.world.path();
     let on = if requests == 1 { "pull" } else { "push" };
-    backend.faults().add(json!({"on": on, "times": 1, "delayMs": 300}));
+    backend
+        .faults()
+        .add(json!({"on": on, "times": 1, "delayMs": 300}));
     thread::scope(|scope| {
         scope.spawn(move || {
             let db = Connection::open(path).unwrap();
             wait_for("the request", || seen(backend).len() == requests);
-            db.execute_batch(how).expect("nobody holds a lock during a request");
+            db.execute_batch(how)
+                .expect("nobody holds a lock during a request");
             thread::sleep(hold);
             db.execute_batch("COMMIT").unwrap();
         });
-        try_ask(&device.db, "SELECT sync_entities('all', 'api', '[\"list\",\"task\"]')")
+        try_ask(
+            &device.db,
+            "SELECT sync_entities('all', 'api', '[\"list\",\"task\"]')",
+        )
     })
 }
 
@@ -44,9 +54,13 @@ fn a_short_lock_in_the_middle_is_waited_for() {
         for requests in [1, 2] {
             for how in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
                 let (backend, device) = start(journal, json!({"busyTimeoutMs": 10_000}));
-                let text = lock_during(&device, &backend, requests, how, Duration::from_millis(800));
+                let text =
+                    lock_during(&device, &backend, requests, how, Duration::from_millis(800));
                 let answer: Value = serde_json::from_str(&text.expect("an answer")).unwrap();
-                assert_eq!(answer["state"], "synced", "{journal} {requests} {how}: {answer}");
+                assert_eq!(
+                    answer["state"], "synced",
+                    "{journal} {requests} {how}: {answer}"
+                );
                 device.synced();
                 assert_equal(&device, &backend, &["task"]);
                 assert_eq!(device.pending(), "");
@@ -71,7 +85,13 @@ fn a_lock_that_does_not_end_is_a_clear_failure_and_nothing_is_lost() {
         for requests in [1, 2] {
             let (backend, device) = start(journal, json!({"busyTimeoutMs": 200}));
             let start = Instant::now();
-            let outcome = lock_during(&device, &backend, requests, "BEGIN IMMEDIATE", Duration::from_millis(2500));
+            let outcome = lock_during(
+                &device,
+                &backend,
+                requests,
+                "BEGIN IMMEDIATE",
+                Duration::from_millis(2500),
+            );
             assert!(start.elapsed() < Duration::from_secs(10));
             let context = format!("{journal} {requests}: {outcome:?}");
             match &outcome {
@@ -82,26 +102,61 @@ fn a_lock_that_does_not_end_is_a_clear_failure_and_nothing_is_lost() {
                 }
                 Err(error) => {
                     let text = error.to_string();
-                    assert!(text.contains("locked") || text.contains("busy"), "{context}");
+                    assert!(
+                        text.contains("locked") || text.contains("busy"),
+                        "{context}"
+                    );
                 }
             }
-            assert_eq!(device.ask("SELECT count(*) FROM sync_pending"), "1", "{context}");
+            assert_eq!(
+                device.ask("SELECT count(*) FROM sync_pending"),
+                "1",
+                "{context}"
+            );
             device.synced();
             device.synced();
             assert_equal(&device, &backend, &["task"]);
             assert_eq!(device.pending(), "");
-            assert_eq!(device.ask("SELECT count(*) FROM _syncStatus WHERE state <> 'synced'"), "0");
-            assert_eq!(device.ask("SELECT count(*) FROM _syncRun WHERE state = 'running'"), "0", "{context}");
+            assert_eq!(
+                device.ask("SELECT count(*) FROM _syncStatus WHERE state <> 'synced'"),
+                "0"
+            );
         }
     }
 }
 
 #[test]
+fn after_a_lock_that_did_not_end_the_run_is_not_shown_as_running_for_ever() {
+    let (backend, device) = start("wal", json!({"busyTimeoutMs": 200}));
+    let _ = lock_during(
+        &device,
+        &backend,
+        1,
+        "BEGIN IMMEDIATE",
+        Duration::from_millis(2500),
+    );
+    device.synced();
+    assert_eq!(
+        device.ask("SELECT count(*) FROM _syncRun WHERE state = 'running'"),
+        "0"
+    );
+}
+
+#[test]
 fn after_a_lock_that_did_not_end_another_connection_may_sync() {
     let (backend, device) = start("wal", json!({"busyTimeoutMs": 200}));
-    let _ = lock_during(&device, &backend, 1, "BEGIN IMMEDIATE", Duration::from_millis(2500));
+    let _ = lock_during(
+        &device,
+        &backend,
+        1,
+        "BEGIN IMMEDIATE",
+        Duration::from_millis(2500),
+    );
     // The connection that failed stays open and does nothing more.
-    let answer = try_ask(&device.second(), "SELECT sync_entities('all', 'api', '[\"task\"]')");
+    let answer = try_ask(
+        &device.second(),
+        "SELECT sync_entities('all', 'api', '[\"task\"]')",
+    );
     let text = answer.as_ref().map(String::as_str).unwrap_or_default();
     assert!(text.contains("\"synced\""), "{answer:?}");
     assert_equal(&device, &backend, &["task"]);
@@ -112,8 +167,16 @@ fn a_database_locked_from_the_start_is_busy() {
     let (backend, device) = start("wal", json!({}));
     let plain = device.world.plain();
     plain.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let error = try_ask(&device.db, "SELECT sync_entities('all', 'api', '[\"task\"]')").unwrap_err();
-    assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy), "{error}");
+    let error = try_ask(
+        &device.db,
+        "SELECT sync_entities('all', 'api', '[\"task\"]')",
+    )
+    .unwrap_err();
+    assert_eq!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::DatabaseBusy),
+        "{error}"
+    );
     assert!(seen(&backend).is_empty());
     plain.execute_batch("COMMIT").unwrap();
     device.synced();
@@ -126,7 +189,11 @@ fn a_read_only_database_is_refused_without_a_request() {
     let db = Connection::open_with_flags(device.world.path(), flags).unwrap();
     load(&db);
     let error = try_ask(&db, "SELECT sync_entities('all', 'api', '[\"task\"]')").unwrap_err();
-    assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::ReadOnly), "{error}");
+    assert_eq!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::ReadOnly),
+        "{error}"
+    );
     assert!(error.to_string().contains("sync_entities"), "{error}");
     assert!(seen(&backend).is_empty());
     // Reading is fine.
@@ -159,20 +226,34 @@ fn a_full_disk_while_applying_leaves_nothing_half_applied() {
         });
         let pages: i64 = device.ask("PRAGMA page_count").parse().unwrap();
         device.ask(&format!("PRAGMA max_page_count = {}", pages + 20));
-        let outcome = try_ask(&device.db, "SELECT sync_entities('all', 'api', '[\"list\",\"task\"]')");
+        let outcome = try_ask(
+            &device.db,
+            "SELECT sync_entities('all', 'api', '[\"list\",\"task\"]')",
+        );
         let context = format!("{journal}: {outcome:?}");
         match &outcome {
             Ok(text) => {
                 let answer: Value = serde_json::from_str(text).unwrap();
                 let error = &answer["error"];
-                assert_eq!((&error["class"], &error["code"]), (&json!("data"), &json!("SYNC_ERROR_STORAGE")), "{context}");
+                assert_eq!(
+                    (&error["class"], &error["code"]),
+                    (&json!("data"), &json!("SYNC_ERROR_STORAGE")),
+                    "{context}"
+                );
                 assert_eq!(error["retryable"], true, "{context}");
-                assert!(error["message"].as_str().unwrap().contains("full"), "{context}");
+                assert!(
+                    error["message"].as_str().unwrap().contains("full"),
+                    "{context}"
+                );
             }
             Err(error) => assert!(error.to_string().contains("full"), "{context}"),
         }
         assert!(device.db.is_autocommit());
-        assert_eq!(device.ask("SELECT * FROM task ORDER BY id"), before, "{context}");
+        assert_eq!(
+            device.ask("SELECT * FROM task ORDER BY id"),
+            before,
+            "{context}"
+        );
         assert_eq!(device.cursor("task"), cursor, "{context}");
         assert_eq!(device.ask("SELECT count(*) FROM sync_pending"), "2");
         device.ask("PRAGMA max_page_count = 1000000");

@@ -11,13 +11,18 @@ use sync_common::{Backend, Canned, Device, SCHEMA, assert_equal, file_holds, sta
 const TOKEN: &str = "hunter2-5f3a9c-token";
 
 fn guarded() -> Backend {
-    let options =
-        Options { schema_sql: SCHEMA.into(), token: Some(TOKEN.into()), ..Options::default() };
+    let options = Options {
+        schema_sql: SCHEMA.into(),
+        token: Some(TOKEN.into()),
+        ..Options::default()
+    };
     Backend::start_with(options).expect("a backend")
 }
 
 fn secret(device: &Device, origin: &str) {
-    device.ask(&format!("SELECT sync_secret('main', '{TOKEN}', '{origin}')"));
+    device.ask(&format!(
+        "SELECT sync_secret('main', '{TOKEN}', '{origin}')"
+    ));
 }
 
 /// The secret stands in no file, status, run, or answer.
@@ -27,10 +32,25 @@ fn written_nowhere(device: &Device, answers: &[Value]) {
     }
     device.exec("PRAGMA wal_checkpoint");
     for needle in [TOKEN, "hunter2"] {
-        assert!(!file_holds(&device.world.path(), needle), "{needle} is in the file");
+        assert!(
+            !file_holds(&device.world.path(), needle),
+            "{needle} is in the file"
+        );
     }
-    for table in ["_syncRun", "_syncStatus", "_syncProvider", "_syncEvent", "sync_status", "sync_scope"] {
-        assert!(!device.ask(&format!("SELECT * FROM {table}")).contains("hunter2"), "{table}");
+    for table in [
+        "_syncRun",
+        "_syncStatus",
+        "_syncProvider",
+        "_syncEvent",
+        "sync_status",
+        "sync_scope",
+    ] {
+        assert!(
+            !device
+                .ask(&format!("SELECT * FROM {table}"))
+                .contains("hunter2"),
+            "{table}"
+        );
     }
     assert!(!device.ask("SELECT sync_debug()").contains("hunter2"));
 }
@@ -45,9 +65,10 @@ fn a_bearer_token_opens_the_door_and_is_written_nowhere() {
     let answer = device.synced();
     assert_equal(&device, &backend, &["task"]);
     let sent = backend.requests();
-    assert!(sent.iter().all(|request| {
-        request.header("authorization") == Some(&format!("Bearer {TOKEN}"))
-    }));
+    assert!(
+        sent.iter()
+            .all(|request| { request.header("authorization") == Some(&format!("Bearer {TOKEN}")) })
+    );
     assert!(sent.iter().all(|request| !request.path.contains("hunter2")));
     written_nowhere(&device, &[answer]);
 }
@@ -60,10 +81,17 @@ fn a_secret_of_another_origin_is_refused_without_any_request() {
     device.provider(&elsewhere.url(), json!({"token": "main"}));
     secret(&device, &backend.url());
     let error = device.failed();
-    assert_eq!((&error["class"], &error["code"]), (&json!("auth"), &json!("SYNC_ERROR_AUTH")), "{error}");
+    assert_eq!(
+        (&error["class"], &error["code"]),
+        (&json!("auth"), &json!("SYNC_ERROR_AUTH")),
+        "{error}"
+    );
     assert_eq!(error["retryable"], false);
     let message = error["message"].as_str().unwrap();
-    assert!(message.contains(&backend.url()) && message.contains(&elsewhere.origin()), "{message}");
+    assert!(
+        message.contains(&backend.url()) && message.contains(&elsewhere.origin()),
+        "{message}"
+    );
     assert!(elsewhere.seen().is_empty() && backend.requests().is_empty());
     written_nowhere(&device, &[error]);
 }
@@ -76,7 +104,10 @@ fn a_secret_that_is_not_set_is_named() {
     let error = device.failed();
     assert_eq!(error["class"], "auth", "{error}");
     let message = error["message"].as_str().unwrap();
-    assert!(message.contains("main") && message.contains("sync_secret"), "{message}");
+    assert!(
+        message.contains("main") && message.contains("sync_secret"),
+        "{message}"
+    );
     assert!(backend.requests().is_empty());
     // Set, then forgotten.
     secret(&device, &backend.url());
@@ -90,9 +121,16 @@ fn a_wrong_token_is_an_auth_failure_and_a_new_one_helps() {
     let backend = guarded();
     let device = Device::new(&backend.sync_url());
     device.provider(&backend.sync_url(), json!({"token": "main"}));
-    device.ask(&format!("SELECT sync_secret('main', 'hunter2-wrong', '{}')", backend.url()));
+    device.ask(&format!(
+        "SELECT sync_secret('main', 'hunter2-wrong', '{}')",
+        backend.url()
+    ));
     let error = device.failed();
-    assert_eq!((&error["class"], &error["status"]), (&json!("auth"), &json!(401)), "{error}");
+    assert_eq!(
+        (&error["class"], &error["status"]),
+        (&json!("auth"), &json!(401)),
+        "{error}"
+    );
     secret(&device, &backend.url());
     let answer = device.synced();
     written_nowhere(&device, &[error, answer]);
@@ -114,12 +152,22 @@ fn the_secret_of_one_connection_is_unknown_to_another() {
 fn a_backend_that_repeats_the_token_does_not_get_it_written() {
     let server = Canned::start();
     let device = Device::new(&server.url());
-    device.provider(&server.url(), json!({"token": "main", "secretHeaders": {"X-Api-Key": "key"}}));
+    device.provider(
+        &server.url(),
+        json!({"token": "main", "secretHeaders": {"X-Api-Key": "key"}}),
+    );
     secret(&device, &server.origin());
-    device.ask(&format!("SELECT sync_secret('key', 'hunter2-api-key', '{}')", server.origin()));
+    device.ask(&format!(
+        "SELECT sync_secret('key', 'hunter2-api-key', '{}')",
+        server.origin()
+    ));
     device.exec("INSERT INTO task (id) VALUES ('a')");
     let echo = |seen: &sync_common::Seen| {
-        format!("bad {} and {}", seen.header("authorization").unwrap(), seen.header("x-api-key").unwrap())
+        format!(
+            "bad {} and {}",
+            seen.header("authorization").unwrap(),
+            seen.header("x-api-key").unwrap()
+        )
     };
     let mut answers = Vec::new();
     // In the body of an error.
@@ -129,7 +177,9 @@ fn a_backend_that_repeats_the_token_does_not_get_it_written() {
     server.push_raw(move |seen| status_answer(422, &[], &echo(seen)));
     answers.push(device.sync());
     // Cut off within the excerpt.
-    server.pull_raw(move |seen| status_answer(500, &[], &format!("{}{}", "x".repeat(485), echo(seen))));
+    server.pull_raw(move |seen| {
+        status_answer(500, &[], &format!("{}{}", "x".repeat(485), echo(seen)))
+    });
     answers.push(device.sync());
     // In an answer that is no protocol.
     server.pull_raw(move |seen| sync_common::json_answer(&format!("{:?}", echo(seen))));
@@ -145,11 +195,17 @@ fn a_backend_that_repeats_the_token_does_not_get_it_written() {
     answers.push(device.sync());
     // In a redirect.
     server.pull_raw(move |seen| {
-        let target = format!("http://127.0.0.1:1/?t={}", seen.header("authorization").unwrap().replace(' ', "+"));
+        let target = format!(
+            "http://127.0.0.1:1/?t={}",
+            seen.header("authorization").unwrap().replace(' ', "+")
+        );
         status_answer(302, &[("Location", &target)], "")
     });
     answers.push(device.sync());
-    assert!(answers.iter().all(|answer| answer["state"] == "failed"), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| answer["state"] == "failed"),
+        "{answers:?}"
+    );
     written_nowhere(&device, &answers);
 }
 
@@ -186,38 +242,69 @@ fn credentials_in_the_configuration_are_refused() {
 /// Runs in a process of its own, with variables that the test below sets.
 #[test]
 fn child_with_secrets_in_its_environment() {
-    let Ok(url) = std::env::var("SYNC_TEST_URL") else { return };
+    let Ok(url) = std::env::var("SYNC_TEST_URL") else {
+        return;
+    };
     let device = Device::new(&url);
     device.provider(&url, json!({"token": "my-api"}));
     let answer = device.sync();
     written_nowhere(&device, std::slice::from_ref(&answer));
-    println!("state={} message={}", answer["state"], answer["error"]["message"]);
+    println!(
+        "state={} message={}",
+        answer["state"], answer["error"]["message"]
+    );
 }
 
 fn child(url: &str, variables: &[(&str, &str)]) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_with_secrets_in_its_environment", "--nocapture"])
+        .args([
+            "--exact",
+            "child_with_secrets_in_its_environment",
+            "--nocapture",
+        ])
         .env("SYNC_TEST_URL", url)
         .envs(variables.iter().copied())
         .output()
         .expect("a child");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{text} {}", String::from_utf8_lossy(&output.stderr));
-    text.lines().find(|line| line.contains("state=")).unwrap_or_default().to_owned()
+    assert!(
+        output.status.success(),
+        "{text} {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text.lines()
+        .find(|line| line.contains("state="))
+        .unwrap_or_default()
+        .to_owned()
 }
 
 #[test]
 fn a_secret_of_the_environment_counts_only_with_its_origin() {
     let backend = guarded();
     let (name, origin) = ("SYNCSCOPE_SECRET_MY_API", "SYNCSCOPE_SECRET_MY_API_ORIGIN");
-    let line = child(&backend.sync_url(), &[(name, TOKEN), (origin, &backend.url())]);
+    let line = child(
+        &backend.sync_url(),
+        &[(name, TOKEN), (origin, &backend.url())],
+    );
     assert!(line.contains("\"synced\""), "{line}");
     backend.clear_requests();
     let line = child(&backend.sync_url(), &[(name, TOKEN)]);
-    assert!(line.contains("\"failed\"") && line.contains(origin), "{line}");
-    let line = child(&backend.sync_url(), &[(name, TOKEN), (origin, "http://elsewhere.example")]);
-    assert!(line.contains("\"failed\"") && line.contains("elsewhere.example"), "{line}");
+    assert!(
+        line.contains("\"failed\"") && line.contains(origin),
+        "{line}"
+    );
+    let line = child(
+        &backend.sync_url(),
+        &[(name, TOKEN), (origin, "http://elsewhere.example")],
+    );
+    assert!(
+        line.contains("\"failed\"") && line.contains("elsewhere.example"),
+        "{line}"
+    );
     let line = child(&backend.sync_url(), &[]);
-    assert!(line.contains("\"failed\"") && line.contains("my-api"), "{line}");
+    assert!(
+        line.contains("\"failed\"") && line.contains("my-api"),
+        "{line}"
+    );
     assert!(backend.requests().is_empty());
 }

@@ -26,13 +26,29 @@ fn a_first_sync_brings_everything_and_sends_what_is_here() {
     let answer = device.synced();
     assert_equal(&device, &backend, &["list", "task"]);
     assert_eq!(device.pending(), "");
-    assert_eq!((&answer["inserted"], &answer["pushed"]), (&json!(3), &json!(1)), "{answer}");
+    assert_eq!(
+        (&answer["inserted"], &answer["pushed"]),
+        (&json!(3), &json!(1)),
+        "{answer}"
+    );
     let requests = backend.requests();
     assert_eq!(requests.len(), 2);
-    assert_eq!(query(&requests[0].path, "last_pulled_at").as_deref(), Some("null"));
-    assert_eq!(query(&requests[0].path, "schema_version").as_deref(), Some("1"));
-    assert_eq!(query(&requests[0].path, "migration").as_deref(), Some("null"));
-    assert_eq!(query(&requests[1].path, "last_pulled_at"), Some(device.cursor("task")));
+    assert_eq!(
+        query(&requests[0].path, "last_pulled_at").as_deref(),
+        Some("null")
+    );
+    assert_eq!(
+        query(&requests[0].path, "schema_version").as_deref(),
+        Some("1")
+    );
+    assert_eq!(
+        query(&requests[0].path, "migration").as_deref(),
+        Some("null")
+    );
+    assert_eq!(
+        query(&requests[1].path, "last_pulled_at"),
+        Some(device.cursor("task"))
+    );
     assert_eq!(requests[1].header("content-type"), Some("application/json"));
     assert_eq!(
         device.ask("SELECT state, phase FROM _syncRun"),
@@ -59,7 +75,10 @@ fn a_sync_with_nothing_to_do_is_one_request_and_writes_no_row() {
     assert_eq!(device.ask("SELECT count(*) FROM written"), "0");
     assert_eq!(device.log(), "0");
     assert_eq!(device.ask("SELECT max(seq) FROM _syncChange"), high);
-    assert_eq!((&answer["pulled"], &answer["pushed"]), (&json!(0), &json!(0)));
+    assert_eq!(
+        (&answer["pulled"], &answer["pushed"]),
+        (&json!(0), &json!(0))
+    );
     assert_eq!(answer["requests"], 1);
 }
 
@@ -123,7 +142,10 @@ fn the_body_of_a_push_has_exactly_the_documented_shape() {
     device.synced();
     let row = &server.pushed()[0]["a"]["updated"][0];
     assert_eq!(row["done"], false);
-    assert!(row.get("_status").is_none() && row.get("_changed").is_none(), "{row}");
+    assert!(
+        row.get("_status").is_none() && row.get("_changed").is_none(),
+        "{row}"
+    );
 }
 
 #[test]
@@ -152,14 +174,24 @@ fn numbers_and_text_come_in_exactly() {
 fn the_cursor_goes_back_exactly_as_it_came() {
     let server = Canned::start();
     let device = Device::new(&server.url());
-    for cursor in ["1700000000000", "1700000000000.250", "1.7e12", "18446744073709551616123", "7"] {
+    for cursor in [
+        "1700000000000",
+        "1700000000000.250",
+        "1.7e12",
+        "18446744073709551616123",
+        "7",
+    ] {
         server.pull(&format!(r#"{{"changes":{{}},"timestamp": {cursor} }}"#));
         device.exec("INSERT INTO task (id) VALUES (hex(randomblob(8)))");
         server.clear();
         device.synced();
         assert_eq!(device.cursor("task"), cursor);
         let pushed = query(&server.seen()[1].path, "last_pulled_at");
-        assert_eq!(pushed.as_deref(), Some(cursor), "the push has the new cursor");
+        assert_eq!(
+            pushed.as_deref(),
+            Some(cursor),
+            "the push has the new cursor"
+        );
         server.pull(&format!(r#"{{"changes":{{}},"timestamp":{cursor}}}"#));
         server.clear();
         device.synced();
@@ -177,7 +209,11 @@ fn a_lower_timestamp_is_taken_with_a_warning() {
     server.pull(r#"{"changes":{},"timestamp":99}"#);
     let answer = device.synced();
     assert_eq!(device.cursor("task"), "99");
-    assert_eq!(answer["warnings"].as_array().map(Vec::len), Some(1), "{answer}");
+    assert_eq!(
+        answer["warnings"].as_array().map(Vec::len),
+        Some(1),
+        "{answer}"
+    );
 }
 
 #[test]
@@ -186,7 +222,10 @@ fn extra_keys_of_the_answer_come_back_as_rest() {
     let device = Device::new(&server.url());
     server.pull(r#"{"more":[1,{"a":null}],"changes":{},"timestamp":1,"user":"u1"}"#);
     let answer = device.synced();
-    assert_eq!(answer["rest"], json!({"more": [1, {"a": null}], "user": "u1"}));
+    assert_eq!(
+        answer["rest"],
+        json!({"more": [1, {"a": null}], "user": "u1"})
+    );
 }
 
 // ---- Several entities -----------------------------------------------------------------------
@@ -217,7 +256,10 @@ fn only_the_named_entities_are_pushed() {
     device.sync_only(&["list"]);
     assert_eq!(device.pending(), "task|t1|updated|[\"title\"]");
     let push = pushes(&backend).pop().unwrap();
-    assert_eq!(push.as_object().unwrap().keys().collect::<Vec<_>>(), ["list"]);
+    assert_eq!(
+        push.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["list"]
+    );
     device.synced();
     assert_equal(&device, &backend, &["list", "task"]);
 }
@@ -262,8 +304,11 @@ fn cursors_that_differ_beyond_the_precision_of_doubles_are_told_apart() {
         server.pull_raw(|_| sync_common::status_answer(500, &[], ""));
         device.sync_only(&order);
     }
-    let asked: Vec<_> =
-        server.seen().iter().map(|seen| query(&seen.path, "last_pulled_at").unwrap()).collect();
+    let asked: Vec<_> = server
+        .seen()
+        .iter()
+        .map(|seen| query(&seen.path, "last_pulled_at").unwrap())
+        .collect();
     assert!(asked.iter().all(|cursor| cursor == low), "{asked:?}");
 }
 
@@ -273,11 +318,21 @@ fn a_table_dropped_and_made_again_gets_everything_again() {
     let device = Device::new(&backend.sync_url());
     device.synced();
     device.exec("DROP TABLE task");
-    device.exec(SCHEMA.rsplit_once("CREATE TABLE task").map(|(_, rest)| format!("CREATE TABLE task{rest}")).unwrap().as_str());
+    device.exec(
+        SCHEMA
+            .rsplit_once("CREATE TABLE task")
+            .map(|(_, rest)| format!("CREATE TABLE task{rest}"))
+            .unwrap()
+            .as_str(),
+    );
     device.ask("SELECT sync_track('task')");
     device.synced();
     assert_equal(&device, &backend, &["list", "task"]);
-    assert_eq!(backend_rows(&backend, "task").len(), 2, "the drop was no delete of rows");
+    assert_eq!(
+        backend_rows(&backend, "task").len(),
+        2,
+        "the drop was no delete of rows"
+    );
 }
 
 #[test]
@@ -302,5 +357,8 @@ fn no_entities_is_a_sync_without_a_request() {
     assert!(seen(&backend).is_empty());
     let text = device.ask("SELECT sync_entities(NULL, 'api', '[\"list\"]')");
     let answer: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!((&answer["instanceId"], &answer["state"]), (&Value::Null, &json!("synced")));
+    assert_eq!(
+        (&answer["instanceId"], &answer["state"]),
+        (&Value::Null, &json!("synced"))
+    );
 }

@@ -19,9 +19,14 @@ fn an_entity_may_be_kept_in_a_table_of_another_name() {
     let answer = device.sync_only(&["task"]);
     assert_eq!(answer["state"], "synced", "{answer}");
     assert_eq!(device.rows("my_tasks"), backend_rows(&backend, "task"));
-    assert_eq!(device.ask("SELECT entity, state FROM _syncStatus"), "task|synced");
+    assert_eq!(
+        device.ask("SELECT entity, state FROM _syncStatus"),
+        "task|synced"
+    );
     assert_eq!(device.pending(), "");
-    backend.faults().add(json!({"on": "push", "times": 1, "rejectIds": {"task": ["a"]}}));
+    backend
+        .faults()
+        .add(json!({"on": "push", "times": 1, "rejectIds": {"task": ["a"]}}));
     device.exec("UPDATE my_tasks SET title = 'x' WHERE id = 'a'");
     device.sync_only(&["task"]);
     assert_eq!(device.pending(), "my_tasks|a|updated|[\"title\"]");
@@ -29,22 +34,37 @@ fn an_entity_may_be_kept_in_a_table_of_another_name() {
 
 #[test]
 fn excluded_columns_stay_at_home() {
-    let schema = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, secret TEXT DEFAULT 'here')";
+    let schema =
+        "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, secret TEXT DEFAULT 'here')";
     let server = Canned::start();
-    let device =
-        Device::configured(schema, &["t"], &server.url(), json!({"excludeColumns": {"t": ["secret"]}}));
+    let device = Device::configured(
+        schema,
+        &["t"],
+        &server.url(),
+        json!({"excludeColumns": {"t": ["secret"]}}),
+    );
     server.changes(json!({"t": {"created": [{"id": "r", "a": "R", "secret": "theirs"}]}}));
     device.exec("INSERT INTO t VALUES ('n', 'N', 'mine')");
     device.synced();
-    assert_eq!(device.ask("SELECT * FROM t ORDER BY id"), "n|N|mine\nr|R|here");
-    assert!(!server.seen()[1].body.contains("secret"), "{}", server.seen()[1].body);
+    assert_eq!(
+        device.ask("SELECT * FROM t ORDER BY id"),
+        "n|N|mine\nr|R|here"
+    );
+    assert!(
+        !server.seen()[1].body.contains("secret"),
+        "{}",
+        server.seen()[1].body
+    );
     // A change of such a column alone sends nothing.
     device.exec("UPDATE t SET secret = 'changed'");
     server.clear();
     server.changes(json!({"t": {"updated": [{"id": "r", "a": "R2", "secret": "theirs"}]}}));
     device.synced();
     assert_eq!(server.seen().len(), 1);
-    assert_eq!(device.ask("SELECT * FROM t ORDER BY id"), "n|N|changed\nr|R2|changed");
+    assert_eq!(
+        device.ask("SELECT * FROM t ORDER BY id"),
+        "n|N|changed\nr|R2|changed"
+    );
     assert_eq!(device.log(), "0");
 }
 
@@ -54,7 +74,10 @@ fn only_the_tracked_columns_travel() {
     let server = Canned::start();
     let device = Device::with(schema, &[], &server.url());
     device.ask(r#"SELECT sync_track('t', '{"columns":["a","c"]}')"#);
-    let device = Device { entities: vec!["t".into()], ..device };
+    let device = Device {
+        entities: vec!["t".into()],
+        ..device
+    };
     server.changes(json!({"t": {"created": [{"id": "r", "a": "1", "b": "2", "c": "3"}]}}));
     device.synced();
     assert_eq!(device.ask("SELECT * FROM t"), "r|1|NULL|3");
@@ -76,7 +99,9 @@ fn integer_keys_without_rowid_strict_and_generated_columns() {
     let local = format!(
         "{schema} CREATE TABLE g (id TEXT PRIMARY KEY NOT NULL, a INTEGER, d INTEGER AS (a * 2) STORED, v AS (a + 1));"
     );
-    let backend = Backend::start(&format!("{schema} CREATE TABLE g (id TEXT PRIMARY KEY NOT NULL, a INTEGER);"));
+    let backend = Backend::start(&format!(
+        "{schema} CREATE TABLE g (id TEXT PRIMARY KEY NOT NULL, a INTEGER);"
+    ));
     backend.sql(|sql| {
         sql.execute_batch(
             "INSERT INTO i VALUES (1, 'a'), (-5, 'b'); INSERT INTO w VALUES ('a', 1);
@@ -84,7 +109,10 @@ fn integer_keys_without_rowid_strict_and_generated_columns() {
         )
     });
     let tables = ["i", "w", "s", "g"];
-    let (one, two) = (Device::with(&local, &tables, &backend.sync_url()), Device::with(&local, &tables, &backend.sync_url()));
+    let (one, two) = (
+        Device::with(&local, &tables, &backend.sync_url()),
+        Device::with(&local, &tables, &backend.sync_url()),
+    );
     one.synced();
     one.exec(
         "INSERT INTO i (x) VALUES ('c'); UPDATE i SET x = 'B' WHERE id = -5; DELETE FROM i WHERE id = 1;
@@ -97,7 +125,10 @@ fn integer_keys_without_rowid_strict_and_generated_columns() {
     for device in [&one, &two] {
         assert_equal(device, &backend, &["w", "s"]);
         assert_eq!(device.ask("SELECT * FROM i"), "-5|B\n2|c");
-        assert_eq!(device.ask("SELECT id, a, d, v FROM g ORDER BY id"), "a|5|10|6\nb|1|2|2");
+        assert_eq!(
+            device.ask("SELECT id, a, d, v FROM g ORDER BY id"),
+            "a|5|10|6\nb|1|2|2"
+        );
         assert_eq!(device.pending(), "");
     }
 }
@@ -105,7 +136,11 @@ fn integer_keys_without_rowid_strict_and_generated_columns() {
 #[test]
 fn a_strict_table_that_refuses_a_value_names_the_row() {
     let server = Canned::start();
-    let device = Device::with("CREATE TABLE s (id TEXT PRIMARY KEY NOT NULL, x INTEGER) STRICT", &["s"], &server.url());
+    let device = Device::with(
+        "CREATE TABLE s (id TEXT PRIMARY KEY NOT NULL, x INTEGER) STRICT",
+        &["s"],
+        &server.url(),
+    );
     server.changes(json!({"s": {"created": [{"id": "ok", "x": 1}, {"id": "half", "x": 1.5}]}}));
     let error = device.failed();
     data(&error, &["half", "\"s\""]);
@@ -113,7 +148,11 @@ fn a_strict_table_that_refuses_a_value_names_the_row() {
 }
 
 fn data(error: &Value, said: &[&str]) {
-    assert_eq!((&error["class"], &error["code"]), (&json!("data"), &json!("SYNC_ERROR_CONSTRAINT")), "{error}");
+    assert_eq!(
+        (&error["class"], &error["code"]),
+        (&json!("data"), &json!("SYNC_ERROR_CONSTRAINT")),
+        "{error}"
+    );
     assert_eq!(error["retryable"], false, "{error}");
     let message = error["message"].as_str().unwrap();
     for word in said {
@@ -143,7 +182,10 @@ fn children_may_come_before_their_parents() {
     server.changes(json!({"parent": {"deleted": ["q", "p"]}, "child": {"deleted": ["c"]}}));
     device.synced();
     assert_eq!(device.ask("SELECT count(*) FROM parent"), "0");
-    assert_eq!((device.log(), device.ask("PRAGMA foreign_keys")), ("0".into(), "1".into()));
+    assert_eq!(
+        (device.log(), device.ask("PRAGMA foreign_keys")),
+        ("0".into(), "1".into())
+    );
     assert_eq!(device.ask("PRAGMA defer_foreign_keys"), "0");
 }
 
@@ -158,7 +200,10 @@ fn a_missing_parent_fails_the_whole_pull_and_is_named() {
     data(&device.failed(), &["child", "parent"]);
     assert_eq!(device.ask("SELECT count(*) FROM child"), "0");
     assert_eq!(device.ask("SELECT id FROM parent"), "mine");
-    assert_eq!((device.cursor("parent"), device.pending()), (cursor, "parent|mine|created|[]".into()));
+    assert_eq!(
+        (device.cursor("parent"), device.pending()),
+        (cursor, "parent|mine|created|[]".into())
+    );
     assert_eq!(server.seen().len(), 1);
     device.synced();
 }
@@ -166,12 +211,17 @@ fn a_missing_parent_fails_the_whole_pull_and_is_named() {
 #[test]
 fn a_parent_with_restrict_may_go_before_its_child() {
     let server = Canned::start();
-    let schema = FAMILY.replace("REFERENCES parent (id));", "REFERENCES parent (id) ON DELETE RESTRICT);");
+    let schema = FAMILY.replace(
+        "REFERENCES parent (id));",
+        "REFERENCES parent (id) ON DELETE RESTRICT);",
+    );
     let device = family(&server, &schema);
     server.changes(json!({"parent": {"created": [{"id": "p"}]}, "child": {"created": [{"id": "c", "parent": "p"}]}}));
     device.synced();
     // The order of tables has no meaning.
-    server.pull(r#"{"changes":{"parent":{"deleted":["p"]},"child":{"deleted":["c"]}},"timestamp":9000000}"#);
+    server.pull(
+        r#"{"changes":{"parent":{"deleted":["p"]},"child":{"deleted":["c"]}},"timestamp":9000000}"#,
+    );
     device.synced();
     assert_eq!(device.ask("SELECT count(*) FROM child"), "0");
 }
@@ -179,7 +229,10 @@ fn a_parent_with_restrict_may_go_before_its_child() {
 #[test]
 fn what_a_cascade_deletes_while_applying_is_pushed_and_the_applied_rows_are_not() {
     let server = Canned::start();
-    let schema = FAMILY.replace("REFERENCES parent (id));", "REFERENCES parent (id) ON DELETE CASCADE);");
+    let schema = FAMILY.replace(
+        "REFERENCES parent (id));",
+        "REFERENCES parent (id) ON DELETE CASCADE);",
+    );
     let device = family(&server, &schema);
     server.changes(json!({"parent": {"created": [{"id": "p"}, {"id": "q"}]},
         "child": {"created": [{"id": "c1", "parent": "p"}, {"id": "c2", "parent": "p"}, {"id": "c3", "parent": "q"}]}}));
@@ -192,7 +245,11 @@ fn what_a_cascade_deletes_while_applying_is_pushed_and_the_applied_rows_are_not(
     assert_eq!(device.ask("SELECT id FROM child"), "c3");
     let push = server.pushed();
     assert_eq!(push.len(), 1);
-    assert_eq!(push[0]["child"], json!({"created": [], "updated": [], "deleted": ["c1"]}), "{push:?}");
+    assert_eq!(
+        push[0]["child"],
+        json!({"created": [], "updated": [], "deleted": ["c1"]}),
+        "{push:?}"
+    );
     assert_eq!(push[0]["parent"]["deleted"], json!([]));
     assert_eq!((device.pending(), device.log()), ("".into(), "0".into()));
 }
@@ -213,20 +270,39 @@ fn what_triggers_write_while_applying_is_pushed_and_the_applied_rows_are_not() {
         CREATE TRIGGER td AFTER DELETE ON t BEGIN INSERT INTO journal (what) VALUES ('d' || OLD.id);
           UPDATE total SET n = n - 1; END;";
     let device = Device::with(schema, &["t", "total"], &server.url());
-    let rows: Vec<Value> = (0..2500).map(|n| json!({"id": format!("r{n}"), "x": n})).collect();
+    let rows: Vec<Value> = (0..2500)
+        .map(|n| json!({"id": format!("r{n}"), "x": n}))
+        .collect();
     server.changes(json!({"t": {"created": rows}}));
     device.synced();
     assert_eq!(device.ask("SELECT * FROM total"), "t|2500");
     let push = server.pushed();
-    assert_eq!(push[0]["t"], json!({"created": [], "updated": [], "deleted": []}));
+    assert_eq!(
+        push[0]["t"],
+        json!({"created": [], "updated": [], "deleted": []})
+    );
     assert_eq!(push[0]["total"]["created"][0]["n"], 2500);
     server.clear();
     server.changes(json!({"t": {"updated": [{"id": "r1", "x": -1}], "deleted": ["r2"]}}));
     device.synced();
     let push = server.pushed();
-    assert_eq!(push[0]["t"], json!({"created": [], "updated": [], "deleted": []}));
-    assert_eq!((&push[0]["total"]["updated"][0]["n"], &push[0]["total"]["updated"][0]["_changed"]), (&json!(2499), &json!("n")));
-    assert_eq!(device.ask("SELECT group_concat(what) FROM (SELECT what FROM journal ORDER BY n DESC LIMIT 2)"), "dr2,ur1");
+    assert_eq!(
+        push[0]["t"],
+        json!({"created": [], "updated": [], "deleted": []})
+    );
+    assert_eq!(
+        (
+            &push[0]["total"]["updated"][0]["n"],
+            &push[0]["total"]["updated"][0]["_changed"]
+        ),
+        (&json!(2499), &json!("n"))
+    );
+    assert_eq!(
+        device.ask(
+            "SELECT group_concat(what) FROM (SELECT what FROM journal ORDER BY n DESC LIMIT 2)"
+        ),
+        "dr2,ur1"
+    );
     assert_eq!((device.pending(), device.log()), ("".into(), "0".into()));
 }
 
@@ -272,15 +348,22 @@ fn a_trigger_that_raises_fails_the_pull() {
 
 #[test]
 fn a_unique_or_check_violation_fails_the_whole_pull_and_names_table_and_id() {
-    for (column, row) in [("UNIQUE", json!({"id": "bad", "x": 1})), ("CHECK (x < 5)", json!({"id": "bad", "x": 7}))] {
+    for (column, row) in [
+        ("UNIQUE", json!({"id": "bad", "x": 1})),
+        ("CHECK (x < 5)", json!({"id": "bad", "x": 7})),
+    ] {
         let server = Canned::start();
-        let schema = format!("CREATE TABLE thing (id TEXT PRIMARY KEY NOT NULL, x INTEGER {column})");
+        let schema =
+            format!("CREATE TABLE thing (id TEXT PRIMARY KEY NOT NULL, x INTEGER {column})");
         let device = Device::with(&schema, &["thing"], &server.url());
         device.exec("INSERT INTO thing VALUES ('mine', 3)");
         server.changes(json!({"thing": {"created": [{"id": "ok", "x": 1}, row]}}));
         data(&device.failed(), &["thing", "bad"]);
         assert_eq!(device.ask("SELECT id FROM thing"), "mine");
-        assert_eq!((device.cursor("thing"), device.pending()), ("".into(), "thing|mine|created|[]".into()));
+        assert_eq!(
+            (device.cursor("thing"), device.pending()),
+            ("".into(), "thing|mine|created|[]".into())
+        );
         // An update, too.
         server.changes(json!({"thing": {"created": [{"id": "bad", "x": 1}, {"id": "b", "x": 2}]}}));
         device.synced();
@@ -296,7 +379,9 @@ fn a_unique_or_check_violation_fails_the_whole_pull_and_names_table_and_id() {
 fn a_unique_value_may_move_from_a_deleted_row_to_a_created_one() {
     let server = Canned::start();
     let device = Device::with(
-        "CREATE TABLE person (id TEXT PRIMARY KEY NOT NULL, email TEXT UNIQUE)", &["person"], &server.url(),
+        "CREATE TABLE person (id TEXT PRIMARY KEY NOT NULL, email TEXT UNIQUE)",
+        &["person"],
+        &server.url(),
     );
     server.changes(json!({"person": {"created": [{"id": "old", "email": "a@b.c"}]}}));
     device.synced();
@@ -309,11 +394,17 @@ fn a_unique_value_may_move_from_a_deleted_row_to_a_created_one() {
 fn two_rows_may_swap_a_unique_value() {
     let server = Canned::start();
     let device = Device::with(
-        "CREATE TABLE person (id TEXT PRIMARY KEY NOT NULL, email TEXT UNIQUE)", &["person"], &server.url(),
+        "CREATE TABLE person (id TEXT PRIMARY KEY NOT NULL, email TEXT UNIQUE)",
+        &["person"],
+        &server.url(),
     );
-    server.changes(json!({"person": {"created": [{"id": "a", "email": "x"}, {"id": "b", "email": "y"}]}}));
+    server.changes(
+        json!({"person": {"created": [{"id": "a", "email": "x"}, {"id": "b", "email": "y"}]}}),
+    );
     device.synced();
-    server.changes(json!({"person": {"updated": [{"id": "a", "email": "y"}, {"id": "b", "email": "x"}]}}));
+    server.changes(
+        json!({"person": {"updated": [{"id": "a", "email": "y"}, {"id": "b", "email": "x"}]}}),
+    );
     device.synced();
     assert_eq!(device.ask("SELECT * FROM person ORDER BY id"), "a|y\nb|x");
 }
@@ -334,7 +425,11 @@ fn a_row_replaced_through_a_unique_constraint_here_is_deleted_there() {
 #[test]
 fn keys_that_differ_in_case_only_are_different_rows() {
     let server = Canned::start();
-    let device = Device::with("CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, x INTEGER)", &["t"], &server.url());
+    let device = Device::with(
+        "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, x INTEGER)",
+        &["t"],
+        &server.url(),
+    );
     server.changes(json!({"t": {"created": [{"id": "a", "x": 1}, {"id": "A", "x": 2}]}}));
     device.synced();
     device.exec("UPDATE t SET x = 5 WHERE id = 'a'");
@@ -360,8 +455,14 @@ fn a_table_in_an_attached_file_syncs_as_well() {
     assert_eq!(device.ask("SELECT * FROM other.t ORDER BY id"), "n|2\nr|1");
     assert_eq!(device.ask("SELECT count(*) FROM main.t"), "0");
     assert_eq!(backend_rows(&backend, "t").len(), 2);
-    assert_eq!(device.ask("SELECT entity, state FROM other._syncStatus"), "t|synced");
-    assert_eq!(device.ask("SELECT count(*) FROM sync_pending WHERE schema = 'other'"), "0");
+    assert_eq!(
+        device.ask("SELECT entity, state FROM other._syncStatus"),
+        "t|synced"
+    );
+    assert_eq!(
+        device.ask("SELECT count(*) FROM sync_pending WHERE schema = 'other'"),
+        "0"
+    );
 }
 
 #[test]
@@ -371,7 +472,11 @@ fn a_database_in_memory_syncs_as_well() {
     let device = Device::with("", &[], &backend.sync_url());
     let db = rusqlite::Connection::open_in_memory().unwrap();
     sync_common::load(&db);
-    let device = Device { db, entities: vec!["t".into()], ..device };
+    let device = Device {
+        db,
+        entities: vec!["t".into()],
+        ..device
+    };
     device.exec("CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, x INTEGER)");
     device.provider(&backend.sync_url(), json!({}));
     device.ask("SELECT sync_track('t')");

@@ -21,7 +21,10 @@ pub struct Seen {
 
 impl Seen {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub fn json(&self) -> Value {
@@ -88,11 +91,19 @@ impl Canned {
     }
 
     pub fn pull_raw(&self, say: impl Fn(&Seen) -> Vec<u8> + Send + 'static) {
-        self.state.pulls.lock().expect("lock").push_back(Box::new(say));
+        self.state
+            .pulls
+            .lock()
+            .expect("lock")
+            .push_back(Box::new(say));
     }
 
     pub fn push_raw(&self, say: impl Fn(&Seen) -> Vec<u8> + Send + 'static) {
-        self.state.pushes.lock().expect("lock").push_back(Box::new(say));
+        self.state
+            .pushes
+            .lock()
+            .expect("lock")
+            .push_back(Box::new(say));
     }
 
     pub fn seen(&self) -> Vec<Seen> {
@@ -105,7 +116,11 @@ impl Canned {
 
     /// The bodies of the pushes.
     pub fn pushed(&self) -> Vec<Value> {
-        self.seen().iter().filter(|seen| seen.method == "POST").map(Seen::json).collect()
+        self.seen()
+            .iter()
+            .filter(|seen| seen.method == "POST")
+            .map(Seen::json)
+            .collect()
     }
 }
 
@@ -130,24 +145,40 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let mut words = line.split_ascii_whitespace().map(str::to_owned);
-    let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(()) };
+    let (Some(method), Some(path)) = (words.next(), words.next()) else {
+        return Ok(());
+    };
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
-        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        let Some((name, value)) = line.trim_end().split_once(':') else {
+            break;
+        };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let mut seen = Seen { method, path, headers, body: String::new() };
+    let mut seen = Seen {
+        method,
+        path,
+        headers,
+        body: String::new(),
+    };
     if seen.header("expect").is_some() {
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
-    let length = seen.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let length = seen
+        .header("content-length")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     seen.body = String::from_utf8_lossy(&body).into_owned();
     state.seen.lock().expect("lock").push(seen.clone());
-    let queue = if seen.method == "POST" { &state.pushes } else { &state.pulls };
+    let queue = if seen.method == "POST" {
+        &state.pushes
+    } else {
+        &state.pulls
+    };
     let say = queue.lock().expect("lock").pop_front();
     let answer = match say {
         Some(say) => say(&seen),

@@ -45,11 +45,17 @@ impl Device {
         let world = World::new(false);
         let db = world.open();
         db.execute_batch(schema).expect("schema");
-        let device =
-            Device { world, db, entities: tables.iter().map(|name| name.to_string()).collect() };
+        let device = Device {
+            world,
+            db,
+            entities: tables.iter().map(|name| name.to_string()).collect(),
+        };
         device.provider(url, more);
         for table in tables {
-            device.ask(&format!("SELECT sync_track('{}')", table.replace('\'', "''")));
+            device.ask(&format!(
+                "SELECT sync_track('{}')",
+                table.replace('\'', "''")
+            ));
         }
         device
     }
@@ -62,7 +68,11 @@ impl Device {
             config[key] = value.clone();
         }
         self.db
-            .query_row("SELECT sync_provider('api', ?1)", [config.to_string()], |_| Ok(()))
+            .query_row(
+                "SELECT sync_provider('api', ?1)",
+                [config.to_string()],
+                |_| Ok(()),
+            )
             .expect("provider");
     }
 
@@ -80,7 +90,9 @@ impl Device {
     }
 
     pub fn exec(&self, sql: &str) {
-        self.db.execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        self.db
+            .execute_batch(sql)
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
     /// Syncs all entities; the summary.
@@ -108,7 +120,10 @@ impl Device {
         let error = answer["error"].clone();
         let run = self.ask("SELECT error FROM _syncRun ORDER BY id DESC LIMIT 1");
         assert_eq!(serde_json::from_str::<Value>(&run).expect(&run), error);
-        for status in self.ask("SELECT error FROM _syncStatus WHERE provider = 'api'").lines() {
+        for status in self
+            .ask("SELECT error FROM _syncStatus WHERE provider = 'api'")
+            .lines()
+        {
             assert_eq!(serde_json::from_str::<Value>(status).expect(status), error);
         }
         let states = self.ask("SELECT DISTINCT state FROM _syncStatus WHERE provider = 'api'");
@@ -122,7 +137,9 @@ impl Device {
     }
 
     pub fn cursor(&self, entity: &str) -> String {
-        self.ask(&format!("SELECT cursor FROM _syncCursor WHERE entity = '{entity}'"))
+        self.ask(&format!(
+            "SELECT cursor FROM _syncCursor WHERE entity = '{entity}'"
+        ))
     }
 
     /// Entries of the change log, the placeholder left out.
@@ -140,20 +157,29 @@ impl Device {
 pub fn sync_on(db: &Connection, instance: &str, entities: &[&str]) -> Value {
     let list = json!(entities).to_string();
     let text: String = db
-        .query_row("SELECT sync_entities(?1, 'api', ?2)", [instance, &list], |row| row.get(0))
+        .query_row(
+            "SELECT sync_entities(?1, 'api', ?2)",
+            [instance, &list],
+            |row| row.get(0),
+        )
         .unwrap_or_else(|error| panic!("sync_entities: {error}"));
     serde_json::from_str(&text).expect("JSON")
 }
 
 /// The rows of a table as JSON, booleans as the backend shows them, sorted by key.
 pub fn rows_of(db: &Connection, table: &str) -> Vec<Value> {
-    let listed = ask(db, &format!("SELECT name, type FROM pragma_table_info('{table}')"));
+    let listed = ask(
+        db,
+        &format!("SELECT name, type FROM pragma_table_info('{table}')"),
+    );
     let columns: Vec<(&str, bool)> = listed
         .lines()
         .filter_map(|line| line.split_once('|'))
         .map(|(name, declared)| (name, declared.starts_with("BOOL")))
         .collect();
-    let mut statement = db.prepare(&format!("SELECT * FROM \"{table}\" ORDER BY 1")).expect("table");
+    let mut statement = db
+        .prepare(&format!("SELECT * FROM \"{table}\" ORDER BY 1"))
+        .expect("table");
     let mut rows = statement.query([]).expect("rows");
     let mut all = Vec::new();
     while let Some(row) = rows.next().expect("row") {
@@ -232,7 +258,9 @@ pub fn file_holds(path: &Path, needle: &str) -> bool {
     let directory = path.parent().expect("a directory");
     std::fs::read_dir(directory).expect("list").any(|entry| {
         let bytes = std::fs::read(entry.expect("entry").path()).unwrap_or_default();
-        bytes.windows(needle.len()).any(|window| window == needle.as_bytes())
+        bytes
+            .windows(needle.len())
+            .any(|window| window == needle.as_bytes())
     })
 }
 
