@@ -91,7 +91,6 @@ struct Plan {
     rowid: bool,
     /// The key compares without case.
     folded: bool,
-    /// A key set by NULL is not possible.
     uniques: &'static [Unique],
     /// Columns in no index, for UPSERT and for updates of many rows.
     free: Vec<usize>,
@@ -210,8 +209,13 @@ impl Plan {
         match self.columns[place].1 {
             Kind::Int => Cell::Int(dice.roll(8) as i64 - 1),
             Kind::Text => {
+                // NOCASE stops comparing at a NUL, so text with one is for exact columns only.
+                let folded = self.folded && is_key
+                    || self.uniques.iter().flat_map(|unique| unique.parts).any(
+                        |part| matches!(part, Part::Folded(folded) if *folded == place),
+                    );
                 let words = ["a", "A", "b", "B", "c'", "d,e", "😀", "", "f\0g", "f\0h"];
-                Cell::Text(words[dice.roll(words.len())].to_owned())
+                Cell::Text(words[dice.roll(if folded { 8 } else { words.len() })].to_owned())
             }
         }
     }
@@ -582,7 +586,7 @@ fn what_is_pending_follows_from_any_history() {
         return history(seed, 6000);
     }
     for seed in 1..=4 {
-        history(seed * 0x9E37_79B9_7F4A_7C15 % 1_000_000_007, 1500);
+        history(seed * 1_000_003, 1500);
     }
 }
 

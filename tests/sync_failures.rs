@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sync_common::{
-    Backend, Canned, Device, SCHEMA, assert_equal, backend_rows, closing, head, query, seen,
-    status_answer,
+    Backend, Canned, Device, SCHEMA, assert_equal, backend_rows, closing, head, seen, status_answer,
 };
 
 /// A device with something to push.
@@ -448,157 +447,6 @@ fn redirects_in_a_circle_end() {
     assert!(server.seen().len() < 20);
 }
 
-// ---- Rejected rows, and rows that can't be sent ------------------------------------------------
-
-#[test]
-fn rejected_ids_stay_pending_are_named_and_go_up_again_later() {
-    let backend = Backend::start(SCHEMA);
-    let device = Device::new(&backend.sync_url());
-    device.exec("INSERT INTO list VALUES ('l', 'x'), ('k', 'x'); INSERT INTO task (id) VALUES ('l'), ('d'), ('u')");
-    device.synced();
-    device.synced();
-    device.exec(
-        "UPDATE task SET title = 'u' WHERE id = 'u'; DELETE FROM task WHERE id = 'd';
-         INSERT INTO task (id) VALUES ('c'), ('ok'); UPDATE list SET name = 'y'",
-    );
-    backend
-        .faults()
-        .add(json!({"on": "push", "rejectIds": {"task": ["u", "d", "c", "l"]}}));
-    let answer = device.synced();
-    assert_eq!(answer["rejected"], 3, "{answer}");
-    assert_eq!(
-        device.pending(),
-        "task|c|created|[]\ntask|d|deleted|NULL\ntask|u|updated|[\"title\"]",
-        "only those stay pending, and ids count per table"
-    );
-    let reasons = device.ask("SELECT key, rejected FROM sync_pending ORDER BY key");
-    assert_eq!(
-        reasons,
-        "c|rejected by the backend\nd|rejected by the backend\nu|rejected by the backend"
-    );
-    assert_eq!(
-        device.ask("SELECT pk, kind FROM _syncRejected ORDER BY pk"),
-        "c|created\nd|deleted\nu|updated"
-    );
-    backend.clear_requests();
-    device.synced();
-    assert_eq!(seen(&backend).len(), 2, "they are sent again");
-    backend.faults().clear();
-    device.synced();
-    device.synced();
-    assert_eq!(
-        (
-            device.pending(),
-            device.ask("SELECT count(*) FROM _syncRejected")
-        ),
-        ("".into(), "0".into())
-    );
-    assert_equal(&device, &backend, &["list", "task"]);
-}
-
-#[test]
-fn the_summary_counts_what_was_taken_and_what_was_not() {
-    let backend = Backend::start(SCHEMA);
-    let device = Device::new(&backend.sync_url());
-    device.exec("INSERT INTO task (id) VALUES ('a'), ('b'), ('c')");
-    backend
-        .faults()
-        .add(json!({"on": "push", "rejectIds": {"task": ["b"]}}));
-    let answer = device.synced();
-    assert_eq!(
-        (&answer["pushed"], &answer["rejected"]),
-        (&json!(2), &json!(1)),
-        "{answer}"
-    );
-}
-
-#[test]
-fn a_rejected_row_that_is_deleted_here_is_forgotten() {
-    let backend = Backend::start(SCHEMA);
-    let device = Device::new(&backend.sync_url());
-    device.exec("INSERT INTO task (id) VALUES ('a')");
-    backend
-        .faults()
-        .add(json!({"on": "push", "times": 1, "rejectIds": {"task": ["a"]}}));
-    device.synced();
-    device.exec("DELETE FROM task");
-    device.synced();
-    device.synced();
-    assert_eq!(device.pending(), "");
-    assert_eq!(device.ask("SELECT count(*) FROM _syncRejected"), "0");
-    assert_eq!(device.log(), "0");
-    // A row of the same key is another story.
-    device.exec("INSERT INTO task (id) VALUES ('a')");
-    assert_eq!(
-        device.ask("SELECT key, rejected FROM sync_pending"),
-        "a|NULL"
-    );
-}
-
-#[test]
-fn a_rejected_row_that_the_backend_deletes_is_forgotten() {
-    let server = Canned::start();
-    let device = Device::new(&server.url());
-    server.changes(json!({"task": {"created": [{"id": "a"}]}}));
-    device.synced();
-    device.exec("UPDATE task SET title = 'x'");
-    server.push_raw(|_| status_answer(200, &[], r#"{"experimentalRejectedIds":{"task":["a"]}}"#));
-    device.synced();
-    server.changes(json!({"task": {"deleted": ["a"]}}));
-    device.synced();
-    assert_eq!((device.pending(), device.log()), ("".into(), "0".into()));
-    assert_eq!(device.ask("SELECT count(*) FROM _syncRejected"), "0");
-}
-
-#[test]
-fn rows_that_json_cannot_hold_stay_and_the_others_go_up() {
-    let backend = Backend::start(SCHEMA);
-    let device = Device::new(&backend.sync_url());
-    device.exec(
-        "INSERT INTO task (id, n) VALUES ('inf', 9e999), ('neg', -9e999);
-         INSERT INTO task (id, title) VALUES ('blob', x'00ff'), ('utf8', CAST(x'ff41' AS TEXT)), ('ok', 'fine');
-         INSERT INTO list VALUES ('l', 'fine')",
-    );
-    let answer = device.synced();
-    assert_eq!(
-        (&answer["pushed"], &answer["rejected"]),
-        (&json!(2), &json!(4)),
-        "{answer}"
-    );
-    let rejected = device.ask("SELECT pk, reason FROM _syncRejected ORDER BY pk");
-    for (line, (key, word)) in rejected.lines().zip([
-        ("blob", "blob"),
-        ("inf", "infinite"),
-        ("neg", "infinite"),
-        ("utf8", "UTF-8"),
-    ]) {
-        assert!(line.starts_with(key) && line.contains(word), "{line}");
-    }
-    assert_eq!(rejected.lines().count(), 4);
-    assert_eq!(backend_rows(&backend, "task").len(), 1);
-    assert_eq!(
-        device
-            .ask("SELECT group_concat(key, ' ') FROM (SELECT key FROM sync_pending ORDER BY key)"),
-        "blob inf neg utf8"
-    );
-    // With nothing else to send there is no push, and they are still there.
-    backend.clear_requests();
-    let answer = device.synced();
-    assert_eq!(seen(&backend).len(), 1, "{answer}");
-    assert_eq!(device.log(), "4");
-    // Mended, they go up.
-    device.exec("UPDATE task SET n = 1, title = id WHERE id <> 'ok'");
-    device.synced();
-    assert_equal(&device, &backend, &["task", "list"]);
-    assert_eq!(
-        (
-            device.pending(),
-            device.ask("SELECT count(*) FROM _syncRejected")
-        ),
-        ("".into(), "0".into())
-    );
-}
-
 #[test]
 fn a_failed_sync_is_told_in_the_scope_too() {
     let backend = Backend::start(SCHEMA);
@@ -621,5 +469,4 @@ fn a_failed_sync_is_told_in_the_scope_too() {
         device.ask("SELECT count(*) FROM _syncStatus WHERE error IS NOT NULL"),
         "0"
     );
-    let _ = query("", "");
 }

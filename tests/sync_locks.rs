@@ -90,7 +90,7 @@ fn a_lock_that_does_not_end_is_a_clear_failure_and_nothing_is_lost() {
                 &backend,
                 requests,
                 "BEGIN IMMEDIATE",
-                Duration::from_millis(2500),
+                Duration::from_millis(1200),
             );
             assert!(start.elapsed() < Duration::from_secs(10));
             let context = format!("{journal} {requests}: {outcome:?}");
@@ -133,7 +133,7 @@ fn after_a_lock_that_did_not_end_the_run_is_not_shown_as_running_for_ever() {
         &backend,
         1,
         "BEGIN IMMEDIATE",
-        Duration::from_millis(2500),
+        Duration::from_millis(1200),
     );
     device.synced();
     assert_eq!(
@@ -150,7 +150,7 @@ fn after_a_lock_that_did_not_end_another_connection_may_sync() {
         &backend,
         1,
         "BEGIN IMMEDIATE",
-        Duration::from_millis(2500),
+        Duration::from_millis(1200),
     );
     // The connection that failed stays open and does nothing more.
     let answer = try_ask(

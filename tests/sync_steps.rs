@@ -228,6 +228,27 @@ fn extra_keys_of_the_answer_come_back_as_rest() {
     );
 }
 
+#[test]
+fn megabytes_go_up_and_down() {
+    let backend = Backend::start(SCHEMA);
+    let (one, two) = (
+        Device::new(&backend.sync_url()),
+        Device::new(&backend.sync_url()),
+    );
+    one.exec(
+        "WITH n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 10000)
+         INSERT INTO task (id, title, n) SELECT 'r' || x, hex(randomblob(500)), x FROM n",
+    );
+    let answer = one.synced();
+    assert_eq!(answer["pushed"], 10_000);
+    let answer = two.synced();
+    assert_eq!(answer["inserted"], 10_000);
+    let sum = "SELECT count(*), sum(n), sum(length(title)) FROM task";
+    assert_eq!(two.ask(sum), one.ask(sum));
+    assert_equal(&two, &backend, &["task"]);
+    assert_eq!((one.log(), two.log()), ("0".into(), "0".into()));
+}
+
 // ---- Several entities -----------------------------------------------------------------------
 
 #[test]

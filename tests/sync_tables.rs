@@ -254,6 +254,30 @@ fn what_a_cascade_deletes_while_applying_is_pushed_and_the_applied_rows_are_not(
     assert_eq!((device.pending(), device.log()), ("".into(), "0".into()));
 }
 
+#[test]
+fn a_cascade_and_a_delete_of_the_same_row_far_apart_in_one_answer_push_nothing() {
+    let server = Canned::start();
+    let schema = FAMILY.replace(
+        "REFERENCES parent (id));",
+        "REFERENCES parent (id) ON DELETE CASCADE);",
+    );
+    let device = family(&server, &schema);
+    let many: Vec<Value> = (0..2500)
+        .map(|n| json!({"id": format!("m{n:04}")}))
+        .collect();
+    server.changes(json!({"parent": {"created": [{"id": "p"}]}, "child": {"created": [{"id": "c", "parent": "p"}]}}));
+    device.synced();
+    server.pull(&format!(
+        r#"{{"changes":{{"parent":{{"deleted":["p"],"created":{}}},"child":{{"deleted":["c"]}}}},"timestamp":9000000}}"#,
+        Value::from(many)
+    ));
+    server.clear();
+    device.synced();
+    assert_eq!(device.ask("SELECT count(*) FROM child"), "0");
+    assert!(server.pushed().is_empty(), "{:?}", server.pushed());
+    assert_eq!(device.log(), "0");
+}
+
 // ---- Triggers of the application -------------------------------------------------------------
 
 #[test]

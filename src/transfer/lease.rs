@@ -48,16 +48,11 @@ pub fn release(database: &Database, provider: &str, run: i64) -> Result<()> {
 /// write.
 ///
 /// # Errors
-/// [`Error::Busy`] when somebody else has it now.
-pub fn check(database: &Database, provider: &str, run: i64) -> Result<()> {
+/// SQLite's.
+pub fn is_held(database: &Database, provider: &str, run: i64) -> Result<bool> {
     let held = database.query_value(
         "SELECT 1 FROM main._syncLease WHERE provider = ?1 AND runId = ?2",
         &[provider.into(), run.into()],
     )?;
-    if held.as_i64().is_some() {
-        return Ok(());
-    }
-    Err(Error::Busy(format!(
-        "provider '{provider}' was taken over by another sync; try again"
-    )))
+    Ok(held.as_i64().is_some())
 }

@@ -98,6 +98,7 @@ impl<'s> Run<'s> {
         )?;
         let id = database.connection().last_insert_rowid();
         lease::take(&database, &call.provider, ground.owner, id)?;
+        close_dead_runs(&database, &call.provider, id)?;
         outbox::close_abandoned(&database, &call.provider)?;
         let operations = begin(&database, ground.owner, call)?
             .into_iter()
@@ -266,7 +267,7 @@ impl<'s> Run<'s> {
         &mut self,
         response: &Response,
     ) -> Result<(Vec<Counts>, crate::providers::PullEnd), SyncError> {
-        lease::check(&self.database, &self.call.provider, self.id)?;
+        self.refuse_lost_lease()?;
         self.refuse_moved_cursor()?;
         let mut applier = Applier::new(
             &self.database,
@@ -296,6 +297,21 @@ impl<'s> Run<'s> {
         Ok((counts, end))
     }
 
+    fn refuse_lost_lease(&self) -> Result<(), SyncError> {
+        if lease::is_held(&self.database, &self.call.provider, self.id)? {
+            return Ok(());
+        }
+        Err(SyncError::new(
+            Class::Conflict,
+            "SYNC_ERROR_CONCURRENT",
+            format!(
+                "another sync of provider {:?} took over; sync again",
+                self.call.provider
+            ),
+            true,
+        ))
+    }
+
     fn refuse_moved_cursor(&self) -> Result<(), SyncError> {
         for (binding, before) in self.bindings.iter().zip(&self.cursors) {
             let now = cursor::read(&self.database, &self.call.provider, &binding.entity)?;
@@ -318,7 +334,7 @@ impl<'s> Run<'s> {
         let connection = self.database.connection();
         let frozen = Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(connection)?;
-            lease::check(&self.database, &self.call.provider, self.id)?;
+            self.refuse_lost_lease()?;
             let frozen = freeze::freeze(
                 &self.database,
                 &self.call.provider,
@@ -392,7 +408,7 @@ impl<'s> Run<'s> {
         let connection = self.database.connection();
         let counts = Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(connection)?;
-            lease::check(&self.database, &self.call.provider, self.id)?;
+            self.refuse_lost_lease()?;
             let counts = settle::settle(
                 &self.database,
                 &self.call.provider,
@@ -496,4 +512,17 @@ impl<'s> Run<'s> {
         }
         Ok(())
     }
+}
+
+/// With the lease in hand, no other run of the provider can be alive.
+fn close_dead_runs(database: &Database, provider: &str, run: i64) -> Result<()> {
+    let error = SyncError::cancelled("its program ended before the sync did")
+        .to_json()
+        .to_string();
+    database.execute(
+        "UPDATE main._syncRun SET state = 'failed', finishedAt = ?3, error = ?4 \
+         WHERE provider = ?1 AND state = 'running' AND id <> ?2",
+        &[provider.into(), run.into(), now().into(), (&error).into()],
+    )?;
+    Ok(())
 }
