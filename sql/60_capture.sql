@@ -5,6 +5,7 @@ CREATE TABLE main._syncTable (
   name       TEXT NOT NULL UNIQUE COLLATE NOCASE,
   columns    TEXT NOT NULL,              -- JSON list of column names, in the bit order of the masks
   definition TEXT NOT NULL,              -- the CREATE TABLE text that the triggers were made for
+  indexes    TEXT NOT NULL,              -- the unique indexes that the triggers were made for
   options    TEXT NOT NULL,              -- JSON, as given to sync_track
   provider   TEXT,                       -- the one it is synced with; NULL until the first sync
   trackedAt  INTEGER NOT NULL            -- epoch ms

@@ -81,8 +81,8 @@ fn a_file_of_a_newer_version_is_refused_by_every_writing_function_naming_both_ve
         connection
             .execute_batch("UPDATE _syncMeta SET value = 99 WHERE key = 'schemaVersion'")
             .expect("newer");
-        let before = everything(&connection);
         host_support::common::load(&connection);
+        let before = everything(&connection);
         match try_ask(&connection, &format!("SELECT {call}")) {
             Ok(answer) => wrong.push(format!("{call}: {answer}")),
             Err(error) => {
@@ -117,8 +117,8 @@ fn a_file_of_a_newer_version_is_not_written_through_the_tables_either() {
         connection
             .execute_batch("UPDATE _syncMeta SET value = 99 WHERE key = 'schemaVersion'")
             .expect("newer");
-        let before = everything(&connection);
         host_support::common::load(&connection);
+        let before = everything(&connection);
         match try_ask(&connection, sql) {
             Ok(answer) => wrong.push(format!("{sql}: accepted {answer}")),
             Err(error) => {

@@ -93,7 +93,12 @@ fn a_tiny_limit_of_any_kind_is_an_error_and_nothing_stays_open() {
                     let what = format!("{} = {value} {begin}", limit.0);
                     connection.execute_batch(begin).expect("begin");
                     let before = set_limit(&connection, limit.1, *value);
-                    wrong.extend(attempt(&connection, call, begin.is_empty(), &what));
+                    // SQLite treats the last limit as being out of memory, which may roll everything back.
+                    let mut found = attempt(&connection, call, begin.is_empty(), &what);
+                    if limit.0 == "SQLITE_LIMIT_VDBE_OP" && connection.is_autocommit() {
+                        found.retain(|wrong| !wrong.ends_with("autocommit is true"));
+                    }
+                    wrong.extend(found);
                     set_limit(&connection, limit.1, before);
                     wrong.extend(afterwards(&connection, call, begin, &what));
                 }

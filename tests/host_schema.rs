@@ -77,6 +77,8 @@ fn words(sql: &str) -> BTreeSet<String> {
         plain.push_str(line.split("--").next().unwrap_or_default());
         plain.push('\n');
     }
+    // Every other piece between apostrophes is a literal: a message may well name a function.
+    let plain: String = plain.split('\'').step_by(2).collect::<Vec<_>>().join(" ");
     plain
         .split(|letter: char| !letter.is_alphanumeric() && letter != '_')
         .map(str::to_lowercase)

@@ -7,9 +7,8 @@
 use crate::store::{Database, Error, Result, quote_name};
 
 use super::shape::Shape;
-use super::tracked::{Registration, captured_table, registration};
-use super::triggers::{self, GROUP};
-use super::{drift, log};
+use super::tracked::{captured_table, registration};
+use super::{drift, triggers};
 
 /// Runs one `ALTER TABLE` statement. Call inside a transaction.
 ///
@@ -53,81 +52,6 @@ pub fn alter(database: &Database, table: &str, sql: &str) -> Result<()> {
             quote_name(table)
         )));
     }
-    remap(database, &registration, &shape)?;
-    drift::store(database, registration.id, &shape)?;
+    drift::reshape(database, &registration, &shape)?;
     triggers::create(database, &shape, registration.id)
-}
-
-/// Rewrites the masks of logged updates from the old columns' bits to the new ones'.
-fn remap(database: &Database, registration: &Registration, shape: &Shape) -> Result<()> {
-    let places: Vec<Option<usize>> = registration
-        .columns
-        .iter()
-        .map(|name| shape.position(name))
-        .collect();
-    let stays = places
-        .iter()
-        .enumerate()
-        .all(|(before, now)| *now == Some(before));
-    if stays {
-        return Ok(());
-    }
-    let logged = database.query_all(
-        "SELECT DISTINCT op, mask FROM main._syncChange WHERE tbl = ?1 AND op & 7 = 2 AND mask > 0",
-        &[registration.id.into()],
-        |row| Ok((row.integer(0), row.integer(1))),
-    )?;
-    // Changed in two steps, so that a mask already rewritten is not taken for one to be rewritten:
-    // negative masks are the new ones.
-    for (op, mask) in logged {
-        let (new_op, new_mask) = moved(op, mask, &places);
-        database.execute(
-            "UPDATE main._syncChange SET op = ?4, mask = ?5 WHERE tbl = ?1 AND op = ?2 AND mask = ?3",
-            &[registration.id.into(), op.into(), mask.into(), new_op.into(), (-new_mask - 2).into()],
-        )?;
-    }
-    database.execute(
-        "UPDATE main._syncChange SET mask = -mask - 2 WHERE tbl = ?1 AND op & 7 = 2 AND mask < -1",
-        &[registration.id.into()],
-    )?;
-    // Updates of dropped columns only are nothing any more.
-    log::keeping_the_high_water(database, || {
-        database.execute(
-            "DELETE FROM main._syncChange WHERE tbl = ?1 AND op & 7 = 2 AND mask = 0",
-            &[registration.id.into()],
-        )
-    })?;
-    Ok(())
-}
-
-/// Where the bits of one mask go. Bits that would spread over two groups become "every column".
-fn moved(op: i64, mask: i64, places: &[Option<usize>]) -> (i64, i64) {
-    let first = (op >> 3) as usize * GROUP;
-    let moved: Vec<usize> = (0..GROUP)
-        .filter(|bit| mask & (1 << bit) != 0)
-        .filter_map(|bit| places.get(first + bit).copied().flatten())
-        .collect();
-    let Some(group) = moved.first().map(|place| place / GROUP) else {
-        return (op, 0);
-    };
-    if moved.iter().any(|place| place / GROUP != group) {
-        return (2, -1);
-    }
-    let mask = moved
-        .iter()
-        .fold(0, |mask, place| mask | 1 << (place % GROUP));
-    (2 | (group as i64) << 3, mask)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bits_follow_their_columns() {
-        // a b c d, b dropped.
-        let places = [Some(0), None, Some(1), Some(2)];
-        assert_eq!(moved(2, 0b1101, &places), (2, 0b111));
-        assert_eq!(moved(2, 0b0010, &places), (2, 0));
-    }
 }

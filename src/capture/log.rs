@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::store::{Database, Result, Value};
+use crate::store::{Database, Result};
 
 use super::key::Key;
 
@@ -123,19 +123,4 @@ pub(super) fn keeping_the_high_water<T>(
         &[before.into()],
     )?;
     Ok(outcome)
-}
-
-/// Number of entries of a table.
-///
-/// # Errors
-/// SQLite's.
-pub fn count(database: &Database, table: i64) -> Result<i64> {
-    let count = database.query_value(
-        "SELECT count(*) FROM main._syncChange WHERE tbl = ?1",
-        &[table.into()],
-    )?;
-    Ok(match count {
-        Value::Integer(count) => count,
-        _ => 0,
-    })
 }

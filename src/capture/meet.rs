@@ -13,6 +13,8 @@ use super::shape::Shape;
 /// One way to meet a row: the columns or expressions of a key or unique index.
 struct Way {
     parts: Vec<Part>,
+    /// A partial index: a row may step into it without a change of its columns.
+    partial: bool,
 }
 
 enum Part {
@@ -69,11 +71,26 @@ pub fn meetings(database: &Database, shape: &Shape, id: i64) -> Result<Meetings>
         ));
         update.1.push(format!("{log} AND {another};"));
     }
+    let mention = mention_all(&ways, shape);
     Ok(Meetings {
         insert: (insert.0.join(" OR "), insert.1.join("\n  ")),
-        update: (update.0.join(" OR "), update.1.join("\n  ")),
+        update: (format!("{mention}({})", update.0.join(" OR ")), update.1.join("\n  ")),
         of: of_clause(&ways, shape),
     })
+}
+
+/// What the meetings of a table depend on besides its CREATE TABLE text: its unique indexes.
+///
+/// # Errors
+/// SQLite's.
+pub fn signature(database: &Database, table: &str) -> Result<String> {
+    let indexes = database.query_all(
+        "SELECT name || ' ' || sql FROM main.sqlite_master \
+         WHERE type = 'index' AND tbl_name = ?1 COLLATE NOCASE AND sql LIKE '%UNIQUE%' ORDER BY name",
+        &[table.into()],
+        |row| Ok(row.text(0)),
+    )?;
+    Ok(indexes.join("\n"))
 }
 
 impl Way {
@@ -84,8 +101,9 @@ impl Way {
             .iter()
             .map(|part| match part {
                 Part::Column { name, collation } => {
+                    let value = incoming(shape, name);
                     let name = quote_name(name);
-                    format!("o.{name} = NEW.{name} COLLATE {}", quote_name(collation))
+                    format!("o.{name} = {value} COLLATE {}", quote_name(collation))
                 }
                 // The inner SELECT gives the expression's bare column names the values of NEW.
                 Part::Expression(text) => {
@@ -109,7 +127,7 @@ impl Way {
 
     /// True when an UPDATE changed a part: an unchanged one can't meet anybody new.
     fn moved(&self) -> String {
-        if self.has_expression() {
+        if self.partial || self.has_expression() {
             return "1".into();
         }
         let parts: Vec<String> = self
@@ -138,6 +156,9 @@ impl Way {
 fn of_clause(ways: &[Way], shape: &Shape) -> String {
     let mut names = Vec::new();
     for way in ways {
+        if way.partial {
+            return String::new();
+        }
         for part in &way.parts {
             let Part::Column { name, .. } = part else {
                 return String::new();
@@ -159,6 +180,34 @@ fn of_clause(ways: &[Way], shape: &Shape) -> String {
     format!("OF {}", names.join(", "))
 }
 
+/// The value a column is about to get. OR REPLACE puts a NOT NULL column's DEFAULT in the place of NULL.
+fn incoming(shape: &Shape, name: &str) -> String {
+    let quoted = format!("NEW.{}", quote_name(name));
+    let column = shape.position(name).map(|position| &shape.columns[position]);
+    match column.and_then(|column| column.default.as_ref().filter(|_| column.not_null)) {
+        Some(default) => format!("coalesce({quoted}, ({default}))"),
+        None => quoted,
+    }
+}
+
+/// Names every column in a condition that is always true. SQLite computes a generated column for a
+/// BEFORE UPDATE trigger only from columns that the trigger names.
+fn mention_all(ways: &[Way], shape: &Shape) -> String {
+    let names_generated = ways.iter().flat_map(|way| &way.parts).any(|part| match part {
+        Part::Column { name, .. } => {
+            shape.position(name).is_some_and(|position| shape.columns[position].generated)
+        }
+        Part::Expression(_) => shape.columns.iter().any(|column| column.generated),
+    });
+    if !names_generated {
+        return String::new();
+    }
+    let columns = shape.columns.iter().filter(|column| !column.generated);
+    let mentions: Vec<String> =
+        columns.map(|column| format!("NEW.{} IS NULL", quote_name(&column.name))).collect();
+    format!("(1 OR {}) AND ", mentions.join(" OR "))
+}
+
 fn ways(database: &Database, shape: &Shape) -> Result<Vec<Way>> {
     let mut ways = Vec::new();
     if shape.rowid_is_key {
@@ -170,20 +219,20 @@ fn ways(database: &Database, shape: &Shape) -> Result<Vec<Way>> {
                 collation: "BINARY".into(),
             })
             .collect();
-        ways.push(Way { parts });
+        ways.push(Way { parts, partial: false });
     }
     let indexes = database.query_all(
-        "SELECT name FROM pragma_index_list(?1, ?2) WHERE \"unique\" ORDER BY seq DESC",
+        "SELECT name, partial FROM pragma_index_list(?1, ?2) WHERE \"unique\" ORDER BY seq DESC",
         &[shape.name.as_str().into(), database.schema().into()],
-        |row| Ok(row.text(0)),
+        |row| Ok((row.text(0), row.integer(1) != 0)),
     )?;
-    for index in indexes {
-        ways.push(read_index(database, &index)?);
+    for (index, partial) in indexes {
+        ways.push(Way { parts: read_index(database, &index)?, partial });
     }
     Ok(ways)
 }
 
-fn read_index(database: &Database, index: &str) -> Result<Way> {
+fn read_index(database: &Database, index: &str) -> Result<Vec<Part>> {
     let columns = database.query_all(
         "SELECT cid, name, coll FROM pragma_index_xinfo(?1, ?2) WHERE key ORDER BY seqno",
         &[index.into(), database.schema().into()],
@@ -202,7 +251,7 @@ fn read_index(database: &Database, index: &str) -> Result<Way> {
             _ => Part::Column { name, collation },
         })
         .collect();
-    Ok(Way { parts })
+    Ok(parts)
 }
 
 /// The terms between the outermost parentheses of a CREATE INDEX statement, without their sort order.
@@ -210,52 +259,72 @@ fn index_terms(definition: &str) -> Vec<String> {
     let mut terms = Vec::new();
     let mut term = String::new();
     let mut depth = 0;
-    let mut quote = None;
-    for letter in definition.chars() {
-        if let Some(end) = quote {
-            term.push(letter);
-            if letter == end {
-                quote = None;
-            }
-            continue;
-        }
-        match letter {
-            '\'' | '"' | '`' => quote = Some(letter),
-            '[' => quote = Some(']'),
-            '(' => {
+    for piece in pieces(definition) {
+        match piece {
+            "(" => {
                 depth += 1;
                 if depth == 1 {
                     term.clear();
                     continue;
                 }
             }
-            ')' => {
+            ")" => {
                 depth -= 1;
                 if depth == 0 {
                     terms.push(without_order(&term));
                     return terms;
                 }
             }
-            ',' if depth == 1 => {
+            "," if depth == 1 => {
                 terms.push(without_order(&term));
                 term.clear();
                 continue;
             }
             _ => {}
         }
-        term.push(letter);
+        term.push_str(piece);
     }
     terms
 }
 
+/// SQL text in pieces: quoted names and strings whole, comments as one space, the rest letter by
+/// letter.
+fn pieces(sql: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = sql;
+    while let Some(first) = rest.chars().next() {
+        let (piece, length) = if rest.starts_with("--") {
+            (" ", rest.find('\n').unwrap_or(rest.len()))
+        } else if rest.starts_with("/*") {
+            (" ", rest.find("*/").map_or(rest.len(), |end| end + 2))
+        } else {
+            let length = match first {
+                '\'' | '"' | '`' | '[' => {
+                    let close = if first == '[' { ']' } else { first };
+                    rest[1..].find(close).map_or(rest.len(), |end| end + 2)
+                }
+                letter => letter.len_utf8(),
+            };
+            (&rest[..length], length)
+        };
+        pieces.push(piece);
+        rest = &rest[length..];
+    }
+    pieces
+}
+
 fn without_order(term: &str) -> String {
     let term = term.trim();
-    for order in [" asc", " desc"] {
-        let Some(cut) = term.len().checked_sub(order.len()) else {
+    for order in ["asc", "desc"] {
+        let Some(cut) = term.len().checked_sub(order.len()) else { continue };
+        if !term.is_char_boundary(cut) || !term[cut..].eq_ignore_ascii_case(order) {
             continue;
-        };
-        if term.is_char_boundary(cut) && term[cut..].eq_ignore_ascii_case(order) {
-            return term[..cut].trim_end().to_owned();
+        }
+        let before = term[..cut].trim_end();
+        let is_word = |letter: char| letter.is_alphanumeric() || "_$".contains(letter);
+        let stands_alone = before.len() < cut || !before.ends_with(is_word);
+        if stands_alone && !before.is_empty() {
+            return before.to_owned();
         }
     }
     term.to_owned()
@@ -270,6 +339,14 @@ mod tests {
         assert_eq!(
             index_terms("CREATE UNIQUE INDEX \"a(b\" ON t (lower(x || ','), \"y)\" DESC) WHERE z"),
             ["lower(x || ',')", "\"y)\""]
+        );
+    }
+
+    #[test]
+    fn comments_and_tight_orders() {
+        assert_eq!(
+            index_terms("CREATE INDEX i ON t (/* a, ( */ (a+1)DESC, -- )\n b\nASC, desc_x)"),
+            ["(a+1)", "b", "desc_x"]
         );
     }
 }

@@ -1,22 +1,26 @@
 //! Pending rows, worked out from the log.
 //!
-//! | first entry | row exists | other than "met" entries | status |
+//! | known to the server | row exists | inserted, updated or deleted | status |
 //! |---|---|---|---|
-//! | insert | yes | – | created |
-//! | insert | no | – | nothing to send |
-//! | other | yes | yes | updated |
-//! | other | yes | no | nothing happened |
-//! | other | no | – | deleted |
+//! | no | yes | – | created |
+//! | no | no | – | nothing to send |
+//! | yes | yes | yes | updated |
+//! | yes | yes | only met | nothing happened |
+//! | yes | no | – | deleted |
 //!
-//! A row whose first pending entry is an insert is unknown to the server: whatever it knew before was
-//! acknowledged, which empties the log of it. An insert over a known row (REPLACE, or deleted and made
-//! again) counts as an update of every column.
+//! What the server knew before was acknowledged, which empties the log of it. So a row was known exactly
+//! if it existed before its first pending entry, and that follows from counting: it exists now (or did
+//! when it was "met"), less the inserts, plus the deletes. Counting does not depend on the order of the
+//! entries, which an application's own triggers can turn around. An insert of a known row (REPLACE, or
+//! deleted and made again) counts as an update of every column.
 
 use std::collections::HashMap;
+use std::ops::Range;
+
 
 use crate::store::{Connection, Database, Result, Statement, Value, ValueRef, quote_name};
 
-use super::key::{self, Key};
+use super::key::{self, Encoding, Key};
 use super::tracked::Tracked;
 use super::triggers::GROUP;
 
@@ -45,10 +49,13 @@ impl Status {
 #[derive(Debug, Clone)]
 pub struct Pending {
     pub key: Value,
-    /// The server has it, as far as we know.
-    pub known: bool,
     /// It was inserted, updated or deleted, not only met.
-    pub touched: bool,
+    touched: bool,
+    /// Inserts less deletes.
+    balance: i64,
+    /// The balance when the row was first met, which proves that it existed then.
+    met_at: Option<i64>,
+    inserted: bool,
     /// Every column counts as changed.
     every_column: bool,
     /// Changed columns, 62 to a group.
@@ -61,7 +68,7 @@ pub struct Pending {
 impl Pending {
     /// The status, given whether the row exists now.
     pub fn status(&self, exists: bool) -> Status {
-        match (self.known, exists) {
+        match (self.known(exists), exists) {
             (false, true) => Status::Created,
             (false, false) => Status::Nothing,
             (true, false) => Status::Deleted,
@@ -70,47 +77,68 @@ impl Pending {
         }
     }
 
-    /// Whether the column at `position` changed. For a created row: since it was created.
+    /// Whether the column at `position` of an existing row changed. For a created row: since it was
+    /// created.
     pub fn changed(&self, position: usize) -> bool {
+        if self.every_column || (self.inserted && self.known(true)) {
+            return true;
+        }
         let bit = 1u64 << (position % GROUP);
-        self.every_column
-            || self
-                .groups
-                .get(position / GROUP)
-                .is_some_and(|mask| mask & bit != 0)
+        self.groups.get(position / GROUP).is_some_and(|mask| mask & bit != 0)
     }
 
-    fn start(key: Value, entry: &Entry) -> Self {
+    fn known(&self, exists: bool) -> bool {
+        match self.met_at {
+            Some(balance) => balance < 1,
+            None => i64::from(exists) - self.balance > 0,
+        }
+    }
+
+    fn start(key: Value) -> Self {
         Self {
             key,
-            known: entry.op != Op::Insert,
             touched: false,
+            balance: 0,
+            met_at: None,
+            inserted: false,
             every_column: false,
             groups: Vec::new(),
             rowid: None,
-            last_seq: entry.seq,
+            last_seq: 0,
         }
     }
 
-    fn add(&mut self, entry: &Entry) {
+    fn add(&mut self, entry: &Entry, added: &Range<usize>) {
         self.last_seq = entry.seq;
         self.rowid = entry.rowid.or(self.rowid);
         match entry.op {
-            Op::Met => return,
-            Op::Insert if self.known => self.every_column = true,
-            Op::Update { group } => {
-                // All bits set stands for "every column" (drift.rs).
-                if entry.mask == -1 {
-                    self.every_column = true;
-                }
-                if self.groups.len() <= group {
-                    self.groups.resize(group + 1, 0);
-                }
-                self.groups[group] |= entry.mask as u64;
+            Op::Met => {
+                self.met_at.get_or_insert(self.balance);
+                return;
             }
-            Op::Insert | Op::Delete => {}
+            Op::Insert => {
+                self.balance += 1;
+                self.inserted = true;
+            }
+            Op::Delete => self.balance -= 1,
+            Op::Update { group } => {
+                // All bits set stands for "every column".
+                self.every_column |= entry.mask == -1;
+                self.mark(group, entry.mask as u64);
+                // Columns added since the triggers were made may have changed along.
+                for position in added.clone() {
+                    self.mark(position / GROUP, 1 << (position % GROUP));
+                }
+            }
         }
         self.touched = true;
+    }
+
+    fn mark(&mut self, group: usize, mask: u64) {
+        if self.groups.len() <= group {
+            self.groups.resize(group + 1, 0);
+        }
+        self.groups[group] |= mask;
     }
 }
 
@@ -172,19 +200,19 @@ impl PendingRows {
                 mask: scan.integer(3),
                 rowid: scan.column(4).as_i64(),
             };
-            all[*place].add(scan.column(5).to_owned(), &entry);
+            all[*place].add(scan.column(5).to_owned(), &entry, &tables[*place].added);
         }
         Ok(all)
     }
 
-    fn add(&mut self, key: Value, entry: &Entry) {
+    fn add(&mut self, key: Value, entry: &Entry, added: &Range<usize>) {
         let key = Key(key);
         if let Some(place) = self.places.get(&key) {
-            self.rows[*place].add(entry);
+            self.rows[*place].add(entry, added);
             return;
         }
-        let mut pending = Pending::start(key.0.clone(), entry);
-        pending.add(entry);
+        let mut pending = Pending::start(key.0.clone());
+        pending.add(entry, added);
         self.places.insert(key, self.rows.len());
         self.rows.push(pending);
     }
@@ -208,6 +236,7 @@ pub struct RowReader {
     by_hint: Option<Statement>,
     by_key: Statement,
     key_columns: usize,
+    encoding: Encoding,
     used_hint: bool,
 }
 
@@ -237,7 +266,7 @@ impl RowReader {
             .map(|(place, column)| {
                 let name = quote_name(&column.name);
                 let number = place + 1;
-                format!("{name} = ?{number} AND {name} = ?{number} COLLATE BINARY")
+                format!("{name} IS ?{number} AND {name} IS ?{number} COLLATE BINARY")
             })
             .collect();
         let from = format!(
@@ -250,19 +279,18 @@ impl RowReader {
             Some(rowid) if !shape.rowid_is_key && keys.len() == 1 => {
                 let key = quote_name(&keys[0].name);
                 Some(connection.prepare(&format!(
-                    "SELECT {list} FROM {} WHERE {rowid} = ?2 AND +{key} = ?1 COLLATE BINARY",
+                    "SELECT {list} FROM {} WHERE {rowid} = ?2 AND +{key} IS ?1 COLLATE BINARY",
                     database.qualified(&shape.name)
                 ))?)
             }
             _ => None,
         };
         let by_key = connection.prepare(&from)?;
-        Ok(Self {
-            by_hint,
-            by_key,
-            key_columns: keys.len(),
-            used_hint: false,
-        })
+        let encoding = match keys.len() {
+            1 => Encoding::Utf8,
+            _ => Encoding::of(database)?,
+        };
+        Ok(Self { by_hint, by_key, key_columns: keys.len(), encoding, used_hint: false })
     }
 
     /// Goes to the row; false when there is none.
@@ -292,11 +320,19 @@ impl RowReader {
         if self.key_columns == 1 {
             self.by_key.bind(1, logged.borrow())?;
         } else {
-            for (place, value) in key::values(logged, self.key_columns)?.iter().enumerate() {
+            for (place, value) in self.key_values(logged)?.iter().enumerate() {
                 self.by_key.bind(place + 1, value.borrow())?;
             }
         }
         self.by_key.step()
+    }
+
+    /// The values of a logged key, one for each column of the key.
+    ///
+    /// # Errors
+    /// A malformed composite key in the log.
+    pub fn key_values(&self, logged: &Value) -> Result<Vec<Value>> {
+        key::values(logged, self.key_columns, self.encoding)
     }
 
     /// Column `index` (of those asked for) of the row found.
@@ -323,13 +359,8 @@ mod tests {
     fn history(ops: &[(Op, i64)]) -> Pending {
         let mut rows = PendingRows::default();
         for (number, (op, mask)) in ops.iter().enumerate() {
-            let entry = Entry {
-                seq: number as i64 + 1,
-                op: *op,
-                mask: *mask,
-                rowid: None,
-            };
-            rows.add(Value::Integer(1), &entry);
+            let entry = Entry { seq: number as i64 + 1, op: *op, mask: *mask, rowid: None };
+            rows.add(Value::Integer(1), &entry, &(0..0));
         }
         rows.rows[0].clone()
     }
@@ -348,11 +379,22 @@ mod tests {
             (&[(Op::Met, 0)], true, Status::Nothing),
             (&[(Op::Met, 0)], false, Status::Deleted),
             (&[(Op::Met, 0), (Op::Insert, 0)], true, Status::Updated),
-            (
-                &[(Op::Met, 0), (Op::Insert, 0), (Op::Delete, 0)],
-                false,
-                Status::Deleted,
-            ),
+            (&[(Op::Met, 0), (Op::Insert, 0), (Op::Delete, 0)], false, Status::Deleted),
+            (&[(Op::Insert, 0), (Op::Met, 0), (Op::Insert, 0)], true, Status::Created),
+        ] {
+            assert_eq!(history(ops).status(exists), status, "{ops:?}");
+        }
+    }
+
+    #[test]
+    fn an_application_s_triggers_may_turn_the_order_around() {
+        for (ops, exists, status) in [
+            // Stamped by a trigger that ran before ours.
+            (&[(UPDATE, 1), (Op::Insert, 0)][..], true, Status::Created),
+            // Put back by a delete trigger.
+            (&[(Op::Insert, 0), (Op::Delete, 0)], true, Status::Updated),
+            // Taken away again by an insert trigger.
+            (&[(Op::Delete, 0), (Op::Insert, 0)], false, Status::Nothing),
         ] {
             assert_eq!(history(ops).status(exists), status, "{ops:?}");
         }

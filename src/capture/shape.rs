@@ -79,8 +79,7 @@ impl Shape {
             .iter()
             .filter(|column| column.key_place > 0)
             .collect();
-        let rowid_is_key = rowid.is_some()
-            && keys.len() == 1
+        let rowid_is_key = keys.len() == 1
             && keys[0].declared == "INTEGER"
             && !has_key_index(database, &name)?;
         Ok(Self {

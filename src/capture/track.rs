@@ -6,7 +6,8 @@ use crate::store::{Database, Error, Result, Value, quote_name};
 
 use super::shape::Shape;
 use super::tracked::{Existing, Registration, TrackOptions, Tracked, captured_table, registration};
-use super::{drift, key, log, triggers};
+use super::pending::RowReader;
+use super::{PendingRows, Status, drift, key, log, meet, triggers};
 
 /// What [`track`] did.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +60,11 @@ pub fn track(database: &Database, name: &str, options: Option<TrackOptions>) -> 
     }
     triggers::create(database, &shape, id)?;
     if existing != Some(Existing::Skip) {
-        outcome.captured = capture_existing(database, &shape.name)?;
+        // What the log still says about a table made again (its deletes) is older than its rows.
+        outcome.captured = match outcome.remade {
+            true => log_existing(database, &Tracked::open(database, &shape.name)?, &[])?,
+            false => capture_existing(database, &shape.name)?,
+        };
     }
     Ok(outcome)
 }
@@ -68,13 +73,14 @@ fn insert(database: &Database, shape: &Shape) -> Result<i64> {
     let columns = serde_json::to_string(&shape.names())
         .map_err(|error| Error::Corrupt(format!("column names: {error}")))?;
     database.execute(
-        "INSERT INTO main._syncTable (name, columns, definition, options, trackedAt) \
-         VALUES (?1, ?2, ?3, '{}', ?4)",
+        "INSERT INTO main._syncTable (name, columns, definition, indexes, options, trackedAt) \
+         VALUES (?1, ?2, ?3, ?5, '{}', ?4)",
         &[
             shape.name.as_str().into(),
             columns.as_str().into(),
             shape.definition.as_str().into(),
             Utc::now().timestamp_millis().into(),
+            meet::signature(database, &shape.name)?.as_str().into(),
         ],
     )?;
     Ok(database.connection().last_insert_rowid())
@@ -110,14 +116,15 @@ fn check_columns(shape: &Shape, options: &TrackOptions) -> Result<()> {
     Ok(())
 }
 
-/// The old table's rows are gone, and with them what was pending about them, except that they were
-/// deleted.
+/// The old table's rows are gone, and with them what was pending about them, except that rows the
+/// server knows were deleted.
 fn keep_only_deletes(database: &Database, id: i64) -> Result<()> {
     log::keeping_the_high_water(database, || {
         database.execute(
-            "DELETE FROM main._syncChange WHERE tbl = ?1 AND seq NOT IN \
-             (SELECT seq FROM (SELECT max(seq) AS seq, op FROM main._syncChange \
-              WHERE tbl = ?1 GROUP BY pk) WHERE op = 3)",
+            "DELETE FROM main._syncChange WHERE tbl = ?1 AND (op <> 3 OR pk NOT IN \
+             (SELECT pk FROM (SELECT pk, sum(op = 3) - sum(op = 1) AS gone, max(op = 4) AS met \
+              FROM main._syncChange WHERE tbl = ?1 AND pk IS NOT NULL GROUP BY pk) \
+              WHERE gone > 0 OR (met AND gone >= 0)))",
             &[id.into()],
         )
     })?;
@@ -131,27 +138,73 @@ fn keep_only_deletes(database: &Database, id: i64) -> Result<()> {
 /// Not tracked; SQLite's.
 pub fn capture_existing(database: &Database, name: &str) -> Result<i64> {
     let table = Tracked::open(database, name)?;
+    let pending = pending_of(database, &table)?;
+    let mut reader = RowReader::new(database, &table, &[])?;
+    let mut left_alone = Vec::new();
+    for row in pending.rows() {
+        let exists = reader.find(row)?;
+        reader.release();
+        if exists && row.status(true) != Status::Nothing {
+            left_alone.push(&row.key);
+        }
+    }
+    log_existing(database, &table, &left_alone)
+}
+
+/// Logs every row of a table as inserted, except some keys.
+fn log_existing(database: &Database, table: &Tracked, except: &[&Value]) -> Result<i64> {
     let shape = &table.shape;
-    let names: Vec<&str> = shape
-        .keys()
-        .iter()
-        .map(|column| column.name.as_str())
-        .collect();
+    let names: Vec<&str> = shape.keys().iter().map(|column| column.name.as_str()).collect();
     let rowid = match shape.rowid {
         Some(rowid) if !shape.rowid_is_key => format!("o.{rowid}"),
         _ => "NULL".into(),
     };
     let logged = key::expression("o", &names);
-    let insert = format!(
+    // Keys that are left alone pass through a temporary mark: op 7 means nothing to anybody.
+    let mark = log::high_water(database)?;
+    let mut insert = database.prepare(
+        "INSERT INTO main._syncChange (tbl, op, pk) VALUES (?1, 7, ?2)",
+    )?;
+    for key in except {
+        insert.run(&[table.id.into(), key.borrow()])?;
+    }
+    let sql = format!(
         "INSERT INTO {changes} (tbl, op, rid, pk) SELECT ?1, 1, {rowid}, {logged} FROM {table} AS o \
-         WHERE ({logged}) NOT IN (SELECT pk FROM {changes} WHERE tbl = ?1 AND pk IS NOT NULL)",
+         WHERE ({logged}) COLLATE BINARY NOT IN \
+         (SELECT pk FROM {changes} WHERE seq > ?2 AND tbl = ?1 AND op = 7 AND pk IS NOT NULL)",
         changes = database.qualified("_syncChange"),
         table = database.qualified(&shape.name),
     );
-    database
-        .connection()
-        .prepare(&insert)?
-        .run(&[table.id.into()])
+    let captured = database.connection().prepare(&sql)?.run(&[table.id.into(), mark.into()])?;
+    log::keeping_the_high_water(database, || {
+        database.execute("DELETE FROM main._syncChange WHERE seq > ?1 AND op = 7", &[mark.into()])
+    })?;
+    Ok(captured)
+}
+
+fn pending_of(database: &Database, table: &Tracked) -> Result<PendingRows> {
+    let upto = log::high_water(database)?;
+    Ok(PendingRows::read(database, &[table], upto)?.pop().unwrap_or_default())
+}
+
+/// Whether a sync would send anything of a table.
+fn has_something_to_send(database: &Database, table: &Tracked) -> Result<bool> {
+    let columns = table.synced_columns();
+    let pending = pending_of(database, table)?;
+    let mut reader = RowReader::new(database, table, &[])?;
+    for row in pending.rows() {
+        let exists = reader.find(row)?;
+        reader.release();
+        let sends = match row.status(exists) {
+            Status::Nothing => false,
+            Status::Updated => columns.iter().any(|position| row.changed(*position)),
+            Status::Created | Status::Deleted => true,
+        };
+        if sends {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Ends to track a table. Returns false when it was not tracked.
@@ -163,9 +216,8 @@ pub fn untrack(database: &Database, name: &str, discard: bool) -> Result<bool> {
     let Some(Registration { id, name, .. }) = registration(database, name)? else {
         return Ok(false);
     };
-    let pending = log::count(database, id)?;
     let gone = captured_table(database, id)?.is_none();
-    if pending > 0 && !discard && !gone {
+    if !discard && !gone && has_something_to_send(database, &Tracked::open(database, &name)?)? {
         return Err(Error::argument(format!(
             "{} has changes that were not uploaded; sync first, or pass {{\"discard\":true}} to give \
              them up",

@@ -1,11 +1,13 @@
 //! Tables that are tracked.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use crate::store::{Database, Error, Result, quote_name};
 
+use super::drift;
 use super::shape::Shape;
 use super::triggers;
 
@@ -53,6 +55,8 @@ pub struct Tracked {
     pub options: TrackOptions,
     /// The provider it is synced with, once it was.
     pub provider: Option<String>,
+    /// Columns added since the triggers were made; updates may have changed them unseen.
+    pub added: Range<usize>,
 }
 
 /// One row of `_syncTable`.
@@ -62,11 +66,14 @@ pub struct Registration {
     pub name: String,
     pub columns: Vec<String>,
     pub definition: String,
+    /// See [`super::meet::signature`].
+    pub indexes: String,
     pub options: TrackOptions,
     pub provider: Option<String>,
 }
 
-const SELECT: &str = "SELECT id, name, columns, definition, options, provider FROM main._syncTable";
+const SELECT: &str =
+    "SELECT id, name, columns, definition, options, provider, indexes FROM main._syncTable";
 
 /// All registrations, in the order in which they were made.
 ///
@@ -98,6 +105,7 @@ fn read(row: &crate::store::Statement) -> Result<Registration> {
         definition: row.text(3),
         options: serde_json::from_str(&row.text(4)).map_err(broken)?,
         provider: row.optional_text(5),
+        indexes: row.text(6),
         name,
     })
 }
@@ -113,6 +121,24 @@ pub fn captured_table(database: &Database, id: i64) -> Result<Option<String>> {
         &[trigger.as_str().into()],
         |row| Ok(row.text(0)),
     )
+}
+
+impl TrackOptions {
+    /// Follows columns that were renamed: `places[i]` is where column `i` of `before` is now.
+    pub fn rename(&mut self, before: &[String], now: &[String], places: &[Option<usize>]) {
+        let renamed = |name: &str| {
+            let place = before.iter().position(|column| column.eq_ignore_ascii_case(name))?;
+            now.get((*places.get(place)?)?).cloned()
+        };
+        for name in self.columns.iter_mut().flatten() {
+            if let Some(new) = renamed(name) {
+                *name = new;
+            }
+        }
+        let types = std::mem::take(&mut self.types);
+        self.types =
+            types.into_iter().map(|(name, kind)| (renamed(&name).unwrap_or(name), kind)).collect();
+    }
 }
 
 impl Tracked {
@@ -131,7 +157,7 @@ impl Tracked {
     }
 
     fn from_registration(database: &Database, registration: Registration) -> Result<Self> {
-        if captured_table(database, registration.id)?.is_none() {
+        let Some(table) = captured_table(database, registration.id)? else {
             let table = quote_name(&registration.name);
             let state = if database.has_table(&registration.name)? {
                 "was dropped and made again"
@@ -142,12 +168,16 @@ impl Tracked {
                 "{table} {state} since it was tracked; call sync_track again to go on with it, \
                  or sync_untrack to forget it"
             )));
-        }
-        let shape = Shape::read(database, &registration.name)?;
+        };
+        let shape = Shape::read(database, &table)?;
+        let places = drift::places(&registration.columns, &shape.names());
+        let mut options = registration.options;
+        options.rename(&registration.columns, &shape.names(), &places);
         Ok(Self {
+            added: drift::added(&registration.columns, &shape.names(), &places),
             id: registration.id,
             shape,
-            options: registration.options,
+            options,
             provider: registration.provider,
         })
     }

@@ -116,6 +116,20 @@ pub fn create(database: &Database, shape: &Shape, id: i64) -> Result<()> {
     Ok(())
 }
 
+/// Whether all capture triggers of a table number are there.
+///
+/// # Errors
+/// SQLite's.
+pub fn are_complete(database: &Database, id: i64, columns: usize) -> Result<bool> {
+    let prefix = name(id, "");
+    let found = database.query_value(
+        "SELECT count(*) FROM main.sqlite_master WHERE type = 'trigger' AND substr(name, 1, ?1) = ?2",
+        &[(prefix.len() as i64).into(), prefix.as_str().into()],
+    )?;
+    let wanted = 5 + columns.div_ceil(GROUP).max(1);
+    Ok(found.as_i64() == Some(wanted as i64))
+}
+
 /// Removes all capture triggers of a table number, whatever table they are on now.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use crate::capture::pending::RowReader;
-use crate::capture::{PendingRows, Status, Tracked, key, log};
+use crate::capture::{PendingRows, Status, Tracked, log};
 use crate::store::{
     Access, Database, Ready, Result, Rows, Session, Table, Value, ValueRef, schema_installed,
 };
@@ -135,7 +135,7 @@ impl Current {
         )?;
         Ok(Some(vec![
             shape.name.as_str().into(),
-            shown_key(&row.key, shape.keys().len())?,
+            shown_key(&self.reader, &row.key, shape.keys().len())?,
             status.as_str().into(),
             match status {
                 Status::Updated | Status::Created => Json::from(changed).to_string().into(),
@@ -149,11 +149,11 @@ impl Current {
 }
 
 /// A key of several columns is shown as a JSON array.
-fn shown_key(logged: &Value, columns: usize) -> Result<Value> {
+fn shown_key(reader: &RowReader, logged: &Value, columns: usize) -> Result<Value> {
     if columns == 1 {
         return Ok(logged.clone());
     }
-    let parts: Vec<Json> = key::values(logged, columns)?
+    let parts: Vec<Json> = reader.key_values(logged)?
         .iter()
         .map(|value| json(value.borrow()))
         .collect();

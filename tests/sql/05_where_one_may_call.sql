@@ -1,0 +1,28 @@
+.load
+CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT);
+INSERT INTO t (x) VALUES ('one'), ('two');
+SELECT 'alone it commits', sync_start_scope('alone', '["a"]');
+SELECT 'with a subquery too', sync_start_scope((SELECT x FROM t), '["a"]');
+SELECT 'and for each row', x, sync_start_scope(x, '["a"]') FROM t;
+BEGIN;
+SELECT 'inside BEGIN it joins', sync_start_scope('joined', '["a"]');
+ROLLBACK;
+SELECT 'and follows ROLLBACK', count(*) FROM _syncScope WHERE id = 'joined';
+INSERT INTO t (x) SELECT sync_start_scope('written', '["a"]');
+INSERT INTO t (x) VALUES ('three') RETURNING sync_start_scope('written', '["a"]');
+CREATE TABLE made AS SELECT sync_init();
+CREATE VIEW v AS SELECT sync_init();
+SELECT * FROM v;
+CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT sync_init(); END;
+INSERT INTO t (x) VALUES ('four');
+DROP TRIGGER r;
+BEGIN;
+INSERT INTO t (x) VALUES ('mine');
+UPDATE t SET x = sync_init();
+COMMIT;
+SELECT 'the work of the caller is whole', group_concat(x) FROM t;
+SELECT 'nothing was written by the refused', count(*) FROM _syncScope WHERE id = 'written';
+PRAGMA query_only = ON;
+SELECT sync_heartbeat();
+PRAGMA query_only = OFF;
+SELECT 'no transaction is open', json_extract(sync_debug(), '$.autocommit');
