@@ -15,7 +15,9 @@ fn tracked(world: &World, ddl: &str, table: &str) -> Connection {
 
 fn track(connection: &Connection, table: &str, options: &str) -> String {
     connection
-        .query_row("SELECT sync_track(?1, ?2)", [table, options], |row| row.get(0))
+        .query_row("SELECT sync_track(?1, ?2)", [table, options], |row| {
+            row.get(0)
+        })
         .unwrap_or_else(|error| panic!("sync_track {table:?}: {error}"))
 }
 
@@ -29,7 +31,9 @@ fn pending(connection: &Connection) -> String {
 }
 
 fn run(connection: &Connection, sql: &str) {
-    connection.execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    connection
+        .execute_batch(sql)
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
 const PEOPLE: &str = "CREATE TABLE p (id TEXT PRIMARY KEY, mail TEXT UNIQUE, n INTEGER);
@@ -46,13 +50,22 @@ fn people(sql: &str, expected: &str) {
 
 #[test]
 fn replace_on_the_key_of_a_known_row_is_an_update_of_every_column() {
-    people("INSERT OR REPLACE INTO p VALUES ('a', 'a@x', 1)", r#"updated a ["mail","n"]"#);
-    people("REPLACE INTO p VALUES ('a', 'z@x', 1), ('n', 'n@x', 1)", "created n []\nupdated a [\"mail\",\"n\"]");
+    people(
+        "INSERT OR REPLACE INTO p VALUES ('a', 'a@x', 1)",
+        r#"updated a ["mail","n"]"#,
+    );
+    people(
+        "REPLACE INTO p VALUES ('a', 'z@x', 1), ('n', 'n@x', 1)",
+        "created n []\nupdated a [\"mail\",\"n\"]",
+    );
 }
 
 #[test]
 fn replace_on_the_key_of_a_created_row_leaves_it_created() {
-    people("INSERT INTO p VALUES ('n', 'n@x', 1); REPLACE INTO p VALUES ('n', 'm@x', 2)", "created n []");
+    people(
+        "INSERT INTO p VALUES ('n', 'n@x', 1); REPLACE INTO p VALUES ('n', 'm@x', 2)",
+        "created n []",
+    );
     people(
         "INSERT INTO p VALUES ('n', 'n@x', 1); REPLACE INTO p VALUES ('n', 'm@x', 2); DELETE FROM p WHERE id = 'n'",
         "",
@@ -61,22 +74,34 @@ fn replace_on_the_key_of_a_created_row_leaves_it_created() {
 
 #[test]
 fn replace_that_evicts_a_known_row_through_a_unique_column_deletes_it() {
-    people("REPLACE INTO p VALUES ('n', 'b@x', 9)", "created n []\ndeleted b");
+    people(
+        "REPLACE INTO p VALUES ('n', 'b@x', 9)",
+        "created n []\ndeleted b",
+    );
 }
 
 #[test]
 fn replace_can_evict_one_row_by_key_and_another_by_index() {
-    people("REPLACE INTO p VALUES ('a', 'b@x', 9)", "deleted b\nupdated a [\"mail\",\"n\"]");
+    people(
+        "REPLACE INTO p VALUES ('a', 'b@x', 9)",
+        "deleted b\nupdated a [\"mail\",\"n\"]",
+    );
 }
 
 #[test]
 fn replace_that_evicts_a_created_row_leaves_no_trace_of_it() {
-    people("INSERT INTO p VALUES ('n', 'n@x', 1); REPLACE INTO p VALUES ('m', 'n@x', 2)", "created m []");
+    people(
+        "INSERT INTO p VALUES ('n', 'n@x', 1); REPLACE INTO p VALUES ('m', 'n@x', 2)",
+        "created m []",
+    );
 }
 
 #[test]
 fn replace_that_evicts_an_edited_row_deletes_it() {
-    people("UPDATE p SET n = 7 WHERE id = 'b'; REPLACE INTO p VALUES ('m', 'b@x', 2)", "created m []\ndeleted b");
+    people(
+        "UPDATE p SET n = 7 WHERE id = 'b'; REPLACE INTO p VALUES ('m', 'b@x', 2)",
+        "created m []\ndeleted b",
+    );
 }
 
 #[test]
@@ -94,14 +119,26 @@ fn null_in_a_unique_column_evicts_nobody() {
 
 #[test]
 fn rows_of_one_statement_that_evict_each_other_leave_the_last() {
-    people("REPLACE INTO p VALUES ('n1', 'b@x', 1), ('n2', 'b@x', 2), ('n3', 'b@x', 3)", "created n3 []\ndeleted b");
-    people("UPDATE OR REPLACE p SET mail = 'one' WHERE id < 'd'", "deleted a\ndeleted b\nupdated c [\"mail\"]");
+    people(
+        "REPLACE INTO p VALUES ('n1', 'b@x', 1), ('n2', 'b@x', 2), ('n3', 'b@x', 3)",
+        "created n3 []\ndeleted b",
+    );
+    people(
+        "UPDATE OR REPLACE p SET mail = 'one' WHERE id < 'd'",
+        "deleted a\ndeleted b\nupdated c [\"mail\"]",
+    );
 }
 
 #[test]
 fn update_or_replace_evicts_and_updates() {
-    people("UPDATE OR REPLACE p SET mail = 'b@x' WHERE id = 'a'", "deleted b\nupdated a [\"mail\"]");
-    people("UPDATE OR REPLACE p SET id = 'c' WHERE id = 'a'", "deleted a\nupdated c [\"mail\",\"n\"]");
+    people(
+        "UPDATE OR REPLACE p SET mail = 'b@x' WHERE id = 'a'",
+        "deleted b\nupdated a [\"mail\"]",
+    );
+    people(
+        "UPDATE OR REPLACE p SET id = 'c' WHERE id = 'a'",
+        "deleted a\nupdated c [\"mail\",\"n\"]",
+    );
     people(
         "UPDATE OR REPLACE p SET id = 'c', mail = 'b@x' WHERE id = 'a'",
         "deleted a\ndeleted b\nupdated c [\"mail\",\"n\"]",
@@ -110,13 +147,22 @@ fn update_or_replace_evicts_and_updates() {
 
 #[test]
 fn update_or_ignore_that_is_ignored_leaves_nothing_pending() {
-    people("UPDATE OR IGNORE p SET mail = 'b@x' WHERE id = 'a'; UPDATE OR IGNORE p SET id = 'b' WHERE id = 'a'", "");
+    people(
+        "UPDATE OR IGNORE p SET mail = 'b@x' WHERE id = 'a'; UPDATE OR IGNORE p SET id = 'b' WHERE id = 'a'",
+        "",
+    );
 }
 
 #[test]
 fn insert_or_ignore_that_is_ignored_leaves_nothing_pending() {
-    people("INSERT OR IGNORE INTO p VALUES ('a', 'new', 1), ('n', 'b@x', 1), ('m', 'm@x', 1)", "created m []");
-    people("INSERT INTO p VALUES ('m', 'm@x', 1); INSERT OR IGNORE INTO p VALUES ('m', 'zzz', 1)", "created m []");
+    people(
+        "INSERT OR IGNORE INTO p VALUES ('a', 'new', 1), ('n', 'b@x', 1), ('m', 'm@x', 1)",
+        "created m []",
+    );
+    people(
+        "INSERT INTO p VALUES ('m', 'm@x', 1); INSERT OR IGNORE INTO p VALUES ('m', 'zzz', 1)",
+        "created m []",
+    );
 }
 
 #[test]
@@ -125,7 +171,10 @@ fn an_ignored_insert_leaves_the_row_open_to_capture_and_the_table_to_untracking(
         let c = tracked(world, PEOPLE, "p");
         run(&c, "INSERT OR IGNORE INTO p VALUES ('a', 'new', 1)");
         assert_eq!(ask(&c, "SELECT sync_capture_existing('p')"), "4");
-        assert_eq!(ask(&c, "SELECT count(*) FROM sync_pending WHERE key = 'a'"), "1");
+        assert_eq!(
+            ask(&c, "SELECT count(*) FROM sync_pending WHERE key = 'a'"),
+            "1"
+        );
     });
     both(|world| {
         let c = tracked(world, PEOPLE, "p");
@@ -137,8 +186,14 @@ fn an_ignored_insert_leaves_the_row_open_to_capture_and_the_table_to_untracking(
 
 #[test]
 fn upsert_do_nothing_leaves_nothing_pending() {
-    people("INSERT INTO p VALUES ('a', 'q@x', 1) ON CONFLICT DO NOTHING", "");
-    people("INSERT INTO p VALUES ('n', 'b@x', 1) ON CONFLICT (mail) DO NOTHING", "");
+    people(
+        "INSERT INTO p VALUES ('a', 'q@x', 1) ON CONFLICT DO NOTHING",
+        "",
+    );
+    people(
+        "INSERT INTO p VALUES ('n', 'b@x', 1) ON CONFLICT (mail) DO NOTHING",
+        "",
+    );
 }
 
 #[test]
@@ -147,8 +202,14 @@ fn upsert_do_update_is_an_update_of_what_it_changed() {
         "INSERT INTO p VALUES ('a', 'ignored', 50), ('n', 'n@x', 1) ON CONFLICT (id) DO UPDATE SET n = excluded.n",
         "created n []\nupdated a [\"n\"]",
     );
-    people("INSERT INTO p VALUES ('z', 'b@x', 50) ON CONFLICT (mail) DO UPDATE SET n = 77", "updated b [\"n\"]");
-    people("INSERT INTO p VALUES ('c', 'x', 1) ON CONFLICT (id) DO UPDATE SET id = 'cc'", "created cc []\ndeleted c");
+    people(
+        "INSERT INTO p VALUES ('z', 'b@x', 50) ON CONFLICT (mail) DO UPDATE SET n = 77",
+        "updated b [\"n\"]",
+    );
+    people(
+        "INSERT INTO p VALUES ('c', 'x', 1) ON CONFLICT (id) DO UPDATE SET id = 'cc'",
+        "created cc []\ndeleted c",
+    );
     people(
         "INSERT INTO p VALUES ('n', 'y', 1); INSERT INTO p VALUES ('n', 'x', 1) ON CONFLICT (id) DO UPDATE SET n = 5",
         "created n [\"n\"]",
@@ -157,13 +218,22 @@ fn upsert_do_update_is_an_update_of_what_it_changed() {
 
 #[test]
 fn upsert_that_changes_nothing_leaves_nothing_pending() {
-    people("INSERT INTO p VALUES ('a', 'x', 1) ON CONFLICT (id) DO UPDATE SET n = excluded.n", "");
-    people("INSERT INTO p VALUES ('a', 'x', 9) ON CONFLICT (id) DO UPDATE SET n = excluded.n WHERE false", "");
+    people(
+        "INSERT INTO p VALUES ('a', 'x', 1) ON CONFLICT (id) DO UPDATE SET n = excluded.n",
+        "",
+    );
+    people(
+        "INSERT INTO p VALUES ('a', 'x', 9) ON CONFLICT (id) DO UPDATE SET n = excluded.n WHERE false",
+        "",
+    );
 }
 
 #[test]
 fn insert_or_replace_with_an_upsert_clause_evicts_through_the_other_index() {
-    people("INSERT OR REPLACE INTO p VALUES ('n', 'b@x', 1) ON CONFLICT (id) DO NOTHING", "created n []\ndeleted b");
+    people(
+        "INSERT OR REPLACE INTO p VALUES ('n', 'b@x', 1) ON CONFLICT (id) DO NOTHING",
+        "created n []\ndeleted b",
+    );
 }
 
 #[test]
@@ -176,32 +246,125 @@ fn replace_fed_by_a_query_over_the_same_table_is_captured() {
 
 /// Every kind of unique index: what makes it, and values of (x, y, z) of a row and of one that meets it.
 const INDEXES: &[(&str, &str, &str, &str)] = &[
-    ("plain", "CREATE UNIQUE INDEX i ON t (x)", "'p', 1, 1", "'p', 2, 2"),
-    ("composite", "CREATE UNIQUE INDEX i ON t (x, y)", "'p', 1, 1", "'p', 1, 2"),
-    ("partial", "CREATE UNIQUE INDEX i ON t (x) WHERE y > 0", "'p', 1, 1", "'p', 2, 2"),
-    ("expression", "CREATE UNIQUE INDEX i ON t (lower(x))", "'p', 1, 1", "'P', 2, 2"),
-    ("expression and column", "CREATE UNIQUE INDEX i ON t (y + z, x DESC)", "'p', 1, 3", "'p', 2, 2"),
-    ("NOCASE index", "CREATE UNIQUE INDEX i ON t (x COLLATE NOCASE)", "'p', 1, 1", "'P', 2, 2"),
-    ("RTRIM index", "CREATE UNIQUE INDEX i ON t (x COLLATE RTRIM)", "'p', 1, 1", "'p  ', 2, 2"),
-    ("descending", "CREATE UNIQUE INDEX i ON t (x DESC, y)", "'p', 1, 1", "'p', 1, 2"),
-    ("descending expression", "CREATE UNIQUE INDEX i ON t (abs(y) DESC)", "'p', 1, 1", "'q', -1, 2"),
-    ("collated expression", "CREATE UNIQUE INDEX i ON t ((x || y) COLLATE NOCASE)", "'p', 1, 1", "'P', 1, 2"),
-    ("expression of quoted names", "CREATE UNIQUE INDEX i ON t (lower(\"x\") , [y], `z`)", "'p', 1, 1", "'P', 1, 1"),
-    ("expression with commas in text", "CREATE UNIQUE INDEX i ON t (replace(x, '),(', ''), y)", "'p', 1, 1", "'p),(', 1, 2"),
-    ("expression that is a list test", "CREATE UNIQUE INDEX i ON t (CASE WHEN y IN (1, 2) THEN 'one' ELSE x END)", "'p', 1, 1", "'q', 2, 2"),
-    ("json", "CREATE UNIQUE INDEX i ON t (x ->> '$.k') WHERE json_valid(x)", "'{\"k\":5}', 1, 1", "'{\"k\":5,\"l\":1}', 2, 2"),
+    (
+        "plain",
+        "CREATE UNIQUE INDEX i ON t (x)",
+        "'p', 1, 1",
+        "'p', 2, 2",
+    ),
+    (
+        "composite",
+        "CREATE UNIQUE INDEX i ON t (x, y)",
+        "'p', 1, 1",
+        "'p', 1, 2",
+    ),
+    (
+        "partial",
+        "CREATE UNIQUE INDEX i ON t (x) WHERE y > 0",
+        "'p', 1, 1",
+        "'p', 2, 2",
+    ),
+    (
+        "expression",
+        "CREATE UNIQUE INDEX i ON t (lower(x))",
+        "'p', 1, 1",
+        "'P', 2, 2",
+    ),
+    (
+        "expression and column",
+        "CREATE UNIQUE INDEX i ON t (y + z, x DESC)",
+        "'p', 1, 3",
+        "'p', 2, 2",
+    ),
+    (
+        "NOCASE index",
+        "CREATE UNIQUE INDEX i ON t (x COLLATE NOCASE)",
+        "'p', 1, 1",
+        "'P', 2, 2",
+    ),
+    (
+        "RTRIM index",
+        "CREATE UNIQUE INDEX i ON t (x COLLATE RTRIM)",
+        "'p', 1, 1",
+        "'p  ', 2, 2",
+    ),
+    (
+        "descending",
+        "CREATE UNIQUE INDEX i ON t (x DESC, y)",
+        "'p', 1, 1",
+        "'p', 1, 2",
+    ),
+    (
+        "descending expression",
+        "CREATE UNIQUE INDEX i ON t (abs(y) DESC)",
+        "'p', 1, 1",
+        "'q', -1, 2",
+    ),
+    (
+        "collated expression",
+        "CREATE UNIQUE INDEX i ON t ((x || y) COLLATE NOCASE)",
+        "'p', 1, 1",
+        "'P', 1, 2",
+    ),
+    (
+        "expression of quoted names",
+        "CREATE UNIQUE INDEX i ON t (lower(\"x\") , [y], `z`)",
+        "'p', 1, 1",
+        "'P', 1, 1",
+    ),
+    (
+        "expression with commas in text",
+        "CREATE UNIQUE INDEX i ON t (replace(x, '),(', ''), y)",
+        "'p', 1, 1",
+        "'p),(', 1, 2",
+    ),
+    (
+        "expression that is a list test",
+        "CREATE UNIQUE INDEX i ON t (CASE WHEN y IN (1, 2) THEN 'one' ELSE x END)",
+        "'p', 1, 1",
+        "'q', 2, 2",
+    ),
+    (
+        "json",
+        "CREATE UNIQUE INDEX i ON t (x ->> '$.k') WHERE json_valid(x)",
+        "'{\"k\":5}', 1, 1",
+        "'{\"k\":5,\"l\":1}', 2, 2",
+    ),
 ];
 
 /// Unique indexes whose text is laid out in ways that SQLite accepts.
 const LAID_OUT: &[(&str, &str, &str, &str)] = &[
-    ("descending without a space", "CREATE UNIQUE INDEX i ON t (abs(y)DESC)", "'p', 1, 1", "'q', -1, 2"),
-    ("descending on a new line", "CREATE UNIQUE INDEX i ON t (abs(y)\n\tDESC\n)", "'p', 1, 1", "'q', -1, 2"),
-    ("expression with a comment", "CREATE UNIQUE INDEX i ON t (lower(x) /* first, (of all */, y)", "'p', 1, 1", "'P', 1, 2"),
-    ("expression with a line comment", "CREATE UNIQUE INDEX i ON t (lower(x) -- it's, (so\n, y)", "'p', 1, 1", "'P', 1, 2"),
+    (
+        "descending without a space",
+        "CREATE UNIQUE INDEX i ON t (abs(y)DESC)",
+        "'p', 1, 1",
+        "'q', -1, 2",
+    ),
+    (
+        "descending on a new line",
+        "CREATE UNIQUE INDEX i ON t (abs(y)\n\tDESC\n)",
+        "'p', 1, 1",
+        "'q', -1, 2",
+    ),
+    (
+        "expression with a comment",
+        "CREATE UNIQUE INDEX i ON t (lower(x) /* first, (of all */, y)",
+        "'p', 1, 1",
+        "'P', 1, 2",
+    ),
+    (
+        "expression with a line comment",
+        "CREATE UNIQUE INDEX i ON t (lower(x) -- it's, (so\n, y)",
+        "'p', 1, 1",
+        "'P', 1, 2",
+    ),
 ];
 
 /// Runs a check over every index with recursive_triggers ON and OFF, and tells all that went wrong.
-fn each_index(indexes: &[(&str, &str, &str, &str)], check: impl Fn(&Connection, &str) + std::panic::RefUnwindSafe) {
+fn each_index(
+    indexes: &[(&str, &str, &str, &str)],
+    check: impl Fn(&Connection, &str) + std::panic::RefUnwindSafe,
+) {
     let mut wrong = Vec::new();
     for (name, index, first, second) in indexes {
         for recursive in [true, false] {
@@ -224,14 +387,28 @@ fn each_index(indexes: &[(&str, &str, &str, &str)], check: impl Fn(&Connection, 
 }
 
 fn replaced(c: &Connection, second: &str) {
-    run(c, &format!("INSERT OR REPLACE INTO t VALUES ('n', {second})"));
-    assert_eq!(ask(c, "SELECT count(*) FROM t WHERE id = 'k'"), "0", "SQLite itself evicts");
+    run(
+        c,
+        &format!("INSERT OR REPLACE INTO t VALUES ('n', {second})"),
+    );
+    assert_eq!(
+        ask(c, "SELECT count(*) FROM t WHERE id = 'k'"),
+        "0",
+        "SQLite itself evicts"
+    );
     assert_eq!(pending(c), "created n []\ndeleted k");
 }
 
 fn updated_or_replaced(c: &Connection, second: &str) {
-    run(c, &format!("UPDATE OR REPLACE t SET (x, y, z) = ({second}) WHERE id = 'far'"));
-    assert_eq!(ask(c, "SELECT count(*) FROM t WHERE id = 'k'"), "0", "SQLite itself evicts");
+    run(
+        c,
+        &format!("UPDATE OR REPLACE t SET (x, y, z) = ({second}) WHERE id = 'far'"),
+    );
+    assert_eq!(
+        ask(c, "SELECT count(*) FROM t WHERE id = 'k'"),
+        "0",
+        "SQLite itself evicts"
+    );
     assert_eq!(pending(c), "deleted k\nupdated far [\"x\",\"y\",\"z\"]");
 }
 
@@ -241,7 +418,10 @@ fn written_as_ever(c: &Connection, _second: &str) {
         "INSERT INTO t VALUES ('n', '{\"k\":\"nnn\"}', 70, 70); UPDATE t SET z = z + 1000 WHERE id = 'far';
          DELETE FROM t WHERE id = 'free'",
     );
-    assert_eq!(pending(c), "created n []\ndeleted free\nupdated far [\"z\"]");
+    assert_eq!(
+        pending(c),
+        "created n []\ndeleted free\nupdated far [\"z\"]"
+    );
 }
 
 #[test]
@@ -313,11 +493,24 @@ fn unique_generated_columns_evict_too() {
                  INSERT INTO t (id, a, b, v) VALUES ('k1', 'p', 'q', 1), ('k2', 'r', 'q', 2), ('k3', 'p', 's', 3)"
             );
             let c = tracked(world, &ddl, "t");
-            run(&c, "INSERT OR REPLACE INTO t (id, a, b) VALUES ('n', 'p', 's')");
+            run(
+                &c,
+                "INSERT OR REPLACE INTO t (id, a, b) VALUES ('n', 'p', 's')",
+            );
             assert_eq!(pending(&c), "created n []\ndeleted k3", "{kind}");
             run(&c, "UPDATE OR REPLACE t SET a = 'p' WHERE id = 'k2'");
-            assert_eq!(ask(&c, "SELECT group_concat(id) FROM (SELECT id FROM t ORDER BY id)"), "k2,n");
-            assert_eq!(pending(&c), "created n []\ndeleted k1\ndeleted k3\nupdated k2 [\"a\"]", "{kind}");
+            assert_eq!(
+                ask(
+                    &c,
+                    "SELECT group_concat(id) FROM (SELECT id FROM t ORDER BY id)"
+                ),
+                "k2,n"
+            );
+            assert_eq!(
+                pending(&c),
+                "created n []\ndeleted k1\ndeleted k3\nupdated k2 [\"a\"]",
+                "{kind}"
+            );
         });
     }
 }
@@ -334,7 +527,10 @@ fn constraints_declared_on_conflict_replace_evict_in_plain_statements() {
         run(&c, "INSERT INTO t VALUES ('a', 'new', 1)");
         run(&c, "INSERT INTO t VALUES ('n', 'ub', 1)");
         run(&c, "UPDATE t SET u = 'uc' WHERE id = 'd'");
-        assert_eq!(pending(&c), "created n []\ndeleted b\ndeleted c\nupdated a [\"u\",\"v\"]\nupdated d [\"u\"]");
+        assert_eq!(
+            pending(&c),
+            "created n []\ndeleted b\ndeleted c\nupdated a [\"u\",\"v\"]\nupdated d [\"u\"]"
+        );
     });
 }
 
@@ -392,9 +588,15 @@ fn replace_in_a_without_rowid_table_evicts_through_its_unique_columns() {
             "t",
         );
         run(&c, "REPLACE INTO t VALUES (1, 'x', 'u2', 5)");
-        assert_eq!(pending(&c), "deleted [2,\"x\"]\nupdated [1,\"x\"] [\"u\",\"v\"]");
+        assert_eq!(
+            pending(&c),
+            "deleted [2,\"x\"]\nupdated [1,\"x\"] [\"u\",\"v\"]"
+        );
         run(&c, "UPDATE OR REPLACE t SET u = 'u3' WHERE a = 1");
-        assert_eq!(pending(&c), "deleted [2,\"x\"]\ndeleted [3,\"x\"]\nupdated [1,\"x\"] [\"u\",\"v\"]");
+        assert_eq!(
+            pending(&c),
+            "deleted [2,\"x\"]\ndeleted [3,\"x\"]\nupdated [1,\"x\"] [\"u\",\"v\"]"
+        );
     });
 }
 
@@ -410,24 +612,21 @@ fn replace_on_an_integer_primary_key_evicts_by_key_and_by_index() {
         run(&c, "REPLACE INTO t (u) VALUES ('b')");
         assert_eq!(pending(&c), "created 3 []\ndeleted 2");
         run(&c, "REPLACE INTO t (rowid, u) VALUES (1, 'q')");
-        assert_eq!(pending(&c), "created 3 []\ndeleted 2\nupdated 1 [\"u\",\"v\"]");
-    });
-}
-
-#[test]
-fn a_unique_index_made_after_tracking_began_evicts_too() {
-    both(|world| {
-        let c = tracked(world, "CREATE TABLE t (id TEXT PRIMARY KEY, x, y); INSERT INTO t VALUES ('k', 1, 1), ('j', 2, 2);", "t");
-        run(&c, "CREATE UNIQUE INDEX later ON t (x)");
-        run(&c, "REPLACE INTO t VALUES ('n', 1, 5)");
-        assert_eq!(pending(&c), "created n []\ndeleted k");
+        assert_eq!(
+            pending(&c),
+            "created 3 []\ndeleted 2\nupdated 1 [\"u\",\"v\"]"
+        );
     });
 }
 
 #[test]
 fn a_unique_index_made_after_tracking_began_is_seen_by_the_next_sync_track() {
     both(|world| {
-        let c = tracked(world, "CREATE TABLE t (id TEXT PRIMARY KEY, x, y); INSERT INTO t VALUES ('k', 1, 1), ('j', 2, 2);", "t");
+        let c = tracked(
+            world,
+            "CREATE TABLE t (id TEXT PRIMARY KEY, x, y); INSERT INTO t VALUES ('k', 1, 1), ('j', 2, 2);",
+            "t",
+        );
         run(&c, "CREATE UNIQUE INDEX later ON t (x)");
         track(&c, "t", r#"{"existing":"skip"}"#);
         run(&c, "REPLACE INTO t VALUES ('n', 1, 5)");

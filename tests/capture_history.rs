@@ -98,7 +98,9 @@ struct Plan {
 
 fn plans() -> Vec<Plan> {
     let named = |list: &[(&str, Kind)]| -> Vec<(String, Kind)> {
-        list.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect()
+        list.iter()
+            .map(|(name, kind)| ((*name).to_owned(), *kind))
+            .collect()
     };
     let mut wide = vec![("id".to_owned(), Kind::Text)];
     wide.extend((0..130).map(|number| (format!("c{number}"), Kind::Int)));
@@ -170,8 +172,15 @@ impl Plan {
         if !self.ddl.is_empty() {
             return self.ddl.to_owned();
         }
-        let rest: Vec<String> = self.columns[1..].iter().map(|(name, _)| format!("{name} INTEGER")).collect();
-        format!("CREATE TABLE {} (id TEXT PRIMARY KEY, {})", self.name, rest.join(", "))
+        let rest: Vec<String> = self.columns[1..]
+            .iter()
+            .map(|(name, _)| format!("{name} INTEGER"))
+            .collect();
+        format!(
+            "CREATE TABLE {} (id TEXT PRIMARY KEY, {})",
+            self.name,
+            rest.join(", ")
+        )
     }
 
     fn key(&self, row: &Row) -> Key {
@@ -179,7 +188,11 @@ impl Plan {
     }
 
     fn same_key(&self, one: &Key, two: &Key) -> bool {
-        if self.folded { one[0].folded() == two[0].folded() } else { one == two }
+        if self.folded {
+            one[0].folded() == two[0].folded()
+        } else {
+            one == two
+        }
     }
 
     /// The columns in which two rows with different keys may not agree.
@@ -188,7 +201,11 @@ impl Plan {
             return true;
         }
         self.uniques.iter().any(|unique| {
-            let inside = |row: &Row| unique.only.is_none_or(|place| matches!(row[place], Cell::Int(number) if number > 0));
+            let inside = |row: &Row| {
+                unique
+                    .only
+                    .is_none_or(|place| matches!(row[place], Cell::Int(number) if number > 0))
+            };
             inside(one)
                 && inside(two)
                 && unique.parts.iter().all(|part| {
@@ -211,9 +228,11 @@ impl Plan {
             Kind::Text => {
                 // NOCASE stops comparing at a NUL, so text with one is for exact columns only.
                 let folded = self.folded && is_key
-                    || self.uniques.iter().flat_map(|unique| unique.parts).any(
-                        |part| matches!(part, Part::Folded(folded) if *folded == place),
-                    );
+                    || self
+                        .uniques
+                        .iter()
+                        .flat_map(|unique| unique.parts)
+                        .any(|part| matches!(part, Part::Folded(folded) if *folded == place));
                 let words = ["a", "A", "b", "B", "c'", "d,e", "😀", "", "f\0g", "f\0h"];
                 Cell::Text(words[dice.roll(if folded { 8 } else { words.len() })].to_owned())
             }
@@ -221,7 +240,9 @@ impl Plan {
     }
 
     fn row(&self, dice: &mut Dice) -> Row {
-        (0..self.columns.len()).map(|place| self.cell(dice, place)).collect()
+        (0..self.columns.len())
+            .map(|place| self.cell(dice, place))
+            .collect()
     }
 }
 
@@ -260,9 +281,15 @@ impl Table {
             return;
         }
         let before = &self.rows[old];
-        let changed: Vec<usize> = (0..row.len()).filter(|place| before[*place] != row[*place]).collect();
+        let changed: Vec<usize> = (0..row.len())
+            .filter(|place| before[*place] != row[*place])
+            .collect();
         if !changed.is_empty() {
-            self.marks.entry(old.clone()).or_default().changed.extend(changed);
+            self.marks
+                .entry(old.clone())
+                .or_default()
+                .changed
+                .extend(changed);
         }
         self.rows.insert(new, row);
     }
@@ -276,7 +303,11 @@ impl Table {
             .collect()
     }
 
-    fn expected(&self, plan: &Plan, into: &mut BTreeMap<(String, String), (String, String, String)>) {
+    fn expected(
+        &self,
+        plan: &Plan,
+        into: &mut BTreeMap<(String, String), (String, String, String)>,
+    ) {
         for (key, mark) in &self.marks {
             let (known, row) = (self.known.contains(key), self.rows.get(key));
             let op = match (known, row.is_some()) {
@@ -286,20 +317,37 @@ impl Table {
                 (false, false) => continue,
             };
             let changed: Vec<&str> = (0..plan.columns.len())
-                .filter(|place| !plan.keys.contains(place) && (mark.all || mark.changed.contains(place)))
+                .filter(|place| {
+                    !plan.keys.contains(place) && (mark.all || mark.changed.contains(place))
+                })
                 .map(|place| plan.columns[place].0.as_str())
                 .collect();
             let payload: serde_json::Map<String, serde_json::Value> = row
                 .into_iter()
-                .flat_map(|row| plan.columns.iter().zip(row).map(|((name, _), cell)| (name.clone(), cell.json())))
+                .flat_map(|row| {
+                    plan.columns
+                        .iter()
+                        .zip(row)
+                        .map(|((name, _), cell)| (name.clone(), cell.json()))
+                })
                 .collect();
             let shown: Vec<serde_json::Value> = key.iter().map(Cell::json).collect();
             let line = if op == "deleted" {
                 (op.to_owned(), String::new(), String::new())
             } else {
-                (op.to_owned(), serde_json::json!(changed).to_string(), serde_json::Value::Object(payload).to_string())
+                (
+                    op.to_owned(),
+                    serde_json::json!(changed).to_string(),
+                    serde_json::Value::Object(payload).to_string(),
+                )
             };
-            into.insert((plan.name.to_owned(), serde_json::Value::Array(shown).to_string()), line);
+            into.insert(
+                (
+                    plan.name.to_owned(),
+                    serde_json::Value::Array(shown).to_string(),
+                ),
+                line,
+            );
         }
     }
 }
@@ -307,7 +355,9 @@ impl Table {
 /// `sync_pending` in the shape of the model.
 fn seen(connection: &Connection) -> BTreeMap<(String, String), (String, String, String)> {
     let mut statement = connection
-        .prepare("SELECT \"table\", key, op, ifnull(changed, ''), ifnull(payload, '') FROM sync_pending")
+        .prepare(
+            "SELECT \"table\", key, op, ifnull(changed, ''), ifnull(payload, '') FROM sync_pending",
+        )
         .expect("sync_pending");
     let mut rows = statement.query([]).expect("sync_pending");
     let mut all = BTreeMap::new();
@@ -320,7 +370,11 @@ fn seen(connection: &Connection) -> BTreeMap<(String, String), (String, String, 
             other => panic!("a key of another kind: {other:?}"),
         };
         let payload: String = row.get(4).expect("payload");
-        let line = (row.get(2).expect("op"), row.get(3).expect("changed"), payload);
+        let line = (
+            row.get(2).expect("op"),
+            row.get(3).expect("changed"),
+            payload,
+        );
         let before = all.insert((table, key.clone()), line);
         assert!(before.is_none(), "{key} is pending twice");
     }
@@ -338,10 +392,13 @@ struct Play {
 
 impl Play {
     fn run(&mut self, connection: &Connection, sql: &str, values: &[Cell], succeeds: bool) {
-        self.done.push(format!("{sql} {values:?} {}", if succeeds { "ok" } else { "fails" }));
-        let outcome = connection
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.execute(params_from_iter(values.iter().map(Cell::bound))));
+        self.done.push(format!(
+            "{sql} {values:?} {}",
+            if succeeds { "ok" } else { "fails" }
+        ));
+        let outcome = connection.prepare_cached(sql).and_then(|mut statement| {
+            statement.execute(params_from_iter(values.iter().map(Cell::bound)))
+        });
         assert_eq!(outcome.is_ok(), succeeds, "{}: {outcome:?}", self.tail());
     }
 
@@ -367,15 +424,25 @@ impl Play {
         let mut row = plan.row(&mut self.dice);
         let mut values = row.clone();
         if plan.rowid && self.dice.chance(25) {
-            let newest = self.tables[at].rows.keys().next_back().map_or(0, |key| match key[0] {
-                Cell::Int(number) => number,
-                _ => 0,
-            });
+            let newest = self.tables[at]
+                .rows
+                .keys()
+                .next_back()
+                .map_or(0, |key| match key[0] {
+                    Cell::Int(number) => number,
+                    _ => 0,
+                });
             row[0] = Cell::Int(newest + 1);
             values[0] = Cell::Null;
         }
         let met = self.tables[at].met(plan, &row, None);
-        let policy = ["INSERT", "INSERT OR REPLACE", "INSERT OR IGNORE", "INSERT OR FAIL", "REPLACE"][self.dice.roll(5)];
+        let policy = [
+            "INSERT",
+            "INSERT OR REPLACE",
+            "INSERT OR IGNORE",
+            "INSERT OR FAIL",
+            "REPLACE",
+        ][self.dice.roll(5)];
         let marks = vec!["?"; row.len()].join(", ");
         let sql = format!("{policy} INTO {} VALUES ({marks})", plan.quoted());
         let replaces = policy.ends_with("REPLACE");
@@ -385,7 +452,12 @@ impl Play {
             met.iter().for_each(|key| self.tables[at].delete(key));
             self.tables[at].insert(key, row);
         }
-        self.run(connection, &sql, &values, goes || policy.ends_with("IGNORE"));
+        self.run(
+            connection,
+            &sql,
+            &values,
+            goes || policy.ends_with("IGNORE"),
+        );
     }
 
     fn upsert(&mut self, connection: &Connection, at: usize) {
@@ -399,10 +471,22 @@ impl Play {
         }
         let target = plan.free[self.dice.roll(plan.free.len())];
         let name = plan.columns[target].0.clone();
-        let columns: Vec<&str> = plan.keys.iter().map(|place| plan.columns[*place].0.as_str()).collect();
-        let action = if self.dice.chance(25) { "NOTHING".to_owned() } else { format!("UPDATE SET {name} = excluded.{name}") };
+        let columns: Vec<&str> = plan
+            .keys
+            .iter()
+            .map(|place| plan.columns[*place].0.as_str())
+            .collect();
+        let action = if self.dice.chance(25) {
+            "NOTHING".to_owned()
+        } else {
+            format!("UPDATE SET {name} = excluded.{name}")
+        };
         let marks = vec!["?"; row.len()].join(", ");
-        let sql = format!("INSERT INTO {} VALUES ({marks}) ON CONFLICT ({}) DO {action}", plan.quoted(), columns.join(", "));
+        let sql = format!(
+            "INSERT INTO {} VALUES ({marks}) ON CONFLICT ({}) DO {action}",
+            plan.quoted(),
+            columns.join(", ")
+        );
         match met.first() {
             None => self.tables[at].insert(key, row.clone()),
             Some(met) if action != "NOTHING" => {
@@ -417,12 +501,22 @@ impl Play {
 
     fn some_key(&mut self, at: usize) -> Option<Key> {
         let count = self.tables[at].rows.len();
-        (count > 0).then(|| self.tables[at].rows.keys().nth(self.dice.roll(count)).cloned().expect("a key"))
+        (count > 0).then(|| {
+            self.tables[at]
+                .rows
+                .keys()
+                .nth(self.dice.roll(count))
+                .cloned()
+                .expect("a key")
+        })
     }
 
     fn by_key(plan: &Plan) -> String {
-        let parts: Vec<String> =
-            plan.keys.iter().map(|place| format!("{} = ? COLLATE BINARY", plan.columns[*place].0)).collect();
+        let parts: Vec<String> = plan
+            .keys
+            .iter()
+            .map(|place| format!("{} = ? COLLATE BINARY", plan.columns[*place].0))
+            .collect();
         parts.join(" AND ")
     }
 
@@ -441,16 +535,32 @@ impl Play {
         let rowid = plan.rowid && self.dice.chance(50);
         let list: Vec<String> = set
             .keys()
-            .map(|place| if rowid && *place == 0 { "rowid = ?".into() } else { format!("{} = ?", plan.columns[*place].0) })
+            .map(|place| {
+                if rowid && *place == 0 {
+                    "rowid = ?".into()
+                } else {
+                    format!("{} = ?", plan.columns[*place].0)
+                }
+            })
             .collect();
-        let sql = format!("{policy} {} SET {} WHERE {}", plan.quoted(), list.join(", "), Self::by_key(plan));
+        let sql = format!(
+            "{policy} {} SET {} WHERE {}",
+            plan.quoted(),
+            list.join(", "),
+            Self::by_key(plan)
+        );
         let values: Vec<Cell> = set.into_values().chain(key.iter().cloned()).collect();
         let goes = met.is_empty() || policy.ends_with("REPLACE");
         if goes {
             met.iter().for_each(|key| self.tables[at].delete(key));
             self.tables[at].update(plan, &key, after);
         }
-        self.run(connection, &sql, &values, goes || policy.ends_with("IGNORE"));
+        self.run(
+            connection,
+            &sql,
+            &values,
+            goes || policy.ends_with("IGNORE"),
+        );
     }
 
     fn delete(&mut self, connection: &Connection, at: usize) {
@@ -458,10 +568,18 @@ impl Play {
         if self.dice.chance(10) {
             let place = plan.free[self.dice.roll(plan.free.len())];
             let cell = plan.cell(&mut self.dice, place);
-            let doomed: Vec<Key> =
-                self.tables[at].rows.iter().filter(|(_, row)| row[place] == cell).map(|(key, _)| key.clone()).collect();
+            let doomed: Vec<Key> = self.tables[at]
+                .rows
+                .iter()
+                .filter(|(_, row)| row[place] == cell)
+                .map(|(key, _)| key.clone())
+                .collect();
             doomed.iter().for_each(|key| self.tables[at].delete(key));
-            let sql = format!("DELETE FROM {} WHERE {} IS ? COLLATE BINARY", plan.quoted(), plan.columns[place].0);
+            let sql = format!(
+                "DELETE FROM {} WHERE {} IS ? COLLATE BINARY",
+                plan.quoted(),
+                plan.columns[place].0
+            );
             self.run(connection, &sql, &[cell], true);
             return;
         }
@@ -490,11 +608,17 @@ impl Play {
         let depth = self.open.len();
         if depth < 3 && self.dice.chance(50) {
             self.open.push(self.tables.clone());
-            let sql = if depth == 0 { "BEGIN".to_owned() } else { format!("SAVEPOINT s{depth}") };
+            let sql = if depth == 0 {
+                "BEGIN".to_owned()
+            } else {
+                format!("SAVEPOINT s{depth}")
+            };
             self.run(connection, &sql, &[], true);
             return;
         }
-        let Some(picture) = self.open.pop() else { return };
+        let Some(picture) = self.open.pop() else {
+            return;
+        };
         let keep = self.dice.chance(55);
         if !keep {
             self.tables = picture;
@@ -516,15 +640,36 @@ impl Play {
         let mut expected = BTreeMap::new();
         for (plan, table) in self.plans.iter().zip(&self.tables) {
             table.expected(plan, &mut expected);
-            let count: usize = ask(connection, &format!("SELECT count(*) FROM {}", plan.quoted())).parse().expect("a count");
-            assert_eq!(count, table.rows.len(), "the model of {} is wrong at step {step}\n{}", plan.name, self.tail());
+            let count: usize = ask(
+                connection,
+                &format!("SELECT count(*) FROM {}", plan.quoted()),
+            )
+            .parse()
+            .expect("a count");
+            assert_eq!(
+                count,
+                table.rows.len(),
+                "the model of {} is wrong at step {step}\n{}",
+                plan.name,
+                self.tail()
+            );
         }
         let seen = seen(connection);
         for (key, line) in &expected {
-            assert_eq!(seen.get(key), Some(line), "{key:?} at step {step} after\n{}", self.tail());
+            assert_eq!(
+                seen.get(key),
+                Some(line),
+                "{key:?} at step {step} after\n{}",
+                self.tail()
+            );
         }
         for key in seen.keys() {
-            assert!(expected.contains_key(key), "{key:?} {:?} is pending at step {step} after\n{}", seen[key], self.tail());
+            assert!(
+                expected.contains_key(key),
+                "{key:?} {:?} is pending at step {step} after\n{}",
+                seen[key],
+                self.tail()
+            );
         }
     }
 }
@@ -538,19 +683,36 @@ fn history(seed: u64, steps: usize) {
     for plan in &plans {
         connection.execute_batch(&plan.create()).expect("schema");
         let options = r#"{"existing":"skip"}"#;
-        connection.query_row("SELECT sync_track(?1, ?2)", [plan.name, options], |_| Ok(())).expect("tracked");
+        connection
+            .query_row(
+                "SELECT sync_track(?1, ?2)",
+                [plan.name, options],
+                |_| Ok(()),
+            )
+            .expect("tracked");
     }
     let tables = plans.iter().map(|_| Table::default()).collect();
-    let mut play = Play { plans, tables, open: Vec::new(), dice: Dice(seed), done: Vec::new() };
+    let mut play = Play {
+        plans,
+        tables,
+        open: Vec::new(),
+        dice: Dice(seed),
+        done: Vec::new(),
+    };
     let mut now = &connection;
     for step in 0..steps {
         if play.open.is_empty() {
-            now = if play.dice.chance(30) { &plain } else { &connection };
+            now = if play.dice.chance(30) {
+                &plain
+            } else {
+                &connection
+            };
         }
         if play.dice.chance(10) {
             let on = play.dice.chance(50);
             play.done.push(format!("recursive_triggers {on}"));
-            now.pragma_update(None, "recursive_triggers", on).expect("recursive_triggers");
+            now.pragma_update(None, "recursive_triggers", on)
+                .expect("recursive_triggers");
         }
         play.step(now);
         let alone = play.open.is_empty();
@@ -562,8 +724,15 @@ fn history(seed: u64, steps: usize) {
             let at = play.dice.roll(play.plans.len());
             let name = play.plans[at].name;
             play.done.push(format!("begin afresh with {name}"));
-            for (call, options) in [("sync_untrack", r#"{"discard":true}"#), ("sync_track", r#"{"existing":"skip"}"#)] {
-                connection.query_row(&format!("SELECT {call}(?1, ?2)"), [name, options], |_| Ok(())).expect(call);
+            for (call, options) in [
+                ("sync_untrack", r#"{"discard":true}"#),
+                ("sync_track", r#"{"existing":"skip"}"#),
+            ] {
+                connection
+                    .query_row(&format!("SELECT {call}(?1, ?2)"), [name, options], |_| {
+                        Ok(())
+                    })
+                    .expect(call);
             }
             let table = &mut play.tables[at];
             table.marks.clear();
@@ -582,7 +751,10 @@ fn history(seed: u64, steps: usize) {
 
 #[test]
 fn what_is_pending_follows_from_any_history() {
-    if let Some(seed) = std::env::var("SYNCSCOPE_SEED").ok().and_then(|seed| seed.parse().ok()) {
+    if let Some(seed) = std::env::var("SYNCSCOPE_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+    {
         return history(seed, 6000);
     }
     for seed in 1..=4 {

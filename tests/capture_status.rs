@@ -10,7 +10,10 @@ fn tracked(world: &World, ddl: &str, table: &str) -> Connection {
     let connection = world.open();
     connection.execute_batch(ddl).expect("schema");
     let name = table.replace('\'', "''");
-    ask(&connection, &format!(r#"SELECT sync_track('{name}', '{{"existing":"skip"}}')"#));
+    ask(
+        &connection,
+        &format!(r#"SELECT sync_track('{name}', '{{"existing":"skip"}}')"#),
+    );
     connection
 }
 
@@ -33,15 +36,23 @@ fn pending(connection: &Connection) -> String {
 }
 
 fn run(connection: &Connection, sql: &str) {
-    connection.execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    connection
+        .execute_batch(sql)
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
 fn fails(connection: &Connection, sql: &str) {
-    assert!(connection.execute_batch(sql).is_err(), "{sql}: did not fail");
+    assert!(
+        connection.execute_batch(sql).is_err(),
+        "{sql}: did not fail"
+    );
 }
 
 fn logged(connection: &Connection) -> String {
-    ask(connection, "SELECT count(*) FROM _syncChange WHERE tbl <> 0")
+    ask(
+        connection,
+        "SELECT count(*) FROM _syncChange WHERE tbl <> 0",
+    )
 }
 
 #[test]
@@ -59,7 +70,10 @@ fn a_new_row_is_created_and_lists_no_changed_column() {
 fn an_edited_row_is_updated_with_exactly_the_changed_columns() {
     both(|world| {
         let c = notes(world);
-        run(&c, "UPDATE notes SET title = 'x', body = body, n = 1 WHERE id = 'k1'");
+        run(
+            &c,
+            "UPDATE notes SET title = 'x', body = body, n = 1 WHERE id = 'k1'",
+        );
         assert_eq!(pending(&c), r#"updated k1 ["title"]"#);
         run(&c, "UPDATE notes SET n = 5 WHERE id = 'k1'");
         assert_eq!(pending(&c), r#"updated k1 ["title","n"]"#);
@@ -71,7 +85,10 @@ fn a_deleted_row_is_deleted_and_has_no_payload() {
     both(|world| {
         let c = notes(world);
         run(&c, "DELETE FROM notes WHERE id = 'k2'");
-        assert_eq!(ask(&c, "SELECT op, key, changed, payload FROM sync_pending"), "deleted|k2|NULL|NULL");
+        assert_eq!(
+            ask(&c, "SELECT op, key, changed, payload FROM sync_pending"),
+            "deleted|k2|NULL|NULL"
+        );
     });
 }
 
@@ -79,7 +96,10 @@ fn a_deleted_row_is_deleted_and_has_no_payload() {
 fn an_edited_and_then_deleted_row_is_deleted() {
     both(|world| {
         let c = notes(world);
-        run(&c, "UPDATE notes SET title = 'x' WHERE id = 'k1'; DELETE FROM notes WHERE id = 'k1'");
+        run(
+            &c,
+            "UPDATE notes SET title = 'x' WHERE id = 'k1'; DELETE FROM notes WHERE id = 'k1'",
+        );
         assert_eq!(pending(&c), "deleted k1");
     });
 }
@@ -97,7 +117,10 @@ fn deleting_every_row_at_once_is_seen_row_by_row() {
 fn going_there_and_back_again_stays_pending() {
     both(|world| {
         let c = notes(world);
-        run(&c, "UPDATE notes SET title = 'B' WHERE id = 'k1'; UPDATE notes SET title = 'one' WHERE id = 'k1'");
+        run(
+            &c,
+            "UPDATE notes SET title = 'B' WHERE id = 'k1'; UPDATE notes SET title = 'one' WHERE id = 'k1'",
+        );
         assert_eq!(pending(&c), r#"updated k1 ["title"]"#);
     });
 }
@@ -106,7 +129,10 @@ fn going_there_and_back_again_stays_pending() {
 fn a_created_row_stays_created_when_edited() {
     both(|world| {
         let c = notes(world);
-        run(&c, "INSERT INTO notes VALUES ('n1', 'new', NULL, 9); UPDATE notes SET n = 10 WHERE id = 'n1'");
+        run(
+            &c,
+            "INSERT INTO notes VALUES ('n1', 'new', NULL, 9); UPDATE notes SET n = 10 WHERE id = 'n1'",
+        );
         assert_eq!(pending(&c), r#"created n1 ["n"]"#);
     });
 }
@@ -125,8 +151,11 @@ fn a_row_created_and_then_deleted_sends_nothing() {
 fn a_row_created_deleted_and_created_again_is_created() {
     both(|world| {
         let c = notes(world);
-        run(&c, "INSERT INTO notes VALUES ('n1', 'new', NULL, 9); DELETE FROM notes WHERE id = 'n1';
-                 INSERT INTO notes VALUES ('n1', 'newer', NULL, 9)");
+        run(
+            &c,
+            "INSERT INTO notes VALUES ('n1', 'new', NULL, 9); DELETE FROM notes WHERE id = 'n1';
+                 INSERT INTO notes VALUES ('n1', 'newer', NULL, 9)",
+        );
         assert_eq!(pending(&c), "created n1 []");
     });
 }
@@ -135,7 +164,10 @@ fn a_row_created_deleted_and_created_again_is_created() {
 fn a_row_deleted_and_inserted_again_is_updated_with_every_column() {
     both(|world| {
         let c = notes(world);
-        run(&c, "DELETE FROM notes WHERE id = 'k1'; INSERT INTO notes VALUES ('k1', 'one', 'b1', 1)");
+        run(
+            &c,
+            "DELETE FROM notes WHERE id = 'k1'; INSERT INTO notes VALUES ('k1', 'one', 'b1', 1)",
+        );
         assert_eq!(pending(&c), r#"updated k1 ["title","body","n"]"#);
         run(&c, "DELETE FROM notes WHERE id = 'k1'");
         assert_eq!(pending(&c), "deleted k1");
@@ -150,7 +182,10 @@ fn one_statement_over_many_rows_is_seen_row_by_row() {
         let c = notes(world);
         run(&c, "UPDATE notes SET n = max(n, 2)");
         assert_eq!(pending(&c), r#"updated k1 ["n"]"#);
-        run(&c, "UPDATE notes SET title = s.t FROM (SELECT 'k2' AS k, 'T' AS t) AS s WHERE id = s.k");
+        run(
+            &c,
+            "UPDATE notes SET title = s.t FROM (SELECT 'k2' AS k, 'T' AS t) AS s WHERE id = s.k",
+        );
         assert_eq!(pending(&c), "updated k1 [\"n\"]\nupdated k2 [\"title\"]");
     });
 }
@@ -172,7 +207,11 @@ fn an_update_that_changes_nothing_logs_nothing() {
             "UPDATE t SET i = 7 WHERE id = 'nobody'",
         ] {
             run(&c, sql);
-            assert_eq!((pending(&c).as_str(), logged(&c).as_str()), ("", "0"), "{sql}");
+            assert_eq!(
+                (pending(&c).as_str(), logged(&c).as_str()),
+                ("", "0"),
+                "{sql}"
+            );
         }
     });
 }
@@ -181,7 +220,10 @@ fn an_update_that_changes_nothing_logs_nothing() {
 fn null_is_told_from_a_value_both_ways() {
     both(|world| {
         let c = notes(world);
-        run(&c, "UPDATE notes SET body = '' WHERE id = 'k3'; UPDATE notes SET body = NULL WHERE id = 'k1'");
+        run(
+            &c,
+            "UPDATE notes SET body = '' WHERE id = 'k3'; UPDATE notes SET body = NULL WHERE id = 'k1'",
+        );
         assert_eq!(pending(&c), "updated k1 [\"body\"]\nupdated k3 [\"body\"]");
     });
 }
@@ -199,7 +241,10 @@ fn a_change_of_case_or_trailing_blanks_counts_under_every_collation() {
         assert_eq!(pending(&c), r#"updated k ["a"]"#);
         run(&c, "UPDATE t SET b = 'abc  '");
         assert_eq!(pending(&c), r#"updated k ["a","b"]"#);
-        assert_eq!(ask(&c, "SELECT payload FROM sync_pending"), r#"{"id":"k","a":"ABC","b":"abc  "}"#);
+        assert_eq!(
+            ask(&c, "SELECT payload FROM sync_pending"),
+            r#"{"id":"k","a":"ABC","b":"abc  "}"#
+        );
     });
 }
 
@@ -251,7 +296,11 @@ fn a_failed_statement_leaves_nothing() {
             "INSERT OR ROLLBACK INTO t VALUES ('k1', 'x', 1)",
         ] {
             fails(&c, sql);
-            assert_eq!((pending(&c).as_str(), logged(&c).as_str()), ("", "0"), "{sql}");
+            assert_eq!(
+                (pending(&c).as_str(), logged(&c).as_str()),
+                ("", "0"),
+                "{sql}"
+            );
         }
         run(&c, "BEGIN; INSERT INTO t VALUES ('n1', 'x', 1)");
         fails(&c, "INSERT INTO t VALUES ('n2', 'x', 1)");
@@ -264,7 +313,10 @@ fn a_failed_statement_leaves_nothing() {
 fn or_fail_keeps_the_rows_before_the_failure_and_nothing_of_the_one_that_failed() {
     both(|world| {
         let c = notes(world);
-        fails(&c, "INSERT OR FAIL INTO notes VALUES ('n1', 'a', NULL, 1), ('k1', 'b', NULL, 1), ('n2', 'c', NULL, 1)");
+        fails(
+            &c,
+            "INSERT OR FAIL INTO notes VALUES ('n1', 'a', NULL, 1), ('k1', 'b', NULL, 1), ('n2', 'c', NULL, 1)",
+        );
         assert_eq!(pending(&c), "created n1 []");
     });
 }
@@ -282,7 +334,10 @@ fn a_rolled_back_transaction_leaves_nothing() {
         run(&c, "ROLLBACK");
         assert_eq!((pending(&c).as_str(), logged(&c).as_str()), ("", "0"));
         run(&c, "BEGIN; DELETE FROM notes WHERE id = 'k1'");
-        fails(&c, "INSERT OR ROLLBACK INTO notes VALUES ('k2', 'x', NULL, 1)");
+        fails(
+            &c,
+            "INSERT OR ROLLBACK INTO notes VALUES ('k2', 'x', NULL, 1)",
+        );
         assert_eq!((pending(&c).as_str(), logged(&c).as_str()), ("", "0"));
     });
 }
@@ -302,7 +357,10 @@ fn savepoints_keep_what_was_released_and_drop_what_was_rolled_back() {
 fn tracking_inside_a_transaction_that_is_rolled_back_never_happened() {
     both(|world| {
         let c = world.open();
-        run(&c, "CREATE TABLE t (id TEXT PRIMARY KEY); INSERT INTO t VALUES ('a')");
+        run(
+            &c,
+            "CREATE TABLE t (id TEXT PRIMARY KEY); INSERT INTO t VALUES ('a')",
+        );
         ask(&c, "SELECT sync_init()");
         run(&c, "BEGIN");
         ask(&c, "SELECT sync_track('t')");
@@ -310,7 +368,13 @@ fn tracking_inside_a_transaction_that_is_rolled_back_never_happened() {
         run(&c, "ROLLBACK");
         run(&c, "INSERT INTO t VALUES ('b')");
         assert_eq!((pending(&c).as_str(), logged(&c).as_str()), ("", "0"));
-        assert_eq!(ask(&c, "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 't'"), "0");
+        assert_eq!(
+            ask(
+                &c,
+                "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 't'"
+            ),
+            "0"
+        );
     });
 }
 
@@ -324,9 +388,15 @@ fn generated_columns_are_neither_changed_nor_in_the_payload() {
              INSERT INTO t (id, a, b) VALUES ('k1', 'x', 'y'), ('k2', 'x', 'y');",
             "t",
         );
-        run(&c, "UPDATE t SET a = 'long' WHERE id = 'k1'; INSERT INTO t (id, a) VALUES ('n1', 'q');
-                 DELETE FROM t WHERE id = 'k2'; INSERT INTO t (id, a) VALUES ('k2', 'w')");
-        assert_eq!(pending(&c), "created n1 []\nupdated k1 [\"a\"]\nupdated k2 [\"a\",\"b\"]");
+        run(
+            &c,
+            "UPDATE t SET a = 'long' WHERE id = 'k1'; INSERT INTO t (id, a) VALUES ('n1', 'q');
+                 DELETE FROM t WHERE id = 'k2'; INSERT INTO t (id, a) VALUES ('k2', 'w')",
+        );
+        assert_eq!(
+            pending(&c),
+            "created n1 []\nupdated k1 [\"a\"]\nupdated k2 [\"a\",\"b\"]"
+        );
         assert_eq!(
             ask(&c, "SELECT payload FROM sync_pending WHERE key = 'k1'"),
             r#"{"id":"k1","a":"long","b":"y"}"#
@@ -343,8 +413,14 @@ fn strict_tables_are_captured() {
              INSERT INTO t VALUES (1, 1, 't', x'01'), (2, '2', NULL, NULL);",
             "t",
         );
-        run(&c, "UPDATE t SET a = '1' WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t (a) VALUES (1.5)");
-        assert_eq!(pending(&c), "updated 1 [\"a\"]\nupdated 2 [\"a\",\"t\",\"b\"]");
+        run(
+            &c,
+            "UPDATE t SET a = '1' WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t (a) VALUES (1.5)",
+        );
+        assert_eq!(
+            pending(&c),
+            "updated 1 [\"a\"]\nupdated 2 [\"a\",\"t\",\"b\"]"
+        );
         fails(&c, "INSERT INTO t (t) VALUES (x'00')");
     });
 }
@@ -358,8 +434,11 @@ fn without_rowid_tables_are_captured() {
              INSERT INTO t VALUES ('k1', 1, 1), ('k2', 2, 2), ('k3', 3, 3);",
             "t",
         );
-        run(&c, "UPDATE t SET b = 9 WHERE id = 'k1'; DELETE FROM t WHERE id = 'k2';
-                 REPLACE INTO t VALUES ('k3', 3, 3); INSERT INTO t VALUES ('n', 1, 1)");
+        run(
+            &c,
+            "UPDATE t SET b = 9 WHERE id = 'k1'; DELETE FROM t WHERE id = 'k2';
+                 REPLACE INTO t VALUES ('k3', 3, 3); INSERT INTO t VALUES ('n', 1, 1)",
+        );
         assert_eq!(
             pending(&c),
             "created n []\ndeleted k2\nupdated k1 [\"b\"]\nupdated k3 [\"a\",\"b\"]"
@@ -371,12 +450,21 @@ fn without_rowid_tables_are_captured() {
 fn only_the_chosen_columns_are_pending() {
     both(|world| {
         let c = world.open();
-        run(&c, "CREATE TABLE t (id TEXT PRIMARY KEY, a, b); INSERT INTO t VALUES ('k', 1, 1)");
-        ask(&c, r#"SELECT sync_track('t', '{"columns":["A"],"existing":"skip"}')"#);
+        run(
+            &c,
+            "CREATE TABLE t (id TEXT PRIMARY KEY, a, b); INSERT INTO t VALUES ('k', 1, 1)",
+        );
+        ask(
+            &c,
+            r#"SELECT sync_track('t', '{"columns":["A"],"existing":"skip"}')"#,
+        );
         run(&c, "UPDATE t SET b = 2");
         assert_eq!(pending(&c), "");
         run(&c, "UPDATE t SET a = 2");
-        assert_eq!(ask(&c, "SELECT changed, payload FROM sync_pending"), r#"["a"]|{"id":"k","a":2}"#);
+        assert_eq!(
+            ask(&c, "SELECT changed, payload FROM sync_pending"),
+            r#"["a"]|{"id":"k","a":2}"#
+        );
         // Choosing more columns later brings to light what was captured all along.
         ask(&c, r#"SELECT sync_track('t', '{"existing":"skip"}')"#);
         assert_eq!(pending(&c), r#"updated k ["a","b"]"#);
@@ -391,7 +479,10 @@ fn the_application_sees_its_own_rowid_change_count_and_returned_rows() {
             "CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (41, 1);",
             "t",
         );
-        assert_eq!(ask(&c, "INSERT INTO t (a) VALUES (2) RETURNING id, a"), "42|2");
+        assert_eq!(
+            ask(&c, "INSERT INTO t (a) VALUES (2) RETURNING id, a"),
+            "42|2"
+        );
         assert_eq!(ask(&c, "SELECT last_insert_rowid(), changes()"), "42|1");
         assert_eq!(ask(&c, "UPDATE t SET a = 5 RETURNING id"), "41\n42");
         assert_eq!(ask(&c, "SELECT last_insert_rowid(), changes()"), "42|2");
@@ -404,22 +495,52 @@ fn the_application_sees_its_own_rowid_change_count_and_returned_rows() {
 fn sequence_numbers_tell_the_order_of_the_last_changes() {
     let world = World::new(false);
     let c = notes(&world);
-    run(&c, "UPDATE notes SET n = 9 WHERE id = 'k2'; UPDATE notes SET n = 9 WHERE id = 'k1';
-             UPDATE notes SET n = 10 WHERE id = 'k2'");
-    assert_eq!(ask(&c, "SELECT key FROM sync_pending ORDER BY seq"), "k1\nk2");
+    run(
+        &c,
+        "UPDATE notes SET n = 9 WHERE id = 'k2'; UPDATE notes SET n = 9 WHERE id = 'k1';
+             UPDATE notes SET n = 10 WHERE id = 'k2'",
+    );
+    assert_eq!(
+        ask(&c, "SELECT key FROM sync_pending ORDER BY seq"),
+        "k1\nk2"
+    );
 }
 
 #[test]
 fn pending_rows_can_be_asked_for_by_table() {
     let world = World::new(false);
     let c = notes(&world);
-    run(&c, "CREATE TABLE other (id TEXT PRIMARY KEY); INSERT INTO other VALUES ('o')");
+    run(
+        &c,
+        "CREATE TABLE other (id TEXT PRIMARY KEY); INSERT INTO other VALUES ('o')",
+    );
     ask(&c, "SELECT sync_track('other')");
     run(&c, "UPDATE notes SET n = 9");
-    assert_eq!(ask(&c, "SELECT \"table\", key FROM sync_pending WHERE \"table\" = 'other'"), "other|o");
-    assert_eq!(ask(&c, "SELECT count(*) FROM sync_pending WHERE \"table\" IN ('notes', 'other')"), "4");
-    assert_eq!(ask(&c, "SELECT count(*) FROM sync_pending WHERE \"table\" = 'none'"), "0");
-    assert_eq!(ask(&c, "SELECT op FROM sync_pending WHERE key = 'k2'"), "updated");
+    assert_eq!(
+        ask(
+            &c,
+            "SELECT \"table\", key FROM sync_pending WHERE \"table\" = 'other'"
+        ),
+        "other|o"
+    );
+    assert_eq!(
+        ask(
+            &c,
+            "SELECT count(*) FROM sync_pending WHERE \"table\" IN ('notes', 'other')"
+        ),
+        "4"
+    );
+    assert_eq!(
+        ask(
+            &c,
+            "SELECT count(*) FROM sync_pending WHERE \"table\" = 'none'"
+        ),
+        "0"
+    );
+    assert_eq!(
+        ask(&c, "SELECT op FROM sync_pending WHERE key = 'k2'"),
+        "updated"
+    );
 }
 
 #[test]

@@ -435,3 +435,14 @@ fn a_function_that_needs_the_network_is_refused_unless_nothing_is_open() {
     assert_eq!(picture(&connection), before);
     assert!(listener.accept().is_err(), "a request was sent");
 }
+
+#[test]
+fn the_check_notices_an_open_transaction_and_a_forgotten_statement() {
+    let connection = Connection::open_in_memory().expect("open");
+    settled(&connection, true, "nothing done");
+    let forgotten = connection.prepare("SELECT 1").expect("prepare");
+    assert_eq!(host_support::statements(&connection), [("SELECT 1".to_owned(), false)]);
+    drop(forgotten);
+    connection.execute_batch("BEGIN").expect("begin");
+    settled(&connection, false, "begun");
+}

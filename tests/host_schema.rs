@@ -77,8 +77,9 @@ fn words(sql: &str) -> BTreeSet<String> {
         plain.push_str(line.split("--").next().unwrap_or_default());
         plain.push('\n');
     }
-    // Every other piece between apostrophes is a literal: a message may well name a function.
-    let plain: String = plain.split('\'').step_by(2).collect::<Vec<_>>().join(" ");
+    // Every other piece between quotes is a literal or a quoted name: a message, or the name of a
+    // trigger that SQLite shows in its own message, may well name a function.
+    let plain: String = plain.split(['\'', '"']).step_by(2).collect::<Vec<_>>().join(" ");
     plain
         .split(|letter: char| !letter.is_alphanumeric() && letter != '_')
         .map(str::to_lowercase)

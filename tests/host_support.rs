@@ -182,14 +182,3 @@ pub fn consistent(connection: &Connection, what: &str) {
         assert_eq!(ask(connection, sql), "", "{what}: {meaning}");
     }
 }
-
-#[test]
-fn the_check_notices_an_open_transaction_and_a_forgotten_statement() {
-    let connection = Connection::open_in_memory().expect("open");
-    settled(&connection, true, "nothing done");
-    let forgotten = connection.prepare("SELECT 1").expect("prepare");
-    assert_eq!(statements(&connection), [("SELECT 1".to_owned(), false)]);
-    drop(forgotten);
-    connection.execute_batch("BEGIN").expect("begin");
-    settled(&connection, false, "begun");
-}

@@ -6,9 +6,9 @@ use std::ops::Range;
 use crate::store::{Database, Error, Result};
 
 use super::shape::Shape;
-use super::tracked::{Registration, captured_table, registrations};
+use super::tracked::{Registration, Tracked, captured_table, registrations};
 use super::triggers::{self, GROUP};
-use super::{log, meet};
+use super::{PendingRows, log, meet};
 
 /// Looks at every tracked table and adapts. Cheap when nothing changed. Call inside a transaction.
 ///
@@ -29,7 +29,7 @@ pub fn refresh(database: &Database) -> Result<()> {
     for (registration, table) in &drifted {
         if *table != registration.name {
             database.execute(
-                "UPDATE main._syncTable SET name = char(0) || id WHERE id = ?1",
+                "UPDATE main._syncTable SET name = 'renamed ' || id || ' ' || hex(randomblob(8)) WHERE id = ?1",
                 &[registration.id.into()],
             )?;
         }
@@ -37,7 +37,7 @@ pub fn refresh(database: &Database) -> Result<()> {
     for (registration, table) in &drifted {
         // The registration of a table that is gone must not hold a name that another one has now.
         database.execute(
-            "UPDATE main._syncTable SET name = char(0) || id || ' ' || name \
+            "UPDATE main._syncTable SET name = 'gone ' || id || ' ' || hex(randomblob(8)) \
              WHERE name = ?1 AND id <> ?2",
             &[table.into(), registration.id.into()],
         )?;
@@ -73,12 +73,13 @@ pub(super) fn reshape(
     registration: &Registration,
     shape: &Shape,
 ) -> Result<()> {
-    let (id, before, now) = (registration.id, &registration.columns, shape.names());
-    let places = places(before, &now);
-    mark_added(database, id, added(before, &now, &places))?;
-    remap(database, id, &places)?;
-    let mut options = registration.options.clone();
-    options.rename(before, &now, &places);
+    let id = registration.id;
+    let tracked = Tracked::assemble(registration.clone(), shape.clone());
+    if let Some(drift) = &tracked.drift {
+        log_unseen(database, &tracked)?;
+        remap(database, id, &drift.places)?;
+    }
+    let options = tracked.options;
     let options = serde_json::to_string(&options)
         .map_err(|error| Error::Corrupt(format!("options: {error}")))?;
     database.execute(
@@ -88,79 +89,117 @@ pub(super) fn reshape(
     store(database, id, shape)
 }
 
-/// Where each column of `before` is now; none for one that was dropped. A name that is gone from a
-/// place where a new name stands was renamed, unless columns became fewer.
-pub fn places(before: &[String], now: &[String]) -> Vec<Option<usize>> {
-    let find = |name: &String| now.iter().position(|column| column.eq_ignore_ascii_case(name));
-    let is_new = |place: usize| {
-        now.get(place)
-            .is_some_and(|name| !before.iter().any(|old| old.eq_ignore_ascii_case(name)))
-    };
-    let dropped = before.len().saturating_sub(now.len()) > 0;
-    before
-        .iter()
-        .enumerate()
-        .map(|(place, name)| find(name).or_else(|| (!dropped && is_new(place)).then_some(place)))
-        .collect()
+/// How a table's columns have moved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drift {
+    /// Where each column that the triggers know is now; none for one that was dropped.
+    pub places: Vec<Option<usize>>,
+    /// Columns that the triggers do not know: SQLite puts them at the end.
+    pub added: Range<usize>,
 }
 
-/// The columns that were added: SQLite puts them at the end.
-pub fn added(before: &[String], now: &[String], places: &[Option<usize>]) -> Range<usize> {
-    let kept = places.iter().flatten().count().min(before.len());
-    kept..now.len().max(kept)
+impl Drift {
+    /// Compares two lists of columns; none when nothing moved. A name that is gone from a place where a
+    /// new name stands was renamed, unless columns became fewer.
+    pub fn between(before: &[String], now: &[String]) -> Option<Self> {
+        if before == now {
+            return None;
+        }
+        let find = |name: &String| {
+            now.iter()
+                .position(|column| column.eq_ignore_ascii_case(name))
+        };
+        let is_new = |place: usize| {
+            now.get(place)
+                .is_some_and(|name| !before.iter().any(|old| old.eq_ignore_ascii_case(name)))
+        };
+        let fewer = before.len() > now.len();
+        let places: Vec<Option<usize>> = before
+            .iter()
+            .enumerate()
+            .map(|(place, name)| find(name).or_else(|| (!fewer && is_new(place)).then_some(place)))
+            .collect();
+        let kept = places.iter().flatten().count();
+        Some(Self {
+            places,
+            added: kept..now.len().max(kept),
+        })
+    }
 }
 
-/// Updates that were logged before the triggers knew the added columns may have changed those too.
-/// Better one column too many than an edit that a conflict undoes.
-fn mark_added(database: &Database, id: i64, added: Range<usize>) -> Result<()> {
-    if added.is_empty() {
+/// Writes down which updates that are logged have changed columns that the triggers do not know.
+fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
+    let Some(drift) = tracked
+        .drift
+        .as_ref()
+        .filter(|drift| !drift.added.is_empty())
+    else {
         return Ok(());
-    }
-    for group in added.start / GROUP..=(added.end - 1) / GROUP {
-        let mask = added
+    };
+    let upto = log::high_water(database)?;
+    let pending = PendingRows::read(database, &[tracked], upto)?
+        .pop()
+        .unwrap_or_default();
+    let mut insert = database
+        .prepare("INSERT INTO main._syncChange (tbl, op, mask, pk) VALUES (?1, ?2, ?3, ?4)")?;
+    // The entries speak of the columns as the log knows them, until it is rewritten as a whole.
+    for row in pending.rows().iter().filter(|row| row.has_unseen()) {
+        for position in drift
+            .added
             .clone()
-            .filter(|position| position / GROUP == group)
-            .fold(0i64, |mask, position| mask | 1 << (position % GROUP));
-        let op = (2 | group << 3) as i64;
-        database.execute(
-            "INSERT INTO main._syncChange (tbl, op, mask, rid, pk) \
-             SELECT tbl, ?2, ?3, max(rid), pk FROM main._syncChange \
-             WHERE tbl = ?1 AND op & 7 = 2 GROUP BY pk",
-            &[id.into(), op.into(), mask.into()],
-        )?;
+            .filter(|position| row.changed(*position))
+        {
+            let op = (2 | (position / GROUP) << 3) as i64;
+            let mask = NEW | 1i64 << (position % GROUP);
+            insert.run(&[tracked.id.into(), op.into(), mask.into(), row.key.borrow()])?;
+        }
     }
+    drop(insert);
     log::keeping_the_high_water(database, || {
         database.execute(
             "DELETE FROM main._syncChange WHERE tbl = ?1 AND op = 2 AND mask = 0",
-            &[id.into()],
+            &[tracked.id.into()],
         )
     })?;
     Ok(())
 }
 
+/// Marks a mask that speaks of the new columns already.
+const NEW: i64 = 1 << 62;
+
 /// Rewrites the masks of logged updates from the old columns' bits to the new ones'.
 fn remap(database: &Database, id: i64, places: &[Option<usize>]) -> Result<()> {
-    let stays = places.iter().enumerate().all(|(before, now)| *now == Some(before));
-    if stays {
-        return Ok(());
-    }
-    let logged = database.query_all(
-        "SELECT DISTINCT op, mask FROM main._syncChange WHERE tbl = ?1 AND op & 7 = 2 AND mask > 0",
-        &[id.into()],
-        |row| Ok((row.integer(0), row.integer(1))),
-    )?;
-    // Changed in two steps, so that a mask already rewritten is not taken for one to be rewritten:
-    // negative masks are the new ones.
-    for (op, mask) in logged {
-        let (new_op, new_mask) = moved(op, mask, places);
-        database.execute(
-            "UPDATE main._syncChange SET op = ?4, mask = ?5 WHERE tbl = ?1 AND op = ?2 AND mask = ?3",
-            &[id.into(), op.into(), mask.into(), new_op.into(), (-new_mask - 2).into()],
+    let stays = places
+        .iter()
+        .enumerate()
+        .all(|(before, now)| *now == Some(before));
+    if !stays {
+        let logged = database.query_all(
+            "SELECT DISTINCT op, mask FROM main._syncChange \
+             WHERE tbl = ?1 AND op & 7 = 2 AND mask > 0 AND mask < ?2",
+            &[id.into(), NEW.into()],
+            |row| Ok((row.integer(0), row.integer(1))),
         )?;
+        for (op, mask) in logged {
+            let (new_op, new_mask) = moved(op, mask, places);
+            // Marked as new, so that it is not taken for one that is still to be rewritten.
+            let marked = if new_mask == -1 { -1 } else { new_mask | NEW };
+            database.execute(
+                "UPDATE main._syncChange SET op = ?4, mask = ?5 \
+                 WHERE tbl = ?1 AND op = ?2 AND mask = ?3",
+                &[
+                    id.into(),
+                    op.into(),
+                    mask.into(),
+                    new_op.into(),
+                    marked.into(),
+                ],
+            )?;
+        }
     }
     database.execute(
-        "UPDATE main._syncChange SET mask = -mask - 2 WHERE tbl = ?1 AND op & 7 = 2 AND mask < -1",
-        &[id.into()],
+        "UPDATE main._syncChange SET mask = mask & ~?2 WHERE tbl = ?1 AND mask >= ?2",
+        &[id.into(), NEW.into()],
     )?;
     // Updates of dropped columns only are nothing any more.
     log::keeping_the_high_water(database, || {
@@ -185,7 +224,9 @@ fn moved(op: i64, mask: i64, places: &[Option<usize>]) -> (i64, i64) {
     if moved.iter().any(|place| place / GROUP != group) {
         return (2, -1);
     }
-    let mask = moved.iter().fold(0, |mask, place| mask | 1 << (place % GROUP));
+    let mask = moved
+        .iter()
+        .fold(0, |mask, place| mask | 1 << (place % GROUP));
     (2 | (group as i64) << 3, mask)
 }
 
@@ -227,10 +268,17 @@ mod tests {
             ("a b c", "a c", vec![Some(0), None, Some(1)], 2..2),
             ("a b c", "a x c d", vec![Some(0), Some(1), Some(2)], 3..4),
         ] {
-            let places = places(&names(before), &names(now));
-            assert_eq!(places, expected, "{before} -> {now}");
-            assert_eq!(added(&names(before), &names(now), &places), new, "{before} -> {now}");
+            let drift = Drift::between(&names(before), &names(now));
+            assert_eq!(
+                drift,
+                Some(Drift {
+                    places: expected,
+                    added: new
+                }),
+                "{before} -> {now}"
+            );
         }
+        assert_eq!(Drift::between(&names("a b"), &names("a b")), None);
     }
 
     #[test]

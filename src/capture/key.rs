@@ -78,7 +78,10 @@ impl Encoding {
 
     fn decode(self, bytes: Vec<u8>) -> Value {
         let units = |join: fn([u8; 2]) -> u16| -> Vec<u16> {
-            bytes.chunks_exact(2).map(|pair| join([pair[0], pair[1]])).collect()
+            bytes
+                .chunks_exact(2)
+                .map(|pair| join([pair[0], pair[1]]))
+                .collect()
         };
         let units = match self {
             Self::Utf16Little => units(u16::from_le_bytes),
@@ -163,7 +166,10 @@ mod tests {
     #[test]
     fn one_column_is_the_value_itself() {
         assert_eq!(expression("NEW", &["a\"b"]), "NEW.\"a\"\"b\"");
-        assert_eq!(values(&Value::Integer(7), 1, Encoding::Utf8), Ok(vec![Value::Integer(7)]));
+        assert_eq!(
+            values(&Value::Integer(7), 1, Encoding::Utf8),
+            Ok(vec![Value::Integer(7)])
+        );
     }
 
     #[test]

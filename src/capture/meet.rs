@@ -74,7 +74,10 @@ pub fn meetings(database: &Database, shape: &Shape, id: i64) -> Result<Meetings>
     let mention = mention_all(&ways, shape);
     Ok(Meetings {
         insert: (insert.0.join(" OR "), insert.1.join("\n  ")),
-        update: (format!("{mention}({})", update.0.join(" OR ")), update.1.join("\n  ")),
+        update: (
+            format!("{mention}({})", update.0.join(" OR ")),
+            update.1.join("\n  "),
+        ),
         of: of_clause(&ways, shape),
     })
 }
@@ -183,7 +186,9 @@ fn of_clause(ways: &[Way], shape: &Shape) -> String {
 /// The value a column is about to get. OR REPLACE puts a NOT NULL column's DEFAULT in the place of NULL.
 fn incoming(shape: &Shape, name: &str) -> String {
     let quoted = format!("NEW.{}", quote_name(name));
-    let column = shape.position(name).map(|position| &shape.columns[position]);
+    let column = shape
+        .position(name)
+        .map(|position| &shape.columns[position]);
     match column.and_then(|column| column.default.as_ref().filter(|_| column.not_null)) {
         Some(default) => format!("coalesce({quoted}, ({default}))"),
         None => quoted,
@@ -193,18 +198,22 @@ fn incoming(shape: &Shape, name: &str) -> String {
 /// Names every column in a condition that is always true. SQLite computes a generated column for a
 /// BEFORE UPDATE trigger only from columns that the trigger names.
 fn mention_all(ways: &[Way], shape: &Shape) -> String {
-    let names_generated = ways.iter().flat_map(|way| &way.parts).any(|part| match part {
-        Part::Column { name, .. } => {
-            shape.position(name).is_some_and(|position| shape.columns[position].generated)
-        }
-        Part::Expression(_) => shape.columns.iter().any(|column| column.generated),
-    });
+    let names_generated = ways
+        .iter()
+        .flat_map(|way| &way.parts)
+        .any(|part| match part {
+            Part::Column { name, .. } => shape
+                .position(name)
+                .is_some_and(|position| shape.columns[position].generated),
+            Part::Expression(_) => shape.columns.iter().any(|column| column.generated),
+        });
     if !names_generated {
         return String::new();
     }
     let columns = shape.columns.iter().filter(|column| !column.generated);
-    let mentions: Vec<String> =
-        columns.map(|column| format!("NEW.{} IS NULL", quote_name(&column.name))).collect();
+    let mentions: Vec<String> = columns
+        .map(|column| format!("NEW.{} IS NULL", quote_name(&column.name)))
+        .collect();
     format!("(1 OR {}) AND ", mentions.join(" OR "))
 }
 
@@ -219,7 +228,10 @@ fn ways(database: &Database, shape: &Shape) -> Result<Vec<Way>> {
                 collation: "BINARY".into(),
             })
             .collect();
-        ways.push(Way { parts, partial: false });
+        ways.push(Way {
+            parts,
+            partial: false,
+        });
     }
     let indexes = database.query_all(
         "SELECT name, partial FROM pragma_index_list(?1, ?2) WHERE \"unique\" ORDER BY seq DESC",
@@ -227,7 +239,10 @@ fn ways(database: &Database, shape: &Shape) -> Result<Vec<Way>> {
         |row| Ok((row.text(0), row.integer(1) != 0)),
     )?;
     for (index, partial) in indexes {
-        ways.push(Way { parts: read_index(database, &index)?, partial });
+        ways.push(Way {
+            parts: read_index(database, &index)?,
+            partial,
+        });
     }
     Ok(ways)
 }
@@ -316,7 +331,9 @@ fn pieces(sql: &str) -> Vec<&str> {
 fn without_order(term: &str) -> String {
     let term = term.trim();
     for order in ["asc", "desc"] {
-        let Some(cut) = term.len().checked_sub(order.len()) else { continue };
+        let Some(cut) = term.len().checked_sub(order.len()) else {
+            continue;
+        };
         if !term.is_char_boundary(cut) || !term[cut..].eq_ignore_ascii_case(order) {
             continue;
         }

@@ -15,11 +15,10 @@
 //! deleted and made again) counts as an update of every column.
 
 use std::collections::HashMap;
-use std::ops::Range;
-
 
 use crate::store::{Connection, Database, Result, Statement, Value, ValueRef, quote_name};
 
+use super::drift::Drift;
 use super::key::{self, Encoding, Key};
 use super::tracked::Tracked;
 use super::triggers::GROUP;
@@ -58,6 +57,8 @@ pub struct Pending {
     inserted: bool,
     /// Every column counts as changed.
     every_column: bool,
+    /// It was updated while the triggers did not know all columns.
+    unseen: bool,
     /// Changed columns, 62 to a group.
     groups: Vec<u64>,
     /// Where the row was when last logged.
@@ -84,7 +85,9 @@ impl Pending {
             return true;
         }
         let bit = 1u64 << (position % GROUP);
-        self.groups.get(position / GROUP).is_some_and(|mask| mask & bit != 0)
+        self.groups
+            .get(position / GROUP)
+            .is_some_and(|mask| mask & bit != 0)
     }
 
     fn known(&self, exists: bool) -> bool {
@@ -102,13 +105,14 @@ impl Pending {
             met_at: None,
             inserted: false,
             every_column: false,
+            unseen: false,
             groups: Vec::new(),
             rowid: None,
             last_seq: 0,
         }
     }
 
-    fn add(&mut self, entry: &Entry, added: &Range<usize>) {
+    fn add(&mut self, entry: &Entry, drift: Option<&Drift>) {
         self.last_seq = entry.seq;
         self.rowid = entry.rowid.or(self.rowid);
         match entry.op {
@@ -124,14 +128,28 @@ impl Pending {
             Op::Update { group } => {
                 // All bits set stands for "every column".
                 self.every_column |= entry.mask == -1;
-                self.mark(group, entry.mask as u64);
-                // Columns added since the triggers were made may have changed along.
-                for position in added.clone() {
-                    self.mark(position / GROUP, 1 << (position % GROUP));
+                match drift {
+                    None => self.mark(group, entry.mask as u64),
+                    Some(drift) => self.mark_moved(group, entry.mask as u64, drift),
                 }
             }
         }
         self.touched = true;
+    }
+
+    /// The log speaks of the columns as they were.
+    fn mark_moved(&mut self, group: usize, mask: u64, drift: &Drift) {
+        self.unseen |= !drift.added.is_empty();
+        for bit in (0..GROUP).filter(|bit| mask & 1 << bit != 0) {
+            if let Some(Some(position)) = drift.places.get(group * GROUP + bit) {
+                self.mark(position / GROUP, 1 << (position % GROUP));
+            }
+        }
+    }
+
+    /// Whether it was updated while the triggers did not know all columns.
+    pub fn has_unseen(&self) -> bool {
+        self.unseen
     }
 
     fn mark(&mut self, group: usize, mask: u64) {
@@ -200,19 +218,65 @@ impl PendingRows {
                 mask: scan.integer(3),
                 rowid: scan.column(4).as_i64(),
             };
-            all[*place].add(scan.column(5).to_owned(), &entry, &tables[*place].added);
+            let drift = tables[*place].drift.as_ref();
+            all[*place].add(scan.column(5).to_owned(), &entry, drift);
+        }
+        drop(scan);
+        for (table, rows) in tables.iter().zip(&mut all) {
+            rows.look_at_added(database, table)?;
         }
         Ok(all)
     }
 
-    fn add(&mut self, key: Value, entry: &Entry, added: &Range<usize>) {
+    /// Finds out which columns that the triggers did not know were changed by updates they did log: those
+    /// that no longer hold what ADD COLUMN gave them.
+    fn look_at_added(&mut self, database: &Database, table: &Tracked) -> Result<()> {
+        let Some(drift) = table.drift.as_ref() else {
+            return Ok(());
+        };
+        if !self.rows.iter().any(|row| row.unseen) {
+            return Ok(());
+        }
+        let added: Vec<usize> = drift
+            .added
+            .clone()
+            .filter(|position| !table.shape.columns[*position].generated)
+            .collect();
+        let mut given = Vec::with_capacity(added.len());
+        for position in &added {
+            let default = table.shape.columns[*position]
+                .default
+                .as_deref()
+                .unwrap_or("NULL");
+            let mut value = database
+                .connection()
+                .prepare(&format!("SELECT {default}"))?;
+            value.step()?;
+            given.push(value.column(0).to_owned());
+        }
+        let mut reader = RowReader::new(database, table, &added)?;
+        for row in self.rows.iter_mut().filter(|row| row.unseen) {
+            if !reader.find(row)? {
+                continue;
+            }
+            for (place, position) in added.iter().enumerate() {
+                if reader.column(place) != given[place].borrow() {
+                    row.mark(position / GROUP, 1 << (position % GROUP));
+                }
+            }
+            reader.release();
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, key: Value, entry: &Entry, drift: Option<&Drift>) {
         let key = Key(key);
         if let Some(place) = self.places.get(&key) {
-            self.rows[*place].add(entry, added);
+            self.rows[*place].add(entry, drift);
             return;
         }
         let mut pending = Pending::start(key.0.clone());
-        pending.add(entry, added);
+        pending.add(entry, drift);
         self.places.insert(key, self.rows.len());
         self.rows.push(pending);
     }
@@ -290,7 +354,13 @@ impl RowReader {
             1 => Encoding::Utf8,
             _ => Encoding::of(database)?,
         };
-        Ok(Self { by_hint, by_key, key_columns: keys.len(), encoding, used_hint: false })
+        Ok(Self {
+            by_hint,
+            by_key,
+            key_columns: keys.len(),
+            encoding,
+            used_hint: false,
+        })
     }
 
     /// Goes to the row; false when there is none.
@@ -359,8 +429,13 @@ mod tests {
     fn history(ops: &[(Op, i64)]) -> Pending {
         let mut rows = PendingRows::default();
         for (number, (op, mask)) in ops.iter().enumerate() {
-            let entry = Entry { seq: number as i64 + 1, op: *op, mask: *mask, rowid: None };
-            rows.add(Value::Integer(1), &entry, &(0..0));
+            let entry = Entry {
+                seq: number as i64 + 1,
+                op: *op,
+                mask: *mask,
+                rowid: None,
+            };
+            rows.add(Value::Integer(1), &entry, None);
         }
         rows.rows[0].clone()
     }
@@ -379,8 +454,16 @@ mod tests {
             (&[(Op::Met, 0)], true, Status::Nothing),
             (&[(Op::Met, 0)], false, Status::Deleted),
             (&[(Op::Met, 0), (Op::Insert, 0)], true, Status::Updated),
-            (&[(Op::Met, 0), (Op::Insert, 0), (Op::Delete, 0)], false, Status::Deleted),
-            (&[(Op::Insert, 0), (Op::Met, 0), (Op::Insert, 0)], true, Status::Created),
+            (
+                &[(Op::Met, 0), (Op::Insert, 0), (Op::Delete, 0)],
+                false,
+                Status::Deleted,
+            ),
+            (
+                &[(Op::Insert, 0), (Op::Met, 0), (Op::Insert, 0)],
+                true,
+                Status::Created,
+            ),
         ] {
             assert_eq!(history(ops).status(exists), status, "{ops:?}");
         }

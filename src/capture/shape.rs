@@ -79,9 +79,8 @@ impl Shape {
             .iter()
             .filter(|column| column.key_place > 0)
             .collect();
-        let rowid_is_key = keys.len() == 1
-            && keys[0].declared == "INTEGER"
-            && !has_key_index(database, &name)?;
+        let rowid_is_key =
+            keys.len() == 1 && keys[0].declared == "INTEGER" && !has_key_index(database, &name)?;
         Ok(Self {
             name,
             columns,

@@ -4,9 +4,9 @@ use chrono::Utc;
 
 use crate::store::{Database, Error, Result, Value, quote_name};
 
+use super::pending::RowReader;
 use super::shape::Shape;
 use super::tracked::{Existing, Registration, TrackOptions, Tracked, captured_table, registration};
-use super::pending::RowReader;
 use super::{PendingRows, Status, drift, key, log, meet, triggers};
 
 /// What [`track`] did.
@@ -154,7 +154,11 @@ pub fn capture_existing(database: &Database, name: &str) -> Result<i64> {
 /// Logs every row of a table as inserted, except some keys.
 fn log_existing(database: &Database, table: &Tracked, except: &[&Value]) -> Result<i64> {
     let shape = &table.shape;
-    let names: Vec<&str> = shape.keys().iter().map(|column| column.name.as_str()).collect();
+    let names: Vec<&str> = shape
+        .keys()
+        .iter()
+        .map(|column| column.name.as_str())
+        .collect();
     let rowid = match shape.rowid {
         Some(rowid) if !shape.rowid_is_key => format!("o.{rowid}"),
         _ => "NULL".into(),
@@ -162,29 +166,37 @@ fn log_existing(database: &Database, table: &Tracked, except: &[&Value]) -> Resu
     let logged = key::expression("o", &names);
     // Keys that are left alone pass through a temporary mark: op 7 means nothing to anybody.
     let mark = log::high_water(database)?;
-    let mut insert = database.prepare(
-        "INSERT INTO main._syncChange (tbl, op, pk) VALUES (?1, 7, ?2)",
-    )?;
+    let mut insert =
+        database.prepare("INSERT INTO main._syncChange (tbl, op, pk) VALUES (?1, 7, ?2)")?;
     for key in except {
         insert.run(&[table.id.into(), key.borrow()])?;
     }
     let sql = format!(
         "INSERT INTO {changes} (tbl, op, rid, pk) SELECT ?1, 1, {rowid}, {logged} FROM {table} AS o \
          WHERE ({logged}) COLLATE BINARY NOT IN \
-         (SELECT pk FROM {changes} WHERE seq > ?2 AND tbl = ?1 AND op = 7 AND pk IS NOT NULL)",
+         (SELECT pk FROM {changes} WHERE seq > ?2 AND tbl = ?1 AND op = 7 AND pk IS NOT NULL) \
+         AND NOT (({logged}) IS NULL AND EXISTS \
+         (SELECT 1 FROM {changes} WHERE seq > ?2 AND tbl = ?1 AND op = 7 AND pk IS NULL))",
         changes = database.qualified("_syncChange"),
         table = database.qualified(&shape.name),
     );
-    let captured = database.connection().prepare(&sql)?.run(&[table.id.into(), mark.into()])?;
-    log::keeping_the_high_water(database, || {
-        database.execute("DELETE FROM main._syncChange WHERE seq > ?1 AND op = 7", &[mark.into()])
-    })?;
+    let captured = database
+        .connection()
+        .prepare(&sql)?
+        .run(&[table.id.into(), mark.into()])?;
+    // Nobody has seen their numbers, so these may be used again.
+    database.execute(
+        "DELETE FROM main._syncChange WHERE seq > ?1 AND op = 7",
+        &[mark.into()],
+    )?;
     Ok(captured)
 }
 
 fn pending_of(database: &Database, table: &Tracked) -> Result<PendingRows> {
     let upto = log::high_water(database)?;
-    Ok(PendingRows::read(database, &[table], upto)?.pop().unwrap_or_default())
+    Ok(PendingRows::read(database, &[table], upto)?
+        .pop()
+        .unwrap_or_default())
 }
 
 /// Whether a sync would send anything of a table.

@@ -1,13 +1,12 @@
 //! Tables that are tracked.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use crate::store::{Database, Error, Result, quote_name};
 
-use super::drift;
+use super::drift::Drift;
 use super::shape::Shape;
 use super::triggers;
 
@@ -55,8 +54,8 @@ pub struct Tracked {
     pub options: TrackOptions,
     /// The provider it is synced with, once it was.
     pub provider: Option<String>,
-    /// Columns added since the triggers were made; updates may have changed them unseen.
-    pub added: Range<usize>,
+    /// How the table has changed since its triggers were made, if it has.
+    pub drift: Option<Drift>,
 }
 
 /// One row of `_syncTable`.
@@ -127,7 +126,9 @@ impl TrackOptions {
     /// Follows columns that were renamed: `places[i]` is where column `i` of `before` is now.
     pub fn rename(&mut self, before: &[String], now: &[String], places: &[Option<usize>]) {
         let renamed = |name: &str| {
-            let place = before.iter().position(|column| column.eq_ignore_ascii_case(name))?;
+            let place = before
+                .iter()
+                .position(|column| column.eq_ignore_ascii_case(name))?;
             now.get((*places.get(place)?)?).cloned()
         };
         for name in self.columns.iter_mut().flatten() {
@@ -136,8 +137,10 @@ impl TrackOptions {
             }
         }
         let types = std::mem::take(&mut self.types);
-        self.types =
-            types.into_iter().map(|(name, kind)| (renamed(&name).unwrap_or(name), kind)).collect();
+        self.types = types
+            .into_iter()
+            .map(|(name, kind)| (renamed(&name).unwrap_or(name), kind))
+            .collect();
     }
 }
 
@@ -170,16 +173,23 @@ impl Tracked {
             )));
         };
         let shape = Shape::read(database, &table)?;
-        let places = drift::places(&registration.columns, &shape.names());
+        Ok(Self::assemble(registration, shape))
+    }
+
+    /// A registration and the present shape of its table, put together.
+    pub(super) fn assemble(registration: Registration, shape: Shape) -> Self {
+        let drift = Drift::between(&registration.columns, &shape.names());
         let mut options = registration.options;
-        options.rename(&registration.columns, &shape.names(), &places);
-        Ok(Self {
-            added: drift::added(&registration.columns, &shape.names(), &places),
+        if let Some(drift) = &drift {
+            options.rename(&registration.columns, &shape.names(), &drift.places);
+        }
+        Self {
+            drift,
             id: registration.id,
             shape,
             options,
             provider: registration.provider,
-        })
+        }
     }
 
     /// All tables that can be read right now; dropped ones are left out.

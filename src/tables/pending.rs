@@ -153,7 +153,8 @@ fn shown_key(reader: &RowReader, logged: &Value, columns: usize) -> Result<Value
     if columns == 1 {
         return Ok(logged.clone());
     }
-    let parts: Vec<Json> = reader.key_values(logged)?
+    let parts: Vec<Json> = reader
+        .key_values(logged)?
         .iter()
         .map(|value| json(value.borrow()))
         .collect();
