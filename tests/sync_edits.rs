@@ -443,7 +443,6 @@ fn a_pull_alone_is_enough_where_nothing_is_pending_in_the_named_entities() {
 }
 
 #[test]
-#[ignore = "rule J4, own echoes: the next issue"]
 fn a_row_created_pushed_and_deleted_here_is_not_brought_back_by_its_own_echo() {
     let backend = Backend::start(SCHEMA);
     let device = Device::new(&backend.sync_url());

@@ -41,15 +41,20 @@ pub fn forget(database: &Database, rows: &HashSet<(i64, Key)>, upto: i64) -> Res
     if rows.is_empty() {
         return Ok(());
     }
-    remove_matching(database, 0, upto, rows)
+    remove_matching(database, 0, upto, rows).map(drop)
 }
 
 /// Removes the entries that applying remote rows has just caused: those after `mark` of the rows
-/// applied. Entries of other rows (an application's trigger, a foreign key action) stay.
+/// applied. Entries of other rows (an application's trigger, a foreign key action) stay; the
+/// answer names those rows.
 ///
 /// # Errors
 /// SQLite's.
-pub fn take_back(database: &Database, mark: i64, rows: &HashSet<(i64, Key)>) -> Result<()> {
+pub fn take_back(
+    database: &Database,
+    mark: i64,
+    rows: &HashSet<(i64, Key)>,
+) -> Result<Vec<(i64, Key)>> {
     remove_matching(database, mark, i64::MAX, rows)
 }
 
@@ -70,8 +75,9 @@ fn remove_matching(
     after: i64,
     upto: i64,
     rows: &HashSet<(i64, Key)>,
-) -> Result<()> {
+) -> Result<Vec<(i64, Key)>> {
     let mut doomed = Vec::new();
+    let mut kept = Vec::new();
     let mut scan = database
         .prepare("SELECT seq, tbl, pk FROM main._syncChange WHERE seq > ?1 AND seq <= ?2")?;
     scan.bind_all(&[after.into(), upto.into()])?;
@@ -79,6 +85,8 @@ fn remove_matching(
         let row = (scan.integer(1), Key(scan.column(2).to_owned()));
         if rows.contains(&row) {
             doomed.push(scan.integer(0));
+        } else if after > 0 {
+            kept.push(row);
         }
     }
     drop(scan);
@@ -88,7 +96,8 @@ fn remove_matching(
             delete.run(&[seq.into()])?;
         }
         Ok(())
-    })
+    })?;
+    Ok(kept)
 }
 
 /// Removes all entries of a table.

@@ -15,7 +15,7 @@ pub use operation::{EntitiesCall, Outcome, begin, finish, is_open, live_owner_of
 pub use owner::OwnerId;
 pub use recovery::{Recovered, recover, recover_at_load};
 
-use crate::store::{Database, Result, Session, ensure_schema, transact};
+use crate::store::{Database, Result, Session, ensure_schema, require_current_schema, transact};
 
 /// Now, in milliseconds since 1970: the unit of every time in the database.
 pub fn now() -> i64 {
@@ -57,11 +57,7 @@ pub fn write_within_statement<T>(
     body: impl FnOnce(&Ground<'_>) -> Result<T>,
 ) -> Result<T> {
     let database = session.database("main")?;
-    if !installed(&database)? {
-        return Err(crate::store::Error::misuse(
-            "the tables of syncscope are missing; call sync_init() first",
-        ));
-    }
+    require_current_schema(&database)?;
     stand(session, &database, body)
 }
 
@@ -71,12 +67,24 @@ fn stand<T>(
     body: impl FnOnce(&Ground<'_>) -> Result<T>,
 ) -> Result<T> {
     let owner = owner::renew(database, session)?;
-    let recovered = recover(database, session)?;
+    let recovered = recover(database)?;
+    if owner::end_adrift(session) {
+        release_leases(database, owner)?;
+    }
     body(&Ground {
         database,
         owner,
         recovered,
     })
+}
+
+/// What is left of a run that could not be closed: the leases that kept others from syncing.
+fn release_leases(database: &Database, owner: OwnerId) -> Result<()> {
+    database.execute(
+        "DELETE FROM main._syncLease WHERE ownerId = ?1",
+        &[owner.into()],
+    )?;
+    Ok(())
 }
 
 /// Whether a file holds our tables.

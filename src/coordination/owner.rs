@@ -82,6 +82,8 @@ pub struct Owner {
 struct Registry {
     open: HashSet<String>,
     closed: HashSet<String>,
+    /// Connections that live on, but whose run ended without being able to write that down.
+    adrift: HashSet<String>,
 }
 
 static REGISTRY: LazyLock<Mutex<Registry>> = LazyLock::new(Mutex::default);
@@ -90,6 +92,17 @@ static REGISTRY: LazyLock<Mutex<Registry>> = LazyLock::new(Mutex::default);
 /// inherits the connection's token, is another owner.
 fn token_of(token: &str) -> String {
     format!("{token}-{}", std::process::id())
+}
+
+/// Declares the open work of a connection over, though its owner lives: its run has ended and could not
+/// be closed, since the database was locked or the program interrupted the connection.
+pub fn set_adrift(session: &Session) {
+    REGISTRY.lock().adrift.insert(token_of(&session.token()));
+}
+
+/// Whether the connection's open work was over; from now on it counts again.
+pub fn end_adrift(session: &Session) -> bool {
+    REGISTRY.lock().adrift.remove(&token_of(&session.token()))
 }
 
 fn closing(_: &Session, token: &str) {
@@ -198,6 +211,9 @@ impl Owner {
             // random part makes sure of that.
             if registry.closed.contains(&self.token) {
                 return Verdict::Dead("closed");
+            }
+            if registry.adrift.contains(&self.token) {
+                return Verdict::Dead("cancelled");
             }
             if registry.open.contains(&self.token) && self.process == *here {
                 return Verdict::Live;

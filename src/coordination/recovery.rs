@@ -1,11 +1,14 @@
 //! Recovery: settling what dead owners left, and nothing else.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 use super::interruption::{Work, interrupt};
 use super::owner::{self, OwnerId, Process, Verdict};
 use super::{installed, now, setting};
-use crate::store::{Database, Result, Session, require_idle, transact};
+use crate::store::{
+    Database, Door, Result, Session, require_current_schema, require_idle, transact,
+};
 
 /// Work begun by plain SQL is taken for abandoned an hour after its last change, unless
 /// `_syncMeta.ownerlessLeaseMs` says otherwise.
@@ -23,7 +26,7 @@ pub struct Recovered {
 ///
 /// # Errors
 /// SQLite's.
-pub fn recover(database: &Database, _session: &Session) -> Result<Recovered> {
+pub fn recover(database: &Database) -> Result<Recovered> {
     let judged = Judged::new(database)?;
     let work = judged.abandoned(database)?;
     let scopes = interrupt(database, &work)?;
@@ -48,12 +51,18 @@ fn try_recover_at_load(session: &Session) -> Result<()> {
         return Ok(());
     }
     let database = session.database("main")?;
-    if !installed(&database)? || abandoned(&database)?.is_empty() {
+    if !installed(&database)? {
         return Ok(());
     }
-    transact(session.connection(), || {
-        recover(&database, session).map(drop)
-    })
+    require_current_schema(&database)?;
+    if abandoned(&database)?.is_empty() {
+        return Ok(());
+    }
+    // The caller's connection may be willing to wait for a lock; a load is not. So a connection of our
+    // own, which gives up at once, does the writing.
+    let second = Door::to(session, "main")?.open(Duration::ZERO)?;
+    let database = second.session().database("main")?;
+    transact(database.connection(), || recover(&database).map(drop))
 }
 
 /// What [`recover`] would interrupt now. Only reads.

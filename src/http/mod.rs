@@ -42,6 +42,7 @@ pub use client::send;
 pub use error::{HttpError, Kind, Wait};
 pub use origin::Origin;
 pub use policy::Policy;
+pub use redact::Redactor;
 pub use request::{Body, Method, Request};
 pub use response::{Headers, Response};
 pub use secret::{Secret, SecretError};

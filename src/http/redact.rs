@@ -10,13 +10,13 @@ const SHORTEST_REDACTED: usize = 4;
 
 /// Blacks secrets out of texts that a server or the system has written.
 #[derive(Clone, Default)]
-pub(super) struct Redactor {
+pub struct Redactor {
     values: Vec<Arc<str>>,
 }
 
 impl Redactor {
     /// Knows the values of these secrets.
-    pub fn new<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Redactor {
+    pub(super) fn new<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Redactor {
         let mut values: Vec<Arc<str>> = secrets
             .map(|s| s.value().clone())
             .filter(|v| v.len() >= SHORTEST_REDACTED)
@@ -33,7 +33,7 @@ impl Redactor {
     }
 
     /// Length of the longest known secret, bytes.
-    pub fn longest(&self) -> usize {
+    pub(super) fn longest(&self) -> usize {
         self.values.iter().map(|v| v.len()).max().unwrap_or(0)
     }
 }

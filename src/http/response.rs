@@ -53,6 +53,11 @@ pub struct Response {
 }
 
 impl Response {
+    /// Blacks out the secrets that were sent along with the request.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
     /// The beginning of the body as one line of text for a message, at most `most` bytes: secrets
     /// blacked out, control characters as spaces, bytes that are no UTF-8 replaced, `…` where cut.
     pub fn excerpt(&self, most: usize) -> String {

@@ -58,6 +58,18 @@ impl Slot<'_> {
         }
     }
 
+    /// The same value, owned.
+    pub fn into_owned(self) -> Slot<'static> {
+        match self {
+            Self::Missing => Slot::Missing,
+            Self::Null => Slot::Null,
+            Self::Integer(number) => Slot::Integer(number),
+            Self::Real(number) => Slot::Real(number),
+            Self::Text(text) => Slot::Text(Cow::Owned(text.into_owned())),
+            Self::Blob(bytes) => Slot::Blob(bytes),
+        }
+    }
+
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Missing)
     }

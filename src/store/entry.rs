@@ -7,7 +7,7 @@ use super::api::{self, sqlite3, sqlite3_api_routines};
 use super::connection::Connection;
 use super::error::{Result, guarded};
 use super::function::{self, Function};
-use super::session::Session;
+use super::session::{Session, is_loaded};
 use super::table::{self, Table};
 
 /// Everything a connection gets.
@@ -51,6 +51,10 @@ pub unsafe fn start(
 }
 
 fn register(connection: Connection, contents: &'static Contents) -> Result<()> {
+    // Loading again must not take anything away from work that is under way.
+    if is_loaded(connection) {
+        return Ok(());
+    }
     // Counted atomically, since a host may let go of functions on another thread than it made them;
     // not shared between threads, since SQLite calls us on one at a time.
     #[allow(clippy::arc_with_non_send_sync)]

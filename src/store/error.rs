@@ -82,6 +82,20 @@ impl Error {
     }
 }
 
+/// Longest error text handed to the host, in bytes.
+const LONGEST_TEXT: usize = 1000;
+
+/// An error text of bearable length: arguments are repeated in it, and may be of any size. The end is
+/// kept, since it says what to do.
+pub(super) fn shortened(text: String) -> String {
+    if text.len() <= LONGEST_TEXT {
+        return text;
+    }
+    let head = text.floor_char_boundary(LONGEST_TEXT * 3 / 5);
+    let tail = text.ceil_char_boundary(text.len() - LONGEST_TEXT / 3);
+    format!("{} … {}", &text[..head], &text[tail..])
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlite_loadable::ext::{sqlite3_context, sqlite3_value};
 
 use super::api::{c_text, sq};
-use super::error::{Error, Result, guarded};
+use super::error::{Error, Result, guarded, shortened};
 use super::session::Session;
 use super::statement::{slice, text_or_bytes};
 use super::value::{Value, ValueRef};
@@ -216,7 +216,7 @@ pub(super) unsafe fn give(context: *mut sqlite3_context, value: ValueRef<'_>) {
 /// # Safety
 /// As [`give`].
 pub(super) unsafe fn fail(context: *mut sqlite3_context, error: &Error) {
-    let text = error.to_string().replace('\0', "");
+    let text = shortened(error.to_string().replace('\0', ""));
     let length = c_int::try_from(text.len()).unwrap_or(c_int::MAX);
     // SAFETY: pointer and length describe `text`, which SQLite copies.
     unsafe {

@@ -25,7 +25,10 @@ pub use connection::Connection;
 pub use database::{Database, quote_name};
 pub use error::{Error, Result};
 pub use function::{Call, Effect, Function};
-pub use schema::{ensure as ensure_schema, installed as schema_installed};
+pub use schema::{
+    ensure as ensure_schema, installed as schema_installed,
+    require_current as require_current_schema,
+};
 pub use second::Door;
 pub use session::Session;
 pub use statement::Statement;

@@ -43,6 +43,29 @@ pub fn installed(database: &Database) -> Result<Option<i64>> {
     }
 }
 
+/// Refuses a file whose schema another build wrote.
+///
+/// # Errors
+/// No tables; a file of a newer build (both versions named), or of an older one that no call has
+/// upgraded yet.
+pub fn require_current(database: &Database) -> Result<()> {
+    let version = 1 + UPGRADES.len() as i64;
+    match installed(database)? {
+        Some(found) if found == version => Ok(()),
+        Some(found) if found > version => Err(newer(found, version)),
+        _ => Err(Error::misuse(
+            "the tables of syncscope are missing or old; call sync_init() first",
+        )),
+    }
+}
+
+fn newer(found: i64, version: i64) -> Error {
+    Error::misuse(format!(
+        "this file was written by a newer syncscope (schema {found}), this one knows schema \
+         {version}; load the newer one"
+    ))
+}
+
 /// Makes sure the schema is there and of this build's version.
 ///
 /// # Errors
@@ -65,12 +88,7 @@ fn bring(database: &Database, scripts: &[&str], upgrades: &[&str]) -> Result<()>
                     database.execute_script(script)?;
                 }
             }
-            Some(found) if found > version => {
-                return Err(Error::misuse(format!(
-                    "this file was written by a newer syncscope (schema {found}), this one knows \
-                     schema {version}; load the newer one"
-                )));
-            }
+            Some(found) if found > version => return Err(newer(found, version)),
             Some(found) if found < 1 => {
                 return Err(Error::Corrupt(format!(
                     "schema version {found} never existed"

@@ -1,7 +1,7 @@
 //! What one connection's functions and tables share.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +12,21 @@ use super::connection::Connection;
 use super::database::Database;
 use super::entry::Contents;
 use super::error::Result;
+
+/// Connections that this copy of the library is loaded into, by address. An address is free again once
+/// SQLite has let go of our functions, which it does before it frees the connection.
+static LOADED: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+
+/// Whether this copy of the library is loaded into a connection already.
+pub(super) fn is_loaded(connection: Connection) -> bool {
+    LOADED.lock().contains(&(connection.raw() as usize))
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        LOADED.lock().remove(&(self.connection.raw() as usize));
+    }
+}
 
 /// What is to happen before a connection closes; gets the token that ends.
 pub type CloseHook = fn(&Session, &str);
@@ -32,6 +47,7 @@ pub struct Session {
 
 impl Session {
     pub(super) fn new(connection: Connection, contents: &'static Contents) -> Self {
+        LOADED.lock().insert(connection.raw() as usize);
         Self {
             connection,
             contents,

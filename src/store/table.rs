@@ -16,7 +16,7 @@ use sqlite_loadable::ext::{
 };
 
 use super::api::{c_text, sq};
-use super::error::{Error, Result, guarded};
+use super::error::{Error, Result, guarded, shortened};
 use super::function::{fail, give, read_value};
 use super::session::Session;
 use super::value::Value;
@@ -176,7 +176,7 @@ unsafe fn method(message: *mut *mut c_char, body: impl FnOnce() -> Result<()>) -
             if !(*message).is_null() {
                 sq!(free((*message).cast()));
             }
-            let text = c_text(&error.to_string());
+            let text = c_text(&shortened(error.to_string()));
             *message = sq!(mprintf(c"%s".as_ptr(), text.as_ptr()));
         }
     }
@@ -433,7 +433,12 @@ unsafe extern "C" fn update(
                 },
                 _ => Change::Insert { values: owned },
             };
-            if let Some(rowid) = write(&(*vtab).session, change)? {
+            let name = (*vtab).table.name;
+            let written = write(&(*vtab).session, change).map_err(|error| match error {
+                Error::Sqlite { .. } => error,
+                ours => ours.prefixed(name),
+            })?;
+            if let Some(rowid) = written {
                 *out = rowid;
             }
             Ok(())

@@ -8,8 +8,11 @@
 //!
 //! Dropping an unfinished transaction undoes it, also when a panic unwinds through it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::connection::{Connection, TransactionState};
 use super::error::{Error, Result};
+use super::statement::Statement;
 
 const INSIDE_A_WRITE: &str =
     "cannot run inside a statement that writes; call it in a SELECT of its own";
@@ -22,6 +25,12 @@ pub struct Transaction {
     open: bool,
     /// The host's `last_insert_rowid()`, put back at the end.
     rowid: i64,
+    /// Name of our savepoint: unique, since the caller may use any name of its own.
+    savepoint: String,
+    /// Under an interruption (or when memory ran out) nothing can be prepared, and whatever is stepped
+    /// fails at once, our ROLLBACK too. But a statement that would write and is interrupted takes its
+    /// whole transaction with it: prepared beforehand, it is the way out then.
+    last_resort: Statement,
 }
 
 impl Transaction {
@@ -33,27 +42,35 @@ impl Transaction {
             return Err(Error::misuse(INSIDE_A_WRITE));
         }
         let joined = !standing.autocommit;
-        let rowid = connection.last_insert_rowid();
-        let begin = if joined {
-            "SAVEPOINT syncscope"
-        } else {
-            "BEGIN IMMEDIATE"
-        };
-        connection
-            .execute_script(begin)
-            .map_err(|error| match error {
-                // SQLite says BUSY here, but no waiting helps: the statement that writes is the caller's.
-                Error::Sqlite { code: 5, text } if joined && text.contains("savepoint") => {
-                    Error::misuse(INSIDE_A_WRITE)
-                }
-                other => other,
-            })?;
-        Ok(Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let savepoint = format!("syncscope_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let mut transaction = Self {
             connection,
             joined,
-            open: true,
-            rowid,
-        })
+            open: false,
+            rowid: connection.last_insert_rowid(),
+            last_resort: connection.prepare("BEGIN IMMEDIATE")?,
+            savepoint,
+        };
+        let begin = match joined {
+            true => format!("SAVEPOINT {}", transaction.savepoint),
+            false => "BEGIN IMMEDIATE".into(),
+        };
+        match connection.execute_script(&begin) {
+            Ok(()) => {
+                transaction.open = true;
+                Ok(transaction)
+            }
+            // SQLite says BUSY here, but no waiting helps: the statement that writes is the caller's.
+            Err(Error::Sqlite { code: 5, text }) if joined && text.contains("savepoint") => {
+                Err(Error::misuse(INSIDE_A_WRITE))
+            }
+            Err(error) => {
+                // An interruption may be told after BEGIN has taken effect: undo what there is.
+                transaction.open = joined || !connection.standing().autocommit;
+                Err(error)
+            }
+        }
     }
 
     /// # Errors
@@ -68,12 +85,11 @@ impl Transaction {
     /// # Errors
     /// What `explain` makes of SQLite's.
     pub fn commit_or(mut self, explain: impl FnOnce(Error) -> Error) -> Result<()> {
-        let end = if self.joined {
-            "RELEASE syncscope"
-        } else {
-            "COMMIT"
+        let end = match self.joined {
+            true => format!("RELEASE {}", self.savepoint),
+            false => "COMMIT".into(),
         };
-        self.connection.execute_script(end).map_err(explain)?;
+        self.connection.execute_script(&end).map_err(explain)?;
         self.open = false;
         self.connection.set_last_insert_rowid(self.rowid);
         Ok(())
@@ -85,13 +101,16 @@ impl Drop for Transaction {
         if !self.open {
             return;
         }
-        let undo = if self.joined {
-            "ROLLBACK TO syncscope; RELEASE syncscope"
-        } else {
-            "ROLLBACK"
+        let undo = match self.joined {
+            true => format!("ROLLBACK TO {0}; RELEASE {0}", self.savepoint),
+            false => "ROLLBACK".into(),
         };
-        // A failure here means that SQLite has rolled back by itself (full disk, I/O error).
-        let _ = self.connection.execute_script(undo);
+        // When this fails, SQLite has rolled back by itself (full disk, I/O error), or an interruption
+        // is under way. The latter takes the caller's transaction along, as any interrupted write does.
+        let undone = self.connection.execute_script(&undo).is_ok();
+        if !undone && !self.connection.standing().autocommit {
+            let _ = self.last_resort.step();
+        }
         self.connection.set_last_insert_rowid(self.rowid);
     }
 }

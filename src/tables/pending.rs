@@ -2,15 +2,17 @@
 //!
 //! `SELECT * FROM sync_pending` reads the file `main`; `WHERE schema = 'other'` reads an attached one.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
 use crate::capture::pending::RowReader;
-use crate::capture::{PendingRows, Status, Tracked, log};
+use crate::capture::{Key, PendingRows, Status, Tracked, log};
 use crate::store::{
     Access, Database, Ready, Result, Rows, Session, Table, Value, ValueRef, schema_installed,
 };
+use crate::transfer::all_unacknowledged;
 
 pub const TABLE: Table = Table {
     name: "sync_pending",
@@ -46,6 +48,7 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
     let pending = PendingRows::read(&database, &tracked, upto)?;
     let tables: Vec<(Tracked, PendingRows)> = tables.into_iter().zip(pending).collect();
     Ok(Box::new(Lines {
+        unacknowledged: all_unacknowledged(&database)?,
         database,
         schema,
         tables: tables.into_iter(),
@@ -55,6 +58,8 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
 }
 
 struct Lines {
+    /// Rows of pushes without a known outcome: deleted since, their delete goes up all the same.
+    unacknowledged: HashSet<(i64, Key)>,
     database: Database,
     schema: String,
     tables: std::vec::IntoIter<(Tracked, PendingRows)>,
@@ -92,7 +97,7 @@ impl Rows for Lines {
                 self.current = None;
                 continue;
             }
-            if let Some(mut line) = current.line(&self.database)? {
+            if let Some(mut line) = current.line(&self.database, &self.unacknowledged)? {
                 line.push(self.schema.as_str().into());
                 self.number += 1;
                 return Ok(Some((self.number, line)));
@@ -103,11 +108,19 @@ impl Rows for Lines {
 
 impl Current {
     /// The next pending row, or none when it turns out that nothing would be sent of it.
-    fn line(&mut self, database: &Database) -> Result<Option<Vec<Value>>> {
+    fn line(
+        &mut self,
+        database: &Database,
+        unacknowledged: &HashSet<(i64, Key)>,
+    ) -> Result<Option<Vec<Value>>> {
         let row = &self.pending.rows()[self.next];
         self.next += 1;
         let exists = self.reader.find(row)?;
-        let status = row.status(exists);
+        let sent = || unacknowledged.contains(&(self.table.id, Key(row.key.clone())));
+        let status = match row.status(exists) {
+            Status::Nothing if !exists && sent() => Status::Deleted,
+            status => status,
+        };
         let shape = &self.table.shape;
         let changed: Vec<&str> = self
             .columns

@@ -19,6 +19,8 @@ use crate::providers::wire::{Announced, ChangeSink, Slot, WireId, fallback};
 use crate::store::{Database, Error, Result, Statement, Value, ValueRef, quote_name};
 
 use super::binding::Binding;
+use super::deferred::{Deferred, DeferredRow};
+use super::echo::Pushed;
 use super::report::Counts;
 use super::side_effects;
 
@@ -36,6 +38,11 @@ pub struct Applier<'a> {
     forgotten: HashSet<(i64, Key)>,
     /// Keys applied since `mark`, when that matters.
     applied: Option<HashSet<(i64, Key)>>,
+    /// Rows that others' triggers and foreign key actions have changed so far, and those of them that the
+    /// answer named later after all.
+    others: HashSet<(i64, Key)>,
+    named_later: HashSet<(i64, Key)>,
+    deferred: Deferred,
     /// The log's end before we wrote anything.
     start: i64,
     mark: i64,
@@ -44,6 +51,8 @@ pub struct Applier<'a> {
 }
 
 struct TableApplier<'a> {
+    database: &'a Database,
+    provider: &'a str,
     binding: &'a Binding,
     pending: PendingRows,
     /// Ids whose push has no known outcome: deleted here since, they are on their way.
@@ -52,6 +61,8 @@ struct TableApplier<'a> {
     inserts: HashMap<Vec<bool>, (Statement, Vec<usize>)>,
     updates: HashMap<Vec<bool>, Statement>,
     delete: Statement,
+    /// What was pushed lately, once somebody asked.
+    pushed: Option<Pushed>,
     /// The table held no row at first: try to insert before looking.
     was_empty: bool,
     counts: Counts,
@@ -64,6 +75,7 @@ impl<'a> Applier<'a> {
     /// SQLite's.
     pub fn new(
         database: &'a Database,
+        provider: &'a str,
         bindings: &'a [Binding],
         unacknowledged: &HashSet<(i64, Key)>,
         cancel: &'a AtomicBool,
@@ -84,7 +96,7 @@ impl<'a> Applier<'a> {
                     .filter(|(table, _)| *table == binding.table.id)
                     .map(|(_, key)| key.clone())
                     .collect();
-                TableApplier::new(database, binding, pending, unknown)
+                TableApplier::new(database, provider, binding, pending, unknown)
             })
             .collect::<Result<Vec<_>>>()?;
         let applied = side_effects::possible(database, bindings)?.then(HashSet::new);
@@ -93,19 +105,26 @@ impl<'a> Applier<'a> {
             tables,
             forgotten: HashSet::new(),
             applied,
+            others: HashSet::new(),
+            named_later: HashSet::new(),
+            deferred: Deferred::default(),
             start,
             mark: start,
             cancel,
         })
     }
 
-    /// Cleans the log of what applying has written. Call once, before the commit. Returns the counts
+    /// Applies what had to wait, and cleans the log of what applying has written. Call once, before the commit. Returns the counts
     /// of each binding, and warnings.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<String>)> {
+    pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<String>), SyncError> {
+        self.apply_deferred()?;
         self.take_back()?;
+        if !self.named_later.is_empty() {
+            log::take_back(self.database, self.start, &self.named_later)?;
+        }
         log::forget(self.database, &self.forgotten, self.start)?;
         let mut counts = Vec::new();
         let mut warnings = Vec::new();
@@ -116,11 +135,77 @@ impl<'a> Applier<'a> {
         Ok((counts, warnings))
     }
 
+    /// Tries the rows that wait again and again, as long as that gets any of them in.
+    fn apply_deferred(&mut self) -> Result<(), SyncError> {
+        let mut parked = false;
+        loop {
+            let waiting = self.deferred.take();
+            let before = waiting.len();
+            let mut last = None;
+            for row in waiting {
+                last = Some(row.error);
+                self.upsert_key(row.place, row.announced, &row.key, &row.row)?;
+            }
+            let waiting = self.deferred.take();
+            let Some(last) = last.filter(|_| !waiting.is_empty()) else {
+                return Ok(());
+            };
+            if waiting.len() == before && parked {
+                return Err(last);
+            }
+            if waiting.len() == before {
+                // A circle, such as two rows that swap their values: all let go of them first.
+                parked = true;
+                for row in &waiting {
+                    let table = &mut self.tables[row.place];
+                    table.park(&row.key, &row.row).map_err(|_| last.clone())?;
+                }
+            }
+            for row in waiting {
+                self.deferred.put_off(row)?;
+            }
+        }
+    }
+
+    fn upsert_key(
+        &mut self,
+        place: usize,
+        announced: Announced,
+        key: &Value,
+        row: &[Slot<'_>],
+    ) -> Result<(), SyncError> {
+        const UNIQUE: i32 = 2067;
+        let table = &mut self.tables[place];
+        let named = (table.binding.table.id, Key(key.clone()));
+        let settled = self.forgotten.contains(&named);
+        match table.upsert(announced, key, row, settled) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.forgotten.insert(named);
+            }
+            // The row that holds the value now may be about to change or go.
+            Err(error) if error.code() == UNIQUE => {
+                let error = table.named(error, key);
+                return self.deferred.put_off(DeferredRow {
+                    place,
+                    announced,
+                    key: key.clone(),
+                    row: row.iter().map(|slot| slot.clone().into_owned()).collect(),
+                    error,
+                });
+            }
+            Err(error) => return Err(table.named(error, key)),
+        }
+        self.applied(place, key)?;
+        Ok(())
+    }
+
     fn take_back(&mut self) -> Result<()> {
         match self.applied.as_mut() {
             None => log::take_back_all(self.database, self.mark),
             Some(applied) => {
-                log::take_back(self.database, self.mark, applied)?;
+                let kept = log::take_back(self.database, self.mark, applied)?;
+                self.others.extend(kept);
                 applied.clear();
                 self.mark = log::high_water(self.database)?;
                 Ok(())
@@ -132,7 +217,11 @@ impl<'a> Applier<'a> {
         let Some(applied) = self.applied.as_mut() else {
             return Ok(());
         };
-        applied.insert((self.tables[place].binding.table.id, Key(key.clone())));
+        let named = (self.tables[place].binding.table.id, Key(key.clone()));
+        if self.others.contains(&named) {
+            self.named_later.insert(named.clone());
+        }
+        applied.insert(named);
         if applied.len() < BATCH {
             return Ok(());
         }
@@ -169,20 +258,13 @@ impl ChangeSink for Applier<'_> {
         row: &[Slot<'_>],
     ) -> Result<(), SyncError> {
         let key = self.key(place, id)?;
-        let table = &mut self.tables[place];
-        let forget = table
-            .upsert(announced, &key, row)
-            .map_err(|error| table.named(error, &key))?;
-        if forget {
-            self.forgotten
-                .insert((table.binding.table.id, Key(key.clone())));
-        }
-        self.applied(place, &key)?;
-        Ok(())
+        self.deferred.forget(place, &key);
+        self.upsert_key(place, announced, &key, row)
     }
 
     fn delete(&mut self, place: usize, id: &WireId<'_>) -> Result<(), SyncError> {
         let key = self.key(place, id)?;
+        self.deferred.forget(place, &key);
         let table = &mut self.tables[place];
         let forget = table
             .remove(&key)
@@ -198,7 +280,8 @@ impl ChangeSink for Applier<'_> {
 
 impl<'a> TableApplier<'a> {
     fn new(
-        database: &Database,
+        database: &'a Database,
+        provider: &'a str,
         binding: &'a Binding,
         pending: PendingRows,
         unacknowledged: HashSet<Key>,
@@ -214,7 +297,10 @@ impl<'a> TableApplier<'a> {
             "DELETE FROM {table} WHERE {key} = ?1 COLLATE BINARY"
         ))?;
         Ok(Self {
+            database,
+            provider,
             binding,
+            pushed: None,
             pending,
             unacknowledged,
             reader: RowReader::new(database, &binding.table, &binding.columns)?,
@@ -226,9 +312,15 @@ impl<'a> TableApplier<'a> {
         })
     }
 
-    /// Applies one row; true when the row's log entries are settled by it.
-    fn upsert(&mut self, announced: Announced, key: &Value, row: &[Slot<'_>]) -> Result<bool> {
-        if self.pending.is_empty() {
+    /// Applies one row (`settled`: this answer has spoken of it before); true when the row's log entries are settled by it.
+    fn upsert(
+        &mut self,
+        announced: Announced,
+        key: &Value,
+        row: &[Slot<'_>],
+        settled: bool,
+    ) -> Result<bool> {
+        if settled || self.pending.is_empty() {
             self.upsert_clean(announced, key, row)?;
             return Ok(false);
         }
@@ -249,12 +341,39 @@ impl<'a> TableApplier<'a> {
                 Ok(false)
             }
             // Created and deleted here; when a push of it may have arrived, the delete goes up too.
-            Status::Nothing if self.unacknowledged.contains(&Key(key.clone())) => Ok(false),
+            Status::Nothing if self.unacknowledged.contains(&Key(key.clone())) => {
+                self.meet_deleted(announced, key, row)
+            }
             Status::Nothing => {
                 self.insert(key, row)?;
                 Ok(true)
             }
         }
+    }
+
+    /// Empties the columns that a waiting row is about to get, where they may be empty.
+    fn park(&mut self, key: &Value, row: &[Slot<'_>]) -> Result<()> {
+        let pending = self.pending.get(&Key(key.clone()));
+        let names: Vec<String> = (0..row.len())
+            .filter(|place| {
+                let position = self.binding.columns[*place];
+                !row[*place].is_missing()
+                    && !self.binding.table.shape.columns[position].not_null
+                    && !pending.is_some_and(|pending| pending.changed(position))
+            })
+            .map(|place| format!("{} = NULL", self.column_name(place)))
+            .collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let name = quote_name(&self.binding.table.shape.keys()[0].name);
+        let sql = format!(
+            "UPDATE {} SET {} WHERE {name} = ?1 COLLATE BINARY",
+            self.table(),
+            names.join(", ")
+        );
+        self.connection().prepare(&sql)?.run(&[key.borrow()])?;
+        Ok(())
     }
 
     /// A row that nothing is pending about.
@@ -270,9 +389,10 @@ impl<'a> TableApplier<'a> {
             self.counts.announced_wrongly += i64::from(announced == Announced::Updated);
             return Ok(());
         }
-        self.counts.announced_wrongly += i64::from(announced == Announced::Created);
         let wanted: Vec<bool> = row.iter().map(|slot| !slot.is_missing()).collect();
-        self.update_where_different(key, row, wanted)
+        self.update_where_different(key, row, wanted)?;
+        self.counts.announced_wrongly += i64::from(announced == Announced::Created);
+        Ok(())
     }
 
     /// A row edited here: columns changed here stay.
@@ -283,14 +403,15 @@ impl<'a> TableApplier<'a> {
         row: &[Slot<'_>],
         pending: &Pending,
     ) -> Result<()> {
-        self.counts.conflicts += 1;
-        self.counts.announced_wrongly += i64::from(announced == Announced::Created);
         let wanted: Vec<bool> = row
             .iter()
             .zip(&self.binding.columns)
             .map(|(slot, position)| !slot.is_missing() && !pending.changed(*position))
             .collect();
-        self.update_where_different(key, row, wanted)
+        self.update_where_different(key, row, wanted)?;
+        self.counts.conflicts += 1;
+        self.counts.announced_wrongly += i64::from(announced == Announced::Created);
+        Ok(())
     }
 
     fn meet_deleted(
@@ -300,14 +421,27 @@ impl<'a> TableApplier<'a> {
         row: &[Slot<'_>],
     ) -> Result<bool> {
         self.reader.release();
-        self.counts.conflicts += 1;
-        let on_its_way = self.unacknowledged.contains(&Key(key.clone()));
-        if announced == Announced::Updated || on_its_way {
+        if announced == Announced::Updated || self.is_echo(key, row)? {
+            self.counts.conflicts += i64::from(announced == Announced::Updated);
             return Ok(false);
         }
-        self.counts.announced_wrongly += 1;
         self.insert(key, row)?;
+        self.counts.conflicts += 1;
+        self.counts.announced_wrongly += 1;
         Ok(true)
+    }
+
+    /// Whether the server only sends back what was pushed before the row was deleted here.
+    fn is_echo(&mut self, key: &Value, row: &[Slot<'_>]) -> Result<bool> {
+        if self.pushed.is_none() {
+            let table = self.binding.table.id;
+            self.pushed = Some(Pushed::read(self.database, self.provider, table)?);
+        }
+        let key = Key(key.clone());
+        Ok(self
+            .pushed
+            .as_ref()
+            .is_some_and(|pushed| pushed.is_echo(self.binding, &key, row)))
     }
 
     /// Writes the wanted columns of the row the reader stands on, if any of them differs.
@@ -461,7 +595,7 @@ fn forget_one_of_many<T>(cache: &mut HashMap<Vec<bool>, T>) {
 }
 
 /// Equality as SQLite's IS sees it: 1 and 1.0 are the same.
-fn same(one: ValueRef<'_>, two: ValueRef<'_>) -> bool {
+pub fn same(one: ValueRef<'_>, two: ValueRef<'_>) -> bool {
     match (one, two) {
         (ValueRef::Integer(whole), ValueRef::Real(real))
         | (ValueRef::Real(real), ValueRef::Integer(whole)) => {

@@ -64,13 +64,25 @@ pub fn freeze(
             )?,
             content: Vec::new(),
         };
+        let mut rejected = rejected_keys(database, provider, binding.table.id)?;
         for row in pending.rows() {
             let on_its_way = || unacknowledged.contains(&(binding.table.id, Key(row.key.clone())));
+            let key = Key(row.key.clone());
             match table.row(row, push, &on_its_way)? {
-                Fate::Frozen => frozen.rows += 1,
-                Fate::Unsendable => frozen.unsendable[place] += 1,
+                Fate::Frozen => {
+                    rejected.remove(&key);
+                    frozen.rows += 1;
+                }
+                Fate::Unsendable => {
+                    rejected.remove(&key);
+                    frozen.unsendable[place] += 1;
+                }
                 Fate::Nothing => {}
             }
+        }
+        // What was rejected once and is nothing to send any more is settled.
+        for key in rejected {
+            forget_rejection(database, provider, binding.table.id, &key.0)?;
         }
     }
     if frozen.rows == 0 {
@@ -86,6 +98,23 @@ pub fn freeze(
         &[push.into(), (frozen.rows as i64).into()],
     )?;
     Ok(frozen)
+}
+
+fn rejected_keys(database: &Database, provider: &str, table: i64) -> Result<HashSet<Key>> {
+    let keys = database.query_all(
+        "SELECT pk FROM main._syncRejected WHERE provider = ?1 AND tbl = ?2",
+        &[provider.into(), table.into()],
+        |row| Ok(Key(row.column(0).to_owned())),
+    )?;
+    Ok(keys.into_iter().collect())
+}
+
+fn forget_rejection(database: &Database, provider: &str, table: i64, key: &Value) -> Result<()> {
+    database.execute(
+        "DELETE FROM main._syncRejected WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
+        &[provider.into(), table.into(), key.borrow()],
+    )?;
+    Ok(())
 }
 
 enum Fate {

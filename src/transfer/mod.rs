@@ -3,6 +3,8 @@
 mod apply;
 mod binding;
 mod cursor;
+mod deferred;
+mod echo;
 mod failure;
 mod freeze;
 mod gate;
@@ -15,6 +17,7 @@ mod settle;
 mod side_effects;
 mod transport;
 
+pub use outbox::all_unacknowledged;
 pub use transport::check_policy;
 
 use serde_json::Value as Json;

@@ -45,6 +45,22 @@ pub fn unacknowledged(database: &Database, provider: &str) -> Result<HashSet<(i6
     Ok(rows.into_iter().collect())
 }
 
+/// The same for all providers of a file.
+///
+/// # Errors
+/// SQLite's.
+pub fn all_unacknowledged(database: &Database) -> Result<HashSet<(i64, Key)>> {
+    let providers =
+        database.query_all("SELECT DISTINCT provider FROM main._syncPush", &[], |row| {
+            Ok(row.text(0))
+        })?;
+    let mut all = HashSet::new();
+    for provider in providers {
+        all.extend(unacknowledged(database, &provider)?);
+    }
+    Ok(all)
+}
+
 /// Counts a committed pull and removes journal entries that have seen enough of them. An unknown push
 /// stays until a later push of the same provider was acknowledged.
 ///

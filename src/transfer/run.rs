@@ -11,8 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::Value as Json;
 
 use crate::capture::{Key, drift, track};
-use crate::coordination::{self, EntitiesCall, Ground, Outcome, begin, finish, is_open, now};
-use crate::http::{HttpError, Response, Spool};
+use crate::coordination::{
+    self, EntitiesCall, Ground, Outcome, begin, finish, is_open, now, owner,
+};
+use crate::http::{HttpError, Redactor, Response, Spool};
 use crate::providers::watermelon::Watermelon;
 use crate::providers::{Class, Config, Protocol, Request, Step, SyncError};
 use crate::store::{Database, Result, Session, Transaction};
@@ -54,6 +56,10 @@ pub struct Run<'s> {
     report: Report,
     over: bool,
     cancel: Arc<AtomicBool>,
+    /// Blacks out the secrets sent along with the last request.
+    redactor: Redactor,
+    /// Whether a pull of this run was counted for the journal.
+    counted: bool,
 }
 
 impl<'s> Run<'s> {
@@ -135,6 +141,8 @@ impl<'s> Run<'s> {
             started,
             report,
             cancel: Arc::default(),
+            redactor: Redactor::default(),
+            counted: false,
         })
     }
 
@@ -204,6 +212,7 @@ impl<'s> Run<'s> {
     pub fn supply(&mut self, answer: Result<Response, HttpError>) -> Result<(), SyncError> {
         if let Ok(response) = &answer {
             self.report.requests += response.attempts;
+            self.redactor = response.redactor().clone();
         }
         if self.frozen.is_some() {
             self.pushed(answer)
@@ -256,6 +265,7 @@ impl<'s> Run<'s> {
             self.cursors[*place] = Some(end.cursor.clone());
         }
         self.protocol.applied(&end);
+        self.counted = true;
         self.report.warn(end.warnings);
         self.report.rest = end.rest;
         self.report.phase = "applied remote changes";
@@ -271,6 +281,7 @@ impl<'s> Run<'s> {
         self.refuse_moved_cursor()?;
         let mut applier = Applier::new(
             &self.database,
+            &self.call.provider,
             &self.bindings,
             &self.unacknowledged,
             &self.cancel,
@@ -293,7 +304,9 @@ impl<'s> Run<'s> {
                 at,
             )?;
         }
-        outbox::count_pull(&self.database, &self.call.provider)?;
+        if !self.counted {
+            outbox::count_pull(&self.database, &self.call.provider)?;
+        }
         Ok((counts, end))
     }
 
@@ -378,7 +391,8 @@ impl<'s> Run<'s> {
         if (200..300).contains(&status) {
             return self.settle(&frozen, &response);
         }
-        let outcome_unknown = status == 408 || status >= 500;
+        // A repeated request may have arrived the first time, and been refused for that.
+        let outcome_unknown = status == 408 || status >= 500 || response.attempts > 1;
         self.close_push(
             &frozen,
             if outcome_unknown {
@@ -389,7 +403,7 @@ impl<'s> Run<'s> {
         )?;
         let error = SyncError::from_status(status, &response.excerpt(500));
         // What the HTTP room has repeated already is not repeated again.
-        let repeated = outcome_unknown || matches!(status, 425 | 429);
+        let repeated = matches!(status, 408 | 425 | 429 | 500..);
         if !repeated && self.protocol.push_refused(status) {
             self.report
                 .warn([format!("{}; pulled and pushed once more", error.message)]);
@@ -443,14 +457,20 @@ impl<'s> Run<'s> {
     /// # Errors
     /// SQLite's, when even that can't be written; the next call of this connection settles it then.
     pub fn finish(self, outcome: Result<(), SyncError>) -> Result<Json> {
-        let error = outcome.err();
+        let error = outcome.err().map(|mut error| {
+            error.message = self.redactor.clean(&error.message);
+            error
+        });
         let state = if error.is_some() { "failed" } else { "synced" };
         let finished = now();
         let facts = self.facts(state, finished);
-        let answer = self.report.answer(&facts, error.as_ref());
-        let summary = answer.to_string();
+        // A server may repeat our token in what it says.
+        let summary = self
+            .redactor
+            .clean(&self.report.answer(&facts, error.as_ref()).to_string());
+        let answer: Json = serde_json::from_str(&summary).unwrap_or_default();
         let connection = self.database.connection();
-        Patience::new(&self.config).retry(|| {
+        let closed = Patience::new(&self.config).retry(|| {
             let transaction = Transaction::begin(connection)?;
             self.close_operations(error.as_ref())?;
             self.database.execute(
@@ -475,7 +495,11 @@ impl<'s> Run<'s> {
             )?;
             lease::release(&self.database, &self.call.provider, self.id)?;
             transaction.commit()
-        })?;
+        });
+        if closed.is_err() {
+            owner::set_adrift(self.session);
+        }
+        closed?;
         Ok(answer)
     }
 

@@ -27,14 +27,14 @@ pub fn settle(
     forget_old_rejections(database, provider, frozen.push)?;
     let mut all = Vec::new();
     for (place, binding) in bindings.iter().enumerate() {
-        let rejected = match answer.rejected.get(place) {
-            Some(ids) => keep_rejected(database, provider, binding, frozen.push, ids)?,
-            None => 0,
-        };
         let sent = database.query_value(
             "SELECT count(*) FROM main._syncOutbox WHERE pushId = ?1 AND tbl = ?2",
             &[frozen.push.into(), binding.table.id.into()],
         )?;
+        let rejected = match answer.rejected.get(place) {
+            Some(ids) => keep_rejected(database, provider, binding, frozen.push, ids)?,
+            None => 0,
+        };
         let pushed = sent.as_i64().unwrap_or(0) - rejected;
         all.push(Counts {
             pushed,

@@ -10,6 +10,7 @@
 mod pull;
 mod row;
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::io::{Read, Write};
 
@@ -266,13 +267,19 @@ fn ids(list: &Json) -> HashSet<String> {
         .unwrap_or_default()
 }
 
-/// Whether a cursor stands before the stored one. Only for a warning, so doubles are exact enough.
+/// Whether a cursor stands before the stored one.
 fn is_lower(cursor: &str, stored: Option<&str>) -> bool {
-    let number = |text: &str| text.parse::<f64>().ok();
-    match (number(cursor), stored.and_then(number)) {
-        (Some(new), Some(old)) => new < old,
-        _ => false,
+    stored.is_some_and(|stored| compare(cursor, stored) == Some(Ordering::Less))
+}
+
+/// Compares two cursors; none when one is no number. Whole numbers compare exactly, however large.
+fn compare(one: &str, two: &str) -> Option<Ordering> {
+    if let (Ok(one), Ok(two)) = (one.parse::<i128>(), two.parse::<i128>()) {
+        return Some(one.cmp(&two));
     }
+    one.parse::<f64>()
+        .ok()?
+        .partial_cmp(&two.parse::<f64>().ok()?)
 }
 
 /// What was never pulled, then the rest from its lowest cursor: a pull from there misses nothing of any
@@ -308,15 +315,18 @@ fn groups(cursors: &[Option<String>]) -> Vec<Group> {
 
 /// The lowest of several cursors. None when one is missing or they can't be compared.
 fn lowest_cursor(cursors: &[Option<String>]) -> Option<String> {
-    let mut lowest: Option<(f64, &String)> = None;
+    let mut lowest: Option<&String> = None;
     for cursor in cursors {
-        let text = cursor.as_ref()?;
-        let number = text.parse::<f64>().ok()?;
-        if lowest.is_none_or(|(known, _)| number < known) {
-            lowest = Some((number, text));
+        let cursor = cursor.as_ref()?;
+        let is_lower = match lowest {
+            None => compare(cursor, cursor).is_some(),
+            Some(lowest) => compare(cursor, lowest)? == Ordering::Less,
+        };
+        if is_lower {
+            lowest = Some(cursor);
         }
     }
-    lowest.map(|(_, text)| text.clone())
+    lowest.cloned()
 }
 
 fn with_parameters(url: &str, parameters: &[(&str, String)]) -> String {

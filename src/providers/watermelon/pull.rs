@@ -1,6 +1,7 @@
 //! Reading a pull answer: `{"changes":{table:{created,updated,deleted}},"timestamp":n,…}`.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::io::Read;
 
 use serde_json::{Map, Value as Json};
@@ -12,6 +13,9 @@ use crate::providers::protocol::PullEnd;
 use crate::providers::wire::{Announced, ChangeSink, Entity, Slot, WireId};
 
 type Result<T, E = SyncError> = std::result::Result<T, E>;
+
+/// Most tables that nobody asked for named in a warning.
+const STRANGERS: usize = 5;
 
 /// Bytes of all extra top-level values together.
 const LARGEST_REST: usize = 1 << 20;
@@ -33,17 +37,25 @@ pub fn read_pull(
         wanted,
         sink,
         deleted: vec![HashSet::new(); entities.len()],
+        seen: vec![HashSet::new(); entities.len()],
+        hasher: RandomState::new(),
         cursor: None,
         rest: Map::new(),
         rest_bytes: 0,
         warnings: Vec::new(),
-        ambiguous: false,
+        strangers: Vec::new(),
     };
     cutter.object(|cutter, key| answer.member(cutter, key))?;
     cutter.end()?;
     let cursor = answer
         .cursor
         .ok_or_else(|| SyncError::protocol("the answer has no timestamp; nothing was applied"))?;
+    if !answer.strangers.is_empty() {
+        answer.warnings.push(format!(
+            "tables that this sync did not ask for were passed over: {}",
+            answer.strangers.join(", ")
+        ));
+    }
     Ok(PullEnd {
         entities: wanted.to_vec(),
         cursor,
@@ -59,11 +71,16 @@ struct Answer<'a> {
     sink: &'a mut dyn ChangeSink,
     /// Ids deleted by this answer: they stay deleted, wherever else they stand.
     deleted: Vec<HashSet<String>>,
+    /// Fingerprints of the ids of created and updated rows. A clash of fingerprints costs a needless
+    /// warning; ids themselves would cost much more memory.
+    seen: Vec<HashSet<u64>>,
+    hasher: RandomState,
     cursor: Option<String>,
     rest: Map<String, Json>,
     rest_bytes: usize,
     warnings: Vec<String>,
-    ambiguous: bool,
+    /// Names of tables that nobody asked for.
+    strangers: Vec<String>,
 }
 
 impl Answer<'_> {
@@ -108,6 +125,9 @@ impl Answer<'_> {
             .find(|place| self.entities[**place].name == name);
         let Some(place) = wanted.copied() else {
             // Other entities of the same backend: they have cursors of their own.
+            if self.strangers.len() < STRANGERS {
+                self.strangers.push(format!("{name:?}"));
+            }
             return skip_table(cutter);
         };
         if cutter.take_null()? {
@@ -136,8 +156,17 @@ impl Answer<'_> {
             let mut slots: Vec<Slot<'_>> = Vec::new();
             let id = read_row(&self.entities[place], cutter.value()?, &mut slots)?;
             if !self.deleted[place].is_empty() && self.deleted[place].contains(&id_text(&id)) {
-                self.warn_ambiguous(place);
+                warn_of_deleted(&mut self.warnings, &self.entities[place]);
                 return Ok(());
+            }
+            let fingerprint = fingerprint(&self.hasher, &id);
+            if !self.seen[place].insert(fingerprint) {
+                warn_once(&mut self.warnings, || {
+                    format!(
+                        "{}: an id stands in the answer twice; the last wins",
+                        self.entities[place].name
+                    )
+                });
             }
             self.sink.upsert(place, announced, &id, &slots)
         })
@@ -146,20 +175,35 @@ impl Answer<'_> {
     fn ids<R: Read>(&mut self, cutter: &mut Cutter<R>, place: usize) -> Result<()> {
         cutter.array(|cutter| {
             let id = read_id(&self.entities[place], cutter.value()?)?;
+            if self.seen[place].contains(&fingerprint(&self.hasher, &id)) {
+                warn_of_deleted(&mut self.warnings, &self.entities[place]);
+            }
             self.deleted[place].insert(id_text(&id));
             self.sink.delete(place, &id)
         })
     }
+}
 
-    fn warn_ambiguous(&mut self, place: usize) {
-        if self.ambiguous {
-            return;
-        }
-        self.ambiguous = true;
-        self.warnings.push(format!(
+fn warn_of_deleted(warnings: &mut Vec<String>, entity: &Entity) {
+    warn_once(warnings, || {
+        format!(
             "{}: an id stands in deleted and elsewhere; deleted wins",
-            self.entities[place].name
-        ));
+            entity.name
+        )
+    });
+}
+
+fn warn_once(warnings: &mut Vec<String>, text: impl FnOnce() -> String) {
+    let text = text();
+    if !warnings.contains(&text) {
+        warnings.push(text);
+    }
+}
+
+fn fingerprint(hasher: &RandomState, id: &WireId<'_>) -> u64 {
+    match id {
+        WireId::Text(text) => hasher.hash_one(text.as_bytes()),
+        WireId::Integer(number) => hasher.hash_one(number.to_string().as_bytes()),
     }
 }
 
@@ -277,7 +321,7 @@ mod tests {
     fn deleted_wins_whatever_the_order() {
         let (end, log) =
             read(r#"{"changes":{"t":{"deleted":["a"],"created":[{"id":"a"}]}},"timestamp":1}"#);
-        assert_eq!(end.unwrap().warnings.len(), 1);
+        assert_eq!(end.unwrap().warnings.len(), 1, "deleted wins");
         assert_eq!(log, ["0 Deleted a"]);
     }
 

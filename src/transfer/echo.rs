@@ -1,0 +1,101 @@
+//! Recognising our own rows when the server sends them back.
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Map, Value as Json};
+
+use crate::capture::Key;
+use crate::providers::wire::{Slot, WireType};
+use crate::store::{Database, Result, ValueRef};
+
+use super::apply::same;
+use super::binding::Binding;
+
+/// Columns that servers like to set themselves; a difference there does not make a row another's.
+const SET_BY_SERVERS: &[&str] = &["created_at", "updated_at"];
+
+/// The content of rows pushed lately, by key.
+pub struct Pushed(HashMap<Key, String>);
+
+impl Pushed {
+    /// Reads the journal for one table. Memory grows with the rows pushed since the last two pulls, so
+    /// it is read only when a row deleted here comes back.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn read(database: &Database, provider: &str, table: i64) -> Result<Self> {
+        let rows = database.query_all(
+            "SELECT outbox.pk, outbox.content FROM main._syncOutbox AS outbox \
+             JOIN main._syncPush AS push ON push.id = outbox.pushId \
+             WHERE push.provider = ?1 AND outbox.tbl = ?2 AND outbox.kind <> 'deleted' \
+             ORDER BY outbox.id",
+            &[provider.into(), table.into()],
+            |row| Ok((Key(row.column(0).to_owned()), row.text(1))),
+        )?;
+        Ok(Self(rows.into_iter().collect()))
+    }
+
+    /// Whether an incoming row is what was pushed last under its key.
+    pub fn is_echo(&self, binding: &Binding, key: &Key, row: &[Slot<'_>]) -> bool {
+        let Some(content) = self.0.get(key) else {
+            return false;
+        };
+        let Ok(pushed) = serde_json::from_str::<Map<String, Json>>(content) else {
+            return false;
+        };
+        binding.wire.columns.iter().zip(row).all(|(column, slot)| {
+            if slot.is_missing() || SET_BY_SERVERS.contains(&column.name.as_str()) {
+                return true;
+            }
+            pushed
+                .get(&column.name)
+                .is_some_and(|value| equal(column.kind, value, slot.value()))
+        })
+    }
+}
+
+/// Compares a value as it was sent with one as it came in.
+fn equal(kind: WireType, sent: &Json, came: ValueRef<'_>) -> bool {
+    match sent {
+        Json::Null => came.is_null(),
+        Json::Bool(truth) => same(ValueRef::Integer((*truth).into()), came),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => same(ValueRef::Integer(whole), came),
+            (None, Some(real)) => same(ValueRef::Real(real), came),
+            _ => false,
+        },
+        Json::String(text) if kind == WireType::Base64 => BASE64
+            .decode(text)
+            .is_ok_and(|bytes| came == ValueRef::Blob(&bytes)),
+        Json::String(text) => came == ValueRef::Text(text),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_compared_across_their_forms() {
+        assert!(equal(
+            WireType::Boolean,
+            &Json::Bool(true),
+            ValueRef::Integer(1)
+        ));
+        assert!(equal(
+            WireType::Number,
+            &serde_json::json!(1.0),
+            ValueRef::Integer(1)
+        ));
+        assert!(equal(
+            WireType::Base64,
+            &"aGk=".into(),
+            ValueRef::Blob(b"hi")
+        ));
+        assert!(!equal(WireType::String, &"a".into(), ValueRef::Text("b")));
+        assert!(!equal(WireType::String, &Json::Null, ValueRef::Text("")));
+    }
+}
