@@ -1,6 +1,5 @@
 //! Closing, forking, leaving without closing, and a run under valgrind.
 
-#[path = "host_support.rs"]
 mod host_support;
 
 use std::io::Write;
@@ -28,7 +27,13 @@ fn a_close_that_is_busy_leaves_a_connection_that_works() {
         let mut statement = std::ptr::null_mut();
         // SAFETY: the handle is open, the text is a C string.
         let code = unsafe {
-            ffi::sqlite3_prepare_v2(connection.handle(), c"SELECT id FROM t".as_ptr(), -1, &mut statement, std::ptr::null_mut())
+            ffi::sqlite3_prepare_v2(
+                connection.handle(),
+                c"SELECT id FROM t".as_ptr(),
+                -1,
+                &mut statement,
+                std::ptr::null_mut(),
+            )
         };
         assert_eq!(code, 0);
         let (kept, code) = closing_error(connection);
@@ -36,18 +41,45 @@ fn a_close_that_is_busy_leaves_a_connection_that_works() {
         assert_eq!(code, 5, "SQLITE_BUSY");
         // SAFETY: prepared above, finalized once.
         unsafe { ffi::sqlite3_finalize(statement) };
-        ask(&connection, &format!(r#"SELECT sync_start_scope('round {round}', '["r{round}"]')"#));
-        ask(&connection, &format!(r#"SELECT sync_entities('r{round}', 'host', '["e{round}"]')"#));
+        ask(
+            &connection,
+            &format!(r#"SELECT sync_start_scope('round {round}', '["r{round}"]')"#),
+        );
+        ask(
+            &connection,
+            &format!(r#"SELECT sync_entities('r{round}', 'host', '["e{round}"]')"#),
+        );
         settled(&connection, true, "after a busy close");
         // Another connection does not take the new work for abandoned.
         let other = world.open();
         ask(&other, "SELECT sync_recover()");
-        assert_eq!(ask(&other, &format!("SELECT state FROM _syncScope WHERE id = 'round {round}'")), "syncing");
-        let id = ask(&connection, &format!("SELECT id FROM _syncStatus WHERE entity = 'e{round}'"));
-        ask(&connection, &format!("SELECT sync_set_status({id}, 'synced')"));
-        assert_eq!(ask(&connection, &format!("SELECT state FROM sync_scope WHERE id = 'round {round}'")), "synced");
+        assert_eq!(
+            ask(
+                &other,
+                &format!("SELECT state FROM _syncScope WHERE id = 'round {round}'")
+            ),
+            "syncing"
+        );
+        let id = ask(
+            &connection,
+            &format!("SELECT id FROM _syncStatus WHERE entity = 'e{round}'"),
+        );
+        ask(
+            &connection,
+            &format!("SELECT sync_set_status({id}, 'synced')"),
+        );
+        assert_eq!(
+            ask(
+                &connection,
+                &format!("SELECT state FROM sync_scope WHERE id = 'round {round}'")
+            ),
+            "synced"
+        );
     }
-    connection.close().map_err(|(_, error)| error).expect("close at last");
+    connection
+        .close()
+        .map_err(|(_, error)| error)
+        .expect("close at last");
     consistent(&world.plain(), "closed");
 }
 
@@ -57,23 +89,43 @@ fn work_of_a_closed_connection_is_interrupted_as_closed_by_the_next_one() {
     let connection = furnished(&world);
     let other = world.open();
     assert_eq!(ask(&other, "SELECT state FROM sync_scope"), "syncing");
-    connection.close().map_err(|(_, error)| error).expect("close");
-    assert_eq!(ask(&other, "SELECT state, reason FROM sync_scope"), "interrupted|closed");
+    connection
+        .close()
+        .map_err(|(_, error)| error)
+        .expect("close");
+    assert_eq!(
+        ask(&other, "SELECT state, reason FROM sync_scope"),
+        "interrupted|closed"
+    );
     ask(&other, "SELECT sync_recover()");
-    assert_eq!(ask(&other, "SELECT error FROM _syncStatus WHERE id = 1"), "interrupted: closed");
+    assert_eq!(
+        ask(&other, "SELECT error FROM _syncStatus WHERE id = 1"),
+        "interrupted: closed"
+    );
 }
 
 #[test]
 fn a_lens_left_in_the_middle_does_not_keep_the_connection_from_closing() {
     let world = World::new(true);
     let connection = furnished(&world);
-    for table in ["sync_scope", "sync_status", "sync_scope_member", "sync_pending", "sync_help"] {
-        let mut statement = connection.prepare(&format!("SELECT * FROM {table}")).expect("prepare");
+    for table in [
+        "sync_scope",
+        "sync_status",
+        "sync_scope_member",
+        "sync_pending",
+        "sync_help",
+    ] {
+        let mut statement = connection
+            .prepare(&format!("SELECT * FROM {table}"))
+            .expect("prepare");
         let mut rows = statement.query([]).expect("query");
         rows.next().expect("row");
     }
     settled(&connection, true, "lenses");
-    connection.close().map_err(|(_, error)| error).expect("close");
+    connection
+        .close()
+        .map_err(|(_, error)| error)
+        .expect("close");
 }
 
 #[test]
@@ -87,14 +139,28 @@ fn closing_with_close_v2_and_a_statement_open_does_no_harm() {
         let mut db = std::ptr::null_mut();
         assert_eq!(ffi::sqlite3_open(path.as_ptr(), &mut db), 0);
         ffi::sqlite3_enable_load_extension(db, 1);
-        assert_eq!(ffi::sqlite3_load_extension(db, file.as_ptr(), c"sqlite3_syncscope_init".as_ptr(), std::ptr::null_mut()), 0);
+        assert_eq!(
+            ffi::sqlite3_load_extension(
+                db,
+                file.as_ptr(),
+                c"sqlite3_syncscope_init".as_ptr(),
+                std::ptr::null_mut()
+            ),
+            0
+        );
         let mut statement = std::ptr::null_mut();
         let sql = c"SELECT sync_heartbeat(), id FROM t";
-        assert_eq!(ffi::sqlite3_prepare_v2(db, sql.as_ptr(), -1, &mut statement, std::ptr::null_mut()), 0);
+        assert_eq!(
+            ffi::sqlite3_prepare_v2(db, sql.as_ptr(), -1, &mut statement, std::ptr::null_mut()),
+            0
+        );
         assert_eq!(ffi::sqlite3_step(statement), ffi::SQLITE_ROW);
         let mut lens = std::ptr::null_mut();
         let sql = c"SELECT * FROM sync_pending";
-        assert_eq!(ffi::sqlite3_prepare_v2(db, sql.as_ptr(), -1, &mut lens, std::ptr::null_mut()), 0);
+        assert_eq!(
+            ffi::sqlite3_prepare_v2(db, sql.as_ptr(), -1, &mut lens, std::ptr::null_mut()),
+            0
+        );
         assert_eq!(ffi::sqlite3_step(lens), ffi::SQLITE_ROW);
         assert_eq!(sqlite3_close_v2(db), 0);
         while ffi::sqlite3_step(lens) == ffi::SQLITE_ROW {}
@@ -113,7 +179,12 @@ fn run(command: &mut Command, input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    child.stdin.take().expect("stdin").write_all(input.as_bytes()).expect("write");
+    child
+        .stdin
+        .take()
+        .expect("stdin")
+        .write_all(input.as_bytes())
+        .expect("write");
     child.wait_with_output().expect("wait")
 }
 
@@ -122,7 +193,10 @@ fn missing(tool: &str, path: &str) -> bool {
     if Command::new(path).arg("--version").output().is_ok() {
         return false;
     }
-    assert!(std::env::var_os("CI").is_none(), "{tool} is missing; .ci/run must install it");
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{tool} is missing; .ci/run must install it"
+    );
     println!("skipped: {tool} is missing");
     true
 }
@@ -163,7 +237,12 @@ fn a_fork_of_a_process_with_a_connection_harms_neither() {
     if missing("Debian's python3", PYTHON) {
         return;
     }
-    for end in ["os._exit(0)", "c.close(); os._exit(0)", "sys.exit(0)", "del c; os._exit(0)"] {
+    for end in [
+        "os._exit(0)",
+        "c.close(); os._exit(0)",
+        "sys.exit(0)",
+        "del c; os._exit(0)",
+    ] {
         let world = World::new(true);
         drop(furnished(&world));
         python(
@@ -225,18 +304,30 @@ fn leaving_without_closing_leaves_a_sound_file() {
     if missing("Debian's python3", PYTHON) {
         return;
     }
-    for end in ["sys.exit(0)", "os._exit(0)", "c.execute('BEGIN IMMEDIATE'); c.execute('DELETE FROM t'); os._exit(0)", "x = [c]; x.append(x); del c, x; sys.exit(0)", "cursor = c.execute('SELECT * FROM sync_pending'); cursor.fetchone(); sys.exit(0)"] {
+    for end in [
+        "sys.exit(0)",
+        "os._exit(0)",
+        "c.execute('BEGIN IMMEDIATE'); c.execute('DELETE FROM t'); os._exit(0)",
+        "x = [c]; x.append(x); del c, x; sys.exit(0)",
+        "cursor = c.execute('SELECT * FROM sync_pending'); cursor.fetchone(); sys.exit(0)",
+    ] {
         let world = World::new(true);
         drop(furnished(&world));
         python(
             &world,
-            &format!("c = connect()\none(c, \"SELECT sync_start_scope('s', '[\\\"q\\\"]')\")\none(c, \"SELECT sync_entities('q', 'host', '[\\\"e\\\"]')\")\n{end}\n"),
+            &format!(
+                "c = connect()\none(c, \"SELECT sync_start_scope('s', '[\\\"q\\\"]')\")\none(c, \"SELECT sync_entities('q', 'host', '[\\\"e\\\"]')\")\n{end}\n"
+            ),
         );
         let connection = world.plain();
         consistent(&connection, end);
         assert_eq!(ask(&connection, "SELECT count(*) FROM t"), "3");
         load(&connection);
-        assert_eq!(ask(&connection, "SELECT state FROM _syncScope WHERE id = 's'"), "interrupted", "{end}");
+        assert_eq!(
+            ask(&connection, "SELECT state FROM _syncScope WHERE id = 's'"),
+            "interrupted",
+            "{end}"
+        );
     }
 }
 
@@ -313,10 +404,19 @@ fn valgrind_finds_no_error_and_no_lost_memory() {
         return;
     }
     let world = World::new(true);
-    let script = format!(".load {} sqlite3_syncscope_init\n{SCRIPT}.quit\n", library().display());
+    let script = format!(
+        ".load {} sqlite3_syncscope_init\n{SCRIPT}.quit\n",
+        library().display()
+    );
     let output = run(
         Command::new("valgrind")
-            .args(["--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite", "sqlite3"])
+            .args([
+                "--error-exitcode=99",
+                "--leak-check=full",
+                "--show-leak-kinds=definite",
+                "--errors-for-leak-kinds=definite",
+                "sqlite3",
+            ])
             .arg(world.path()),
         &script,
     );

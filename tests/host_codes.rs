@@ -1,19 +1,20 @@
 //! The code and the text of an error reach the host as they are.
 
-#[path = "host_support.rs"]
 mod host_support;
 
 use std::collections::BTreeSet;
 
 use host_support::common::{World, ask, try_ask};
-use host_support::{LOCAL, failure, fails, furnished, name_of, settled};
+use host_support::{LOCAL, fails, failure, furnished, name_of, settled};
 
 #[test]
 fn busy_stays_busy() {
     for call in LOCAL {
         let world = World::new(true);
         let connection = furnished(&world);
-        connection.busy_timeout(std::time::Duration::ZERO).expect("timeout");
+        connection
+            .busy_timeout(std::time::Duration::ZERO)
+            .expect("timeout");
         for lock in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
             let other = world.plain();
             other.execute_batch(lock).expect("lock");
@@ -34,7 +35,9 @@ fn busy_stays_busy() {
 fn the_busy_text_is_sqlites_with_the_functions_name() {
     let world = World::new(true);
     let connection = furnished(&world);
-    connection.busy_timeout(std::time::Duration::ZERO).expect("timeout");
+    connection
+        .busy_timeout(std::time::Duration::ZERO)
+        .expect("timeout");
     let other = world.plain();
     other.execute_batch("BEGIN IMMEDIATE").expect("lock");
     assert_eq!(
@@ -73,7 +76,13 @@ fn a_commit_refused_by_a_deferred_foreign_key_is_a_constraint_and_leaves_nothing
     assert_eq!(text, "sync_start_scope: FOREIGN KEY constraint failed");
     settled(&connection, true, "deferred");
     assert_eq!(ask(&connection, "SELECT count(*) FROM child"), "0");
-    assert_eq!(ask(&connection, "SELECT count(*) FROM _syncScope WHERE id = 'new'"), "0");
+    assert_eq!(
+        ask(
+            &connection,
+            "SELECT count(*) FROM _syncScope WHERE id = 'new'"
+        ),
+        "0"
+    );
 }
 
 /// One statement for each message that wrong use can meet, on a furnished file.
@@ -157,9 +166,13 @@ const WRONG: &[&str] = &[
 fn the_messages_are_the_ones_of_the_snapshot() {
     let world = World::new(true);
     let connection = furnished(&world);
-    let mut text = String::from("-- What wrong use is told. `UPDATE_SNAPSHOTS=1 cargo test --test host_codes` writes it anew.\n");
+    let mut text = String::from(
+        "-- What wrong use is told. `UPDATE_SNAPSHOTS=1 cargo test --test host_codes` writes it anew.\n",
+    );
     for sql in WRONG {
-        connection.execute_batch("SAVEPOINT test").expect("savepoint");
+        connection
+            .execute_batch("SAVEPOINT test")
+            .expect("savepoint");
         let told = match try_ask(&connection, sql) {
             Ok(answer) => format!("accepted: {answer}"),
             Err(error) => {
@@ -167,7 +180,9 @@ fn the_messages_are_the_ones_of_the_snapshot() {
                 format!("{code} {text}")
             }
         };
-        connection.execute_batch("ROLLBACK TO test; RELEASE test").expect("rollback");
+        connection
+            .execute_batch("ROLLBACK TO test; RELEASE test")
+            .expect("rollback");
         text.push_str(&format!("{sql}\n    {told}\n"));
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host_messages.txt");
@@ -188,10 +203,14 @@ fn every_message_names_its_function_and_is_one_printable_line() {
     let mut seen = BTreeSet::new();
     let mut wrong = Vec::new();
     for sql in WRONG {
-        let Err(error) = try_ask(&connection, sql) else { continue };
+        let Err(error) = try_ask(&connection, sql) else {
+            continue;
+        };
         let (code, text) = failure(&error);
         seen.insert(text.clone());
-        let name = sql.trim_start_matches("SELECT ").trim_start_matches("INSERT INTO t (x) SELECT ");
+        let name = sql
+            .trim_start_matches("SELECT ")
+            .trim_start_matches("INSERT INTO t (x) SELECT ");
         let name = name
             .trim_start_matches("INSERT INTO ")
             .trim_start_matches("UPDATE ")
@@ -224,7 +243,10 @@ fn a_nul_or_a_percent_sign_in_a_name_does_not_cut_or_format_the_text() {
         ("SELECT sync_track('%s%n%d')", "%s%n%d"),
         ("SELECT sync_entities('i', '%s%n', '[]')", "'%s%n'"),
         ("SELECT sync_set_status(1, '%n%s')", "%n%s"),
-        ("INSERT INTO sync_scope (id, instanceIds) VALUES ('x', '%s%n')", "must be a JSON array"),
+        (
+            "INSERT INTO sync_scope (id, instanceIds) VALUES ('x', '%s%n')",
+            "must be a JSON array",
+        ),
         ("UPDATE sync_status SET state = '%s%n'", "%s%n"),
         ("SELECT sync_init('%s%n')", "%s%n"),
         ("SELECT * FROM sync_pending('%s%n')", "%s%n"),

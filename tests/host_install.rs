@@ -1,16 +1,23 @@
 //! The tables: installed in one transaction or not at all, never touched when a newer version made
 //! them, and an error, not a crash, when somebody took them apart.
 
-#[path = "host_support.rs"]
 mod host_support;
 
 use host_support::common::{World, ask, try_ask};
-use host_support::{LOCAL, copy_of, everything, failure, fails, furnished, furnished_file, name_of, settled};
+use host_support::{
+    LOCAL, copy_of, everything, fails, failure, furnished, furnished_file, name_of, settled,
+};
 
 const MISUSE: i32 = 21;
 
 /// The tables one can read, with a column to compare.
-const LENSES: &[&str] = &["sync_scope", "sync_scope_member", "sync_status", "sync_pending", "sync_help"];
+const LENSES: &[&str] = &[
+    "sync_scope",
+    "sync_scope_member",
+    "sync_status",
+    "sync_pending",
+    "sync_help",
+];
 
 #[test]
 fn installing_twice_changes_nothing() {
@@ -23,7 +30,13 @@ fn installing_twice_changes_nothing() {
         ask(&connection, "SELECT sync_init('main')");
     }
     assert_eq!(everything(&connection), first);
-    assert_eq!(ask(&connection, "SELECT value FROM _syncMeta WHERE key = 'schemaVersion'"), "1");
+    assert_eq!(
+        ask(
+            &connection,
+            "SELECT value FROM _syncMeta WHERE key = 'schemaVersion'"
+        ),
+        "1"
+    );
 }
 
 #[test]
@@ -40,14 +53,24 @@ fn two_connections_that_install_at_once_install_once() {
 
 #[test]
 fn an_installation_into_a_file_with_a_table_in_the_way_leaves_nothing() {
-    for name in ["_syncScope", "_syncOutbox", "_syncProvider", "_syncStatus", "_syncOwner"] {
+    for name in [
+        "_syncScope",
+        "_syncOutbox",
+        "_syncProvider",
+        "_syncStatus",
+        "_syncOwner",
+    ] {
         let world = World::new(true);
         let connection = world.open();
-        connection.execute_batch(&format!("CREATE TABLE {name} (mine, too)")).expect("mine");
+        connection
+            .execute_batch(&format!("CREATE TABLE {name} (mine, too)"))
+            .expect("mine");
         let before = everything(&connection);
         let error = try_ask(&connection, "SELECT sync_init()").err();
         settled(&connection, true, name);
-        let Some(error) = error else { panic!("{name}: installed over a stranger's table") };
+        let Some(error) = error else {
+            panic!("{name}: installed over a stranger's table")
+        };
         let (_, text) = failure(&error);
         assert!(text.starts_with("sync_init: "), "{text}");
         assert!(text.contains(name), "{text}");
@@ -60,7 +83,9 @@ fn a_failed_installation_inside_begin_leaves_the_callers_work_alone() {
     let world = World::new(true);
     let connection = world.open();
     connection
-        .execute_batch("CREATE TABLE _syncOutbox (mine); BEGIN; CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+        .execute_batch(
+            "CREATE TABLE _syncOutbox (mine); BEGIN; CREATE TABLE t (x); INSERT INTO t VALUES (1)",
+        )
         .expect("mine");
     fails(&connection, "SELECT sync_init()");
     settled(&connection, false, "begin");
@@ -172,12 +197,30 @@ fn a_file_of_a_newer_version_can_be_read_without_a_crash() {
 fn a_version_that_makes_no_sense_is_an_error_that_says_so() {
     let (_keep, base) = furnished_file();
     let mut wrong = Vec::new();
-    for value in ["'one'", "NULL", "1.5", "x'01'", "0", "-1", "-9223372036854775808", "9223372036854775807", "zeroblob(1000)", "''"] {
-        for call in ["sync_init()", "sync_heartbeat()", "sync_track('t')", "sync_recover()"] {
+    for value in [
+        "'one'",
+        "NULL",
+        "1.5",
+        "x'01'",
+        "0",
+        "-1",
+        "-9223372036854775808",
+        "9223372036854775807",
+        "zeroblob(1000)",
+        "''",
+    ] {
+        for call in [
+            "sync_init()",
+            "sync_heartbeat()",
+            "sync_track('t')",
+            "sync_recover()",
+        ] {
             let world = copy_of(&base);
             world
                 .plain()
-                .execute_batch(&format!("UPDATE _syncMeta SET value = {value} WHERE key = 'schemaVersion'"))
+                .execute_batch(&format!(
+                    "UPDATE _syncMeta SET value = {value} WHERE key = 'schemaVersion'"
+                ))
                 .expect("broken");
             let connection = world.open();
             match try_ask(&connection, &format!("SELECT {call}")) {
@@ -204,17 +247,35 @@ fn a_version_that_makes_no_sense_is_an_error_that_says_so() {
 #[test]
 fn settings_that_make_no_sense_do_no_harm() {
     let (_keep, base) = furnished_file();
-    for value in ["'soon'", "NULL", "-1", "-9223372036854775808", "9223372036854775807", "x'00'", "1e300"] {
-        for key in ["ownerLeaseMs", "ownerlessLeaseMs", "historyLimit", "retentionMs"] {
+    for value in [
+        "'soon'",
+        "NULL",
+        "-1",
+        "-9223372036854775808",
+        "9223372036854775807",
+        "x'00'",
+        "1e300",
+    ] {
+        for key in [
+            "ownerLeaseMs",
+            "ownerlessLeaseMs",
+            "historyLimit",
+            "retentionMs",
+        ] {
             let world = copy_of(&base);
             world
                 .plain()
-                .execute_batch(&format!("INSERT OR REPLACE INTO _syncMeta VALUES ('{key}', {value})"))
+                .execute_batch(&format!(
+                    "INSERT OR REPLACE INTO _syncMeta VALUES ('{key}', {value})"
+                ))
                 .expect("setting");
             let connection = world.open();
             for call in LOCAL {
                 if let Err(error) = try_ask(&connection, &format!("SELECT {call}")) {
-                    assert!(!error.to_string().contains("panic"), "{key} = {value}: {error}");
+                    assert!(
+                        !error.to_string().contains("panic"),
+                        "{key} = {value}: {error}"
+                    );
                 }
                 settled(&connection, true, key);
             }
@@ -238,7 +299,12 @@ fn any_table_of_ours_dropped_by_hand_is_an_error_and_no_crash() {
             let world = copy_of(&base);
             let plain = world.plain();
             // The table alone, as somebody with an editor for files would do it.
-            if plain.execute_batch(&format!("PRAGMA foreign_keys = OFF; DROP TABLE \"{table}\"")).is_err() {
+            if plain
+                .execute_batch(&format!(
+                    "PRAGMA foreign_keys = OFF; DROP TABLE \"{table}\""
+                ))
+                .is_err()
+            {
                 continue;
             }
             drop(plain);
@@ -278,29 +344,48 @@ fn rubbish_in_any_column_of_our_tables_is_an_error_or_nothing_and_no_crash() {
     let mut wrong = Vec::new();
     for line in columns.lines() {
         let (table, column) = line.split_once('|').expect("two");
-        for value in ["NULL", "'%s%n'", "-9223372036854775808", "CAST(x'ff' AS TEXT)"] {
+        for value in [
+            "NULL",
+            "'%s%n'",
+            "-9223372036854775808",
+            "CAST(x'ff' AS TEXT)",
+        ] {
             let world = copy_of(&base);
             let plain = world.plain();
-            let triggers = ask(&plain, "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name LIKE '\\_sync%' ESCAPE '\\'");
+            let triggers = ask(
+                &plain,
+                "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name LIKE '\\_sync%' ESCAPE '\\'",
+            );
             let mut script = String::from("PRAGMA ignore_check_constraints = ON;");
             for trigger in triggers.lines() {
                 script.push_str(&format!("DROP TRIGGER \"{trigger}\";"));
             }
-            script.push_str(&format!("UPDATE OR IGNORE \"{table}\" SET \"{column}\" = {value};"));
+            script.push_str(&format!(
+                "UPDATE OR IGNORE \"{table}\" SET \"{column}\" = {value};"
+            ));
             if plain.execute_batch(&script).is_err() {
                 continue;
             }
             drop(plain);
             let connection = world.open();
-            connection.execute_batch("PRAGMA synchronous = OFF").expect("speed");
+            connection
+                .execute_batch("PRAGMA synchronous = OFF")
+                .expect("speed");
             for call in LOCAL {
                 if let Err(error) = try_ask(&connection, &format!("SELECT {call}")) {
                     let (code, text) = failure(&error);
-                    if text.contains("panic") || !text.starts_with(&format!("{}: ", name_of(call))) || code == 0 {
+                    if text.contains("panic")
+                        || !text.starts_with(&format!("{}: ", name_of(call)))
+                        || code == 0
+                    {
                         wrong.push(format!("{table}.{column} = {value}: {call}: {text}"));
                     }
                 }
-                settled(&connection, true, &format!("{table}.{column} = {value}: {call}"));
+                settled(
+                    &connection,
+                    true,
+                    &format!("{table}.{column} = {value}: {call}"),
+                );
             }
             for lens in LENSES {
                 if let Err(error) = try_ask(&connection, &format!("SELECT * FROM {lens}")) {
@@ -313,5 +398,10 @@ fn rubbish_in_any_column_of_our_tables_is_an_error_or_nothing_and_no_crash() {
             }
         }
     }
-    assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} cases:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }

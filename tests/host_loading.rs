@@ -1,6 +1,5 @@
 //! Loading: what it adds, and that it touches nothing.
 
-#[path = "host_support.rs"]
 mod host_support;
 
 use std::collections::BTreeSet;
@@ -58,19 +57,33 @@ fn loading_adds_exactly_the_documented_functions_with_their_flags() {
     let connection = world.plain();
     let before = lines(&connection, LOADED_FUNCTIONS);
     load(&connection);
-    let added: BTreeSet<String> =
-        lines(&connection, LOADED_FUNCTIONS).difference(&before).cloned().collect();
+    let added: BTreeSet<String> = lines(&connection, LOADED_FUNCTIONS)
+        .difference(&before)
+        .cloned()
+        .collect();
     let mut expected = BTreeSet::new();
     for (name, counts) in FUNCTIONS {
-        let flags =
-            if *name == "sync_version" { DETERMINISTIC | INNOCUOUS } else { DIRECTONLY };
+        let flags = if *name == "sync_version" {
+            DETERMINISTIC | INNOCUOUS
+        } else {
+            DIRECTONLY
+        };
         for count in *counts {
             expected.insert(format!("{name}|{count}|{flags}"));
         }
     }
     assert_eq!(added, expected);
-    let documented = lines(&connection, "SELECT name FROM sync_help WHERE kind LIKE '%function'");
-    assert_eq!(documented, FUNCTIONS.iter().map(|(name, _)| (*name).to_owned()).collect());
+    let documented = lines(
+        &connection,
+        "SELECT name FROM sync_help WHERE kind LIKE '%function'",
+    );
+    assert_eq!(
+        documented,
+        FUNCTIONS
+            .iter()
+            .map(|(name, _)| (*name).to_owned())
+            .collect()
+    );
 }
 
 #[test]
@@ -79,12 +92,20 @@ fn loading_adds_exactly_the_documented_modules() {
     let connection = world.plain();
     let before = lines(&connection, LOADED_MODULES);
     load(&connection);
-    let added: Vec<String> =
-        lines(&connection, LOADED_MODULES).difference(&before).cloned().collect();
+    let added: Vec<String> = lines(&connection, LOADED_MODULES)
+        .difference(&before)
+        .cloned()
+        .collect();
     assert_eq!(added, MODULES);
-    let documented = ask(&connection, "SELECT name FROM sync_help WHERE kind LIKE '%table' ORDER BY name");
-    let expected: Vec<&str> =
-        MODULES.iter().copied().filter(|name| *name != "syncscope_close_hook").collect();
+    let documented = ask(
+        &connection,
+        "SELECT name FROM sync_help WHERE kind LIKE '%table' ORDER BY name",
+    );
+    let expected: Vec<&str> = MODULES
+        .iter()
+        .copied()
+        .filter(|name| *name != "syncscope_close_hook")
+        .collect();
     assert_eq!(documented.lines().collect::<Vec<_>>(), expected);
 }
 
@@ -93,17 +114,30 @@ fn the_documented_number_of_arguments_is_the_registered_one() {
     let world = World::new(true);
     let connection = world.open();
     for (name, counts) in FUNCTIONS {
-        let arguments =
-            ask(&connection, &format!("SELECT arguments FROM sync_help WHERE name = '{name}'"));
-        let positional = arguments.split(", or one object").next().unwrap_or_default();
-        let most = if positional.trim().is_empty() { 0 } else { positional.split(", ").count() as i64 };
+        let arguments = ask(
+            &connection,
+            &format!("SELECT arguments FROM sync_help WHERE name = '{name}'"),
+        );
+        let positional = arguments
+            .split(", or one object")
+            .next()
+            .unwrap_or_default();
+        let most = if positional.trim().is_empty() {
+            0
+        } else {
+            positional.split(", ").count() as i64
+        };
         assert_eq!(Some(&most), counts.last(), "{name}({arguments})");
     }
 }
 
 #[test]
 fn loading_changes_no_byte_of_the_file() {
-    for prepare in ["", "CREATE TABLE t (x); INSERT INTO t VALUES (1);", "furnished"] {
+    for prepare in [
+        "",
+        "CREATE TABLE t (x); INSERT INTO t VALUES (1);",
+        "furnished",
+    ] {
         for mode in ["delete", "wal"] {
             let world = World::new(true);
             if prepare == "furnished" {
@@ -121,7 +155,10 @@ fn loading_changes_no_byte_of_the_file() {
             settled(&connection, true, "load");
             assert_eq!(connection.total_changes(), 0);
             drop(connection);
-            assert!(std::fs::read(world.path()).expect("read") == before, "{prepare} {mode}");
+            assert!(
+                std::fs::read(world.path()).expect("read") == before,
+                "{prepare} {mode}"
+            );
         }
     }
 }
@@ -146,11 +183,14 @@ fn a_read_only_file_can_be_loaded_into_and_read() {
     let world = World::new(true);
     drop(furnished(&world));
     let before = std::fs::read(world.path()).expect("read");
-    let reader = Connection::open_with_flags(world.path(), OpenFlags::SQLITE_OPEN_READ_ONLY)
-        .expect("open");
+    let reader =
+        Connection::open_with_flags(world.path(), OpenFlags::SQLITE_OPEN_READ_ONLY).expect("open");
     load(&reader);
     // Its work is dead, which the live table sees without being able to write.
-    assert_eq!(ask(&reader, "SELECT id, state FROM sync_scope"), "old|interrupted");
+    assert_eq!(
+        ask(&reader, "SELECT id, state FROM sync_scope"),
+        "old|interrupted"
+    );
     assert_eq!(ask(&reader, "SELECT count(*) FROM sync_pending"), "2");
     drop(reader);
     assert!(std::fs::read(world.path()).expect("read") == before);
@@ -164,12 +204,18 @@ fn a_locked_file_can_be_loaded_into() {
             drop(furnished(&world));
         }
         let other = world.plain();
-        other.execute_batch("CREATE TABLE IF NOT EXISTS mine (x); BEGIN EXCLUSIVE").expect("exclusive");
+        other
+            .execute_batch("CREATE TABLE IF NOT EXISTS mine (x); BEGIN EXCLUSIVE")
+            .expect("exclusive");
         let connection = Connection::open(world.path()).expect("open");
-        connection.busy_timeout(std::time::Duration::ZERO).expect("timeout");
+        connection
+            .busy_timeout(std::time::Duration::ZERO)
+            .expect("timeout");
         load(&connection);
         settled(&connection, true, "load");
-        let error = try_ask(&connection, "SELECT sync_init()").err().expect("busy");
+        let error = try_ask(&connection, "SELECT sync_init()")
+            .err()
+            .expect("busy");
         assert_eq!(failure(&error).0 & 0xff, 5);
         other.execute_batch("COMMIT").expect("commit");
         assert_eq!(ask(&connection, "SELECT sync_init()"), "1");
@@ -181,24 +227,41 @@ fn loading_does_not_wait_for_another_writer() {
     let world = World::new(true);
     drop(furnished(&world));
     let other = world.plain();
-    other.execute_batch("BEGIN IMMEDIATE; INSERT INTO t (x) VALUES ('q')").expect("write lock");
+    other
+        .execute_batch("BEGIN IMMEDIATE; INSERT INTO t (x) VALUES ('q')")
+        .expect("write lock");
     let connection = Connection::open(world.path()).expect("open");
-    connection.busy_timeout(std::time::Duration::from_secs(4)).expect("timeout");
+    connection
+        .busy_timeout(std::time::Duration::from_secs(4))
+        .expect("timeout");
     let start = std::time::Instant::now();
     load(&connection);
     let took = start.elapsed();
-    assert!(took < std::time::Duration::from_secs(2), "loading took {took:?}");
+    assert!(
+        took < std::time::Duration::from_secs(2),
+        "loading took {took:?}"
+    );
 }
 
 #[test]
 fn a_file_that_is_no_database_can_be_loaded_into() {
     let world = World::new(true);
-    std::fs::write(world.path(), "this is no database at all, not even nearly. ".repeat(100))
-        .expect("write");
+    std::fs::write(
+        world.path(),
+        "this is no database at all, not even nearly. ".repeat(100),
+    )
+    .expect("write");
     let connection = Connection::open(world.path()).expect("open");
     load(&connection);
-    for sql in ["SELECT sync_init()", "SELECT * FROM sync_scope", "SELECT * FROM sync_pending", "SELECT sync_debug()"] {
-        let error = try_ask(&connection, sql).err().unwrap_or_else(|| panic!("{sql}: accepted"));
+    for sql in [
+        "SELECT sync_init()",
+        "SELECT * FROM sync_scope",
+        "SELECT * FROM sync_pending",
+        "SELECT sync_debug()",
+    ] {
+        let error = try_ask(&connection, sql)
+            .err()
+            .unwrap_or_else(|| panic!("{sql}: accepted"));
         assert_eq!(failure(&error).0, 26, "{sql}");
         settled(&connection, true, sql);
     }
@@ -208,15 +271,26 @@ fn a_file_that_is_no_database_can_be_loaded_into() {
 fn a_database_in_memory_can_be_loaded_into_and_used() {
     let connection = Connection::open_in_memory().expect("open");
     load(&connection);
-    host_support::common::ask(&connection, r#"SELECT sync_provider('host', '{"kind":"host"}')"#);
+    host_support::common::ask(
+        &connection,
+        r#"SELECT sync_provider('host', '{"kind":"host"}')"#,
+    );
     host_support::furnish(&connection);
     host_support::consistent(&connection, "memory");
 }
 
 #[test]
 fn loading_works_from_sql_inside_begin_and_inside_a_query() {
-    for begin in ["", "BEGIN", "BEGIN IMMEDIATE", "BEGIN; CREATE TABLE mine (x)"] {
-        for sql in ["SELECT load_extension('{}')", "SELECT load_extension('{}'), x FROM (SELECT 1 AS x)"] {
+    for begin in [
+        "",
+        "BEGIN",
+        "BEGIN IMMEDIATE",
+        "BEGIN; CREATE TABLE mine (x)",
+    ] {
+        for sql in [
+            "SELECT load_extension('{}')",
+            "SELECT load_extension('{}'), x FROM (SELECT 1 AS x)",
+        ] {
             let world = World::new(true);
             drop(furnished(&world));
             let before = std::fs::read(world.path()).expect("read");
@@ -229,14 +303,20 @@ fn loading_works_from_sql_inside_begin_and_inside_a_query() {
                 rusqlite::ffi::sqlite3_enable_load_extension(connection.handle(), 1);
             }
             connection.execute_batch(begin).expect("begin");
-            ask(&connection, &sql.replace("{}", &library().to_string_lossy()));
+            ask(
+                &connection,
+                &sql.replace("{}", &library().to_string_lossy()),
+            );
             settled(&connection, begin.is_empty(), sql);
             assert_eq!(ask(&connection, "SELECT sync_version()"), "v0.1.0");
             if !begin.is_empty() {
                 ask(&connection, "SELECT sync_init()");
                 connection.execute_batch("ROLLBACK").expect("rollback");
                 drop(connection);
-                assert!(std::fs::read(world.path()).expect("read") == before, "{begin} {sql}");
+                assert!(
+                    std::fs::read(world.path()).expect("read") == before,
+                    "{begin} {sql}"
+                );
             }
         }
     }
@@ -262,7 +342,10 @@ fn work_in_flight_survives_loading_again() {
     let connection = furnished(&world);
     load(&connection);
     ask(&connection, "SELECT sync_heartbeat()");
-    assert_eq!(ask(&connection, "SELECT state FROM _syncStatus WHERE id = 1"), "syncing");
+    assert_eq!(
+        ask(&connection, "SELECT state FROM _syncStatus WHERE id = 1"),
+        "syncing"
+    );
     assert_eq!(ask(&connection, "SELECT state FROM sync_scope"), "syncing");
 }
 
@@ -282,9 +365,15 @@ fn eight_threads_load_use_and_close_at_the_same_time() {
                         &format!(r#"SELECT sync_start_scope('{thread}-{round}', '["a","b"]')"#),
                     );
                     ask(&connection, "SELECT count(*) FROM sync_scope");
-                    ask(&connection, &format!("SELECT sync_delete_scope('{thread}-{round}')"));
+                    ask(
+                        &connection,
+                        &format!("SELECT sync_delete_scope('{thread}-{round}')"),
+                    );
                     settled(&connection, true, "thread");
-                    connection.close().map_err(|(_, error)| error).expect("close");
+                    connection
+                        .close()
+                        .map_err(|(_, error)| error)
+                        .expect("close");
                 }
             });
         }
@@ -300,7 +389,11 @@ fn the_library_stays_mapped_after_the_last_connection_closed() {
     if cfg!(target_os = "linux") {
         let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
         let library = library();
-        let name = library.file_name().expect("name").to_string_lossy().into_owned();
+        let name = library
+            .file_name()
+            .expect("name")
+            .to_string_lossy()
+            .into_owned();
         assert!(maps.contains(&name), "unmapped");
     }
     drop(furnished(&World::new(true)));
@@ -313,7 +406,10 @@ fn a_failed_load_of_another_name_says_so_and_the_connection_lives() {
     // SAFETY: nothing is run of what can't be found.
     let error = unsafe {
         connection.load_extension_enable().expect("enable");
-        connection.load_extension(library(), Some("no_such_entry")).err().expect("refused")
+        connection
+            .load_extension(library(), Some("no_such_entry"))
+            .err()
+            .expect("refused")
     };
     assert!(error.to_string().contains("no_such_entry"), "{error}");
     load(&connection);
@@ -321,15 +417,27 @@ fn a_failed_load_of_another_name_says_so_and_the_connection_lives() {
 
 #[test]
 fn only_the_two_entry_points_are_exported() {
-    let Ok(output) = Command::new("nm").args(["-D", "--defined-only"]).arg(library()).output()
+    let Ok(output) = Command::new("nm")
+        .args(["-D", "--defined-only"])
+        .arg(library())
+        .output()
     else {
         println!("skipped: nm is missing");
         return;
     };
     let text = String::from_utf8_lossy(&output.stdout);
-    let names: BTreeSet<&str> =
-        text.lines().filter_map(|line| line.split_whitespace().last()).collect();
+    let names: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().last())
+        .collect();
     // The standard library's unwinder leaves its personality visible in unstripped builds.
-    let ours: Vec<&&str> = names.iter().filter(|name| **name != "rust_eh_personality").collect();
-    assert_eq!(ours, [&"sqlite3_syncscope_init", &"sqlite3_syncscope_static_init"], "{names:?}");
+    let ours: Vec<&&str> = names
+        .iter()
+        .filter(|name| **name != "rust_eh_personality")
+        .collect();
+    assert_eq!(
+        ours,
+        [&"sqlite3_syncscope_init", &"sqlite3_syncscope_static_init"],
+        "{names:?}"
+    );
 }

@@ -1,7 +1,6 @@
 //! Out of memory at any allocation of SQLite's: an error, no crash, no transaction left open. SQLite's
 //! allocator belongs to the whole process, hence a test program of its own.
 
-#[path = "host_support.rs"]
 mod host_support;
 
 use std::ffi::{c_int, c_void};
@@ -69,12 +68,18 @@ fn install() {
             // Fills in the default methods where none were configured.
             assert_eq!(ffi::sqlite3_initialize(), 0);
             assert_eq!(ffi::sqlite3_shutdown(), 0);
-            assert_eq!(ffi::sqlite3_config(ffi::SQLITE_CONFIG_GETMALLOC, &raw mut methods), 0);
+            assert_eq!(
+                ffi::sqlite3_config(ffi::SQLITE_CONFIG_GETMALLOC, &raw mut methods),
+                0
+            );
             assert!(methods.xMalloc.is_some());
             assert!(REAL.set(Methods(methods)).is_ok());
             methods.xMalloc = Some(allocate);
             methods.xRealloc = Some(reallocate);
-            assert_eq!(ffi::sqlite3_config(ffi::SQLITE_CONFIG_MALLOC, &raw mut methods), 0);
+            assert_eq!(
+                ffi::sqlite3_config(ffi::SQLITE_CONFIG_MALLOC, &raw mut methods),
+                0
+            );
             assert_eq!(ffi::sqlite3_initialize(), 0);
         }
     });
@@ -82,7 +87,9 @@ fn install() {
 
 /// Every allocation of every call fails once; `stays`: and all after it, until the call is over.
 fn run_out(stays: bool, begin: &str) {
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _guard = ONE_AT_A_TIME
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     install();
     let (_keep, base) = furnished_file();
     let mut wrong = Vec::new();
@@ -92,7 +99,9 @@ fn run_out(stays: bool, begin: &str) {
         loop {
             let world = copy_of(&base);
             let connection = world.open();
-            connection.execute_batch("PRAGMA synchronous = OFF").expect("speed");
+            connection
+                .execute_batch("PRAGMA synchronous = OFF")
+                .expect("speed");
             connection.execute_batch(begin).expect("begin");
             FAILED.store(0, Ordering::SeqCst);
             STAYS.store(stays, Ordering::SeqCst);
@@ -132,7 +141,12 @@ fn run_out(stays: bool, begin: &str) {
         }
     }
     let shown: Vec<_> = wrong.iter().take(20).cloned().collect();
-    assert!(wrong.is_empty(), "{} of {cases} cases:\n{}", wrong.len(), shown.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {cases} cases:\n{}",
+        wrong.len(),
+        shown.join("\n")
+    );
 }
 
 #[test]
@@ -152,11 +166,17 @@ fn one_allocation_that_fails_inside_begin_leaves_no_savepoint() {
 
 #[test]
 fn loading_with_memory_short_is_an_error_or_success_and_no_crash() {
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _guard = ONE_AT_A_TIME
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     install();
     let (_keep, base) = furnished_file();
-    let path = std::ffi::CString::new(host_support::common::library().to_string_lossy().into_owned())
-        .expect("path");
+    let path = std::ffi::CString::new(
+        host_support::common::library()
+            .to_string_lossy()
+            .into_owned(),
+    )
+    .expect("path");
     for stays in [false, true] {
         let mut after = 0;
         loop {
@@ -183,7 +203,11 @@ fn loading_with_memory_short_is_an_error_or_success_and_no_crash() {
                 assert_eq!(ask(&connection, "SELECT sync_init()"), "1");
             }
             host_support::common::load(&connection);
-            assert_eq!(ask(&connection, "SELECT sync_init()"), "1", "the second try works");
+            assert_eq!(
+                ask(&connection, "SELECT sync_init()"),
+                "1",
+                "the second try works"
+            );
             if FAILED.load(Ordering::SeqCst) == 0 {
                 break;
             }

@@ -1,13 +1,12 @@
 //! Functions called in the middle of somebody else's statement or transaction: each row of the table
 //! of what happens when a function runs its own SQL on the caller's connection.
 
-#[path = "host_support.rs"]
 mod host_support;
 
 use std::net::TcpListener;
 
 use host_support::common::{World, ask, picture, try_ask};
-use host_support::{LOCAL, everything, failure, fails, furnished, name_of, settled};
+use host_support::{LOCAL, everything, fails, failure, furnished, name_of, settled};
 use rusqlite::{Connection, OpenFlags};
 
 const BUSY_SNAPSHOT: i32 = 517;
@@ -17,14 +16,21 @@ const READONLY: i32 = 8;
 /// What another connection sees is what this one sees.
 #[track_caller]
 fn shared(world: &World, connection: &Connection, what: &str) {
-    assert_eq!(everything(&world.plain()), everything(connection), "{what}: second connection");
+    assert_eq!(
+        everything(&world.plain()),
+        everything(connection),
+        "{what}: second connection"
+    );
 }
 
 fn journals(test: impl Fn(&World, &Connection)) {
     for mode in ["delete", "wal"] {
         let world = World::new(true);
         let connection = furnished(&world);
-        assert_eq!(ask(&connection, &format!("PRAGMA journal_mode = {mode}")), mode);
+        assert_eq!(
+            ask(&connection, &format!("PRAGMA journal_mode = {mode}")),
+            mode
+        );
         test(&world, &connection);
     }
 }
@@ -48,7 +54,10 @@ fn others_see_the_work_while_the_select_still_runs() {
             .expect("prepare");
         let mut rows = statement.query([]).expect("query");
         rows.next().expect("first row").expect("a row");
-        let seen = ask(&world.plain(), "SELECT state FROM _syncScope WHERE id = 'new'");
+        let seen = ask(
+            &world.plain(),
+            "SELECT state FROM _syncScope WHERE id = 'new'",
+        );
         assert_eq!(seen, "syncing");
         drop(rows);
         drop(statement);
@@ -77,7 +86,9 @@ fn with_a_subquery_as_argument_a_function_commits_at_once() {
 fn while_another_statement_reads_a_function_commits_and_the_reader_goes_on() {
     for call in LOCAL {
         journals(|world, connection| {
-            let mut reader = connection.prepare("SELECT id FROM t ORDER BY id").expect("prepare");
+            let mut reader = connection
+                .prepare("SELECT id FROM t ORDER BY id")
+                .expect("prepare");
             let mut rows = reader.query([]).expect("query");
             rows.next().expect("row 1").expect("row 1");
             let outcome = try_ask(connection, &format!("SELECT {call}"));
@@ -85,7 +96,11 @@ fn while_another_statement_reads_a_function_commits_and_the_reader_goes_on() {
             match outcome {
                 Ok(_) => {
                     let mut more = 0;
-                    while rows.next().unwrap_or_else(|e| panic!("{call}: reader: {e}")).is_some() {
+                    while rows
+                        .next()
+                        .unwrap_or_else(|e| panic!("{call}: reader: {e}"))
+                        .is_some()
+                    {
                         more += 1;
                     }
                     assert_eq!(more, 2, "{call}");
@@ -108,7 +123,10 @@ fn while_another_statement_reads_a_function_commits_and_the_reader_goes_on() {
 #[test]
 fn called_for_each_row_of_a_table_a_function_commits_each_time() {
     journals(|world, connection| {
-        ask(connection, r#"SELECT x, sync_start_scope(x, '["a"]') FROM t"#);
+        ask(
+            connection,
+            r#"SELECT x, sync_start_scope(x, '["a"]') FROM t"#,
+        );
         settled(connection, true, "for each row");
         assert_eq!(ask(&world.plain(), "SELECT count(*) FROM _syncScope"), "4");
 
@@ -118,7 +136,10 @@ fn called_for_each_row_of_a_table_a_function_commits_each_time() {
         );
         assert_eq!((code, text.as_str()), (1, "sync_start_scope: id is empty"));
         settled(connection, true, "row 2 fails");
-        let seen = ask(&world.plain(), "SELECT id FROM _syncScope WHERE id LIKE 'row%'");
+        let seen = ask(
+            &world.plain(),
+            "SELECT id FROM _syncScope WHERE id LIKE 'row%'",
+        );
         assert_eq!(seen, "row1", "row 1 stays, row 3 is never reached");
     });
 }
@@ -129,10 +150,15 @@ fn a_stale_snapshot_is_reported_as_what_it_is() {
         let world = World::new(true);
         let connection = furnished(&world);
         ask(&connection, "PRAGMA journal_mode = wal");
-        let mut reader = connection.prepare("SELECT id FROM t ORDER BY id").expect("prepare");
+        let mut reader = connection
+            .prepare("SELECT id FROM t ORDER BY id")
+            .expect("prepare");
         let mut rows = reader.query([]).expect("query");
         rows.next().expect("row 1").expect("row 1");
-        world.plain().execute_batch("INSERT INTO t (x) VALUES ('later')").expect("another writes");
+        world
+            .plain()
+            .execute_batch("INSERT INTO t (x) VALUES ('later')")
+            .expect("another writes");
         let before = everything(&world.plain());
         let (code, text) = fails(&connection, &format!("SELECT {call}"));
         assert_eq!(code, BUSY_SNAPSHOT, "{call}: {text}");
@@ -160,7 +186,9 @@ fn inside_a_statement_that_writes_every_function_is_refused_and_nothing_stays_op
                 format!("UPDATE t SET x = 'y' RETURNING {call}"),
                 format!("DELETE FROM t WHERE {call} IS NOT NULL"),
                 format!("CREATE TABLE made AS SELECT {call}"),
-                format!("INSERT INTO t (id, x) VALUES (1, 'y') ON CONFLICT DO UPDATE SET x = {call}"),
+                format!(
+                    "INSERT INTO t (id, x) VALUES (1, 'y') ON CONFLICT DO UPDATE SET x = {call}"
+                ),
             ] {
                 let (code, text) = fails(connection, &sql);
                 assert_eq!(code, MISUSE, "{sql}: {text}");
@@ -195,10 +223,17 @@ fn a_call_from_a_trigger_or_a_view_is_unsafe_use() {
                 ))
                 .unwrap_or_else(|error| panic!("{call}: {error}"));
             let before = everything(&connection);
-            for sql in ["INSERT INTO u VALUES (1, 2)", "SELECT * FROM v", "CREATE TABLE made AS SELECT * FROM v"] {
+            for sql in [
+                "INSERT INTO u VALUES (1, 2)",
+                "SELECT * FROM v",
+                "CREATE TABLE made AS SELECT * FROM v",
+            ] {
                 let (_, text) = fails(&connection, sql);
                 let name = name_of(call);
-                assert!(text.contains(&format!("unsafe use of {name}()")), "{sql}: {text}");
+                assert!(
+                    text.contains(&format!("unsafe use of {name}()")),
+                    "{sql}: {text}"
+                );
                 settled(&connection, true, sql);
                 assert_eq!(everything(&connection), before, "{sql}");
             }
@@ -214,10 +249,16 @@ fn inside_begin_a_function_joins_and_follows_rollback() {
             let connection = furnished(&world);
             let before = everything(&connection);
             connection.execute_batch(begin).expect("begin");
-            connection.execute_batch("INSERT INTO t (x) VALUES ('mine')").expect("insert");
+            connection
+                .execute_batch("INSERT INTO t (x) VALUES ('mine')")
+                .expect("insert");
             ask(&connection, &format!("SELECT {call}"));
             settled(&connection, false, call);
-            assert_eq!(everything(&world.plain()), before, "{call}: not yet committed");
+            assert_eq!(
+                everything(&world.plain()),
+                before,
+                "{call}: not yet committed"
+            );
             connection.execute_batch("ROLLBACK").expect("rollback");
             settled(&connection, true, call);
             assert_eq!(everything(&connection), before, "{call}: rolled back");
@@ -230,13 +271,18 @@ fn inside_begin_a_function_joins_and_follows_rollback() {
 fn inside_begin_a_function_joins_and_follows_commit() {
     for call in LOCAL {
         journals(|world, connection| {
-            connection.execute_batch("BEGIN; INSERT INTO t (x) VALUES ('mine')").expect("begin");
+            connection
+                .execute_batch("BEGIN; INSERT INTO t (x) VALUES ('mine')")
+                .expect("begin");
             ask(connection, &format!("SELECT {call}"));
             settled(connection, false, call);
             connection.execute_batch("COMMIT").expect("commit");
             settled(connection, true, call);
             shared(world, connection, call);
-            assert_eq!(ask(connection, "SELECT count(*) FROM t WHERE x = 'mine'"), "1");
+            assert_eq!(
+                ask(connection, "SELECT count(*) FROM t WHERE x = 'mine'"),
+                "1"
+            );
         });
     }
 }
@@ -248,11 +294,17 @@ fn inside_begin_a_savepoint_of_the_caller_undoes_the_call() {
         let connection = furnished(&world);
         let before = everything(&connection);
         // The caller's savepoint may even have the name of ours.
-        connection.execute_batch("BEGIN; SAVEPOINT syncscope").expect("savepoint");
+        connection
+            .execute_batch("BEGIN; SAVEPOINT syncscope")
+            .expect("savepoint");
         ask(&connection, &format!("SELECT {call}"));
-        connection.execute_batch("ROLLBACK TO syncscope").expect("rollback to");
+        connection
+            .execute_batch("ROLLBACK TO syncscope")
+            .expect("rollback to");
         assert_eq!(everything(&connection), before, "{call}");
-        connection.execute_batch("RELEASE syncscope; COMMIT").expect("commit");
+        connection
+            .execute_batch("RELEASE syncscope; COMMIT")
+            .expect("commit");
         settled(&connection, true, call);
     }
 }
@@ -261,7 +313,9 @@ fn inside_begin_a_savepoint_of_the_caller_undoes_the_call() {
 fn a_refused_call_inside_begin_leaves_the_callers_work_alone() {
     let world = World::new(true);
     let connection = furnished(&world);
-    connection.execute_batch("BEGIN; INSERT INTO t (x) VALUES ('mine')").expect("begin");
+    connection
+        .execute_batch("BEGIN; INSERT INTO t (x) VALUES ('mine')")
+        .expect("begin");
     for sql in [
         "SELECT sync_start_scope('', '[]')",
         "SELECT sync_set_status('x', 'synced')",
@@ -283,7 +337,9 @@ fn inside_begin_a_call_in_a_statement_that_writes_is_refused_and_the_callers_wor
     for call in LOCAL {
         let world = World::new(true);
         let connection = furnished(&world);
-        connection.execute_batch("BEGIN; INSERT INTO t (x) VALUES ('mine')").expect("begin");
+        connection
+            .execute_batch("BEGIN; INSERT INTO t (x) VALUES ('mine')")
+            .expect("begin");
         let before = everything(&connection);
         for sql in [
             format!("INSERT INTO t (x) SELECT {call}"),
@@ -297,7 +353,10 @@ fn inside_begin_a_call_in_a_statement_that_writes_is_refused_and_the_callers_wor
         }
         connection.execute_batch("COMMIT").expect("commit");
         settled(&connection, true, call);
-        assert_eq!(ask(&world.plain(), "SELECT count(*) FROM t WHERE x = 'mine'"), "1");
+        assert_eq!(
+            ask(&world.plain(), "SELECT count(*) FROM t WHERE x = 'mine'"),
+            "1"
+        );
     }
 }
 
@@ -311,7 +370,9 @@ fn a_read_only_file_and_query_only_are_readonly_errors() {
             .expect("open");
         host_support::common::load(&reader);
         let query_only = world.open();
-        query_only.execute_batch("PRAGMA query_only = ON").expect("query_only");
+        query_only
+            .execute_batch("PRAGMA query_only = ON")
+            .expect("query_only");
         for connection in [&reader, &query_only] {
             for (begin, end) in [("", ""), ("BEGIN", "ROLLBACK")] {
                 connection.execute_batch(begin).expect("begin");
@@ -334,7 +395,9 @@ fn the_hosts_last_insert_rowid_stays() {
     for call in LOCAL {
         let world = World::new(true);
         let connection = furnished(&world);
-        connection.execute_batch("INSERT INTO t (id) VALUES (4711)").expect("insert");
+        connection
+            .execute_batch("INSERT INTO t (id) VALUES (4711)")
+            .expect("insert");
         for (before, after) in [("", ""), ("BEGIN", "COMMIT"), ("BEGIN", "ROLLBACK")] {
             connection.execute_batch(before).expect("begin");
             let _ = try_ask(&connection, &format!("SELECT {call}"));
@@ -351,7 +414,9 @@ fn the_hosts_last_insert_rowid_stays() {
 fn the_hosts_last_insert_rowid_stays_after_a_failed_call() {
     let world = World::new(true);
     let connection = furnished(&world);
-    connection.execute_batch("INSERT INTO t (id) VALUES (4711)").expect("insert");
+    connection
+        .execute_batch("INSERT INTO t (id) VALUES (4711)")
+        .expect("insert");
     for sql in [
         "SELECT sync_untrack('tracked')",
         "SELECT sync_alter('tracked', 'DROP TABLE t')",
@@ -385,7 +450,10 @@ fn a_flattened_subquery_that_calls_twice_does_no_harm() {
     let world = World::new(true);
     let connection = furnished(&world);
     for call in LOCAL {
-        let _ = try_ask(&connection, &format!("SELECT x FROM (SELECT {call} x) WHERE x IS NOT NULL"));
+        let _ = try_ask(
+            &connection,
+            &format!("SELECT x FROM (SELECT {call} x) WHERE x IS NOT NULL"),
+        );
         settled(&connection, true, call);
     }
     host_support::consistent(&connection, "twice");
@@ -400,7 +468,9 @@ fn a_function_that_needs_the_network_is_refused_unless_nothing_is_open() {
     let connection = furnished(&world);
     ask(
         &connection,
-        &format!(r#"SELECT sync_provider('net', '{{"kind":"watermelon","url":"http://127.0.0.1:{port}/sync","attempts":1}}')"#),
+        &format!(
+            r#"SELECT sync_provider('net', '{{"kind":"watermelon","url":"http://127.0.0.1:{port}/sync","attempts":1}}')"#
+        ),
     );
     let before = picture(&connection);
     let call = r#"sync_entities('n', 'net', '["tracked"]')"#;
@@ -409,7 +479,10 @@ fn a_function_that_needs_the_network_is_refused_unless_nothing_is_open() {
         connection.execute_batch(begin).expect("begin");
         let (code, text) = fails(&connection, &format!("SELECT {call}"));
         assert_eq!(code, MISUSE, "{text}");
-        assert!(text.contains("open transaction; COMMIT or ROLLBACK first"), "{text}");
+        assert!(
+            text.contains("open transaction; COMMIT or ROLLBACK first"),
+            "{text}"
+        );
         settled(&connection, false, begin);
         connection.execute_batch("ROLLBACK").expect("rollback");
     }
@@ -441,7 +514,10 @@ fn the_check_notices_an_open_transaction_and_a_forgotten_statement() {
     let connection = Connection::open_in_memory().expect("open");
     settled(&connection, true, "nothing done");
     let forgotten = connection.prepare("SELECT 1").expect("prepare");
-    assert_eq!(host_support::statements(&connection), [("SELECT 1".to_owned(), false)]);
+    assert_eq!(
+        host_support::statements(&connection),
+        [("SELECT 1".to_owned(), false)]
+    );
     drop(forgotten);
     connection.execute_batch("BEGIN").expect("begin");
     settled(&connection, false, "begun");

@@ -2,7 +2,6 @@
 //! host's SQLite throws at a function in the middle of its work, the outcome is an SQL error or
 //! success, no transaction stays open, no statement is left, and the next call works.
 
-#[path = "host_support.rs"]
 mod host_support;
 
 use std::path::Path;
@@ -20,7 +19,8 @@ const INTERRUPT: i32 = 9;
 fn attempt(connection: &Connection, call: &str, autocommit: bool, what: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if let Err(error) = try_ask(connection, &format!("SELECT {call}")) {
-        if let rusqlite::Error::SqliteFailure(_, _) | rusqlite::Error::SqlInputError { .. } = error {
+        if let rusqlite::Error::SqliteFailure(_, _) | rusqlite::Error::SqlInputError { .. } = error
+        {
             let (code, text) = failure(&error);
             if text.contains("panic") {
                 wrong.push(format!("{what}: {call}: {text}"));
@@ -31,7 +31,10 @@ fn attempt(connection: &Connection, call: &str, autocommit: bool, what: &str) ->
         }
     }
     if connection.is_autocommit() != autocommit {
-        wrong.push(format!("{what}: {call}: autocommit is {}", connection.is_autocommit()));
+        wrong.push(format!(
+            "{what}: {call}: autocommit is {}",
+            connection.is_autocommit()
+        ));
     }
     wrong
 }
@@ -40,7 +43,11 @@ fn attempt(connection: &Connection, call: &str, autocommit: bool, what: &str) ->
 /// else, and the call works. Gives what was wrong.
 fn afterwards(connection: &Connection, call: &str, begin: &str, what: &str) -> Vec<String> {
     if !connection.is_autocommit() {
-        let end = if begin.is_empty() { "ROLLBACK" } else { "COMMIT" };
+        let end = if begin.is_empty() {
+            "ROLLBACK"
+        } else {
+            "COMMIT"
+        };
         connection.execute_batch(end).expect("end");
     }
     let checks = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -51,8 +58,15 @@ fn afterwards(connection: &Connection, call: &str, begin: &str, what: &str) -> V
         settled(connection, true, what);
         consistent(connection, &format!("{what}: {call}: after another call"));
     }));
-    let Err(panic) = checks else { return Vec::new() };
-    vec![panic.downcast_ref::<String>().cloned().unwrap_or_else(|| format!("{what}: {call}"))]
+    let Err(panic) = checks else {
+        return Vec::new();
+    };
+    vec![
+        panic
+            .downcast_ref::<String>()
+            .cloned()
+            .unwrap_or_else(|| format!("{what}: {call}")),
+    ]
 }
 
 /// Sets one of the host's limits; gives the one before.
@@ -64,24 +78,71 @@ fn set_limit(connection: &Connection, limit: i32, value: i32) -> i32 {
 #[track_caller]
 fn none(wrong: &[String]) {
     let shown: Vec<_> = wrong.iter().take(25).cloned().collect();
-    assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), shown.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} cases:\n{}",
+        wrong.len(),
+        shown.join("\n")
+    );
 }
 
 #[test]
 fn a_tiny_limit_of_any_kind_is_an_error_and_nothing_stays_open() {
     let (_keep, base) = furnished_file();
     let limits = [
-        (("SQLITE_LIMIT_LENGTH", ffi::SQLITE_LIMIT_LENGTH), &[30, 60, 100, 200, 500, 1000, 2000, 5000][..]),
-        (("SQLITE_LIMIT_SQL_LENGTH", ffi::SQLITE_LIMIT_SQL_LENGTH), &[16, 30, 64, 100, 200, 400, 1000, 2000, 5000]),
-        (("SQLITE_LIMIT_EXPR_DEPTH", ffi::SQLITE_LIMIT_EXPR_DEPTH), &[1, 2, 3, 4, 5, 6, 8, 10, 12, 20]),
-        (("SQLITE_LIMIT_COLUMN", ffi::SQLITE_LIMIT_COLUMN), &[1, 2, 3, 5, 7, 8, 10, 12]),
-        (("SQLITE_LIMIT_VDBE_OP", ffi::SQLITE_LIMIT_VDBE_OP), &[1, 5, 10, 20, 40, 80, 160, 320]),
-        (("SQLITE_LIMIT_COMPOUND_SELECT", ffi::SQLITE_LIMIT_COMPOUND_SELECT), &[1, 2]),
-        (("SQLITE_LIMIT_FUNCTION_ARG", ffi::SQLITE_LIMIT_FUNCTION_ARG), &[1, 2, 3]),
+        (
+            ("SQLITE_LIMIT_LENGTH", ffi::SQLITE_LIMIT_LENGTH),
+            &[30, 60, 100, 200, 500, 1000, 2000, 5000][..],
+        ),
+        (
+            ("SQLITE_LIMIT_SQL_LENGTH", ffi::SQLITE_LIMIT_SQL_LENGTH),
+            &[16, 30, 64, 100, 200, 400, 1000, 2000, 5000],
+        ),
+        (
+            ("SQLITE_LIMIT_EXPR_DEPTH", ffi::SQLITE_LIMIT_EXPR_DEPTH),
+            &[1, 2, 3, 4, 5, 6, 8, 10, 12, 20],
+        ),
+        (
+            ("SQLITE_LIMIT_COLUMN", ffi::SQLITE_LIMIT_COLUMN),
+            &[1, 2, 3, 5, 7, 8, 10, 12],
+        ),
+        (
+            ("SQLITE_LIMIT_VDBE_OP", ffi::SQLITE_LIMIT_VDBE_OP),
+            &[1, 5, 10, 20, 40, 80, 160, 320],
+        ),
+        (
+            (
+                "SQLITE_LIMIT_COMPOUND_SELECT",
+                ffi::SQLITE_LIMIT_COMPOUND_SELECT,
+            ),
+            &[1, 2],
+        ),
+        (
+            ("SQLITE_LIMIT_FUNCTION_ARG", ffi::SQLITE_LIMIT_FUNCTION_ARG),
+            &[1, 2, 3],
+        ),
         (("SQLITE_LIMIT_ATTACHED", ffi::SQLITE_LIMIT_ATTACHED), &[0]),
-        (("SQLITE_LIMIT_LIKE_PATTERN_LENGTH", ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH), &[1]),
-        (("SQLITE_LIMIT_VARIABLE_NUMBER", ffi::SQLITE_LIMIT_VARIABLE_NUMBER), &[1, 2, 3, 5]),
-        (("SQLITE_LIMIT_TRIGGER_DEPTH", ffi::SQLITE_LIMIT_TRIGGER_DEPTH), &[1, 2, 3, 4, 6, 8]),
+        (
+            (
+                "SQLITE_LIMIT_LIKE_PATTERN_LENGTH",
+                ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH,
+            ),
+            &[1],
+        ),
+        (
+            (
+                "SQLITE_LIMIT_VARIABLE_NUMBER",
+                ffi::SQLITE_LIMIT_VARIABLE_NUMBER,
+            ),
+            &[1, 2, 3, 5],
+        ),
+        (
+            (
+                "SQLITE_LIMIT_TRIGGER_DEPTH",
+                ffi::SQLITE_LIMIT_TRIGGER_DEPTH,
+            ),
+            &[1, 2, 3, 4, 6, 8],
+        ),
     ];
     let mut wrong = Vec::new();
     for call in LOCAL {
@@ -112,11 +173,29 @@ fn a_tiny_limit_of_any_kind_is_an_error_and_nothing_stays_open() {
 fn installing_under_a_tiny_limit_leaves_nothing_or_everything() {
     let mut wrong = Vec::new();
     for (limit, values) in [
-        (("SQLITE_LIMIT_LENGTH", ffi::SQLITE_LIMIT_LENGTH), &[100, 1000, 3000][..]),
-        (("SQLITE_LIMIT_SQL_LENGTH", ffi::SQLITE_LIMIT_SQL_LENGTH), &[100, 1000, 3000, 6000]),
-        (("SQLITE_LIMIT_EXPR_DEPTH", ffi::SQLITE_LIMIT_EXPR_DEPTH), &[3, 5, 10]),
-        (("SQLITE_LIMIT_COLUMN", ffi::SQLITE_LIMIT_COLUMN), &[3, 5, 10]),
-        (("SQLITE_LIMIT_TRIGGER_DEPTH", ffi::SQLITE_LIMIT_TRIGGER_DEPTH), &[1]),
+        (
+            ("SQLITE_LIMIT_LENGTH", ffi::SQLITE_LIMIT_LENGTH),
+            &[100, 1000, 3000][..],
+        ),
+        (
+            ("SQLITE_LIMIT_SQL_LENGTH", ffi::SQLITE_LIMIT_SQL_LENGTH),
+            &[100, 1000, 3000, 6000],
+        ),
+        (
+            ("SQLITE_LIMIT_EXPR_DEPTH", ffi::SQLITE_LIMIT_EXPR_DEPTH),
+            &[3, 5, 10],
+        ),
+        (
+            ("SQLITE_LIMIT_COLUMN", ffi::SQLITE_LIMIT_COLUMN),
+            &[3, 5, 10],
+        ),
+        (
+            (
+                "SQLITE_LIMIT_TRIGGER_DEPTH",
+                ffi::SQLITE_LIMIT_TRIGGER_DEPTH,
+            ),
+            &[1],
+        ),
     ] {
         for value in values {
             let world = host_support::common::World::new(true);
@@ -137,10 +216,32 @@ fn whatever_the_authorizer_forbids_is_an_error_and_nothing_stays_open() {
     let mut wrong = Vec::new();
     // What SQLite asks the authorizer, by name of the action's variant.
     let actions = [
-        "CreateIndex", "CreateTable", "CreateTrigger", "Delete", "DropIndex", "DropTable",
-        "DropTrigger", "Insert", "Pragma", "Read", "Transaction", "Update", "AlterTable", "Reindex",
-        "Analyze", "CreateVtable", "DropVtable", "Function", "Savepoint", "Recursive", "CreateView",
-        "CreateTempTable", "CreateTempTrigger", "Attach", "Detach", "Select",
+        "CreateIndex",
+        "CreateTable",
+        "CreateTrigger",
+        "Delete",
+        "DropIndex",
+        "DropTable",
+        "DropTrigger",
+        "Insert",
+        "Pragma",
+        "Read",
+        "Transaction",
+        "Update",
+        "AlterTable",
+        "Reindex",
+        "Analyze",
+        "CreateVtable",
+        "DropVtable",
+        "Function",
+        "Savepoint",
+        "Recursive",
+        "CreateView",
+        "CreateTempTable",
+        "CreateTempTrigger",
+        "Attach",
+        "Detach",
+        "Select",
     ];
     for call in LOCAL {
         for action in actions {
@@ -186,7 +287,13 @@ enum Interruption {
     Call,
 }
 
-fn interrupted(base: &Path, call: &str, after: i64, how: Interruption, begin: &str) -> (Vec<String>, bool) {
+fn interrupted(
+    base: &Path,
+    call: &str,
+    after: i64,
+    how: Interruption,
+    begin: &str,
+) -> (Vec<String>, bool) {
     let world = copy_of(base);
     let mut connection = world.open();
     let before = ask(&connection, "SELECT count(*) FROM t");
@@ -220,7 +327,9 @@ fn interrupted(base: &Path, call: &str, after: i64, how: Interruption, begin: &s
     if !begin.is_empty() {
         wrong.clear();
     }
-    connection.progress_handler(0, None::<fn() -> bool>).expect("progress handler off");
+    connection
+        .progress_handler(0, None::<fn() -> bool>)
+        .expect("progress handler off");
     if !begin.is_empty() && !connection.is_autocommit() {
         // No savepoint of ours is left in the caller's transaction.
         if connection.execute_batch("RELEASE syncscope").is_ok() {
@@ -287,11 +396,15 @@ fn an_interruption_reaches_the_host_as_interrupt() {
     let (_keep, base) = furnished_file();
     let world = copy_of(&base);
     let mut connection = world.open();
-    connection.progress_handler(30, Some(|| true)).expect("progress handler");
+    connection
+        .progress_handler(30, Some(|| true))
+        .expect("progress handler");
     let error = try_ask(&connection, r#"SELECT sync_start_scope('new', '["a"]')"#)
         .err()
         .map(|error| failure(&error));
-    connection.progress_handler(0, None::<fn() -> bool>).expect("off");
+    connection
+        .progress_handler(0, None::<fn() -> bool>)
+        .expect("off");
     let (code, text) = error.expect("interrupted");
     assert_eq!(code, INTERRUPT, "{text}");
     assert!(text.contains("interrupted"), "{text}");
@@ -308,10 +421,18 @@ fn a_full_disk_is_an_error_and_nothing_stays_open() {
                 let connection = world.open();
                 // Fill the free pages, so that every new page makes the file grow.
                 let big = "x".repeat(500);
-                ask(&connection, &format!(r#"SELECT sync_start_scope('{big}', '["{big}"]')"#));
+                ask(
+                    &connection,
+                    &format!(r#"SELECT sync_start_scope('{big}', '["{big}"]')"#),
+                );
                 connection.execute_batch("VACUUM").expect("vacuum");
-                let pages: i64 = ask(&connection, "PRAGMA page_count").parse().expect("number");
-                ask(&connection, &format!("PRAGMA max_page_count = {}", pages + spare));
+                let pages: i64 = ask(&connection, "PRAGMA page_count")
+                    .parse()
+                    .expect("number");
+                ask(
+                    &connection,
+                    &format!("PRAGMA max_page_count = {}", pages + spare),
+                );
                 connection.execute_batch(begin).expect("begin");
                 let call = call
                     .replace(r#"["a","b"]"#, &format!(r#"["{}"]"#, "long".repeat(4000)))
@@ -334,14 +455,21 @@ fn a_file_that_has_no_room_for_the_installation_stays_empty() {
     for pages in [1, 2, 5, 10, 20, 40] {
         let world = host_support::common::World::new(true);
         let connection = world.open();
-        connection.execute_batch("CREATE TABLE mine (x); INSERT INTO mine VALUES (1)").expect("mine");
+        connection
+            .execute_batch("CREATE TABLE mine (x); INSERT INTO mine VALUES (1)")
+            .expect("mine");
         ask(&connection, &format!("PRAGMA max_page_count = {pages}"));
-        let error = try_ask(&connection, "SELECT sync_init()").err().map(|error| failure(&error));
+        let error = try_ask(&connection, "SELECT sync_init()")
+            .err()
+            .map(|error| failure(&error));
         settled(&connection, true, "full");
         if let Some((code, text)) = error {
             assert_eq!(code & 0xff, 13, "{text}");
             assert!(text.starts_with("sync_init: "), "{text}");
-            assert_eq!(ask(&connection, "SELECT group_concat(name) FROM sqlite_master"), "mine");
+            assert_eq!(
+                ask(&connection, "SELECT group_concat(name) FROM sqlite_master"),
+                "mine"
+            );
         }
         consistent(&connection, "full");
         ask(&connection, "PRAGMA max_page_count = 100000");
@@ -364,12 +492,17 @@ fn a_trigger_of_the_application_that_refuses_is_an_error_with_its_own_text() {
         )
         .expect("triggers");
     for (call, expected) in [
-        (r#"sync_start_scope('new', '["a"]')"#, "sync_start_scope: no %s%n scopes here"),
+        (
+            r#"sync_start_scope('new', '["a"]')"#,
+            "sync_start_scope: no %s%n scopes here",
+        ),
         ("sync_delete_scope('old')", "sync_delete_scope: all is lost"),
     ] {
         for begin in ["", "BEGIN"] {
             connection.execute_batch(begin).expect("begin");
-            let error = try_ask(&connection, &format!("SELECT {call}")).err().expect("refused");
+            let error = try_ask(&connection, &format!("SELECT {call}"))
+                .err()
+                .expect("refused");
             let (code, text) = failure(&error);
             assert_eq!((code & 0xff, text.as_str()), (19, expected));
             let _ = connection.execute_batch("ROLLBACK");

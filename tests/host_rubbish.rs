@@ -1,7 +1,6 @@
 //! Rubbish of every type to every function and every virtual table: an error or a value, never a
 //! crash, never a transaction left open, never a request.
 
-#[path = "host_support.rs"]
 mod host_support;
 
 use std::net::TcpListener;
@@ -57,7 +56,8 @@ fn text(text: &str) -> Rubbish {
 }
 
 fn rubbish() -> Vec<Rubbish> {
-    let deep = |open: &str, close: &str| text(&format!("{}{}", open.repeat(10_000), close.repeat(10_000)));
+    let deep =
+        |open: &str, close: &str| text(&format!("{}{}", open.repeat(10_000), close.repeat(10_000)));
     let mut all = vec![
         Rubbish::Null,
         Rubbish::Integer(0),
@@ -79,19 +79,77 @@ fn rubbish() -> Vec<Rubbish> {
         text(&"x".repeat(1_000_000)),
         deep("[", "]"),
         deep("{\"a\":", "}"),
-        text(&format!("{{\"options\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000))),
+        text(&format!(
+            "{{\"options\":{}{}}}",
+            "[".repeat(10_000),
+            "]".repeat(10_000)
+        )),
     ];
     all.extend(
         [
-            "", " ", "a", "main", "temp", "t", "T", "tracked", "host", "old", "1", "-0", "99999999999999999999",
-            "{", "{}", "[]", "null", "true", "1e400", "\"x\"", "[1]", "[null]", "[[]]", "[{}]", "[\"a\"]",
-            "[\"\\u0000\"]", "[\"\\ud800\"]", "{\"a\":1,\"a\":2}", "{\"options\":null}", "{\"options\":{}}",
-            "{\"instanceId\":1}", "{\"type\":null}", "{\"when\":1}", "{\"schema\":\"nowhere\"}", "{\"schema\":5}",
-            "{\"kind\":\"host\"}", "{\"kind\":\"host\",\"headers\":{\"\":\"\"}}", "{\"existing\":\"skip\"}", "{\"columns\":[]}",
-            "{\"columns\":[\"nope\"]}", "{\"types\":{\"x\":\"rubbish\"}}", "{\"discard\":true}",
-            "'", "\"", "');DROP TABLE t;--", "\"; DROP TABLE t; --", "t;--", "%s%n%d", "\u{feff}{}", "🦀", "\n",
-            "failed", "synced", "syncing", "sqlite_master", "_syncScope", "sync_help", "ALTER TABLE tracked",
-            "ALTER TABLE tracked DROP COLUMN x; DROP TABLE t", "ALTER TABLE t RENAME TO tt", "SELECT 1", "https://x:99999", "http://[::1",
+            "",
+            " ",
+            "a",
+            "main",
+            "temp",
+            "t",
+            "T",
+            "tracked",
+            "host",
+            "old",
+            "1",
+            "-0",
+            "99999999999999999999",
+            "{",
+            "{}",
+            "[]",
+            "null",
+            "true",
+            "1e400",
+            "\"x\"",
+            "[1]",
+            "[null]",
+            "[[]]",
+            "[{}]",
+            "[\"a\"]",
+            "[\"\\u0000\"]",
+            "[\"\\ud800\"]",
+            "{\"a\":1,\"a\":2}",
+            "{\"options\":null}",
+            "{\"options\":{}}",
+            "{\"instanceId\":1}",
+            "{\"type\":null}",
+            "{\"when\":1}",
+            "{\"schema\":\"nowhere\"}",
+            "{\"schema\":5}",
+            "{\"kind\":\"host\"}",
+            "{\"kind\":\"host\",\"headers\":{\"\":\"\"}}",
+            "{\"existing\":\"skip\"}",
+            "{\"columns\":[]}",
+            "{\"columns\":[\"nope\"]}",
+            "{\"types\":{\"x\":\"rubbish\"}}",
+            "{\"discard\":true}",
+            "'",
+            "\"",
+            "');DROP TABLE t;--",
+            "\"; DROP TABLE t; --",
+            "t;--",
+            "%s%n%d",
+            "\u{feff}{}",
+            "🦀",
+            "\n",
+            "failed",
+            "synced",
+            "syncing",
+            "sqlite_master",
+            "_syncScope",
+            "sync_help",
+            "ALTER TABLE tracked",
+            "ALTER TABLE tracked DROP COLUMN x; DROP TABLE t",
+            "ALTER TABLE t RENAME TO tt",
+            "SELECT 1",
+            "https://x:99999",
+            "http://[::1",
         ]
         .map(text),
     );
@@ -118,7 +176,9 @@ fn sensible(name: &str) -> &'static [&'static str] {
 }
 
 fn speed(connection: &Connection) {
-    connection.execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = memory;").expect("speed");
+    connection
+        .execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = memory;")
+        .expect("speed");
 }
 
 /// Runs one call; gives what was wrong with it.
@@ -132,8 +192,9 @@ fn call(connection: &Connection, name: &str, arguments: &[Rubbish]) -> Option<St
         })
         .collect();
     let sql = format!("SELECT {name}({})", places.join(", "));
-    let outcome = connection
-        .query_row(&sql, params_from_iter(arguments), |row| row.get_ref(0).map(|_| ()));
+    let outcome = connection.query_row(&sql, params_from_iter(arguments), |row| {
+        row.get_ref(0).map(|_| ())
+    });
     settled(connection, true, &format!("{name}{arguments:?}"));
     let error = outcome.err()?;
     let (code, message) = failure(&error);
@@ -143,7 +204,10 @@ fn call(connection: &Connection, name: &str, arguments: &[Rubbish]) -> Option<St
     let named = message.starts_with(&format!("{name}: "));
     if !named || message.contains("panic") || message.contains('\0') {
         let shown: String = message.chars().take(200).collect();
-        return Some(format!("{name}{arguments:?}: {} bytes: {shown}", message.len()));
+        return Some(format!(
+            "{name}{arguments:?}: {} bytes: {shown}",
+            message.len()
+        ));
     }
     None
 }
@@ -155,7 +219,10 @@ fn every_function_survives_rubbish_in_every_place_and_sends_nothing() {
     let port = listener.local_addr().expect("address").port();
     let functions = {
         let world = World::new(true);
-        ask(&world.open(), "SELECT name, narg FROM pragma_function_list WHERE name LIKE 'sync\\_%' ESCAPE '\\' ORDER BY 1, 2")
+        ask(
+            &world.open(),
+            "SELECT name, narg FROM pragma_function_list WHERE name LIKE 'sync\\_%' ESCAPE '\\' ORDER BY 1, 2",
+        )
     };
     let rubbish = rubbish();
     let mut wrong = Vec::new();
@@ -168,7 +235,9 @@ fn every_function_survives_rubbish_in_every_place_and_sends_nothing() {
         speed(&connection);
         ask(
             &connection,
-            &format!(r#"SELECT sync_provider('NET', '{{"kind":"watermelon","url":"http://127.0.0.1:{port}/sync","attempts":1}}')"#),
+            &format!(
+                r#"SELECT sync_provider('NET', '{{"kind":"watermelon","url":"http://127.0.0.1:{port}/sync","attempts":1}}')"#
+            ),
         );
         let sensible: Vec<Rubbish> = sensible(name).iter().map(|value| text(value)).collect();
         let mut attempt = |arguments: &[Rubbish]| {
@@ -209,7 +278,12 @@ fn every_function_survives_rubbish_in_every_place_and_sends_nothing() {
     assert!(listener.accept().is_err(), "a request was sent");
     assert!(calls > 10_000, "{calls} calls");
     let shown: Vec<_> = wrong.iter().take(30).cloned().collect();
-    assert!(wrong.is_empty(), "{} of {calls} calls:\n{}", wrong.len(), shown.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {calls} calls:\n{}",
+        wrong.len(),
+        shown.join("\n")
+    );
 }
 
 #[test]
@@ -261,7 +335,10 @@ fn any_other_number_of_arguments_is_refused_by_sqlite() {
         let parts: Vec<&str> = line.split('|').collect();
         let most: usize = parts[2].parse().expect("number");
         for count in [most + 1, most + 5, 50] {
-            let error = host_support::fails(&connection, &format!("SELECT {}({})", parts[0], vec!["1"; count].join(",")));
+            let error = host_support::fails(
+                &connection,
+                &format!("SELECT {}({})", parts[0], vec!["1"; count].join(",")),
+            );
             assert!(error.1.contains("wrong number of arguments"), "{error:?}");
         }
     }
@@ -281,9 +358,22 @@ fn every_virtual_table_survives_rubbish_as_a_constraint() {
     let mut wrong = Vec::new();
     for line in columns.lines() {
         let (table, column) = line.split_once('|').expect("two");
-        for operator in ["= ?1", "IS ?1", "< ?1", ">= ?1", "<> ?1", "LIKE ?1", "GLOB ?1", "IN (?1, 5, NULL)", "BETWEEN ?1 AND 'z'", "IS NOT ?1"] {
+        for operator in [
+            "= ?1",
+            "IS ?1",
+            "< ?1",
+            ">= ?1",
+            "<> ?1",
+            "LIKE ?1",
+            "GLOB ?1",
+            "IN (?1, 5, NULL)",
+            "BETWEEN ?1 AND 'z'",
+            "IS NOT ?1",
+        ] {
             let sql = format!("SELECT count(*) FROM {table} WHERE \"{column}\" {operator}");
-            let mut statement = connection.prepare(&sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+            let mut statement = connection
+                .prepare(&sql)
+                .unwrap_or_else(|error| panic!("{sql}: {error}"));
             for value in &rubbish {
                 let outcome = statement.query_row([value], |row| row.get::<_, i64>(0));
                 if let Err(error) = outcome {
@@ -298,16 +388,25 @@ fn every_virtual_table_survives_rubbish_as_a_constraint() {
         }
         for sql in [
             format!("SELECT * FROM {table} ORDER BY \"{column}\" DESC LIMIT 1 OFFSET 1"),
-            format!("SELECT * FROM {table} AS a JOIN {table} AS b ON a.\"{column}\" = b.\"{column}\""),
-            format!("SELECT * FROM {table} AS a LEFT JOIN t ON t.x = a.\"{column}\" WHERE a.rowid > 0"),
-            format!("SELECT * FROM t LEFT JOIN {table} AS a ON a.\"{column}\" = t.x AND a.rowid = t.id"),
+            format!(
+                "SELECT * FROM {table} AS a JOIN {table} AS b ON a.\"{column}\" = b.\"{column}\""
+            ),
+            format!(
+                "SELECT * FROM {table} AS a LEFT JOIN t ON t.x = a.\"{column}\" WHERE a.rowid > 0"
+            ),
+            format!(
+                "SELECT * FROM t LEFT JOIN {table} AS a ON a.\"{column}\" = t.x AND a.rowid = t.id"
+            ),
             format!("SELECT * FROM {table} WHERE rowid IN (SELECT id FROM t) OR \"{column}\" = 5"),
             format!("SELECT (SELECT count(*) FROM {table} AS a WHERE a.\"{column}\" = t.x) FROM t"),
         ] {
             // A join over the hidden column asks for an attached file of any name.
             match host_support::common::try_ask(&connection, &sql) {
                 Err(error) if column == "schema" => {
-                    assert!(error.to_string().contains("is not attached"), "{sql}: {error}");
+                    assert!(
+                        error.to_string().contains("is not attached"),
+                        "{sql}: {error}"
+                    );
                 }
                 outcome => drop(outcome.unwrap_or_else(|error| panic!("{sql}: {error}"))),
             }
@@ -340,7 +439,9 @@ fn every_virtual_table_survives_rubbish_written_to_it() {
             format!("DELETE FROM {table} WHERE \"{column}\" = ?1"),
         ] {
             for value in &rubbish {
-                connection.execute_batch("SAVEPOINT one").expect("savepoint");
+                connection
+                    .execute_batch("SAVEPOINT one")
+                    .expect("savepoint");
                 if let Err(error) = connection.execute(&sql, [value]) {
                     let (code, text) = failure(&error);
                     let named = text.starts_with(&format!("{table}: "))
@@ -352,22 +453,41 @@ fn every_virtual_table_survives_rubbish_written_to_it() {
                     }
                 }
                 settled(&connection, false, &sql);
-                connection.execute_batch("ROLLBACK TO one; RELEASE one").expect("rollback");
+                connection
+                    .execute_batch("ROLLBACK TO one; RELEASE one")
+                    .expect("rollback");
             }
         }
     }
     consistent(&connection, "written rubbish");
     let shown: Vec<_> = wrong.iter().take(30).cloned().collect();
-    assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), shown.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} cases:\n{}",
+        wrong.len(),
+        shown.join("\n")
+    );
 }
 
 #[test]
 fn values_that_look_like_formats_come_back_as_they_are() {
     let world = World::new(true);
     let connection = furnished(&world);
-    ask(&connection, r#"SELECT sync_start_scope('%s%n', '["%d%n"]')"#);
-    assert_eq!(ask(&connection, "SELECT id FROM sync_scope WHERE id = '%s%n'"), "%s%n");
-    assert_eq!(ask(&connection, "SELECT instanceId FROM sync_scope_member WHERE scopeId = '%s%n'"), "%d%n");
+    ask(
+        &connection,
+        r#"SELECT sync_start_scope('%s%n', '["%d%n"]')"#,
+    );
+    assert_eq!(
+        ask(&connection, "SELECT id FROM sync_scope WHERE id = '%s%n'"),
+        "%s%n"
+    );
+    assert_eq!(
+        ask(
+            &connection,
+            "SELECT instanceId FROM sync_scope_member WHERE scopeId = '%s%n'"
+        ),
+        "%d%n"
+    );
     ask(&connection, "SELECT sync_set_status(1, 'failed', '%s%n')");
     assert_eq!(ask(&connection, "SELECT error FROM sync_status"), "%s%n");
 }

@@ -1,12 +1,11 @@
 //! What stays in the file: nothing that names us. Triggers, views, indexes and constraints can't call
 //! our functions; programs without the extension use the file as ever; copies of the file work.
 
-#[path = "host_support.rs"]
 mod host_support;
 
 use std::collections::BTreeSet;
-use std::process::{Command, Stdio};
 use std::io::Write;
+use std::process::{Command, Stdio};
 
 use host_support::common::{World, ask, library, load, picture, try_ask};
 use host_support::{LOCAL, consistent, everything, fails, furnished, name_of, settled};
@@ -28,10 +27,13 @@ fn no_index_column_default_or_check_can_call_a_function() {
             connection.execute_batch("BEGIN").expect("begin");
             let before = everything(&connection);
             let error = connection.execute_batch(&sql).err();
-            let text = error.unwrap_or_else(|| panic!("{sql}: accepted")).to_string();
+            let text = error
+                .unwrap_or_else(|| panic!("{sql}: accepted"))
+                .to_string();
             let name = name_of(call);
             assert!(
-                text.contains("unsafe use of") || text.contains("non-deterministic functions prohibited"),
+                text.contains("unsafe use of")
+                    || text.contains("non-deterministic functions prohibited"),
                 "{sql}: {name}: {text}"
             );
             settled(&connection, false, &sql);
@@ -46,7 +48,11 @@ fn a_lens_in_a_trigger_or_view_is_refused_unless_it_is_innocuous() {
     for trusted in ["ON", "OFF"] {
         let world = World::new(true);
         let connection = furnished(&world);
-        connection.execute_batch(&format!("PRAGMA trusted_schema = {trusted}; CREATE TABLE u (x)")).expect("u");
+        connection
+            .execute_batch(&format!(
+                "PRAGMA trusted_schema = {trusted}; CREATE TABLE u (x)"
+            ))
+            .expect("u");
         for (table, direct) in [
             ("sync_scope", true),
             ("sync_status", true),
@@ -79,7 +85,11 @@ fn words(sql: &str) -> BTreeSet<String> {
     }
     // Every other piece between quotes is a literal or a quoted name: a message, or the name of a
     // trigger that SQLite shows in its own message, may well name a function.
-    let plain: String = plain.split(['\'', '"']).step_by(2).collect::<Vec<_>>().join(" ");
+    let plain: String = plain
+        .split(['\'', '"'])
+        .step_by(2)
+        .collect::<Vec<_>>()
+        .join(" ");
     plain
         .split(|letter: char| !letter.is_alphanumeric() && letter != '_')
         .map(str::to_lowercase)
@@ -90,9 +100,13 @@ fn words(sql: &str) -> BTreeSet<String> {
 fn nothing_in_the_schema_names_a_function_or_module_of_ours() {
     let world = World::new(true);
     let connection = furnished(&world);
-    let names: BTreeSet<String> =
-        ask(&connection, "SELECT name FROM sync_help").lines().map(str::to_owned).collect();
-    let mut statement = connection.prepare("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").expect("prepare");
+    let names: BTreeSet<String> = ask(&connection, "SELECT name FROM sync_help")
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    let mut statement = connection
+        .prepare("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+        .expect("prepare");
     let rows: Vec<(String, String)> = statement
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
         .expect("query")
@@ -127,7 +141,10 @@ fn a_program_without_the_extension_edits_tracked_tables_as_ever() {
         assert_eq!(ask(&plain, "PRAGMA integrity_check"), "ok");
         consistent(&plain, "plain");
         drop(plain);
-        let pending = ask(&world.open(), "SELECT key, op FROM sync_pending ORDER BY key");
+        let pending = ask(
+            &world.open(),
+            "SELECT key, op FROM sync_pending ORDER BY key",
+        );
         assert_eq!(pending, "a|created\nd|created", "captured without us");
     }
 }
@@ -152,7 +169,12 @@ fn shell(world: &World, arguments: &[&str], script: &str) -> String {
         .stderr(Stdio::piped())
         .spawn()
         .expect("sqlite3 is needed; apt-get install sqlite3");
-    child.stdin.take().expect("stdin").write_all(script.as_bytes()).expect("write");
+    child
+        .stdin
+        .take()
+        .expect("stdin")
+        .write_all(script.as_bytes())
+        .expect("write");
     let output = child.wait_with_output().expect("wait");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && errors.is_empty(), "{errors}");
@@ -165,13 +187,37 @@ fn goes_on(copy: &World, original: &str) {
     assert_eq!(picture(&connection), original);
     consistent(&connection, "copy");
     load(&connection);
-    ask(&connection, "INSERT INTO tracked VALUES ('later', 'x', 'y')");
-    assert_eq!(ask(&connection, "SELECT op FROM sync_pending WHERE key = 'later'"), "created");
+    ask(
+        &connection,
+        "INSERT INTO tracked VALUES ('later', 'x', 'y')",
+    );
+    assert_eq!(
+        ask(
+            &connection,
+            "SELECT op FROM sync_pending WHERE key = 'later'"
+        ),
+        "created"
+    );
     ask(&connection, r#"SELECT sync_start_scope('later', '["z"]')"#);
-    ask(&connection, r#"SELECT sync_entities('z', 'host', '["t2"]')"#);
-    let id = ask(&connection, "SELECT id FROM _syncStatus WHERE entity = 't2'");
-    ask(&connection, &format!("SELECT sync_set_status({id}, 'synced')"));
-    assert_eq!(ask(&connection, "SELECT state FROM _syncScope WHERE id = 'later'"), "synced");
+    ask(
+        &connection,
+        r#"SELECT sync_entities('z', 'host', '["t2"]')"#,
+    );
+    let id = ask(
+        &connection,
+        "SELECT id FROM _syncStatus WHERE entity = 't2'",
+    );
+    ask(
+        &connection,
+        &format!("SELECT sync_set_status({id}, 'synced')"),
+    );
+    assert_eq!(
+        ask(
+            &connection,
+            "SELECT state FROM _syncScope WHERE id = 'later'"
+        ),
+        "synced"
+    );
     consistent(&connection, "copy went on");
 }
 
@@ -180,7 +226,10 @@ fn vacuum_into_gives_a_file_that_works() {
     let world = World::new(true);
     let connection = furnished(&world);
     let copy = World::new(true);
-    ask(&connection, &format!("VACUUM INTO '{}'", copy.path().display()));
+    ask(
+        &connection,
+        &format!("VACUUM INTO '{}'", copy.path().display()),
+    );
     ask(&connection, "VACUUM");
     goes_on(&copy, &picture(&connection));
 }
@@ -190,7 +239,9 @@ fn a_backup_gives_a_file_that_works() {
     let world = World::new(true);
     let connection = furnished(&world);
     let copy = World::new(true);
-    connection.backup("main", copy.path(), None::<fn(rusqlite::backup::Progress)>).expect("backup");
+    connection
+        .backup("main", copy.path(), None::<fn(rusqlite::backup::Progress)>)
+        .expect("backup");
     goes_on(&copy, &picture(&connection));
 }
 
@@ -211,7 +262,14 @@ fn a_dump_taken_with_the_extension_loaded_gives_the_same() {
     let connection = furnished(&world);
     let original = picture(&connection);
     drop(connection);
-    let dump = shell(&world, &[], &format!(".load {} sqlite3_syncscope_init\n.dump\n", library().display()));
+    let dump = shell(
+        &world,
+        &[],
+        &format!(
+            ".load {} sqlite3_syncscope_init\n.dump\n",
+            library().display()
+        ),
+    );
     assert!(!dump.contains("VIRTUAL"), "an eponymous table in the dump");
     assert!(!original.is_empty());
     let copy = World::new(true);
@@ -226,7 +284,9 @@ fn a_backup_into_memory_works_too() {
     let mut memory = Connection::open_in_memory().expect("open");
     {
         let backup = rusqlite::backup::Backup::new(&source, &mut memory).expect("backup");
-        backup.run_to_completion(100, std::time::Duration::ZERO, None).expect("run");
+        backup
+            .run_to_completion(100, std::time::Duration::ZERO, None)
+            .expect("run");
     }
     load(&memory);
     ask(&memory, "SELECT sync_heartbeat()");

@@ -1,7 +1,6 @@
 //! The second entry point: for programs that link the library and hand it to
 //! `sqlite3_auto_extension`. It acts on the whole process, hence a test program of its own.
 
-#[path = "host_support.rs"]
 mod host_support;
 
 use std::os::raw::{c_char, c_int};
@@ -25,7 +24,10 @@ fn entry() -> Entry {
 #[test]
 fn linked_in_and_registered_once_it_serves_every_connection() {
     // SAFETY: the entry point has the signature SQLite calls.
-    assert_eq!(unsafe { ffi::sqlite3_auto_extension(Some(entry())) }, ffi::SQLITE_OK);
+    assert_eq!(
+        unsafe { ffi::sqlite3_auto_extension(Some(entry())) },
+        ffi::SQLITE_OK
+    );
     let world = World::new(true);
     for _ in 0..3 {
         let connection = world.plain();
@@ -33,7 +35,10 @@ fn linked_in_and_registered_once_it_serves_every_connection() {
         assert_eq!(ask(&connection, "SELECT sync_version()"), "v0.1.0");
         ask(&connection, r#"SELECT sync_start_scope('a', '["x"]')"#);
         settled(&connection, true, "use");
-        connection.close().map_err(|(_, error)| error).expect("close");
+        connection
+            .close()
+            .map_err(|(_, error)| error)
+            .expect("close");
     }
     let memory = Connection::open_in_memory().expect("the entry point returns OK");
     assert_eq!(ask(&memory, "SELECT sync_init()"), "1");

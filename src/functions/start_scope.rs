@@ -21,7 +21,7 @@ pub fn start_scope(call: &Call<'_>) -> Result<Value> {
         let id = object
             .text("instanceId")?
             .ok_or_else(|| Error::argument("instanceId is missing"))?;
-        let instances = instance_ids(object.required("instanceIds")?.get())?;
+        let instances = instance_ids(object.required("instanceIds")?.get(), "instanceIds")?;
         return start(call, &object.schema, &id, &instances);
     }
     let id = text_argument(call, 0, "id")?;
@@ -30,7 +30,7 @@ pub fn start_scope(call: &Call<'_>) -> Result<Value> {
             "instance_ids is missing; give a JSON array of instance ids, or one option object",
         ));
     }
-    let instances = instance_ids(text_argument(call, 1, "instance_ids")?)?;
+    let instances = instance_ids(text_argument(call, 1, "instance_ids")?, "instance_ids")?;
     start(call, "main", id, &instances)
 }
 
@@ -45,10 +45,10 @@ fn start(call: &Call<'_>, schema: &str, id: &str, instances: &[String]) -> Resul
 ///
 /// # Errors
 /// Anything but an array of texts that are not empty.
-pub fn instance_ids(text: &str) -> Result<Vec<String>> {
+pub fn instance_ids(text: &str, name: &str) -> Result<Vec<String>> {
     let mut ids = Vec::new();
-    for (position, element) in elements(text, "instance_ids")?.iter().enumerate() {
-        let name = format!("instance_ids[{position}]");
+    for (position, element) in elements(text, name)?.iter().enumerate() {
+        let name = format!("{name}[{position}]");
         let id: String = typed(element, &name, "text")?;
         checked(&id, &name)?;
         ids.push(id);

@@ -7,6 +7,7 @@ use super::api::{self, sqlite3, sqlite3_api_routines};
 use super::connection::Connection;
 use super::error::{Result, guarded};
 use super::function::{self, Function};
+use super::second::is_ours;
 use super::session::{Session, is_loaded};
 use super::table::{self, Table};
 
@@ -52,7 +53,7 @@ pub unsafe fn start(
 
 fn register(connection: Connection, contents: &'static Contents) -> Result<()> {
     // Loading again must not take anything away from work that is under way.
-    if is_loaded(connection) {
+    if is_loaded(connection) || is_ours() {
         return Ok(());
     }
     // Counted atomically, since a host may let go of functions on another thread than it made them;

@@ -1,5 +1,6 @@
 //! A connection of our own to the caller's file, for work in the background.
 
+use std::cell::Cell;
 use std::ffi::{CString, c_int};
 use std::ptr::{null, null_mut};
 use std::time::Duration;
@@ -9,6 +10,17 @@ use super::connection::Connection;
 use super::entry::Contents;
 use super::error::{Error, Result};
 use super::session::Session;
+
+thread_local! {
+    /// True while this thread opens a connection of ours. A program that linked us in may have made us
+    /// an automatic extension, which then runs for our own connections too.
+    static OPENING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the connection that is just being loaded into is one of our own.
+pub(super) fn is_ours() -> bool {
+    OPENING.get()
+}
 
 /// What a second connection to a file needs; made on the caller's thread, used on another.
 pub struct Door {
@@ -50,12 +62,15 @@ impl Door {
         let mut raw = null_mut();
         // SAFETY: the path is a C string; `raw` is ours and closed below or by `Second`.
         let code = unsafe {
-            sq!(open_v2(
+            OPENING.set(true);
+            let code = sq!(open_v2(
                 self.path.as_ptr(),
                 &mut raw,
                 READ_WRITE | FULL_MUTEX,
                 null()
-            ))
+            ));
+            OPENING.set(false);
+            code
         };
         // SAFETY: also a failed open gives a handle, for its error text, that must be closed.
         let connection = unsafe { Connection::new(raw) };

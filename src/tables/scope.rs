@@ -138,7 +138,9 @@ fn write(session: &Arc<Session>, change: Change) -> Result<Option<i64>> {
             let id = text(&values, ID as usize, "id")?;
             let instances = match values.get(INSTANCE_IDS) {
                 None | Some(Value::Null) => Vec::new(),
-                Some(_) => instance_ids(text(&values, INSTANCE_IDS, "instanceIds")?)?,
+                Some(_) => {
+                    instance_ids(text(&values, INSTANCE_IDS, "instanceIds")?, "instanceIds")?
+                }
             };
             scope::start(ground, id, &instances)?;
             rowid(ground.database, id)
@@ -165,14 +167,14 @@ fn update(database: &Database, id: &str, values: &[Value], unchanged: &[bool]) -
         let assigned = unchanged.get(column).is_some_and(|unchanged| !unchanged);
         if assigned && column != STATE && column != REASON {
             return Err(Error::argument(
-                "sync_scope: only state and reason can be set, state only to 'interrupted'; \
+                "only state and reason can be set, state only to 'interrupted'; \
                  the other columns are derived",
             ));
         }
     }
     if text(values, STATE, "state")? != "interrupted" {
         return Err(Error::argument(
-            "sync_scope: state can only be set to 'interrupted'; call sync_start_scope to start",
+            "state can only be set to 'interrupted'; call sync_start_scope to start",
         ));
     }
     let given = unchanged.get(REASON).is_some_and(|unchanged| !unchanged);
@@ -186,9 +188,9 @@ fn update(database: &Database, id: &str, values: &[Value], unchanged: &[bool]) -
 
 fn text<'a>(values: &'a [Value], column: usize, name: &str) -> Result<&'a str> {
     match values.get(column).map_or(ValueRef::Null, Value::borrow) {
-        ValueRef::Text(text) => checked(text, &format!("sync_scope: {name}")),
+        ValueRef::Text(text) => checked(text, name),
         other => Err(Error::argument(format!(
-            "sync_scope: {name} must be text, not {}",
+            "{name} must be text, not {}",
             other.type_name()
         ))),
     }
@@ -208,5 +210,5 @@ fn id_of(database: &Database, rowid: i64) -> Result<String> {
         &[rowid.into()],
         |row| Ok(row.text(0)),
     )?;
-    id.ok_or_else(|| Error::argument("sync_scope: the scope is gone"))
+    id.ok_or_else(|| Error::argument("the scope is gone"))
 }

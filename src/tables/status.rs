@@ -65,7 +65,7 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
 fn write(session: &Arc<Session>, change: Change) -> Result<Option<i64>> {
     write_within_statement(session, |ground| match change {
         Change::Insert { .. } => Err(Error::argument(
-            "sync_status: an operation is begun by sync_entities, not inserted",
+            "an operation is begun by sync_entities, not inserted",
         )),
         Change::Update {
             rowid,
@@ -75,9 +75,7 @@ fn write(session: &Arc<Session>, change: Change) -> Result<Option<i64>> {
             for (column, _) in values.iter().enumerate() {
                 let assigned = unchanged.get(column).is_some_and(|unchanged| !unchanged);
                 if assigned && column != STATE && column != ERROR {
-                    return Err(Error::argument(
-                        "sync_status: only state and error can be set",
-                    ));
+                    return Err(Error::argument("only state and error can be set"));
                 }
             }
             let row = ground.database.query_row(
@@ -94,8 +92,7 @@ fn write(session: &Arc<Session>, change: Change) -> Result<Option<i64>> {
                 };
                 source.and_then(Value::as_str)
             };
-            let state = checked_state(assigned(STATE, 0).unwrap_or_default())
-                .map_err(|error| error.prefixed("sync_status"))?;
+            let state = checked_state(assigned(STATE, 0).unwrap_or_default())?;
             operation::report(
                 ground.database,
                 ground.owner,

@@ -2,7 +2,7 @@
 //! that changes something in a call that works, and the check that a call left nothing behind.
 #![allow(dead_code)]
 
-#[path = "common/mod.rs"]
+#[path = "../common/mod.rs"]
 pub mod common;
 
 use std::ffi::CStr;
@@ -130,9 +130,15 @@ pub fn everything(connection: &Connection) -> String {
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN ('_syncOwner') \
          ORDER BY name",
     );
-    let mut text = ask(connection, "SELECT type, name, sql FROM sqlite_master ORDER BY type, name");
+    let mut text = ask(
+        connection,
+        "SELECT type, name, sql FROM sqlite_master ORDER BY type, name",
+    );
     for table in tables.lines() {
-        let rows = ask(connection, &format!("SELECT * FROM \"{table}\" ORDER BY 1, 2"));
+        let rows = ask(
+            connection,
+            &format!("SELECT * FROM \"{table}\" ORDER BY 1, 2"),
+        );
         text.push_str(&format!("\n== {table}\n{rows}"));
     }
     text
@@ -147,7 +153,10 @@ pub fn consistent(connection: &Connection, what: &str) {
         "SELECT count(*) FROM sqlite_master WHERE name IN ('_syncMeta', '_syncScope', '_syncLog')",
     );
     if installed == "0" {
-        let left = ask(connection, "SELECT group_concat(name) FROM sqlite_master WHERE name LIKE '\\_sync%' ESCAPE '\\'");
+        let left = ask(
+            connection,
+            "SELECT group_concat(name) FROM sqlite_master WHERE name LIKE '\\_sync%' ESCAPE '\\'",
+        );
         assert_eq!(left, "NULL", "{what}: half an installation");
         return;
     }
@@ -163,8 +172,14 @@ pub fn consistent(connection: &Connection, what: &str) {
             "SELECT id FROM _syncScope WHERE id NOT IN (SELECT scopeId FROM _syncScopeInfo)",
             "a scope without its info",
         ),
-        ("SELECT scopeId FROM _syncScopeInfo WHERE hold <> 0", "a scope is held"),
-        ("SELECT instanceId FROM _syncInstance WHERE hold <> 0", "an instance is held"),
+        (
+            "SELECT scopeId FROM _syncScopeInfo WHERE hold <> 0",
+            "a scope is held",
+        ),
+        (
+            "SELECT instanceId FROM _syncInstance WHERE hold <> 0",
+            "an instance is held",
+        ),
         (
             "SELECT scopeId FROM _syncScopeMember WHERE scopeId NOT IN (SELECT id FROM _syncScope)",
             "a member without its scope",
