@@ -91,9 +91,17 @@ pub(super) fn shortened(text: String) -> String {
     if text.len() <= LONGEST_TEXT {
         return text;
     }
-    let head = text.floor_char_boundary(LONGEST_TEXT * 3 / 5);
-    let tail = text.ceil_char_boundary(text.len() - LONGEST_TEXT / 3);
+    let head = char_border(&text, LONGEST_TEXT * 3 / 5);
+    let tail = char_border(&text, text.len() - LONGEST_TEXT / 3);
     format!("{} … {}", &text[..head], &text[tail..])
+}
+
+/// The last place at or before `at` where a character begins.
+fn char_border(text: &str, at: usize) -> usize {
+    (0..=at)
+        .rev()
+        .find(|place| text.is_char_boundary(*place))
+        .unwrap_or(0)
 }
 
 impl fmt::Display for Error {
@@ -172,6 +180,13 @@ mod tests {
             }
             .is_busy()
         );
+    }
+
+    #[test]
+    fn long_texts_keep_their_beginning_and_end() {
+        let text = format!("begin {} do this", "ä".repeat(5000));
+        let short = shortened(text);
+        assert!(short.len() < 1000 && short.starts_with("begin") && short.ends_with("do this"));
     }
 
     #[test]
