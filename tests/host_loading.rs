@@ -213,9 +213,7 @@ fn a_locked_file_can_be_loaded_into() {
             .expect("timeout");
         load(&connection);
         settled(&connection, true, "load");
-        let error = try_ask(&connection, "SELECT sync_init()")
-            .err()
-            .expect("busy");
+        let error = try_ask(&connection, "SELECT sync_init()").expect_err("busy");
         assert_eq!(failure(&error).0 & 0xff, 5);
         other.execute_batch("COMMIT").expect("commit");
         assert_eq!(ask(&connection, "SELECT sync_init()"), "1");
@@ -408,8 +406,7 @@ fn a_failed_load_of_another_name_says_so_and_the_connection_lives() {
         connection.load_extension_enable().expect("enable");
         connection
             .load_extension(library(), Some("no_such_entry"))
-            .err()
-            .expect("refused")
+            .expect_err("refused")
     };
     assert!(error.to_string().contains("no_such_entry"), "{error}");
     load(&connection);

@@ -18,16 +18,15 @@ const INTERRUPT: i32 = 9;
 /// Runs `SELECT call` and lists what was wrong with the outcome, so that a test can name all cases.
 fn attempt(connection: &Connection, call: &str, autocommit: bool, what: &str) -> Vec<String> {
     let mut wrong = Vec::new();
-    if let Err(error) = try_ask(connection, &format!("SELECT {call}")) {
-        if let rusqlite::Error::SqliteFailure(_, _) | rusqlite::Error::SqlInputError { .. } = error
-        {
-            let (code, text) = failure(&error);
-            if text.contains("panic") {
-                wrong.push(format!("{what}: {call}: {text}"));
-            }
-            if matches!(code & 0xff, 0 | 11 | 100 | 101) {
-                wrong.push(format!("{what}: {call}: code {code}: {text}"));
-            }
+    if let Err(error) = try_ask(connection, &format!("SELECT {call}"))
+        && let rusqlite::Error::SqliteFailure(_, _) | rusqlite::Error::SqlInputError { .. } = error
+    {
+        let (code, text) = failure(&error);
+        if text.contains("panic") {
+            wrong.push(format!("{what}: {call}: {text}"));
+        }
+        if matches!(code & 0xff, 0 | 11 | 100 | 101) {
+            wrong.push(format!("{what}: {call}: code {code}: {text}"));
         }
     }
     if connection.is_autocommit() != autocommit {
@@ -500,9 +499,7 @@ fn a_trigger_of_the_application_that_refuses_is_an_error_with_its_own_text() {
     ] {
         for begin in ["", "BEGIN"] {
             connection.execute_batch(begin).expect("begin");
-            let error = try_ask(&connection, &format!("SELECT {call}"))
-                .err()
-                .expect("refused");
+            let error = try_ask(&connection, &format!("SELECT {call}")).expect_err("refused");
             let (code, text) = failure(&error);
             assert_eq!((code & 0xff, text.as_str()), (19, expected));
             let _ = connection.execute_batch("ROLLBACK");

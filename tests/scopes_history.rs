@@ -223,10 +223,10 @@ impl Model {
             None => {}
         }
         for name in &targets {
-            if let (Some(instance), "syncing") = (name, state) {
-                if !self.in_flight(instance) {
-                    self.follow(instance);
-                }
+            if let (Some(instance), "syncing") = (name, state)
+                && !self.in_flight(instance)
+            {
+                self.follow(instance);
             }
             if let Some(operation) = self.instances.entry(name.clone()).or_default().get_mut(&id) {
                 *operation = own.clone();
@@ -312,10 +312,10 @@ impl Model {
     }
 
     fn remove_member(&mut self, id: &str, instance: &str) {
-        if let Some(scope) = self.scopes.get_mut(id) {
-            if scope.members.remove(instance).is_some() {
-                self.derive(None);
-            }
+        if let Some(scope) = self.scopes.get_mut(id)
+            && scope.members.remove(instance).is_some()
+        {
+            self.derive(None);
         }
     }
 
