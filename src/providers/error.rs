@@ -53,6 +53,11 @@ impl SyncError {
         Self::new(Class::Cancelled, "SYNC_ERROR_CANCELLED", message, true)
     }
 
+    /// Somebody else's sync came first.
+    pub fn concurrent(message: impl Into<String>) -> Self {
+        Self::new(Class::Conflict, "SYNC_ERROR_CONCURRENT", message, true)
+    }
+
     pub fn new(
         class: Class,
         code: &'static str,

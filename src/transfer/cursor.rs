@@ -1,5 +1,6 @@
 //! How far each entity has been pulled.
 
+use crate::providers::SyncError;
 use crate::store::{Database, Result};
 
 /// The stored cursor of an entity, exactly as the server wrote it.
@@ -39,4 +40,22 @@ pub fn store(
         ],
     )?;
     Ok(())
+}
+
+/// Makes sure that an entity's cursor is still where it was when the pull began.
+///
+/// # Errors
+/// Another sync of the entity has finished meanwhile; SQLite's.
+pub fn require(
+    database: &Database,
+    provider: &str,
+    entity: &str,
+    before: &Option<String>,
+) -> Result<(), SyncError> {
+    if read(database, provider, entity)? == *before {
+        return Ok(());
+    }
+    Err(SyncError::concurrent(format!(
+        "another sync of {entity:?} finished meanwhile; nothing of this pull was applied"
+    )))
 }

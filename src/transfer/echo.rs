@@ -10,7 +10,7 @@ use crate::capture::Key;
 use crate::providers::wire::{Slot, WireType};
 use crate::store::{Database, Result, ValueRef};
 
-use super::apply::same;
+use super::apply_table::same;
 use super::binding::Binding;
 
 /// Columns that servers like to set themselves; a difference there does not make a row another's.

@@ -1,6 +1,7 @@
 //! One sync per provider at a time, over all connections and processes.
 
 use crate::coordination::{OwnerId, now, owner};
+use crate::providers::SyncError;
 use crate::store::{Database, Error, Result};
 
 /// Takes the lease of a provider, from a dead owner if need be. Call inside a transaction.
@@ -44,15 +45,20 @@ pub fn release(database: &Database, provider: &str, run: i64) -> Result<()> {
     Ok(())
 }
 
-/// Whether a run still holds its lease. One that lost it (its process was taken for dead) must not
-/// write.
+/// Makes sure that a run still holds its lease. One that lost it (its process was taken for dead) must
+/// not write.
 ///
 /// # Errors
-/// SQLite's.
-pub fn is_held(database: &Database, provider: &str, run: i64) -> Result<bool> {
+/// Another sync has it; SQLite's.
+pub fn require(database: &Database, provider: &str, run: i64) -> Result<(), SyncError> {
     let held = database.query_value(
         "SELECT 1 FROM main._syncLease WHERE provider = ?1 AND runId = ?2",
         &[provider.into(), run.into()],
     )?;
-    Ok(held.as_i64().is_some())
+    if held.as_i64().is_some() {
+        return Ok(());
+    }
+    Err(SyncError::concurrent(format!(
+        "another sync of provider {provider:?} took over; sync again"
+    )))
 }

@@ -1,6 +1,7 @@
 //! Moving data: pull, apply, freeze, push, settle, whatever the protocol.
 
 mod apply;
+mod apply_table;
 mod binding;
 mod cursor;
 mod deferred;
@@ -13,6 +14,7 @@ mod outbox;
 mod patience;
 mod report;
 pub mod run;
+mod runs;
 mod settle;
 mod side_effects;
 mod transport;

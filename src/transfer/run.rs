@@ -26,10 +26,7 @@ use super::freeze::{self, Frozen};
 use super::gate::{refuse_overlap, refuse_twice, refuse_unknown, schema_version, stored_config};
 use super::patience::Patience;
 use super::report::{Counts, Facts, Report};
-use super::{cursor, lease, outbox, settle};
-
-/// Runs kept for looking back.
-const KEPT_RUNS: i64 = 1000;
+use super::{cursor, lease, outbox, runs, settle};
 
 /// A request that is due.
 pub struct Due {
@@ -93,18 +90,14 @@ impl<'s> Run<'s> {
             track::bind_provider(&database, &binding.table, &call.provider)?;
             bindings.push(binding);
         }
-        database.execute(
-            "INSERT INTO main._syncRun (provider, instanceId, state, phase, startedAt) \
-             VALUES (?1, ?2, 'running', 'starting', ?3)",
-            &[
-                (&call.provider).into(),
-                call.instance_id.as_ref().into(),
-                started.into(),
-            ],
+        let id = runs::begin(
+            &database,
+            &call.provider,
+            call.instance_id.as_deref(),
+            started,
         )?;
-        let id = database.connection().last_insert_rowid();
         lease::take(&database, &call.provider, ground.owner, id)?;
-        close_dead_runs(&database, &call.provider, id)?;
+        runs::close_dead(&database, &call.provider, id)?;
         outbox::close_abandoned(&database, &call.provider)?;
         let operations = begin(&database, ground.owner, call)?
             .into_iter()
@@ -277,8 +270,10 @@ impl<'s> Run<'s> {
         &mut self,
         response: &Response,
     ) -> Result<(Vec<Counts>, crate::providers::PullEnd), SyncError> {
-        self.refuse_lost_lease()?;
-        self.refuse_moved_cursor()?;
+        lease::require(&self.database, &self.call.provider, self.id)?;
+        for (binding, before) in self.bindings.iter().zip(&self.cursors) {
+            cursor::require(&self.database, &self.call.provider, &binding.entity, before)?;
+        }
         let mut applier = Applier::new(
             &self.database,
             &self.call.provider,
@@ -310,44 +305,11 @@ impl<'s> Run<'s> {
         Ok((counts, end))
     }
 
-    fn refuse_lost_lease(&self) -> Result<(), SyncError> {
-        if lease::is_held(&self.database, &self.call.provider, self.id)? {
-            return Ok(());
-        }
-        Err(SyncError::new(
-            Class::Conflict,
-            "SYNC_ERROR_CONCURRENT",
-            format!(
-                "another sync of provider {:?} took over; sync again",
-                self.call.provider
-            ),
-            true,
-        ))
-    }
-
-    fn refuse_moved_cursor(&self) -> Result<(), SyncError> {
-        for (binding, before) in self.bindings.iter().zip(&self.cursors) {
-            let now = cursor::read(&self.database, &self.call.provider, &binding.entity)?;
-            if now != *before {
-                return Err(SyncError::new(
-                    Class::Conflict,
-                    "SYNC_ERROR_CONCURRENT",
-                    format!(
-                        "another sync of {:?} finished meanwhile; nothing of this pull was applied",
-                        binding.entity
-                    ),
-                    true,
-                ));
-            }
-        }
-        Ok(())
-    }
-
     fn freeze(&mut self) -> Result<(), SyncError> {
         let connection = self.database.connection();
         let frozen = Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(connection)?;
-            self.refuse_lost_lease()?;
+            lease::require(&self.database, &self.call.provider, self.id)?;
             let frozen = freeze::freeze(
                 &self.database,
                 &self.call.provider,
@@ -422,7 +384,7 @@ impl<'s> Run<'s> {
         let connection = self.database.connection();
         let counts = Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(connection)?;
-            self.refuse_lost_lease()?;
+            lease::require(&self.database, &self.call.provider, self.id)?;
             let counts = settle::settle(
                 &self.database,
                 &self.call.provider,
@@ -473,25 +435,13 @@ impl<'s> Run<'s> {
         let closed = Patience::new(&self.config).retry(|| {
             let transaction = Transaction::begin(connection)?;
             self.close_operations(error.as_ref())?;
-            self.database.execute(
-                "UPDATE main._syncRun SET state = ?2, phase = ?3, finishedAt = ?4, summary = ?5, \
-                 error = ?6 WHERE id = ?1",
-                &[
-                    self.id.into(),
-                    state.into(),
-                    self.report.phase.into(),
-                    finished.into(),
-                    summary.as_str().into(),
-                    error
-                        .as_ref()
-                        .map(|error| error.to_json().to_string())
-                        .as_ref()
-                        .into(),
-                ],
-            )?;
-            self.database.execute(
-                "DELETE FROM main._syncRun WHERE id <= ?1",
-                &[(self.id - KEPT_RUNS).into()],
+            runs::end(
+                &self.database,
+                self.id,
+                self.report.phase,
+                finished,
+                &summary,
+                error.as_ref(),
             )?;
             lease::release(&self.database, &self.call.provider, self.id)?;
             transaction.commit()
@@ -536,17 +486,4 @@ impl<'s> Run<'s> {
         }
         Ok(())
     }
-}
-
-/// With the lease in hand, no other run of the provider can be alive.
-fn close_dead_runs(database: &Database, provider: &str, run: i64) -> Result<()> {
-    let error = SyncError::cancelled("its program ended before the sync did")
-        .to_json()
-        .to_string();
-    database.execute(
-        "UPDATE main._syncRun SET state = 'failed', finishedAt = ?3, error = ?4 \
-         WHERE provider = ?1 AND state = 'running' AND id <> ?2",
-        &[provider.into(), run.into(), now().into(), (&error).into()],
-    )?;
-    Ok(())
 }
