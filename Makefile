@@ -29,7 +29,7 @@ demo: loadable check-sqlite3 ## sync real flight data with a real backend, break
 	  bash examples/demo/run.sh
 
 test: check-cargo check-cc check-sqlite3 ## run all tests
-	@$(CARGO) test --workspace
+	@$(CARGO) test --workspace --no-fail-fast
 
 test-sql: check-cargo check-cc check-sqlite3 ## run the SQL scripts of tests/sql only
 	@$(CARGO) test --test sql_scripts
