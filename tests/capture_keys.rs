@@ -1,40 +1,8 @@
 //! Keys: changed, composite, of every type, and how they come back from the log.
 
-mod common;
+mod capture_common;
 
-use common::{World, ask, both};
-use rusqlite::Connection;
-
-/// A database whose rows count as known to the server: tracked with `"existing":"skip"`.
-fn tracked(world: &World, ddl: &str, table: &str) -> Connection {
-    let connection = world.open();
-    connection.execute_batch(ddl).expect("schema");
-    track(&connection, table, r#"{"existing":"skip"}"#);
-    connection
-}
-
-fn track(connection: &Connection, table: &str, options: &str) -> String {
-    connection
-        .query_row("SELECT sync_track(?1, ?2)", [table, options], |row| {
-            row.get(0)
-        })
-        .unwrap_or_else(|error| panic!("sync_track {table:?}: {error}"))
-}
-
-/// `op key changed` of every pending row, by table and line.
-fn pending(connection: &Connection) -> String {
-    ask(
-        connection,
-        "SELECT op || ' ' || CASE typeof(key) WHEN 'blob' THEN 'x' || hex(key) ELSE ifnull(key, 'NULL') END \
-         || ifnull(' ' || changed, '') FROM sync_pending ORDER BY \"table\", 1",
-    )
-}
-
-fn run(connection: &Connection, sql: &str) {
-    connection
-        .execute_batch(sql)
-        .unwrap_or_else(|error| panic!("{sql}: {error}"));
-}
+use capture_common::{World, ask, both, pending, run, tracked};
 
 /// A test of several variants, each in a world of its own, with recursive_triggers ON and OFF.
 fn each<'a>(variants: &[&'a str], test: impl Fn(&World, &'a str)) {

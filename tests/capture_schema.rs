@@ -1,45 +1,9 @@
 //! Tables that change shape or name under capture, wide tables, names of every kind, attached files.
 
-mod common;
+mod capture_common;
 
-use common::{World, ask, both, refused};
+use capture_common::{World, ask, both, elsewhere, pending, refused, run, track, tracked};
 use rusqlite::Connection;
-
-/// A database whose rows count as known to the server: tracked with `"existing":"skip"`.
-fn tracked(world: &World, ddl: &str, table: &str) -> Connection {
-    let connection = world.open();
-    connection.execute_batch(ddl).expect("schema");
-    track(&connection, table, r#"{"existing":"skip"}"#);
-    connection
-}
-
-fn track(connection: &Connection, table: &str, options: &str) -> String {
-    connection
-        .query_row("SELECT sync_track(?1, ?2)", [table, options], |row| {
-            row.get(0)
-        })
-        .unwrap_or_else(|error| panic!("sync_track {table:?}: {error}"))
-}
-
-/// `op key changed` of every pending row, by table and line.
-fn pending(connection: &Connection) -> String {
-    ask(
-        connection,
-        "SELECT op || ' ' || CASE typeof(key) WHEN 'blob' THEN 'x' || hex(key) ELSE ifnull(key, 'NULL') END \
-         || ifnull(' ' || changed, '') FROM sync_pending ORDER BY \"table\", 1",
-    )
-}
-
-fn run(connection: &Connection, sql: &str) {
-    connection
-        .execute_batch(sql)
-        .unwrap_or_else(|error| panic!("{sql}: {error}"));
-}
-
-/// Runs SQL as a program that never heard of the extension.
-fn elsewhere(world: &World, sql: &str) {
-    run(&world.plain(), sql);
-}
 
 const NOTES: &str = "CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT, body TEXT, n INTEGER);
     INSERT INTO notes VALUES ('k1', 'one', 'b1', 1), ('k2', 'two', 'b2', 2), ('k3', 'three', NULL, 3);";

@@ -1,21 +1,9 @@
 //! What `sync_pending` says after ordinary writes: created, updated, deleted, and which columns.
 
-mod common;
+mod capture_common;
 
-use common::{World, ask, both, refused, try_ask};
+use capture_common::{World, ask, both, pending, refused, run, tracked, try_ask};
 use rusqlite::Connection;
-
-/// A database whose rows count as known to the server: tracked with `"existing":"skip"`.
-fn tracked(world: &World, ddl: &str, table: &str) -> Connection {
-    let connection = world.open();
-    connection.execute_batch(ddl).expect("schema");
-    let name = table.replace('\'', "''");
-    ask(
-        &connection,
-        &format!(r#"SELECT sync_track('{name}', '{{"existing":"skip"}}')"#),
-    );
-    connection
-}
 
 fn notes(world: &World) -> Connection {
     tracked(
@@ -24,21 +12,6 @@ fn notes(world: &World) -> Connection {
          INSERT INTO notes VALUES ('k1', 'one', 'b1', 1), ('k2', 'two', 'b2', 2), ('k3', 'three', NULL, 3);",
         "notes",
     )
-}
-
-/// `op key changed` of every pending row, by key.
-fn pending(connection: &Connection) -> String {
-    ask(
-        connection,
-        "SELECT op || ' ' || CASE typeof(key) WHEN 'blob' THEN 'x' || hex(key) ELSE ifnull(key, 'NULL') END \
-         || ifnull(' ' || changed, '') FROM sync_pending ORDER BY \"table\", 1",
-    )
-}
-
-fn run(connection: &Connection, sql: &str) {
-    connection
-        .execute_batch(sql)
-        .unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
 fn fails(connection: &Connection, sql: &str) {

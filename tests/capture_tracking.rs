@@ -1,40 +1,8 @@
 //! Beginning and ending to track a table, what is refused, and capturing rows that are there.
 
-mod common;
+mod capture_common;
 
-use common::{World, ask, both, refused};
-use rusqlite::Connection;
-
-/// A database whose rows count as known to the server: tracked with `"existing":"skip"`.
-fn tracked(world: &World, ddl: &str, table: &str) -> Connection {
-    let connection = world.open();
-    connection.execute_batch(ddl).expect("schema");
-    track(&connection, table, r#"{"existing":"skip"}"#);
-    connection
-}
-
-fn track(connection: &Connection, table: &str, options: &str) -> String {
-    connection
-        .query_row("SELECT sync_track(?1, ?2)", [table, options], |row| {
-            row.get(0)
-        })
-        .unwrap_or_else(|error| panic!("sync_track {table:?}: {error}"))
-}
-
-/// `op key changed` of every pending row, by table and line.
-fn pending(connection: &Connection) -> String {
-    ask(
-        connection,
-        "SELECT op || ' ' || CASE typeof(key) WHEN 'blob' THEN 'x' || hex(key) ELSE ifnull(key, 'NULL') END \
-         || ifnull(' ' || changed, '') FROM sync_pending ORDER BY \"table\", 1",
-    )
-}
-
-fn run(connection: &Connection, sql: &str) {
-    connection
-        .execute_batch(sql)
-        .unwrap_or_else(|error| panic!("{sql}: {error}"));
-}
+use capture_common::{World, ask, both, elsewhere, pending, refused, run, track, tracked};
 
 const NOTES: &str = "CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT, n INTEGER);
     INSERT INTO notes VALUES ('k1', 'one', 1), ('k2', 'two', 2);";
@@ -419,11 +387,6 @@ fn sequence_numbers_are_never_used_twice() {
             .expect("a number");
         assert!(seq > highest, "{seq} after {highest}");
     });
-}
-
-/// Runs SQL as a program that never heard of the extension.
-fn elsewhere(world: &World, sql: &str) {
-    run(&world.plain(), sql);
 }
 
 #[test]
