@@ -114,10 +114,17 @@ impl Drift {
                 .is_some_and(|name| !before.iter().any(|old| old.eq_ignore_ascii_case(name)))
         };
         let fewer = before.len() > now.len();
+        // ALTER can't reorder: when every name is still there, two columns have swapped theirs.
+        let all_there = !fewer && before.iter().all(|name| find(name).is_some());
         let places: Vec<Option<usize>> = before
             .iter()
             .enumerate()
-            .map(|(place, name)| find(name).or_else(|| (!fewer && is_new(place)).then_some(place)))
+            .map(|(place, name)| {
+                if all_there {
+                    return Some(place);
+                }
+                find(name).or_else(|| (!fewer && is_new(place)).then_some(place))
+            })
             .collect();
         let kept = places.iter().flatten().count();
         Some(Self {
@@ -266,6 +273,7 @@ mod tests {
             ("a b c", "a b c d", vec![Some(0), Some(1), Some(2)], 3..4),
             ("a b c", "a x c", vec![Some(0), Some(1), Some(2)], 3..3),
             ("a b c", "a c", vec![Some(0), None, Some(1)], 2..2),
+            ("a b c", "b a c d", vec![Some(0), Some(1), Some(2)], 3..4),
             ("a b c", "a x c d", vec![Some(0), Some(1), Some(2)], 3..4),
         ] {
             let drift = Drift::between(&names(before), &names(now));

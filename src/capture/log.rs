@@ -25,9 +25,11 @@ pub fn high_water(database: &Database) -> Result<i64> {
 pub fn acknowledge(database: &Database, provider: &str, table: i64, upto: i64) -> Result<i64> {
     keeping_the_high_water(database, || {
         database.execute(
-            "DELETE FROM main._syncChange WHERE seq <= ?1 AND tbl = ?2 AND (pk IS NULL OR pk NOT IN \
-             (SELECT pk FROM main._syncRejected \
-              WHERE provider = ?3 AND tbl = ?2 AND pk IS NOT NULL))",
+            "DELETE FROM main._syncChange WHERE seq <= ?1 AND tbl = ?2 AND CASE WHEN pk IS NULL \
+             THEN NOT EXISTS (SELECT 1 FROM main._syncRejected \
+             WHERE provider = ?3 AND tbl = ?2 AND pk IS NULL) \
+             ELSE pk NOT IN (SELECT pk FROM main._syncRejected \
+             WHERE provider = ?3 AND tbl = ?2 AND pk IS NOT NULL) END",
             &[upto.into(), table.into(), provider.into()],
         )
     })
@@ -41,7 +43,7 @@ pub fn forget(database: &Database, rows: &HashSet<(i64, Key)>, upto: i64) -> Res
     if rows.is_empty() {
         return Ok(());
     }
-    remove_matching(database, 0, upto, rows).map(drop)
+    remove_matching(database, (0, upto), rows).map(drop)
 }
 
 /// Removes the entries that applying remote rows has just caused: those after `mark` of the rows
@@ -55,7 +57,7 @@ pub fn take_back(
     mark: i64,
     rows: &HashSet<(i64, Key)>,
 ) -> Result<Vec<(i64, Key)>> {
-    remove_matching(database, mark, i64::MAX, rows)
+    remove_matching(database, (mark, i64::MAX), rows)
 }
 
 /// As [`take_back`] when nothing but the applied rows can have been touched.
@@ -72,8 +74,7 @@ pub fn take_back_all(database: &Database, mark: i64) -> Result<()> {
 
 fn remove_matching(
     database: &Database,
-    after: i64,
-    upto: i64,
+    (after, upto): (i64, i64),
     rows: &HashSet<(i64, Key)>,
 ) -> Result<Vec<(i64, Key)>> {
     let mut doomed = Vec::new();
@@ -85,7 +86,7 @@ fn remove_matching(
         let row = (scan.integer(1), Key(scan.column(2).to_owned()));
         if rows.contains(&row) {
             doomed.push(scan.integer(0));
-        } else if after > 0 {
+        } else if upto == i64::MAX {
             kept.push(row);
         }
     }

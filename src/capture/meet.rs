@@ -189,7 +189,7 @@ fn incoming(shape: &Shape, name: &str) -> String {
     let column = shape
         .position(name)
         .map(|position| &shape.columns[position]);
-    match column.and_then(|column| column.default.as_ref().filter(|_| column.not_null)) {
+    match column.and_then(|column| column.default_expression().filter(|_| column.not_null)) {
         Some(default) => format!("coalesce({quoted}, ({default}))"),
         None => quoted,
     }

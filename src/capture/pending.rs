@@ -244,10 +244,8 @@ impl PendingRows {
             .collect();
         let mut given = Vec::with_capacity(added.len());
         for position in &added {
-            let default = table.shape.columns[*position]
-                .default
-                .as_deref()
-                .unwrap_or("NULL");
+            let default = table.shape.columns[*position].default_expression();
+            let default = default.as_deref().unwrap_or("NULL");
             let mut value = database
                 .connection()
                 .prepare(&format!("SELECT {default}"))?;
@@ -314,7 +312,7 @@ impl RowReader {
         let shape = &table.shape;
         let list: Vec<String> = columns
             .iter()
-            .map(|position| quote_name(&shape.columns[*position].name))
+            .map(|position| format!("o.{}", quote_name(&shape.columns[*position].name)))
             .collect();
         let list = if list.is_empty() {
             "1".into()
@@ -334,7 +332,7 @@ impl RowReader {
             })
             .collect();
         let from = format!(
-            "SELECT {list} FROM {} WHERE {}",
+            "SELECT {list} FROM {} AS o WHERE {}",
             database.qualified(&shape.name),
             by_key.join(" AND ")
         );
@@ -343,7 +341,7 @@ impl RowReader {
             Some(rowid) if !shape.rowid_is_key && keys.len() == 1 => {
                 let key = quote_name(&keys[0].name);
                 Some(connection.prepare(&format!(
-                    "SELECT {list} FROM {} WHERE {rowid} = ?2 AND +{key} IS ?1 COLLATE BINARY",
+                    "SELECT {list} FROM {} AS o WHERE {rowid} = ?2 AND +{key} IS ?1 COLLATE BINARY",
                     database.qualified(&shape.name)
                 ))?)
             }

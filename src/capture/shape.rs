@@ -17,6 +17,37 @@ pub struct Column {
     pub generated: bool,
 }
 
+impl Column {
+    /// The DEFAULT as an expression that can stand anywhere. SQLite takes a bare or double-quoted word
+    /// in a DEFAULT clause for text, which elsewhere would be a column.
+    pub fn default_expression(&self) -> Option<String> {
+        let default = self.default.as_deref()?;
+        let text = |text: &str| format!("'{}'", text.replace('\'', "''"));
+        if let Some(inner) = default
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'))
+        {
+            return Some(text(&inner.replace("\"\"", "\"")));
+        }
+        const VALUES: &[&str] = &[
+            "null",
+            "true",
+            "false",
+            "current_time",
+            "current_date",
+            "current_timestamp",
+        ];
+        let is_word = default.starts_with(|letter: char| letter.is_alphabetic() || letter == '_')
+            && default
+                .chars()
+                .all(|letter| letter.is_alphanumeric() || "_$".contains(letter));
+        if is_word && !VALUES.contains(&default.to_ascii_lowercase().as_str()) {
+            return Some(text(default));
+        }
+        Some(default.to_owned())
+    }
+}
+
 /// A table's columns and how its rows are addressed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shape {

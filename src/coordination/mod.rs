@@ -11,7 +11,7 @@ pub mod owner;
 pub mod recovery;
 pub mod scope;
 
-pub use operation::{EntitiesCall, Outcome, begin, finish, is_open, live_owner_of};
+pub use operation::{EntitiesCall, Outcome, begin, finish, is_open, is_open_for, live_owner_of};
 pub use owner::OwnerId;
 pub use recovery::{Recovered, recover, recover_at_load};
 

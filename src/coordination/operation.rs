@@ -291,6 +291,19 @@ pub fn is_open(database: &Database, status_id: i64) -> Result<bool> {
     Ok(found != Value::Null)
 }
 
+/// Whether an operation is still open and belongs to `owner`.
+///
+/// # Errors
+/// SQLite's.
+pub fn is_open_for(database: &Database, status_id: i64, owner: OwnerId) -> Result<bool> {
+    let found = database.query_value(
+        "SELECT 1 FROM main._syncOperation \
+         WHERE statusId = ?1 AND state = 'syncing' AND ownerId = ?2",
+        &[status_id.into(), owner.into()],
+    )?;
+    Ok(found != Value::Null)
+}
+
 /// Ends an operation; whether anything changed.
 ///
 /// # Errors

@@ -94,6 +94,18 @@ fn token_of(token: &str) -> String {
     format!("{token}-{}", std::process::id())
 }
 
+/// Renews the lease of an owner that is at work.
+///
+/// # Errors
+/// SQLite's.
+pub fn beat(database: &Database, owner: OwnerId) -> Result<()> {
+    database.execute(
+        "UPDATE main._syncOwner SET heartbeatAt = ?2 WHERE id = ?1",
+        &[owner.into(), now().into()],
+    )?;
+    Ok(())
+}
+
 /// Declares the open work of a connection over, though its owner lives: its run has ended and could not
 /// be closed, since the database was locked or the program interrupted the connection.
 pub fn set_adrift(session: &Session) {

@@ -91,14 +91,24 @@ fn is_true(truth: &bool) -> bool {
     *truth
 }
 
-/// Headers that carry credentials and so must come from `sync_secret`.
+/// Parts of names of headers and URL parameters that carry credentials, which must come from
+/// `sync_secret`.
 const CREDENTIALS: &[&str] = &[
-    "authorization",
+    "auth",
     "cookie",
-    "proxy-authorization",
-    "x-api-key",
-    "x-auth-token",
+    "token",
+    "secret",
+    "password",
+    "apikey",
+    "api-key",
+    "api_key",
+    "access_key",
 ];
+
+fn is_credential(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    CREDENTIALS.iter().any(|part| name.contains(part))
+}
 
 impl Config {
     /// Parses and checks the object.
@@ -114,7 +124,7 @@ impl Config {
 
     fn check(&self) -> Result<(), String> {
         for name in self.headers.keys() {
-            if CREDENTIALS.contains(&name.to_ascii_lowercase().as_str()) {
+            if is_credential(name) {
                 return Err(format!(
                     "config: header {name} would write a secret into the database; use token or \
                      secretHeaders with the name given to sync_secret"
@@ -138,6 +148,17 @@ impl Config {
             };
         }
         let url = self.url.as_deref().unwrap_or_default();
+        let parameters = url
+            .split_once('?')
+            .map_or("", |(_, query)| query)
+            .split('&');
+        let names = parameters.map(|parameter| parameter.split('=').next().unwrap_or_default());
+        if let Some(name) = names.into_iter().find(|name| is_credential(name)) {
+            return Err(format!(
+                "config: the parameter {name} of url would write a secret into the database; use \
+                 token or secretHeaders with the name given to sync_secret"
+            ));
+        }
         if !(url.starts_with("http://") || url.starts_with("https://")) {
             return Err("config: url must start with http:// or https://".into());
         }

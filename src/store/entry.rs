@@ -59,7 +59,7 @@ fn register(connection: Connection, contents: &'static Contents) -> Result<()> {
     // Counted atomically, since a host may let go of functions on another thread than it made them;
     // not shared between threads, since SQLite calls us on one at a time.
     #[allow(clippy::arc_with_non_send_sync)]
-    let session = Arc::new(Session::new(connection, contents));
+    let session = Arc::new(Session::new(connection, contents, true));
     for function in contents.functions {
         function::register(&session, function)?;
     }

@@ -26,6 +26,8 @@ pub(super) fn is_ours() -> bool {
 pub struct Door {
     path: CString,
     contents: &'static Contents,
+    /// What the caller's connection has set and the file does not keep.
+    settings: String,
 }
 
 impl Door {
@@ -46,9 +48,16 @@ impl Door {
             ));
         };
         let path = CString::new(path).map_err(|_| Error::misuse("the file's path holds a NUL"))?;
+        let mut settings = String::new();
+        for pragma in ["foreign_keys", "recursive_triggers"] {
+            let mut ask = parent.connection().prepare(&format!("PRAGMA {pragma}"))?;
+            let value = if ask.step()? { ask.integer(0) } else { 0 };
+            settings.push_str(&format!("PRAGMA {pragma} = {value};"));
+        }
         Ok(Self {
             path,
             contents: parent.contents(),
+            settings,
         })
     }
 
@@ -75,7 +84,7 @@ impl Door {
         // SAFETY: also a failed open gives a handle, for its error text, that must be closed.
         let connection = unsafe { Connection::new(raw) };
         let second = Second {
-            session: Session::new(connection, self.contents),
+            session: Session::new(connection, self.contents, false),
         };
         if code != 0 {
             return Err(connection.error(code));
@@ -84,6 +93,7 @@ impl Door {
         let milliseconds = c_int::try_from(busy.as_millis()).unwrap_or(c_int::MAX);
         // SAFETY: the connection is open.
         unsafe { sq!(busy_timeout(connection.raw(), milliseconds)) };
+        connection.execute_script(&self.settings)?;
         Ok(second)
     }
 }

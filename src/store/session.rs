@@ -24,7 +24,9 @@ pub(super) fn is_loaded(connection: Connection) -> bool {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        LOADED.lock().remove(&(self.connection.raw() as usize));
+        if self.loaded {
+            LOADED.lock().remove(&(self.connection.raw() as usize));
+        }
     }
 }
 
@@ -38,6 +40,7 @@ pub type CloseHook = fn(&Session, &str);
 pub struct Session {
     connection: Connection,
     contents: &'static Contents,
+    loaded: bool,
     /// Incarnation of the connection: names it among all connections of all processes. A new one is
     /// drawn when the host goes on using a connection whose close failed.
     token: Mutex<Option<String>>,
@@ -46,11 +49,15 @@ pub struct Session {
 }
 
 impl Session {
-    pub(super) fn new(connection: Connection, contents: &'static Contents) -> Self {
-        LOADED.lock().insert(connection.raw() as usize);
+    /// `loaded`: the connection is the host's, not one of our own.
+    pub(super) fn new(connection: Connection, contents: &'static Contents, loaded: bool) -> Self {
+        if loaded {
+            LOADED.lock().insert(connection.raw() as usize);
+        }
         Self {
             connection,
             contents,
+            loaded,
             token: Mutex::new(None),
             parts: Mutex::new(HashMap::new()),
             close_hooks: Mutex::new(Vec::new()),

@@ -250,6 +250,9 @@ unsafe extern "C" fn best_index(vtab: *mut sqlite3_vtab, info: *mut sqlite3_inde
             let Some(key) = keys.iter().position(|key| *key == constraint.iColumn) else {
                 continue;
             };
+            if !compares_bytes(info, position) {
+                continue;
+            }
             if constraint.usable == 0 {
                 unusable = true;
             } else {
@@ -276,6 +279,21 @@ unsafe extern "C" fn best_index(vtab: *mut sqlite3_vtab, info: *mut sqlite3_inde
             return CONSTRAINT;
         }
         0
+    }
+}
+
+/// Whether a constraint compares text byte by byte. `id = 'A' COLLATE NOCASE` must see all rows.
+///
+/// # Safety
+/// `info` is the one of the running xBestIndex, `position` one of its constraints.
+unsafe fn compares_bytes(info: *mut sqlite3_index_info, position: usize) -> bool {
+    // SAFETY: the caller vouches for both; SQLite owns the name.
+    unsafe {
+        let name = sq!(vtab_collation(info, position as c_int));
+        name.is_null()
+            || std::ffi::CStr::from_ptr(name)
+                .to_bytes()
+                .eq_ignore_ascii_case(b"BINARY")
     }
 }
 

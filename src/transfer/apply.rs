@@ -117,8 +117,10 @@ impl<'a> Applier<'a> {
     fn apply_deferred(&mut self) -> Result<(), SyncError> {
         let mut parked = false;
         loop {
-            let waiting = self.deferred.take();
+            let mut waiting = self.deferred.take();
             let before = waiting.len();
+            // Values that shift along fit one by one from one end, and all at once from the other.
+            waiting.reverse();
             let mut last = None;
             for row in waiting {
                 last = Some(row.error);
@@ -128,10 +130,11 @@ impl<'a> Applier<'a> {
             let Some(last) = last.filter(|_| !waiting.is_empty()) else {
                 return Ok(());
             };
-            if waiting.len() == before && parked {
+            let stuck = waiting.len() == before;
+            if stuck && parked {
                 return Err(last);
             }
-            if waiting.len() == before {
+            if stuck {
                 // A circle, such as two rows that swap their values: all let go of them first.
                 parked = true;
                 for row in &waiting {

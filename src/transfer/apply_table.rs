@@ -52,7 +52,7 @@ impl<'a> TableApplier<'a> {
             .prepare(&format!("SELECT 1 FROM {table} LIMIT 1"))?
             .step()?;
         let delete = connection.prepare(&format!(
-            "DELETE FROM {table} WHERE {key} = ?1 COLLATE BINARY"
+            "DELETE FROM {table} WHERE {key} = ?1 AND {key} = ?1 COLLATE BINARY"
         ))?;
         Ok(Self {
             database,
@@ -106,7 +106,7 @@ impl<'a> TableApplier<'a> {
                 self.meet_deleted(announced, key, row)
             }
             Status::Nothing => {
-                self.insert(key, row)?;
+                self.insert_or_fail(key, row)?;
                 Ok(true)
             }
         }
@@ -132,7 +132,7 @@ impl<'a> TableApplier<'a> {
         }
         let name = quote_name(&self.binding.table.shape.keys()[0].name);
         let sql = format!(
-            "UPDATE {} SET {} WHERE {name} = ?1 COLLATE BINARY",
+            "UPDATE {} SET {} WHERE {name} = ?1 AND {name} = ?1 COLLATE BINARY",
             self.table(),
             names.join(", ")
         );
@@ -149,7 +149,7 @@ impl<'a> TableApplier<'a> {
         }
         if !self.reader.find_key(key)? {
             self.reader.release();
-            self.insert(key, row)?;
+            self.insert_or_fail(key, row)?;
             self.counts.announced_wrongly += i64::from(announced == Announced::Updated);
             return Ok(());
         }
@@ -189,7 +189,7 @@ impl<'a> TableApplier<'a> {
             self.counts.conflicts += i64::from(announced == Announced::Updated);
             return Ok(false);
         }
-        self.insert(key, row)?;
+        self.insert_or_fail(key, row)?;
         self.counts.conflicts += 1;
         self.counts.announced_wrongly += 1;
         Ok(true)
@@ -241,6 +241,20 @@ impl<'a> TableApplier<'a> {
         }
         self.counts.updated += 1;
         Ok(())
+    }
+
+    /// Inserts a row that is not there. If nothing came of that, the row would be lost in silence.
+    fn insert_or_fail(&mut self, key: &Value, row: &[Slot<'_>]) -> Result<()> {
+        if self.insert(key, row)? {
+            return Ok(());
+        }
+        const CONSTRAINT: i32 = 19;
+        Err(Error::Sqlite {
+            code: CONSTRAINT,
+            text: "another row has the same key by the column's collation, or a trigger of the \
+                   application ignored the row"
+                .into(),
+        })
     }
 
     /// Inserts a row; false when one with this key is there already.
@@ -300,13 +314,16 @@ impl<'a> TableApplier<'a> {
     fn prepare_update(&self, wanted: &[bool]) -> Result<Statement> {
         let set: Vec<String> = (0..wanted.len())
             .filter(|place| wanted[*place])
-            .map(|place| format!("{} = ?", self.column_name(place)))
+            .zip(1..)
+            .map(|(place, number)| format!("{} = ?{number}", self.column_name(place)))
             .collect();
         let key = quote_name(&self.binding.table.shape.keys()[0].name);
+        // The first comparison finds the row by its index, the second looks at every byte.
         let sql = format!(
-            "UPDATE {} SET {} WHERE {key} = ? COLLATE BINARY",
+            "UPDATE {} SET {} WHERE {key} = ?{number} AND {key} = ?{number} COLLATE BINARY",
             self.table(),
-            set.join(", ")
+            set.join(", "),
+            number = set.len() + 1,
         );
         self.connection().prepare(&sql)
     }

@@ -2,8 +2,8 @@
 
 use crate::capture::Tracked;
 use crate::capture::tracked::ColumnType;
-use crate::providers::Config;
 use crate::providers::wire::{Entity, WireColumn, WireType};
+use crate::providers::{Config, SyncError};
 use crate::store::{Connection, Database, Error, Result, Value, quote_name};
 
 /// An entity of a run and its table.
@@ -38,14 +38,30 @@ impl Binding {
                 keys.len()
             )));
         };
-        let key_type = table.column_type(table.shape.position(&key.name).unwrap_or_default());
-        if key_type == ColumnType::Base64 {
+        let integer_key = match key_kind(&key.declared) {
+            KeyKind::Integer => true,
+            KeyKind::Text => false,
+            KeyKind::Refused(what) => {
+                return Err(Error::argument(format!(
+                    "the key of {} is {what}, which this protocol can't carry; declare it TEXT or \
+                     INTEGER",
+                    quote_name(name)
+                )));
+            }
+        };
+        let key_name = key.name.clone();
+        let typed = table
+            .options
+            .types
+            .keys()
+            .any(|name| name.eq_ignore_ascii_case(&key_name));
+        if typed {
             return Err(Error::argument(format!(
-                "{} has a blob key, which this protocol can't carry; use text or integers",
+                "sync_track gave a type to the key of {}; a key travels as it is declared, leave it \
+                 out of types",
                 quote_name(name)
             )));
         }
-        let integer_key = key_type == ColumnType::Number;
         let excluded = config
             .exclude_columns
             .iter()
@@ -85,6 +101,26 @@ impl Binding {
         })
     }
 
+    /// Makes sure that the table is still the one this run began with.
+    ///
+    /// # Errors
+    /// It was altered, renamed, dropped or untracked meanwhile; SQLite's.
+    pub fn require_unchanged(&self, database: &Database) -> Result<(), SyncError> {
+        let shape = &self.table.shape;
+        let definition = database.query_value(
+            "SELECT m.sql FROM main.sqlite_master AS m JOIN main._syncTable AS k ON k.name = m.name \
+             WHERE m.type = 'table' AND m.name = ?1 AND k.id = ?2",
+            &[shape.name.as_str().into(), self.table.id.into()],
+        )?;
+        if definition.as_str() == Some(shape.definition.as_str()) {
+            return Ok(());
+        }
+        Err(SyncError::concurrent(format!(
+            "table {:?} was altered while the sync was running; sync again",
+            shape.name
+        )))
+    }
+
     /// An id of the wire as the key it stands for; none when it can't be one.
     pub fn key(&self, id: &str) -> Option<Value> {
         if !self.wire.integer_key {
@@ -92,6 +128,28 @@ impl Binding {
         }
         let number: i64 = id.parse().ok()?;
         (number.to_string() == id).then_some(Value::Integer(number))
+    }
+}
+
+/// How a key is stored, by SQLite's rules of affinity. An id must come back from the table as it went
+/// in, or edits of its row would not be recognised.
+enum KeyKind {
+    Text,
+    Integer,
+    Refused(&'static str),
+}
+
+fn key_kind(declared: &str) -> KeyKind {
+    let has = |part: &str| declared.contains(part);
+    if has("INT") {
+        KeyKind::Integer
+    } else if has("CHAR") || has("CLOB") || has("TEXT") || declared.is_empty() || declared == "ANY"
+    {
+        KeyKind::Text
+    } else if has("BLOB") {
+        KeyKind::Refused("a blob")
+    } else {
+        KeyKind::Refused("of a type that SQLite turns into numbers where it can")
     }
 }
 

@@ -3,14 +3,22 @@
 use crate::providers::SyncError;
 use crate::store::{Database, Result};
 
+use super::binding::Binding;
+
 /// The stored cursor of an entity, exactly as the server wrote it.
 ///
 /// # Errors
 /// SQLite's.
-pub fn read(database: &Database, provider: &str, entity: &str) -> Result<Option<String>> {
+pub fn read(database: &Database, provider: &str, binding: &Binding) -> Result<Option<String>> {
     database.query_row(
-        "SELECT cursor FROM main._syncCursor WHERE provider = ?1 AND entity = ?2",
-        &[provider.into(), entity.into()],
+        // A cursor is worth nothing to another table than the one that has the rows.
+        "SELECT cursor FROM main._syncCursor \
+         WHERE provider = ?1 AND entity = ?2 AND tableId = ?3",
+        &[
+            provider.into(),
+            (&binding.entity).into(),
+            binding.table.id.into(),
+        ],
         |row| Ok(row.text(0)),
     )
 }
@@ -49,13 +57,14 @@ pub fn store(
 pub fn require(
     database: &Database,
     provider: &str,
-    entity: &str,
+    binding: &Binding,
     before: &Option<String>,
 ) -> Result<(), SyncError> {
-    if read(database, provider, entity)? == *before {
+    if read(database, provider, binding)? == *before {
         return Ok(());
     }
     Err(SyncError::concurrent(format!(
-        "another sync of {entity:?} finished meanwhile; nothing of this pull was applied"
+        "another sync of {:?} finished meanwhile; nothing of this pull was applied",
+        binding.entity
     )))
 }

@@ -1,5 +1,7 @@
 //! Rows that must wait for others of the same answer: a UNIQUE value moves from one row to another.
 
+use std::collections::HashSet;
+
 use crate::capture::Key;
 use crate::providers::SyncError;
 use crate::providers::wire::{Announced, Slot};
@@ -22,6 +24,8 @@ pub struct DeferredRow {
 #[derive(Default)]
 pub struct Deferred {
     rows: Vec<DeferredRow>,
+    /// Which rows wait, for a quick look.
+    keys: HashSet<(usize, Key)>,
 }
 
 impl Deferred {
@@ -33,6 +37,7 @@ impl Deferred {
         if self.rows.len() >= MOST {
             return Err(row.error);
         }
+        self.keys.insert((row.place, Key(row.key.clone())));
         self.rows.push(row);
         Ok(())
     }
@@ -43,12 +48,16 @@ impl Deferred {
             return;
         }
         let key = Key(key.clone());
+        if !self.keys.remove(&(place, key.clone())) {
+            return;
+        }
         self.rows
             .retain(|row| row.place != place || Key(row.key.clone()) != key);
     }
 
     /// Takes all rows that wait.
     pub fn take(&mut self) -> Vec<DeferredRow> {
+        self.keys.clear();
         std::mem::take(&mut self.rows)
     }
 }

@@ -214,6 +214,10 @@ pub fn reject(
     reason: &str,
     content: Option<&str>,
 ) -> Result<()> {
+    if *key == Value::Null {
+        // NULLs are never equal, so the conflict clause below would not find the old row.
+        forget_rejection(database, provider, table, key)?;
+    }
     database.execute(
         "INSERT INTO main._syncRejected (provider, tbl, pk, kind, reason, content, at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (provider, tbl, pk) DO UPDATE \

@@ -45,17 +45,25 @@ pub fn release(database: &Database, provider: &str, run: i64) -> Result<()> {
     Ok(())
 }
 
+/// Whether a run still holds its lease.
+///
+/// # Errors
+/// SQLite's.
+pub fn is_held(database: &Database, provider: &str, run: i64) -> Result<bool> {
+    let held = database.query_value(
+        "SELECT 1 FROM main._syncLease WHERE provider = ?1 AND runId = ?2",
+        &[provider.into(), run.into()],
+    )?;
+    Ok(held.as_i64().is_some())
+}
+
 /// Makes sure that a run still holds its lease. One that lost it (its process was taken for dead) must
 /// not write.
 ///
 /// # Errors
 /// Another sync has it; SQLite's.
 pub fn require(database: &Database, provider: &str, run: i64) -> Result<(), SyncError> {
-    let held = database.query_value(
-        "SELECT 1 FROM main._syncLease WHERE provider = ?1 AND runId = ?2",
-        &[provider.into(), run.into()],
-    )?;
-    if held.as_i64().is_some() {
+    if is_held(database, provider, run)? {
         return Ok(());
     }
     Err(SyncError::concurrent(format!(

@@ -102,10 +102,28 @@ pub fn close(database: &Database, provider: &str, push: i64, state: &str) -> Res
     if state == "acknowledged" {
         settle_unknown(database, provider, push)?;
     }
+    if state == "unknown" {
+        supersede_unknown(database, provider, push)?;
+    }
     database.execute(
         "DELETE FROM main._syncPush WHERE provider = ?1 AND state IN ('refused', 'unknown') \
          AND NOT EXISTS (SELECT 1 FROM main._syncOutbox WHERE pushId = _syncPush.id)",
         &[provider.into()],
+    )?;
+    Ok(())
+}
+
+/// What earlier unknown pushes held of the same rows says nothing more, except that a row was created:
+/// that is needed until a push that says so again.
+fn supersede_unknown(database: &Database, provider: &str, push: i64) -> Result<()> {
+    database.execute(
+        "DELETE FROM main._syncOutbox WHERE pushId IN (SELECT id FROM main._syncPush \
+         WHERE provider = ?1 AND state = 'unknown' AND id < ?2) AND ( \
+         (kind <> 'created' AND (tbl, pk) IN \
+          (SELECT tbl, pk FROM main._syncOutbox WHERE pushId = ?2)) OR \
+         (tbl, pk) IN \
+          (SELECT tbl, pk FROM main._syncOutbox WHERE pushId = ?2 AND kind = 'created'))",
+        &[provider.into(), push.into()],
     )?;
     Ok(())
 }

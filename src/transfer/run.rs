@@ -4,15 +4,17 @@
 //! [`Run::supply`] takes the answer; whoever drives it (the HTTP room here, a test, one day the host
 //! program) sends it in between. No transaction or statement is open while a request is under way.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
 use crate::capture::{Key, drift, track};
 use crate::coordination::{
-    self, EntitiesCall, Ground, Outcome, begin, finish, is_open, now, owner,
+    self, EntitiesCall, Ground, Outcome, OwnerId, begin, finish, is_open, is_open_for, now, owner,
 };
 use crate::http::{HttpError, Redactor, Response, Spool};
 use crate::providers::watermelon::Watermelon;
@@ -57,7 +59,13 @@ pub struct Run<'s> {
     redactor: Redactor,
     /// Whether a pull of this run was counted for the journal.
     counted: bool,
+    owner: OwnerId,
+    /// When the owner's lease was last renewed.
+    beat: Cell<Instant>,
 }
+
+/// How often a run renews its owner's lease: well within the shortest lease that makes sense.
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
 impl<'s> Run<'s> {
     /// Takes the provider's lease, opens the operations, and writes the run down: all or nothing.
@@ -105,7 +113,7 @@ impl<'s> Run<'s> {
             .collect();
         let cursors = bindings
             .iter()
-            .map(|binding| cursor::read(&database, &call.provider, &binding.entity))
+            .map(|binding| cursor::read(&database, &call.provider, binding))
             .collect::<Result<Vec<_>>>()?;
         let entities = bindings
             .iter()
@@ -136,6 +144,8 @@ impl<'s> Run<'s> {
             cancel: Arc::default(),
             redactor: Redactor::default(),
             counted: false,
+            owner: ground.owner,
+            beat: Cell::new(Instant::now()),
         })
     }
 
@@ -220,6 +230,7 @@ impl<'s> Run<'s> {
         if self.cancel.load(Ordering::Relaxed) {
             return true;
         }
+        self.heartbeat();
         let open = self
             .operations
             .iter()
@@ -232,6 +243,15 @@ impl<'s> Run<'s> {
             }
         }
         false
+    }
+
+    /// While a run goes on, its owner lives. A database that is locked right now is told next time.
+    fn heartbeat(&self) {
+        if self.beat.get().elapsed() < HEARTBEAT {
+            return;
+        }
+        self.beat.set(Instant::now());
+        let _ = owner::beat(&self.database, self.owner);
     }
 
     fn pulled(&mut self, answer: Result<Response, HttpError>) -> Result<(), SyncError> {
@@ -272,7 +292,8 @@ impl<'s> Run<'s> {
     ) -> Result<(Vec<Counts>, crate::providers::PullEnd), SyncError> {
         lease::require(&self.database, &self.call.provider, self.id)?;
         for (binding, before) in self.bindings.iter().zip(&self.cursors) {
-            cursor::require(&self.database, &self.call.provider, &binding.entity, before)?;
+            binding.require_unchanged(&self.database)?;
+            cursor::require(&self.database, &self.call.provider, binding, before)?;
         }
         let mut applier = Applier::new(
             &self.database,
@@ -310,6 +331,9 @@ impl<'s> Run<'s> {
         let frozen = Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(connection)?;
             lease::require(&self.database, &self.call.provider, self.id)?;
+            for binding in &self.bindings {
+                binding.require_unchanged(&self.database)?;
+            }
             let frozen = freeze::freeze(
                 &self.database,
                 &self.call.provider,
@@ -427,10 +451,9 @@ impl<'s> Run<'s> {
         let finished = now();
         let facts = self.facts(state, finished);
         // A server may repeat our token in what it says.
-        let summary = self
-            .redactor
-            .clean(&self.report.answer(&facts, error.as_ref()).to_string());
-        let answer: Json = serde_json::from_str(&summary).unwrap_or_default();
+        let mut answer = self.report.answer(&facts, error.as_ref());
+        black_out(&mut answer, &self.redactor);
+        let summary = answer.to_string();
         let connection = self.database.connection();
         let closed = Patience::new(&self.config).retry(|| {
             let transaction = Transaction::begin(connection)?;
@@ -466,7 +489,12 @@ impl<'s> Run<'s> {
     }
 
     fn close_operations(&self, error: Option<&SyncError>) -> Result<()> {
+        let ours = lease::is_held(&self.database, &self.call.provider, self.id)?;
         for (status, _) in &self.operations {
+            // Whoever took over may have opened it anew.
+            if !ours && !is_open_for(&self.database, *status, self.owner)? {
+                continue;
+            }
             let outcome = match error {
                 None => Outcome::Synced,
                 Some(error) if error.class == Class::Cancelled => {
@@ -485,5 +513,21 @@ impl<'s> Run<'s> {
             finish(&self.database, *status, &outcome)?;
         }
         Ok(())
+    }
+}
+
+/// Blacks out secrets in every text of a JSON value.
+fn black_out(json: &mut Json, redactor: &Redactor) {
+    match json {
+        Json::String(text) => *text = redactor.clean(text),
+        Json::Array(list) => list.iter_mut().for_each(|json| black_out(json, redactor)),
+        Json::Object(object) => {
+            let members = std::mem::take(object);
+            for (key, mut value) in members {
+                black_out(&mut value, redactor);
+                object.insert(redactor.clean(&key), value);
+            }
+        }
+        _ => {}
     }
 }

@@ -78,7 +78,7 @@ fn keep_rejected(
         return Ok(0);
     }
     let frozen = database.query_all(
-        "SELECT pk, kind, content FROM main._syncOutbox WHERE pushId = ?1 AND tbl = ?2",
+        "SELECT pk, kind, content, id FROM main._syncOutbox WHERE pushId = ?1 AND tbl = ?2",
         &[push.into(), binding.table.id.into()],
         |row| {
             let is_rejected = match row.column(0) {
@@ -86,11 +86,18 @@ fn keep_rejected(
                 ValueRef::Integer(id) => ids.contains(&id.to_string()),
                 _ => false,
             };
-            Ok(is_rejected.then(|| (row.column(0).to_owned(), row.text(1), row.text(2))))
+            Ok(is_rejected.then(|| {
+                (
+                    row.column(0).to_owned(),
+                    row.text(1),
+                    row.text(2),
+                    row.integer(3),
+                )
+            }))
         },
     )?;
     let mut count = 0;
-    for (key, kind, content) in frozen.into_iter().flatten() {
+    for (key, kind, content, id) in frozen.into_iter().flatten() {
         let reason = "rejected by the backend";
         reject(
             database,
@@ -102,10 +109,7 @@ fn keep_rejected(
             Some(&content),
         )?;
         // What was not taken is not on its way either.
-        database.execute(
-            "DELETE FROM main._syncOutbox WHERE pushId = ?1 AND tbl = ?2 AND pk IS ?3",
-            &[push.into(), binding.table.id.into(), key.borrow()],
-        )?;
+        database.execute("DELETE FROM main._syncOutbox WHERE id = ?1", &[id.into()])?;
         count += 1;
     }
     Ok(count)

@@ -176,7 +176,8 @@ impl Protocol for Watermelon {
     ) -> Result<(), String> {
         let id = match id {
             ValueRef::Text(text) => text.to_owned(),
-            ValueRef::Integer(number) => number.to_string(),
+            ValueRef::Integer(number) if self.entities[entity].integer_key => number.to_string(),
+            // It would come back as text, and be another row.
             other => return Err(format!("its key is {}", other.type_name())),
         };
         if kind == "deleted" {

@@ -39,6 +39,7 @@ pub fn read_pull(
         deleted: vec![HashSet::new(); entities.len()],
         seen: vec![HashSet::new(); entities.len()],
         hasher: RandomState::new(),
+        changes: false,
         cursor: None,
         rest: Map::new(),
         rest_bytes: 0,
@@ -47,6 +48,11 @@ pub fn read_pull(
     };
     cutter.object(|cutter, key| answer.member(cutter, key))?;
     cutter.end()?;
+    if !answer.changes {
+        return Err(SyncError::protocol(
+            "the answer has no changes; nothing was applied",
+        ));
+    }
     let cursor = answer
         .cursor
         .ok_or_else(|| SyncError::protocol("the answer has no timestamp; nothing was applied"))?;
@@ -75,6 +81,8 @@ struct Answer<'a> {
     /// warning; ids themselves would cost much more memory.
     seen: Vec<HashSet<u64>>,
     hasher: RandomState,
+    /// The member `changes` was there.
+    changes: bool,
     cursor: Option<String>,
     rest: Map<String, Json>,
     rest_bytes: usize,
@@ -87,6 +95,7 @@ impl Answer<'_> {
     fn member<R: Read>(&mut self, cutter: &mut Cutter<R>, key: &str) -> Result<()> {
         match key {
             "changes" => {
+                self.changes = true;
                 if cutter.take_null()? {
                     return Ok(());
                 }
@@ -308,7 +317,6 @@ mod tests {
     fn what_is_missing_is_empty() {
         for text in [
             r#"{"timestamp":1,"changes":null}"#,
-            r#"{"timestamp":1}"#,
             r#"{"timestamp":1,"changes":{"t":null}}"#,
             r#"{"timestamp":1,"changes":{"t":{"created":null}}}"#,
         ] {
@@ -329,6 +337,8 @@ mod tests {
     fn refused_answers() {
         for text in [
             r#"{"changes":{}}"#,
+            r#"{"timestamp":1}"#,
+            r#"{"error":"boom","timestamp":9}"#,
             r#"{"changes":{},"timestamp":0}"#,
             r#"{"changes":{},"timestamp":-5}"#,
             r#"{"changes":{},"timestamp":"5"}"#,
