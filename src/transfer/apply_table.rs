@@ -106,7 +106,7 @@ impl<'a> TableApplier<'a> {
                 self.meet_deleted(announced, key, row)
             }
             Status::Nothing => {
-                self.insert_or_fail(key, row)?;
+                self.insert_or_tell(key, row)?;
                 Ok(true)
             }
         }
@@ -149,7 +149,7 @@ impl<'a> TableApplier<'a> {
         }
         if !self.reader.find_key(key)? {
             self.reader.release();
-            self.insert_or_fail(key, row)?;
+            self.insert_or_tell(key, row)?;
             self.counts.announced_wrongly += i64::from(announced == Announced::Updated);
             return Ok(());
         }
@@ -189,7 +189,7 @@ impl<'a> TableApplier<'a> {
             self.counts.conflicts += i64::from(announced == Announced::Updated);
             return Ok(false);
         }
-        self.insert_or_fail(key, row)?;
+        self.insert_or_tell(key, row)?;
         self.counts.conflicts += 1;
         self.counts.announced_wrongly += 1;
         Ok(true)
@@ -243,18 +243,25 @@ impl<'a> TableApplier<'a> {
         Ok(())
     }
 
-    /// Inserts a row that is not there. If nothing came of that, the row would be lost in silence.
-    fn insert_or_fail(&mut self, key: &Value, row: &[Slot<'_>]) -> Result<()> {
+    /// Inserts a row that is not there. What comes to nothing must not do so in silence: another row
+    /// may have the key by the column's collation, or a trigger of the application ignored the row.
+    fn insert_or_tell(&mut self, key: &Value, row: &[Slot<'_>]) -> Result<()> {
         if self.insert(key, row)? {
             return Ok(());
         }
-        const CONSTRAINT: i32 = 19;
-        Err(Error::Sqlite {
-            code: CONSTRAINT,
-            text: "another row has the same key by the column's collation, or a trigger of the \
-                   application ignored the row"
-                .into(),
-        })
+        let name = quote_name(&self.binding.table.shape.keys()[0].name);
+        let sql = format!("SELECT 1 FROM {} WHERE {name} = ?1", self.table());
+        let mut clash = self.connection().prepare(&sql)?;
+        clash.bind(1, key.borrow())?;
+        if clash.step()? {
+            const CONSTRAINT: i32 = 19;
+            return Err(Error::Sqlite {
+                code: CONSTRAINT,
+                text: "another row has the same key by the column's collation".into(),
+            });
+        }
+        self.counts.ignored += 1;
+        Ok(())
     }
 
     /// Inserts a row; false when one with this key is there already.

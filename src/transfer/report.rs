@@ -20,6 +20,8 @@ pub struct Counts {
     pub rejected: i64,
     /// Rows announced as created that were here, or as updated that were not.
     pub announced_wrongly: i64,
+    /// Rows that a trigger of the application ignored.
+    pub ignored: i64,
 }
 
 impl Counts {
@@ -32,6 +34,7 @@ impl Counts {
         self.pushed += other.pushed;
         self.rejected += other.rejected;
         self.announced_wrongly += other.announced_wrongly;
+        self.ignored += other.ignored;
     }
 
     /// Rows written or deleted here.
@@ -39,13 +42,21 @@ impl Counts {
         self.inserted + self.updated + self.deleted
     }
 
-    pub fn warnings(&self, entity: &str) -> Option<String> {
-        (self.announced_wrongly > 0).then(|| {
-            format!(
+    pub fn warnings(&self, entity: &str) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.announced_wrongly > 0 {
+            warnings.push(format!(
                 "{entity}: announced as created but here already, or as updated but not here: {} row(s)",
                 self.announced_wrongly
-            )
-        })
+            ));
+        }
+        if self.ignored > 0 {
+            warnings.push(format!(
+                "{entity}: ignored by a trigger of the application: {} row(s)",
+                self.ignored
+            ));
+        }
+        warnings
     }
 
     fn put(&self, into: &mut Map<String, Json>) {
