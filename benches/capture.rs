@@ -86,7 +86,7 @@ fn round(
             insert.execute(params![
                 key,
                 format!("name {number}"),
-                number,
+                number as i64,
                 body,
                 number as f64 * 1.5
             ])?;

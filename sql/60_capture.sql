@@ -21,10 +21,12 @@ CREATE TABLE main._syncTable (
 -- mask  changed columns of an update, bit n = column n of the group
 -- rid   rowid of the row when it was logged: a hint that makes reading it fast
 -- pk    the key; composite keys as a list of encoded values
+-- No column has a constraint: one that could fail would make SQLite keep a statement journal for every
+-- write to a tracked table, which costs more than the log itself.
 CREATE TABLE main._syncChange (
   seq  INTEGER PRIMARY KEY,
-  tbl  INTEGER NOT NULL,
-  op   INTEGER NOT NULL,
+  tbl  INTEGER,
+  op   INTEGER,
   mask INTEGER,
   rid  INTEGER,
   pk
