@@ -46,6 +46,32 @@ pub fn forget(database: &Database, rows: &HashSet<(i64, Key)>, upto: i64) -> Res
     remove_matching(database, (0, upto), rows).map(drop)
 }
 
+/// Writes down that the server knows rows that were created here: their inserts up to `upto` become
+/// "met" entries, which say that the row existed before.
+///
+/// # Errors
+/// SQLite's.
+pub fn mark_known(database: &Database, rows: &HashSet<(i64, Key)>, upto: i64) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let inserts = database.query_all(
+        "SELECT seq, tbl, pk FROM main._syncChange WHERE seq <= ?1 AND op = 1",
+        &[upto.into()],
+        |row| {
+            Ok((
+                row.integer(0),
+                (row.integer(1), Key(row.column(2).to_owned())),
+            ))
+        },
+    )?;
+    let mut update = database.prepare("UPDATE main._syncChange SET op = 4 WHERE seq = ?1")?;
+    for (seq, _) in inserts.iter().filter(|(_, row)| rows.contains(row)) {
+        update.run(&[(*seq).into()])?;
+    }
+    Ok(())
+}
+
 /// Removes the entries that applying remote rows has just caused: those after `mark` of the rows
 /// applied. Entries of other rows (an application's trigger, a foreign key action) stay; the
 /// answer names those rows.

@@ -104,6 +104,13 @@ impl<'a> Applier<'a> {
             log::take_back(self.database, self.start, &self.named_later)?;
         }
         log::forget(self.database, &self.forgotten, self.start)?;
+        let known = self.tables.iter().flat_map(|table| {
+            table
+                .known
+                .iter()
+                .map(|key| (table.binding.table.id, key.clone()))
+        });
+        log::mark_known(self.database, &known.collect(), self.start)?;
         let mut counts = Vec::new();
         let mut warnings = Vec::new();
         for table in self.tables {

@@ -9,7 +9,7 @@ use crate::providers::wire::{Announced, Slot, fallback};
 use crate::store::{Database, Error, Result, Statement, Value, ValueRef, quote_name};
 
 use super::binding::Binding;
-use super::echo::Pushed;
+use super::echo::{Pushed, Unknown};
 use super::report::Counts;
 
 /// Statements kept for different sets of columns. Rows of one answer mostly have one set.
@@ -27,6 +27,10 @@ pub struct TableApplier<'a> {
     inserts: HashMap<Vec<bool>, (Statement, Vec<usize>)>,
     updates: HashMap<Vec<bool>, Statement>,
     delete: Statement,
+    /// Rows that the server may have from a push without an answer.
+    unknown: Unknown,
+    /// Those of them that it does have, with other content or edited here since.
+    pub known: HashSet<Key>,
     /// What was pushed lately, once somebody asked.
     pushed: Option<Pushed>,
     /// The table held no row at first: try to insert before looking.
@@ -59,6 +63,8 @@ impl<'a> TableApplier<'a> {
             provider,
             binding,
             pushed: None,
+            unknown: Unknown::read(database, provider, binding.table.id)?,
+            known: HashSet::new(),
             pending,
             unacknowledged,
             reader: RowReader::new(database, &binding.table, &binding.columns)?,
@@ -92,6 +98,9 @@ impl<'a> TableApplier<'a> {
         let exists = self.reader.find(&pending)?;
         match pending.status(exists) {
             Status::Created | Status::Updated => {
+                if self.settles_push(key, row, &pending)? {
+                    return Ok(true);
+                }
                 self.merge(announced, key, row, &pending)?;
                 Ok(false)
             }
@@ -103,7 +112,12 @@ impl<'a> TableApplier<'a> {
             }
             // Created and deleted here; when a push of it may have arrived, the delete goes up too.
             Status::Nothing if self.unacknowledged.contains(&Key(key.clone())) => {
-                self.meet_deleted(announced, key, row)
+                let revived = self.meet_deleted(announced, key, row)?;
+                if !revived {
+                    // It did arrive: from now on this is an ordinary delete of a known row.
+                    self.known.insert(Key(key.clone()));
+                }
+                Ok(revived)
             }
             Status::Nothing => {
                 self.insert_or_tell(key, row)?;
@@ -176,6 +190,24 @@ impl<'a> TableApplier<'a> {
         self.counts.conflicts += 1;
         self.counts.announced_wrongly += i64::from(announced == Announced::Created);
         Ok(())
+    }
+
+    /// Whether the row shows that a push without an answer did arrive, and nothing was edited since:
+    /// then it is settled. Otherwise the server knows the row now, if it was created by that push.
+    fn settles_push(&mut self, key: &Value, row: &[Slot<'_>], pending: &Pending) -> Result<bool> {
+        let Some(sent) = self.unknown.get(&Key(key.clone())) else {
+            return Ok(false);
+        };
+        let settled = pending.last_seq <= sent.upto && sent.is_echoed_by(self.binding, row);
+        if !settled && sent.created {
+            self.known.insert(Key(key.clone()));
+        }
+        if !settled {
+            return Ok(false);
+        }
+        let wanted: Vec<bool> = row.iter().map(|slot| !slot.is_missing()).collect();
+        self.update_where_different(key, row, wanted)?;
+        Ok(true)
     }
 
     fn meet_deleted(

@@ -39,20 +39,72 @@ impl Pushed {
 
     /// Whether an incoming row is what was pushed last under its key.
     pub fn is_echo(&self, binding: &Binding, key: &Key, row: &[Slot<'_>]) -> bool {
-        let Some(content) = self.0.get(key) else {
-            return false;
-        };
-        let Ok(pushed) = serde_json::from_str::<Map<String, Json>>(content) else {
-            return false;
-        };
-        binding.wire.columns.iter().zip(row).all(|(column, slot)| {
-            if slot.is_missing() || SET_BY_SERVERS.contains(&column.name.as_str()) {
-                return true;
-            }
-            pushed
-                .get(&column.name)
-                .is_some_and(|value| equal(column.kind, value, slot.value()))
-        })
+        self.0
+            .get(key)
+            .is_some_and(|content| is_same_row(content, binding, row))
+    }
+}
+
+/// Whether an incoming row holds what `content` says, as far as it says anything.
+fn is_same_row(content: &str, binding: &Binding, row: &[Slot<'_>]) -> bool {
+    let Ok(pushed) = serde_json::from_str::<Map<String, Json>>(content) else {
+        return false;
+    };
+    binding.wire.columns.iter().zip(row).all(|(column, slot)| {
+        if slot.is_missing() || SET_BY_SERVERS.contains(&column.name.as_str()) {
+            return true;
+        }
+        pushed
+            .get(&column.name)
+            .is_some_and(|value| equal(column.kind, value, slot.value()))
+    })
+}
+
+/// Rows of pushes whose outcome is not known, by key: what the server may or may not have.
+pub struct Unknown(HashMap<Key, Sent>);
+
+/// One such row, as it was sent last.
+pub struct Sent {
+    pub created: bool,
+    content: String,
+    /// Last log entry that the content covers.
+    pub upto: i64,
+}
+
+impl Unknown {
+    /// Reads the journal for one table.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn read(database: &Database, provider: &str, table: i64) -> Result<Self> {
+        let rows = database.query_all(
+            "SELECT outbox.pk, outbox.kind = 'created', outbox.content, outbox.uptoSeq \
+             FROM main._syncPush AS push \
+             JOIN main._syncOutbox AS outbox ON outbox.pushId = push.id \
+             WHERE push.provider = ?1 AND push.state = 'unknown' AND outbox.tbl = ?2 \
+             AND outbox.kind <> 'deleted' ORDER BY outbox.id",
+            &[provider.into(), table.into()],
+            |row| {
+                let sent = Sent {
+                    created: row.integer(1) != 0,
+                    content: row.text(2),
+                    upto: row.integer(3),
+                };
+                Ok((Key(row.column(0).to_owned()), sent))
+            },
+        )?;
+        Ok(Self(rows.into_iter().collect()))
+    }
+
+    pub fn get(&self, key: &Key) -> Option<&Sent> {
+        self.0.get(key)
+    }
+}
+
+impl Sent {
+    /// Whether an incoming row is what was sent.
+    pub fn is_echoed_by(&self, binding: &Binding, row: &[Slot<'_>]) -> bool {
+        is_same_row(&self.content, binding, row)
     }
 }
 

@@ -61,8 +61,8 @@ pub fn all_unacknowledged(database: &Database) -> Result<HashSet<(i64, Key)>> {
     Ok(all)
 }
 
-/// Counts a committed pull and removes journal entries that have seen enough of them. An unknown push
-/// stays until a later push of the same provider was acknowledged.
+/// Counts a committed pull and removes journal entries that have seen enough of them: by then the server
+/// has shown what it has.
 ///
 /// # Errors
 /// SQLite's.
@@ -73,11 +73,11 @@ pub fn count_pull(database: &Database, provider: &str) -> Result<()> {
     )?;
     database.execute(
         "DELETE FROM main._syncOutbox WHERE pushId IN (SELECT id FROM main._syncPush \
-         WHERE provider = ?1 AND pulls >= ?2 AND state = 'acknowledged')",
+         WHERE provider = ?1 AND pulls >= ?2 AND state <> 'open')",
         &[provider.into(), PULLS.into()],
     )?;
     database.execute(
-        "DELETE FROM main._syncPush WHERE provider = ?1 AND pulls >= ?2 AND state = 'acknowledged'",
+        "DELETE FROM main._syncPush WHERE provider = ?1 AND pulls >= ?2 AND state <> 'open'",
         &[provider.into(), PULLS.into()],
     )?;
     Ok(())

@@ -1,0 +1,133 @@
+//! Pushes that arrive while their answer is lost: the next pull tells, and nothing is sent twice.
+
+mod sync_common;
+
+use serde_json::json;
+use sync_common::{Backend, Device};
+
+const TABLE: &str = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT);";
+
+/// A device whose last push was committed there, without an answer. The backend refuses to create a
+/// row that it has (no rule U2), so sending it again would fail for good.
+fn lost(before: &str) -> (Backend, Device) {
+    let backend = Backend::start(TABLE);
+    let device = Device::with(TABLE, &["t"], &backend.sync_url());
+    device.exec("INSERT INTO t VALUES ('old', '1', '1')");
+    device.synced();
+    device.synced();
+    device.exec(before);
+    backend
+        .faults()
+        .add(json!({"on": "push", "times": 1, "drop": true, "afterCommit": true}));
+    device.failed();
+    backend.faults().add(json!({"on": "push", "noU2": true}));
+    backend.clear_requests();
+    (backend, device)
+}
+
+fn pushes(backend: &Backend) -> usize {
+    backend
+        .requests()
+        .iter()
+        .filter(|request| request.method == "POST")
+        .count()
+}
+
+#[test]
+fn j3_rows_that_come_back_as_they_were_sent_are_acknowledged_and_not_sent_again() {
+    let (backend, device) =
+        lost("INSERT INTO t VALUES ('new', 'x', 'y'); UPDATE t SET a = '2' WHERE id = 'old'");
+    let answer = device.synced();
+    assert_eq!(
+        (&answer["pushed"], &answer["conflicts"]),
+        (&json!(0), &json!(0)),
+        "{answer}"
+    );
+    assert_eq!((pushes(&backend), device.pending()), (0, String::new()));
+    assert_eq!(device.ask("SELECT count(*) FROM t"), "2");
+}
+
+#[test]
+fn j3_a_created_row_edited_since_goes_up_as_an_update() {
+    let (backend, device) = lost("INSERT INTO t VALUES ('new', 'x', 'y')");
+    device.exec("UPDATE t SET b = 'later' WHERE id = 'new'");
+    let answer = device.synced();
+    assert_eq!(answer["pushed"], 1, "{answer}");
+    let b: String =
+        backend.sql(|db| db.query_row("SELECT b FROM t WHERE id = 'new'", [], |row| row.get(0)));
+    assert_eq!((b.as_str(), device.pending().as_str()), ("later", ""));
+}
+
+#[test]
+fn j3_a_created_row_that_somebody_else_has_changed_takes_the_change_and_is_known() {
+    let (backend, device) = lost("INSERT INTO t VALUES ('new', 'x', 'y')");
+    backend.sql(|db| db.execute_batch("UPDATE t SET a = 'theirs' WHERE id = 'new'"));
+    device.synced();
+    assert_eq!(
+        device.ask("SELECT a, b FROM t WHERE id = 'new'"),
+        "theirs|y"
+    );
+    assert_eq!((pushes(&backend), device.pending()), (0, String::new()));
+    device.exec("DELETE FROM t WHERE id = 'new'");
+    device.synced();
+    let left: i64 = backend.sql(|db| db.query_row("SELECT count(*) FROM t", [], |row| row.get(0)));
+    assert_eq!(left, 1);
+}
+
+#[test]
+fn j3_a_row_deleted_since_is_deleted_there() {
+    let (backend, device) = lost("INSERT INTO t VALUES ('new', 'x', 'y')");
+    device.exec("DELETE FROM t WHERE id = 'new'");
+    device.synced();
+    let left: i64 = backend.sql(|db| db.query_row("SELECT count(*) FROM t", [], |row| row.get(0)));
+    assert_eq!(
+        (left, device.ask("SELECT count(*) FROM t").as_str()),
+        (1, "1")
+    );
+}
+
+#[test]
+fn j3_a_row_deleted_since_is_deleted_there_however_long_that_takes() {
+    let (backend, device) = lost("INSERT INTO t VALUES ('new', 'x', 'y')");
+    device.exec("DELETE FROM t WHERE id = 'new'");
+    backend
+        .faults()
+        .add(json!({"on": "push", "times": 5, "status": 503}));
+    for _ in 0..5 {
+        device.failed();
+        assert_eq!(
+            device.ask("SELECT op, key FROM sync_pending"),
+            "deleted|new"
+        );
+    }
+    device.synced();
+    let left: i64 = backend.sql(|db| db.query_row("SELECT count(*) FROM t", [], |row| row.get(0)));
+    assert_eq!(
+        (left, device.ask("SELECT count(*) FROM t").as_str()),
+        (1, "1")
+    );
+}
+
+#[test]
+fn j3_a_push_that_never_arrived_goes_up_again_unchanged() {
+    let backend = Backend::start(TABLE);
+    let device = Device::with(TABLE, &["t"], &backend.sync_url());
+    device.exec("INSERT INTO t VALUES ('new', 'x', 'y')");
+    backend
+        .faults()
+        .add(json!({"on": "push", "times": 1, "drop": true}));
+    device.failed();
+    let answer = device.synced();
+    assert_eq!(answer["pushed"], 1, "{answer}");
+    assert_eq!(device.pending(), "");
+}
+
+#[test]
+fn j7_the_journal_is_empty_after_two_more_pulls() {
+    let (_backend, device) = lost("INSERT INTO t VALUES ('new', 'x', 'y')");
+    for _ in 0..3 {
+        device.synced();
+    }
+    assert_eq!(device.ask("SELECT count(*) FROM _syncOutbox"), "0");
+    assert_eq!(device.ask("SELECT count(*) FROM _syncPush"), "0");
+}
