@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::http::Redactor;
 use crate::providers::SyncError;
 
 /// What happened to the rows of one entity.
@@ -146,4 +147,20 @@ pub struct Facts<'a> {
     pub started: i64,
     /// None while it runs.
     pub finished: Option<i64>,
+}
+
+/// Blacks out secrets in every text of a JSON value.
+pub fn black_out(json: &mut Json, redactor: &Redactor) {
+    match json {
+        Json::String(text) => *text = redactor.clean(text),
+        Json::Array(list) => list.iter_mut().for_each(|json| black_out(json, redactor)),
+        Json::Object(object) => {
+            let members = std::mem::take(object);
+            for (key, mut value) in members {
+                black_out(&mut value, redactor);
+                object.insert(redactor.clean(&key), value);
+            }
+        }
+        _ => {}
+    }
 }

@@ -27,7 +27,7 @@ use super::failure::explain_foreign_key;
 use super::freeze::{self, Frozen};
 use super::gate::{refuse_overlap, refuse_twice, refuse_unknown, schema_version, stored_config};
 use super::patience::Patience;
-use super::report::{Counts, Facts, Report};
+use super::report::{Counts, Facts, Report, black_out};
 use super::{cursor, lease, outbox, runs, settle};
 
 /// A request that is due.
@@ -513,21 +513,5 @@ impl<'s> Run<'s> {
             finish(&self.database, *status, &outcome)?;
         }
         Ok(())
-    }
-}
-
-/// Blacks out secrets in every text of a JSON value.
-fn black_out(json: &mut Json, redactor: &Redactor) {
-    match json {
-        Json::String(text) => *text = redactor.clean(text),
-        Json::Array(list) => list.iter_mut().for_each(|json| black_out(json, redactor)),
-        Json::Object(object) => {
-            let members = std::mem::take(object);
-            for (key, mut value) in members {
-                black_out(&mut value, redactor);
-                object.insert(redactor.clean(&key), value);
-            }
-        }
-        _ => {}
     }
 }
