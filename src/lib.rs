@@ -70,6 +70,7 @@ const FUNCTIONS: &[Function] = &[
     direct("sync_start_scope", (1, 2), f::start_scope::start_scope, "id, instance_ids, or one object", "starts or restarts a scope over some instances", "SELECT sync_start_scope('startup', '[\"reference-data\",\"flights\"]');"),
     direct("sync_entities", (1, 4), f::entities::entities, "instance_id, provider, entities, [options = '{}'], or one object", "syncs some entities of a provider, up and down", "SELECT sync_entities('reference-data', 'local', '[\"planes\"]');"),
     direct("sync_set_status", (2, 3), f::set_status::set_status, "status_id, state, [error]", "reports how an operation of a host provider ended", "SELECT sync_set_status(1, 'failed', 'HTTP 500');"),
+    direct("sync_apply", (2, 3), f::apply::apply, "status_id, response, [page]", "applies a response that the program fetched for an operation of a host provider", "SELECT sync_apply(1, '[{\"id\":\"a\",\"title\":\"Emma\"}]');"),
     direct("sync_delete_scope", (1, 1), f::delete::delete_scope, "id, or one object", "deletes a scope; its work and statuses stay", "SELECT sync_delete_scope('startup');"),
     direct("sync_delete_status", (1, 1), f::delete::delete_status, "id, or one object", "deletes a status row", "SELECT sync_delete_status(1);"),
     direct("sync_interrupt", (0, 2), f::interrupt::interrupt, "[scope_id], [reason = 'unspecified'], or one object", "interrupts a scope, or all work of this process", "SELECT sync_interrupt('startup', 'background');"),

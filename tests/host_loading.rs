@@ -16,6 +16,7 @@ const INNOCUOUS: i64 = 0x20_0000;
 /// Name and number of arguments of everything that loading adds, one line per registration.
 const FUNCTIONS: &[(&str, &[i64])] = &[
     ("sync_alter", &[2, 3]),
+    ("sync_apply", &[2, 3]),
     ("sync_capture_existing", &[1, 2]),
     ("sync_debug", &[0]),
     ("sync_delete_scope", &[1]),

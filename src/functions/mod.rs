@@ -1,5 +1,6 @@
 //! The SQL functions: read the arguments, call one thing below, shape the answer.
 
+pub mod apply;
 mod arguments;
 pub mod delete;
 pub mod entities;

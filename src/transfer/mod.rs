@@ -4,8 +4,10 @@ mod apply;
 mod apply_table;
 mod binding;
 mod cursor;
+mod declared;
 mod deferred;
 mod echo;
+mod effects;
 mod failure;
 mod freeze;
 mod gate;
@@ -19,6 +21,8 @@ mod settle;
 mod side_effects;
 mod transport;
 
+pub use declared::Declared;
+pub use effects::{Page, apply_response, check_settings};
 pub use outbox::all_unacknowledged;
 pub use transport::check_policy;
 
