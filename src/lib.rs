@@ -66,6 +66,7 @@ const FUNCTIONS: &[Function] = &[
     direct("sync_untrack", (1, 2), f::track::untrack, "table, [options = '{}']", "ends capturing a table; refused while changes are pending, unless \"discard\":true", "SELECT sync_untrack('planes', '{\"discard\":true}');"),
     direct("sync_capture_existing", (1, 2), f::track::capture_existing, "table, [options = '{}']", "makes every row of a tracked table pending that is not", "SELECT sync_capture_existing('planes');"),
     direct("sync_alter", (2, 3), f::track::alter, "table, sql, [options = '{}']", "runs one ALTER TABLE statement on a tracked table; DROP COLUMN needs it, others may be run directly", "SELECT sync_alter('planes', 'ALTER TABLE planes DROP COLUMN speed');"),
+    direct("sync_resolver", (2, 3), f::resolver::resolver, "entity, policy, [argument]", "who wins when a row was changed both here and by the server: columns, serverWins, clientWins, lastWriteWins, sql2, sql4; entity '*' is for all others", "SELECT sync_resolver('planes', 'lastWriteWins', 'updated_at');"),
     // Scopes and runs
     direct("sync_start_scope", (1, 2), f::start_scope::start_scope, "id, instance_ids, or one object", "starts or restarts a scope over some instances", "SELECT sync_start_scope('startup', '[\"reference-data\",\"flights\"]');"),
     direct("sync_entities", (1, 4), f::entities::entities, "instance_id, provider, entities, [options = '{}'], or one object", "syncs some entities of a provider, up and down", "SELECT sync_entities('reference-data', 'local', '[\"planes\"]');"),
@@ -86,6 +87,7 @@ const TABLES: &[Table] = &[
     tables::scope_member::TABLE,
     tables::status::TABLE,
     tables::pending::TABLE,
+    tables::conflict::TABLE,
     tables::help::TABLE,
 ];
 

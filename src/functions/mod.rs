@@ -9,6 +9,7 @@ pub mod interrupt;
 pub mod options;
 pub mod provider;
 pub mod recover;
+pub mod resolver;
 pub mod set_status;
 pub mod start_scope;
 pub mod track;

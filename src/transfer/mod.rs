@@ -1,8 +1,10 @@
 //! Moving data: pull, apply, freeze, push, settle, whatever the protocol.
 
 mod apply;
+mod apply_pending;
 mod apply_table;
 mod binding;
+mod conflict;
 mod cursor;
 mod declared;
 mod deferred;
@@ -14,7 +16,9 @@ mod gate;
 mod lease;
 mod outbox;
 mod patience;
+mod policy;
 mod report;
+mod resolver;
 pub mod run;
 mod runs;
 mod settle;
@@ -24,6 +28,7 @@ mod transport;
 pub use declared::Declared;
 pub use effects::{Page, apply_response, check_settings};
 pub use outbox::all_unacknowledged;
+pub use resolver::set_resolver;
 pub use transport::check_policy;
 
 use serde_json::Value as Json;

@@ -21,13 +21,14 @@ use crate::providers::watermelon::Watermelon;
 use crate::providers::{Class, Config, Protocol, Request, Step, SyncError};
 use crate::store::{Database, Result, Session, Transaction};
 
-use super::apply::Applier;
+use super::apply::{Applier, Setting};
 use super::binding::Binding;
 use super::failure::explain_foreign_key;
 use super::freeze::{self, Frozen};
 use super::gate::{refuse_overlap, refuse_twice, refuse_unknown, schema_version, stored_config};
 use super::patience::Patience;
 use super::report::{Counts, Facts, Report, black_out};
+use super::resolver::require_usable;
 use super::{cursor, lease, outbox, runs, settle};
 
 /// A request that is due.
@@ -95,6 +96,7 @@ impl<'s> Run<'s> {
         for operation in &call.operations {
             let binding = Binding::resolve(&database, &config, &operation.entity)?;
             refuse_twice(&bindings, &binding)?;
+            require_usable(session, &database, &binding.entity)?;
             track::bind_provider(&database, &binding.table, &call.provider)?;
             bindings.push(binding);
         }
@@ -295,13 +297,14 @@ impl<'s> Run<'s> {
             binding.require_unchanged(&self.database)?;
             cursor::require(&self.database, &self.call.provider, binding, before)?;
         }
-        let mut applier = Applier::new(
-            &self.database,
-            &self.call.provider,
-            &self.bindings,
-            &self.unacknowledged,
-            &self.cancel,
-        )?;
+        let setting = Setting {
+            session: self.session,
+            database: &self.database,
+            provider: &self.call.provider,
+            run: self.id,
+            cancel: &self.cancel,
+        };
+        let mut applier = Applier::new(&setting, &self.bindings, &self.unacknowledged)?;
         let mut reader = response.body.reader();
         let mut end = self
             .protocol

@@ -10,6 +10,8 @@
 mod pull;
 mod row;
 
+pub use row::{sanitise, write_value};
+
 use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::io::{Read, Write};
