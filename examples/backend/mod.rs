@@ -12,8 +12,9 @@
 //! | `value.rs` | JSON values to SQL values and back |
 //! | `watermelon/` | the WatermelonDB protocol: pull and push |
 //! | `server.rs` | routes, the state they share |
+//! | `exchange.rs` | one request of a client: its faults, then pull or push |
 //! | `control.rs` | dump, edits of "another client", the fault switches from outside |
-//! | `faults.rs` | ways to misbehave, on request |
+//! | `faults.rs`, `switches.rs` | when to misbehave, on request; the ways to do it |
 //! | `body.rs` | streamed answers: gzip, cut off, slow |
 //! | `socket.rs` | connections that can be cut |
 //! | `request_log.rs` | what clients sent, for tests to look at |
@@ -23,6 +24,7 @@
 
 mod body;
 mod control;
+mod exchange;
 mod faults;
 mod load;
 mod options;
@@ -31,6 +33,7 @@ mod schema;
 mod server;
 mod socket;
 mod store;
+mod switches;
 mod value;
 mod watermelon;
 

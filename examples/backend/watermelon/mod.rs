@@ -16,9 +16,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::body::{self, BodyPlan, BodyWriter};
-use super::faults::Switches;
 use super::server::{App, error_response};
 use super::store::Store;
+use super::switches::Switches;
 
 use pull::PullRequest;
 use push::PushError;

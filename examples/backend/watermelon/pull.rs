@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use rusqlite::{Connection, Row};
 use serde_json::Value;
 
-use super::super::faults::Switches;
 use super::super::schema::{Schema, Table, quoted};
 use super::super::store::{Store, last_stamp};
+use super::super::switches::Switches;
 use super::super::value::{RowStyle, write_id};
 use super::cursor_in;
 use super::read::{ReadError, column_prefixes, selected_columns, write_row};

@@ -6,8 +6,8 @@ use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use serde_json::{Map, Value, json};
 
-use super::super::faults::Switches;
 use super::super::schema::{Column, Schema, Table, quoted};
+use super::super::switches::Switches;
 use super::super::value::{empty_value, id_from_json, id_text, value_from_json};
 use super::cursor_in;
 
