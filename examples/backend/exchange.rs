@@ -5,18 +5,18 @@ use std::sync::Arc;
 use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{self, HeaderValue};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
 use super::body::{self, BodyPlan};
 use super::faults::Kind;
+use super::presets::{Incoming, Preset};
 use super::request_log::SeenRequest;
-use super::server::{
-    App, MOVED_SYNC_PATH, error_response, is_allowed, json_response, unauthorized,
-};
+use super::server::{App, MOVED, error_response, is_allowed, json_response, unauthorized};
 use super::socket::Peer;
+use super::store::Store;
 use super::switches::Switches;
-use super::watermelon;
+use super::watermelon::{self, Answer, PullRequest};
 
 /// Answers a client's request.
 pub async fn answer(
@@ -32,49 +32,98 @@ pub async fn answer(
         let path = parts.uri.to_string();
         SeenRequest::new(parts.method.as_str(), &path, &parts.headers, &body)
     });
-    let kind = match parts.method {
-        Method::GET => Kind::Pull,
-        Method::POST => Kind::Push,
-        _ => return error_response(StatusCode::METHOD_NOT_ALLOWED, "request", "GET or POST"),
+    let path = parts.uri.path();
+    let is_moved = path.starts_with(MOVED);
+    let path = path.strip_prefix(MOVED).unwrap_or(path);
+    let Some((preset, kind)) = Preset::at(&parts.method, path) else {
+        return error_response(StatusCode::METHOD_NOT_ALLOWED, "request", "GET or POST");
     };
     let mut switches = app.faults.take(kind);
-    if parts.uri.path() == MOVED_SYNC_PATH {
+    preset.adjust(&mut switches);
+    if is_moved {
         switches.redirect = None;
     }
     if let Some(delay) = switches.delay {
         tokio::time::sleep(delay).await;
     }
+    let is_allowed = is_allowed(&app, &parts.headers);
+    let incoming = Incoming::new(parts.method, &parts.uri, body);
     if switches.replaces_answer() {
-        if switches.after_commit && kind == Kind::Push && is_allowed(&app, &parts.headers) {
-            watermelon::push(&app, &parts.uri, body, switches.clone()).await;
+        if let Ok(incoming) = incoming
+            && switches.after_commit
+            && kind == Kind::Push
+            && is_allowed
+        {
+            push(&app, preset, incoming, switches.clone()).await;
         }
         return other_answer(&peer, &parts.uri, &switches);
     }
-    if !is_allowed(&app, &parts.headers) {
+    if !is_allowed {
         return unauthorized();
-    }
-    let plan = BodyPlan {
-        gzip: accepts_gzip(&parts.headers),
-        truncate: switches.truncate,
-        cut: switches.cut,
-        delay: switches.delay_body,
-    };
-    if kind == Kind::Pull {
-        return watermelon::pull(&app, &parts.uri, switches, plan);
     }
     if parts.headers.contains_key(header::CONTENT_ENCODING) {
         let message = "send the body without content-encoding";
         return error_response(StatusCode::UNSUPPORTED_MEDIA_TYPE, "request", message);
     }
-    let answer = watermelon::push(&app, &parts.uri, body, switches).await;
-    // Answers to a push are too small to be worth compressing.
-    let plan = BodyPlan {
-        gzip: false,
-        ..plan
+    let incoming = match incoming {
+        Ok(incoming) => incoming,
+        Err(message) => return bad_request(&message),
     };
+    let plan = BodyPlan {
+        // Answers to a push are too small to be worth compressing.
+        gzip: kind == Kind::Pull && accepts_gzip(&parts.headers),
+        truncate: switches.truncate,
+        cut: switches.cut,
+        delay: switches.delay_body,
+    };
+    if kind == Kind::Pull {
+        return pull(&app, preset, &incoming, switches, plan);
+    }
+    let answer = push(&app, preset, incoming, switches).await;
     let mut response = json_response(answer.status, String::new());
-    *response.body_mut() = body::known(answer.text, plan);
+    if !answer.text.is_empty() {
+        *response.body_mut() = body::known(answer.text, plan);
+    }
     response
+}
+
+fn pull(
+    app: &Arc<App>,
+    preset: Preset,
+    incoming: &Incoming,
+    switches: Switches,
+    plan: BodyPlan,
+) -> Response {
+    let request = preset
+        .pull(incoming)
+        .and_then(|call| PullRequest::check(call, &app.store.schema));
+    match request {
+        Ok(request) => watermelon::pull(app, request, switches, plan),
+        Err(message) => bad_request(&message),
+    }
+}
+
+async fn push(app: &Arc<App>, preset: Preset, incoming: Incoming, switches: Switches) -> Answer {
+    let app = Arc::clone(app);
+    let work = move || push_now(&app.store, preset, &incoming, &switches);
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Answer::broken(&error.to_string()))
+}
+
+fn push_now(store: &Store, preset: Preset, incoming: &Incoming, switches: &Switches) -> Answer {
+    let call = match preset.push(incoming, &store.schema) {
+        Ok(call) => call,
+        Err(message) => return Answer::bad_request(&message),
+    };
+    match watermelon::push(store, &call, switches) {
+        Ok(taken) => preset.pushed(&taken).with(switches.extra.as_ref()),
+        Err(error) => Answer::from(error),
+    }
+}
+
+fn bad_request(message: &str) -> Response {
+    error_response(StatusCode::BAD_REQUEST, "request", message)
 }
 
 /// What a misbehaving server sends in place of the answer.

@@ -1,5 +1,6 @@
 //! Routes, and the state they share.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, mpsc};
 
@@ -17,14 +18,13 @@ use super::control;
 use super::exchange;
 use super::faults::Faults;
 use super::options::Options;
+use super::presets::Preset;
 use super::request_log::{RequestLog, SeenRequest};
 use super::socket::{CuttableListener, Peer};
 use super::store::Store;
 
-/// Where clients sync.
-const SYNC_PATH: &str = "/sync";
-/// The same, at an address that the switch `redirect` can point to.
-pub const MOVED_SYNC_PATH: &str = "/moved/sync";
+/// Where clients sync is also found under this prefix, for the switch `redirect` to point to.
+pub const MOVED: &str = "/moved";
 
 /// Everything a request needs.
 pub struct App {
@@ -137,12 +137,17 @@ fn router(app: Arc<App>) -> Router {
             Arc::clone(&app),
             require_token,
         ));
-    Router::new()
-        .route(SYNC_PATH, any(exchange::answer))
-        .route(MOVED_SYNC_PATH, any(exchange::answer))
-        .merge(control)
-        .fallback(unknown_path)
-        .with_state(app)
+    let paths: BTreeSet<&str> = Preset::ALL
+        .into_iter()
+        .flat_map(|preset| [preset.pull_path(), preset.push_path()])
+        .collect();
+    let mut router = Router::new();
+    for path in paths {
+        router = router
+            .route(path, any(exchange::answer))
+            .route(&format!("{MOVED}{path}"), any(exchange::answer));
+    }
+    router.merge(control).fallback(unknown_path).with_state(app)
 }
 
 async fn require_token(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {

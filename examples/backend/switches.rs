@@ -13,25 +13,35 @@
 //! | `duplicates` | rows twice in `created`, and once more in `updated` |
 //! | `alsoDeleted` | rows of `created` and `updated` are listed in `deleted` too |
 //! | `outOfOrder` | timestamp before changes, tables backwards, deleted before updated before created |
-//! | `omitEmpty` | leave empty arrays out |
+//! | `omitEmpty`, `nullEmpty` | leave empty arrays out; write them as `null` |
+//! | `nullChanges` | `"changes":null` |
+//! | `answerTables` | a list of tables to answer, whichever were asked for |
+//! | `renameTables` | `{"task":"list"}`: rows of one table under the name of another, or of none |
+//! | `only` | `{"table": "SQL condition"}`: send no other rows of the table |
+//! | `strategy` | answer this `experimentalStrategy`, with complete sets for `"replacement"` |
 //! | `meta` | rows carry `_status` and `_changed` |
 //! | `missingIds` | rows without id |
-//! | `numericIds` | ids of INTEGER keys as JSON numbers |
+//! | `numericIds` | ids that are whole numbers as JSON numbers |
 //! | `zeroOne` | booleans as 0 and 1 |
-//! | `allUpdated`, `allCreated` | every live row as `updated`; as `created`, own echoes too |
+//! | `allUpdated`, `allCreated` | every live row as `updated`; as `created` |
+//! | `echoCreated` | rows that a client wrote last come as `created`, also to itself |
 //! | `secondsClock` | timestamps and cursors in seconds (pull and push should both have it) |
 //! | `timestampAfterMs` | take the timestamp N ms after the rows were read |
 //! | `timestamp` | answer this timestamp, whatever JSON it is; `"omit"` leaves it out |
-//! | `extra` | an object whose keys are added to the pull answer |
+//! | `extra` | an object whose keys are added to the answer |
 //! | `noU2` | push: creating an existing id is an error |
 //! | `noU5` | push: overwrite whatever others did |
 //! | `anyIds` | push: accept any text as id |
-//! | `rejectIds` | push: `{"table": ["id"]}` are left out and reported as rejected |
+//! | `rejectIds` | push: these ids are left out and reported as rejected, see `rejections.rs` |
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
+
+use super::rejections::Rejections;
+use super::strategy::Strategy;
 
 /// The switches of one request, all off by default.
 #[derive(Clone, Debug, Default)]
@@ -52,12 +62,19 @@ pub struct Switches {
     pub also_deleted: bool,
     pub out_of_order: bool,
     pub omit_empty: bool,
+    pub null_empty: bool,
+    pub null_changes: bool,
+    pub answer_tables: Option<Vec<String>>,
+    pub rename_tables: BTreeMap<String, String>,
+    pub only: BTreeMap<String, String>,
+    pub strategy: Option<Strategy>,
     pub meta: bool,
     pub missing_ids: bool,
     pub numeric_ids: bool,
     pub zero_one: bool,
     pub all_updated: bool,
     pub all_created: bool,
+    pub echo_created: bool,
     pub seconds_clock: bool,
     pub timestamp_after: Option<Duration>,
     pub timestamp: Option<Value>,
@@ -65,7 +82,7 @@ pub struct Switches {
     pub no_u2: bool,
     pub no_u5: bool,
     pub any_ids: bool,
-    pub reject_ids: Option<Map<String, Value>>,
+    pub reject_ids: Option<Rejections>,
 }
 
 impl Switches {
@@ -95,12 +112,19 @@ impl Switches {
             "alsoDeleted" => self.also_deleted = flag(name, value)?,
             "outOfOrder" => self.out_of_order = flag(name, value)?,
             "omitEmpty" => self.omit_empty = flag(name, value)?,
+            "nullEmpty" => self.null_empty = flag(name, value)?,
+            "nullChanges" => self.null_changes = flag(name, value)?,
+            "answerTables" => self.answer_tables = Some(texts(name, value)?),
+            "renameTables" => self.rename_tables = texts_by_table(name, value)?,
+            "only" => self.only = texts_by_table(name, value)?,
+            "strategy" => self.strategy = Some(Strategy::parse(value)?),
             "meta" => self.meta = flag(name, value)?,
             "missingIds" => self.missing_ids = flag(name, value)?,
             "numericIds" => self.numeric_ids = flag(name, value)?,
             "zeroOne" => self.zero_one = flag(name, value)?,
             "allUpdated" => self.all_updated = flag(name, value)?,
             "allCreated" => self.all_created = flag(name, value)?,
+            "echoCreated" => self.echo_created = flag(name, value)?,
             "secondsClock" => self.seconds_clock = flag(name, value)?,
             "timestampAfterMs" => self.timestamp_after = Some(milliseconds(name, value)?),
             "timestamp" => self.timestamp = Some(value.clone()),
@@ -108,7 +132,7 @@ impl Switches {
             "noU2" => self.no_u2 = flag(name, value)?,
             "noU5" => self.no_u5 = flag(name, value)?,
             "anyIds" => self.any_ids = flag(name, value)?,
-            "rejectIds" => self.reject_ids = Some(object(name, value)?),
+            "rejectIds" => self.reject_ids = Some(Rejections::parse(value)?),
             _ => return Err(format!("unknown switch {name}")),
         }
         Ok(())
@@ -124,13 +148,18 @@ impl Switches {
             || self.redirect.is_some()
     }
 
-    /// Whether a push asks for these ids to be left out.
-    pub fn rejects(&self, table: &str, id: &str) -> bool {
-        self.reject_ids
-            .as_ref()
-            .and_then(|tables| tables.get(table))
-            .and_then(Value::as_array)
-            .is_some_and(|ids| ids.iter().any(|rejected| rejected == id))
+    /// Why a pushed id is to be left out; `None` if it is not.
+    pub fn rejection(&self, table: &str, id: &str) -> Option<&str> {
+        self.reject_ids.as_ref()?.reason(table, id)
+    }
+
+    /// A stamp as the client knows it.
+    pub fn in_client_units(&self, stamp: i64) -> i64 {
+        if self.seconds_clock {
+            stamp / 1000
+        } else {
+            stamp
+        }
     }
 }
 
@@ -183,4 +212,21 @@ fn object(name: &str, value: &Value) -> Result<Map<String, Value>, String> {
         .as_object()
         .cloned()
         .ok_or_else(|| format!("{name}: an object"))
+}
+
+fn texts(name: &str, value: &Value) -> Result<Vec<String>, String> {
+    let wrong = || format!("{name}: a list of texts");
+    let items = value.as_array().ok_or_else(wrong)?;
+    let text = |item: &Value| item.as_str().map(str::to_string).ok_or_else(wrong);
+    items.iter().map(text).collect()
+}
+
+fn texts_by_table(name: &str, value: &Value) -> Result<BTreeMap<String, String>, String> {
+    let text = |(table, text): (&String, &Value)| {
+        let text = text
+            .as_str()
+            .ok_or_else(|| format!("{name}: {table}: a text"))?;
+        Ok((table.clone(), text.to_string()))
+    };
+    object(name, value)?.iter().map(text).collect()
 }
