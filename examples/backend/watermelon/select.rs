@@ -81,7 +81,8 @@ impl Selection<'_> {
     /// The rows that are sent at all.
     fn sent(&self) -> String {
         let mut sent = match self.is_replaced {
-            true => "1".to_string(),
+            // Always so; every query has both parameters.
+            true => "?2 IS NOT NULL".to_string(),
             false => self.later_than_cursor("r.last_modified"),
         };
         for condition in self.request.migration.conditions(self.table) {
