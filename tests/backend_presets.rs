@@ -297,3 +297,20 @@ fn a_lost_acknowledgement_leaves_the_push_in_place_in_every_preset() {
         assert_eq!(title(&backend, "n1").as_deref(), Some("New"), "{preset:?}");
     }
 }
+
+#[test]
+fn each_preset_can_be_redirected_to_its_second_address() {
+    for preset in Preset::ALL {
+        let (backend, _) = with_tasks();
+        let target = format!("/moved{}", preset.pull_path());
+        misbehave(&backend, json!({"on": "pull", "redirect": target}));
+        let reply = first_pull(preset).send(&backend.pull_url(preset));
+        assert_eq!(reply.status, 307, "{preset:?}");
+        let location = reply.header("location").unwrap();
+        assert!(location.starts_with(&target), "{preset:?}: {location}");
+        let moved = first_pull(preset).send(&format!("{}{target}", backend.url()));
+        let answer = moved.json();
+        let rows = ids(&answer, "task", new_section(preset));
+        assert_eq!(rows, ["t1", "t2", "t3"], "{preset:?}");
+    }
+}
