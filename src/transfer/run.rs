@@ -19,7 +19,7 @@ use crate::coordination::{
 use crate::http::{HttpError, Redactor, Response, Spool};
 use crate::providers::watermelon::Watermelon;
 use crate::providers::{Class, Config, Protocol, Request, Step, SyncError};
-use crate::store::{Database, Result, Session, Transaction};
+use crate::store::{Database, Error, Result, Session, Transaction};
 
 use super::apply::Applier;
 use super::binding::Binding;
@@ -120,7 +120,12 @@ impl<'s> Run<'s> {
             .map(|binding| binding.wire.clone())
             .collect();
         let version = schema_version(&database, &config)?;
-        let protocol = Watermelon::new(&config, entities, version, cursors.clone());
+        let last_schemas = bindings
+            .iter()
+            .map(|binding| cursor::last_schema(&database, &call.provider, binding))
+            .collect::<Result<Vec<_>>>()?;
+        let protocol = Watermelon::new(&config, entities, version, cursors.clone(), last_schemas)
+            .map_err(Error::Corrupt)?;
         let report = Report {
             entities: vec![Counts::default(); bindings.len()],
             phase: "starting",
@@ -178,12 +183,11 @@ impl<'s> Run<'s> {
                 return Err(SyncError::cancelled("interrupted by sync_interrupt"));
             }
             match self.protocol.next() {
-                Step::Pull(request) => {
+                Step::Pull(mut request) => {
                     self.report.phase = "ready to pull";
-                    return Ok(Some(Due {
-                        request,
-                        body: None,
-                    }));
+                    self.report.migration = self.protocol.told();
+                    let body = request.body.take().map(Spool::from_bytes);
+                    return Ok(Some(Due { request, body }));
                 }
                 Step::Freeze => self.freeze()?,
                 Step::Push(request) => {
@@ -199,6 +203,7 @@ impl<'s> Run<'s> {
                         body: Some(body),
                     }));
                 }
+                Step::Fail(error) => return Err(error),
                 Step::Done => {
                     self.report.phase = "done";
                     self.over = true;
@@ -319,6 +324,9 @@ impl<'s> Run<'s> {
                 &end.cursor,
                 at,
             )?;
+            if let Some(version) = end.schema_version {
+                cursor::store_schema(&self.database, &self.call.provider, binding, version)?;
+            }
         }
         if !self.counted {
             outbox::count_pull(&self.database, &self.call.provider)?;
