@@ -156,20 +156,25 @@ impl<'a> TableApplier<'a> {
 
     /// A row that nothing is pending about.
     fn upsert_clean(&mut self, announced: Announced, key: &Value, row: &[Slot<'_>]) -> Result<()> {
+        let rules = &self.binding.rules;
+        let unseen = announced == Announced::Updated && !rules.created_as_updated;
         let likely_new = self.was_empty || announced == Announced::Created;
         if likely_new && self.insert(key, row)? {
-            self.counts.announced_wrongly += i64::from(announced == Announced::Updated);
+            self.counts.announced_wrongly += i64::from(unseen);
             return Ok(());
         }
         if !self.reader.find_key(key)? {
             self.reader.release();
             self.insert_or_tell(key, row)?;
-            self.counts.announced_wrongly += i64::from(announced == Announced::Updated);
+            self.counts.announced_wrongly += i64::from(unseen);
             return Ok(());
         }
         let wanted: Vec<bool> = row.iter().map(|slot| !slot.is_missing()).collect();
+        let unchanged = self.counts.unchanged;
         self.update_where_different(key, row, wanted)?;
-        self.counts.announced_wrongly += i64::from(announced == Announced::Created);
+        let comes_again = rules.redelivers && self.counts.unchanged > unchanged;
+        let again = announced == Announced::Created && !comes_again;
+        self.counts.announced_wrongly += i64::from(again);
         Ok(())
     }
 
@@ -217,7 +222,9 @@ impl<'a> TableApplier<'a> {
         row: &[Slot<'_>],
     ) -> Result<bool> {
         self.reader.release();
-        if announced == Announced::Updated || self.is_echo(key, row)? {
+        // Where rows come again, one that was created before it was deleted here says nothing new.
+        let old_news = announced == Announced::Updated || self.binding.rules.redelivers;
+        if old_news || self.is_echo(key, row)? {
             self.counts.conflicts += i64::from(announced == Announced::Updated);
             return Ok(false);
         }
@@ -372,11 +379,29 @@ impl<'a> TableApplier<'a> {
     /// # Errors
     /// SQLite's.
     pub fn remove(&mut self, key: &Value) -> Result<bool> {
+        if self.binding.rules.keep_created && self.is_created_here(key)? {
+            self.counts.conflicts += 1;
+            return Ok(false);
+        }
         let pending = self.pending.get(&Key(key.clone())).is_some();
         let removed = self.delete.run(&[key.borrow()])?;
         self.counts.deleted += removed;
         self.counts.conflicts += i64::from(pending && removed > 0);
         Ok(pending)
+    }
+
+    /// Whether the row was created here and the server can't have had it.
+    fn is_created_here(&mut self, key: &Value) -> Result<bool> {
+        let key = Key(key.clone());
+        let Some(pending) = self.pending.get(&key) else {
+            return Ok(false);
+        };
+        if self.unknown.get(&key).is_some() {
+            return Ok(false);
+        }
+        let exists = self.reader.find(pending)?;
+        self.reader.release();
+        Ok(pending.status(exists) == Status::Created)
     }
 
     /// A constraint error that names the row it is about.

@@ -17,6 +17,7 @@ pub mod run;
 mod runs;
 mod settle;
 mod side_effects;
+mod slices;
 mod transport;
 
 pub use outbox::all_unacknowledged;

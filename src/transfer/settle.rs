@@ -42,8 +42,13 @@ pub fn settle(
             ..Counts::default()
         });
     }
-    for binding in bindings {
-        log::acknowledge(database, provider, binding.table.id, frozen.upto)?;
+    match &frozen.entries {
+        Some(entries) => log::acknowledge_entries(database, provider, entries)?,
+        None => {
+            for binding in bindings {
+                log::acknowledge(database, provider, binding.table.id, frozen.upto)?;
+            }
+        }
     }
     outbox::close(database, provider, frozen.push, "acknowledged")?;
     Ok(all)
