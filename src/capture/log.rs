@@ -1,6 +1,7 @@
 //! The change log as a queue: its end, acknowledging its front, taking back its tail.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::RangeInclusive;
 
 use crate::store::{Database, Result};
 
@@ -81,6 +82,33 @@ pub fn acknowledge(database: &Database, provider: &str, table: i64, upto: i64) -
             &[upto.into(), table.into(), provider.into()],
         )
     })
+}
+
+/// Removes some entries that the server has, given as ranges of numbers, except of rows that
+/// `_syncRejected` holds for this provider.
+///
+/// # Errors
+/// SQLite's.
+pub fn acknowledge_entries(
+    database: &Database,
+    provider: &str,
+    ranges: &[RangeInclusive<i64>],
+) -> Result<()> {
+    let before = high_water(database)?;
+    let mut delete = database.prepare(
+        "DELETE FROM main._syncChange WHERE seq BETWEEN ?1 AND ?2 AND NOT EXISTS \
+         (SELECT 1 FROM main._syncRejected AS rejected WHERE rejected.provider = ?3 \
+         AND rejected.tbl = _syncChange.tbl AND rejected.pk IS _syncChange.pk)",
+    )?;
+    for range in ranges {
+        delete.run(&[
+            (*range.start()).into(),
+            (*range.end()).into(),
+            provider.into(),
+        ])?;
+    }
+    // Old placeholders stay until the whole front is acknowledged: looking for them reads all of the log.
+    keep_high_water(database, before)
 }
 
 /// Removes every entry of the given rows up to `upto`: the server has settled them.
@@ -196,15 +224,20 @@ pub(super) fn keeping_the_high_water<T>(
 ) -> Result<T> {
     let before = high_water(database)?;
     let outcome = remove()?;
+    keep_high_water(database, before)?;
+    database.execute(
+        "DELETE FROM main._syncChange WHERE tbl = 0 AND seq < ?1",
+        &[before.into()],
+    )?;
+    Ok(outcome)
+}
+
+fn keep_high_water(database: &Database, before: i64) -> Result<()> {
     if high_water(database)? < before {
         database.execute(
             "INSERT INTO main._syncChange (seq, tbl, op) VALUES (?1, 0, 0)",
             &[before.into()],
         )?;
     }
-    database.execute(
-        "DELETE FROM main._syncChange WHERE tbl = 0 AND seq < ?1",
-        &[before.into()],
-    )?;
-    Ok(outcome)
+    Ok(())
 }

@@ -347,8 +347,10 @@ impl TableApplier<'_> {
     ) -> Result<Settlement, Trouble> {
         self.reader.release();
         let echo = self.is_echo(key, row)?;
-        let revived = announced == Announced::Created && !echo;
-        if !echo {
+        // Where rows come again, one that was created before it was deleted here says nothing new.
+        let old_news = echo || self.binding.rules.redelivers;
+        let revived = announced == Announced::Created && !old_news;
+        if revived || (announced == Announced::Updated && !echo) {
             let remote = remote_json(&self.binding.wire, key.borrow(), row);
             let sides = Sides {
                 local: None,

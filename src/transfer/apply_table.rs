@@ -193,23 +193,29 @@ impl<'a> TableApplier<'a> {
         key: &Value,
         row: &[Slot<'_>],
     ) -> Result<Settlement, Trouble> {
+        let rules = &self.binding.rules;
+        let unseen = announced == Announced::Updated && !rules.created_as_updated;
         let likely_new = self.was_empty || announced == Announced::Created;
         if likely_new && self.insert(key, row)? {
-            self.counts.announced_wrongly += i64::from(announced == Announced::Updated);
+            self.counts.announced_wrongly += i64::from(unseen);
             return Ok(Settlement::Stays);
         }
         if !self.reader.find_key(key)? {
             self.reader.release();
             self.insert_or_tell(key, row)?;
-            self.counts.announced_wrongly += i64::from(announced == Announced::Updated);
+            self.counts.announced_wrongly += i64::from(unseen);
             return Ok(Settlement::Stays);
         }
-        self.counts.announced_wrongly += i64::from(announced == Announced::Created);
         if self.policy.sees_clean_rows() {
+            self.counts.announced_wrongly += i64::from(announced == Announced::Created);
             return self.ask_about_clean(key, row);
         }
         let wanted: Vec<bool> = row.iter().map(|slot| !slot.is_missing()).collect();
+        let unchanged = self.counts.unchanged;
         self.update_where_different(key, row, wanted)?;
+        let comes_again = rules.redelivers && self.counts.unchanged > unchanged;
+        let again = announced == Announced::Created && !comes_again;
+        self.counts.announced_wrongly += i64::from(again);
         Ok(Settlement::Stays)
     }
 
@@ -345,6 +351,10 @@ impl<'a> TableApplier<'a> {
     /// # Errors
     /// SQLite's.
     pub fn remove(&mut self, key: &Value) -> Result<Settlement> {
+        if self.binding.rules.keep_created && self.is_created_here(key)? {
+            self.counts.conflicts += 1;
+            return Ok(Settlement::Stays);
+        }
         let pending = self.pending.get(&Key(key.clone())).cloned();
         if let Some(pending) = &pending {
             self.record_lost(key, pending)?;
@@ -355,6 +365,20 @@ impl<'a> TableApplier<'a> {
             Some(_) => Settlement::Settled,
             None => Settlement::Stays,
         })
+    }
+
+    /// Whether the row was created here and the server can't have had it.
+    fn is_created_here(&mut self, key: &Value) -> Result<bool> {
+        let key = Key(key.clone());
+        let Some(pending) = self.pending.get(&key) else {
+            return Ok(false);
+        };
+        if self.unknown.get(&key).is_some() {
+            return Ok(false);
+        }
+        let exists = self.reader.find(pending)?;
+        self.reader.release();
+        Ok(pending.status(exists) == Status::Created)
     }
 
     /// A constraint error that names the row it is about.

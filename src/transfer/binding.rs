@@ -2,6 +2,7 @@
 
 use crate::capture::Tracked;
 use crate::capture::tracked::ColumnType;
+use crate::providers::config::ApplyRules;
 use crate::providers::wire::{Entity, WireColumn, WireType};
 use crate::providers::{Config, SyncError};
 use crate::store::{Connection, Database, Error, Result, Value, quote_name};
@@ -16,6 +17,7 @@ pub struct Binding {
     /// [`Entity::columns`].
     pub columns: Vec<usize>,
     pub wire: Entity,
+    pub rules: ApplyRules,
     /// `"schema"."table"`, quoted.
     pub qualified: String,
     pub connection: Connection,
@@ -96,6 +98,7 @@ impl Binding {
             table,
             columns,
             wire,
+            rules: config.apply_rules(),
             qualified,
             connection,
         })

@@ -13,9 +13,6 @@ use crate::store::{Database, Result, ValueRef};
 use super::apply_table::same;
 use super::binding::Binding;
 
-/// Columns that servers like to set themselves; a difference there does not make a row another's.
-const SET_BY_SERVERS: &[&str] = &["created_at", "updated_at"];
-
 /// The content of rows pushed lately, by key.
 pub struct Pushed(HashMap<Key, String>);
 
@@ -50,8 +47,9 @@ fn is_same_row(content: &str, binding: &Binding, row: &[Slot<'_>]) -> bool {
     let Ok(pushed) = serde_json::from_str::<Map<String, Json>>(content) else {
         return false;
     };
+    let ignored = &binding.rules.echo_ignore;
     binding.wire.columns.iter().zip(row).all(|(column, slot)| {
-        if slot.is_missing() || SET_BY_SERVERS.contains(&column.name.as_str()) {
+        if slot.is_missing() || ignored.contains(&column.name) {
             return true;
         }
         pushed

@@ -26,7 +26,7 @@ pub fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
     }
 }
 
-/// The config of a declared provider.
+/// The config of a declared provider, with what its preset says.
 ///
 /// # Errors
 /// [`Error::Corrupt`] when it is not readable.
@@ -35,9 +35,12 @@ pub fn stored_config(database: &Database, provider: &str) -> Result<Config> {
         "SELECT config FROM main._syncProvider WHERE id = ?1",
         &[provider.into()],
     )?;
-    Config::parse(stored.as_str().unwrap_or_default()).map_err(|problem| {
-        Error::Corrupt(format!("the stored {problem}; call sync_provider again"))
-    })
+    let config = Config::parse(stored.as_str().unwrap_or_default());
+    config
+        .and_then(|config| config.effective())
+        .map_err(|problem| {
+            Error::Corrupt(format!("the stored {problem}; call sync_provider again"))
+        })
 }
 
 /// An instance that somebody alive is syncing is left alone.

@@ -23,6 +23,7 @@ pub mod run;
 mod runs;
 mod settle;
 mod side_effects;
+mod slices;
 mod transport;
 
 pub use declared::Declared;

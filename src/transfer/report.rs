@@ -84,6 +84,8 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// Extra keys of the last pull answer.
     pub rest: Map<String, Json>,
+    /// The migration that the backend was told; null when there was nothing to tell.
+    pub migration: Json,
     /// The last step reached.
     pub phase: &'static str,
     /// HTTP requests answered, repeated ones included.
@@ -128,6 +130,7 @@ impl Report {
         answer.insert("finishedAt".into(), facts.finished.into());
         answer.insert("phase".into(), self.phase.into());
         answer.insert("requests".into(), self.requests.into());
+        answer.insert("migration".into(), self.migration.clone());
         answer.insert("warnings".into(), json!(self.warnings));
         answer.insert("rest".into(), Json::Object(self.rest.clone()));
         answer.insert("error".into(), error.map_or(Json::Null, SyncError::to_json));

@@ -5,7 +5,7 @@
 //! program) sends it in between. No transaction or statement is open while a request is under way.
 
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::coordination::{
 use crate::http::{HttpError, Redactor, Response, Spool};
 use crate::providers::watermelon::Watermelon;
 use crate::providers::{Class, Config, Protocol, Request, Step, SyncError};
-use crate::store::{Database, Result, Session, Transaction};
+use crate::store::{Database, Error, Result, Session, Transaction};
 
 use super::apply::{Applier, Setting};
 use super::binding::Binding;
@@ -29,7 +29,7 @@ use super::gate::{refuse_overlap, refuse_twice, refuse_unknown, schema_version, 
 use super::patience::Patience;
 use super::report::{Counts, Facts, Report, black_out};
 use super::resolver::require_usable;
-use super::{cursor, lease, outbox, runs, settle};
+use super::{cursor, lease, outbox, runs, settle, slices};
 
 /// A request that is due.
 pub struct Due {
@@ -51,6 +51,8 @@ pub struct Run<'s> {
     cursors: Vec<Option<String>>,
     unacknowledged: HashSet<(i64, Key)>,
     frozen: Option<Frozen>,
+    /// Further parts of what was frozen, each pushed on its own.
+    waiting: VecDeque<Frozen>,
     id: i64,
     started: i64,
     report: Report,
@@ -122,7 +124,12 @@ impl<'s> Run<'s> {
             .map(|binding| binding.wire.clone())
             .collect();
         let version = schema_version(&database, &config)?;
-        let protocol = Watermelon::new(&config, entities, version, cursors.clone());
+        let last_schemas = bindings
+            .iter()
+            .map(|binding| cursor::last_schema(&database, &call.provider, binding))
+            .collect::<Result<Vec<_>>>()?;
+        let protocol = Watermelon::new(&config, entities, version, cursors.clone(), last_schemas)
+            .map_err(Error::Corrupt)?;
         let report = Report {
             entities: vec![Counts::default(); bindings.len()],
             phase: "starting",
@@ -140,6 +147,7 @@ impl<'s> Run<'s> {
             operations,
             cursors,
             frozen: None,
+            waiting: VecDeque::new(),
             id,
             started,
             report,
@@ -180,12 +188,11 @@ impl<'s> Run<'s> {
                 return Err(SyncError::cancelled("interrupted by sync_interrupt"));
             }
             match self.protocol.next() {
-                Step::Pull(request) => {
+                Step::Pull(mut request) => {
                     self.report.phase = "ready to pull";
-                    return Ok(Some(Due {
-                        request,
-                        body: None,
-                    }));
+                    self.report.migration = self.protocol.told();
+                    let body = request.body.take().map(Spool::from_bytes);
+                    return Ok(Some(Due { request, body }));
                 }
                 Step::Freeze => self.freeze()?,
                 Step::Push(request) => {
@@ -201,6 +208,7 @@ impl<'s> Run<'s> {
                         body: Some(body),
                     }));
                 }
+                Step::Fail(error) => return Err(error),
                 Step::Done => {
                     self.report.phase = "done";
                     self.over = true;
@@ -322,6 +330,9 @@ impl<'s> Run<'s> {
                 &end.cursor,
                 at,
             )?;
+            if let Some(version) = end.schema_version {
+                cursor::store_schema(&self.database, &self.call.provider, binding, version)?;
+            }
         }
         if !self.counted {
             outbox::count_pull(&self.database, &self.call.provider)?;
@@ -331,7 +342,7 @@ impl<'s> Run<'s> {
 
     fn freeze(&mut self) -> Result<(), SyncError> {
         let connection = self.database.connection();
-        let frozen = Patience::new(&self.config).sync(|| {
+        let (frozen, parts) = Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(connection)?;
             lease::require(&self.database, &self.call.provider, self.id)?;
             for binding in &self.bindings {
@@ -345,8 +356,10 @@ impl<'s> Run<'s> {
                 &self.bindings,
                 &self.unacknowledged,
             )?;
+            let batch = self.config.push_batch;
+            let parts = slices::cut(&self.database, &frozen, &self.bindings, batch)?;
             transaction.commit()?;
-            Ok(frozen)
+            Ok((frozen, parts))
         })?;
         for (place, unsendable) in frozen.unsendable.iter().enumerate() {
             if *unsendable == 0 {
@@ -359,9 +372,16 @@ impl<'s> Run<'s> {
             )]);
         }
         self.report.phase = "fetched local changes";
-        self.protocol.frozen(frozen.rows);
-        self.frozen = (frozen.rows > 0).then_some(frozen);
+        self.waiting = parts;
+        self.take_part();
         Ok(())
+    }
+
+    /// Goes on with the next part of what was frozen, if there is one.
+    fn take_part(&mut self) {
+        self.frozen = self.waiting.pop_front();
+        let rows = self.frozen.as_ref().map_or(0, |part| part.rows);
+        self.protocol.frozen(rows);
     }
 
     fn pushed(&mut self, answer: Result<Response, HttpError>) -> Result<(), SyncError> {
@@ -380,17 +400,28 @@ impl<'s> Run<'s> {
         if (200..300).contains(&status) {
             return self.settle(&frozen, &response);
         }
+        let error = SyncError::from_status(status, &response.excerpt(500));
+        self.refused(&frozen, &response, error)
+    }
+
+    /// A complete answer that says no.
+    fn refused(
+        &mut self,
+        frozen: &Frozen,
+        response: &Response,
+        error: SyncError,
+    ) -> Result<(), SyncError> {
+        let status = response.status;
         // A repeated request may have arrived the first time, and been refused for that.
         let outcome_unknown = status == 408 || status >= 500 || response.attempts > 1;
         self.close_push(
-            &frozen,
+            frozen,
             if outcome_unknown {
                 "unknown"
             } else {
                 "refused"
             },
         )?;
-        let error = SyncError::from_status(status, &response.excerpt(500));
         // What the HTTP room has repeated already is not repeated again.
         let repeated = matches!(status, 408 | 425 | 429 | 500..);
         if !repeated && self.protocol.push_refused(status) {
@@ -407,7 +438,15 @@ impl<'s> Run<'s> {
         let limited = std::io::Read::take(response.body.reader(), 16 << 20);
         let read = std::io::Read::read_to_end(&mut { limited }, &mut body);
         read.map_err(|error| SyncError::network(format!("the answer was lost: {error}")))?;
-        let answer = self.protocol.pushed(response.status, &body)?;
+        let mut answer = match self.protocol.pushed(response.status, &body) {
+            Ok(answer) => answer,
+            Err(error) => return self.refused(frozen, response, error),
+        };
+        // A server may repeat our token in what it says.
+        let reasons = answer.rejected.iter_mut().flat_map(HashMap::values_mut);
+        for reason in reasons.flatten() {
+            *reason = self.redactor.clean(reason);
+        }
         let connection = self.database.connection();
         let counts = Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(connection)?;
@@ -426,6 +465,9 @@ impl<'s> Run<'s> {
             total.add(counts);
         }
         self.report.phase = "marked local changes as synced";
+        if !self.waiting.is_empty() {
+            self.take_part();
+        }
         Ok(())
     }
 
@@ -434,9 +476,14 @@ impl<'s> Run<'s> {
         Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(connection)?;
             outbox::close(&self.database, &self.call.provider, frozen.push, state)?;
+            for part in &self.waiting {
+                // Never sent: pending as before.
+                outbox::close(&self.database, &self.call.provider, part.push, "refused")?;
+            }
             transaction.commit()?;
             Ok(())
         })?;
+        self.waiting.clear();
         self.unacknowledged = outbox::unacknowledged(&self.database, &self.call.provider)?;
         Ok(())
     }

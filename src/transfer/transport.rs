@@ -27,7 +27,7 @@ pub fn send(run: &Run<'_>, due: Due) -> Result<Result<Response, HttpError>, Sync
     if due.body.is_some() {
         headers.push(("Content-Type".into(), "application/json".into()));
     }
-    for (name, value) in &config.headers {
+    for (name, value) in &due.request.headers {
         headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         headers.push((name.clone(), value.clone()));
     }

@@ -6,6 +6,7 @@ use std::io::Read;
 
 use serde_json::{Map, Value as Json};
 
+use super::options::{Layout, Reading};
 use super::row::{read_id, read_row};
 use crate::providers::cutter::{Cutter, parse};
 use crate::providers::error::SyncError;
@@ -27,12 +28,17 @@ const LARGEST_REST: usize = 1 << 20;
 /// An answer that breaks the protocol; those of the sink.
 pub fn read_pull(
     source: impl Read,
+    layout: &Layout,
+    reading: Reading,
     entities: &[Entity],
     wanted: &[usize],
     sink: &mut dyn ChangeSink,
 ) -> Result<PullEnd> {
     let mut cutter = Cutter::new(source);
     let mut answer = Answer {
+        layout,
+        reading,
+        trail: Vec::new(),
         entities,
         wanted,
         sink,
@@ -65,12 +71,17 @@ pub fn read_pull(
     Ok(PullEnd {
         entities: wanted.to_vec(),
         cursor,
+        schema_version: None,
         rest: answer.rest,
         warnings: answer.warnings,
     })
 }
 
 struct Answer<'a> {
+    layout: &'a Layout,
+    reading: Reading,
+    /// The members that the walk is in.
+    trail: Vec<String>,
     entities: &'a [Entity],
     /// The entities that the answer is for.
     wanted: &'a [usize],
@@ -93,38 +104,78 @@ struct Answer<'a> {
 
 impl Answer<'_> {
     fn member<R: Read>(&mut self, cutter: &mut Cutter<R>, key: &str) -> Result<()> {
-        match key {
-            "changes" => {
-                self.changes = true;
-                if cutter.take_null()? {
-                    return Ok(());
-                }
-                cutter.object(|cutter, table| self.table(cutter, table))
+        self.trail.push(key.to_owned());
+        self.value(cutter)?;
+        self.trail.pop();
+        Ok(())
+    }
+
+    fn value<R: Read>(&mut self, cutter: &mut Cutter<R>) -> Result<()> {
+        if self.layout.changes.is(&self.trail) {
+            self.changes = true;
+            if cutter.take_null()? {
+                return self.require_lists("changes is null");
             }
-            "timestamp" => {
-                self.cursor = Some(timestamp(cutter.value()?)?);
-                Ok(())
-            }
-            "experimentalStrategy" => match parse::<Json>(cutter.value()?)? {
+            return cutter.object(|cutter, table| self.table(cutter, table));
+        }
+        if self.layout.timestamp.is(&self.trail) {
+            self.cursor = Some(timestamp(cutter.value()?, self.reading.opaque)?);
+            return Ok(());
+        }
+        let above = self.layout.changes.begins_with(&self.trail)
+            || self.layout.timestamp.begins_with(&self.trail);
+        if above && cutter.peek()? == Some(b'{') {
+            return cutter.object(|cutter, key| self.member(cutter, key));
+        }
+        if self.trail == ["experimentalStrategy"] {
+            return match parse::<Json>(cutter.value()?)? {
                 Json::Null => Ok(()),
                 Json::String(name) if name == "incremental" => Ok(()),
                 other => Err(SyncError::protocol(format!(
                     "Invalid pull strategy: {other} is not supported; nothing was applied"
                 ))),
-            },
-            other => {
-                let value = cutter.value()?;
-                self.rest_bytes += value.len();
-                if self.rest_bytes > LARGEST_REST {
-                    return Err(SyncError::protocol(format!(
-                        "the answer has over {} KiB besides its changes; nothing was applied",
-                        LARGEST_REST >> 10
-                    )));
-                }
-                self.rest.insert(other.to_owned(), parse(value)?);
-                Ok(())
+            };
+        }
+        self.keep(cutter)
+    }
+
+    /// Keeps a member that means nothing here, for the caller.
+    fn keep<R: Read>(&mut self, cutter: &mut Cutter<R>) -> Result<()> {
+        let value = cutter.value()?;
+        self.rest_bytes += value.len();
+        if self.rest_bytes > LARGEST_REST {
+            return Err(SyncError::protocol(format!(
+                "the answer has over {} KiB besides its changes; nothing was applied",
+                LARGEST_REST >> 10
+            )));
+        }
+        let value = parse(value)?;
+        let Some((name, above)) = self.trail.split_last() else {
+            return Ok(());
+        };
+        let mut rest = &mut self.rest;
+        for name in above {
+            let inner = rest
+                .entry(name.as_str())
+                .or_insert_with(|| Json::Object(Map::new()));
+            match inner {
+                Json::Object(inner) => rest = inner,
+                // The same member twice, once as something else.
+                _ => return Ok(()),
             }
         }
+        rest.insert(name.clone(), value);
+        Ok(())
+    }
+
+    /// What may be left out, unless the answer is read strictly.
+    fn require_lists(&self, missing: &str) -> Result<()> {
+        if !self.reading.strict {
+            return Ok(());
+        }
+        Err(SyncError::protocol(format!(
+            "{missing}, which is refused because lenient is false; nothing was applied"
+        )))
     }
 
     fn table<R: Read>(&mut self, cutter: &mut Cutter<R>, name: &str) -> Result<()> {
@@ -134,25 +185,32 @@ impl Answer<'_> {
             .find(|place| self.entities[**place].name == name);
         let Some(place) = wanted.copied() else {
             // Other entities of the same backend: they have cursors of their own.
-            if self.strangers.len() < STRANGERS {
+            let is_ours = self.entities.iter().any(|entity| entity.name == name);
+            if !is_ours && self.strangers.len() < STRANGERS {
                 self.strangers.push(format!("{name:?}"));
             }
             return skip_table(cutter);
         };
         if cutter.take_null()? {
-            return Ok(());
+            return self.require_lists(&format!("{name:?} is null"));
         }
+        let mut missing = vec!["created", "updated", "deleted"];
         cutter.object(|cutter, kind| {
             if cutter.take_null()? {
                 return Ok(());
             }
+            missing.retain(|list| *list != kind);
             match kind {
                 "created" => self.rows(cutter, place, Announced::Created),
                 "updated" => self.rows(cutter, place, Announced::Updated),
                 "deleted" => self.ids(cutter, place),
                 _ => parse::<serde::de::IgnoredAny>(cutter.value()?).map(drop),
             }
-        })
+        })?;
+        match missing.first() {
+            Some(list) => self.require_lists(&format!("{name:?} has no list {list}")),
+            None => Ok(()),
+        }
     }
 
     fn rows<R: Read>(
@@ -161,31 +219,39 @@ impl Answer<'_> {
         place: usize,
         announced: Announced,
     ) -> Result<()> {
+        let mut any = false;
         cutter.array(|cutter| {
+            any = true;
             let mut slots: Vec<Slot<'_>> = Vec::new();
-            let id = read_row(&self.entities[place], cutter.value()?, &mut slots)?;
+            let entity = &self.entities[place];
+            let id = read_row(entity, self.reading, cutter.value()?, &mut slots)?;
             if !self.deleted[place].is_empty() && self.deleted[place].contains(&id_text(&id)) {
-                warn_of_deleted(&mut self.warnings, &self.entities[place]);
-                return Ok(());
+                let warnings = &mut self.warnings;
+                return complain(self.reading, warnings, entity, ALSO_DELETED, "deleted wins");
             }
             let fingerprint = fingerprint(&self.hasher, &id);
             if !self.seen[place].insert(fingerprint) {
-                warn_once(&mut self.warnings, || {
-                    format!(
-                        "{}: an id stands in the answer twice; the last wins",
-                        self.entities[place].name
-                    )
-                });
+                let warnings = &mut self.warnings;
+                complain(self.reading, warnings, entity, TWICE, "the last wins")?;
             }
             self.sink.upsert(place, announced, &id, &slots)
-        })
+        })?;
+        if any && self.reading.created_as_updated && announced == Announced::Created {
+            self.warnings.push(format!(
+                "{}: the backend announced rows as created, though sendCreatedAsUpdated is set",
+                self.entities[place].name
+            ));
+        }
+        Ok(())
     }
 
     fn ids<R: Read>(&mut self, cutter: &mut Cutter<R>, place: usize) -> Result<()> {
         cutter.array(|cutter| {
-            let id = read_id(&self.entities[place], cutter.value()?)?;
+            let entity = &self.entities[place];
+            let id = read_id(entity, cutter.value()?)?;
             if self.seen[place].contains(&fingerprint(&self.hasher, &id)) {
-                warn_of_deleted(&mut self.warnings, &self.entities[place]);
+                let warnings = &mut self.warnings;
+                complain(self.reading, warnings, entity, ALSO_DELETED, "deleted wins")?;
             }
             self.deleted[place].insert(id_text(&id));
             self.sink.delete(place, &id)
@@ -193,13 +259,25 @@ impl Answer<'_> {
     }
 }
 
-fn warn_of_deleted(warnings: &mut Vec<String>, entity: &Entity) {
-    warn_once(warnings, || {
-        format!(
-            "{}: an id stands in deleted and elsewhere; deleted wins",
+const TWICE: &str = "an id stands in the answer twice";
+const ALSO_DELETED: &str = "an id stands in deleted and elsewhere";
+
+/// Puts up with something, or refuses the answer when it is read strictly.
+fn complain(
+    reading: Reading,
+    warnings: &mut Vec<String>,
+    entity: &Entity,
+    what: &str,
+    outcome: &str,
+) -> Result<()> {
+    if reading.strict {
+        return Err(SyncError::protocol(format!(
+            "{}: {what}, which is refused because lenient is false; nothing was applied",
             entity.name
-        )
-    });
+        )));
+    }
+    warn_once(warnings, || format!("{}: {what}; {outcome}", entity.name));
+    Ok(())
 }
 
 fn warn_once(warnings: &mut Vec<String>, text: impl FnOnce() -> String) {
@@ -236,22 +314,31 @@ fn id_text(id: &WireId<'_>) -> String {
     }
 }
 
-/// A timestamp must be a number above zero. Its text is kept, so that it goes back as it came.
-fn timestamp(text: &[u8]) -> Result<String> {
+/// A timestamp must be a number above zero, or text when it is `opaque`. It is kept as it stands, so that
+/// it goes back as it came.
+fn timestamp(text: &[u8], opaque: bool) -> Result<String> {
     let number: Option<f64> = serde_json::from_slice(text).ok();
-    match number {
-        Some(number) if number > 0.0 && number.is_finite() => {
-            Ok(String::from_utf8_lossy(text).into_owned())
-        }
-        _ => Err(SyncError::protocol(format!(
-            "the answer's timestamp is {}, not a number above 0; nothing was applied",
-            String::from_utf8_lossy(&text[..text.len().min(40)])
-        ))),
+    let is_number = number.is_some_and(|number| number > 0.0 && number.is_finite());
+    let is_text = || {
+        let word: Option<String> = serde_json::from_slice(text).ok();
+        opaque && word.is_some_and(|word| !word.is_empty())
+    };
+    if is_number || is_text() {
+        return Ok(String::from_utf8_lossy(text).into_owned());
     }
+    let shown = String::from_utf8_lossy(&text[..text.len().min(40)]);
+    let wanted = match opaque {
+        false => "a number above 0",
+        true => "a number above 0, or text",
+    };
+    Err(SyncError::protocol(format!(
+        "the answer's timestamp is {shown}, not {wanted}; nothing was applied"
+    )))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::path::Path;
     use super::*;
     use crate::providers::wire::{WireColumn, WireType};
 
@@ -281,6 +368,18 @@ mod tests {
     }
 
     fn read(text: &str) -> (Result<PullEnd>, Vec<String>) {
+        read_as(("$.timestamp", "$.changes"), Reading::default(), text)
+    }
+
+    fn read_as(
+        (timestamp, changes): (&str, &str),
+        reading: Reading,
+        text: &str,
+    ) -> (Result<PullEnd>, Vec<String>) {
+        let layout = Layout {
+            timestamp: Path::parse(timestamp).unwrap(),
+            changes: Path::parse(changes).unwrap(),
+        };
         let column = WireColumn {
             name: "n".into(),
             kind: WireType::Number,
@@ -292,7 +391,7 @@ mod tests {
             integer_key: false,
         }];
         let mut log = Log::default();
-        let end = read_pull(text.as_bytes(), &entities, &[0], &mut log);
+        let end = read_pull(text.as_bytes(), &layout, reading, &entities, &[0], &mut log);
         (end, log.0)
     }
 
@@ -311,6 +410,94 @@ mod tests {
             log,
             ["0 Created a Integer(1)", "0 Updated 2 Null", "0 Deleted c"]
         );
+    }
+
+    #[test]
+    fn timestamp_and_changes_may_stand_elsewhere() {
+        let answer = r#"{"ok":true,"data":{"note":{"n":1},"sync":{"changes":{"t":{"deleted":["a"]}},"x":1},
+            "meta":{"at":7,"y":[2]}},"timestamp":5,"changes":{"t":{"deleted":["no"]}}}"#;
+        let paths = ("$.data.meta.at", "$.data.sync.changes");
+        let (end, log) = read_as(paths, Reading::default(), answer);
+        let end = end.unwrap();
+        assert_eq!(
+            (end.cursor.as_str(), log),
+            ("7", vec!["0 Deleted a".to_owned()])
+        );
+        assert_eq!(
+            Json::Object(end.rest).to_string(),
+            r#"{"ok":true,"data":{"note":{"n":1},"sync":{"x":1},"meta":{"y":[2]}},"timestamp":5,"changes":{"t":{"deleted":["no"]}}}"#
+        );
+        for answer in [
+            r#"{"data":null,"timestamp":5,"changes":{}}"#,
+            r#"{"data":{"sync":{"changes":{}},"meta":[7]}}"#,
+            r#"{"data":{"sync":{"changes":{}},"meta":{"at":0}}}"#,
+            r#"{"data":{"sync":[],"meta":{"at":7}}}"#,
+        ] {
+            assert!(
+                read_as(paths, Reading::default(), answer).0.is_err(),
+                "{answer}"
+            );
+        }
+    }
+
+    #[test]
+    fn opaque_timestamps_may_be_text() {
+        let read = |timestamp: &str| {
+            let reading = Reading {
+                opaque: true,
+                ..Reading::default()
+            };
+            let text = format!(r#"{{"changes":{{}},"timestamp":{timestamp}}}"#);
+            let (end, _) = read_as(("$.timestamp", "$.changes"), reading, &text);
+            end.map(|end| end.cursor)
+        };
+        for good in ["\"a\\u0062\"", "1.50", "7"] {
+            assert_eq!(read(good).as_deref(), Ok(good));
+        }
+        for bad in ["\"\"", "0", "null", "-1", "[1]", "true"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn strictly_nothing_may_be_missing_or_stand_twice() {
+        let whole = r#"{"changes":{"t":{"created":[{"id":"a"}],"updated":[],"deleted":["b"]},"z":null},"timestamp":1}"#;
+        let strict = Reading {
+            strict: true,
+            ..Reading::default()
+        };
+        let read = |text: &str| read_as(("$.timestamp", "$.changes"), strict, text).0;
+        assert!(read(whole).is_ok());
+        assert!(read(r#"{"changes":{},"timestamp":1}"#).is_ok());
+        for text in [
+            r#"{"changes":null,"timestamp":1}"#,
+            r#"{"changes":{"t":null},"timestamp":1}"#,
+            r#"{"changes":{"t":{}},"timestamp":1}"#,
+            r#"{"changes":{"t":{"created":[],"updated":[]}},"timestamp":1}"#,
+            r#"{"changes":{"t":{"created":null,"updated":[],"deleted":[]}},"timestamp":1}"#,
+            r#"{"changes":{"t":{"created":[{"id":"a"},{"id":"a"}],"updated":[],"deleted":[]}},"timestamp":1}"#,
+            r#"{"changes":{"t":{"created":[{"id":"a"}],"updated":[{"id":"a"}],"deleted":[]}},"timestamp":1}"#,
+            r#"{"changes":{"t":{"created":[{"id":"a"}],"updated":[],"deleted":["a"]}},"timestamp":1}"#,
+            r#"{"changes":{"t":{"deleted":["a"],"created":[{"id":"a"}],"updated":[]}},"timestamp":1}"#,
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rows_announced_as_created_though_none_were_to_be() {
+        let reading = Reading {
+            created_as_updated: true,
+            ..Reading::default()
+        };
+        let warnings = |created: &str| {
+            let text = format!(r#"{{"changes":{{"t":{{"created":{created}}}}},"timestamp":1}}"#);
+            let (end, _) = read_as(("$.timestamp", "$.changes"), reading, &text);
+            end.unwrap().warnings.len()
+        };
+        assert_eq!(warnings("[]"), 0);
+        assert_eq!(warnings("[ ]"), 0);
+        assert_eq!(warnings(r#"[{"id":"a"},{"id":"b"}]"#), 1);
     }
 
     #[test]
