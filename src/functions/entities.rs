@@ -24,6 +24,7 @@ const SETTINGS: &[&str] = &[
     "forRowsWithValues",
     "keepTempIds",
     "operations",
+    "turbo",
 ];
 
 const SHAPE: Shape = Shape {
@@ -38,6 +39,7 @@ const SHAPE: Shape = Shape {
         "forRowsWithValues",
         "keepTempIds",
         "operations",
+        "turbo",
     ],
 };
 

@@ -289,4 +289,24 @@ impl ChangeSink for Applier<'_> {
         self.applied(place, &key)?;
         Ok(())
     }
+
+    fn retain(&mut self, place: usize, named: &dyn Fn(&str) -> bool) -> Result<(), SyncError> {
+        let table = &mut self.tables[place];
+        let doomed = table.unnamed(named)?;
+        let forgotten = table.unnamed_deletes(named)?;
+        let id = table.binding.table.id;
+        for key in doomed {
+            self.deferred.forget(place, &key);
+            let table = &mut self.tables[place];
+            let settlement = table
+                .remove(&key)
+                .map_err(|error| table.named(error, &key))?;
+            self.note((id, Key(key.clone())), settlement);
+            self.applied(place, &key)?;
+        }
+        for key in forgotten {
+            self.note((id, Key(key)), Settlement::Settled);
+        }
+        Ok(())
+    }
 }

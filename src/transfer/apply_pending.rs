@@ -374,8 +374,13 @@ impl TableApplier<'_> {
         Ok(Settlement::Settled)
     }
 
-    /// Keeps what was changed here and goes because the server deleted the row.
-    pub(super) fn record_lost(&mut self, key: &Value, pending: &Pending) -> Result<()> {
+    /// Writes down what was changed here of a row that the server deleted: it goes, unless it is `kept`.
+    pub(super) fn record_deleted(
+        &mut self,
+        key: &Value,
+        pending: &Pending,
+        kept: bool,
+    ) -> Result<()> {
         let edited = self.reader.find(pending)?
             && matches!(pending.status(true), Status::Created | Status::Updated);
         if !edited {
@@ -385,9 +390,11 @@ impl TableApplier<'_> {
         let width = self.binding.columns.len();
         let missing = vec![Slot::Missing; width];
         let meeting = self.meeting(key, &missing, Some(pending));
+        let local = self.local_json(&meeting);
         let sides = Sides {
-            local: Some(self.local_json(&meeting)),
-            ..Sides::default()
+            resolved: kept.then(|| local.clone()),
+            local: Some(local),
+            remote: None,
         };
         self.reader.release();
         self.counts.conflicts += 1;

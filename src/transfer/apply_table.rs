@@ -352,12 +352,14 @@ impl<'a> TableApplier<'a> {
     /// SQLite's.
     pub fn remove(&mut self, key: &Value) -> Result<Settlement> {
         if self.binding.rules.keep_created && self.is_created_here(key)? {
-            self.counts.conflicts += 1;
+            if let Some(pending) = self.pending.get(&Key(key.clone())).cloned() {
+                self.record_deleted(key, &pending, true)?;
+            }
             return Ok(Settlement::Stays);
         }
         let pending = self.pending.get(&Key(key.clone())).cloned();
         if let Some(pending) = &pending {
-            self.record_lost(key, pending)?;
+            self.record_deleted(key, pending, false)?;
         }
         let removed = self.delete.run(&[key.borrow()])?;
         self.counts.deleted += removed;

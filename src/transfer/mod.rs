@@ -17,6 +17,7 @@ mod lease;
 mod outbox;
 mod patience;
 mod policy;
+mod replacement;
 mod report;
 mod resolver;
 pub mod run;
@@ -26,7 +27,7 @@ mod side_effects;
 mod slices;
 mod transport;
 
-pub use declared::Declared;
+pub use declared::{Declared, declare};
 pub use effects::{Page, apply_response, check_settings};
 pub use outbox::all_unacknowledged;
 pub use resolver::set_resolver;

@@ -25,11 +25,13 @@ use super::apply::{Applier, Setting};
 use super::binding::Binding;
 use super::failure::explain_foreign_key;
 use super::freeze::{self, Frozen};
-use super::gate::{refuse_overlap, refuse_twice, refuse_unknown, schema_version, stored_config};
+use super::gate::{
+    refuse_overlap, refuse_twice, refuse_unknown, schema_version, stored_config, wants_turbo,
+};
 use super::patience::Patience;
 use super::report::{Counts, Facts, Report, black_out};
 use super::resolver::require_usable;
-use super::{cursor, lease, outbox, runs, settle, slices};
+use super::{cursor, lease, outbox, replacement, runs, settle, slices};
 
 /// A request that is due.
 pub struct Due {
@@ -99,6 +101,7 @@ impl<'s> Run<'s> {
             let binding = Binding::resolve(&database, &config, &operation.entity)?;
             refuse_twice(&bindings, &binding)?;
             require_usable(session, &database, &binding.entity)?;
+            replacement::require_declared(session, &binding)?;
             track::bind_provider(&database, &binding.table, &call.provider)?;
             bindings.push(binding);
         }
@@ -128,8 +131,12 @@ impl<'s> Run<'s> {
             .iter()
             .map(|binding| cursor::last_schema(&database, &call.provider, binding))
             .collect::<Result<Vec<_>>>()?;
-        let protocol = Watermelon::new(&config, entities, version, cursors.clone(), last_schemas)
-            .map_err(Error::Corrupt)?;
+        let mut protocol =
+            Watermelon::new(&config, entities, version, cursors.clone(), last_schemas)
+                .map_err(Error::Corrupt)?;
+        if wants_turbo(call, &bindings, &cursors)? {
+            protocol.with_turbo();
+        }
         let report = Report {
             entities: vec![Counts::default(); bindings.len()],
             phase: "starting",
