@@ -225,9 +225,7 @@ impl ValueSeed {
             WireType::Base64 => BASE64
                 .decode(&*text)
                 .map_or_else(|_| self.fallback(), Slot::Blob),
-            WireType::Number | WireType::Boolean if self.reading.coerce => {
-                self.parsed(text.trim())
-            }
+            WireType::Number | WireType::Boolean if self.reading.coerce => self.parsed(text.trim()),
             WireType::Number | WireType::Boolean => self.fallback(),
         }
     }
