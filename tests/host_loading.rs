@@ -16,6 +16,7 @@ const INNOCUOUS: i64 = 0x20_0000;
 /// Name and number of arguments of everything that loading adds, one line per registration.
 const FUNCTIONS: &[(&str, &[i64])] = &[
     ("sync_alter", &[2, 3]),
+    ("sync_apply", &[2, 3]),
     ("sync_capture_existing", &[1, 2]),
     ("sync_debug", &[0]),
     ("sync_delete_scope", &[1]),
@@ -26,6 +27,7 @@ const FUNCTIONS: &[(&str, &[i64])] = &[
     ("sync_interrupt", &[0, 1, 2]),
     ("sync_provider", &[2]),
     ("sync_recover", &[0, 1]),
+    ("sync_resolver", &[2, 3]),
     ("sync_secret", &[2, 3]),
     ("sync_set_status", &[2, 3]),
     ("sync_start_scope", &[1, 2]),
@@ -36,6 +38,7 @@ const FUNCTIONS: &[(&str, &[i64])] = &[
 
 /// The close hook is registered like a table, but is no table to read.
 const MODULES: &[&str] = &[
+    "sync_conflict",
     "sync_help",
     "sync_pending",
     "sync_scope",

@@ -1,11 +1,59 @@
 //! The change log as a queue: its end, acknowledging its front, taking back its tail.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 
 use crate::store::{Database, Result};
 
 use super::key::Key;
+use super::pending::Status;
+use super::triggers::GROUP;
+
+/// What is to be pending about a row from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Created, updated or deleted.
+    pub status: Status,
+    /// Positions of the changed columns.
+    pub columns: Vec<usize>,
+    /// Where the row is.
+    pub rowid: Option<i64>,
+}
+
+/// Appends entries that say of a row what `mark` says. The row must have no others.
+///
+/// # Errors
+/// SQLite's.
+pub fn mark(database: &Database, table: i64, key: &Key, mark: &Mark) -> Result<()> {
+    const INSERT: i64 = 1;
+    const UPDATE: i64 = 2;
+    const DELETE: i64 = 3;
+    let mut append = database.prepare(
+        "INSERT INTO main._syncChange (tbl, op, mask, rid, pk) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    let mut append = |op: i64, mask: Option<i64>| {
+        append.run(&[
+            table.into(),
+            op.into(),
+            mask.into(),
+            mark.rowid.into(),
+            key.0.borrow(),
+        ])
+    };
+    match mark.status {
+        Status::Created => append(INSERT, None)?,
+        Status::Deleted => return append(DELETE, None).map(drop),
+        Status::Updated | Status::Nothing => 0,
+    };
+    let mut groups: BTreeMap<usize, i64> = BTreeMap::new();
+    for position in &mark.columns {
+        *groups.entry(position / GROUP).or_default() |= 1 << (position % GROUP);
+    }
+    for (group, mask) in groups {
+        append(UPDATE | (group as i64) << 3, Some(mask))?;
+    }
+    Ok(())
+}
 
 /// The newest sequence number; 0 when nothing was ever logged.
 ///

@@ -1,5 +1,6 @@
 //! The SQL functions: read the arguments, call one thing below, shape the answer.
 
+pub mod apply;
 mod arguments;
 pub mod delete;
 pub mod entities;
@@ -8,6 +9,7 @@ pub mod interrupt;
 pub mod options;
 pub mod provider;
 pub mod recover;
+pub mod resolver;
 pub mod set_status;
 pub mod start_scope;
 pub mod track;

@@ -43,6 +43,9 @@ pub fn provider(call: &Call<'_>) -> Result<Value> {
         )?;
         Ok(())
     })?;
+    for condition in config.replacement_where.values() {
+        transfer::declare(call.session(), condition);
+    }
     Ok(id.into())
 }
 

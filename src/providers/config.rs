@@ -176,6 +176,9 @@ pub struct Config {
     /// Whether a row created here stays when the backend deletes it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub keep_created: bool,
+    /// Entity to the SQL condition on its rows that a replacement is about. Default: all rows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub replacement_where: BTreeMap<String, String>,
     /// Columns that don't count when a row comes back. Default created_at, updated_at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub echo_ignore: Option<Vec<String>>,

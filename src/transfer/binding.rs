@@ -18,6 +18,8 @@ pub struct Binding {
     pub columns: Vec<usize>,
     pub wire: Entity,
     pub rules: ApplyRules,
+    /// The SQL condition on the rows that a replacement is about.
+    pub replacement_where: Option<String>,
     /// `"schema"."table"`, quoted.
     pub qualified: String,
     pub connection: Connection,
@@ -99,6 +101,7 @@ impl Binding {
             columns,
             wire,
             rules: config.apply_rules(),
+            replacement_where: config.replacement_where.get(entity).cloned(),
             qualified,
             connection,
         })

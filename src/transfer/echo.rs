@@ -18,7 +18,7 @@ pub struct Pushed(HashMap<Key, String>);
 
 impl Pushed {
     /// Reads the journal for one table. Memory grows with the rows pushed since the last two pulls, so
-    /// it is read only when a row deleted here comes back.
+    /// it is read only when the server sends a row that was changed or deleted here.
     ///
     /// # Errors
     /// SQLite's.
@@ -27,7 +27,7 @@ impl Pushed {
             "SELECT outbox.pk, outbox.content FROM main._syncOutbox AS outbox \
              JOIN main._syncPush AS push ON push.id = outbox.pushId \
              WHERE push.provider = ?1 AND outbox.tbl = ?2 AND outbox.kind <> 'deleted' \
-             ORDER BY outbox.id",
+             AND push.state <> 'refused' ORDER BY outbox.id",
             &[provider.into(), table.into()],
             |row| Ok((Key(row.column(0).to_owned()), row.text(1))),
         )?;

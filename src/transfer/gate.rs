@@ -1,5 +1,7 @@
 //! What is looked at before a run begins: refused calls change nothing and send nothing.
 
+use serde_json::Value as Json;
+
 use crate::coordination::{EntitiesCall, Ground, live_owner_of};
 use crate::providers::Config;
 use crate::store::{Database, Error, Result, Value};
@@ -8,7 +10,12 @@ use super::binding::Binding;
 
 /// The settings of `sync_entities` that this kind of provider does not know.
 pub fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
-    if let Some(key) = call.options.keys().find(|key| *key != "background") {
+    let known = ["background", "turbo"];
+    if let Some(key) = call
+        .options
+        .keys()
+        .find(|key| !known.contains(&key.as_str()))
+    {
         return Err(Error::argument(format!(
             "option {key:?} does not apply to a provider of this kind; leave it out"
         )));
@@ -22,6 +29,33 @@ pub fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
         Some(operation) => Err(Error::argument(format!(
             "entity {:?} names a function or parameters, which a provider of this kind does not have",
             operation.entity
+        ))),
+    }
+}
+
+/// Whether the call asks for a bulk load, which only a first pull can be.
+///
+/// # Errors
+/// Neither true nor false; an entity was pulled before.
+pub fn wants_turbo(
+    call: &EntitiesCall,
+    bindings: &[Binding],
+    cursors: &[Option<String>],
+) -> Result<bool> {
+    match call.options.get("turbo") {
+        None | Some(Json::Bool(false)) => return Ok(false),
+        Some(Json::Bool(true)) => {}
+        Some(_) => return Err(Error::argument("turbo must be true or false")),
+    }
+    let pulled = bindings
+        .iter()
+        .zip(cursors)
+        .find(|(_, cursor)| cursor.is_some());
+    match pulled {
+        None => Ok(true),
+        Some((binding, _)) => Err(Error::argument(format!(
+            "turbo is for a first sync, and {:?} was pulled before; leave turbo out",
+            binding.entity
         ))),
     }
 }

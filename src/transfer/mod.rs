@@ -1,18 +1,25 @@
 //! Moving data: pull, apply, freeze, push, settle, whatever the protocol.
 
 mod apply;
+mod apply_pending;
 mod apply_table;
 mod binding;
+mod conflict;
 mod cursor;
+mod declared;
 mod deferred;
 mod echo;
+mod effects;
 mod failure;
 mod freeze;
 mod gate;
 mod lease;
 mod outbox;
 mod patience;
+mod policy;
+mod replacement;
 mod report;
+mod resolver;
 pub mod run;
 mod runs;
 mod settle;
@@ -20,7 +27,10 @@ mod side_effects;
 mod slices;
 mod transport;
 
+pub use declared::{Declared, declare};
+pub use effects::{Page, apply_response, check_settings};
 pub use outbox::all_unacknowledged;
+pub use resolver::set_resolver;
 pub use transport::check_policy;
 
 use serde_json::Value as Json;

@@ -21,14 +21,17 @@ use crate::providers::watermelon::Watermelon;
 use crate::providers::{Class, Config, Protocol, Request, Step, SyncError};
 use crate::store::{Database, Error, Result, Session, Transaction};
 
-use super::apply::Applier;
+use super::apply::{Applier, Setting};
 use super::binding::Binding;
 use super::failure::explain_foreign_key;
 use super::freeze::{self, Frozen};
-use super::gate::{refuse_overlap, refuse_twice, refuse_unknown, schema_version, stored_config};
+use super::gate::{
+    refuse_overlap, refuse_twice, refuse_unknown, schema_version, stored_config, wants_turbo,
+};
 use super::patience::Patience;
 use super::report::{Counts, Facts, Report, black_out};
-use super::{cursor, lease, outbox, runs, settle, slices};
+use super::resolver::require_usable;
+use super::{cursor, lease, outbox, replacement, runs, settle, slices};
 
 /// A request that is due.
 pub struct Due {
@@ -97,6 +100,8 @@ impl<'s> Run<'s> {
         for operation in &call.operations {
             let binding = Binding::resolve(&database, &config, &operation.entity)?;
             refuse_twice(&bindings, &binding)?;
+            require_usable(session, &database, &binding.entity)?;
+            replacement::require_declared(session, &binding)?;
             track::bind_provider(&database, &binding.table, &call.provider)?;
             bindings.push(binding);
         }
@@ -126,8 +131,12 @@ impl<'s> Run<'s> {
             .iter()
             .map(|binding| cursor::last_schema(&database, &call.provider, binding))
             .collect::<Result<Vec<_>>>()?;
-        let protocol = Watermelon::new(&config, entities, version, cursors.clone(), last_schemas)
-            .map_err(Error::Corrupt)?;
+        let mut protocol =
+            Watermelon::new(&config, entities, version, cursors.clone(), last_schemas)
+                .map_err(Error::Corrupt)?;
+        if wants_turbo(call, &bindings, &cursors)? {
+            protocol.with_turbo();
+        }
         let report = Report {
             entities: vec![Counts::default(); bindings.len()],
             phase: "starting",
@@ -303,13 +312,14 @@ impl<'s> Run<'s> {
             binding.require_unchanged(&self.database)?;
             cursor::require(&self.database, &self.call.provider, binding, before)?;
         }
-        let mut applier = Applier::new(
-            &self.database,
-            &self.call.provider,
-            &self.bindings,
-            &self.unacknowledged,
-            &self.cancel,
-        )?;
+        let setting = Setting {
+            session: self.session,
+            database: &self.database,
+            provider: &self.call.provider,
+            run: self.id,
+            cancel: &self.cancel,
+        };
+        let mut applier = Applier::new(&setting, &self.bindings, &self.unacknowledged)?;
         let mut reader = response.body.reader();
         let mut end = self
             .protocol

@@ -24,7 +24,10 @@ mod preset;
 mod pull;
 mod push;
 mod row;
+mod strategy;
 mod template;
+
+pub use row::{sanitise, write_value};
 
 use std::io::{self, Read, Write};
 
@@ -115,6 +118,11 @@ impl Watermelon {
             obstacle,
             options,
         })
+    }
+
+    /// Reads the first pull as a bulk load: rows only, nothing deleted, nothing unknown.
+    pub fn with_turbo(&mut self) {
+        self.options.reading.turbo = true;
     }
 
     /// What the pull of a group tells of the schema.
@@ -391,6 +399,10 @@ mod tests {
     struct NoChanges;
 
     impl ChangeSink for NoChanges {
+        fn retain(&mut self, _: usize, _: &dyn Fn(&str) -> bool) -> Result<(), SyncError> {
+            Ok(())
+        }
+
         fn upsert(
             &mut self,
             _: usize,

@@ -37,6 +37,8 @@ pub struct Reading {
     pub created_as_updated: bool,
     /// Timestamps may be text.
     pub opaque: bool,
+    /// The answer is a bulk load: created and updated rows only, no replacement.
+    pub turbo: bool,
 }
 
 /// Everything `sync_provider` was told, ready for use.
@@ -93,6 +95,7 @@ impl Options {
                 coerce: config.coerce,
                 created_as_updated: config.send_created_as_updated.unwrap_or(false),
                 opaque,
+                turbo: false,
             },
             rejected: path(
                 "rejectedPath",

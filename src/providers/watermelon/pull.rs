@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::options::{Layout, Reading};
 use super::row::{read_id, read_row};
+use super::strategy::Strategy;
 use crate::providers::cutter::{Cutter, parse};
 use crate::providers::error::SyncError;
 use crate::providers::protocol::PullEnd;
@@ -46,6 +47,8 @@ pub fn read_pull(
         seen: vec![HashSet::new(); entities.len()],
         hasher: RandomState::new(),
         changes: false,
+        strategy: Strategy::default(),
+        present: Vec::new(),
         cursor: None,
         rest: Map::new(),
         rest_bytes: 0,
@@ -59,8 +62,10 @@ pub fn read_pull(
             "the answer has no changes; nothing was applied",
         ));
     }
+    answer.replace()?;
     let cursor = answer
         .cursor
+        .take()
         .ok_or_else(|| SyncError::protocol("the answer has no timestamp; nothing was applied"))?;
     if !answer.strangers.is_empty() {
         answer.warnings.push(format!(
@@ -94,6 +99,10 @@ struct Answer<'a> {
     hasher: RandomState,
     /// The member `changes` was there.
     changes: bool,
+    /// Which tables hold all there is. It may stand behind the changes.
+    strategy: Strategy,
+    /// Entities whose table was there.
+    present: Vec<usize>,
     cursor: Option<String>,
     rest: Map<String, Json>,
     rest_bytes: usize,
@@ -128,15 +137,29 @@ impl Answer<'_> {
             return cutter.object(|cutter, key| self.member(cutter, key));
         }
         if self.trail == ["experimentalStrategy"] {
-            return match parse::<Json>(cutter.value()?)? {
-                Json::Null => Ok(()),
-                Json::String(name) if name == "incremental" => Ok(()),
-                other => Err(SyncError::protocol(format!(
-                    "Invalid pull strategy: {other} is not supported; nothing was applied"
-                ))),
-            };
+            self.strategy = Strategy::parse(&parse(cutter.value()?)?)?;
+            if self.reading.turbo && self.strategy.replaces_any() {
+                return Err(bulk("a replacement"));
+            }
+            return Ok(());
         }
         self.keep(cutter)
+    }
+
+    /// Lets go of the rows that a table which holds all there is does not name.
+    fn replace(&mut self) -> Result<()> {
+        let places = std::mem::take(&mut self.present);
+        for place in places {
+            if !self.strategy.replaces(&self.entities[place].name) {
+                continue;
+            }
+            // By fingerprint: two of a million ids clash once in ten million answers, and then a row
+            // stays until the next replacement.
+            let (seen, hasher) = (&self.seen[place], &self.hasher);
+            self.sink
+                .retain(place, &|id| seen.contains(&hasher.hash_one(id.as_bytes())))?;
+        }
+        Ok(())
     }
 
     /// Keeps a member that means nothing here, for the caller.
@@ -194,6 +217,7 @@ impl Answer<'_> {
         if cutter.take_null()? {
             return self.require_lists(&format!("{name:?} is null"));
         }
+        self.present.push(place);
         let mut missing = vec!["created", "updated", "deleted"];
         cutter.object(|cutter, kind| {
             if cutter.take_null()? {
@@ -204,6 +228,7 @@ impl Answer<'_> {
                 "created" => self.rows(cutter, place, Announced::Created),
                 "updated" => self.rows(cutter, place, Announced::Updated),
                 "deleted" => self.ids(cutter, place),
+                other if self.reading.turbo => Err(bulk(&format!("{other:?} in a table"))),
                 _ => parse::<serde::de::IgnoredAny>(cutter.value()?).map(drop),
             }
         })?;
@@ -249,6 +274,9 @@ impl Answer<'_> {
         cutter.array(|cutter| {
             let entity = &self.entities[place];
             let id = read_id(entity, cutter.value()?)?;
+            if self.reading.turbo {
+                return Err(bulk("deleted rows"));
+            }
             if self.seen[place].contains(&fingerprint(&self.hasher, &id)) {
                 let warnings = &mut self.warnings;
                 complain(self.reading, warnings, entity, ALSO_DELETED, "deleted wins")?;
@@ -257,6 +285,12 @@ impl Answer<'_> {
             self.sink.delete(place, &id)
         })
     }
+}
+
+fn bulk(what: &str) -> SyncError {
+    SyncError::protocol(format!(
+        "the answer to a turbo pull has {what}, which a bulk load can't take; nothing was applied"
+    ))
 }
 
 const TWICE: &str = "an id stands in the answer twice";
@@ -363,6 +397,12 @@ mod tests {
 
         fn delete(&mut self, entity: usize, id: &WireId<'_>) -> Result<()> {
             self.0.push(format!("{entity} Deleted {}", id_text(id)));
+            Ok(())
+        }
+
+        fn retain(&mut self, entity: usize, named: &dyn Fn(&str) -> bool) -> Result<()> {
+            let kept: Vec<&str> = ["a", "b", "7"].into_iter().filter(|id| named(id)).collect();
+            self.0.push(format!("{entity} Kept {kept:?}"));
             Ok(())
         }
     }
@@ -498,6 +538,49 @@ mod tests {
         assert_eq!(warnings("[]"), 0);
         assert_eq!(warnings("[ ]"), 0);
         assert_eq!(warnings(r#"[{"id":"a"},{"id":"b"}]"#), 1);
+    }
+
+    #[test]
+    fn replacement_is_asked_for_wherever_the_strategy_stands() {
+        let changes = r#""changes":{"t":{"created":[{"id":"a"}],"updated":[{"id":7}]}}"#;
+        for text in [
+            format!(r#"{{{changes},"timestamp":1,"experimentalStrategy":"replacement"}}"#),
+            format!(
+                r#"{{"experimentalStrategy":{{"override":{{"t":"replacement"}}}},{changes},"timestamp":1}}"#
+            ),
+        ] {
+            let (end, log) = read(&text);
+            assert!(end.is_ok());
+            assert_eq!(
+                log.last().map(String::as_str),
+                Some(r#"0 Kept ["a", "7"]"#),
+                "{text}"
+            );
+        }
+        // A table that is not there is not touched.
+        let (end, log) =
+            read(r#"{"changes":{},"timestamp":1,"experimentalStrategy":"replacement"}"#);
+        assert!(end.is_ok() && log.is_empty());
+    }
+
+    #[test]
+    fn a_bulk_load_takes_rows_only() {
+        let reading = Reading {
+            turbo: true,
+            ..Reading::default()
+        };
+        let read = |text: &str| read_as(("$.timestamp", "$.changes"), reading, text).0;
+        assert!(
+            read(r#"{"changes":{"t":{"created":[{"id":"a"}],"deleted":[]}},"timestamp":1}"#)
+                .is_ok()
+        );
+        for text in [
+            r#"{"changes":{"t":{"deleted":["a"]}},"timestamp":1}"#,
+            r#"{"changes":{"t":{"other":[]}},"timestamp":1}"#,
+            r#"{"changes":{},"timestamp":1,"experimentalStrategy":"replacement"}"#,
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
     }
 
     #[test]

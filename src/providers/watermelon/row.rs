@@ -338,6 +338,18 @@ impl<'a> Visitor<'a> for ValueSeed {
     }
 }
 
+/// Sanitises the JSON text of one value.
+pub fn sanitise(kind: WireType, required: bool, text: &str) -> Slot<'static> {
+    let seed = ValueSeed {
+        kind,
+        required,
+        reading: Reading::default(),
+    };
+    let mut parser = serde_json::Deserializer::from_str(text);
+    seed.deserialize(&mut parser)
+        .map_or_else(|_| fallback(kind, required), Slot::into_owned)
+}
+
 /// Appends a value as JSON.
 ///
 /// # Errors
