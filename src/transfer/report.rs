@@ -136,9 +136,9 @@ impl Report {
         answer.insert("runId".into(), facts.run.into());
         answer.insert("startedAt".into(), facts.started.into());
         answer.insert("finishedAt".into(), facts.finished.into());
+        answer.insert("migration".into(), self.migration.clone());
         answer.insert("phase".into(), self.phase.into());
         answer.insert("requests".into(), self.requests.into());
-        answer.insert("migration".into(), self.migration.clone());
         answer.insert("warnings".into(), json!(self.warnings));
         answer.insert("rest".into(), Json::Object(self.rest.clone()));
         answer.insert("error".into(), error.map_or(Json::Null, SyncError::to_json));

@@ -48,7 +48,7 @@ impl Told {
 pub struct Present<'a> {
     pub name: &'a str,
     pub columns: Vec<&'a str>,
-    /// None when it was never pulled.
+    /// None when it has only just come.
     pub last: Option<&'a LastSchema>,
 }
 

@@ -59,6 +59,8 @@ pub struct Watermelon {
     cursors: Vec<Option<String>>,
     /// What was known of each entity's schema when it was last pulled.
     last_schemas: Vec<LastSchema>,
+    /// Which entities the backend has not heard of: those without a cursor, until the others' pull.
+    unheard: Vec<bool>,
     /// The cursor that the first pull of this round brought.
     first_cursor: Option<String>,
     /// The migration told last.
@@ -106,6 +108,7 @@ impl Watermelon {
             due: groups(&cursors, options.opaque),
             entities,
             schema_version,
+            unheard: cursors.iter().map(Option::is_none).collect(),
             cursors,
             last_schemas,
             first_cursor: None,
@@ -138,9 +141,7 @@ impl Watermelon {
                     .iter()
                     .map(|column| column.name.as_str())
                     .collect(),
-                last: self.cursors[place]
-                    .is_some()
-                    .then(|| &self.last_schemas[place]),
+                last: (!self.unheard[place]).then(|| &self.last_schemas[place]),
             })
             .collect();
         let migrations = &self.options.migrations;
@@ -292,8 +293,11 @@ impl Protocol for Watermelon {
             }
         }
         self.first_cursor.get_or_insert_with(|| end.cursor.clone());
-        if !self.due.is_empty() {
-            self.due.remove(0);
+        let is_known = |group: &Group| group.cursor.is_some();
+        let done = (!self.due.is_empty()).then(|| self.due.remove(0));
+        // New entities are told with the first pull of the others, where there are others.
+        if done.as_ref().is_some_and(is_known) || !self.due.iter().any(is_known) {
+            self.unheard.fill(false);
         }
         if self.due.is_empty() {
             self.step = Position::Freeze;
@@ -597,6 +601,23 @@ mod tests {
         assert!(machine.push_refused(409));
         assert!(pull_url(&mut machine).contains("migration=null"));
         assert_eq!(pull_to(&mut machine, "8").schema_version, None);
+    }
+
+    #[test]
+    fn a_second_round_after_the_first_pull_has_nothing_to_tell() {
+        for keys in [MIGRATIONS, r#","migrations":"auto""#] {
+            let mut machine = configured(keys, 3, &[("t", None), ("z", None)]);
+            pull(&mut machine);
+            machine.frozen(1);
+            assert!(machine.push_refused(409));
+            assert!(pull_url(&mut machine).contains("migration=null"), "{keys}");
+            let end = pull_to(&mut machine, "30");
+            assert_eq!(
+                (end.schema_version, end.warnings.len()),
+                (None, 0),
+                "{keys}"
+            );
+        }
     }
 
     #[test]

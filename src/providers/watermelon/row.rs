@@ -225,15 +225,13 @@ impl ValueSeed {
             WireType::Base64 => BASE64
                 .decode(&*text)
                 .map_or_else(|_| self.fallback(), Slot::Blob),
-            WireType::Number | WireType::Boolean if self.reading.coerce => {
-                self.from_text(text.trim())
-            }
+            WireType::Number | WireType::Boolean if self.reading.coerce => self.parsed(text.trim()),
             WireType::Number | WireType::Boolean => self.fallback(),
         }
     }
 
     /// A number or boolean that was sent as text.
-    fn from_text<'a>(&self, text: &str) -> Slot<'a> {
+    fn parsed<'a>(&self, text: &str) -> Slot<'a> {
         let number = match text {
             "true" => Some(Slot::Integer(1)),
             "false" => Some(Slot::Integer(0)),
