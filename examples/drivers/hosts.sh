@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154
 # For each driver: ready_NAME says whether it can be run, and how ($run); missing_NAME is what enables it.
 # install_missing brings what is missing, for CI. Nothing here writes into the repository.
 
@@ -127,5 +127,5 @@ apt_install() {
 }
 
 npm_install() {
-  bounded 180 npm install --prefix "$downloads/node" --no-audit --no-fund --no-package-lock --loglevel=error "$@"
+  bounded 180 npm install --prefix "$downloads/node" --no-audit --no-fund --no-package-lock --loglevel=error "$@" >/dev/null
 }
