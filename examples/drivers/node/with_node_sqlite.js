@@ -16,9 +16,10 @@ CREATE TABLE IF NOT EXISTS planes (tailnum TEXT PRIMARY KEY NOT NULL, manufactur
 
 async function example(file) {
   const db = new DatabaseSync(file, { allowExtension: true });
-  db.enableLoadExtension(true);
   db.loadExtension(process.env.SYNCSCOPE_LIBRARY);
   db.enableLoadExtension(false);
+  // A background sync writes through a connection of its own: wait for it rather than fail.
+  db.exec('PRAGMA busy_timeout = 5000');
   // The first column of the only row.
   const one = (sql, ...parameters) => Object.values(db.prepare(sql).get(...parameters))[0];
   console.log(`syncscope ${one('SELECT sync_version()')}, SQLite ${one('SELECT sqlite_version()')}, `

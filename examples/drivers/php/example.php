@@ -15,6 +15,8 @@ function example(string $file): void
     $db = new SQLite3($file);
     $db->enableExceptions(true);
     $db->loadExtension(basename(getenv('SYNCSCOPE_LIBRARY')));
+    // A background sync writes through a connection of its own: wait for it rather than fail.
+    $db->busyTimeout(5000);
     // querySingle gives the first column of the first row. query() with fetchArray() runs a SELECT twice.
     printf("syncscope %s, SQLite %s, SQLite3 of PHP %s\n",
         $db->querySingle('SELECT sync_version()'), SQLite3::version()['versionString'], PHP_VERSION);

@@ -22,6 +22,8 @@ def connect(file):
     db.enable_load_extension(True)
     db.load_extension(os.environ["SYNCSCOPE_LIBRARY"])
     db.enable_load_extension(False)
+    # A background sync writes through a connection of its own: wait for it rather than fail.
+    db.set_busy_timeout(5000)
     return db
 
 

@@ -16,6 +16,8 @@ def connect(file)
   db.enable_load_extension(true)
   db.load_extension(ENV.fetch('SYNCSCOPE_LIBRARY'))
   db.enable_load_extension(false)
+  # A background sync writes through a connection of its own: wait for it rather than fail.
+  db.busy_timeout = 5000
   db
 end
 
