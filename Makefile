@@ -6,6 +6,8 @@ CARGO   ?= cargo
 SQLITE3 ?= sqlite3
 DIST    := dist
 SYSTEM  := $(shell uname -s)
+# The same for every target: the library is built anew when the commit it names changes.
+RELEASE  = SYNCSCOPE_COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(CARGO) build --release
 
 ifeq ($(SYSTEM),Darwin)
 FILE := libsyncscope.dylib
@@ -14,19 +16,25 @@ FILE := libsyncscope.so
 endif
 
 .DEFAULT_GOAL := loadable
-.PHONY: loadable demo test test-sql bench lint clean help check-cargo check-cc check-sqlite3
+.PHONY: loadable demo drivers test test-sql bench lint clean help check-cargo check-cc check-sqlite3
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
-	@SYNCSCOPE_COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(CARGO) build --release --lib
+	@$(RELEASE) --lib
 	@mkdir -p $(DIST)
 	@cp "$${CARGO_TARGET_DIR:-target}/release/$(FILE)" $(DIST)/
 	@echo "$(DIST)/$(FILE) is ready: sqlite3 app.db, then .load ./$(DIST)/libsyncscope"
 
 demo: loadable check-sqlite3 ## sync real flight data with a real backend, break it, mend it
-	@$(CARGO) build --release --example backend
+	@$(RELEASE) --example backend
 	@SQLITE3="$(SQLITE3)" LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" \
 	  BACKEND="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/examples/backend" \
 	  bash examples/demo/run.sh
+
+drivers: loadable check-sqlite3 ## run the example of every language that is installed here
+	@$(RELEASE) --example backend --example rusqlite
+	@built="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/examples"; \
+	  SQLITE3="$(SQLITE3)" LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" BACKEND="$$built/backend" RUSQLITE="$$built/rusqlite" \
+	  bash examples/drivers/run.sh
 
 test: check-cargo check-cc check-sqlite3 ## run all tests
 	@$(CARGO) test --workspace --no-fail-fast
