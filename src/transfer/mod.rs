@@ -14,16 +14,20 @@ mod gate;
 mod lease;
 mod outbox;
 mod patience;
+mod questions;
 mod report;
 pub mod run;
 mod runs;
 mod settle;
 mod side_effects;
+mod takeover;
 mod transport;
 
 pub use declared::Declared;
 pub use effects::{Page, apply_response, check_settings};
 pub use outbox::all_unacknowledged;
+pub use questions::{has_pending, is_stale};
+pub use takeover::{Takeover, take_over};
 pub use transport::check_policy;
 
 use serde_json::Value as Json;
