@@ -123,5 +123,5 @@ fn native_tables(database: &Database) -> Result<Vec<String>> {
 fn is_native(shape: &Shape) -> bool {
     let has = |name: &&str| shape.columns.iter().any(|column| column.name == *name);
     let keys = shape.keys();
-    keys.len() == 1 && keys[0].name == "id" && STATE.iter().all(|name| has(name))
+    keys.len() == 1 && keys[0].name == "id" && STATE.iter().all(has)
 }
