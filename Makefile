@@ -16,7 +16,7 @@ FILE := libsyncscope.so
 endif
 
 .DEFAULT_GOAL := loadable
-.PHONY: loadable demo drivers test test-sql bench lint clean help check-cargo check-cc check-sqlite3
+.PHONY: loadable demo drivers test test-sql node-modules bench lint clean help check-cargo check-cc check-sqlite3 check-npm
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
 	@$(RELEASE) --lib
@@ -42,6 +42,15 @@ test: check-cargo check-cc check-sqlite3 ## run all tests
 test-sql: check-cargo check-cc check-sqlite3 ## run the SQL scripts of tests/sql only
 	@$(CARGO) test --test sql_scripts
 
+# What npm writes last.
+NODE_MODULES := tests/node/node_modules/.package-lock.json
+
+node-modules: $(NODE_MODULES) ## install the real WatermelonDB, for the tests that compare with it
+
+$(NODE_MODULES): tests/node/package.json tests/node/package-lock.json | check-npm
+	@npm ci --prefix tests/node --no-audit --no-fund
+	@touch $(NODE_MODULES)
+
 bench: loadable ## what capture costs, as ratios to plain SQLite
 	@SYNCSCOPE_LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" $(CARGO) bench --bench capture
 
@@ -54,7 +63,7 @@ clean: ## remove what was built
 	@rm -rf $(DIST)
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 check-cargo:
 	@command -v $(CARGO) >/dev/null || { echo "missing: cargo; install Rust (rustup.rs)"; exit 1; }
@@ -65,3 +74,6 @@ check-cc:
 
 check-sqlite3:
 	@command -v $(SQLITE3) >/dev/null || { echo "missing: sqlite3; e.g. apt-get install sqlite3"; exit 1; }
+
+check-npm:
+	@command -v npm >/dev/null || { echo "missing: npm; e.g. apt-get install npm"; exit 1; }

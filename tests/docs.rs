@@ -561,6 +561,9 @@ fn the_example_of_every_line_of_help_runs() {
             "CREATE TABLE planes (tailnum TEXT PRIMARY KEY, seats INTEGER, speed INTEGER)",
             "INSERT INTO planes VALUES ('N10156', 55, NULL)",
             "SELECT sync_track('planes')",
+            r#"SELECT sync_provider('airline-api', '{"kind":"watermelon","url":"http://127.0.0.1:9/sync"}')"#,
+            "CREATE TABLE airlines (id PRIMARY KEY, _changed, _status)",
+            "CREATE TABLE local_storage (key PRIMARY KEY, value)",
             r#"SELECT sync_start_scope('startup', '["reference-data"]')"#,
             r#"SELECT sync_entities('reference-data', 'local', '["planes"]')"#,
         ] {

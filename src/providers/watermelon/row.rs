@@ -356,6 +356,7 @@ pub fn sanitise(kind: WireType, required: bool, text: &str) -> Slot<'static> {
 /// What JSON can't hold: text that is not UTF-8, infinite numbers, blobs in a column that is not
 /// declared as one. The text says which.
 pub fn write_value(out: &mut Vec<u8>, kind: WireType, value: ValueRef<'_>) -> Result<(), String> {
+    let value = plain_number(value);
     let number =
         |out: &mut Vec<u8>, number: i64| out.extend_from_slice(number.to_string().as_bytes());
     match (value, kind) {
@@ -377,6 +378,18 @@ pub fn write_value(out: &mut Vec<u8>, kind: WireType, value: ValueRef<'_>) -> Re
         }
     }
     Ok(())
+}
+
+/// Whole numbers are written without a fraction, as JavaScript does. Its clients store every number as
+/// a real where the column has no type, also 0 and 1 for a boolean.
+fn plain_number(value: ValueRef<'_>) -> ValueRef<'_> {
+    const EXACT: f64 = (1u64 << 53) as f64;
+    match value {
+        ValueRef::Real(real) if real.trunc() == real && real.abs() <= EXACT => {
+            ValueRef::Integer(real as i64)
+        }
+        other => other,
+    }
 }
 
 /// Appends anything serde can write.
@@ -578,10 +591,13 @@ mod tests {
             write(WireType::Boolean, ValueRef::Integer(2)),
             Ok("2".into())
         );
+        assert_eq!(write(WireType::Number, ValueRef::Real(1.0)), Ok("1".into()));
         assert_eq!(
-            write(WireType::Number, ValueRef::Real(1.0)),
-            Ok("1.0".into())
+            write(WireType::Boolean, ValueRef::Real(1.0)),
+            Ok("true".into())
         );
+        assert_eq!(write(WireType::Any, ValueRef::Real(-0.0)), Ok("0".into()));
+        assert_eq!(write(WireType::Any, ValueRef::Real(0.1)), Ok("0.1".into()));
         assert_eq!(
             write(WireType::String, ValueRef::Text("\"\n")),
             Ok(r#""\"\n""#.into())
