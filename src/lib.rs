@@ -75,6 +75,7 @@ const FUNCTIONS: &[Function] = &[
     direct("sync_delete_scope", (1, 1), f::delete::delete_scope, "id, or one object", "deletes a scope; its work and statuses stay", "SELECT sync_delete_scope('startup');"),
     direct("sync_delete_status", (1, 1), f::delete::delete_status, "id, or one object", "deletes a status row", "SELECT sync_delete_status(1);"),
     direct("sync_interrupt", (0, 2), f::interrupt::interrupt, "[scope_id], [reason = 'unspecified'], or one object", "interrupts a scope, or all work of this process", "SELECT sync_interrupt('startup', 'background');"),
+    direct("sync_check", (1, 2), f::check::check, "provider, [options = '{}']", "compares the tables with everything the server has, and names missing, excess and differing rows; changes nothing", "SELECT sync_check('airline-api', '{\"entities\":[\"planes\"]}');"),
     direct("sync_recover", (0, 1), f::recover::recover, "[schema = 'main']", "settles the work that dead owners left", "SELECT sync_recover();"),
     direct("sync_heartbeat", (0, 1), f::init::heartbeat, "[schema = 'main']", "renews this connection's lease", "SELECT sync_heartbeat();"),
     // About
@@ -88,6 +89,7 @@ const TABLES: &[Table] = &[
     tables::status::TABLE,
     tables::pending::TABLE,
     tables::conflict::TABLE,
+    tables::log::TABLE,
     tables::help::TABLE,
 ];
 

@@ -557,6 +557,7 @@ fn the_example_of_every_line_of_help_runs() {
         for statement in [
             "SELECT sync_init()",
             r#"SELECT sync_provider('local', '{"kind":"host"}')"#,
+            r#"SELECT sync_provider('airline-api', '{"kind":"watermelon","url":"http://127.0.0.1:1/","attempts":1}')"#,
             "CREATE TABLE planes (tailnum TEXT PRIMARY KEY, seats INTEGER, speed INTEGER)",
             "INSERT INTO planes VALUES ('N10156', 55, NULL)",
             "SELECT sync_track('planes')",

@@ -18,6 +18,7 @@ const FUNCTIONS: &[(&str, &[i64])] = &[
     ("sync_alter", &[2, 3]),
     ("sync_apply", &[2, 3]),
     ("sync_capture_existing", &[1, 2]),
+    ("sync_check", &[1, 2]),
     ("sync_debug", &[0]),
     ("sync_delete_scope", &[1]),
     ("sync_delete_status", &[1]),
@@ -40,6 +41,7 @@ const FUNCTIONS: &[(&str, &[i64])] = &[
 const MODULES: &[&str] = &[
     "sync_conflict",
     "sync_help",
+    "sync_log",
     "sync_pending",
     "sync_scope",
     "sync_scope_member",

@@ -169,6 +169,7 @@ fn sensible(name: &str) -> &'static [&'static str] {
         "sync_entities" => &["j", "NET", r#"["tracked"]"#, "{}"],
         "sync_set_status" => &["1", "failed", "why"],
         "sync_resolver" => &["t", "sql4", ":remote"],
+        "sync_check" => &["host", "{}"],
         "sync_apply" => &["1", "[]", "1"],
         "sync_delete_scope" => &["old"],
         "sync_delete_status" => &["1"],

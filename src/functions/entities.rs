@@ -230,7 +230,7 @@ fn operation(element: &RawValue, name: &str) -> Result<OperationSpec> {
 }
 
 /// Kind of a declared provider. One that is not declared is an error naming those that are.
-fn provider_kind(database: &Database, provider: &str) -> Result<String> {
+pub fn provider_kind(database: &Database, provider: &str) -> Result<String> {
     let mut declared = Vec::new();
     if installed(database)? {
         let providers = database.query_all(

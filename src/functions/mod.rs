@@ -2,6 +2,7 @@
 
 pub mod apply;
 mod arguments;
+pub mod check;
 pub mod delete;
 pub mod entities;
 pub mod init;

@@ -250,12 +250,7 @@ impl<'a> Applier<'a> {
             ));
         }
         let binding = self.tables[place].binding;
-        let key = match id {
-            WireId::Integer(number) if binding.wire.integer_key => Some(Value::Integer(*number)),
-            WireId::Integer(number) => Some(Value::Text(number.to_string())),
-            WireId::Text(text) => binding.key(text),
-        };
-        key.ok_or_else(|| {
+        binding.wire_key(id).ok_or_else(|| {
             SyncError::protocol(format!(
                 "{:?} has an integer key, but the backend sent the id {id:?}; nothing was applied",
                 binding.entity

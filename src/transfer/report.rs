@@ -60,6 +60,14 @@ impl Counts {
         warnings
     }
 
+    /// The counts that are not nought, for the log.
+    pub fn told(&self) -> Json {
+        let mut all = Map::new();
+        self.put(&mut all);
+        all.retain(|key, count| key != "pulled" && *count != 0);
+        Json::Object(all)
+    }
+
     fn put(&self, into: &mut Map<String, Json>) {
         for (key, count) in [
             ("pulled", self.pulled()),

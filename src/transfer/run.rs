@@ -10,19 +10,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::capture::{Key, drift, track};
 use crate::coordination::{
     self, EntitiesCall, Ground, Outcome, OwnerId, begin, finish, is_open, is_open_for, now, owner,
 };
-use crate::http::{HttpError, Redactor, Response, Spool};
+use crate::http::{HttpError, Redactor, Response, Spool, redacted};
 use crate::providers::watermelon::Watermelon;
 use crate::providers::{Class, Config, Protocol, Request, Step, SyncError};
 use crate::store::{Database, Error, Result, Session, Transaction};
 
 use super::apply::{Applier, Setting};
 use super::binding::Binding;
+use super::diary::{self, Diary};
 use super::failure::explain_foreign_key;
 use super::freeze::{self, Frozen};
 use super::gate::{
@@ -62,6 +63,7 @@ pub struct Run<'s> {
     cancel: Arc<AtomicBool>,
     /// Blacks out the secrets sent along with the last request.
     redactor: Redactor,
+    diary: Diary,
     /// Whether a pull of this run was counted for the journal.
     counted: bool,
     owner: OwnerId,
@@ -160,6 +162,7 @@ impl<'s> Run<'s> {
             report,
             cancel: Arc::default(),
             redactor: Redactor::default(),
+            diary: Diary::default(),
             counted: false,
             owner: ground.owner,
             beat: Cell::new(Instant::now()),
@@ -199,6 +202,7 @@ impl<'s> Run<'s> {
                     self.report.phase = "ready to pull";
                     self.report.migration = self.protocol.told();
                     let body = request.body.take().map(Spool::from_bytes);
+                    self.note_request("pull", &request);
                     return Ok(Some(Due { request, body }));
                 }
                 Step::Freeze => self.freeze()?,
@@ -210,6 +214,7 @@ impl<'s> Run<'s> {
                         .unwrap_or_default();
                     let body = outbox::body(&self.database, &*self.protocol, &self.bindings, push)?;
                     self.report.phase = "ready to push";
+                    self.note_request("push", &request);
                     return Ok(Some(Due {
                         request,
                         body: Some(body),
@@ -234,11 +239,48 @@ impl<'s> Run<'s> {
             self.report.requests += response.attempts;
             self.redactor = response.redactor().clone();
         }
+        let event = if self.frozen.is_some() {
+            "pushed"
+        } else {
+            "pulled"
+        };
+        self.note_answer(event, &answer);
         if self.frozen.is_some() {
             self.pushed(answer)
         } else {
             self.pulled(answer)
         }
+    }
+
+    fn note_request(&self, event: &'static str, request: &Request) {
+        let url = redacted(&request.url);
+        self.diary
+            .note(event, json!({"method": request.method, "url": url}));
+    }
+
+    /// Notes what is not nought of an entity's counts.
+    fn note_counts(&self, event: &'static str, counts: &[Counts], cursor: Option<&str>) {
+        let mut entities = json!({});
+        for (binding, counts) in self.bindings.iter().zip(counts) {
+            entities[&binding.entity] = counts.told();
+        }
+        let mut detail = json!({"entities": entities});
+        if let Some(cursor) = cursor {
+            detail["cursor"] = cursor.into();
+        }
+        self.diary.note(event, detail);
+    }
+
+    fn note_answer(&self, event: &'static str, answer: &Result<Response, HttpError>) {
+        let detail = match answer {
+            Ok(response) => json!({
+                "status": response.status,
+                "bytes": response.body.len(),
+                "attempts": response.attempts,
+            }),
+            Err(error) => json!({"error": self.redactor.clean(&error.to_string())}),
+        };
+        self.diary.note(event, detail);
     }
 
     /// Whether somebody interrupted the sync, here or on another connection. Also true when the host
@@ -285,9 +327,12 @@ impl<'s> Run<'s> {
         let (counts, end) = patience.sync(|| {
             let transaction = Transaction::begin(connection).map_err(SyncError::from)?;
             let applied = self.apply(&response)?;
+            self.diary.write(&self.database, self.id)?;
             transaction.commit_or(|error| explain_foreign_key(connection, error))?;
             Ok(applied)
         })?;
+        self.diary.committed();
+        self.note_counts("applied", &counts, Some(&end.cursor));
         for (total, counts) in self.report.entities.iter_mut().zip(&counts) {
             total.add(counts);
         }
@@ -365,9 +410,16 @@ impl<'s> Run<'s> {
             )?;
             let batch = self.config.push_batch;
             let parts = slices::cut(&self.database, &frozen, &self.bindings, batch)?;
+            self.diary.write(&self.database, self.id)?;
             transaction.commit()?;
             Ok((frozen, parts))
         })?;
+        self.diary.committed();
+        let unsendable: i64 = frozen.unsendable.iter().copied().sum();
+        self.diary.note(
+            "frozen",
+            json!({"rows": frozen.rows, "unsendable": unsendable, "pushes": parts.len()}),
+        );
         for (place, unsendable) in frozen.unsendable.iter().enumerate() {
             if *unsendable == 0 {
                 continue;
@@ -465,9 +517,12 @@ impl<'s> Run<'s> {
                 frozen,
                 &answer,
             )?;
+            self.diary.write(&self.database, self.id)?;
             transaction.commit()?;
             Ok(counts)
         })?;
+        self.diary.committed();
+        self.note_counts("settled", &counts, None);
         for (total, counts) in self.report.entities.iter_mut().zip(&counts) {
             total.add(counts);
         }
@@ -478,8 +533,9 @@ impl<'s> Run<'s> {
         Ok(())
     }
 
-    fn close_push(&mut self, frozen: &Frozen, state: &str) -> Result<(), SyncError> {
+    fn close_push(&mut self, frozen: &Frozen, state: &'static str) -> Result<(), SyncError> {
         let connection = self.database.connection();
+        self.diary.note(state, json!({"rows": frozen.rows}));
         Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(connection)?;
             outbox::close(&self.database, &self.call.provider, frozen.push, state)?;
@@ -487,9 +543,11 @@ impl<'s> Run<'s> {
                 // Never sent: pending as before.
                 outbox::close(&self.database, &self.call.provider, part.push, "refused")?;
             }
+            self.diary.write(&self.database, self.id)?;
             transaction.commit()?;
             Ok(())
         })?;
+        self.diary.committed();
         self.waiting.clear();
         self.unacknowledged = outbox::unacknowledged(&self.database, &self.call.provider)?;
         Ok(())
@@ -512,6 +570,13 @@ impl<'s> Run<'s> {
         black_out(&mut answer, &self.redactor);
         let summary = answer.to_string();
         let connection = self.database.connection();
+        for warning in &self.report.warnings {
+            self.diary
+                .note("warning", json!(self.redactor.clean(warning)));
+        }
+        let told = error.as_ref().map(SyncError::to_json);
+        self.diary
+            .note("finished", json!({"state": state, "error": told}));
         let closed = Patience::new(&self.config).retry(|| {
             let transaction = Transaction::begin(connection)?;
             self.close_operations(error.as_ref())?;
@@ -524,6 +589,8 @@ impl<'s> Run<'s> {
                 error.as_ref(),
             )?;
             lease::release(&self.database, &self.call.provider, self.id)?;
+            self.diary.write(&self.database, self.id)?;
+            diary::trim(&self.database)?;
             transaction.commit()
         });
         if closed.is_err() {
