@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value as Json};
 
-use super::watermelon::{Options, Preset};
+use super::watermelon::{Options, Preset, sample_base};
 
 /// Who moves the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -364,15 +364,12 @@ impl Config {
     /// # Errors
     /// `<key> <problem>; <what to do>`.
     pub fn addresses(&self) -> Result<Vec<(&'static str, String)>, String> {
-        let Some(url) = &self.url else {
+        if self.kind == Kind::Host {
             return Ok(Vec::new());
-        };
+        }
         let [pull, push] = self.options()?.sample_urls();
-        Ok(vec![
-            ("url", url.clone()),
-            ("pullUrl", pull),
-            ("pushUrl", push),
-        ])
+        let base = sample_base(self).map_err(|problem| format!("config: {problem}"))?;
+        Ok(vec![("url", base), ("pullUrl", pull), ("pushUrl", push)])
     }
 
     /// How far before the cursor a pull begins, in the cursor's unit.

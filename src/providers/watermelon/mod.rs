@@ -44,7 +44,7 @@ use migration::{Present, Told};
 use template::Values;
 
 pub use migration::LastSchema;
-pub use options::Options;
+pub use options::{Options, sample_base};
 pub use preset::Preset;
 
 /// One sync with a WatermelonDB backend.
