@@ -102,6 +102,11 @@ fn every_state_is_carried_over() {
         ]})
     );
     assert_eq!(device.pending(), PENDING);
+    // What migrations are counted from.
+    assert_eq!(
+        device.ask("SELECT DISTINCT schemaVersion FROM _syncCursor"),
+        "3"
+    );
     assert_eq!(
         device.ask("SELECT DISTINCT _status || '.' || _changed FROM tasks"),
         "synced."
