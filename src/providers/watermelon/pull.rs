@@ -7,7 +7,7 @@ use std::io::Read;
 use serde_json::{Map, Value as Json};
 
 use super::row::{read_id, read_row};
-use crate::providers::cutter::{Cutter, parse};
+use crate::providers::cutter::{Cutter, parse, parse_owned};
 use crate::providers::error::SyncError;
 use crate::providers::protocol::PullEnd;
 use crate::providers::wire::{Announced, ChangeSink, Entity, Slot, WireId};
@@ -105,7 +105,7 @@ impl Answer<'_> {
                 self.cursor = Some(timestamp(cutter.value()?)?);
                 Ok(())
             }
-            "experimentalStrategy" => match parse::<Json>(cutter.value()?)? {
+            "experimentalStrategy" => match parse_owned::<Json>(cutter.value()?)? {
                 Json::Null => Ok(()),
                 Json::String(name) if name == "incremental" => Ok(()),
                 other => Err(SyncError::protocol(format!(
@@ -121,7 +121,7 @@ impl Answer<'_> {
                         LARGEST_REST >> 10
                     )));
                 }
-                self.rest.insert(other.to_owned(), parse(value)?);
+                self.rest.insert(other.to_owned(), parse_owned(value)?);
                 Ok(())
             }
         }

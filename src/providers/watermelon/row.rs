@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::providers::error::SyncError;
+use crate::providers::mend::mended;
 use crate::providers::wire::{Entity, Slot, WireId, WireType, fallback};
 use crate::store::ValueRef;
 
@@ -21,12 +22,18 @@ pub fn read_row<'a>(
     text: &'a [u8],
     slots: &mut Vec<Slot<'a>>,
 ) -> Result<WireId<'a>, SyncError> {
-    slots.clear();
-    slots.resize_with(entity.columns.len(), Slot::default);
-    let mut parser = serde_json::Deserializer::from_slice(text);
-    let id = RowSeed { entity, slots }
-        .deserialize(&mut parser)
-        .map_err(|error| refused(entity, &error))?;
+    let id = match parse_row(entity, text, slots) {
+        Ok(id) => id,
+        Err(error) => {
+            let whole = mended(text).ok_or_else(|| refused(entity, &error))?;
+            let mut read = Vec::new();
+            let id =
+                parse_row(entity, &whole, &mut read).map_err(|error| refused(entity, &error))?;
+            slots.clear();
+            slots.extend(read.into_iter().map(|slot| slot.into_owned()));
+            id.map(|id| id.into_owned())
+        }
+    };
     id.ok_or_else(|| {
         SyncError::protocol(format!(
             "a row of {:?} has no id; nothing was applied",
@@ -35,15 +42,31 @@ pub fn read_row<'a>(
     })
 }
 
+fn parse_row<'a>(
+    entity: &Entity,
+    text: &'a [u8],
+    slots: &mut Vec<Slot<'a>>,
+) -> serde_json::Result<Option<WireId<'a>>> {
+    slots.clear();
+    slots.resize_with(entity.columns.len(), Slot::default);
+    RowSeed { entity, slots }.deserialize(&mut serde_json::Deserializer::from_slice(text))
+}
+
 /// Reads one element of a `deleted` list.
 ///
 /// # Errors
 /// It is neither text nor an integer.
 pub fn read_id<'a>(entity: &Entity, text: &'a [u8]) -> Result<WireId<'a>, SyncError> {
-    let mut parser = serde_json::Deserializer::from_slice(text);
-    IdSeed
-        .deserialize(&mut parser)
-        .map_err(|error| refused(entity, &error))
+    parse_id(text).or_else(|error| match mended(text) {
+        Some(whole) => parse_id(&whole)
+            .map(WireId::into_owned)
+            .map_err(|error| refused(entity, &error)),
+        None => Err(refused(entity, &error)),
+    })
+}
+
+fn parse_id(text: &[u8]) -> serde_json::Result<WireId<'_>> {
+    IdSeed.deserialize(&mut serde_json::Deserializer::from_slice(text))
 }
 
 fn refused(entity: &Entity, error: &serde_json::Error) -> SyncError {
@@ -380,6 +403,22 @@ mod tests {
             let (_, slots) = read(text).unwrap();
             assert_eq!(slots, [Slot::Text(s.into()), n, Slot::Integer(b)], "{text}");
         }
+    }
+
+    #[test]
+    fn what_only_javascript_reads_does_not_refuse_the_row() {
+        let text = r#"{"id":"\udc00","s":"\ud83dx","n":1e400,"b":-1e999}"#;
+        let (id, slots) = read(text).unwrap();
+        assert_eq!(id, WireId::Text("\u{fffd}".into()));
+        assert_eq!(
+            slots,
+            [Slot::Text("\u{fffd}x".into()), Slot::Null, Slot::Integer(0)]
+        );
+        assert!(read(r#"{"id":1e400}"#).is_err());
+        assert_eq!(
+            read_id(&entity(), br#""\ud83d""#).unwrap(),
+            WireId::Text("\u{fffd}".into())
+        );
     }
 
     #[test]
