@@ -99,6 +99,9 @@ impl Answer<'_> {
                 if cutter.take_null()? {
                     return Ok(());
                 }
+                if cutter.peek()? == Some(b'[') {
+                    return empty_list(cutter);
+                }
                 cutter.object(|cutter, table| self.table(cutter, table))
             }
             "timestamp" => {
@@ -191,6 +194,15 @@ impl Answer<'_> {
             self.sink.delete(place, &id)
         })
     }
+}
+
+/// PHP writes an empty map as a list.
+fn empty_list<R: Read>(cutter: &mut Cutter<R>) -> Result<()> {
+    cutter.array(|_| {
+        Err(SyncError::protocol(
+            "changes is a list, not an object; nothing was applied",
+        ))
+    })
 }
 
 fn warn_of_deleted(warnings: &mut Vec<String>, entity: &Entity) {
@@ -317,6 +329,7 @@ mod tests {
     fn what_is_missing_is_empty() {
         for text in [
             r#"{"timestamp":1,"changes":null}"#,
+            r#"{"timestamp":1,"changes":[]}"#,
             r#"{"timestamp":1,"changes":{"t":null}}"#,
             r#"{"timestamp":1,"changes":{"t":{"created":null}}}"#,
         ] {
@@ -343,7 +356,7 @@ mod tests {
             r#"{"changes":{},"timestamp":-5}"#,
             r#"{"changes":{},"timestamp":"5"}"#,
             r#"{"changes":{},"timestamp":null}"#,
-            r#"{"changes":[],"timestamp":1}"#,
+            r#"{"changes":[{}],"timestamp":1}"#,
             r#"{"changes":{"t":[]},"timestamp":1}"#,
             r#"{"changes":{"t":{"created":{}}},"timestamp":1}"#,
             r#"{"changes":{"t":{"created":[5]}},"timestamp":1}"#,
