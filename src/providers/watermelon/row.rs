@@ -320,6 +320,14 @@ pub fn write_value(out: &mut Vec<u8>, kind: WireType, value: ValueRef<'_>) -> Re
         (ValueRef::Null, _) => out.extend_from_slice(b"null"),
         (ValueRef::Integer(0), WireType::Boolean) => out.extend_from_slice(b"false"),
         (ValueRef::Integer(1), WireType::Boolean) => out.extend_from_slice(b"true"),
+        // SQLite stores '5' as 5 in a column of type DATE. On the wire it is text all the same: the
+        // others' columns would refuse a number.
+        (ValueRef::Integer(whole), WireType::String) => write_json(out, &whole.to_string())?,
+        (ValueRef::Real(real), WireType::String) if real.is_finite() => {
+            let mut text = Vec::new();
+            write_json(&mut text, &real)?;
+            write_json(out, &String::from_utf8_lossy(&text))?;
+        }
         (ValueRef::Integer(whole), _) => number(out, whole),
         (ValueRef::Real(real), _) if !real.is_finite() => {
             return Err("an infinite number, which JSON can't hold".into());
@@ -480,6 +488,12 @@ mod tests {
             write(WireType::Number, ValueRef::Real(1.0)),
             Ok("1.0".into())
         );
+        for (value, text) in [
+            (ValueRef::Integer(20_240_131), "\"20240131\""),
+            (ValueRef::Real(1.5), "\"1.5\""),
+        ] {
+            assert_eq!(write(WireType::String, value), Ok(text.into()));
+        }
         assert_eq!(
             write(WireType::String, ValueRef::Text("\"\n")),
             Ok(r#""\"\n""#.into())
