@@ -15,6 +15,15 @@ use super::report::Counts;
 /// Statements kept for different sets of columns. Rows of one answer mostly have one set.
 const CACHED: usize = 32;
 
+/// What an incoming row shows of a push without an answer.
+enum Shown {
+    No,
+    /// It arrived, and nothing was edited since.
+    Settled,
+    /// It arrived; this was logged since.
+    EditedSince(Pending),
+}
+
 /// Applies rows to one table.
 pub struct TableApplier<'a> {
     database: &'a Database,
@@ -29,10 +38,16 @@ pub struct TableApplier<'a> {
     delete: Statement,
     /// Rows that the server may have from a push without an answer.
     unknown: Unknown,
-    /// Those of them that it does have, with other content or edited here since.
+    /// What was logged of them since. Read when somebody asks.
+    newer: Option<PendingRows>,
+    /// Those of them that it does have, with other content.
     pub known: HashSet<Key>,
+    /// Those of them that it does have, edited here since: the last log entry that it has.
+    pub acknowledged: HashMap<Key, i64>,
     /// What was pushed lately, once somebody asked.
     pushed: Option<Pushed>,
+    /// The log's end before anything was applied.
+    start: i64,
     /// The table held no row at first: try to insert before looking.
     was_empty: bool,
     pub counts: Counts,
@@ -47,6 +62,7 @@ impl<'a> TableApplier<'a> {
         binding: &'a Binding,
         pending: PendingRows,
         unacknowledged: HashSet<Key>,
+        start: i64,
     ) -> Result<Self> {
         let shape = &binding.table.shape;
         let table = database.qualified(&shape.name);
@@ -64,7 +80,10 @@ impl<'a> TableApplier<'a> {
             binding,
             pushed: None,
             unknown: Unknown::read(database, provider, binding.table.id)?,
+            newer: None,
             known: HashSet::new(),
+            acknowledged: HashMap::new(),
+            start,
             pending,
             unacknowledged,
             reader: RowReader::new(database, &binding.table, &binding.columns)?,
@@ -98,10 +117,12 @@ impl<'a> TableApplier<'a> {
         let exists = self.reader.find(&pending)?;
         match pending.status(exists) {
             Status::Created | Status::Updated => {
-                if self.settles_push(key, row, &pending)? {
-                    return Ok(true);
-                }
-                self.merge(announced, key, row, &pending)?;
+                let newer = match self.push_shown(key, row, &pending)? {
+                    Shown::Settled => return Ok(true),
+                    Shown::EditedSince(newer) => newer,
+                    Shown::No => pending,
+                };
+                self.merge(announced, key, row, &newer)?;
                 Ok(false)
             }
             Status::Deleted => self.meet_deleted(announced, key, row),
@@ -192,22 +213,36 @@ impl<'a> TableApplier<'a> {
         Ok(())
     }
 
-    /// Whether the row shows that a push without an answer did arrive, and nothing was edited since:
-    /// then it is settled. Otherwise the server knows the row now, if it was created by that push.
-    fn settles_push(&mut self, key: &Value, row: &[Slot<'_>], pending: &Pending) -> Result<bool> {
-        let Some(sent) = self.unknown.get(&Key(key.clone())) else {
-            return Ok(false);
+    /// Whether the row shows that a push without an answer did arrive. If nothing was edited since, it is
+    /// settled. Otherwise the server knows the row now, if it was created by that push.
+    fn push_shown(&mut self, key: &Value, row: &[Slot<'_>], pending: &Pending) -> Result<Shown> {
+        let key = Key(key.clone());
+        let Some(sent) = self.unknown.get(&key) else {
+            return Ok(Shown::No);
         };
-        let settled = pending.last_seq <= sent.upto && sent.is_echoed_by(self.binding, row);
-        if !settled && sent.created {
-            self.known.insert(Key(key.clone()));
+        if !sent.is_echoed_by(self.binding, row) {
+            if sent.created {
+                self.known.insert(key);
+            }
+            return Ok(Shown::No);
         }
-        if !settled {
-            return Ok(false);
+        if pending.last_seq > sent.upto {
+            self.acknowledged.insert(key.clone(), sent.upto);
+            let newer = self.newer()?.get(&key).cloned();
+            return Ok(newer.map_or(Shown::No, Shown::EditedSince));
         }
         let wanted: Vec<bool> = row.iter().map(|slot| !slot.is_missing()).collect();
-        self.update_where_different(key, row, wanted)?;
-        Ok(true)
+        self.update_where_different(&key.0, row, wanted)?;
+        Ok(Shown::Settled)
+    }
+
+    fn newer(&mut self) -> Result<&PendingRows> {
+        if self.newer.is_none() {
+            let (table, covered) = (&self.binding.table, self.unknown.covered());
+            let newer = PendingRows::read_newer(self.database, table, self.start, &covered)?;
+            self.newer = Some(newer);
+        }
+        Ok(self.newer.get_or_insert_with(PendingRows::default))
     }
 
     fn meet_deleted(
