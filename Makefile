@@ -14,7 +14,9 @@ FILE := libsyncscope.so
 endif
 
 .DEFAULT_GOAL := loadable
-.PHONY: loadable demo test test-sql bench lint clean help check-cargo check-cc check-sqlite3
+ORACLE  := tests/oracle
+
+.PHONY: loadable demo test test-sql oracle oracle-setup bench lint clean help check-cargo check-cc check-npm check-sqlite3
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
 	@SYNCSCOPE_COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(CARGO) build --release --lib
@@ -34,6 +36,19 @@ test: check-cargo check-cc check-sqlite3 ## run all tests
 test-sql: check-cargo check-cc check-sqlite3 ## run the SQL scripts of tests/sql only
 	@$(CARGO) test --test sql_scripts
 
+oracle: check-cargo check-cc oracle-setup ## compare 10,000 random cases with the WatermelonDB client
+	@SYNCSCOPE_ORACLE_CASES=$${SYNCSCOPE_ORACLE_CASES:-10000} \
+	  $(CARGO) test --test watermelon_oracle -- --nocapture
+
+oracle-setup: check-npm $(ORACLE)/node_modules/.package-lock.json ## install what the oracle compares with, for make test too
+
+# Without Node's headers at hand, npm would fetch them to compile better-sqlite3.
+$(ORACLE)/node_modules/.package-lock.json: $(ORACLE)/package.json $(ORACLE)/package-lock.json
+	@prefix=$$(dirname "$$(dirname "$$(command -v node)")"); \
+	  if [ -e "$$prefix/include/node/node.h" ]; then export npm_config_nodedir="$$prefix"; fi; \
+	  cd $(ORACLE) && npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
 bench: loadable ## what capture costs, as ratios to plain SQLite
 	@SYNCSCOPE_LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" $(CARGO) bench --bench capture
 
@@ -46,7 +61,7 @@ clean: ## remove what was built
 	@rm -rf $(DIST)
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
 
 check-cargo:
 	@command -v $(CARGO) >/dev/null || { echo "missing: cargo; install Rust (rustup.rs)"; exit 1; }
@@ -54,6 +69,9 @@ check-cargo:
 check-cc:
 	@command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || \
 	  { echo "missing: a C compiler; e.g. apt-get install gcc"; exit 1; }
+
+check-npm:
+	@command -v npm >/dev/null || { echo "missing: npm; install Node 20 or newer"; exit 1; }
 
 check-sqlite3:
 	@command -v $(SQLITE3) >/dev/null || { echo "missing: sqlite3; e.g. apt-get install sqlite3"; exit 1; }
