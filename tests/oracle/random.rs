@@ -68,6 +68,7 @@ const COLUMNS: &[&str] = &[
     "a b",
 ];
 const IDS: &[&str] = &[
+    "",
     "') or 1=1 --",
     "A",
     "a",
