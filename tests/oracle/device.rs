@@ -60,7 +60,7 @@ impl Devices {
     }
 
     fn copy(&mut self, case: &Case) -> PathBuf {
-        let kind = template_key(case);
+        let kind = template_key(&self.server, case);
         if !self.templates.contains_key(&kind) {
             let path = self
                 .folder
@@ -113,15 +113,8 @@ fn configure(db: &Connection, config: &Value) -> rusqlite::Result<()> {
 }
 
 /// Whatever a database is prepared by.
-fn template_key(case: &Case) -> String {
-    json!([
-        case.tables,
-        case.schema_version,
-        case.send_created_as_updated,
-        case.resolver,
-        case.replacement_where
-    ])
-    .to_string()
+fn template_key(server: &Canned, case: &Case) -> String {
+    json!([case.tables, config(server, case), case.resolver]).to_string()
 }
 
 /// A refused push is not repeated here: the client leaves that to its caller.

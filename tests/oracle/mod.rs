@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `case.rs` | what a case is |
-//! | `random.rs`, `table.rs` | where cases come from: a seed, the decision table |
+//! | `random/`, `table.rs` | where cases come from: a seed, the decision table |
 //! | `device.rs` | runs a case with the extension |
 //! | `client.rs`, `client.js` | runs a case with the WatermelonDB client |
 //! | `differences.rs`, `differences.js`, `journal.js` | the intended differences |
