@@ -173,7 +173,8 @@ function repeatedIds(run, answer) {
   if (!run.wants('repeated ids')) return [answer]
   const parts = [{ ...answer, changes: {} }]
   const part = (number) => {
-    while (parts.length <= number) parts.push({ ...answer, changes: {} })
+    // What a replacement leaves is decided by the first part, which has every id.
+    while (parts.length <= number) parts.push({ ...answer, changes: {}, experimentalStrategy: 'incremental' })
     return parts[number].changes
   }
   for (const table of Object.keys(answer.changes)) {

@@ -11,7 +11,6 @@
 //! | `minimise.rs` | makes a failing case small |
 
 #[path = "../sync_common/mod.rs"]
-#[allow(clippy::duplicate_mod)]
 pub mod sync_common;
 
 pub mod case;
