@@ -16,7 +16,7 @@ FILE := libsyncscope.so
 endif
 
 .DEFAULT_GOAL := loadable
-.PHONY: loadable demo drivers test test-sql node-modules bench lint clean help check-cargo check-cc check-sqlite3 check-npm
+.PHONY: loadable demo drivers test test-sql oracle node-modules bench lint clean help check-cargo check-cc check-sqlite3 check-npm
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
 	@$(RELEASE) --lib
@@ -42,13 +42,20 @@ test: check-cargo check-cc check-sqlite3 ## run all tests
 test-sql: check-cargo check-cc check-sqlite3 ## run the SQL scripts of tests/sql only
 	@$(CARGO) test --test sql_scripts
 
+oracle: check-cargo check-cc node-modules ## compare 10,000 random cases with the WatermelonDB client
+	@SYNCSCOPE_ORACLE_CASES=$${SYNCSCOPE_ORACLE_CASES:-10000} \
+	  $(CARGO) test --test watermelon_oracle -- --nocapture
+
 # What npm writes last.
 NODE_MODULES := tests/node/node_modules/.package-lock.json
 
 node-modules: $(NODE_MODULES) ## install the real WatermelonDB, for the tests that compare with it
 
+# Without Node's headers at hand, npm would fetch them to compile better-sqlite3.
 $(NODE_MODULES): tests/node/package.json tests/node/package-lock.json | check-npm
-	@npm ci --prefix tests/node --no-audit --no-fund
+	@prefix=$$(dirname "$$(dirname "$$(command -v node)")"); \
+	  if [ -e "$$prefix/include/node/node.h" ]; then export npm_config_nodedir="$$prefix"; fi; \
+	  npm ci --prefix tests/node --no-fund --no-audit --loglevel=error
 	@touch $(NODE_MODULES)
 
 bench: loadable ## what capture costs, as ratios to plain SQLite
@@ -63,7 +70,7 @@ clean: ## remove what was built
 	@rm -rf $(DIST)
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
 
 check-cargo:
 	@command -v $(CARGO) >/dev/null || { echo "missing: cargo; install Rust (rustup.rs)"; exit 1; }
@@ -72,8 +79,9 @@ check-cc:
 	@command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || \
 	  { echo "missing: a C compiler; e.g. apt-get install gcc"; exit 1; }
 
+check-npm:
+	@command -v npm >/dev/null || { echo "missing: npm; install Node 20 or newer"; exit 1; }
+
 check-sqlite3:
 	@command -v $(SQLITE3) >/dev/null || { echo "missing: sqlite3; e.g. apt-get install sqlite3"; exit 1; }
 
-check-npm:
-	@command -v npm >/dev/null || { echo "missing: npm; e.g. apt-get install npm"; exit 1; }

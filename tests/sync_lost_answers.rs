@@ -3,7 +3,7 @@
 mod sync_common;
 
 use serde_json::json;
-use sync_common::{Backend, Device};
+use sync_common::{Backend, Canned, Device, status_answer};
 
 const TABLE: &str = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT);";
 
@@ -130,4 +130,45 @@ fn j7_the_journal_is_empty_after_two_more_pulls() {
     }
     assert_eq!(device.ask("SELECT count(*) FROM _syncOutbox"), "0");
     assert_eq!(device.ask("SELECT count(*) FROM _syncPush"), "0");
+}
+
+/// A row that the server has, edited here and pushed without an answer, then met by `remote`.
+fn edited_and_met(remote: serde_json::Value, later: &str) -> (Canned, Device) {
+    let server = Canned::start();
+    let device = Device::with(TABLE, &["t"], &server.url());
+    server.changes(json!({"t": {"created": [{"id": "x", "a": "1", "b": "1"}]}}));
+    device.synced();
+    device.exec("UPDATE t SET a = 'mine'");
+    server.push_raw(|_| status_answer(503, &[], "no"));
+    device.failed();
+    device.exec(later);
+    server.clear();
+    server.changes(json!({ "t": { "updated": [remote] } }));
+    device.synced();
+    (server, device)
+}
+
+#[test]
+fn j6_a_row_that_leaves_the_edited_column_out_proves_nothing() {
+    let (server, device) = edited_and_met(json!({"id": "x", "b": "1"}), "");
+    let pushed = &server.pushed()[0]["t"]["updated"][0];
+    assert_eq!(
+        (&pushed["a"], &pushed["_changed"]),
+        (&json!("mine"), &json!("a"))
+    );
+    assert_eq!(device.pending(), "");
+}
+
+#[test]
+fn j3_of_a_row_edited_since_only_the_later_columns_stay_pending() {
+    let (server, device) = edited_and_met(
+        json!({"id": "x", "a": "mine", "b": "1"}),
+        "UPDATE t SET b = 'later'",
+    );
+    let pushed = &server.pushed()[0]["t"]["updated"][0];
+    assert_eq!(
+        pushed,
+        &json!({"id": "x", "_status": "updated", "_changed": "b", "a": "mine", "b": "later"})
+    );
+    assert_eq!(device.pending(), "");
 }

@@ -200,37 +200,36 @@ impl PendingRows {
             .enumerate()
             .map(|(place, table)| (table.id, place))
             .collect();
-        let mut scan = database.prepare(
-            "SELECT seq, tbl, op, mask, rid, pk FROM main._syncChange WHERE seq <= ?1 ORDER BY seq",
-        )?;
-        scan.bind(1, upto.into())?;
-        while scan.step()? {
-            let Some(place) = places.get(&scan.integer(1)) else {
-                continue;
-            };
-            let op = scan.integer(2);
-            let op = match op & 7 {
-                1 => Op::Insert,
-                2 => Op::Update {
-                    group: (op >> 3).clamp(0, 63) as usize,
-                },
-                3 => Op::Delete,
-                _ => Op::Met,
-            };
-            let entry = Entry {
-                seq: scan.integer(0),
-                op,
-                mask: scan.integer(3),
-                rowid: scan.column(4).as_i64(),
-            };
-            let drift = tables[*place].drift.as_ref();
-            all[*place].add(scan.column(5).to_owned(), &entry, drift);
-        }
-        drop(scan);
+        scan(database, upto, |table, key, entry| {
+            if let Some(place) = places.get(&table) {
+                all[*place].add(Key(key), entry, tables[*place].drift.as_ref());
+            }
+        })?;
         for (table, rows) in tables.iter().zip(&mut all) {
             rows.look_at_added(database, table)?;
         }
         Ok(all)
+    }
+
+    /// What was logged of some rows after the number given for each. One scan of the log up to `upto`.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn read_newer(
+        database: &Database,
+        table: &Tracked,
+        upto: i64,
+        after: &HashMap<Key, i64>,
+    ) -> Result<Self> {
+        let mut newer = Self::default();
+        scan(database, upto, |id, key, entry| {
+            let key = Key(key);
+            if id == table.id && after.get(&key).is_some_and(|seq| entry.seq > *seq) {
+                newer.add(key, entry, table.drift.as_ref());
+            }
+        })?;
+        newer.look_at_added(database, table)?;
+        Ok(newer)
     }
 
     /// Finds out which columns that the triggers did not know were changed by updates they did log: those
@@ -272,8 +271,7 @@ impl PendingRows {
         Ok(())
     }
 
-    fn add(&mut self, key: Value, entry: &Entry, drift: Option<&Drift>) {
-        let key = Key(key);
+    fn add(&mut self, key: Key, entry: &Entry, drift: Option<&Drift>) {
         if let Some(place) = self.places.get(&key) {
             self.rows[*place].add(entry, drift);
             return;
@@ -296,6 +294,33 @@ impl PendingRows {
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
+}
+
+/// Walks the log up to `upto`: `each` gets the id of the table, the key and the entry.
+fn scan(database: &Database, upto: i64, mut each: impl FnMut(i64, Value, &Entry)) -> Result<()> {
+    let mut scan = database.prepare(
+        "SELECT seq, tbl, op, mask, rid, pk FROM main._syncChange WHERE seq <= ?1 ORDER BY seq",
+    )?;
+    scan.bind(1, upto.into())?;
+    while scan.step()? {
+        let op = scan.integer(2);
+        let op = match op & 7 {
+            1 => Op::Insert,
+            2 => Op::Update {
+                group: (op >> 3).clamp(0, 63) as usize,
+            },
+            3 => Op::Delete,
+            _ => Op::Met,
+        };
+        let entry = Entry {
+            seq: scan.integer(0),
+            op,
+            mask: scan.integer(3),
+            rowid: scan.column(4).as_i64(),
+        };
+        each(scan.integer(1), scan.column(5).to_owned(), &entry);
+    }
+    Ok(())
 }
 
 /// Reads the rows that pending entries are about, as they are now.
@@ -438,7 +463,7 @@ mod tests {
                 mask: *mask,
                 rowid: None,
             };
-            rows.add(Value::Integer(1), &entry, None);
+            rows.add(Key(Value::Integer(1)), &entry, None);
         }
         rows.rows[0].clone()
     }

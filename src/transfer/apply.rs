@@ -85,7 +85,7 @@ impl<'a> Applier<'a> {
                     .filter(|(table, _)| *table == binding.table.id)
                     .map(|(_, key)| key.clone())
                     .collect();
-                TableApplier::new(setting, binding, pending, unknown)
+                TableApplier::new(setting, binding, pending, unknown, start)
             })
             .collect::<Result<Vec<_>>>()?;
         let applied = side_effects::possible(database, bindings)?.then(HashSet::new);
@@ -117,6 +117,7 @@ impl<'a> Applier<'a> {
         }
         self.forgotten.extend(self.marked.keys().cloned());
         log::forget(self.database, &self.forgotten, self.start)?;
+        self.acknowledge()?;
         let known = self.tables.iter().flat_map(|table| {
             table
                 .known
@@ -135,6 +136,21 @@ impl<'a> Applier<'a> {
             table.conflicts.finish()?;
         }
         Ok((counts, warnings))
+    }
+
+    /// Takes out of the log what unanswered pushes turned out to have brought, of rows edited since.
+    fn acknowledge(&self) -> Result<()> {
+        let mut by_end: HashMap<i64, HashSet<(i64, Key)>> = HashMap::new();
+        for table in &self.tables {
+            for (key, upto) in &table.acknowledged {
+                let row = (table.binding.table.id, key.clone());
+                by_end.entry(*upto).or_default().insert(row);
+            }
+        }
+        for (upto, rows) in by_end {
+            log::forget(self.database, &rows, upto)?;
+        }
+        Ok(())
     }
 
     /// Tries the rows that wait again and again, as long as that gets any of them in.

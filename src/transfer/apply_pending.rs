@@ -6,11 +6,11 @@
 use std::cmp::Ordering;
 
 use crate::capture::log::Mark;
-use crate::capture::{Key, Pending, Status};
+use crate::capture::{Key, Pending, PendingRows, Status};
 use crate::providers::wire::{Announced, Slot, fallback};
 use crate::store::{Result, Value, ValueRef};
 
-use super::apply_table::{Settlement, TableApplier, Trouble, same, shown};
+use super::apply_table::{Settlement, Shown, TableApplier, Trouble, same, shown};
 use super::conflict::{Kind, Sides, pending_words, remote_json, row_json};
 use super::echo::Pushed;
 use super::policy::Policy;
@@ -53,9 +53,12 @@ impl TableApplier<'_> {
         row: &[Slot<'_>],
         pending: &Pending,
     ) -> Result<Settlement, Trouble> {
-        if self.settles_push(key, row, pending)? {
-            return Ok(Settlement::Settled);
-        }
+        let newer = match self.push_shown(key, row, pending)? {
+            Shown::Settled => return Ok(Settlement::Settled),
+            Shown::EditedSince(newer) => Some(newer),
+            Shown::No => None,
+        };
+        let pending = newer.as_ref().unwrap_or(pending);
         self.counts.announced_wrongly += i64::from(announced == Announced::Created);
         let meeting = self.meeting(key, row, Some(pending));
         let conflict = meeting.differs();
@@ -320,22 +323,36 @@ impl TableApplier<'_> {
         Ok(settlement)
     }
 
-    /// Whether the row shows that a push without an answer did arrive, and nothing was edited since:
-    /// then it is settled. Otherwise the server knows the row now, if it was created by that push.
-    fn settles_push(&mut self, key: &Value, row: &[Slot<'_>], pending: &Pending) -> Result<bool> {
-        let Some(sent) = self.unknown.get(&Key(key.clone())) else {
-            return Ok(false);
+    /// Whether the row shows that a push without an answer did arrive. If nothing was edited since, it is
+    /// settled. Otherwise the server knows the row now, if it was created by that push.
+    fn push_shown(&mut self, key: &Value, row: &[Slot<'_>], pending: &Pending) -> Result<Shown> {
+        let key = Key(key.clone());
+        let Some(sent) = self.unknown.get(&key) else {
+            return Ok(Shown::No);
         };
-        let settled = pending.last_seq <= sent.upto && sent.is_echoed_by(self.binding, row);
-        if !settled && sent.created {
-            self.known.insert(Key(key.clone()));
+        if !sent.is_echoed_by(self.binding, row) {
+            if sent.created {
+                self.known.insert(key);
+            }
+            return Ok(Shown::No);
         }
-        if !settled {
-            return Ok(false);
+        if pending.last_seq > sent.upto {
+            self.acknowledged.insert(key.clone(), sent.upto);
+            let newer = self.newer()?.get(&key).cloned();
+            return Ok(newer.map_or(Shown::No, Shown::EditedSince));
         }
         let wanted: Vec<bool> = row.iter().map(|slot| !slot.is_missing()).collect();
-        self.update_where_different(key, row, wanted)?;
-        Ok(true)
+        self.update_where_different(&key.0, row, wanted)?;
+        Ok(Shown::Settled)
+    }
+
+    fn newer(&mut self) -> Result<&PendingRows> {
+        if self.newer.is_none() {
+            let (table, covered) = (&self.binding.table, self.unknown.covered());
+            let newer = PendingRows::read_newer(self.database, table, self.start, &covered)?;
+            self.newer = Some(newer);
+        }
+        Ok(self.newer.get_or_insert_with(PendingRows::default))
     }
 
     /// A row deleted here.

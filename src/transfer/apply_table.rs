@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::capture::log::Mark;
 use crate::capture::pending::RowReader;
-use crate::capture::{Key, PendingRows, Status};
+use crate::capture::{Key, Pending, PendingRows, Status};
 use crate::providers::SyncError;
 use crate::providers::wire::{Announced, Slot, fallback};
 use crate::store::{Database, Error, Result, Statement, Value, ValueRef, quote_name};
@@ -49,6 +49,15 @@ impl From<SyncError> for Trouble {
     }
 }
 
+/// What an incoming row shows of a push without an answer.
+pub(super) enum Shown {
+    No,
+    /// It arrived, and nothing was edited since.
+    Settled,
+    /// It arrived; this was logged since.
+    EditedSince(Pending),
+}
+
 /// Applies rows to one table.
 pub struct TableApplier<'a> {
     pub(super) database: &'a Database,
@@ -63,13 +72,19 @@ pub struct TableApplier<'a> {
     pub(super) delete: Statement,
     /// Rows that the server may have from a push without an answer.
     pub(super) unknown: Unknown,
-    /// Those of them that it does have, with other content or edited here since.
+    /// What was logged of them since. Read when somebody asks.
+    pub(super) newer: Option<PendingRows>,
+    /// Those of them that it does have, with other content.
     pub known: HashSet<Key>,
+    /// Those of them that it does have, edited here since: the last log entry that it has.
+    pub acknowledged: HashMap<Key, i64>,
     /// What was pushed lately, once somebody asked.
     pub(super) pushed: Option<Pushed>,
     pub(super) policy: Policy,
     pub(super) resolver: Option<Resolver>,
     pub(super) conflicts: Recorder<'a>,
+    /// The log's end before anything was applied.
+    pub(super) start: i64,
     /// The table held no row at first: try to insert before looking.
     was_empty: bool,
     pub counts: Counts,
@@ -83,6 +98,7 @@ impl<'a> TableApplier<'a> {
         binding: &'a Binding,
         pending: PendingRows,
         unacknowledged: HashSet<Key>,
+        start: i64,
     ) -> Result<Self> {
         let (database, provider) = (setting.database, setting.provider);
         let shape = &binding.table.shape;
@@ -101,11 +117,14 @@ impl<'a> TableApplier<'a> {
             provider,
             binding,
             pushed: None,
+            start,
             resolver: Resolver::of(setting.session, connection, &policy)?,
             policy,
             conflicts: Recorder::new(database, provider, setting.run),
             unknown: Unknown::read(database, provider, binding.table.id)?,
+            newer: None,
             known: HashSet::new(),
+            acknowledged: HashMap::new(),
             pending,
             unacknowledged,
             reader: RowReader::new(database, &binding.table, &binding.columns)?,

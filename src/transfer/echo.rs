@@ -38,19 +38,22 @@ impl Pushed {
     pub fn is_echo(&self, binding: &Binding, key: &Key, row: &[Slot<'_>]) -> bool {
         self.0
             .get(key)
-            .is_some_and(|content| is_same_row(content, binding, row))
+            .is_some_and(|content| is_same_row(content, binding, row, true))
     }
 }
 
-/// Whether an incoming row holds what `content` says, as far as it says anything.
-fn is_same_row(content: &str, binding: &Binding, row: &[Slot<'_>]) -> bool {
+/// Whether an incoming row holds what `content` says. `lenient`: as far as it says anything.
+fn is_same_row(content: &str, binding: &Binding, row: &[Slot<'_>], lenient: bool) -> bool {
     let Ok(pushed) = serde_json::from_str::<Map<String, Json>>(content) else {
         return false;
     };
     let ignored = &binding.rules.echo_ignore;
     binding.wire.columns.iter().zip(row).all(|(column, slot)| {
-        if slot.is_missing() || ignored.contains(&column.name) {
+        if ignored.contains(&column.name) {
             return true;
+        }
+        if slot.is_missing() {
+            return lenient;
         }
         pushed
             .get(&column.name)
@@ -97,12 +100,19 @@ impl Unknown {
     pub fn get(&self, key: &Key) -> Option<&Sent> {
         self.0.get(key)
     }
+
+    /// The last log entry that each of them covers.
+    pub fn covered(&self) -> HashMap<Key, i64> {
+        let covered = |(key, sent): (&Key, &Sent)| (key.clone(), sent.upto);
+        self.0.iter().map(covered).collect()
+    }
 }
 
 impl Sent {
-    /// Whether an incoming row is what was sent.
+    /// Whether an incoming row proves that what was sent has arrived. One that leaves columns out proves
+    /// nothing: the edit may be in just those.
     pub fn is_echoed_by(&self, binding: &Binding, row: &[Slot<'_>]) -> bool {
-        is_same_row(&self.content, binding, row)
+        is_same_row(&self.content, binding, row, false)
     }
 }
 
