@@ -34,8 +34,8 @@ test: check-cargo check-cc check-sqlite3 ## run all tests
 test-sql: check-cargo check-cc check-sqlite3 ## run the SQL scripts of tests/sql only
 	@$(CARGO) test --test sql_scripts
 
-bench: loadable ## what capture costs, as ratios to plain SQLite
-	@SYNCSCOPE_LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" $(CARGO) bench --bench capture
+bench: loadable ## what syncscope costs, as ratios to plain SQLite
+	@SYNCSCOPE_LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" $(CARGO) bench --bench speed
 
 lint: check-cargo ## formatting and clippy, warnings are errors
 	@$(CARGO) fmt --check
