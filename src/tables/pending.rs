@@ -116,7 +116,7 @@ impl Current {
         let row = &self.pending.rows()[self.next];
         self.next += 1;
         let exists = self.reader.find(row)?;
-        let sent = || unacknowledged.contains(&(self.table.id, Key(row.key.clone())));
+        let sent = || unacknowledged.contains(&(self.table.id, row.key.clone()));
         let status = match row.status(exists) {
             Status::Nothing if !exists && sent() => Status::Deleted,
             status => status,
@@ -144,15 +144,11 @@ impl Current {
         }
         let rejected = match self.rejected.is_empty() {
             true => Value::Null,
-            false => self
-                .rejected
-                .get(&Key(row.key.clone()))
-                .cloned()
-                .unwrap_or_default(),
+            false => self.rejected.get(&row.key).cloned().unwrap_or_default(),
         };
         Ok(Some(vec![
             shape.name.as_str().into(),
-            shown_key(&self.reader, &row.key, shape.keys().len())?,
+            shown_key(&self.reader, &row.key.0, shape.keys().len())?,
             status.as_str().into(),
             match status {
                 Status::Updated | Status::Created => to_json(&changed)?.into(),
