@@ -58,8 +58,8 @@ $(NODE_MODULES): tests/node/package.json tests/node/package-lock.json | check-np
 	  npm ci --prefix tests/node --no-fund --no-audit --loglevel=error
 	@touch $(NODE_MODULES)
 
-bench: loadable ## what capture costs, as ratios to plain SQLite
-	@SYNCSCOPE_LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" $(CARGO) bench --bench capture
+bench: loadable ## what syncscope costs, as ratios to plain SQLite
+	@SYNCSCOPE_LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" $(CARGO) bench --bench speed
 
 lint: check-cargo ## formatting and clippy, warnings are errors
 	@$(CARGO) fmt --check

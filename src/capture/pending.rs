@@ -15,6 +15,7 @@
 //! deleted and made again) counts as an update of every column.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 
 use crate::store::{Connection, Database, Result, Statement, Value, ValueRef, quote_name};
 
@@ -47,7 +48,7 @@ impl Status {
 /// The coalesced entries of one row.
 #[derive(Debug, Clone)]
 pub struct Pending {
-    pub key: Value,
+    pub key: Key,
     /// It was inserted, updated or deleted, not only met.
     touched: bool,
     /// Inserts less deletes.
@@ -102,7 +103,7 @@ impl Pending {
         }
     }
 
-    fn start(key: Value) -> Self {
+    fn start(key: Key) -> Self {
         Self {
             key,
             touched: false,
@@ -184,7 +185,10 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct PendingRows {
     rows: Vec<Pending>,
-    places: HashMap<Key, usize>,
+    /// Places in `rows` by the hash of the key. The keys stand in the rows; a second copy of each would be
+    /// most of the memory.
+    places: HashMap<u64, usize>,
+    hasher: RandomState,
 }
 
 impl PendingRows {
@@ -272,19 +276,35 @@ impl PendingRows {
     }
 
     fn add(&mut self, key: Key, entry: &Entry, drift: Option<&Drift>) {
-        if let Some(place) = self.places.get(&key) {
-            self.rows[*place].add(entry, drift);
-            return;
-        }
-        let mut pending = Pending::start(key.0.clone());
+        let slot = match self.find(&key) {
+            Ok(place) => {
+                self.rows[place].add(entry, drift);
+                return;
+            }
+            Err(slot) => slot,
+        };
+        let mut pending = Pending::start(key);
         pending.add(entry, drift);
-        self.places.insert(key, self.rows.len());
+        self.places.insert(slot, self.rows.len());
         self.rows.push(pending);
+    }
+
+    /// The place of a key, or the number under which it would be listed: its hash, or the next one that
+    /// no other key took.
+    fn find(&self, key: &Key) -> std::result::Result<usize, u64> {
+        let mut slot = self.hasher.hash_one(key);
+        while let Some(place) = self.places.get(&slot) {
+            if self.rows[*place].key == *key {
+                return Ok(*place);
+            }
+            slot = slot.wrapping_add(1);
+        }
+        Err(slot)
     }
 
     /// The pending entries of a row, if it has any.
     pub fn get(&self, key: &Key) -> Option<&Pending> {
-        self.places.get(key).map(|place| &self.rows[*place])
+        self.find(key).ok().map(|place| &self.rows[place])
     }
 
     pub fn rows(&self) -> &[Pending] {
@@ -398,14 +418,14 @@ impl RowReader {
     pub fn find(&mut self, pending: &Pending) -> Result<bool> {
         if let (Some(statement), Some(rowid)) = (self.by_hint.as_mut(), pending.rowid) {
             statement.reset();
-            statement.bind_all(&[pending.key.borrow(), rowid.into()])?;
+            statement.bind_all(&[pending.key.0.borrow(), rowid.into()])?;
             if statement.step()? {
                 self.used_hint = true;
                 return Ok(true);
             }
             statement.reset();
         }
-        self.find_key(&pending.key)
+        self.find_key(&pending.key.0)
     }
 
     /// Goes to the row with this logged key; false when there is none.
@@ -454,18 +474,35 @@ impl RowReader {
 mod tests {
     use super::*;
 
+    fn entry(number: usize, op: Op, mask: i64) -> Entry {
+        Entry {
+            seq: number as i64 + 1,
+            op,
+            mask,
+            rowid: None,
+        }
+    }
+
     fn history(ops: &[(Op, i64)]) -> Pending {
         let mut rows = PendingRows::default();
         for (number, (op, mask)) in ops.iter().enumerate() {
-            let entry = Entry {
-                seq: number as i64 + 1,
-                op: *op,
-                mask: *mask,
-                rowid: None,
-            };
-            rows.add(Key(Value::Integer(1)), &entry, None);
+            rows.add(Key(Value::Integer(1)), &entry(number, *op, *mask), None);
         }
         rows.rows[0].clone()
+    }
+
+    #[test]
+    fn keys_with_the_same_hash_are_told_apart() {
+        let (one, two) = (Key(Value::Integer(1)), Key(Value::Integer(2)));
+        let mut rows = PendingRows::default();
+        rows.add(one.clone(), &entry(0, Op::Insert, 0), None);
+        rows.places.insert(rows.hasher.hash_one(&two), 0);
+        assert!(rows.get(&two).is_none());
+        rows.add(two.clone(), &entry(1, Op::Insert, 0), None);
+        rows.add(two.clone(), &entry(2, UPDATE, 1), None);
+        assert_eq!(rows.rows.len(), 2);
+        let last = [&one, &two].map(|key| rows.get(key).map(|row| row.last_seq));
+        assert_eq!(last, [Some(1), Some(3)]);
     }
 
     const UPDATE: Op = Op::Update { group: 0 };
