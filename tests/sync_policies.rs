@@ -490,3 +490,40 @@ fn wide_tables_keep_the_right_columns_pending() {
         r#"["c5","c61","c62","c124","c129"]"#
     );
 }
+
+/// What is written to a column that is not synced is nothing to the server, so its row is no conflict.
+#[test]
+fn rows_changed_only_in_columns_that_are_not_synced_take_the_servers_row() {
+    for policy in ["clientWins", "lastWriteWins", "columns"] {
+        let server = Canned::start();
+        let device = Device::configured(
+            "CREATE TABLE thing (id TEXT PRIMARY KEY NOT NULL, name TEXT, updated_at INTEGER, seen INTEGER)",
+            &["thing"],
+            &server.url(),
+            json!({"excludeColumns": {"thing": ["seen"]}}),
+        );
+        let row = |name: &str| json!({"id": "x", "name": name, "updated_at": 5});
+        server.changes(json!({"thing": {"created": [row("old")]}}));
+        device.synced();
+        device.ask(&format!("SELECT sync_resolver('*', '{policy}')"));
+        device.exec("UPDATE thing SET seen = 1");
+        server.changes(json!({"thing": {"updated": [row("theirs")]}}));
+        server.clear();
+        let answer = device.synced();
+        assert_eq!(
+            device.ask("SELECT name, seen FROM thing"),
+            "theirs|1",
+            "{policy}"
+        );
+        assert_eq!(
+            (&answer["conflicts"], server.pushed().len()),
+            (&json!(0), 0),
+            "{policy}"
+        );
+        // Neither is anything lost when the server deletes it.
+        device.exec("UPDATE thing SET seen = 2");
+        server.changes(json!({"thing": {"deleted": ["x"]}}));
+        device.synced();
+        assert_eq!(device.ask("SELECT count(*) FROM sync_conflict"), "0");
+    }
+}

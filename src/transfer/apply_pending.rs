@@ -382,7 +382,11 @@ impl TableApplier<'_> {
         kept: bool,
     ) -> Result<()> {
         let edited = self.reader.find(pending)?
-            && matches!(pending.status(true), Status::Created | Status::Updated);
+            && match pending.status(true) {
+                Status::Created => true,
+                Status::Updated => self.travels(pending),
+                Status::Deleted | Status::Nothing => false,
+            };
         if !edited {
             self.reader.release();
             return Ok(());

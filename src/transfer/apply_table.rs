@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::capture::log::Mark;
 use crate::capture::pending::RowReader;
-use crate::capture::{Key, PendingRows, Status};
+use crate::capture::{Key, Pending, PendingRows, Status};
 use crate::providers::SyncError;
 use crate::providers::wire::{Announced, Slot, fallback};
 use crate::store::{Database, Error, Result, Statement, Value, ValueRef, quote_name};
@@ -136,6 +136,10 @@ impl<'a> TableApplier<'a> {
         };
         let exists = self.reader.find(&pending)?;
         match pending.status(exists) {
+            Status::Updated if !self.travels(&pending) => {
+                self.reader.release();
+                self.upsert_clean(announced, key, row)
+            }
             Status::Created | Status::Updated => self.meet_edited(announced, key, row, &pending),
             Status::Deleted => self.meet_deleted(announced, key, row),
             Status::Nothing if exists => {
@@ -156,6 +160,12 @@ impl<'a> TableApplier<'a> {
                 Ok(Settlement::Settled)
             }
         }
+    }
+
+    /// Whether any of the changed columns is one that is synced. To the server, a row without is clean.
+    pub(super) fn travels(&self, pending: &Pending) -> bool {
+        let mut columns = self.binding.columns.iter();
+        columns.any(|position| pending.changed(*position))
     }
 
     /// Empties the columns that a waiting row is about to get, where they may be empty.
