@@ -348,7 +348,7 @@ impl TableApplier<'_> {
         self.reader.release();
         let echo = self.is_echo(key, row)?;
         // Where rows come again, one that was created before it was deleted here says nothing new.
-        let old_news = echo || self.binding.rules.redelivers;
+        let old_news = echo || self.redelivers;
         let revived = announced == Announced::Created && !old_news;
         if revived || (announced == Announced::Updated && !echo) {
             let remote = remote_json(&self.binding.wire, key.borrow(), row);

@@ -54,6 +54,8 @@ pub struct TableApplier<'a> {
     pub(super) database: &'a Database,
     pub(super) provider: &'a str,
     pub binding: &'a Binding,
+    /// Rows that were pulled before come again.
+    pub(super) redelivers: bool,
     pub(super) pending: PendingRows,
     /// Ids whose push has no known outcome: deleted here since, they are on their way.
     pub(super) unacknowledged: HashSet<Key>,
@@ -81,6 +83,7 @@ impl<'a> TableApplier<'a> {
     pub fn new(
         setting: &Setting<'a>,
         binding: &'a Binding,
+        redelivers: bool,
         pending: PendingRows,
         unacknowledged: HashSet<Key>,
     ) -> Result<Self> {
@@ -100,6 +103,7 @@ impl<'a> TableApplier<'a> {
             database,
             provider,
             binding,
+            redelivers,
             pushed: None,
             resolver: Resolver::of(setting.session, connection, &policy)?,
             policy,
@@ -223,7 +227,7 @@ impl<'a> TableApplier<'a> {
         let wanted: Vec<bool> = row.iter().map(|slot| !slot.is_missing()).collect();
         let unchanged = self.counts.unchanged;
         self.update_where_different(key, row, wanted)?;
-        let comes_again = rules.redelivers && self.counts.unchanged > unchanged;
+        let comes_again = self.redelivers && self.counts.unchanged > unchanged;
         let again = announced == Announced::Created && !comes_again;
         self.counts.announced_wrongly += i64::from(again);
         Ok(Settlement::Stays)

@@ -281,6 +281,14 @@ impl Protocol for Watermelon {
         Ok(end)
     }
 
+    fn redelivers(&self, entity: usize) -> bool {
+        let group = self.due.first().filter(|group| group.cursor.is_some());
+        group.is_some_and(|group| {
+            group.entities.contains(&entity)
+                && (self.options.overlap > 0 || group.cursor != self.cursors[entity])
+        })
+    }
+
     fn applied(&mut self, end: &PullEnd) {
         for place in &end.entities {
             self.cursors[*place] = Some(end.cursor.clone());
