@@ -300,6 +300,8 @@ impl Protocol for Watermelon {
                 };
             }
         }
+        // What comes after a refused push is no bulk load any more.
+        self.options.reading.turbo = false;
         self.first_cursor.get_or_insert_with(|| end.cursor.clone());
         let is_known = |group: &Group| group.cursor.is_some();
         let done = (!self.due.is_empty()).then(|| self.due.remove(0));
