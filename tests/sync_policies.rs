@@ -164,6 +164,31 @@ fn line_09_a_created_row_stays_created_unless_it_is_all_the_servers() {
     }
 }
 
+/// The server's row lacks what only this device can know of a row it has created.
+#[test]
+fn line_09_columns_of_a_created_row_that_the_server_did_not_name_are_still_sent() {
+    for policy in ["clientWins", "serverWins", "lastWriteWins", "sql2"] {
+        let server = Canned::start();
+        let device = Device::with(SCHEMA, &["thing"], &server.url());
+        device.synced();
+        device.exec("INSERT INTO thing VALUES ('x', 'mine', 7, NULL, 1)");
+        let argument = if policy == "sql2" { ", ':remote'" } else { "" };
+        device.ask(&format!("SELECT sync_resolver('*', '{policy}'{argument})"));
+        let remote = json!({"id": "x", "name": "mine"});
+        assert_eq!(
+            meet(&device, &server, remote),
+            (
+                "mine|7|NULL|1".into(),
+                r#"created|["n","updated_at"]"#.into()
+            ),
+            "{policy}"
+        );
+        server.clear();
+        device.synced();
+        assert_eq!(server.pushed()[0]["thing"]["created"][0]["n"], 7);
+    }
+}
+
 #[test]
 fn line_09_the_policy_of_an_entity_goes_before_that_of_all() {
     let server = Canned::start();

@@ -228,13 +228,15 @@ impl TableApplier<'_> {
         chosen: &[Slot<'_>],
         pending: &Pending,
     ) -> Settlement {
+        let is_new = self.status(meeting.key, pending) == Status::Created;
         let columns: Vec<usize> = (0..chosen.len())
             .filter(|place| {
                 let value = meeting.value(chosen, *place);
                 match meeting.row[*place].is_missing() {
-                    // The server has not said what it holds there.
+                    // The server has not said what it holds there; of a new row it can't hold anything.
                     true => {
                         pending.changed(self.binding.columns[*place])
+                            || (is_new && !value.is_null())
                             || !same(value, meeting.local[*place].borrow())
                     }
                     false => !same(value, meeting.row[*place].value()),
