@@ -231,13 +231,15 @@ impl TableApplier<'_> {
         chosen: &[Slot<'_>],
         pending: &Pending,
     ) -> Settlement {
+        let is_new = self.status(meeting.key, pending) == Status::Created;
         let columns: Vec<usize> = (0..chosen.len())
             .filter(|place| {
                 let value = meeting.value(chosen, *place);
                 match meeting.row[*place].is_missing() {
-                    // The server has not said what it holds there.
+                    // The server has not said what it holds there; of a new row it can't hold anything.
                     true => {
                         pending.changed(self.binding.columns[*place])
+                            || (is_new && !value.is_null())
                             || !same(value, meeting.local[*place].borrow())
                     }
                     false => !same(value, meeting.row[*place].value()),
@@ -365,7 +367,7 @@ impl TableApplier<'_> {
         self.reader.release();
         let echo = self.is_echo(key, row)?;
         // Where rows come again, one that was created before it was deleted here says nothing new.
-        let old_news = echo || self.binding.rules.redelivers;
+        let old_news = echo || self.redelivers;
         let revived = announced == Announced::Created && !old_news;
         if revived || (announced == Announced::Updated && !echo) {
             let remote = remote_json(&self.binding.wire, key.borrow(), row);
@@ -399,7 +401,11 @@ impl TableApplier<'_> {
         kept: bool,
     ) -> Result<()> {
         let edited = self.reader.find(pending)?
-            && matches!(pending.status(true), Status::Created | Status::Updated);
+            && match pending.status(true) {
+                Status::Created => true,
+                Status::Updated => self.travels(pending),
+                Status::Deleted | Status::Nothing => false,
+            };
         if !edited {
             self.reader.release();
             return Ok(());
