@@ -71,6 +71,9 @@ pub struct Run<'s> {
     beat: Cell<Instant>,
 }
 
+/// Bytes of an answer to a push, which is read as a whole.
+const LARGEST_PUSH_ANSWER: u64 = 16 << 20;
+
 /// How often a run renews its owner's lease: well within the shortest lease that makes sense.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
@@ -493,9 +496,16 @@ impl<'s> Run<'s> {
 
     fn settle(&mut self, frozen: &Frozen, response: &Response) -> Result<(), SyncError> {
         self.report.phase = "pushed";
+        if response.body.len() > LARGEST_PUSH_ANSWER {
+            // It took the rows, or some of them: which, the next pull tells.
+            self.close_push(frozen, "unknown")?;
+            return Err(SyncError::protocol(format!(
+                "the answer to the push is larger than {} MiB",
+                LARGEST_PUSH_ANSWER >> 20
+            )));
+        }
         let mut body = Vec::new();
-        let limited = std::io::Read::take(response.body.reader(), 16 << 20);
-        let read = std::io::Read::read_to_end(&mut { limited }, &mut body);
+        let read = std::io::Read::read_to_end(&mut response.body.reader(), &mut body);
         read.map_err(|error| SyncError::network(format!("the answer was lost: {error}")))?;
         let mut answer = match self.protocol.pushed(response.status, &body) {
             Ok(answer) => answer,
