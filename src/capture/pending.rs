@@ -21,6 +21,7 @@ use crate::store::{Connection, Database, Result, Statement, Value, ValueRef, quo
 
 use super::drift::Drift;
 use super::key::{self, Encoding, Key};
+use super::shape::Column;
 use super::tracked::Tracked;
 use super::triggers::GROUP;
 
@@ -252,13 +253,7 @@ impl PendingRows {
             .collect();
         let mut given = Vec::with_capacity(added.len());
         for position in &added {
-            let default = table.shape.columns[*position].default_expression();
-            let default = default.as_deref().unwrap_or("NULL");
-            let mut value = database
-                .connection()
-                .prepare(&format!("SELECT {default}"))?;
-            value.step()?;
-            given.push(value.column(0).to_owned());
+            given.push(added_value(database, &table.shape.columns[*position])?);
         }
         let mut reader = RowReader::new(database, table, &added)?;
         for row in self.rows.iter_mut().filter(|row| row.unseen) {
@@ -266,7 +261,10 @@ impl PendingRows {
                 continue;
             }
             for (place, position) in added.iter().enumerate() {
-                if reader.column(place) != given[place].borrow() {
+                let as_given = given[place]
+                    .as_ref()
+                    .is_some_and(|given| reader.column(place) == given.borrow());
+                if !as_given {
                     row.mark(position / GROUP, 1 << (position % GROUP));
                 }
             }
@@ -341,6 +339,21 @@ fn scan(database: &Database, upto: i64, mut each: impl FnMut(i64, Value, &Entry)
         each(scan.integer(1), scan.column(5).to_owned(), &entry);
     }
     Ok(())
+}
+
+/// What ADD COLUMN gave to the rows that were there; none when that can't be told.
+fn added_value(database: &Database, column: &Column) -> Result<Option<Value>> {
+    if column.default.is_none() {
+        return Ok(Some(Value::Null));
+    }
+    let Some(default) = column.default_value() else {
+        return Ok(None);
+    };
+    let mut value = database
+        .connection()
+        .prepare(&format!("SELECT {default}"))?;
+    value.step()?;
+    Ok(Some(value.column(0).to_owned()))
 }
 
 /// Reads the rows that pending entries are about, as they are now.
