@@ -14,17 +14,19 @@
 //! | `server.rs` | routes, the state they share |
 //! | `control.rs` | dump, edits of "another client", the fault switches from outside |
 //! | `faults.rs` | ways to misbehave, on request |
+//! | `moments.rs` | what a test does while a request waits |
 //! | `body.rs` | streamed answers: gzip, cut off, slow |
 //! | `socket.rs` | connections that can be cut |
 //! | `request_log.rs` | what clients sent, for tests to look at |
 
 // Each test file uses its own part of this API; what one leaves aside is not dead.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 mod body;
 mod control;
 mod faults;
 mod load;
+mod moments;
 mod options;
 mod request_log;
 mod schema;
@@ -41,7 +43,8 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-pub use faults::Faults;
+pub use faults::{Faults, Kind};
+pub use moments::{Moment, Moments};
 pub use options::{Options, Place};
 pub use request_log::SeenRequest;
 
@@ -106,6 +109,11 @@ impl Backend {
     /// The switches that make it misbehave.
     pub fn faults(&self) -> &Faults {
         &self.app.faults
+    }
+
+    /// What is done at certain moments of the requests to come.
+    pub fn moments(&self) -> &Moments {
+        &self.app.moments
     }
 
     /// Looks at or changes the data as another client would: one transaction, with the

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use super::body::{self, BodyPlan};
 use super::control;
 use super::faults::{Faults, Kind, Switches};
+use super::moments::{Moment, Moments};
 use super::options::Options;
 use super::request_log::{RequestLog, SeenRequest};
 use super::socket::{CuttableListener, Peer};
@@ -33,6 +34,7 @@ const MOVED_SYNC_PATH: &str = "/moved/sync";
 pub struct App {
     pub store: Store,
     pub faults: Faults,
+    pub moments: Moments,
     pub log: RequestLog,
     token: Option<String>,
     max_body: usize,
@@ -43,6 +45,7 @@ impl App {
         Ok(App {
             store: Store::open(options)?,
             faults: Faults::default(),
+            moments: Moments::default(),
             log: RequestLog::new(options.log_requests),
             token: options.token.clone(),
             max_body: options.max_body,
@@ -186,6 +189,7 @@ async fn sync(
         Method::POST => Kind::Push,
         _ => return error_response(StatusCode::METHOD_NOT_ALLOWED, "request", "GET or POST"),
     };
+    app.moments.come(kind, Moment::Arrived).await;
     let mut switches = app.faults.take(kind);
     if parts.uri.path() == MOVED_SYNC_PATH {
         switches.redirect = None;
@@ -195,7 +199,10 @@ async fn sync(
     }
     if switches.replaces_answer() {
         if switches.after_commit && kind == Kind::Push && is_allowed(&app, &parts.headers) {
-            watermelon::push(&app, &parts.uri, body, switches.clone()).await;
+            let answer = watermelon::push(&app, &parts.uri, body, switches.clone()).await;
+            if answer.status.is_success() {
+                app.moments.come(kind, Moment::Committed).await;
+            }
         }
         return other_answer(&peer, &parts.uri, &switches);
     }
@@ -216,6 +223,9 @@ async fn sync(
         return error_response(StatusCode::UNSUPPORTED_MEDIA_TYPE, "request", message);
     }
     let answer = watermelon::push(&app, &parts.uri, body, switches).await;
+    if answer.status.is_success() {
+        app.moments.come(kind, Moment::Committed).await;
+    }
     // Answers to a push are too small to be worth compressing.
     let plan = BodyPlan {
         gzip: false,
