@@ -340,3 +340,18 @@ fn killed_after_a_refused_push() {
         converges(&backend, &db, journal);
     }
 }
+
+/// The next connection may get the id that the dead process had in `_syncOwner`: the dead one's lease
+/// must not seem to be its own.
+#[test]
+fn the_lease_of_a_killed_process_does_not_pass_to_a_living_one() {
+    let (backend, device) = prepared("wal");
+    let how = How::Backend(Kind::Pull, Moment::Arrived);
+    let world = kill(&backend, device, &how, "lease");
+    // Opening recovers, which forgets all dead owners.
+    let others = [world.open(), world.open(), world.open()];
+    for other in &others {
+        ask(other, "SELECT sync_heartbeat()");
+    }
+    converges(&backend, &world.open(), "lease");
+}
