@@ -341,6 +341,21 @@ fn killed_after_a_refused_push() {
     }
 }
 
+/// The next sync will send that delete, so `sync_pending` shows it at once.
+#[test]
+fn a_row_of_a_push_under_way_that_is_deleted_after_the_kill_is_a_pending_delete() {
+    let (backend, device) = prepared("wal");
+    let how = How::Backend(Kind::Push, Moment::Committed);
+    let world = kill(&backend, device, &how, "delete");
+    let db = world.open();
+    ask(&db, "DELETE FROM task WHERE id = 'new'");
+    let pending = "SELECT op FROM sync_pending WHERE key = 'new'";
+    assert_eq!(ask(&db, pending), "deleted");
+    sync_on(&db, "all", ENTITIES);
+    assert_eq!(rows_of(&db, "task"), backend_rows(&backend, "task"));
+    assert_eq!(ask(&db, "SELECT count(*) FROM task WHERE id = 'new'"), "0");
+}
+
 /// The next connection may get the id that the dead process had in `_syncOwner`: the dead one's lease
 /// must not seem to be its own.
 #[test]

@@ -45,20 +45,20 @@ pub fn unacknowledged(database: &Database, provider: &str) -> Result<HashSet<(i6
     Ok(rows.into_iter().collect())
 }
 
-/// The same for all providers of a file.
+/// The same for all providers of a file, as the next sync will find it: a push that is open now, or
+/// was when its process died, counts too.
 ///
 /// # Errors
 /// SQLite's.
 pub fn all_unacknowledged(database: &Database) -> Result<HashSet<(i64, Key)>> {
-    let providers =
-        database.query_all("SELECT DISTINCT provider FROM main._syncPush", &[], |row| {
-            Ok(row.text(0))
-        })?;
-    let mut all = HashSet::new();
-    for provider in providers {
-        all.extend(unacknowledged(database, &provider)?);
-    }
-    Ok(all)
+    let rows = database.query_all(
+        "SELECT outbox.tbl, outbox.pk FROM main._syncPush AS push \
+         JOIN main._syncOutbox AS outbox ON outbox.pushId = push.id \
+         WHERE push.state IN ('open', 'unknown') AND outbox.kind = 'created'",
+        &[],
+        |row| Ok((row.integer(0), Key(row.column(1).to_owned()))),
+    )?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Counts a committed pull and removes journal entries that have seen enough of them: by then the server
