@@ -3,7 +3,7 @@
 mod sync_common;
 
 use serde_json::json;
-use sync_common::{Backend, Device};
+use sync_common::{Backend, Device, assert_equal};
 
 const TABLE: &str = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT);";
 
@@ -130,4 +130,44 @@ fn j7_the_journal_is_empty_after_two_more_pulls() {
     }
     assert_eq!(device.ask("SELECT count(*) FROM _syncOutbox"), "0");
     assert_eq!(device.ask("SELECT count(*) FROM _syncPush"), "0");
+}
+
+/// The mirror image of J4: the delete that comes back is our own, and the row was made after it.
+#[test]
+fn a_row_made_again_after_its_delete_was_pushed_stays_when_the_delete_comes_back() {
+    for answered in [true, false] {
+        let (backend, device) = lost("UPDATE t SET a = '2' WHERE id = 'old'");
+        device.synced();
+        device.synced();
+        device.exec("DELETE FROM t WHERE id = 'old'");
+        if answered {
+            device.synced();
+        } else {
+            backend
+                .faults()
+                .add(json!({"on": "push", "times": 1, "drop": true, "afterCommit": true}));
+            device.failed();
+        }
+        device.exec("INSERT INTO t VALUES ('old', 'again', '1'); UPDATE t SET b = '2'");
+        let answer = device.synced();
+        assert_eq!(answer["pushed"], 1, "{answer}");
+        device.synced();
+        assert_equal(&device, &backend, &["t"]);
+        assert_eq!(
+            (device.ask("SELECT * FROM t"), device.pending()),
+            ("old|again|2".into(), String::new()),
+            "answered: {answered}"
+        );
+    }
+}
+
+#[test]
+fn a_row_made_again_goes_when_somebody_else_deletes_it_later() {
+    let (backend, device) = lost("DELETE FROM t");
+    device.exec("INSERT INTO t VALUES ('old', 'again', '1')");
+    device.synced();
+    backend.sql(|db| db.execute_batch("DELETE FROM t"));
+    device.exec("UPDATE t SET b = '2'");
+    device.synced();
+    assert_eq!(device.ask("SELECT count(*) FROM t"), "0");
 }

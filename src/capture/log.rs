@@ -1,6 +1,6 @@
 //! The change log as a queue: its end, acknowledging its front, taking back its tail.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::store::{Database, Result};
 
@@ -35,15 +35,19 @@ pub fn acknowledge(database: &Database, provider: &str, table: i64, upto: i64) -
     })
 }
 
-/// Removes every entry of the given rows up to `upto`: the server has settled them.
+/// Rows by table and key, each with the last of its entries that is meant.
+pub type RowsUpTo = HashMap<(i64, Key), i64>;
+
+/// Removes the entries of the given rows: the server has settled them.
 ///
 /// # Errors
 /// SQLite's.
-pub fn forget(database: &Database, rows: &HashSet<(i64, Key)>, upto: i64) -> Result<()> {
-    if rows.is_empty() {
+pub fn forget(database: &Database, rows: &RowsUpTo) -> Result<()> {
+    let Some(last) = rows.values().max() else {
         return Ok(());
-    }
-    remove_matching(database, (0, upto), rows).map(drop)
+    };
+    let doomed = |seq: i64, row: &(i64, Key)| rows.get(row).is_some_and(|upto| seq <= *upto);
+    remove_matching(database, (0, *last), doomed).map(drop)
 }
 
 /// Writes down that the server knows rows that were created here: their inserts up to `upto` become
@@ -83,7 +87,7 @@ pub fn take_back(
     mark: i64,
     rows: &HashSet<(i64, Key)>,
 ) -> Result<Vec<(i64, Key)>> {
-    remove_matching(database, (mark, i64::MAX), rows)
+    remove_matching(database, (mark, i64::MAX), |_, row| rows.contains(row))
 }
 
 /// As [`take_back`] when nothing but the applied rows can have been touched.
@@ -101,7 +105,7 @@ pub fn take_back_all(database: &Database, mark: i64) -> Result<()> {
 fn remove_matching(
     database: &Database,
     (after, upto): (i64, i64),
-    rows: &HashSet<(i64, Key)>,
+    is_doomed: impl Fn(i64, &(i64, Key)) -> bool,
 ) -> Result<Vec<(i64, Key)>> {
     let mut doomed = Vec::new();
     let mut kept = Vec::new();
@@ -110,7 +114,7 @@ fn remove_matching(
     scan.bind_all(&[after.into(), upto.into()])?;
     while scan.step()? {
         let row = (scan.integer(1), Key(scan.column(2).to_owned()));
-        if rows.contains(&row) {
+        if is_doomed(scan.integer(0), &row) {
             doomed.push(scan.integer(0));
         } else if upto == i64::MAX {
             kept.push(row);

@@ -55,6 +55,8 @@ pub struct Pending {
     /// The balance when the row was first met, which proves that it existed then.
     met_at: Option<i64>,
     inserted: bool,
+    /// Its newest insert in the log.
+    last_insert: i64,
     /// Every column counts as changed.
     every_column: bool,
     /// It was updated while the triggers did not know all columns.
@@ -90,6 +92,11 @@ impl Pending {
             .is_some_and(|mask| mask & bit != 0)
     }
 
+    /// Whether it was made, or replaced as a whole, after this entry of the log.
+    pub fn inserted_after(&self, seq: i64) -> bool {
+        self.last_insert > seq
+    }
+
     fn known(&self, exists: bool) -> bool {
         match self.met_at {
             Some(balance) => balance < 1,
@@ -104,6 +111,7 @@ impl Pending {
             balance: 0,
             met_at: None,
             inserted: false,
+            last_insert: 0,
             every_column: false,
             unseen: false,
             groups: Vec::new(),
@@ -123,6 +131,7 @@ impl Pending {
             Op::Insert => {
                 self.balance += 1;
                 self.inserted = true;
+                self.last_insert = entry.seq;
             }
             Op::Delete => self.balance -= 1,
             Op::Update { group } => {

@@ -7,6 +7,9 @@
 //! | created or updated here | columns changed here stay, the others are taken; still pending | deleted |
 //! | deleted here | created: brought back; updated: stays deleted | forgotten |
 //!
+//! What was pushed comes back with the next pull. Such an echo never undoes what was done here since: a
+//! row stays deleted, and one made again stays.
+//!
 //! Everything happens in the caller's transaction. Rows are inserted or updated, never replaced.
 
 use std::collections::HashSet;
@@ -30,8 +33,8 @@ const BATCH: usize = 1000;
 pub struct Applier<'a> {
     database: &'a Database,
     tables: Vec<TableApplier<'a>>,
-    /// Keys whose log entries the server has settled.
-    forgotten: HashSet<(i64, Key)>,
+    /// Rows whose log entries the server has settled.
+    forgotten: log::RowsUpTo,
     /// Keys applied since `mark`, when that matters.
     applied: Option<HashSet<(i64, Key)>>,
     /// Rows that others' triggers and foreign key actions have changed so far, and those of them that the
@@ -81,7 +84,7 @@ impl<'a> Applier<'a> {
         Ok(Self {
             database,
             tables,
-            forgotten: HashSet::new(),
+            forgotten: log::RowsUpTo::new(),
             applied,
             others: HashSet::new(),
             named_later: HashSet::new(),
@@ -103,7 +106,7 @@ impl<'a> Applier<'a> {
         if !self.named_later.is_empty() {
             log::take_back(self.database, self.start, &self.named_later)?;
         }
-        log::forget(self.database, &self.forgotten, self.start)?;
+        log::forget(self.database, &self.forgotten)?;
         let known = self.tables.iter().flat_map(|table| {
             table
                 .known
@@ -163,13 +166,13 @@ impl<'a> Applier<'a> {
         row: &[Slot<'_>],
     ) -> Result<(), SyncError> {
         const UNIQUE: i32 = 2067;
+        let named = (self.tables[place].binding.table.id, Key(key.clone()));
+        let settled = self.is_settled(&named);
         let table = &mut self.tables[place];
-        let named = (table.binding.table.id, Key(key.clone()));
-        let settled = self.forgotten.contains(&named);
         match table.upsert(announced, key, row, settled) {
             Ok(false) => {}
             Ok(true) => {
-                self.forgotten.insert(named);
+                self.forgotten.insert(named, self.start);
             }
             // The row that holds the value now may be about to change or go.
             Err(error) if error.code() == UNIQUE => {
@@ -186,6 +189,11 @@ impl<'a> Applier<'a> {
         }
         self.applied(place, key)?;
         Ok(())
+    }
+
+    /// Whether this answer has settled all that was pending about a row.
+    fn is_settled(&self, row: &(i64, Key)) -> bool {
+        self.forgotten.get(row) == Some(&self.start)
     }
 
     fn take_back(&mut self) -> Result<()> {
@@ -253,13 +261,14 @@ impl ChangeSink for Applier<'_> {
     fn delete(&mut self, place: usize, id: &WireId<'_>) -> Result<(), SyncError> {
         let key = self.key(place, id)?;
         self.deferred.forget(place, &key);
+        let named = (self.tables[place].binding.table.id, Key(key.clone()));
+        let settled = self.is_settled(&named);
         let table = &mut self.tables[place];
-        let forget = table
-            .remove(&key)
+        let upto = table
+            .remove(&key, settled)
             .map_err(|error| table.named(error, &key))?;
-        if forget {
-            self.forgotten
-                .insert((table.binding.table.id, Key(key.clone())));
+        if let Some(upto) = upto {
+            self.forgotten.insert(named, upto.min(self.start));
         }
         self.applied(place, &key)?;
         Ok(())

@@ -229,15 +229,9 @@ impl<'a> TableApplier<'a> {
 
     /// Whether the server only sends back what was pushed before the row was deleted here.
     fn is_echo(&mut self, key: &Value, row: &[Slot<'_>]) -> Result<bool> {
-        if self.pushed.is_none() {
-            let table = self.binding.table.id;
-            self.pushed = Some(Pushed::read(self.database, self.provider, table)?);
-        }
+        let binding = self.binding;
         let key = Key(key.clone());
-        Ok(self
-            .pushed
-            .as_ref()
-            .is_some_and(|pushed| pushed.is_echo(self.binding, &key, row)))
+        Ok(self.pushed()?.is_echo(binding, &key, row))
     }
 
     /// Writes the wanted columns of the row the reader stands on, if any of them differs.
@@ -367,16 +361,45 @@ impl<'a> TableApplier<'a> {
         self.connection().prepare(&sql)
     }
 
-    /// Deletes one row; true when log entries of it are settled by that.
+    /// Deletes one row (`settled`: this answer has spoken of it before). The last of its log entries that
+    /// are settled by that, if there are any.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn remove(&mut self, key: &Value) -> Result<bool> {
-        let pending = self.pending.get(&Key(key.clone())).is_some();
+    pub fn remove(&mut self, key: &Value, settled: bool) -> Result<Option<i64>> {
+        let pending = self.pending.get(&Key(key.clone())).cloned();
+        if let Some(pending) = pending.as_ref().filter(|_| !settled)
+            && let Some(upto) = self.made_again(pending)?
+        {
+            self.counts.unchanged += 1;
+            return Ok(Some(upto));
+        }
         let removed = self.delete.run(&[key.borrow()])?;
         self.counts.deleted += removed;
-        self.counts.conflicts += i64::from(pending && removed > 0);
-        Ok(pending)
+        self.counts.conflicts += i64::from(pending.is_some() && removed > 0);
+        Ok(pending.map(|_| i64::MAX))
+    }
+
+    /// Whether a row was made again after its delete was pushed, as the last word on its key: then the
+    /// server's delete is our own, and says nothing about the row that is here now. Gives the last log
+    /// entry that the push covered.
+    fn made_again(&mut self, pending: &Pending) -> Result<Option<i64>> {
+        let exists = self.reader.find(pending)?;
+        self.reader.release();
+        if !exists || !pending.inserted_after(0) {
+            return Ok(None);
+        }
+        let upto = self.pushed()?.deleted_up_to(&Key(pending.key.clone()));
+        Ok(upto.filter(|upto| pending.inserted_after(*upto)))
+    }
+
+    /// The journal, read when it is first asked for.
+    fn pushed(&mut self) -> Result<&Pushed> {
+        let pushed = match self.pushed.take() {
+            Some(pushed) => pushed,
+            None => Pushed::read(self.database, self.provider, self.binding.table.id)?,
+        };
+        Ok(self.pushed.insert(pushed))
     }
 
     /// A constraint error that names the row it is about.
