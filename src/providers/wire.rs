@@ -97,6 +97,8 @@ pub enum WireId<'a> {
 pub enum Announced {
     Created,
     Updated,
+    /// As either, in an answer that may repeat what was pulled before.
+    Again,
 }
 
 /// Takes the changes of a pull one by one, in the order of the answer. `entity` is an index into the
@@ -112,7 +114,14 @@ pub trait ChangeSink {
         row: &[Slot<'_>],
     ) -> Result<(), super::error::SyncError>;
 
+    /// `again`: the answer may repeat what was pulled before.
+    ///
     /// # Errors
     /// As [`ChangeSink::upsert`].
-    fn delete(&mut self, entity: usize, id: &WireId<'_>) -> Result<(), super::error::SyncError>;
+    fn delete(
+        &mut self,
+        entity: usize,
+        id: &WireId<'_>,
+        again: bool,
+    ) -> Result<(), super::error::SyncError>;
 }

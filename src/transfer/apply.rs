@@ -8,7 +8,8 @@
 //! | deleted here | created: brought back; updated: stays deleted | forgotten |
 //!
 //! What was pushed comes back with the next pull. Such an echo never undoes what was done here since: a
-//! row stays deleted, and one made again stays.
+//! row stays deleted, and one made again stays. The same goes for an answer that repeats what was pulled
+//! before.
 //!
 //! Everything happens in the caller's transaction. Rows are inserted or updated, never replaced.
 
@@ -258,14 +259,14 @@ impl ChangeSink for Applier<'_> {
         self.upsert_key(place, announced, &key, row)
     }
 
-    fn delete(&mut self, place: usize, id: &WireId<'_>) -> Result<(), SyncError> {
+    fn delete(&mut self, place: usize, id: &WireId<'_>, again: bool) -> Result<(), SyncError> {
         let key = self.key(place, id)?;
         self.deferred.forget(place, &key);
         let named = (self.tables[place].binding.table.id, Key(key.clone()));
         let settled = self.is_settled(&named);
         let table = &mut self.tables[place];
         let upto = table
-            .remove(&key, settled)
+            .remove(&key, settled, again)
             .map_err(|error| table.named(error, &key))?;
         if let Some(upto) = upto {
             self.forgotten.insert(named, upto.min(self.start));

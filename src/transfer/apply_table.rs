@@ -217,8 +217,8 @@ impl<'a> TableApplier<'a> {
         row: &[Slot<'_>],
     ) -> Result<bool> {
         self.reader.release();
-        if announced == Announced::Updated || self.is_echo(key, row)? {
-            self.counts.conflicts += i64::from(announced == Announced::Updated);
+        if announced != Announced::Created || self.is_echo(key, row)? {
+            self.counts.conflicts += i64::from(announced != Announced::Created);
             return Ok(false);
         }
         self.insert_or_tell(key, row)?;
@@ -361,15 +361,15 @@ impl<'a> TableApplier<'a> {
         self.connection().prepare(&sql)
     }
 
-    /// Deletes one row (`settled`: this answer has spoken of it before). The last of its log entries that
-    /// are settled by that, if there are any.
+    /// Deletes one row (`settled`: this answer has spoken of it before; `again`: it may say what an earlier
+    /// one said). The last of its log entries that are settled by that, if there are any.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn remove(&mut self, key: &Value, settled: bool) -> Result<Option<i64>> {
+    pub fn remove(&mut self, key: &Value, settled: bool, again: bool) -> Result<Option<i64>> {
         let pending = self.pending.get(&Key(key.clone())).cloned();
         if let Some(pending) = pending.as_ref().filter(|_| !settled)
-            && let Some(upto) = self.made_again(pending)?
+            && let Some(upto) = self.made_again(pending, again)?
         {
             self.counts.unchanged += 1;
             return Ok(Some(upto));
@@ -380,17 +380,19 @@ impl<'a> TableApplier<'a> {
         Ok(pending.map(|_| i64::MAX))
     }
 
-    /// Whether a row was made again after its delete was pushed, as the last word on its key: then the
-    /// server's delete is our own, and says nothing about the row that is here now. Gives the last log
-    /// entry that the push covered.
-    fn made_again(&mut self, pending: &Pending) -> Result<Option<i64>> {
+    /// Whether the server's delete says nothing about the row that is here now, since that was made after
+    /// it: the delete is our own and was the last word pushed about the key, or it may be known from an
+    /// earlier answer. Gives the last log entry that a push of ours covered, 0 when there is none.
+    fn made_again(&mut self, pending: &Pending, again: bool) -> Result<Option<i64>> {
         let exists = self.reader.find(pending)?;
         self.reader.release();
         if !exists || !pending.inserted_after(0) {
             return Ok(None);
         }
         let upto = self.pushed()?.deleted_up_to(&Key(pending.key.clone()));
-        Ok(upto.filter(|upto| pending.inserted_after(*upto)))
+        let ours = upto.filter(|upto| pending.inserted_after(*upto));
+        let known = again && pending.status(true) == Status::Created;
+        Ok(ours.or(known.then_some(0)))
     }
 
     /// The journal, read when it is first asked for.

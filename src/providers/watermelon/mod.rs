@@ -94,6 +94,18 @@ impl Watermelon {
         }
     }
 
+    /// The entities of a group that were pulled further than the cursor it is asked for with.
+    fn repeated(&self, group: &Group) -> Vec<usize> {
+        let stands_at = |place: &&usize| match (&self.cursors[**place], &group.cursor) {
+            (Some(own), Some(asked)) => {
+                own == asked || compare(own, asked) == Some(Ordering::Equal)
+            }
+            _ => true,
+        };
+        let places = group.entities.iter();
+        places.filter(|place| !stands_at(place)).copied().collect()
+    }
+
     fn push_request(&self) -> Request {
         let cursor = lowest_cursor(&self.cursors).unwrap_or_else(|| "null".into());
         Request {
@@ -134,7 +146,8 @@ impl Protocol for Watermelon {
         let Some(group) = self.due.first() else {
             return Err(SyncError::protocol("no pull was due"));
         };
-        let mut end = pull::read_pull(body, &self.entities, &group.entities, sink)?;
+        let repeated = self.repeated(group);
+        let mut end = pull::read_pull(body, &self.entities, &group.entities, &repeated, sink)?;
         if is_lower(&end.cursor, group.cursor.as_deref()) {
             end.warnings.push(format!(
                 "the backend's timestamp went back from {} to {}",
@@ -388,6 +401,7 @@ mod tests {
             &mut self,
             _: usize,
             _: &super::super::wire::WireId<'_>,
+            _: bool,
         ) -> Result<(), SyncError> {
             Ok(())
         }

@@ -20,8 +20,9 @@ const STRANGERS: usize = 5;
 /// Bytes of all extra top-level values together.
 const LARGEST_REST: usize = 1 << 20;
 
-/// Reads a whole answer and hands the changes of the wanted entities to `sink` as they come. The caller rolls back when this
-/// fails: then nothing of the answer counts.
+/// Reads a whole answer and hands the changes of the wanted entities to `sink` as they come; `repeated` are
+/// those of them that were asked for from before their own cursor. The caller rolls back when this fails:
+/// then nothing of the answer counts.
 ///
 /// # Errors
 /// An answer that breaks the protocol; those of the sink.
@@ -29,12 +30,14 @@ pub fn read_pull(
     source: impl Read,
     entities: &[Entity],
     wanted: &[usize],
+    repeated: &[usize],
     sink: &mut dyn ChangeSink,
 ) -> Result<PullEnd> {
     let mut cutter = Cutter::new(source);
     let mut answer = Answer {
         entities,
         wanted,
+        repeated,
         sink,
         deleted: vec![HashSet::new(); entities.len()],
         seen: vec![HashSet::new(); entities.len()],
@@ -74,6 +77,8 @@ struct Answer<'a> {
     entities: &'a [Entity],
     /// The entities that the answer is for.
     wanted: &'a [usize],
+    /// Those of them that were pulled further before.
+    repeated: &'a [usize],
     sink: &'a mut dyn ChangeSink,
     /// Ids deleted by this answer: they stay deleted, wherever else they stand.
     deleted: Vec<HashSet<String>>,
@@ -147,6 +152,9 @@ impl Answer<'_> {
                 return Ok(());
             }
             match kind {
+                "created" | "updated" if self.repeated.contains(&place) => {
+                    self.rows(cutter, place, Announced::Again)
+                }
                 "created" => self.rows(cutter, place, Announced::Created),
                 "updated" => self.rows(cutter, place, Announced::Updated),
                 "deleted" => self.ids(cutter, place),
@@ -182,13 +190,14 @@ impl Answer<'_> {
     }
 
     fn ids<R: Read>(&mut self, cutter: &mut Cutter<R>, place: usize) -> Result<()> {
+        let again = self.repeated.contains(&place);
         cutter.array(|cutter| {
             let id = read_id(&self.entities[place], cutter.value()?)?;
             if self.seen[place].contains(&fingerprint(&self.hasher, &id)) {
                 warn_of_deleted(&mut self.warnings, &self.entities[place]);
             }
             self.deleted[place].insert(id_text(&id));
-            self.sink.delete(place, &id)
+            self.sink.delete(place, &id, again)
         })
     }
 }
@@ -274,13 +283,19 @@ mod tests {
             Ok(())
         }
 
-        fn delete(&mut self, entity: usize, id: &WireId<'_>) -> Result<()> {
-            self.0.push(format!("{entity} Deleted {}", id_text(id)));
+        fn delete(&mut self, entity: usize, id: &WireId<'_>, again: bool) -> Result<()> {
+            let again = if again { " again" } else { "" };
+            self.0
+                .push(format!("{entity} Deleted {}{again}", id_text(id)));
             Ok(())
         }
     }
 
     fn read(text: &str) -> (Result<PullEnd>, Vec<String>) {
+        read_repeated(text, &[])
+    }
+
+    fn read_repeated(text: &str, repeated: &[usize]) -> (Result<PullEnd>, Vec<String>) {
         let column = WireColumn {
             name: "n".into(),
             kind: WireType::Number,
@@ -292,7 +307,7 @@ mod tests {
             integer_key: false,
         }];
         let mut log = Log::default();
-        let end = read_pull(text.as_bytes(), &entities, &[0], &mut log);
+        let end = read_pull(text.as_bytes(), &entities, &[0], repeated, &mut log);
         (end, log.0)
     }
 
@@ -310,6 +325,18 @@ mod tests {
         assert_eq!(
             log,
             ["0 Created a Integer(1)", "0 Updated 2 Null", "0 Deleted c"]
+        );
+    }
+
+    #[test]
+    fn what_may_be_a_repetition_is_marked() {
+        let (_, log) = read_repeated(
+            r#"{"changes":{"t":{"created":[{"id":"a"}],"updated":[{"id":"b"}],"deleted":["c"]}},"timestamp":1}"#,
+            &[0],
+        );
+        assert_eq!(
+            log,
+            ["0 Again a Null", "0 Again b Null", "0 Deleted c again"]
         );
     }
 
