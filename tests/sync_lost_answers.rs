@@ -132,6 +132,20 @@ fn j7_the_journal_is_empty_after_two_more_pulls() {
     assert_eq!(device.ask("SELECT count(*) FROM _syncPush"), "0");
 }
 
+#[test]
+fn j3_a_created_row_replaced_since_goes_up_as_an_update_of_every_column() {
+    for theirs in ["", "UPDATE t SET a = 'theirs' WHERE id = 'new'"] {
+        let (backend, device) = lost("INSERT INTO t VALUES ('new', 'x', 'y')");
+        backend.sql(|db| db.execute_batch(theirs));
+        device.exec("REPLACE INTO t VALUES ('new', 'later', 'later')");
+        let answer = device.synced();
+        assert_eq!(answer["pushed"], 1, "{answer}");
+        assert_equal(&device, &backend, &["t"]);
+        let row = "SELECT a, b FROM t WHERE id = 'new'";
+        assert_eq!(device.ask(row), "later|later", "{theirs}");
+    }
+}
+
 /// The mirror image of J4: the delete that comes back is our own, and the row was made after it.
 #[test]
 fn a_row_made_again_after_its_delete_was_pushed_stays_when_the_delete_comes_back() {

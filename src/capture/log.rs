@@ -50,18 +50,30 @@ pub fn forget(database: &Database, rows: &RowsUpTo) -> Result<()> {
     remove_matching(database, (0, *last), doomed).map(drop)
 }
 
-/// Writes down that the server knows rows that were created here: their inserts up to `upto` become
-/// "met" entries, which say that the row existed before.
+/// Writes down that the server knows rows that were created here: their inserts become "met" entries,
+/// which say that the row existed before.
 ///
 /// # Errors
 /// SQLite's.
-pub fn mark_known(database: &Database, rows: &HashSet<(i64, Key)>, upto: i64) -> Result<()> {
-    if rows.is_empty() {
+pub fn mark_known(database: &Database, rows: &RowsUpTo) -> Result<()> {
+    mark_inserts(database, rows, 4)
+}
+
+/// Writes down that the server has rows that were created here, made by somebody else.
+///
+/// # Errors
+/// SQLite's.
+pub fn mark_there(database: &Database, rows: &RowsUpTo) -> Result<()> {
+    mark_inserts(database, rows, 5)
+}
+
+fn mark_inserts(database: &Database, rows: &RowsUpTo, op: i64) -> Result<()> {
+    let Some(last) = rows.values().max() else {
         return Ok(());
-    }
+    };
     let inserts = database.query_all(
-        "SELECT seq, tbl, pk FROM main._syncChange WHERE seq <= ?1 AND op = 1",
-        &[upto.into()],
+        "SELECT seq, tbl, pk FROM main._syncChange WHERE seq <= ?1 AND op IN (1, 5)",
+        &[(*last).into()],
         |row| {
             Ok((
                 row.integer(0),
@@ -69,9 +81,10 @@ pub fn mark_known(database: &Database, rows: &HashSet<(i64, Key)>, upto: i64) ->
             ))
         },
     )?;
-    let mut update = database.prepare("UPDATE main._syncChange SET op = 4 WHERE seq = ?1")?;
-    for (seq, _) in inserts.iter().filter(|(_, row)| rows.contains(row)) {
-        update.run(&[(*seq).into()])?;
+    let mut update = database.prepare("UPDATE main._syncChange SET op = ?2 WHERE seq = ?1")?;
+    let meant = |seq: i64, row| rows.get(row).is_some_and(|upto| seq <= *upto);
+    for (seq, _) in inserts.iter().filter(|(seq, row)| meant(*seq, row)) {
+        update.run(&[(*seq).into(), op.into()])?;
     }
     Ok(())
 }

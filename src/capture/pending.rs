@@ -13,6 +13,9 @@
 //! when it was "met"), less the inserts, plus the deletes. Counting does not depend on the order of the
 //! entries, which an application's own triggers can turn around. An insert of a known row (REPLACE, or
 //! deleted and made again) counts as an update of every column.
+//!
+//! A row made here may turn out to be on the server too, made by somebody else. It stays created, but is
+//! not forgotten any more: gone, it is deleted; replaced, it is updated.
 
 use std::collections::HashMap;
 
@@ -57,6 +60,8 @@ pub struct Pending {
     inserted: bool,
     /// Its newest insert in the log.
     last_insert: i64,
+    /// Its newest insert at the time when the server turned out to have the row too.
+    there: i64,
     /// Every column counts as changed.
     every_column: bool,
     /// It was updated while the triggers did not know all columns.
@@ -72,7 +77,9 @@ impl Pending {
     /// The status, given whether the row exists now.
     pub fn status(&self, exists: bool) -> Status {
         match (self.known(exists), exists) {
+            (false, true) if self.replaced_there() => Status::Updated,
             (false, true) => Status::Created,
+            (false, false) if self.there > 0 => Status::Deleted,
             (false, false) => Status::Nothing,
             (true, false) => Status::Deleted,
             (true, true) if self.touched => Status::Updated,
@@ -83,7 +90,8 @@ impl Pending {
     /// Whether the column at `position` of an existing row changed. For a created row: since it was
     /// created.
     pub fn changed(&self, position: usize) -> bool {
-        if self.every_column || (self.inserted && self.known(true)) {
+        let replaced = (self.inserted && self.known(true)) || self.replaced_there();
+        if self.every_column || replaced {
             return true;
         }
         let bit = 1u64 << (position % GROUP);
@@ -95,6 +103,11 @@ impl Pending {
     /// Whether it was made, or replaced as a whole, after this entry of the log.
     pub fn inserted_after(&self, seq: i64) -> bool {
         self.last_insert > seq
+    }
+
+    /// Whether it was made again, or replaced, since the server turned out to have it too.
+    fn replaced_there(&self) -> bool {
+        self.there > 0 && self.inserted_after(self.there)
     }
 
     fn known(&self, exists: bool) -> bool {
@@ -112,6 +125,7 @@ impl Pending {
             met_at: None,
             inserted: false,
             last_insert: 0,
+            there: 0,
             every_column: false,
             unseen: false,
             groups: Vec::new(),
@@ -132,6 +146,12 @@ impl Pending {
                 self.balance += 1;
                 self.inserted = true;
                 self.last_insert = entry.seq;
+            }
+            Op::InsertThere => {
+                self.balance += 1;
+                self.inserted = true;
+                self.last_insert = entry.seq;
+                self.there = entry.seq;
             }
             Op::Delete => self.balance -= 1,
             Op::Update { group } => {
@@ -172,9 +192,13 @@ impl Pending {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Op {
     Insert,
-    Update { group: usize },
+    Update {
+        group: usize,
+    },
     Delete,
     Met,
+    /// An insert of a row that the server turned out to have too.
+    InsertThere,
 }
 
 struct Entry {
@@ -219,6 +243,7 @@ impl PendingRows {
                     group: (op >> 3).clamp(0, 63) as usize,
                 },
                 3 => Op::Delete,
+                5 => Op::InsertThere,
                 _ => Op::Met,
             };
             let entry = Entry {
@@ -473,6 +498,44 @@ mod tests {
             ),
         ] {
             assert_eq!(history(ops).status(exists), status, "{ops:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_the_server_has_too() {
+        const THERE: Op = Op::InsertThere;
+        for (ops, exists, status, replaced) in [
+            (
+                &[(THERE, 0), (UPDATE, 0b10)][..],
+                true,
+                Status::Created,
+                false,
+            ),
+            (
+                &[(THERE, 0), (Op::Delete, 0)],
+                false,
+                Status::Deleted,
+                false,
+            ),
+            (
+                &[(THERE, 0), (Op::Met, 0), (Op::Insert, 0)],
+                true,
+                Status::Updated,
+                true,
+            ),
+            (
+                &[(THERE, 0), (Op::Delete, 0), (Op::Insert, 0)],
+                true,
+                Status::Updated,
+                true,
+            ),
+        ] {
+            let row = history(ops);
+            assert_eq!(
+                (row.status(exists), exists && row.changed(0)),
+                (status, replaced),
+                "{ops:?}"
+            );
         }
     }
 

@@ -108,13 +108,16 @@ impl<'a> Applier<'a> {
             log::take_back(self.database, self.start, &self.named_later)?;
         }
         log::forget(self.database, &self.forgotten)?;
-        let known = self.tables.iter().flat_map(|table| {
-            table
-                .known
-                .iter()
-                .map(|key| (table.binding.table.id, key.clone()))
-        });
-        log::mark_known(self.database, &known.collect(), self.start)?;
+        let mut known = log::RowsUpTo::new();
+        let mut there = log::RowsUpTo::new();
+        for table in &self.tables {
+            let named = |key: &Key| (table.binding.table.id, key.clone());
+            let sent = table.known.iter();
+            known.extend(sent.map(|(key, upto)| (named(key), *upto.min(&self.start))));
+            there.extend(table.there.iter().map(|key| (named(key), self.start)));
+        }
+        log::mark_known(self.database, &known)?;
+        log::mark_there(self.database, &there)?;
         let mut counts = Vec::new();
         let mut warnings = Vec::new();
         for table in self.tables {

@@ -29,8 +29,11 @@ pub struct TableApplier<'a> {
     delete: Statement,
     /// Rows that the server may have from a push without an answer.
     unknown: Unknown,
-    /// Those of them that it does have, with other content or edited here since.
-    pub known: HashSet<Key>,
+    /// Those of them that it does have, with other content or edited here since; and the last log entry
+    /// that was sent.
+    pub known: HashMap<Key, i64>,
+    /// Other rows made here that it has too.
+    pub there: HashSet<Key>,
     /// What was pushed lately, once somebody asked.
     pushed: Option<Pushed>,
     /// The table held no row at first: try to insert before looking.
@@ -64,7 +67,8 @@ impl<'a> TableApplier<'a> {
             binding,
             pushed: None,
             unknown: Unknown::read(database, provider, binding.table.id)?,
-            known: HashSet::new(),
+            known: HashMap::new(),
+            there: HashSet::new(),
             pending,
             unacknowledged,
             reader: RowReader::new(database, &binding.table, &binding.columns)?,
@@ -115,7 +119,9 @@ impl<'a> TableApplier<'a> {
                 let revived = self.meet_deleted(announced, key, row)?;
                 if !revived {
                     // It did arrive: from now on this is an ordinary delete of a known row.
-                    self.known.insert(Key(key.clone()));
+                    let sent = self.unknown.get(&Key(key.clone()));
+                    let upto = sent.map_or(i64::MAX, |sent| sent.upto);
+                    self.known.insert(Key(key.clone()), upto);
                 }
                 Ok(revived)
             }
@@ -173,7 +179,8 @@ impl<'a> TableApplier<'a> {
         Ok(())
     }
 
-    /// A row edited here: columns changed here stay.
+    /// A row edited here: columns changed here stay. What was made again since it was sent changed as a
+    /// whole.
     fn merge(
         &mut self,
         announced: Announced,
@@ -181,10 +188,18 @@ impl<'a> TableApplier<'a> {
         row: &[Slot<'_>],
         pending: &Pending,
     ) -> Result<()> {
+        let logged = Key(key.clone());
+        let sent = self.known.get(&logged);
+        let made_again = sent.is_some_and(|upto| pending.inserted_after(*upto));
+        if sent.is_none() && pending.status(true) == Status::Created {
+            self.there.insert(logged);
+        }
         let wanted: Vec<bool> = row
             .iter()
             .zip(&self.binding.columns)
-            .map(|(slot, position)| !slot.is_missing() && !pending.changed(*position))
+            .map(|(slot, position)| {
+                !slot.is_missing() && !made_again && !pending.changed(*position)
+            })
             .collect();
         self.update_where_different(key, row, wanted)?;
         self.counts.conflicts += 1;
@@ -200,7 +215,7 @@ impl<'a> TableApplier<'a> {
         };
         let settled = pending.last_seq <= sent.upto && sent.is_echoed_by(self.binding, row);
         if !settled && sent.created {
-            self.known.insert(Key(key.clone()));
+            self.known.insert(Key(key.clone()), sent.upto);
         }
         if !settled {
             return Ok(false);
