@@ -3,7 +3,7 @@
 mod sync_common;
 
 use serde_json::json;
-use sync_common::{Backend, Device, assert_equal};
+use sync_common::{Backend, Device, SCHEMA, assert_equal};
 
 const TABLE: &str = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT);";
 
@@ -184,4 +184,32 @@ fn a_row_made_again_goes_when_somebody_else_deletes_it_later() {
     device.exec("UPDATE t SET b = '2'");
     device.synced();
     assert_eq!(device.ask("SELECT count(*) FROM t"), "0");
+}
+
+/// Syncs of other entities show nothing of a push: the journal must outlive them.
+#[test]
+fn the_journal_waits_for_pulls_of_the_tables_it_is_about() {
+    let backend = Backend::start(SCHEMA);
+    let device = Device::new(&backend.sync_url());
+    device.exec(
+        "INSERT INTO list VALUES ('gone', 'x'), ('x', 'x'); INSERT INTO task (id) VALUES ('t')",
+    );
+    device.synced();
+    device.synced();
+    device.exec("DELETE FROM list WHERE id = 'gone'; INSERT INTO list VALUES ('new', 'x'); DELETE FROM task");
+    device.synced();
+    for _ in 0..3 {
+        device.sync_only(&["task"]);
+    }
+    // Both come back with the next pull, as they were pushed.
+    device.exec("INSERT INTO list VALUES ('gone', 'again'); DELETE FROM list WHERE id = 'new'");
+    for _ in 0..3 {
+        device.synced();
+    }
+    assert_equal(&device, &backend, &["list", "task"]);
+    assert_eq!(
+        device.ask("SELECT * FROM list ORDER BY id"),
+        "gone|again\nx|x"
+    );
+    assert_eq!(device.ask("SELECT count(*) FROM _syncOutbox"), "0");
 }

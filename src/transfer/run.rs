@@ -57,8 +57,8 @@ pub struct Run<'s> {
     cancel: Arc<AtomicBool>,
     /// Blacks out the secrets sent along with the last request.
     redactor: Redactor,
-    /// Whether a pull of this run was counted for the journal.
-    counted: bool,
+    /// The entities that this run has pulled. When these are all, it counts as a pull for the journal.
+    pulled: HashSet<usize>,
     owner: OwnerId,
     /// When the owner's lease was last renewed.
     beat: Cell<Instant>,
@@ -143,7 +143,7 @@ impl<'s> Run<'s> {
             report,
             cancel: Arc::default(),
             redactor: Redactor::default(),
-            counted: false,
+            pulled: HashSet::new(),
             owner: ground.owner,
             beat: Cell::new(Instant::now()),
         })
@@ -278,7 +278,7 @@ impl<'s> Run<'s> {
             self.cursors[*place] = Some(end.cursor.clone());
         }
         self.protocol.applied(&end);
-        self.counted = true;
+        self.pulled.extend(&end.entities);
         self.report.warn(end.warnings);
         self.report.rest = end.rest;
         self.report.phase = "applied remote changes";
@@ -320,8 +320,12 @@ impl<'s> Run<'s> {
                 at,
             )?;
         }
-        if !self.counted {
-            outbox::count_pull(&self.database, &self.call.provider)?;
+        let due: Vec<usize> = (0..self.bindings.len())
+            .filter(|place| !self.pulled.contains(place))
+            .collect();
+        if !due.is_empty() && due.iter().all(|place| end.entities.contains(place)) {
+            let tables: Vec<i64> = self.bindings.iter().map(|one| one.table.id).collect();
+            outbox::count_pull(&self.database, &self.call.provider, &tables)?;
         }
         Ok((counts, end))
     }
