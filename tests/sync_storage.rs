@@ -12,6 +12,7 @@ use sync_common::{Backend, Device, SCHEMA, World, ask, assert_equal, load, pushe
 
 const FULL: i32 = 13;
 const IOERR_WRITE: i32 = 778;
+const CANTOPEN: i32 = 14;
 const READONLY_DIRECTORY: i32 = 1544;
 
 const ALWAYS: i64 = i64::MAX;
@@ -201,7 +202,10 @@ fn a_broken_disk_with_a_rollback_journal() {
 
 #[test]
 fn a_directory_that_becomes_read_only() {
-    for (code, said) in [(READONLY_DIRECTORY, "readonly")] {
+    for (code, said) in [
+        (READONLY_DIRECTORY, "readonly"),
+        (CANTOPEN, "unable to open"),
+    ] {
         for during in [During::Apply, During::Settle] {
             for number in [1, ALWAYS] {
                 let (backend, mut device, disk) = prepared("delete");
