@@ -14,7 +14,6 @@
 //! | `.read FILE` | runs that file of the repository; other dot commands are for the shell |
 //! | `http://127.0.0.1:8787` | a reference backend with the flights data, fresh for each file |
 
-#[allow(unused_imports)]
 #[path = "../examples/backend/mod.rs"]
 mod backend;
 mod common;

@@ -13,6 +13,9 @@
 //! when it was "met"), less the inserts, plus the deletes. Counting does not depend on the order of the
 //! entries, which an application's own triggers can turn around. An insert of a known row (REPLACE, or
 //! deleted and made again) counts as an update of every column.
+//!
+//! A row made here may turn out to be on the server too, made by somebody else. It stays created, but is
+//! not forgotten any more: gone, it is deleted; replaced, it is updated.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -57,6 +60,10 @@ pub struct Pending {
     /// The balance when the row was first met, which proves that it existed then.
     met_at: Option<i64>,
     inserted: bool,
+    /// Its newest insert in the log.
+    last_insert: i64,
+    /// Its newest insert at the time when the server turned out to have the row too.
+    there: i64,
     /// Every column counts as changed.
     every_column: bool,
     /// It was updated while the triggers did not know all columns.
@@ -72,7 +79,9 @@ impl Pending {
     /// The status, given whether the row exists now.
     pub fn status(&self, exists: bool) -> Status {
         match (self.known(exists), exists) {
+            (false, true) if self.replaced_there() => Status::Updated,
             (false, true) => Status::Created,
+            (false, false) if self.there > 0 => Status::Deleted,
             (false, false) => Status::Nothing,
             (true, false) => Status::Deleted,
             (true, true) if self.touched => Status::Updated,
@@ -83,13 +92,24 @@ impl Pending {
     /// Whether the column at `position` of an existing row changed. For a created row: since it was
     /// created.
     pub fn changed(&self, position: usize) -> bool {
-        if self.every_column || (self.inserted && self.known(true)) {
+        let replaced = (self.inserted && self.known(true)) || self.replaced_there();
+        if self.every_column || replaced {
             return true;
         }
         let bit = 1u64 << (position % GROUP);
         self.groups
             .get(position / GROUP)
             .is_some_and(|mask| mask & bit != 0)
+    }
+
+    /// Whether it was made, or replaced as a whole, after this entry of the log.
+    pub fn inserted_after(&self, seq: i64) -> bool {
+        self.last_insert > seq
+    }
+
+    /// Whether it was made again, or replaced, since the server turned out to have it too.
+    fn replaced_there(&self) -> bool {
+        self.there > 0 && self.inserted_after(self.there)
     }
 
     /// Where the row was when last logged.
@@ -111,6 +131,8 @@ impl Pending {
             balance: 0,
             met_at: None,
             inserted: false,
+            last_insert: 0,
+            there: 0,
             every_column: false,
             unseen: false,
             groups: Vec::new(),
@@ -130,6 +152,13 @@ impl Pending {
             Op::Insert => {
                 self.balance += 1;
                 self.inserted = true;
+                self.last_insert = entry.seq;
+            }
+            Op::InsertThere => {
+                self.balance += 1;
+                self.inserted = true;
+                self.last_insert = entry.seq;
+                self.there = entry.seq;
             }
             Op::Delete => self.balance -= 1,
             Op::Update { group } => {
@@ -170,9 +199,13 @@ impl Pending {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Op {
     Insert,
-    Update { group: usize },
+    Update {
+        group: usize,
+    },
     Delete,
     Met,
+    /// An insert of a row that the server turned out to have too.
+    InsertThere,
 }
 
 struct Entry {
@@ -328,6 +361,7 @@ fn scan(database: &Database, upto: i64, mut each: impl FnMut(i64, Value, &Entry)
                 group: (op >> 3).clamp(0, 63) as usize,
             },
             3 => Op::Delete,
+            5 => Op::InsertThere,
             _ => Op::Met,
         };
         let entry = Entry {

@@ -60,7 +60,15 @@ impl TableApplier<'_> {
         };
         let pending = newer.as_ref().unwrap_or(pending);
         self.counts.announced_wrongly += i64::from(announced == Announced::Created);
-        let meeting = self.meeting(key, row, Some(pending));
+        let sent = self.known.get(&Key(key.clone())).copied();
+        if sent.is_none() && pending.status(true) == Status::Created {
+            self.there.insert(Key(key.clone()));
+        }
+        let mut meeting = self.meeting(key, row, Some(pending));
+        if sent.is_some_and(|upto| pending.inserted_after(upto)) {
+            // What was made again since it was sent changed as a whole.
+            meeting.resolved.fill(Slot::Missing);
+        }
         let conflict = meeting.differs();
         // Our own row coming back is no word of the server against the edits made since.
         let echo = conflict && !self.policy.sees_clean_rows() && self.is_echo(key, row)?;
@@ -302,7 +310,7 @@ impl TableApplier<'_> {
     /// Created rows that the server is known to have are updates.
     fn status(&self, key: &Value, pending: &Pending) -> Status {
         match pending.status(true) {
-            Status::Created if !self.known.contains(&Key(key.clone())) => Status::Created,
+            Status::Created if !self.known.contains_key(&Key(key.clone())) => Status::Created,
             _ => Status::Updated,
         }
     }
@@ -334,7 +342,8 @@ impl TableApplier<'_> {
         };
         if !sent.is_echoed_by(self.binding, row) {
             if sent.created {
-                self.known.insert(key);
+                let upto = sent.upto;
+                self.known.insert(key, upto);
             }
             return Ok(Shown::No);
         }
@@ -432,15 +441,18 @@ impl TableApplier<'_> {
 
     /// Whether the server only sends back what was pushed before the row was changed or deleted here.
     fn is_echo(&mut self, key: &Value, row: &[Slot<'_>]) -> Result<bool> {
-        if self.pushed.is_none() {
-            let table = self.binding.table.id;
-            self.pushed = Some(Pushed::read(self.database, self.provider, table)?);
-        }
+        let binding = self.binding;
         let key = Key(key.clone());
-        Ok(self
-            .pushed
-            .as_ref()
-            .is_some_and(|pushed| pushed.is_echo(self.binding, &key, row)))
+        Ok(self.pushed()?.is_echo(binding, &key, row))
+    }
+
+    /// The journal, read when it is first asked for.
+    pub(super) fn pushed(&mut self) -> Result<&Pushed> {
+        let pushed = match self.pushed.take() {
+            Some(pushed) => pushed,
+            None => Pushed::read(self.database, self.provider, self.binding.table.id)?,
+        };
+        Ok(self.pushed.insert(pushed))
     }
 }
 

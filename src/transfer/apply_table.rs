@@ -27,6 +27,8 @@ pub enum Settlement {
     Stays,
     /// The server has settled them.
     Settled,
+    /// The server has settled those up to this one.
+    SettledUpTo(i64),
     /// Something else is pending now.
     Marked(Mark),
 }
@@ -77,7 +79,11 @@ pub struct TableApplier<'a> {
     /// What was logged of them since. Read when somebody asks.
     pub(super) newer: Option<PendingRows>,
     /// Those of them that it does have, with other content.
-    pub known: HashSet<Key>,
+    ///
+    /// With the last log entry that was sent.
+    pub known: HashMap<Key, i64>,
+    /// Other rows made here that it has too.
+    pub there: HashSet<Key>,
     /// Those of them that it does have, edited here since: the last log entry that it has.
     pub acknowledged: HashMap<Key, i64>,
     /// What was pushed lately, once somebody asked.
@@ -127,7 +133,8 @@ impl<'a> TableApplier<'a> {
             conflicts: Recorder::new(database, provider, setting.run),
             unknown: Unknown::read(database, provider, binding.table.id)?,
             newer: None,
-            known: HashSet::new(),
+            known: HashMap::new(),
+            there: HashSet::new(),
             acknowledged: HashMap::new(),
             pending,
             unacknowledged,
@@ -174,7 +181,9 @@ impl<'a> TableApplier<'a> {
                 let settlement = self.meet_deleted(announced, key, row)?;
                 if settlement == Settlement::Stays {
                     // It did arrive: from now on this is an ordinary delete of a known row.
-                    self.known.insert(Key(key.clone()));
+                    let sent = self.unknown.get(&Key(key.clone()));
+                    let upto = sent.map_or(i64::MAX, |sent| sent.upto);
+                    self.known.insert(Key(key.clone()), upto);
                 }
                 Ok(settlement)
             }
@@ -379,17 +388,32 @@ impl<'a> TableApplier<'a> {
         self.connection().prepare(&sql)
     }
 
-    /// Deletes one row.
+    /// Deletes one row (`settled`: this answer has spoken of it before).
     ///
     /// # Errors
     /// SQLite's.
-    pub fn remove(&mut self, key: &Value) -> Result<Settlement> {
+    pub fn remove(&mut self, key: &Value, settled: bool) -> Result<Settlement> {
+        let pending = self.pending.get(&Key(key.clone())).cloned();
+        if let Some(pending) = pending.as_ref().filter(|_| !settled)
+            && let Some(upto) = self.made_again(pending)?
+        {
+            self.counts.unchanged += 1;
+            return Ok(Settlement::SettledUpTo(upto));
+        }
         if self.binding.rules.keep_created && self.is_created_here(key)? {
-            if let Some(pending) = self.pending.get(&Key(key.clone())).cloned() {
-                self.record_deleted(key, &pending, true)?;
+            if let Some(pending) = &pending {
+                self.record_deleted(key, pending, true)?;
             }
             return Ok(Settlement::Stays);
         }
+        self.take_away(key)
+    }
+
+    /// Deletes one row, whatever was done to it here.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn take_away(&mut self, key: &Value) -> Result<Settlement> {
         let pending = self.pending.get(&Key(key.clone())).cloned();
         if let Some(pending) = &pending {
             self.record_deleted(key, pending, false)?;
@@ -400,6 +424,21 @@ impl<'a> TableApplier<'a> {
             Some(_) => Settlement::Settled,
             None => Settlement::Stays,
         })
+    }
+
+    /// Whether the server's delete says nothing about the row that is here now, since that was made after
+    /// it: the delete is our own and was the last word pushed about the key, or it may be known from an
+    /// earlier answer. Gives the last log entry that a push of ours covered, 0 when there is none.
+    fn made_again(&mut self, pending: &Pending) -> Result<Option<i64>> {
+        let exists = self.reader.find(pending)?;
+        self.reader.release();
+        if !exists || !pending.inserted_after(0) {
+            return Ok(None);
+        }
+        let upto = self.pushed()?.deleted_up_to(&pending.key);
+        let ours = upto.filter(|upto| pending.inserted_after(*upto));
+        let known = self.redelivers && pending.status(true) == Status::Created;
+        Ok(ours.or(known.then_some(0)))
     }
 
     /// Whether the row was created here and the server can't have had it.

@@ -64,8 +64,8 @@ pub struct Run<'s> {
     /// Blacks out the secrets sent along with the last request.
     redactor: Redactor,
     diary: Diary,
-    /// Whether a pull of this run was counted for the journal.
-    counted: bool,
+    /// The entities that this run has pulled. When these are all, it counts as a pull for the journal.
+    pulled: HashSet<usize>,
     owner: OwnerId,
     /// When the owner's lease was last renewed.
     beat: Cell<Instant>,
@@ -163,7 +163,7 @@ impl<'s> Run<'s> {
             cancel: Arc::default(),
             redactor: Redactor::default(),
             diary: Diary::default(),
-            counted: false,
+            pulled: HashSet::new(),
             owner: ground.owner,
             beat: Cell::new(Instant::now()),
         })

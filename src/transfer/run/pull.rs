@@ -40,7 +40,7 @@ impl Run<'_> {
             self.cursors[*place] = Some(end.cursor.clone());
         }
         self.protocol.applied(&end);
-        self.counted = true;
+        self.pulled.extend(&end.entities);
         self.report.warn(end.warnings);
         self.report.rest = end.rest;
         self.report.phase = "applied remote changes";
@@ -86,8 +86,12 @@ impl Run<'_> {
                 cursor::store_schema(&self.database, &self.call.provider, binding, version)?;
             }
         }
-        if !self.counted {
-            outbox::count_pull(&self.database, &self.call.provider)?;
+        let due: Vec<usize> = (0..self.bindings.len())
+            .filter(|place| !self.pulled.contains(place))
+            .collect();
+        if !due.is_empty() && due.iter().all(|place| end.entities.contains(place)) {
+            let tables: Vec<i64> = self.bindings.iter().map(|one| one.table.id).collect();
+            outbox::count_pull(&self.database, &self.call.provider, &tables)?;
         }
         Ok((counts, end))
     }
