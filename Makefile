@@ -14,7 +14,7 @@ FILE := libsyncscope.so
 endif
 
 .DEFAULT_GOAL := loadable
-.PHONY: loadable demo test test-sql bench lint clean help check-cargo check-cc check-sqlite3
+.PHONY: loadable demo test test-sql schedules bench lint clean help check-cargo check-cc check-sqlite3
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
 	@SYNCSCOPE_COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(CARGO) build --release --lib
@@ -33,6 +33,12 @@ test: check-cargo check-cc check-sqlite3 ## run all tests
 
 test-sql: check-cargo check-cc check-sqlite3 ## run the SQL scripts of tests/sql only
 	@$(CARGO) test --test sql_scripts
+
+SYNCSCOPE_SCHEDULES ?= 5000
+
+schedules: check-cargo check-cc ## 5000 random schedules of edits, faults and kills; SYNCSCOPE_SCHEDULES=n for another number
+	@if [ -d /dev/shm ]; then export TMPDIR=/dev/shm; fi; \
+	  SYNCSCOPE_SCHEDULES=$(SYNCSCOPE_SCHEDULES) $(CARGO) test --test sync_schedules
 
 bench: loadable ## what capture costs, as ratios to plain SQLite
 	@SYNCSCOPE_LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" $(CARGO) bench --bench capture
