@@ -16,7 +16,7 @@ FILE := libsyncscope.so
 endif
 
 .DEFAULT_GOAL := loadable
-.PHONY: loadable demo drivers test test-sql oracle node-modules bench lint clean help check-cargo check-cc check-sqlite3 check-npm
+.PHONY: loadable demo drivers test test-sql oracle node-modules schedules bench lint clean help check-cargo check-cc check-sqlite3 check-npm
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
 	@$(RELEASE) --lib
@@ -57,6 +57,12 @@ $(NODE_MODULES): tests/node/package.json tests/node/package-lock.json | check-np
 	  if [ -e "$$prefix/include/node/node.h" ]; then export npm_config_nodedir="$$prefix"; fi; \
 	  npm ci --prefix tests/node --no-fund --no-audit --loglevel=error
 	@touch $(NODE_MODULES)
+
+SYNCSCOPE_SCHEDULES ?= 5000
+
+schedules: check-cargo check-cc ## 5000 random schedules of edits, faults and kills; SYNCSCOPE_SCHEDULES=n for another number
+	@if [ -d /dev/shm ]; then export TMPDIR=/dev/shm; fi; \
+	  SYNCSCOPE_SCHEDULES=$(SYNCSCOPE_SCHEDULES) $(CARGO) test --test sync_schedules
 
 bench: loadable ## what syncscope costs, as ratios to plain SQLite
 	@SYNCSCOPE_LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" $(CARGO) bench --bench speed
