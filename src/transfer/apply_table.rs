@@ -31,11 +31,25 @@ pub enum Settlement {
     Marked(Mark),
 }
 
+/// What a row of the server comes to.
+#[derive(Debug)]
+pub struct Decision {
+    /// The columns to write.
+    pub row: Vec<Slot<'static>>,
+    pub settlement: Settlement,
+}
+
 /// Why a row could not be applied.
 pub enum Trouble {
     Store(Error),
     Sync(SyncError),
+    /// Another row has a value of it, perhaps not for long. It is not decided about again: what it
+    /// was decided on may be gone by then.
+    Clash(Error, Decision),
 }
+
+/// SQLite's code for a value that must be unique and is not.
+pub const UNIQUE: i32 = 2067;
 
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
@@ -177,13 +191,10 @@ impl<'a> TableApplier<'a> {
     /// # Errors
     /// SQLite's.
     pub fn park(&mut self, key: &Value, row: &[Slot<'_>]) -> Result<()> {
-        let pending = self.pending.get(&Key(key.clone()));
         let names: Vec<String> = (0..row.len())
             .filter(|place| {
                 let position = self.binding.columns[*place];
-                !row[*place].is_missing()
-                    && !self.binding.table.shape.columns[position].not_null
-                    && !pending.is_some_and(|pending| pending.changed(position))
+                !row[*place].is_missing() && !self.binding.table.shape.columns[position].not_null
             })
             .map(|place| format!("{} = NULL", self.column_name(place)))
             .collect();
@@ -279,9 +290,8 @@ impl<'a> TableApplier<'a> {
         let mut clash = self.connection().prepare(&sql)?;
         clash.bind(1, key.borrow())?;
         if clash.step()? {
-            const CONSTRAINT: i32 = 19;
             return Err(Error::Sqlite {
-                code: CONSTRAINT,
+                code: UNIQUE,
                 text: "another row has the same key by the column's collation".into(),
             });
         }
@@ -401,7 +411,7 @@ impl<'a> TableApplier<'a> {
     pub fn named(&self, trouble: impl Into<Trouble>, key: &Value) -> SyncError {
         let error = match trouble.into() {
             Trouble::Sync(error) => return error,
-            Trouble::Store(error) => error,
+            Trouble::Store(error) | Trouble::Clash(error, _) => error,
         };
         if !error.is_constraint() {
             return error.into();
