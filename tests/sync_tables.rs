@@ -416,21 +416,37 @@ fn a_unique_value_may_move_from_a_deleted_row_to_a_created_one() {
 
 #[test]
 fn two_rows_may_swap_a_unique_value() {
-    let server = Canned::start();
-    let device = Device::with(
-        "CREATE TABLE person (id TEXT PRIMARY KEY NOT NULL, email TEXT UNIQUE)",
-        &["person"],
-        &server.url(),
-    );
-    server.changes(
-        json!({"person": {"created": [{"id": "a", "email": "x"}, {"id": "b", "email": "y"}]}}),
-    );
-    device.synced();
-    server.changes(
-        json!({"person": {"updated": [{"id": "a", "email": "y"}, {"id": "b", "email": "x"}]}}),
-    );
-    device.synced();
-    assert_eq!(device.ask("SELECT * FROM person ORDER BY id"), "a|y\nb|x");
+    for (column, index) in [
+        ("email TEXT UNIQUE", ""),
+        ("email TEXT NOT NULL UNIQUE", ""),
+        (
+            "email TEXT",
+            "CREATE UNIQUE INDEX i ON person (lower(email))",
+        ),
+        (
+            "email TEXT NOT NULL",
+            "CREATE UNIQUE INDEX i ON person (team, email) WHERE team = 1",
+        ),
+    ] {
+        let server = Canned::start();
+        let device = Device::with(
+            &format!(
+                "CREATE TABLE person (id TEXT PRIMARY KEY NOT NULL, {column}, team INTEGER NOT NULL CHECK (team >= 0)); {index}"
+            ),
+            &["person"],
+            &server.url(),
+        );
+        let rows = |one: &str, other: &str| json!([{"id": "a", "email": one, "team": 1}, {"id": "b", "email": other, "team": 1}]);
+        server.changes(json!({"person": {"created": rows("x", "y")}}));
+        device.synced();
+        server.changes(json!({"person": {"updated": rows("y", "x")}}));
+        device.synced();
+        assert_eq!(
+            device.ask("SELECT id, email FROM person ORDER BY id"),
+            "a|y\nb|x",
+            "{column} {index}"
+        );
+    }
 }
 
 /// Each new value is held by the next row until that has moved on, and the ids have another order.

@@ -170,17 +170,23 @@ impl<'a> Applier<'a> {
             // them first.
             if waiting.len() * 2 > before && !parked {
                 parked = true;
-                self.park(&waiting)?;
+                self.park(&waiting, &orders)?;
             }
         }
     }
 
-    fn park(&mut self, waiting: &[DeferredRow]) -> Result<()> {
+    fn park(&mut self, waiting: &[DeferredRow], orders: &Orders) -> Result<()> {
         for row in waiting {
-            match self.tables[row.place].park(&row.key, row.wanted()) {
-                // A CHECK that needs the values, say: the others may do.
-                Err(error) if error.is_constraint() => {}
-                outcome => outcome?,
+            let wanted = row.wanted().iter().enumerate();
+            for (place, _) in wanted.filter(|(_, slot)| !slot.is_missing()) {
+                if !orders.is_unique(row.place, place) {
+                    continue;
+                }
+                match self.tables[row.place].park(&row.key, place) {
+                    // A CHECK that refuses it, say: the other columns may do.
+                    Err(error) if error.is_constraint() => {}
+                    outcome => outcome?,
+                }
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use crate::capture::log::Mark;
 use crate::capture::pending::RowReader;
 use crate::capture::{Key, Pending, PendingRows, Status};
 use crate::providers::SyncError;
-use crate::providers::wire::{Announced, Slot, fallback};
+use crate::providers::wire::{Announced, Slot, WireType, fallback};
 use crate::store::{Database, Error, Result, Statement, Value, ValueRef, quote_name};
 
 use super::apply::Setting;
@@ -186,26 +186,24 @@ impl<'a> TableApplier<'a> {
         columns.any(|position| pending.changed(*position))
     }
 
-    /// Empties the columns that a waiting row is about to get, where they may be empty.
+    /// Empties a column that a waiting row is about to get. One that may not be empty gets a value that
+    /// nobody has.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn park(&mut self, key: &Value, row: &[Slot<'_>]) -> Result<()> {
-        let names: Vec<String> = (0..row.len())
-            .filter(|place| {
-                let position = self.binding.columns[*place];
-                !row[*place].is_missing() && !self.binding.table.shape.columns[position].not_null
-            })
-            .map(|place| format!("{} = NULL", self.column_name(place)))
-            .collect();
-        if names.is_empty() {
-            return Ok(());
-        }
+    pub fn park(&mut self, key: &Value, place: usize) -> Result<()> {
+        let column = &self.binding.table.shape.columns[self.binding.columns[place]];
+        let value = match (column.not_null, self.binding.wire.columns[place].kind) {
+            (false, _) => "NULL",
+            (true, WireType::Number | WireType::Boolean) => "-abs(random() >> 1)",
+            (true, WireType::Base64) => "randomblob(16)",
+            (true, WireType::String | WireType::Any) => "hex(randomblob(16))",
+        };
         let name = quote_name(&self.binding.table.shape.keys()[0].name);
         let sql = format!(
-            "UPDATE {} SET {} WHERE {name} = ?1 AND {name} = ?1 COLLATE BINARY",
+            "UPDATE {} SET {} = {value} WHERE {name} = ?1 AND {name} = ?1 COLLATE BINARY",
             self.table(),
-            names.join(", ")
+            self.column_name(place),
         );
         self.connection().prepare(&sql)?.run(&[key.borrow()])?;
         Ok(())

@@ -46,8 +46,18 @@ impl DeferredRow {
 /// fit one after the other when they are tried from the right end. So rows are sorted by the columns of
 /// a unique index, up and then down, and by those of the next one.
 pub struct Orders {
-    /// For each table, places of the columns of each unique index.
-    indexes: Vec<Vec<Vec<usize>>>,
+    /// For each table, its unique indexes.
+    tables: Vec<Vec<UniqueIndex>>,
+}
+
+/// One of a table's unique indexes.
+#[derive(Default)]
+struct UniqueIndex {
+    name: String,
+    /// Places of its columns that are synced.
+    places: Vec<usize>,
+    /// It is on an expression, which may be about any column.
+    computed: bool,
 }
 
 impl Orders {
@@ -57,23 +67,23 @@ impl Orders {
         database: &Database,
         bindings: impl Iterator<Item = &'b Binding>,
     ) -> Result<Self> {
-        let indexes = bindings.map(|binding| unique_columns(database, binding));
+        let tables = bindings.map(|binding| unique_indexes(database, binding));
         Ok(Self {
-            indexes: indexes.collect::<Result<_>>()?,
+            tables: tables.collect::<Result<_>>()?,
         })
     }
 
     /// How many orders there are.
     pub fn passes(&self) -> usize {
-        let most = self.indexes.iter().map(Vec::len).max();
+        let most = self.tables.iter().map(Vec::len).max();
         most.unwrap_or(0).max(1) * 2
     }
 
     /// Sorts rows for a pass, from 0.
     pub fn arrange(&self, rows: &mut [DeferredRow], pass: usize) {
         let columns = |place: usize| {
-            let indexes = self.indexes.get(place);
-            indexes.and_then(|indexes| indexes.get(pass / 2 % indexes.len().max(1)))
+            let indexes = self.tables.get(place)?;
+            Some(&indexes.get(pass / 2 % indexes.len().max(1))?.places)
         };
         rows.sort_by(|one, other| {
             if one.place != other.place {
@@ -92,7 +102,18 @@ impl Orders {
     }
 }
 
-fn unique_columns(database: &Database, binding: &Binding) -> Result<Vec<Vec<usize>>> {
+impl Orders {
+    /// Whether a column may have to be let go of, so that another row gets its value.
+    pub fn is_unique(&self, table: usize, place: usize) -> bool {
+        let indexes = self.tables.get(table).map_or(&[][..], Vec::as_slice);
+        indexes.is_empty()
+            || indexes
+                .iter()
+                .any(|index| index.computed || index.places.contains(&place))
+    }
+}
+
+fn unique_indexes(database: &Database, binding: &Binding) -> Result<Vec<UniqueIndex>> {
     let named = database.query_all(
         "SELECT i.name, c.name FROM pragma_index_list(?1, ?2) AS i, pragma_index_info(i.name, ?2) AS c \
          WHERE i.\"unique\" = 1 AND i.origin <> 'pk' ORDER BY i.seq, c.seqno",
@@ -100,20 +121,28 @@ fn unique_columns(database: &Database, binding: &Binding) -> Result<Vec<Vec<usiz
             binding.table.shape.name.as_str().into(),
             database.schema().into(),
         ],
-        |row| Ok((row.text(0), row.text(1))),
+        |row| Ok((row.text(0), row.optional_text(1))),
     )?;
-    let mut indexes: Vec<(String, Vec<usize>)> = Vec::new();
-    for (index, column) in named {
-        if indexes.last().is_none_or(|(last, _)| *last != index) {
-            indexes.push((index, Vec::new()));
+    let mut indexes: Vec<UniqueIndex> = Vec::new();
+    for (name, column) in named {
+        if indexes.last().is_none_or(|last| last.name != name) {
+            indexes.push(UniqueIndex {
+                name,
+                ..UniqueIndex::default()
+            });
         }
+        let Some(index) = indexes.last_mut() else {
+            continue;
+        };
+        let Some(column) = column else {
+            index.computed = true;
+            continue;
+        };
         let mut columns = binding.wire.columns.iter();
         let place = columns.position(|known| known.name.eq_ignore_ascii_case(&column));
-        if let (Some((_, places)), Some(place)) = (indexes.last_mut(), place) {
-            places.push(place);
-        }
+        index.places.extend(place);
     }
-    Ok(indexes.into_iter().map(|(_, places)| places).collect())
+    Ok(indexes)
 }
 
 /// The rows that wait, in the order of the answer.
