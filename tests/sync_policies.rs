@@ -552,3 +552,54 @@ fn rows_changed_only_in_columns_that_are_not_synced_take_the_servers_row() {
         assert_eq!(device.ask("SELECT count(*) FROM sync_conflict"), "0");
     }
 }
+
+/// Rows that swap a unique value wait for each other, and let go of their columns meanwhile. They are
+/// decided about once, as they were.
+#[test]
+fn rows_that_wait_for_each_other_are_decided_about_once() {
+    let notes =
+        "json_set(:remote, ''$.note'', (:local ->> ''note'') || '' + '' || (:remote ->> ''note''))";
+    for (policy, edit, rows, conflicts) in [
+        (
+            format!("'sql4', '{notes}'"),
+            "",
+            "a|2|na + sa\nb|1|nb + sb",
+            0,
+        ),
+        (
+            format!("'sql4', '{notes}'"),
+            "mine",
+            "a|2|mine + sa\nb|1|mine + sb",
+            2,
+        ),
+        (
+            format!("'sql2', '{notes}'"),
+            "mine",
+            "a|2|mine + sa\nb|1|mine + sb",
+            2,
+        ),
+        ("'serverWins'".into(), "mine", "a|2|sa\nb|1|sb", 2),
+        ("'columns'".into(), "mine", "a|2|mine\nb|1|mine", 2),
+    ] {
+        let server = Canned::start();
+        let schema = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, u TEXT UNIQUE, note TEXT)";
+        let device = Device::with(schema, &["t"], &server.url());
+        let rows_of = |one: &str, other: &str, by: &str| json!([{"id": "a", "u": one, "note": format!("{by}a")}, {"id": "b", "u": other, "note": format!("{by}b")}]);
+        server.changes(json!({"t": {"created": rows_of("1", "2", "n")}}));
+        device.synced();
+        device.ask(&format!("SELECT sync_resolver('t', {policy})"));
+        if !edit.is_empty() {
+            device.exec(&format!("UPDATE t SET note = '{edit}'"));
+        }
+        server.changes(json!({"t": {"updated": rows_of("2", "1", "s")}}));
+        server.push_raw(|_| status_answer(500, &[], "no"));
+        let answer = device.sync();
+        assert_eq!(device.ask("SELECT * FROM t ORDER BY id"), rows, "{policy}");
+        assert_eq!(answer["conflicts"], conflicts, "{policy}: {answer}");
+        assert_eq!(
+            device.ask("SELECT coalesce(group_concat(local ->> 'u'), '') FROM sync_conflict"),
+            if conflicts == 0 { "" } else { "1,2" },
+            "{policy}"
+        );
+    }
+}

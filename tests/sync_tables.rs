@@ -416,21 +416,96 @@ fn a_unique_value_may_move_from_a_deleted_row_to_a_created_one() {
 
 #[test]
 fn two_rows_may_swap_a_unique_value() {
+    for (column, index) in [
+        ("email TEXT UNIQUE", ""),
+        ("email TEXT NOT NULL UNIQUE", ""),
+        (
+            "email TEXT",
+            "CREATE UNIQUE INDEX i ON person (lower(email))",
+        ),
+        (
+            "email TEXT NOT NULL",
+            "CREATE UNIQUE INDEX i ON person (team, email) WHERE team = 1",
+        ),
+    ] {
+        let server = Canned::start();
+        let device = Device::with(
+            &format!(
+                "CREATE TABLE person (id TEXT PRIMARY KEY NOT NULL, {column}, team INTEGER NOT NULL CHECK (team >= 0)); {index}"
+            ),
+            &["person"],
+            &server.url(),
+        );
+        let rows = |one: &str, other: &str| json!([{"id": "a", "email": one, "team": 1}, {"id": "b", "email": other, "team": 1}]);
+        server.changes(json!({"person": {"created": rows("x", "y")}}));
+        device.synced();
+        server.changes(json!({"person": {"updated": rows("y", "x")}}));
+        device.synced();
+        assert_eq!(
+            device.ask("SELECT id, email FROM person ORDER BY id"),
+            "a|y\nb|x",
+            "{column} {index}"
+        );
+    }
+}
+
+/// Each new value is held by the next row until that has moved on, and the ids have another order.
+#[test]
+fn thousands_of_unique_values_may_shift_along() {
+    let count = 3000;
+    let id = |place: u64| {
+        format!(
+            "{:08x}",
+            (place + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+        )
+    };
+    for step in [1, -1] {
+        let server = Canned::start();
+        let device = Device::with(
+            "CREATE TABLE item (id TEXT PRIMARY KEY NOT NULL, title TEXT UNIQUE, place INTEGER NOT NULL UNIQUE)",
+            &["item"],
+            &server.url(),
+        );
+        let rows = |step: i64| -> Value {
+            let row = |place| json!({"id": id(place), "place": place as i64 + step});
+            (0..count).map(row).collect()
+        };
+        server.changes(json!({"item": {"created": rows(0)}}));
+        device.synced();
+        let mut moved = rows(step);
+        let moved = moved.as_array_mut().expect("rows");
+        moved.sort_by_key(|row| row["id"].as_str().map(str::to_owned));
+        server.changes(json!({"item": {"updated": moved}}));
+        let answer = device.synced();
+        assert_eq!(answer["updated"], count, "{answer}");
+        assert_eq!(
+            device.ask("SELECT min(place), max(place) FROM item"),
+            format!("{step}|{}", count as i64 - 1 + step)
+        );
+    }
+}
+
+#[test]
+fn a_key_may_be_spelled_anew_where_its_collation_does_not_mind() {
     let server = Canned::start();
     let device = Device::with(
-        "CREATE TABLE person (id TEXT PRIMARY KEY NOT NULL, email TEXT UNIQUE)",
-        &["person"],
+        "CREATE TABLE item (id TEXT PRIMARY KEY NOT NULL COLLATE NOCASE, name TEXT)",
+        &["item"],
         &server.url(),
     );
-    server.changes(
-        json!({"person": {"created": [{"id": "a", "email": "x"}, {"id": "b", "email": "y"}]}}),
-    );
+    server.changes(json!({"item": {"created": [{"id": "abc", "name": "one"}]}}));
     device.synced();
-    server.changes(
-        json!({"person": {"updated": [{"id": "a", "email": "y"}, {"id": "b", "email": "x"}]}}),
-    );
+    server
+        .changes(json!({"item": {"created": [{"id": "ABC", "name": "two"}], "deleted": ["abc"]}}));
     device.synced();
-    assert_eq!(device.ask("SELECT * FROM person ORDER BY id"), "a|y\nb|x");
+    assert_eq!(device.ask("SELECT * FROM item"), "ABC|two");
+    let changes = json!({"item": {"created": [{"id": "Abc", "name": "three"}]}});
+    let answer =
+        json!({"changes": changes, "timestamp": 2_000_000, "experimentalStrategy": "replacement"});
+    server.pull(&answer.to_string());
+    device.synced();
+    assert_eq!(device.ask("SELECT * FROM item"), "Abc|three");
+    assert_eq!(device.pending(), "");
 }
 
 #[test]

@@ -22,9 +22,9 @@ use crate::providers::SyncError;
 use crate::providers::wire::{Announced, ChangeSink, Slot, WireId};
 use crate::store::{Database, Result, Session, Value};
 
-use super::apply_table::{Settlement, TableApplier, Trouble};
+use super::apply_table::{Settlement, TableApplier, Trouble, UNIQUE};
 use super::binding::Binding;
-use super::deferred::{Deferred, DeferredRow};
+use super::deferred::{Deferred, DeferredRow, Orders};
 use super::report::Counts;
 use super::side_effects;
 
@@ -159,37 +159,61 @@ impl<'a> Applier<'a> {
 
     /// Tries the rows that wait again and again, as long as that gets any of them in.
     fn apply_deferred(&mut self) -> Result<(), SyncError> {
+        let mut waiting = self.deferred.take();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let bindings = self.tables.iter().map(|table| table.binding);
+        let orders = Orders::of(self.database, bindings)?;
         let mut parked = false;
         loop {
-            let mut waiting = self.deferred.take();
             let before = waiting.len();
-            // Values that shift along fit one by one from one end, and all at once from the other.
-            waiting.reverse();
-            let mut last = None;
-            for row in waiting {
-                last = Some(row.error);
-                self.upsert_key(row.place, row.announced, &row.key, &row.row)?;
-            }
-            let waiting = self.deferred.take();
-            let Some(last) = last.filter(|_| !waiting.is_empty()) else {
-                return Ok(());
-            };
-            let stuck = waiting.len() == before;
-            if stuck && parked {
-                return Err(last);
-            }
-            if stuck {
-                // A circle, such as two rows that swap their values: all let go of them first.
-                parked = true;
-                for row in &waiting {
-                    let table = &mut self.tables[row.place];
-                    table.park(&row.key, &row.row).map_err(|_| last.clone())?;
+            for pass in 0..orders.passes() {
+                orders.arrange(&mut waiting, pass);
+                for row in waiting {
+                    self.try_again(row)?;
+                }
+                waiting = self.deferred.take();
+                if waiting.is_empty() {
+                    return Ok(());
                 }
             }
-            for row in waiting {
-                self.deferred.put_off(row)?;
+            if waiting.len() == before && parked {
+                let stuck = waiting.swap_remove(0);
+                return Err(stuck.error);
+            }
+            // A circle, such as two rows that swap their values, or a chain in no order: all let go of
+            // them first.
+            if waiting.len() * 2 > before && !parked {
+                parked = true;
+                self.park(&waiting, &orders)?;
             }
         }
+    }
+
+    fn park(&mut self, waiting: &[DeferredRow], orders: &Orders) -> Result<()> {
+        for row in waiting {
+            let wanted = row.wanted().iter().enumerate();
+            for (place, _) in wanted.filter(|(_, slot)| !slot.is_missing()) {
+                if !orders.is_unique(row.place, place) {
+                    continue;
+                }
+                match self.tables[row.place].park(&row.key, place) {
+                    // A CHECK that refuses it, say: the other columns may do.
+                    Err(error) if error.is_constraint() => {}
+                    outcome => outcome?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn try_again(&mut self, row: DeferredRow) -> Result<(), SyncError> {
+        let Some(decision) = row.decision else {
+            return self.upsert_key(row.place, row.announced, &row.key, &row.row);
+        };
+        let written = self.tables[row.place].write_decided(&row.key, decision);
+        self.upserted(row.place, row.announced, &row.key, &row.row, written)
     }
 
     fn upsert_key(
@@ -199,27 +223,41 @@ impl<'a> Applier<'a> {
         key: &Value,
         row: &[Slot<'_>],
     ) -> Result<(), SyncError> {
-        const UNIQUE: i32 = 2067;
         let table = &mut self.tables[place];
         let named = (table.binding.table.id, Key(key.clone()));
         let settled = self.forgotten.get(&named) == Some(&self.start);
-        match table.upsert(announced, key, row, settled) {
-            Ok(settlement) => self.note(named, settlement),
-            // The row that holds the value now may be about to change or go.
-            Err(Trouble::Store(error)) if error.code() == UNIQUE => {
-                let error = table.named(error, key);
-                return self.deferred.put_off(DeferredRow {
-                    place,
-                    announced,
-                    key: key.clone(),
-                    row: row.iter().map(|slot| slot.clone().into_owned()).collect(),
-                    error,
-                });
+        let written = table.upsert(announced, key, row, settled);
+        self.upserted(place, announced, key, row, written)
+    }
+
+    fn upserted(
+        &mut self,
+        place: usize,
+        announced: Announced,
+        key: &Value,
+        row: &[Slot<'_>],
+        written: Result<Settlement, Trouble>,
+    ) -> Result<(), SyncError> {
+        let table = &self.tables[place];
+        let (error, decision) = match written {
+            Ok(settlement) => {
+                self.note((table.binding.table.id, Key(key.clone())), settlement);
+                self.applied(place, key)?;
+                return Ok(());
             }
+            Err(Trouble::Clash(error, decision)) => (error, Some(decision)),
+            Err(Trouble::Store(error)) if error.code() == UNIQUE => (error, None),
             Err(trouble) => return Err(table.named(trouble, key)),
-        }
-        self.applied(place, key)?;
-        Ok(())
+        };
+        // The row that holds the value now may be about to change or go.
+        self.deferred.put_off(DeferredRow {
+            place,
+            announced,
+            key: key.clone(),
+            row: row.iter().map(|slot| slot.clone().into_owned()).collect(),
+            decision,
+            error: table.named(error, key),
+        })
     }
 
     fn note(&mut self, row: (i64, Key), settlement: Settlement) {

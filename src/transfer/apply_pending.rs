@@ -10,9 +10,10 @@ use crate::capture::{Key, Pending, PendingRows, Status};
 use crate::providers::wire::{Announced, Slot, fallback};
 use crate::store::{Result, Value, ValueRef};
 
-use super::apply_table::{Settlement, Shown, TableApplier, Trouble, same, shown};
+use super::apply_table::{Decision, Settlement, Shown, TableApplier, Trouble, UNIQUE, same, shown};
 use super::conflict::{Kind, Sides, pending_words, remote_json, row_json};
 use super::echo::Pushed;
+use super::order::compare;
 use super::policy::Policy;
 use super::resolver::{self, Rows, Verdict};
 
@@ -95,7 +96,7 @@ impl TableApplier<'_> {
                 &sides,
             )?;
         }
-        self.write(key, &chosen, settlement)
+        self.write(key, chosen, settlement)
     }
 
     /// A row that nobody changed here, on which the reader stands, under a policy that wants to see it.
@@ -124,7 +125,7 @@ impl TableApplier<'_> {
         }
         let policy = self.policy.clone();
         let (chosen, settlement) = self.choose(&policy, &meeting, None)?;
-        self.write(key, &chosen, settlement)
+        self.write(key, chosen, settlement)
     }
 
     fn meeting<'r>(
@@ -315,10 +316,27 @@ impl TableApplier<'_> {
         }
     }
 
+    /// Does what was decided about a row that had to wait.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn write_decided(
+        &mut self,
+        key: &Value,
+        decision: Decision,
+    ) -> Result<Settlement, Trouble> {
+        if !self.reader.find_key(key)? {
+            self.reader.release();
+            return Ok(decision.settlement);
+        }
+        self.write(key, decision.row, decision.settlement)
+    }
+
+    /// Writes the row that was chosen over the one on which the reader stands.
     fn write(
         &mut self,
         key: &Value,
-        chosen: &[Slot<'_>],
+        chosen: Vec<Slot<'_>>,
         settlement: Settlement,
     ) -> Result<Settlement, Trouble> {
         if let Settlement::Marked(mark) = &settlement
@@ -329,8 +347,14 @@ impl TableApplier<'_> {
             return Ok(settlement);
         }
         let wanted: Vec<bool> = chosen.iter().map(|slot| !slot.is_missing()).collect();
-        self.update_where_different(key, chosen, wanted)?;
-        Ok(settlement)
+        match self.update_where_different(key, &chosen, wanted) {
+            Ok(()) => Ok(settlement),
+            Err(error) if error.code() == UNIQUE => {
+                let row = chosen.into_iter().map(Slot::into_owned).collect();
+                Err(Trouble::Clash(error, Decision { row, settlement }))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether the row shows that a push without an answer did arrive. If nothing was edited since, it is
@@ -378,6 +402,10 @@ impl TableApplier<'_> {
         // Where rows come again, one that was created before it was deleted here says nothing new.
         let old_news = echo || self.redelivers;
         let revived = announced == Announced::Created && !old_news;
+        if revived {
+            self.insert_or_tell(key, row)?;
+            self.counts.announced_wrongly += 1;
+        }
         if revived || (announced == Announced::Updated && !echo) {
             let remote = remote_json(&self.binding.wire, key.borrow(), row);
             let sides = Sides {
@@ -394,12 +422,10 @@ impl TableApplier<'_> {
                 &sides,
             )?;
         }
-        if !revived {
-            return Ok(Settlement::Stays);
-        }
-        self.insert_or_tell(key, row)?;
-        self.counts.announced_wrongly += 1;
-        Ok(Settlement::Settled)
+        Ok(match revived {
+            true => Settlement::Settled,
+            false => Settlement::Stays,
+        })
     }
 
     /// Writes down what was changed here of a row that the server deleted: it goes, unless it is `kept`.
@@ -462,46 +488,4 @@ fn marked(status: Status, columns: Vec<usize>, pending: Option<&Pending>) -> Set
         columns,
         rowid: pending.and_then(Pending::rowid),
     })
-}
-
-/// The order of values in SQLite: numbers, then text, then blobs.
-fn compare(one: ValueRef<'_>, two: ValueRef<'_>) -> Ordering {
-    let rank = |value: ValueRef<'_>| match value {
-        ValueRef::Null => 0,
-        ValueRef::Integer(_) | ValueRef::Real(_) => 1,
-        ValueRef::Text(_) | ValueRef::InvalidText(_) => 2,
-        ValueRef::Blob(_) => 3,
-    };
-    match (one, two) {
-        (ValueRef::Integer(one), ValueRef::Integer(two)) => one.cmp(&two),
-        (ValueRef::Integer(one), ValueRef::Real(two)) => (one as f64).total_cmp(&two),
-        (ValueRef::Real(one), ValueRef::Integer(two)) => one.total_cmp(&(two as f64)),
-        (ValueRef::Real(one), ValueRef::Real(two)) => one.total_cmp(&two),
-        (ValueRef::Text(one), ValueRef::Text(two)) => one.cmp(two),
-        (ValueRef::Blob(one), ValueRef::Blob(two)) => one.cmp(two),
-        (one, two) => rank(one).cmp(&rank(two)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_have_the_order_of_sqlite() {
-        let ascending = [
-            ValueRef::Null,
-            ValueRef::Integer(-1),
-            ValueRef::Real(0.5),
-            ValueRef::Integer(1),
-            ValueRef::Text("10"),
-            ValueRef::Text("9"),
-            ValueRef::Blob(b"1"),
-        ];
-        for (place, one) in ascending.iter().enumerate() {
-            for (other, two) in ascending.iter().enumerate() {
-                assert_eq!(compare(*one, *two), place.cmp(&other), "{one:?} {two:?}");
-            }
-        }
-    }
 }

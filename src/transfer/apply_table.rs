@@ -6,7 +6,7 @@ use crate::capture::log::Mark;
 use crate::capture::pending::RowReader;
 use crate::capture::{Key, Pending, PendingRows, Status};
 use crate::providers::SyncError;
-use crate::providers::wire::{Announced, Slot, fallback};
+use crate::providers::wire::{Announced, Slot, WireType, fallback};
 use crate::store::{Database, Error, Result, Statement, Value, ValueRef, quote_name};
 
 use super::apply::Setting;
@@ -33,11 +33,25 @@ pub enum Settlement {
     Marked(Mark),
 }
 
+/// What a row of the server comes to.
+#[derive(Debug)]
+pub struct Decision {
+    /// The columns to write.
+    pub row: Vec<Slot<'static>>,
+    pub settlement: Settlement,
+}
+
 /// Why a row could not be applied.
 pub enum Trouble {
     Store(Error),
     Sync(SyncError),
+    /// Another row has a value of it, perhaps not for long. It is not decided about again: what it
+    /// was decided on may be gone by then.
+    Clash(Error, Decision),
 }
+
+/// SQLite's code for a value that must be unique and is not.
+pub const UNIQUE: i32 = 2067;
 
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
@@ -200,29 +214,24 @@ impl<'a> TableApplier<'a> {
         columns.any(|position| pending.changed(*position))
     }
 
-    /// Empties the columns that a waiting row is about to get, where they may be empty.
+    /// Empties a column that a waiting row is about to get. One that may not be empty gets a value that
+    /// nobody has.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn park(&mut self, key: &Value, row: &[Slot<'_>]) -> Result<()> {
-        let pending = self.pending.get(&Key(key.clone()));
-        let names: Vec<String> = (0..row.len())
-            .filter(|place| {
-                let position = self.binding.columns[*place];
-                !row[*place].is_missing()
-                    && !self.binding.table.shape.columns[position].not_null
-                    && !pending.is_some_and(|pending| pending.changed(position))
-            })
-            .map(|place| format!("{} = NULL", self.column_name(place)))
-            .collect();
-        if names.is_empty() {
-            return Ok(());
-        }
+    pub fn park(&mut self, key: &Value, place: usize) -> Result<()> {
+        let column = &self.binding.table.shape.columns[self.binding.columns[place]];
+        let value = match (column.not_null, self.binding.wire.columns[place].kind) {
+            (false, _) => "NULL",
+            (true, WireType::Number | WireType::Boolean) => "-abs(random() >> 1)",
+            (true, WireType::Base64) => "randomblob(16)",
+            (true, WireType::String | WireType::Any) => "hex(randomblob(16))",
+        };
         let name = quote_name(&self.binding.table.shape.keys()[0].name);
         let sql = format!(
-            "UPDATE {} SET {} WHERE {name} = ?1 AND {name} = ?1 COLLATE BINARY",
+            "UPDATE {} SET {} = {value} WHERE {name} = ?1 AND {name} = ?1 COLLATE BINARY",
             self.table(),
-            names.join(", ")
+            self.column_name(place),
         );
         self.connection().prepare(&sql)?.run(&[key.borrow()])?;
         Ok(())
@@ -307,9 +316,8 @@ impl<'a> TableApplier<'a> {
         let mut clash = self.connection().prepare(&sql)?;
         clash.bind(1, key.borrow())?;
         if clash.step()? {
-            const CONSTRAINT: i32 = 19;
             return Err(Error::Sqlite {
-                code: CONSTRAINT,
+                code: UNIQUE,
                 text: "another row has the same key by the column's collation".into(),
             });
         }
@@ -459,7 +467,7 @@ impl<'a> TableApplier<'a> {
     pub fn named(&self, trouble: impl Into<Trouble>, key: &Value) -> SyncError {
         let error = match trouble.into() {
             Trouble::Sync(error) => return error,
-            Trouble::Store(error) => error,
+            Trouble::Store(error) | Trouble::Clash(error, _) => error,
         };
         if !error.is_constraint() {
             return error.into();

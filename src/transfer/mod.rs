@@ -17,6 +17,7 @@ mod freeze;
 mod gate;
 mod lease;
 mod mask;
+mod order;
 mod outbox;
 mod patience;
 mod policy;
