@@ -11,9 +11,13 @@
 //! | `store.rs` | the database file, the clock, who changed what when |
 //! | `value.rs` | JSON values to SQL values and back |
 //! | `watermelon/` | the WatermelonDB protocol: pull and push |
+//! | `presets/` | the shapes in which it is spoken |
+//! | `strategy.rs` | which answers are complete sets |
 //! | `server.rs` | routes, the state they share |
+//! | `exchange.rs` | one request of a client: its faults, then pull or push |
 //! | `control.rs` | dump, edits of "another client", the fault switches from outside |
-//! | `faults.rs` | ways to misbehave, on request |
+//! | `faults.rs`, `switches.rs` | when to misbehave, on request; the ways to do it |
+//! | `rejections.rs` | which ids of a push are refused |
 //! | `body.rs` | streamed answers: gzip, cut off, slow |
 //! | `socket.rs` | connections that can be cut |
 //! | `request_log.rs` | what clients sent, for tests to look at |
@@ -23,14 +27,19 @@
 
 mod body;
 mod control;
+mod exchange;
 mod faults;
 mod load;
 mod options;
+mod presets;
+mod rejections;
 mod request_log;
 mod schema;
 mod server;
 mod socket;
 mod store;
+mod strategy;
+mod switches;
 mod value;
 mod watermelon;
 
@@ -43,6 +52,7 @@ use tokio::sync::oneshot;
 
 pub use faults::Faults;
 pub use options::{Options, Place};
+pub use presets::Preset;
 pub use request_log::SeenRequest;
 
 use server::App;
@@ -96,6 +106,16 @@ impl Backend {
     /// Where WatermelonDB clients sync: the address to give to a provider.
     pub fn sync_url(&self) -> String {
         format!("{}/sync", self.url())
+    }
+
+    /// Where clients of a preset pull.
+    pub fn pull_url(&self, preset: Preset) -> String {
+        self.url() + preset.pull_path()
+    }
+
+    /// Where clients of a preset push.
+    pub fn push_url(&self, preset: Preset) -> String {
+        self.url() + preset.push_path()
     }
 
     /// Port of the server, to start a successor in the same place.

@@ -1,10 +1,59 @@
 //! The change log as a queue: its end, acknowledging its front, taking back its tail.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::ops::RangeInclusive;
 
 use crate::store::{Database, Result};
 
 use super::key::Key;
+use super::pending::Status;
+use super::triggers::GROUP;
+
+/// What is to be pending about a row from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Created, updated or deleted.
+    pub status: Status,
+    /// Positions of the changed columns.
+    pub columns: Vec<usize>,
+    /// Where the row is.
+    pub rowid: Option<i64>,
+}
+
+/// Appends entries that say of a row what `mark` says. The row must have no others.
+///
+/// # Errors
+/// SQLite's.
+pub fn mark(database: &Database, table: i64, key: &Key, mark: &Mark) -> Result<()> {
+    const INSERT: i64 = 1;
+    const UPDATE: i64 = 2;
+    const DELETE: i64 = 3;
+    let mut append = database.prepare(
+        "INSERT INTO main._syncChange (tbl, op, mask, rid, pk) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    let mut append = |op: i64, mask: Option<i64>| {
+        append.run(&[
+            table.into(),
+            op.into(),
+            mask.into(),
+            mark.rowid.into(),
+            key.0.borrow(),
+        ])
+    };
+    match mark.status {
+        Status::Created => append(INSERT, None)?,
+        Status::Deleted => return append(DELETE, None).map(drop),
+        Status::Updated | Status::Nothing => 0,
+    };
+    let mut groups: BTreeMap<usize, i64> = BTreeMap::new();
+    for position in &mark.columns {
+        *groups.entry(position / GROUP).or_default() |= 1 << (position % GROUP);
+    }
+    for (group, mask) in groups {
+        append(UPDATE | (group as i64) << 3, Some(mask))?;
+    }
+    Ok(())
+}
 
 /// The newest sequence number; 0 when nothing was ever logged.
 ///
@@ -33,6 +82,33 @@ pub fn acknowledge(database: &Database, provider: &str, table: i64, upto: i64) -
             &[upto.into(), table.into(), provider.into()],
         )
     })
+}
+
+/// Removes some entries that the server has, given as ranges of numbers, except of rows that
+/// `_syncRejected` holds for this provider.
+///
+/// # Errors
+/// SQLite's.
+pub fn acknowledge_entries(
+    database: &Database,
+    provider: &str,
+    ranges: &[RangeInclusive<i64>],
+) -> Result<()> {
+    let before = high_water(database)?;
+    let mut delete = database.prepare(
+        "DELETE FROM main._syncChange WHERE seq BETWEEN ?1 AND ?2 AND NOT EXISTS \
+         (SELECT 1 FROM main._syncRejected AS rejected WHERE rejected.provider = ?3 \
+         AND rejected.tbl = _syncChange.tbl AND rejected.pk IS _syncChange.pk)",
+    )?;
+    for range in ranges {
+        delete.run(&[
+            (*range.start()).into(),
+            (*range.end()).into(),
+            provider.into(),
+        ])?;
+    }
+    // Old placeholders stay until the whole front is acknowledged: looking for them reads all of the log.
+    keep_high_water(database, before)
 }
 
 /// Removes every entry of the given rows up to `upto`: the server has settled them.
@@ -148,15 +224,20 @@ pub(super) fn keeping_the_high_water<T>(
 ) -> Result<T> {
     let before = high_water(database)?;
     let outcome = remove()?;
+    keep_high_water(database, before)?;
+    database.execute(
+        "DELETE FROM main._syncChange WHERE tbl = 0 AND seq < ?1",
+        &[before.into()],
+    )?;
+    Ok(outcome)
+}
+
+fn keep_high_water(database: &Database, before: i64) -> Result<()> {
     if high_water(database)? < before {
         database.execute(
             "INSERT INTO main._syncChange (seq, tbl, op) VALUES (?1, 0, 0)",
             &[before.into()],
         )?;
     }
-    database.execute(
-        "DELETE FROM main._syncChange WHERE tbl = 0 AND seq < ?1",
-        &[before.into()],
-    )?;
-    Ok(outcome)
+    Ok(())
 }

@@ -90,6 +90,11 @@ impl Pending {
             .is_some_and(|mask| mask & bit != 0)
     }
 
+    /// Where the row was when last logged.
+    pub fn rowid(&self) -> Option<i64> {
+        self.rowid
+    }
+
     fn known(&self, exists: bool) -> bool {
         match self.met_at {
             Some(balance) => balance < 1,

@@ -125,4 +125,14 @@ pub trait ChangeSink {
     /// # Errors
     /// As [`ChangeSink::upsert`].
     fn delete(&mut self, entity: usize, id: &WireId<'_>) -> Result<(), super::error::SyncError>;
+
+    /// The answer has named all rows there are: those whose id `named` does not know go.
+    ///
+    /// # Errors
+    /// As [`ChangeSink::upsert`].
+    fn retain(
+        &mut self,
+        entity: usize,
+        named: &dyn Fn(&str) -> bool,
+    ) -> Result<(), super::error::SyncError>;
 }

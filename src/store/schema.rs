@@ -17,6 +17,8 @@ const SCRIPTS: &[&str] = &[
     include_str!("../../sql/50_provider.sql"),
     include_str!("../../sql/60_capture.sql"),
     include_str!("../../sql/70_outbox.sql"),
+    include_str!("../../sql/80_conflict.sql"),
+    include_str!("../../sql/85_log.sql"),
 ];
 
 /// Steps from one schema version to the next: `UPGRADES[0]` leads from version 1 to 2.

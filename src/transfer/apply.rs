@@ -12,12 +12,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::capture::log::Mark;
 use crate::capture::{Key, PendingRows, log};
 use crate::providers::SyncError;
 use crate::providers::wire::{Announced, ChangeSink, Slot, WireId};
-use crate::store::{Database, Result, Value};
+use crate::store::{Database, Result, Session, Value};
 
-use super::apply_table::TableApplier;
+use super::apply_table::{Settlement, TableApplier, Trouble};
 use super::binding::Binding;
 use super::deferred::{Deferred, DeferredRow};
 use super::report::Counts;
@@ -26,12 +27,24 @@ use super::side_effects;
 /// Rows after which entries of other rows are told from ours, where others can appear at all.
 const BATCH: usize = 1000;
 
+/// What one pull is about.
+pub struct Setting<'a> {
+    pub session: &'a Session,
+    pub database: &'a Database,
+    pub provider: &'a str,
+    pub run: i64,
+    /// Set when the run must end.
+    pub cancel: &'a AtomicBool,
+}
+
 /// Applies the changes of one pull.
 pub struct Applier<'a> {
     database: &'a Database,
     tables: Vec<TableApplier<'a>>,
     /// Keys whose log entries the server has settled.
     forgotten: HashSet<(i64, Key)>,
+    /// Keys about which something else is pending from now on.
+    marked: HashMap<(i64, Key), Mark>,
     /// Keys applied since `mark`, when that matters.
     applied: Option<HashSet<(i64, Key)>>,
     /// Rows that others' triggers and foreign key actions have changed so far, and those of them that the
@@ -42,7 +55,6 @@ pub struct Applier<'a> {
     /// The log's end before we wrote anything.
     start: i64,
     mark: i64,
-    /// Set when the run must end.
     cancel: &'a AtomicBool,
 }
 
@@ -52,12 +64,11 @@ impl<'a> Applier<'a> {
     /// # Errors
     /// SQLite's.
     pub fn new(
-        database: &'a Database,
-        provider: &'a str,
+        setting: &Setting<'a>,
         bindings: &'a [Binding],
         unacknowledged: &HashSet<(i64, Key)>,
-        cancel: &'a AtomicBool,
     ) -> Result<Self> {
+        let database = setting.database;
         // Applied rows may arrive in any order; references are checked at the end.
         database
             .connection()
@@ -74,7 +85,7 @@ impl<'a> Applier<'a> {
                     .filter(|(table, _)| *table == binding.table.id)
                     .map(|(_, key)| key.clone())
                     .collect();
-                TableApplier::new(database, provider, binding, pending, unknown, start)
+                TableApplier::new(setting, binding, pending, unknown, start)
             })
             .collect::<Result<Vec<_>>>()?;
         let applied = side_effects::possible(database, bindings)?.then(HashSet::new);
@@ -82,13 +93,14 @@ impl<'a> Applier<'a> {
             database,
             tables,
             forgotten: HashSet::new(),
+            marked: HashMap::new(),
             applied,
             others: HashSet::new(),
             named_later: HashSet::new(),
             deferred: Deferred::default(),
             start,
             mark: start,
-            cancel,
+            cancel: setting.cancel,
         })
     }
 
@@ -103,6 +115,7 @@ impl<'a> Applier<'a> {
         if !self.named_later.is_empty() {
             log::take_back(self.database, self.start, &self.named_later)?;
         }
+        self.forgotten.extend(self.marked.keys().cloned());
         log::forget(self.database, &self.forgotten, self.start)?;
         self.acknowledge()?;
         let known = self.tables.iter().flat_map(|table| {
@@ -112,11 +125,15 @@ impl<'a> Applier<'a> {
                 .map(|key| (table.binding.table.id, key.clone()))
         });
         log::mark_known(self.database, &known.collect(), self.start)?;
+        for ((table, key), mark) in &self.marked {
+            log::mark(self.database, *table, key, mark)?;
+        }
         let mut counts = Vec::new();
         let mut warnings = Vec::new();
         for table in self.tables {
             warnings.extend(table.counts.warnings(&table.binding.entity));
             counts.push(table.counts);
+            table.conflicts.finish()?;
         }
         Ok((counts, warnings))
     }
@@ -183,12 +200,9 @@ impl<'a> Applier<'a> {
         let named = (table.binding.table.id, Key(key.clone()));
         let settled = self.forgotten.contains(&named);
         match table.upsert(announced, key, row, settled) {
-            Ok(false) => {}
-            Ok(true) => {
-                self.forgotten.insert(named);
-            }
+            Ok(settlement) => self.note(named, settlement),
             // The row that holds the value now may be about to change or go.
-            Err(error) if error.code() == UNIQUE => {
+            Err(Trouble::Store(error)) if error.code() == UNIQUE => {
                 let error = table.named(error, key);
                 return self.deferred.put_off(DeferredRow {
                     place,
@@ -198,10 +212,23 @@ impl<'a> Applier<'a> {
                     error,
                 });
             }
-            Err(error) => return Err(table.named(error, key)),
+            Err(trouble) => return Err(table.named(trouble, key)),
         }
         self.applied(place, key)?;
         Ok(())
+    }
+
+    fn note(&mut self, row: (i64, Key), settlement: Settlement) {
+        match settlement {
+            Settlement::Stays => {}
+            Settlement::Settled => {
+                self.marked.remove(&row);
+                self.forgotten.insert(row);
+            }
+            Settlement::Marked(mark) => {
+                self.marked.insert(row, mark);
+            }
+        }
     }
 
     fn take_back(&mut self) -> Result<()> {
@@ -239,12 +266,7 @@ impl<'a> Applier<'a> {
             ));
         }
         let binding = self.tables[place].binding;
-        let key = match id {
-            WireId::Integer(number) if binding.wire.integer_key => Some(Value::Integer(*number)),
-            WireId::Integer(number) => Some(Value::Text(number.to_string())),
-            WireId::Text(text) => binding.key(text),
-        };
-        key.ok_or_else(|| {
+        binding.wire_key(id).ok_or_else(|| {
             SyncError::protocol(format!(
                 "{:?} has an integer key, but the backend sent the id {id:?}; nothing was applied",
                 binding.entity
@@ -270,14 +292,32 @@ impl ChangeSink for Applier<'_> {
         let key = self.key(place, id)?;
         self.deferred.forget(place, &key);
         let table = &mut self.tables[place];
-        let forget = table
+        let settlement = table
             .remove(&key)
             .map_err(|error| table.named(error, &key))?;
-        if forget {
-            self.forgotten
-                .insert((table.binding.table.id, Key(key.clone())));
-        }
+        let named = (table.binding.table.id, Key(key.clone()));
+        self.note(named, settlement);
         self.applied(place, &key)?;
+        Ok(())
+    }
+
+    fn retain(&mut self, place: usize, named: &dyn Fn(&str) -> bool) -> Result<(), SyncError> {
+        let table = &mut self.tables[place];
+        let doomed = table.unnamed(named)?;
+        let forgotten = table.unnamed_deletes(named)?;
+        let id = table.binding.table.id;
+        for key in doomed {
+            self.deferred.forget(place, &key);
+            let table = &mut self.tables[place];
+            let settlement = table
+                .remove(&key)
+                .map_err(|error| table.named(error, &key))?;
+            self.note((id, Key(key.clone())), settlement);
+            self.applied(place, &key)?;
+        }
+        for key in forgotten {
+            self.note((id, Key(key)), Settlement::Settled);
+        }
         Ok(())
     }
 }

@@ -13,15 +13,12 @@ use crate::store::{Database, Result, ValueRef};
 use super::apply_table::same;
 use super::binding::Binding;
 
-/// Columns that servers like to set themselves; a difference there does not make a row another's.
-const SET_BY_SERVERS: &[&str] = &["created_at", "updated_at"];
-
 /// The content of rows pushed lately, by key.
 pub struct Pushed(HashMap<Key, String>);
 
 impl Pushed {
     /// Reads the journal for one table. Memory grows with the rows pushed since the last two pulls, so
-    /// it is read only when a row deleted here comes back.
+    /// it is read only when the server sends a row that was changed or deleted here.
     ///
     /// # Errors
     /// SQLite's.
@@ -30,7 +27,7 @@ impl Pushed {
             "SELECT outbox.pk, outbox.content FROM main._syncOutbox AS outbox \
              JOIN main._syncPush AS push ON push.id = outbox.pushId \
              WHERE push.provider = ?1 AND outbox.tbl = ?2 AND outbox.kind <> 'deleted' \
-             ORDER BY outbox.id",
+             AND push.state <> 'refused' ORDER BY outbox.id",
             &[provider.into(), table.into()],
             |row| Ok((Key(row.column(0).to_owned()), row.text(1))),
         )?;
@@ -50,8 +47,9 @@ fn is_same_row(content: &str, binding: &Binding, row: &[Slot<'_>], lenient: bool
     let Ok(pushed) = serde_json::from_str::<Map<String, Json>>(content) else {
         return false;
     };
+    let ignored = &binding.rules.echo_ignore;
     binding.wire.columns.iter().zip(row).all(|(column, slot)| {
-        if SET_BY_SERVERS.contains(&column.name.as_str()) {
+        if ignored.contains(&column.name) {
             return true;
         }
         if slot.is_missing() {

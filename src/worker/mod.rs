@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use crate::coordination::EntitiesCall;
 use crate::http::Secrets;
 use crate::store::{Door, Error, Result, Session, require_idle};
+use crate::transfer::Declared;
 use crate::transfer::complete;
 use crate::transfer::run::Run;
 
@@ -53,10 +54,11 @@ pub fn start(session: &Arc<Session>, call: EntitiesCall) -> Result<Json> {
     let (say, hear) = sync_channel(1);
     let stop = Arc::clone(&cancel);
     let secrets = session.part::<Secrets>();
+    let declared = session.part::<Declared>();
     let work = move || {
         let _life = life;
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            run(door, call, secrets, stop, &say);
+            run(door, call, secrets, declared, stop, &say);
         }));
     };
     let thread = std::thread::Builder::new()
@@ -78,6 +80,7 @@ fn run(
     door: Door,
     mut call: EntitiesCall,
     secrets: Arc<Secrets>,
+    declared: Arc<Declared>,
     cancel: Arc<AtomicBool>,
     say: &SyncSender<Result<Json>>,
 ) {
@@ -89,6 +92,7 @@ fn run(
         }
     };
     second.session().share(secrets);
+    second.session().share(declared);
     call.schema = "main".into();
     match Run::begin(second.session(), &call) {
         Err(error) => {

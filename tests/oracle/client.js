@@ -172,7 +172,7 @@ class Run {
     }
     do {
       ended = await synchronize({ ...this.options(), pullChanges, pushChanges }).catch((error) => error)
-    } while (rounds && rounds.length)
+    } while (rounds && rounds.length && (!ended || ended === NO_PUSH))
     if (ended) seen.error = push.changes ? 'push' : 'pull'
     if (ended && !push.changes) for (const undo of this.undo.reverse()) await undo()
     if (!ended && !push.changes) this.journal.pulled()

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use super::case::Case;
 
 /// What to do when the client is not there.
-pub const SET_UP: &str = "make oracle-setup";
+pub const SET_UP: &str = "make node-modules";
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle")
+/// A path of the repository.
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
 /// The first number of Node's version.
@@ -59,15 +60,16 @@ impl Client {
     }
 
     fn try_start() -> Result<Client, &'static str> {
-        let package = folder().join("node_modules/@nozbe/watermelondb/package.json");
-        if !package.exists() {
+        let modules = path("tests/node/node_modules");
+        if !modules.join("@nozbe/watermelondb/package.json").exists() {
             return Err("the package @nozbe/watermelondb");
         }
         if node_version() < Some(20) {
             return Err("Node 20");
         }
         let mut process = Command::new("node")
-            .arg(folder().join("client.js"))
+            .arg(path("tests/oracle/client.js"))
+            .env("NODE_PATH", modules)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -30,6 +30,11 @@ impl Seen {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect("JSON")
     }
+
+    /// A GET is a pull, and so is anything to a path that says so.
+    pub fn is_push(&self) -> bool {
+        self.method != "GET" && !self.path.contains("/pull")
+    }
 }
 
 type Say = Box<dyn Fn(&Seen) -> Vec<u8> + Send>;
@@ -125,7 +130,7 @@ impl Canned {
     pub fn pushed(&self) -> Vec<Value> {
         self.seen()
             .iter()
-            .filter(|seen| seen.method == "POST")
+            .filter(|seen| seen.is_push())
             .map(Seen::json)
             .collect()
     }
@@ -181,7 +186,7 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
     reader.read_exact(&mut body)?;
     seen.body = String::from_utf8_lossy(&body).into_owned();
     state.seen.lock().expect("lock").push(seen.clone());
-    let queue = if seen.method == "POST" {
+    let queue = if seen.is_push() {
         &state.pushes
     } else {
         &state.pulls
@@ -189,7 +194,7 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
     let say = queue.lock().expect("lock").pop_front();
     let answer = match say {
         Some(say) => say(&seen),
-        None if seen.method == "POST" => json_answer("{}"),
+        None if seen.is_push() => json_answer("{}"),
         None => {
             let timestamp = state.tick();
             json_answer(&json!({"changes": {}, "timestamp": timestamp}).to_string())
