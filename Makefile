@@ -16,7 +16,7 @@ FILE := libsyncscope.so
 endif
 
 .DEFAULT_GOAL := loadable
-.PHONY: loadable demo drivers test test-sql node-modules oracle bench lint clean help check-cargo check-cc check-sqlite3 check-npm
+.PHONY: loadable demo drivers test test-sql oracle node-modules bench lint clean help check-cargo check-cc check-sqlite3 check-npm
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
 	@$(RELEASE) --lib
@@ -42,7 +42,7 @@ test: check-cargo check-cc check-sqlite3 ## run all tests
 test-sql: check-cargo check-cc check-sqlite3 ## run the SQL scripts of tests/sql only
 	@$(CARGO) test --test sql_scripts
 
-oracle: check-cargo check-cc node-modules ## compare 10,000 random cases with the real WatermelonDB
+oracle: check-cargo check-cc node-modules ## compare 10,000 random cases with the WatermelonDB client
 	@SYNCSCOPE_ORACLE_CASES=$${SYNCSCOPE_ORACLE_CASES:-10000} \
 	  $(CARGO) test --test watermelon_oracle -- --nocapture
 
@@ -55,11 +55,11 @@ node-modules: $(NODE_MODULES) ## install the real WatermelonDB, for the tests th
 $(NODE_MODULES): tests/node/package.json tests/node/package-lock.json | check-npm
 	@prefix=$$(dirname "$$(dirname "$$(command -v node)")"); \
 	  if [ -e "$$prefix/include/node/node.h" ]; then export npm_config_nodedir="$$prefix"; fi; \
-	  npm ci --prefix tests/node --no-audit --no-fund
+	  npm ci --prefix tests/node --no-fund --no-audit --loglevel=error
 	@touch $(NODE_MODULES)
 
-bench: loadable ## what capture costs, as ratios to plain SQLite
-	@SYNCSCOPE_LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" $(CARGO) bench --bench capture
+bench: loadable ## what syncscope costs, as ratios to plain SQLite
+	@SYNCSCOPE_LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" $(CARGO) bench --bench speed
 
 lint: check-cargo ## formatting and clippy, warnings are errors
 	@$(CARGO) fmt --check
@@ -70,7 +70,7 @@ clean: ## remove what was built
 	@rm -rf $(DIST)
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
 
 check-cargo:
 	@command -v $(CARGO) >/dev/null || { echo "missing: cargo; install Rust (rustup.rs)"; exit 1; }
@@ -79,8 +79,9 @@ check-cc:
 	@command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || \
 	  { echo "missing: a C compiler; e.g. apt-get install gcc"; exit 1; }
 
+check-npm:
+	@command -v npm >/dev/null || { echo "missing: npm; install Node 20 or newer"; exit 1; }
+
 check-sqlite3:
 	@command -v $(SQLITE3) >/dev/null || { echo "missing: sqlite3; e.g. apt-get install sqlite3"; exit 1; }
 
-check-npm:
-	@command -v npm >/dev/null || { echo "missing: npm; e.g. apt-get install npm"; exit 1; }

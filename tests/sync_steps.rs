@@ -268,6 +268,32 @@ fn syncing_one_entity_never_skips_changes_of_another() {
     assert_equal(&device, &backend, &["list", "task"]);
 }
 
+/// Entities that were pulled apart are pulled from the lowest cursor. What the others had already comes
+/// again then, and says nothing against what was done with it since.
+#[test]
+fn a_row_deleted_here_is_not_brought_back_by_a_pull_from_another_entity_s_cursor() {
+    let server = Canned::start();
+    let device = Device::new(&server.url());
+    server.changes(json!({"list": {}, "task": {}}));
+    device.synced();
+    let rows =
+        json!({"task": {"created": [{"id": "gone", "title": "x"}, {"id": "stays", "title": "x"}]}});
+    server.changes(rows.clone());
+    assert_eq!(device.sync_only(&["task"])["state"], "synced");
+    device.exec("DELETE FROM task WHERE id = 'gone'");
+    server.changes(rows.clone());
+    server.clear();
+    let answer = device.synced();
+    assert_eq!(device.ask("SELECT id FROM task"), "stays");
+    assert_eq!(server.pushed()[0]["task"]["deleted"], json!(["gone"]));
+    assert_eq!(answer["warnings"], json!([]), "{answer}");
+    // With nothing to come again, a created row is another's word.
+    device.exec("DELETE FROM task");
+    server.changes(rows);
+    device.synced();
+    assert_eq!(device.ask("SELECT count(*) FROM task"), "2");
+}
+
 #[test]
 fn only_the_named_entities_are_pushed() {
     let backend = with_rows();

@@ -15,11 +15,13 @@
 //! deleted and made again) counts as an update of every column.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 
 use crate::store::{Connection, Database, Result, Statement, Value, ValueRef, quote_name};
 
 use super::drift::Drift;
 use super::key::{self, Encoding, Key};
+use super::shape::Column;
 use super::tracked::Tracked;
 use super::triggers::GROUP;
 
@@ -47,7 +49,7 @@ impl Status {
 /// The coalesced entries of one row.
 #[derive(Debug, Clone)]
 pub struct Pending {
-    pub key: Value,
+    pub key: Key,
     /// It was inserted, updated or deleted, not only met.
     touched: bool,
     /// Inserts less deletes.
@@ -102,7 +104,7 @@ impl Pending {
         }
     }
 
-    fn start(key: Value) -> Self {
+    fn start(key: Key) -> Self {
         Self {
             key,
             touched: false,
@@ -184,7 +186,10 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct PendingRows {
     rows: Vec<Pending>,
-    places: HashMap<Key, usize>,
+    /// Places in `rows` by the hash of the key. The keys stand in the rows; a second copy of each would be
+    /// most of the memory.
+    places: HashMap<u64, usize>,
+    hasher: RandomState,
 }
 
 impl PendingRows {
@@ -248,13 +253,7 @@ impl PendingRows {
             .collect();
         let mut given = Vec::with_capacity(added.len());
         for position in &added {
-            let default = table.shape.columns[*position].default_expression();
-            let default = default.as_deref().unwrap_or("NULL");
-            let mut value = database
-                .connection()
-                .prepare(&format!("SELECT {default}"))?;
-            value.step()?;
-            given.push(value.column(0).to_owned());
+            given.push(added_value(database, &table.shape.columns[*position])?);
         }
         let mut reader = RowReader::new(database, table, &added)?;
         for row in self.rows.iter_mut().filter(|row| row.unseen) {
@@ -262,7 +261,10 @@ impl PendingRows {
                 continue;
             }
             for (place, position) in added.iter().enumerate() {
-                if reader.column(place) != given[place].borrow() {
+                let as_given = given[place]
+                    .as_ref()
+                    .is_some_and(|given| reader.column(place) == given.borrow());
+                if !as_given {
                     row.mark(position / GROUP, 1 << (position % GROUP));
                 }
             }
@@ -272,19 +274,35 @@ impl PendingRows {
     }
 
     fn add(&mut self, key: Key, entry: &Entry, drift: Option<&Drift>) {
-        if let Some(place) = self.places.get(&key) {
-            self.rows[*place].add(entry, drift);
-            return;
-        }
-        let mut pending = Pending::start(key.0.clone());
+        let slot = match self.find(&key) {
+            Ok(place) => {
+                self.rows[place].add(entry, drift);
+                return;
+            }
+            Err(slot) => slot,
+        };
+        let mut pending = Pending::start(key);
         pending.add(entry, drift);
-        self.places.insert(key, self.rows.len());
+        self.places.insert(slot, self.rows.len());
         self.rows.push(pending);
+    }
+
+    /// The place of a key, or the number under which it would be listed: its hash, or the next one that
+    /// no other key took.
+    fn find(&self, key: &Key) -> std::result::Result<usize, u64> {
+        let mut slot = self.hasher.hash_one(key);
+        while let Some(place) = self.places.get(&slot) {
+            if self.rows[*place].key == *key {
+                return Ok(*place);
+            }
+            slot = slot.wrapping_add(1);
+        }
+        Err(slot)
     }
 
     /// The pending entries of a row, if it has any.
     pub fn get(&self, key: &Key) -> Option<&Pending> {
-        self.places.get(key).map(|place| &self.rows[*place])
+        self.find(key).ok().map(|place| &self.rows[place])
     }
 
     pub fn rows(&self) -> &[Pending] {
@@ -321,6 +339,21 @@ fn scan(database: &Database, upto: i64, mut each: impl FnMut(i64, Value, &Entry)
         each(scan.integer(1), scan.column(5).to_owned(), &entry);
     }
     Ok(())
+}
+
+/// What ADD COLUMN gave to the rows that were there; none when that can't be told.
+fn added_value(database: &Database, column: &Column) -> Result<Option<Value>> {
+    if column.default.is_none() {
+        return Ok(Some(Value::Null));
+    }
+    let Some(default) = column.default_value() else {
+        return Ok(None);
+    };
+    let mut value = database
+        .connection()
+        .prepare(&format!("SELECT {default}"))?;
+    value.step()?;
+    Ok(Some(value.column(0).to_owned()))
 }
 
 /// Reads the rows that pending entries are about, as they are now.
@@ -398,14 +431,14 @@ impl RowReader {
     pub fn find(&mut self, pending: &Pending) -> Result<bool> {
         if let (Some(statement), Some(rowid)) = (self.by_hint.as_mut(), pending.rowid) {
             statement.reset();
-            statement.bind_all(&[pending.key.borrow(), rowid.into()])?;
+            statement.bind_all(&[pending.key.0.borrow(), rowid.into()])?;
             if statement.step()? {
                 self.used_hint = true;
                 return Ok(true);
             }
             statement.reset();
         }
-        self.find_key(&pending.key)
+        self.find_key(&pending.key.0)
     }
 
     /// Goes to the row with this logged key; false when there is none.
@@ -454,18 +487,35 @@ impl RowReader {
 mod tests {
     use super::*;
 
+    fn entry(number: usize, op: Op, mask: i64) -> Entry {
+        Entry {
+            seq: number as i64 + 1,
+            op,
+            mask,
+            rowid: None,
+        }
+    }
+
     fn history(ops: &[(Op, i64)]) -> Pending {
         let mut rows = PendingRows::default();
         for (number, (op, mask)) in ops.iter().enumerate() {
-            let entry = Entry {
-                seq: number as i64 + 1,
-                op: *op,
-                mask: *mask,
-                rowid: None,
-            };
-            rows.add(Key(Value::Integer(1)), &entry, None);
+            rows.add(Key(Value::Integer(1)), &entry(number, *op, *mask), None);
         }
         rows.rows[0].clone()
+    }
+
+    #[test]
+    fn keys_with_the_same_hash_are_told_apart() {
+        let (one, two) = (Key(Value::Integer(1)), Key(Value::Integer(2)));
+        let mut rows = PendingRows::default();
+        rows.add(one.clone(), &entry(0, Op::Insert, 0), None);
+        rows.places.insert(rows.hasher.hash_one(&two), 0);
+        assert!(rows.get(&two).is_none());
+        rows.add(two.clone(), &entry(1, Op::Insert, 0), None);
+        rows.add(two.clone(), &entry(2, UPDATE, 1), None);
+        assert_eq!(rows.rows.len(), 2);
+        let last = [&one, &two].map(|key| rows.get(key).map(|row| row.last_seq));
+        assert_eq!(last, [Some(1), Some(3)]);
     }
 
     const UPDATE: Op = Op::Update { group: 0 };

@@ -146,7 +146,7 @@ pub fn capture_existing(database: &Database, name: &str) -> Result<i64> {
         let exists = reader.find(row)?;
         reader.release();
         if exists && row.status(true) != Status::Nothing {
-            left_alone.push(&row.key);
+            left_alone.push(&row.key.0);
         }
     }
     log_existing(database, &table, &left_alone)

@@ -1,7 +1,7 @@
 //! Recovery: settling what dead owners left, and nothing else.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::interruption::{Work, interrupt};
 use super::owner::{self, OwnerId, Process, Verdict};
@@ -13,6 +13,9 @@ use crate::store::{
 /// Work begun by plain SQL is taken for abandoned an hour after its last change, unless
 /// `_syncMeta.ownerlessLeaseMs` says otherwise.
 const OWNERLESS_LEASE: i64 = 3_600_000;
+
+/// How long loading may work on what it finds. What is not done by then waits for the first writing call.
+const LONGEST_LOAD: Duration = Duration::from_secs(2);
 
 /// What a recovery settled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,7 +63,9 @@ fn try_recover_at_load(session: &Session) -> Result<()> {
     }
     // The caller's connection may be willing to wait for a lock; a load is not. So a connection of our
     // own, which gives up at once, does the writing.
-    let second = Door::to(session, "main")?.open(Duration::ZERO)?;
+    let mut second = Door::to(session, "main")?.open(Duration::ZERO)?;
+    let since = Instant::now();
+    second.interrupt_when(move || since.elapsed() > LONGEST_LOAD);
     let database = second.session().database("main")?;
     transact(database.connection(), || recover(&database).map(drop))
 }

@@ -266,8 +266,6 @@ pub struct ApplyRules {
     pub keep_created: bool,
     /// Rows that are not here may be announced as updated.
     pub created_as_updated: bool,
-    /// Rows that were pulled before may come again.
-    pub redelivers: bool,
     /// Columns that don't count when a row comes back.
     pub echo_ignore: Vec<String>,
 }
@@ -384,7 +382,6 @@ impl Config {
         ApplyRules {
             keep_created: self.keep_created,
             created_as_updated: self.send_created_as_updated.unwrap_or(false),
-            redelivers: self.overlap() > 0,
             echo_ignore: self
                 .echo_ignore
                 .clone()

@@ -21,9 +21,10 @@ pub const TABLE: Table = Table {
 
 /// `columns`: those in which both sides spoke and did not say the same.
 const QUERY: &str = "SELECT id, provider, runId, entity, pk, kind, policy, local, remote, resolved, \
+    CASE WHEN json_valid(remote) AND json_valid(local) THEN \
     (SELECT group_concat(there.key, ',') FROM json_each(remote) AS there \
      JOIN json_each(local) AS here ON here.key = there.key \
-     WHERE here.value IS NOT there.value), at \
+     WHERE here.value IS NOT there.value) END, at \
     FROM main._syncConflict \
     WHERE (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR entity = ?2) AND (?3 IS NULL OR pk = ?3) \
     ORDER BY id";

@@ -35,6 +35,8 @@ pub struct Setting<'a> {
     pub run: i64,
     /// Set when the run must end.
     pub cancel: &'a AtomicBool,
+    /// For each binding, whether rows that were pulled before come again.
+    pub redelivers: Vec<bool>,
 }
 
 /// Applies the changes of one pull.
@@ -79,13 +81,15 @@ impl<'a> Applier<'a> {
         let tables = bindings
             .iter()
             .zip(pending)
-            .map(|(binding, pending)| {
+            .enumerate()
+            .map(|(place, (binding, pending))| {
                 let unknown = unacknowledged
                     .iter()
                     .filter(|(table, _)| *table == binding.table.id)
                     .map(|(_, key)| key.clone())
                     .collect();
-                TableApplier::new(setting, binding, pending, unknown, start)
+                let redelivers = setting.redelivers.get(place).copied().unwrap_or(false);
+                TableApplier::new(setting, binding, redelivers, pending, unknown, start)
             })
             .collect::<Result<Vec<_>>>()?;
         let applied = side_effects::possible(database, bindings)?.then(HashSet::new);

@@ -10,20 +10,11 @@ use crate::capture::{Key, Pending, PendingRows, Status};
 use crate::providers::wire::{Announced, Slot, fallback};
 use crate::store::{Result, Value, ValueRef};
 
-use super::apply_table::{Settlement, TableApplier, Trouble, same, shown};
+use super::apply_table::{Settlement, Shown, TableApplier, Trouble, same, shown};
 use super::conflict::{Kind, Sides, pending_words, remote_json, row_json};
 use super::echo::Pushed;
 use super::policy::Policy;
 use super::resolver::{self, Rows, Verdict};
-
-/// What a row of the server shows of a push without an answer.
-enum Shown {
-    No,
-    /// It arrived, and nothing was edited since.
-    Settled,
-    /// It arrived; this was logged since.
-    EditedSince(Pending),
-}
 
 /// A row of the server meets one that is here.
 struct Meeting<'r> {
@@ -62,12 +53,12 @@ impl TableApplier<'_> {
         row: &[Slot<'_>],
         pending: &Pending,
     ) -> Result<Settlement, Trouble> {
-        let shown = self.push_shown(key, row, pending)?;
-        let pending = match &shown {
+        let newer = match self.push_shown(key, row, pending)? {
             Shown::Settled => return Ok(Settlement::Settled),
-            Shown::EditedSince(newer) => newer,
-            Shown::No => pending,
+            Shown::EditedSince(newer) => Some(newer),
+            Shown::No => None,
         };
+        let pending = newer.as_ref().unwrap_or(pending);
         self.counts.announced_wrongly += i64::from(announced == Announced::Created);
         let meeting = self.meeting(key, row, Some(pending));
         let conflict = meeting.differs();
@@ -240,13 +231,15 @@ impl TableApplier<'_> {
         chosen: &[Slot<'_>],
         pending: &Pending,
     ) -> Settlement {
+        let is_new = self.status(meeting.key, pending) == Status::Created;
         let columns: Vec<usize> = (0..chosen.len())
             .filter(|place| {
                 let value = meeting.value(chosen, *place);
                 match meeting.row[*place].is_missing() {
-                    // The server has not said what it holds there.
+                    // The server has not said what it holds there; of a new row it can't hold anything.
                     true => {
                         pending.changed(self.binding.columns[*place])
+                            || (is_new && !value.is_null())
                             || !same(value, meeting.local[*place].borrow())
                     }
                     false => !same(value, meeting.row[*place].value()),
@@ -374,7 +367,7 @@ impl TableApplier<'_> {
         self.reader.release();
         let echo = self.is_echo(key, row)?;
         // Where rows come again, one that was created before it was deleted here says nothing new.
-        let old_news = echo || self.binding.rules.redelivers;
+        let old_news = echo || self.redelivers;
         let revived = announced == Announced::Created && !old_news;
         if revived || (announced == Announced::Updated && !echo) {
             let remote = remote_json(&self.binding.wire, key.borrow(), row);
@@ -408,7 +401,11 @@ impl TableApplier<'_> {
         kept: bool,
     ) -> Result<()> {
         let edited = self.reader.find(pending)?
-            && matches!(pending.status(true), Status::Created | Status::Updated);
+            && match pending.status(true) {
+                Status::Created => true,
+                Status::Updated => self.travels(pending),
+                Status::Deleted | Status::Nothing => false,
+            };
         if !edited {
             self.reader.release();
             return Ok(());

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::capture::log::Mark;
 use crate::capture::pending::RowReader;
-use crate::capture::{Key, PendingRows, Status};
+use crate::capture::{Key, Pending, PendingRows, Status};
 use crate::providers::SyncError;
 use crate::providers::wire::{Announced, Slot, fallback};
 use crate::store::{Database, Error, Result, Statement, Value, ValueRef, quote_name};
@@ -49,11 +49,22 @@ impl From<SyncError> for Trouble {
     }
 }
 
+/// What an incoming row shows of a push without an answer.
+pub(super) enum Shown {
+    No,
+    /// It arrived, and nothing was edited since.
+    Settled,
+    /// It arrived; this was logged since.
+    EditedSince(Pending),
+}
+
 /// Applies rows to one table.
 pub struct TableApplier<'a> {
     pub(super) database: &'a Database,
     pub(super) provider: &'a str,
     pub binding: &'a Binding,
+    /// Rows that were pulled before come again.
+    pub(super) redelivers: bool,
     pub(super) pending: PendingRows,
     /// Ids whose push has no known outcome: deleted here since, they are on their way.
     pub(super) unacknowledged: HashSet<Key>,
@@ -87,6 +98,7 @@ impl<'a> TableApplier<'a> {
     pub fn new(
         setting: &Setting<'a>,
         binding: &'a Binding,
+        redelivers: bool,
         pending: PendingRows,
         unacknowledged: HashSet<Key>,
         start: i64,
@@ -107,7 +119,9 @@ impl<'a> TableApplier<'a> {
             database,
             provider,
             binding,
+            redelivers,
             pushed: None,
+            start,
             resolver: Resolver::of(setting.session, connection, &policy)?,
             policy,
             conflicts: Recorder::new(database, provider, setting.run),
@@ -115,7 +129,6 @@ impl<'a> TableApplier<'a> {
             newer: None,
             known: HashSet::new(),
             acknowledged: HashMap::new(),
-            start,
             pending,
             unacknowledged,
             reader: RowReader::new(database, &binding.table, &binding.columns)?,
@@ -146,6 +159,10 @@ impl<'a> TableApplier<'a> {
         };
         let exists = self.reader.find(&pending)?;
         match pending.status(exists) {
+            Status::Updated if !self.travels(&pending) => {
+                self.reader.release();
+                self.upsert_clean(announced, key, row)
+            }
             Status::Created | Status::Updated => self.meet_edited(announced, key, row, &pending),
             Status::Deleted => self.meet_deleted(announced, key, row),
             Status::Nothing if exists => {
@@ -166,6 +183,12 @@ impl<'a> TableApplier<'a> {
                 Ok(Settlement::Settled)
             }
         }
+    }
+
+    /// Whether any of the changed columns is one that is synced. To the server, a row without is clean.
+    pub(super) fn travels(&self, pending: &Pending) -> bool {
+        let mut columns = self.binding.columns.iter();
+        columns.any(|position| pending.changed(*position))
     }
 
     /// Empties the columns that a waiting row is about to get, where they may be empty.
@@ -223,7 +246,7 @@ impl<'a> TableApplier<'a> {
         let wanted: Vec<bool> = row.iter().map(|slot| !slot.is_missing()).collect();
         let unchanged = self.counts.unchanged;
         self.update_where_different(key, row, wanted)?;
-        let comes_again = rules.redelivers && self.counts.unchanged > unchanged;
+        let comes_again = self.redelivers && self.counts.unchanged > unchanged;
         let again = announced == Announced::Created && !comes_again;
         self.counts.announced_wrongly += i64::from(again);
         Ok(Settlement::Stays)

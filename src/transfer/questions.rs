@@ -1,7 +1,7 @@
 //! What a program asks before it syncs: is anything waiting, and how old is what is there?
 
 use crate::capture::pending::RowReader;
-use crate::capture::{Key, Pending, PendingRows, Status, Tracked, log};
+use crate::capture::{Pending, PendingRows, Status, Tracked, log};
 use crate::coordination::now;
 use crate::store::{Database, Result};
 
@@ -58,7 +58,7 @@ fn any_is_sent(database: &Database, tables: &[Tracked], upto: i64, in_part: bool
                 (false, true) => false,
                 (false, false) => {
                     row.status(false) == Status::Deleted
-                        || unacknowledged.contains(&(table.id, Key(row.key.clone())))
+                        || unacknowledged.contains(&(table.id, row.key.clone()))
                 }
             };
             if sent {

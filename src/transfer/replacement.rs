@@ -63,7 +63,7 @@ impl TableApplier<'_> {
         }
         let mut gone = Vec::new();
         for pending in self.pending.rows() {
-            if is_named(pending.key.borrow(), named) {
+            if is_named(pending.key.0.borrow(), named) {
                 continue;
             }
             let exists = self.reader.find(pending)?;
@@ -71,13 +71,11 @@ impl TableApplier<'_> {
             let is_gone = match pending.status(exists) {
                 Status::Deleted => true,
                 // Created and deleted here; its push may have arrived, but its row is not there now.
-                Status::Nothing => {
-                    !exists && self.unacknowledged.contains(&Key(pending.key.clone()))
-                }
+                Status::Nothing => !exists && self.unacknowledged.contains(&pending.key),
                 _ => false,
             };
             if is_gone {
-                gone.push(pending.key.clone());
+                gone.push(pending.key.0.clone());
             }
         }
         Ok(gone)

@@ -9,12 +9,16 @@ process.env.NODE_ENV = 'production'
 for (const level of ['log', 'warn', 'error']) console[level] = () => {}
 
 const readline = require('readline')
-const { Database, Model, Q, appSchema, tableSchema } = require('@nozbe/watermelondb')
-const { default: SQLiteAdapter } = require('@nozbe/watermelondb/adapters/sqlite')
-const { default: Bridge } = require('@nozbe/watermelondb/adapters/sqlite/sqlite-node/DatabaseBridge')
-const { schemaMigrations, createTable, addColumns, unsafeExecuteSql } = require('@nozbe/watermelondb/Schema/migrations')
-const { synchronize } = require('@nozbe/watermelondb/sync')
-const { sanitizedRaw } = require('@nozbe/watermelondb/RawRecord')
+const path = require('path')
+// The packages stand in a folder that the tests share.
+const packages = require('module').createRequire(path.join(__dirname, '../node/package.json'))
+
+const { Database, Model, Q, appSchema, tableSchema } = packages('@nozbe/watermelondb')
+const { default: SQLiteAdapter } = packages('@nozbe/watermelondb/adapters/sqlite')
+const { default: Bridge } = packages('@nozbe/watermelondb/adapters/sqlite/sqlite-node/DatabaseBridge')
+const { schemaMigrations, createTable, addColumns, unsafeExecuteSql } = packages('@nozbe/watermelondb/Schema/migrations')
+const { synchronize } = packages('@nozbe/watermelondb/sync')
+const { sanitizedRaw } = packages('@nozbe/watermelondb/RawRecord')
 const Journal = require('./journal')
 const differences = require('./differences')
 

@@ -12,9 +12,8 @@ use super::case::Case;
 /// What to do when the client is not there.
 pub const SET_UP: &str = "make node-modules";
 
-/// A path of the repository.
-fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle")
 }
 
 /// The first number of Node's version.
@@ -60,16 +59,15 @@ impl Client {
     }
 
     fn try_start() -> Result<Client, &'static str> {
-        let modules = path("tests/node/node_modules");
-        if !modules.join("@nozbe/watermelondb/package.json").exists() {
+        let package = folder().join("../node/node_modules/@nozbe/watermelondb/package.json");
+        if !package.exists() {
             return Err("the package @nozbe/watermelondb");
         }
         if node_version() < Some(20) {
             return Err("Node 20");
         }
         let mut process = Command::new("node")
-            .arg(path("tests/oracle/client.js"))
-            .env("NODE_PATH", modules)
+            .arg(folder().join("client.js"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -37,7 +37,7 @@ impl Seen {
     }
 }
 
-type Say = Box<dyn Fn(&Seen) -> Vec<u8> + Send>;
+type Say = Box<dyn Fn(&Seen, &mut TcpStream) -> std::io::Result<()> + Send>;
 
 #[derive(Default)]
 struct State {
@@ -96,19 +96,21 @@ impl Canned {
     }
 
     pub fn pull_raw(&self, say: impl Fn(&Seen) -> Vec<u8> + Send + 'static) {
-        self.state
-            .pulls
-            .lock()
-            .expect("lock")
-            .push_back(Box::new(say));
+        self.pull_by(move |seen, stream| stream.write_all(&say(seen)));
+    }
+
+    /// The next pull is answered bit by bit.
+    pub fn pull_by(
+        &self,
+        say: impl Fn(&Seen, &mut TcpStream) -> std::io::Result<()> + Send + 'static,
+    ) {
+        let mut pulls = self.state.pulls.lock().expect("lock");
+        pulls.push_back(Box::new(say));
     }
 
     pub fn push_raw(&self, say: impl Fn(&Seen) -> Vec<u8> + Send + 'static) {
-        self.state
-            .pushes
-            .lock()
-            .expect("lock")
-            .push_back(Box::new(say));
+        let mut pushes = self.state.pushes.lock().expect("lock");
+        pushes.push_back(Box::new(move |seen, stream| stream.write_all(&say(seen))));
     }
 
     pub fn seen(&self) -> Vec<Seen> {
@@ -192,15 +194,15 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
         &state.pulls
     };
     let say = queue.lock().expect("lock").pop_front();
-    let answer = match say {
-        Some(say) => say(&seen),
-        None if seen.is_push() => json_answer("{}"),
+    match say {
+        Some(say) => say(&seen, &mut stream)?,
+        None if seen.is_push() => stream.write_all(&json_answer("{}"))?,
         None => {
             let timestamp = state.tick();
-            json_answer(&json!({"changes": {}, "timestamp": timestamp}).to_string())
+            let nothing = json!({"changes": {}, "timestamp": timestamp}).to_string();
+            stream.write_all(&json_answer(&nothing))?;
         }
-    };
-    stream.write_all(&answer)?;
+    }
     stream.shutdown(Shutdown::Write)?;
     let mut rest = Vec::new();
     let _ = reader.read_to_end(&mut rest);

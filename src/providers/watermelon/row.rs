@@ -52,12 +52,12 @@ fn parse_row<'a>(
 ) -> serde_json::Result<Option<WireId<'a>>> {
     slots.clear();
     slots.resize_with(entity.columns.len(), Slot::default);
-    let row = RowSeed {
+    RowSeed {
         entity,
         reading,
         slots,
-    };
-    row.deserialize(&mut serde_json::Deserializer::from_slice(text))
+    }
+    .deserialize(&mut serde_json::Deserializer::from_slice(text))
 }
 
 /// Reads one element of a `deleted` list.
@@ -644,14 +644,14 @@ mod tests {
             write(WireType::Boolean, ValueRef::Real(1.0)),
             Ok("true".into())
         );
+        assert_eq!(write(WireType::Any, ValueRef::Real(-0.0)), Ok("0".into()));
+        assert_eq!(write(WireType::Any, ValueRef::Real(0.1)), Ok("0.1".into()));
         for (value, text) in [
             (ValueRef::Integer(20_240_131), "\"20240131\""),
             (ValueRef::Real(1.5), "\"1.5\""),
         ] {
             assert_eq!(write(WireType::String, value), Ok(text.into()));
         }
-        assert_eq!(write(WireType::Any, ValueRef::Real(-0.0)), Ok("0".into()));
-        assert_eq!(write(WireType::Any, ValueRef::Real(0.1)), Ok("0.1".into()));
         assert_eq!(
             write(WireType::String, ValueRef::Text("\"\n")),
             Ok(r#""\"\n""#.into())

@@ -60,6 +60,9 @@ impl Run<'_> {
             provider: &self.call.provider,
             run: self.id,
             cancel: &self.cancel,
+            redelivers: (0..self.bindings.len())
+                .map(|place| self.protocol.redelivers(place))
+                .collect(),
         };
         let mut applier = Applier::new(&setting, &self.bindings, &self.unacknowledged)?;
         let mut reader = response.body.reader();

@@ -13,6 +13,9 @@ use crate::transfer::{lease, outbox, settle, slices};
 
 use super::Run;
 
+/// Bytes of an answer to a push, which is read as a whole.
+const LARGEST_PUSH_ANSWER: u64 = 16 << 20;
+
 impl Run<'_> {
     pub(super) fn freeze(&mut self) -> Result<(), SyncError> {
         let connection = self.database.connection();
@@ -115,9 +118,16 @@ impl Run<'_> {
 
     fn settle(&mut self, frozen: &Frozen, response: &Response) -> Result<(), SyncError> {
         self.report.phase = "pushed";
+        if response.body.len() > LARGEST_PUSH_ANSWER {
+            // It took the rows, or some of them: which, the next pull tells.
+            self.close_push(frozen, "unknown")?;
+            return Err(SyncError::protocol(format!(
+                "the answer to the push is larger than {} MiB",
+                LARGEST_PUSH_ANSWER >> 20
+            )));
+        }
         let mut body = Vec::new();
-        let limited = std::io::Read::take(response.body.reader(), 16 << 20);
-        let read = std::io::Read::read_to_end(&mut { limited }, &mut body);
+        let read = std::io::Read::read_to_end(&mut response.body.reader(), &mut body);
         read.map_err(|error| SyncError::network(format!("the answer was lost: {error}")))?;
         let mut answer = match self.protocol.pushed(response.status, &body) {
             Ok(answer) => answer,
