@@ -23,6 +23,7 @@ struct Oddities {
     fractions: bool,
     defaults: bool,
     strategy: bool,
+    conditional: bool,
     resolver: bool,
     sent_as_updated: bool,
 }
@@ -132,6 +133,7 @@ pub fn case(seed: u64, number: u64) -> Case {
 impl Maker {
     fn oddities(&mut self) {
         let mut chance = |percent| self.random.chance(percent);
+        let conditional = chance(10);
         self.odd = Oddities {
             malformed: chance(7),
             integer_ids: chance(5),
@@ -140,7 +142,8 @@ impl Maker {
             repeated: chance(7),
             missing: chance(6),
             fractions: chance(5),
-            strategy: chance(20),
+            strategy: conditional || chance(15),
+            conditional,
             resolver: chance(15),
             sent_as_updated: chance(10),
             ..self.odd

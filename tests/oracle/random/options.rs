@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::case::{Column, Condition, Resolver, Upgrade};
+use super::super::case::{Column, Condition, Kind, Resolver, Upgrade};
 use super::Maker;
 
 /// The keys of `:resolved`, with the values of `:remote` where it has any, NULL included.
@@ -19,7 +19,9 @@ impl Maker {
         let (one, other) = (kind(), kind());
         let place = self.below(self.tables.len());
         let name = self.tables[place].name.clone();
+        let conditional = self.odd.conditional;
         answer["experimentalStrategy"] = match self.below(10) {
+            0..5 if conditional => "replacement".into(),
             0..5 => one,
             5..8 => json!({"default": one, "override": {name: other}}),
             8 => json!({"default": one}),
@@ -30,12 +32,18 @@ impl Maker {
     }
 
     pub(super) fn conditions(&mut self) -> Vec<Condition> {
-        if !(self.odd.strategy && self.chance(50)) {
+        if !self.odd.conditional {
             return Vec::new();
         }
         let place = self.below(self.tables.len());
         let table = self.tables[place].clone();
-        let column = table.columns[self.below(table.columns.len())].clone();
+        // Of booleans, many rows meet the condition and many don't.
+        let likely = table
+            .columns
+            .iter()
+            .position(|column| column.kind == Kind::Boolean);
+        let any = self.below(table.columns.len());
+        let column = table.columns[likely.unwrap_or(any)].clone();
         // The client takes plain names only for this.
         if column.name.contains(' ') {
             return Vec::new();
