@@ -254,3 +254,20 @@ fn the_journal_waits_for_pulls_of_the_tables_it_is_about() {
     );
     assert_eq!(device.ask("SELECT count(*) FROM _syncOutbox"), "0");
 }
+
+#[test]
+fn a_replacement_without_the_row_makes_an_end_of_a_delete_of_what_may_have_arrived() {
+    let server = Canned::start();
+    let device = Device::with(TABLE, &["t"], &server.url());
+    device.exec("INSERT INTO t VALUES ('new', 'x', 'y')");
+    server.push_raw(|_| status_answer(503, &[], "no"));
+    device.failed();
+    device.exec("DELETE FROM t");
+    server.clear();
+    server.pull(r#"{"changes":{"t":{}},"timestamp":9000000,"experimentalStrategy":"replacement"}"#);
+    device.synced();
+    assert_eq!(
+        (server.pushed().len(), device.pending()),
+        (0, String::new())
+    );
+}

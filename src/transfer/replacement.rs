@@ -68,7 +68,13 @@ impl TableApplier<'_> {
             }
             let exists = self.reader.find(pending)?;
             self.reader.release();
-            if pending.status(exists) == Status::Deleted {
+            let is_gone = match pending.status(exists) {
+                Status::Deleted => true,
+                // Created and deleted here; its push may have arrived, but its row is not there now.
+                Status::Nothing => !exists && self.unacknowledged.contains(&pending.key),
+                _ => false,
+            };
+            if is_gone {
                 gone.push(pending.key.0.clone());
             }
         }

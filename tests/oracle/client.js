@@ -42,6 +42,8 @@ class Run {
     this.journal = new Journal()
     /** Rows created and deleted here whose push nobody has answered. */
     this.unsent = new Set()
+    /** Rows created here that a pull has shown. */
+    this.shown = new Set()
     this.schema = appSchema({
       version: given.schemaVersion,
       tables: given.tables.map(({ name, columns }) =>
@@ -113,6 +115,7 @@ class Run {
         record._raw.id = id
         Object.keys(set).forEach((name) => record._setRaw(name, set[name]))
       })
+      this.shown.delete(JSON.stringify([table, id]))
       return
     }
     const before = this.live(table, id)
@@ -176,7 +179,7 @@ class Run {
     }
     do {
       ended = await synchronize({ ...this.options(), pullChanges, pushChanges }).catch((error) => error)
-    } while (rounds && rounds.length)
+    } while (rounds && rounds.length && (!ended || ended === NO_PUSH))
     if (ended) seen.error = push.changes ? 'push' : 'pull'
     if (ended && !push.changes) for (const undo of this.undo.reverse()) await undo()
     if (!ended && !push.changes) this.journal.pulled()

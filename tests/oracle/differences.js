@@ -108,7 +108,12 @@ function missingArrays(run, answer) {
   if (answer.changes === null) fill(answer, 'changes', {})
   if (!isObject(answer.changes)) return
   for (const table of Object.keys(answer.changes)) {
-    fill(answer.changes, table, {})
+    if (answer.changes[table] === null) {
+      // Not an empty one: a replacement would empty it.
+      fire(run, 'missing arrays')
+      delete answer.changes[table]
+      continue
+    }
     if (!isObject(answer.changes[table])) continue
     for (const kind of ['created', 'updated', 'deleted']) fill(answer.changes[table], kind, [])
   }
@@ -161,7 +166,8 @@ function atomicPull(run, answer) {
     const rest = Object.values(answer.changes).some(
       (other) => other && [other.created, other.updated, other.deleted].some((list) => list && list.some((item) => item !== row)),
     )
-    if (rest) fire(run, 'atomic pull')
+    if (rest || answer.experimentalStrategy) fire(run, 'atomic pull')
+    delete answer.experimentalStrategy
     answer.changes = { [table]: { created: [row], updated: [], deleted: [] } }
     return true
   }
@@ -212,10 +218,13 @@ async function beforeApply(run, answer) {
     for (const row of [...set.created, ...set.updated]) {
       if (isObject(row) && typeof row.id === 'string') await lostAnswer(run, table, row)
     }
-    for (const row of set.updated) {
-      if (isObject(row) && run.unsent.delete(key(table, row.id))) run.undo.push(() => run.unsent.add(key(table, row.id)))
+    for (const row of [...set.created, ...set.updated]) if (isObject(row)) shown(run, table, row.id)
+    for (const row of [...set.created, ...set.updated, ...(set.deleted || []).map((id) => ({ id }))]) {
+      const named = isObject(row) && key(table, row.id)
+      if (run.unsent.delete(named)) run.undo.push(() => run.unsent.add(named))
     }
     defaults(run, table, set)
+    conditionalDeletes(run, table, set, answer.experimentalStrategy)
   }
 }
 
@@ -240,6 +249,14 @@ function ownEchoes(run, table, set) {
   fire(run, 'own echo')
   set.created = set.created.filter((row) => !echoes.includes(row))
   set.updated.push(...echoes)
+}
+
+/** A row created here that the server shows is there too: its delete has to be told. */
+function shown(run, table, id) {
+  const local = run.live(table, id)
+  if (!local || local._status !== 'created' || run.shown.has(key(table, id))) return
+  run.shown.add(key(table, id))
+  run.undo.push(() => run.shown.delete(key(table, id)))
 }
 
 async function lostAnswer(run, table, row) {
@@ -275,6 +292,19 @@ function defaults(run, table, set) {
   }
 }
 
+/** A deleted row can't be asked for a condition any more: only a replacement without one ends its delete. */
+function conditionalDeletes(run, table, set, strategy) {
+  if (!run.wants('deletes under a condition') || !isObject(strategy)) return
+  if (!(table in (strategy.experimentalQueryRecordsForReplacement || {}))) return
+  if ((strategy.override[table] || strategy.default) !== 'replacement') return
+  const named = new Set([...set.created, ...set.updated].filter(isObject).map((row) => row.id))
+  for (const { id } of run.sql(`select id from "${table}" where _status = 'deleted'`)) {
+    if (named.has(id) || set.deleted.includes(id)) continue
+    fire(run, 'deletes under a condition')
+    set.updated.push({ id })
+  }
+}
+
 // ---------------------------------------------------------------------------------------------- edits
 
 /** What to do with an edit instead: `destroy` without a trace, or do it `later`, when the push is over. */
@@ -290,6 +320,7 @@ function editDuring(run, { table, op, id }, push) {
     return 'later'
   }
   if (op !== 'delete' || local._status !== 'created' || !run.wants('created and deleted')) return undefined
+  if (run.shown.has(key(table, id))) return undefined
   if (run.journal.mayHave(table, id) || (sent && push.kind === 'lost')) {
     run.unsent.add(key(table, id))
     return undefined

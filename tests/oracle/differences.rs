@@ -4,23 +4,15 @@
 //! what syncscope does with the original one. So a difference can't hide another: rows, statuses, columns,
 //! pushes, errors and cursors of every step are compared all the same. `docs/watermelon.md` quotes the list.
 
-use super::random::features;
-
 pub struct Difference {
     /// As in `differences.js`.
     pub name: &'static str,
     /// What the client is given instead.
     pub repair: &'static str,
-    /// Whether cases with it are made.
-    pub on: bool,
 }
 
 const fn difference(name: &'static str, repair: &'static str) -> Difference {
-    Difference {
-        name,
-        repair,
-        on: true,
-    }
+    Difference { name, repair }
 }
 
 pub const DIFFERENCES: &[Difference] = &[
@@ -59,7 +51,7 @@ pub const DIFFERENCES: &[Difference] = &[
     ),
     difference(
         "created and deleted",
-        "a row created and deleted before any push, destroyed without a trace",
+        "a row created and deleted before any push, and shown by no pull, destroyed without a trace",
     ),
     difference(
         "repeated ids",
@@ -67,7 +59,7 @@ pub const DIFFERENCES: &[Difference] = &[
     ),
     difference(
         "missing arrays",
-        "empty lists for those that are missing or null",
+        "empty lists for those that are missing or null; no table for null",
     ),
     difference(
         "lost acknowledgement",
@@ -81,14 +73,13 @@ pub const DIFFERENCES: &[Difference] = &[
         "declared defaults",
         "a new row with the declared DEFAULT in its missing columns",
     ),
-    Difference {
-        name: "strategy without override",
-        repair: "an empty `override`",
-        on: features::STRATEGY,
-    },
-    Difference {
-        name: "resolver without status",
-        repair: "the resolver's row with the status it would have had",
-        on: features::RESOLVER,
-    },
+    difference("strategy without override", "an empty `override`"),
+    difference(
+        "deletes under a condition",
+        "an updated row for every row deleted here that a replacement with a condition leaves out",
+    ),
+    difference(
+        "resolver without status",
+        "the resolver's row with the status it would have had",
+    ),
 ];

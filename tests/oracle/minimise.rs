@@ -84,6 +84,8 @@ impl Cut {
         let left: Vec<&String> = case.tables.iter().map(|table| &table.name).collect();
         let gone = names.iter().find(|name| !left.contains(name)).cloned();
         let gone = gone.unwrap_or_default();
+        case.replacement_where
+            .retain(|condition| condition.table != gone);
         for list in all_edits(case) {
             list.retain(|edit| edit.table != gone);
         }
@@ -97,6 +99,13 @@ impl Cut {
     }
 
     fn lists(&mut self, case: &mut Case) -> bool {
+        if case.resolver.is_some() && self.here() {
+            case.resolver = None;
+            return true;
+        }
+        if self.member(&mut case.replacement_where) {
+            return true;
+        }
         if all_edits(case).into_iter().any(|list| self.member(list)) {
             return true;
         }
@@ -138,6 +147,8 @@ impl Cut {
             }
             let table = case.tables[place].name.clone();
             let gone = case.tables[place].columns.remove(self.left).name;
+            case.replacement_where
+                .retain(|condition| condition.table != table || condition.column != gone);
             for edit in all_edits(case).into_iter().flatten() {
                 if edit.table == table {
                     edit.set.shift_remove(&gone);

@@ -10,19 +10,6 @@ use serde_json::{Map, Value, json};
 use super::case::{Case, Column, Kind, PullFailure, Push, PushKind, Step, Sync, Table};
 use super::sync_common::Random;
 
-/// What the extension can do so far. What is off is not asked of it.
-pub mod features {
-    /// `experimentalStrategy` other than incremental, and `replacementWhere`.
-    pub const STRATEGY: bool = false;
-    /// `sync_resolver`.
-    pub const RESOLVER: bool = false;
-    /// `migrations` and `migrationsEnabledAtVersion`.
-    pub const MIGRATIONS: bool = false;
-    /// The key of `sync_provider`. The client's option only silences a warning, so cases with it are
-    /// made in any case.
-    pub const SEND_CREATED_AS_UPDATED: bool = false;
-}
-
 /// The oddities a case may have. Most have none or one.
 #[derive(Clone, Copy, Default)]
 struct Oddities {
@@ -36,6 +23,8 @@ struct Oddities {
     fractions: bool,
     defaults: bool,
     strategy: bool,
+    conditional: bool,
+    resolver: bool,
     sent_as_updated: bool,
 }
 
@@ -120,7 +109,8 @@ pub fn case(seed: u64, number: u64) -> Case {
         },
         tables: Vec::new(),
         known: Vec::new(),
-        ids: 0,
+        // The small ones are for servers that number their rows.
+        ids: 10,
         clock: 1000,
     };
     maker.tables();
@@ -143,6 +133,7 @@ pub fn case(seed: u64, number: u64) -> Case {
 impl Maker {
     fn oddities(&mut self) {
         let mut chance = |percent| self.random.chance(percent);
+        let conditional = chance(10);
         self.odd = Oddities {
             malformed: chance(7),
             integer_ids: chance(5),
@@ -151,7 +142,9 @@ impl Maker {
             repeated: chance(7),
             missing: chance(6),
             fractions: chance(5),
-            strategy: chance(20),
+            strategy: conditional || chance(15),
+            conditional,
+            resolver: chance(15),
             sent_as_updated: chance(10),
             ..self.odd
         };
@@ -236,7 +229,7 @@ impl Maker {
                 let edits = self.edits(4);
                 steps.push(Step::Edit(edits));
             }
-            if features::MIGRATIONS && self.chance(10) {
+            if self.chance(10) {
                 let upgrade = self.upgrade();
                 steps.push(Step::Upgrade(upgrade));
             }

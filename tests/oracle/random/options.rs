@@ -1,24 +1,27 @@
-//! What `features` turns on: strategies, resolvers, migrations.
+//! Options of a sync: strategies, resolvers, migrations.
 
 use serde_json::{Value, json};
 
-use super::super::case::{Column, Condition, Resolver, Upgrade};
-use super::{Maker, features};
+use super::super::case::{Column, Condition, Kind, Resolver, Upgrade};
+use super::Maker;
+
+/// The keys of `:resolved`, with the values of `:remote` where it has any, NULL included.
+const MERGED: &str = "(SELECT json_group_object(key, json(coalesce(\
+    :remote -> ('$.\"' || key || '\"'), :resolved -> ('$.\"' || key || '\"')))) \
+    FROM json_each(:resolved))";
 
 impl Maker {
     pub(super) fn add_strategy(&mut self, answer: &mut Value) {
         if !self.odd.strategy {
             return;
         }
-        if !features::STRATEGY {
-            answer["experimentalStrategy"] = "incremental".into();
-            return;
-        }
         let mut kind = || json!(self.pick(&["incremental", "replacement"]));
         let (one, other) = (kind(), kind());
         let place = self.below(self.tables.len());
         let name = self.tables[place].name.clone();
+        let conditional = self.odd.conditional;
         answer["experimentalStrategy"] = match self.below(10) {
+            0..5 if conditional => "replacement".into(),
             0..5 => one,
             5..8 => json!({"default": one, "override": {name: other}}),
             8 => json!({"default": one}),
@@ -29,12 +32,22 @@ impl Maker {
     }
 
     pub(super) fn conditions(&mut self) -> Vec<Condition> {
-        if !(features::STRATEGY && self.odd.strategy && self.chance(30)) {
+        if !self.odd.conditional {
             return Vec::new();
         }
         let place = self.below(self.tables.len());
         let table = self.tables[place].clone();
-        let column = table.columns[self.below(table.columns.len())].clone();
+        // Of booleans, many rows meet the condition and many don't.
+        let likely = table
+            .columns
+            .iter()
+            .position(|column| column.kind == Kind::Boolean);
+        let any = self.below(table.columns.len());
+        let column = table.columns[likely.unwrap_or(any)].clone();
+        // The client takes plain names only for this.
+        if column.name.contains(' ') {
+            return Vec::new();
+        }
         let required = Column {
             optional: false,
             ..column.clone()
@@ -42,19 +55,23 @@ impl Maker {
         vec![Condition {
             table: table.name,
             column: column.name,
-            value: self.value(&required),
+            value: match self.value(&required) {
+                // No SQL text can hold it.
+                Value::String(text) if text.contains('\0') => "a".into(),
+                value => value,
+            },
         }]
     }
 
     pub(super) fn resolver(&mut self) -> Option<Resolver> {
-        if !(features::RESOLVER && self.chance(20)) {
+        if !self.odd.resolver {
             return None;
         }
         let rules = [
             ("resolved", ":resolved"),
             ("remote", ":remote"),
             ("{...local}", ":local"),
-            ("{...resolved, ...remote}", "json_patch(:resolved, :remote)"),
+            ("({...resolved, ...remote})", MERGED),
             (
                 "({...resolved, _status: 'synced', _changed: ''})",
                 "json_set(:resolved, '$._status', 'synced', '$._changed', '')",
