@@ -439,3 +439,29 @@ fn no_entities_is_a_sync_without_a_request() {
         (&Value::Null, &json!("synced"))
     );
 }
+
+/// WatermelonDB checklist, line 15: the client puts two columns into every table, we put none.
+#[test]
+fn the_application_s_tables_stay_as_they_were() {
+    let backend = with_rows();
+    let schema = format!(
+        "{SCHEMA} CREATE INDEX by_n ON task (n); CREATE VIEW open AS SELECT id FROM task WHERE NOT done;
+         CREATE TRIGGER own AFTER DELETE ON list BEGIN DELETE FROM task WHERE note = old.id; END;"
+    );
+    let plain = rusqlite::Connection::open_in_memory().expect("a database");
+    plain.execute_batch(&schema).expect("schema");
+    let device = Device::with(&schema, &["list", "task"], &backend.sync_url());
+    device.synced();
+    device.exec("UPDATE task SET n = 7; DELETE FROM list; INSERT INTO task (id) VALUES ('x')");
+    device.synced();
+    device.synced();
+    let theirs = "SELECT type, name, tbl_name, sql FROM sqlite_schema \
+                  WHERE name NOT LIKE '\\_sync%' ESCAPE '\\' AND tbl_name NOT LIKE '\\_sync%' ESCAPE '\\' \
+                  AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY 1, 2";
+    assert_eq!(device.ask(theirs), sync_common::ask(&plain, theirs));
+    assert!(sync_common::ask(&plain, theirs).contains("TRIGGER own"));
+    device.ask("SELECT sync_untrack('list'), sync_untrack('task')");
+    let about = "SELECT type, name FROM sqlite_schema \
+                 WHERE tbl_name IN ('list', 'task') AND sql IS NOT NULL ORDER BY 1, 2";
+    assert_eq!(device.ask(about), sync_common::ask(&plain, about));
+}
