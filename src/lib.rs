@@ -18,6 +18,9 @@
 
 mod capture;
 mod coordination;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod functions;
 #[doc(hidden)]
 pub mod http;

@@ -41,6 +41,8 @@ pub use agents::close_idle;
 pub use client::send;
 pub use error::{HttpError, Kind, Wait};
 pub use origin::Origin;
+#[cfg(fuzzing)]
+pub use redirect::follow;
 pub use policy::Policy;
 pub use redact::Redactor;
 pub use request::{Body, Method, Request};
