@@ -2,13 +2,16 @@
 --
 -- An operation is one entity of one sync_entities call. Its row is found again by its key (provider,
 -- entity, function, parameters) and keeps its id for as long as it exists; an id is never reused.
+--
+-- Here and in the other tables a CHECK lists values with OR: for IN with more than two of them SQLite fills
+-- a temporary table in every statement that writes.
 
 CREATE TABLE main._syncStatus (
   id INTEGER PRIMARY KEY AUTOINCREMENT CHECK (id > 0),
   provider TEXT NOT NULL CHECK (typeof(provider) = 'text'),
   entity TEXT NOT NULL CHECK (typeof(entity) = 'text'),
   functionId TEXT CHECK (functionId IS NULL OR (typeof(functionId) = 'text' AND functionId <> '')),
-  state TEXT NOT NULL CHECK (state IN ('syncing', 'synced', 'failed')),
+  state TEXT NOT NULL CHECK (state = 'syncing' OR state = 'synced' OR state = 'failed'),
   timestamp INTEGER NOT NULL
     DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER))
     CHECK (typeof(timestamp) = 'integer'),

@@ -9,7 +9,7 @@ CREATE TABLE main._syncInstance (
   instanceId TEXT PRIMARY KEY NOT NULL,
   provider TEXT,
   state TEXT NOT NULL DEFAULT 'synced'
-    CHECK (state IN ('syncing', 'interrupted', 'failed', 'synced')),
+    CHECK (state = 'syncing' OR state = 'interrupted' OR state = 'failed' OR state = 'synced'),
   startedAt INTEGER,
   finishedAt INTEGER,
   run INTEGER NOT NULL DEFAULT 0,      -- grows when the instance begins to run
@@ -27,7 +27,8 @@ CREATE TABLE main._syncOperation (
   ordinal INTEGER NOT NULL DEFAULT 0,
   entity TEXT NOT NULL,
   functionId TEXT,
-  state TEXT NOT NULL CHECK (state IN ('syncing', 'interrupted', 'failed', 'synced')),
+  state TEXT NOT NULL
+    CHECK (state = 'syncing' OR state = 'interrupted' OR state = 'failed' OR state = 'synced'),
   timestamp INTEGER NOT NULL,
   error TEXT,
   ownerId INTEGER,                     -- NULL: begun by plain SQL

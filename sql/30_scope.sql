@@ -6,7 +6,7 @@
 CREATE TABLE main._syncScope (
   id TEXT PRIMARY KEY NOT NULL CHECK (typeof(id) = 'text' AND id <> ''),
   state TEXT NOT NULL DEFAULT 'synced'
-    CHECK (state IN ('syncing', 'failed', 'synced', 'interrupted')),
+    CHECK (state = 'syncing' OR state = 'failed' OR state = 'synced' OR state = 'interrupted'),
   timestamp INTEGER NOT NULL
     DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER)),
   notStarted INTEGER NOT NULL DEFAULT 0,
@@ -48,7 +48,8 @@ CREATE TABLE main._syncScopeMember (
   instanceId TEXT NOT NULL CHECK (typeof(instanceId) = 'text' AND instanceId <> ''),
   ordinal INTEGER NOT NULL DEFAULT 0,
   state TEXT NOT NULL DEFAULT 'notStarted'
-    CHECK (state IN ('notStarted', 'syncing', 'synced', 'failed', 'interrupted')),
+    CHECK (state = 'notStarted' OR state = 'syncing' OR state = 'synced' OR state = 'failed'
+      OR state = 'interrupted'),
   startedAt INTEGER,
   finishedAt INTEGER,
   following INTEGER NOT NULL DEFAULT 0,

@@ -6,7 +6,7 @@
 CREATE TABLE main._syncEvent (
   id INTEGER PRIMARY KEY NOT NULL,
   at INTEGER NOT NULL,
-  kind TEXT NOT NULL CHECK (kind IN ('scope', 'member', 'operation')),
+  kind TEXT NOT NULL CHECK (kind = 'scope' OR kind = 'member' OR kind = 'operation'),
   objectId TEXT NOT NULL,
   event TEXT NOT NULL,
   "from" TEXT,

@@ -36,7 +36,7 @@ CREATE TABLE main._syncRun (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   provider   TEXT NOT NULL,
   instanceId TEXT,
-  state      TEXT NOT NULL CHECK (state IN ('running', 'synced', 'failed')),
+  state      TEXT NOT NULL CHECK (state = 'running' OR state = 'synced' OR state = 'failed'),
   phase      TEXT NOT NULL,              -- the last step reached
   startedAt  INTEGER NOT NULL,           -- epoch ms
   finishedAt INTEGER,

@@ -9,7 +9,8 @@ CREATE TABLE main._syncPush (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   provider   TEXT NOT NULL,
   runId      INTEGER NOT NULL,
-  state      TEXT NOT NULL CHECK (state IN ('open', 'acknowledged', 'refused', 'unknown')),
+  state      TEXT NOT NULL
+    CHECK (state = 'open' OR state = 'acknowledged' OR state = 'refused' OR state = 'unknown'),
   uptoSeq    INTEGER NOT NULL,           -- the log was frozen up to here
   rows       INTEGER NOT NULL,
   pulls      INTEGER NOT NULL DEFAULT 0,
@@ -21,7 +22,7 @@ CREATE TABLE main._syncOutbox (
   id      INTEGER PRIMARY KEY,
   pushId  INTEGER NOT NULL,
   tbl     INTEGER NOT NULL,
-  kind    TEXT NOT NULL CHECK (kind IN ('created', 'updated', 'deleted')),
+  kind    TEXT NOT NULL CHECK (kind = 'created' OR kind = 'updated' OR kind = 'deleted'),
   pk,
   content TEXT NOT NULL,                 -- JSON as it goes over the wire
   uptoSeq INTEGER NOT NULL               -- last log entry of this row that the content covers

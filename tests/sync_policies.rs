@@ -164,6 +164,31 @@ fn line_09_a_created_row_stays_created_unless_it_is_all_the_servers() {
     }
 }
 
+/// The server's row lacks what only this device can know of a row it has created.
+#[test]
+fn line_09_columns_of_a_created_row_that_the_server_did_not_name_are_still_sent() {
+    for policy in ["clientWins", "serverWins", "lastWriteWins", "sql2"] {
+        let server = Canned::start();
+        let device = Device::with(SCHEMA, &["thing"], &server.url());
+        device.synced();
+        device.exec("INSERT INTO thing VALUES ('x', 'mine', 7, NULL, 1)");
+        let argument = if policy == "sql2" { ", ':remote'" } else { "" };
+        device.ask(&format!("SELECT sync_resolver('*', '{policy}'{argument})"));
+        let remote = json!({"id": "x", "name": "mine"});
+        assert_eq!(
+            meet(&device, &server, remote),
+            (
+                "mine|7|NULL|1".into(),
+                r#"created|["n","updated_at"]"#.into()
+            ),
+            "{policy}"
+        );
+        server.clear();
+        device.synced();
+        assert_eq!(server.pushed()[0]["thing"]["created"][0]["n"], 7);
+    }
+}
+
 #[test]
 fn line_09_the_policy_of_an_entity_goes_before_that_of_all() {
     let server = Canned::start();
@@ -489,4 +514,41 @@ fn wide_tables_keep_the_right_columns_pending() {
         device.ask("SELECT changed FROM sync_pending"),
         r#"["c5","c61","c62","c124","c129"]"#
     );
+}
+
+/// What is written to a column that is not synced is nothing to the server, so its row is no conflict.
+#[test]
+fn rows_changed_only_in_columns_that_are_not_synced_take_the_servers_row() {
+    for policy in ["clientWins", "lastWriteWins", "columns"] {
+        let server = Canned::start();
+        let device = Device::configured(
+            "CREATE TABLE thing (id TEXT PRIMARY KEY NOT NULL, name TEXT, updated_at INTEGER, seen INTEGER)",
+            &["thing"],
+            &server.url(),
+            json!({"excludeColumns": {"thing": ["seen"]}}),
+        );
+        let row = |name: &str| json!({"id": "x", "name": name, "updated_at": 5});
+        server.changes(json!({"thing": {"created": [row("old")]}}));
+        device.synced();
+        device.ask(&format!("SELECT sync_resolver('*', '{policy}')"));
+        device.exec("UPDATE thing SET seen = 1");
+        server.changes(json!({"thing": {"updated": [row("theirs")]}}));
+        server.clear();
+        let answer = device.synced();
+        assert_eq!(
+            device.ask("SELECT name, seen FROM thing"),
+            "theirs|1",
+            "{policy}"
+        );
+        assert_eq!(
+            (&answer["conflicts"], server.pushed().len()),
+            (&json!(0), 0),
+            "{policy}"
+        );
+        // Neither is anything lost when the server deletes it.
+        device.exec("UPDATE thing SET seen = 2");
+        server.changes(json!({"thing": {"deleted": ["x"]}}));
+        device.synced();
+        assert_eq!(device.ask("SELECT count(*) FROM sync_conflict"), "0");
+    }
 }

@@ -299,3 +299,21 @@ fn line_10_bulk_load_refuses_what_it_cannot_take() {
         assert_eq!(device.ask("SELECT count(*) FROM p"), "0");
     }
 }
+
+/// Only the first pull is a bulk load: the one after a refused push may bring deletes.
+#[test]
+fn line_10_a_bulk_load_with_a_refused_push_goes_on_with_an_ordinary_pull() {
+    let server = Canned::start();
+    let device = Device::with(SCHEMA, &["p"], &server.url());
+    device.exec("INSERT INTO p (id) VALUES ('here')");
+    server.changes(json!({"p": {"created": [{"id": "a"}, {"id": "b"}]}}));
+    server.push_raw(|_| status_answer(409, &[], "changed meanwhile"));
+    server.changes(json!({"p": {"created": [], "updated": [], "deleted": ["a"]}}));
+    let state =
+        device.ask(r#"SELECT sync_entities('i', 'api', '["p"]', '{"turbo":true}') ->> '$.state'"#);
+    assert_eq!(
+        (state.as_str(), ids(&device, "p").as_str()),
+        ("synced", "b,here")
+    );
+    assert_eq!(device.pending(), "");
+}

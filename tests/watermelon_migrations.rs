@@ -427,6 +427,23 @@ fn by_default_nothing_is_found_by_itself() {
 }
 
 #[test]
+fn a_column_that_goes_and_comes_back_is_told() {
+    let server = Canned::start();
+    let device = device(&server, &json!({"migrations": "auto"}));
+    device.synced();
+    device.ask("SELECT sync_alter('task', 'ALTER TABLE task DROP COLUMN note')");
+    device.synced();
+    assert_eq!(columns(&device), r#"["title","done","n"]"#);
+    device.exec("ALTER TABLE task ADD COLUMN note TEXT");
+    server.clear();
+    device.synced();
+    assert_eq!(
+        told(&server)["columns"],
+        json!([{"table": "task", "columns": ["note"]}])
+    );
+}
+
+#[test]
 fn excluded_columns_are_not_told_until_they_are_synced() {
     let server = Canned::start();
     let excluding = json!({"migrations": "auto", "excludeColumns": {"task": ["note"]}});

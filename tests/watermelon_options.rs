@@ -93,6 +93,26 @@ fn the_query_of_the_url_stays_and_addresses_of_their_own_stand_alone() {
 }
 
 #[test]
+fn the_url_may_have_placeholders_too() {
+    let server = Canned::start();
+    let port = server
+        .origin()
+        .rsplit(':')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    let url = "http://127.0.0.1:{param:port}/of/{param:who}";
+    let keys = json!({"params": {"port": port.parse::<u16>().expect("a port"), "who": "a/b"}});
+    let device = Device::configured(SCHEMA, &["task"], url, keys);
+    device.synced();
+    assert!(
+        server.seen()[0]
+            .path
+            .starts_with("/of/a%2Fb?last_pulled_at=null&")
+    );
+}
+
+#[test]
 fn the_first_token_stands_for_the_missing_cursor() {
     for (token, parameter, member) in [
         (json!(null), Some("null"), Some(json!(null))),
@@ -753,6 +773,52 @@ fn rows_edited_or_rejected_between_parts_stay_pending() {
         (device.pending(), device.log()),
         (String::new(), "0".into())
     );
+}
+
+#[test]
+fn what_was_left_of_an_interrupted_push_goes_up_later() {
+    let backend = Backend::start(FAMILY);
+    let keys = json!({"pushBatch": 2});
+    let device = Device::configured(FAMILY, &["child", "parent"], &backend.sync_url(), keys);
+    device.ask("SELECT sync_start_scope('s', '[\"all\"]')");
+    device.exec("INSERT INTO parent (id) VALUES ('a'), ('b'), ('c'), ('d'), ('e')");
+    // The second part never gets an answer: it is interrupted while it waits.
+    backend
+        .faults()
+        .add(json!({"on": "push", "skip": 1, "times": 1, "delayMs": 20_000}));
+    let other = device.second();
+    let watcher = std::thread::spawn({
+        let path = device.world.path();
+        move || {
+            let reader = rusqlite::Connection::open(path).expect("the file");
+            sync_common::wait_for("the first part", || {
+                let sql = "SELECT count(*) FROM _syncPush WHERE state = 'acknowledged'";
+                reader
+                    .query_row(sql, [], |row| row.get::<_, i64>(0))
+                    .unwrap_or(0)
+                    == 1
+            });
+            sync_common::ask(&other, "SELECT sync_interrupt('s', 'enough')")
+        }
+    });
+    let answer = device.sync();
+    watcher.join().expect("the watcher");
+    assert_eq!(answer["error"]["class"], "cancelled", "{answer}");
+    assert_eq!(
+        (&answer["pushed"], device.log().as_str()),
+        (&json!(2), "3"),
+        "{answer}"
+    );
+    backend.faults().clear();
+    device.exec("DELETE FROM parent WHERE id = 'e'");
+    device.synced();
+    device.synced();
+    assert_equal(&device, &backend, &["child", "parent"]);
+    assert_eq!(
+        (device.pending(), device.log()),
+        (String::new(), "0".into())
+    );
+    assert_eq!(device.ask("SELECT count(*) FROM parent"), "4");
 }
 
 #[test]

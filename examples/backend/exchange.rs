@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::body::{self, BodyPlan};
 use super::faults::Kind;
+use super::moments::Moment;
 use super::presets::{Incoming, Preset};
 use super::request_log::SeenRequest;
 use super::server::{App, MOVED, error_response, is_allowed, json_response, unauthorized};
@@ -38,6 +39,7 @@ pub async fn answer(
     let Some((preset, kind)) = Preset::at(&parts.method, path) else {
         return error_response(StatusCode::METHOD_NOT_ALLOWED, "request", "GET or POST");
     };
+    app.moments.come(kind, Moment::Arrived).await;
     let mut switches = app.faults.take(kind);
     preset.adjust(&mut switches);
     if is_moved {
@@ -104,11 +106,16 @@ fn pull(
 }
 
 async fn push(app: &Arc<App>, preset: Preset, incoming: Incoming, switches: Switches) -> Answer {
+    let moments = app.moments.clone();
     let app = Arc::clone(app);
     let work = move || push_now(&app.store, preset, &incoming, &switches);
-    tokio::task::spawn_blocking(work)
+    let answer = tokio::task::spawn_blocking(work)
         .await
-        .unwrap_or_else(|error| Answer::broken(&error.to_string()))
+        .unwrap_or_else(|error| Answer::broken(&error.to_string()));
+    if answer.status.is_success() {
+        moments.come(Kind::Push, Moment::Committed).await;
+    }
+    answer
 }
 
 fn push_now(store: &Store, preset: Preset, incoming: &Incoming, switches: &Switches) -> Answer {

@@ -18,18 +18,20 @@
 //! | `control.rs` | dump, edits of "another client", the fault switches from outside |
 //! | `faults.rs`, `switches.rs` | when to misbehave, on request; the ways to do it |
 //! | `rejections.rs` | which ids of a push are refused |
+//! | `moments.rs` | what a test does while a request waits |
 //! | `body.rs` | streamed answers: gzip, cut off, slow |
 //! | `socket.rs` | connections that can be cut |
 //! | `request_log.rs` | what clients sent, for tests to look at |
 
 // Each test file uses its own part of this API; what one leaves aside is not dead.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 mod body;
 mod control;
 mod exchange;
 mod faults;
 mod load;
+mod moments;
 mod options;
 mod presets;
 mod rejections;
@@ -50,7 +52,8 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-pub use faults::Faults;
+pub use faults::{Faults, Kind};
+pub use moments::{Moment, Moments};
 pub use options::{Options, Place};
 pub use presets::Preset;
 pub use request_log::SeenRequest;
@@ -126,6 +129,11 @@ impl Backend {
     /// The switches that make it misbehave.
     pub fn faults(&self) -> &Faults {
         &self.app.faults
+    }
+
+    /// What is done at certain moments of the requests to come.
+    pub fn moments(&self) -> &Moments {
+        &self.app.moments
     }
 
     /// Looks at or changes the data as another client would: one transaction, with the

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use super::control;
 use super::exchange;
 use super::faults::Faults;
+use super::moments::Moments;
 use super::options::Options;
 use super::presets::Preset;
 use super::request_log::{RequestLog, SeenRequest};
@@ -30,6 +31,7 @@ pub const MOVED: &str = "/moved";
 pub struct App {
     pub store: Store,
     pub faults: Faults,
+    pub moments: Moments,
     pub log: RequestLog,
     pub max_body: usize,
     token: Option<String>,
@@ -40,6 +42,7 @@ impl App {
         Ok(App {
             store: Store::open(options)?,
             faults: Faults::default(),
+            moments: Moments::default(),
             log: RequestLog::new(options.log_requests),
             token: options.token.clone(),
             max_body: options.max_body,

@@ -158,7 +158,12 @@ fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
         {
             let op = (2 | (position / GROUP) << 3) as i64;
             let mask = NEW | 1i64 << (position % GROUP);
-            insert.run(&[tracked.id.into(), op.into(), mask.into(), row.key.borrow()])?;
+            insert.run(&[
+                tracked.id.into(),
+                op.into(),
+                mask.into(),
+                row.key.0.borrow(),
+            ])?;
         }
     }
     drop(insert);

@@ -1,6 +1,6 @@
 //! The change log as a queue: its end, acknowledging its front, taking back its tail.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::RangeInclusive;
 
 use crate::store::{Database, Result};
@@ -25,7 +25,8 @@ pub struct Mark {
 /// # Errors
 /// SQLite's.
 pub fn mark(database: &Database, table: i64, key: &Key, mark: &Mark) -> Result<()> {
-    const INSERT: i64 = 1;
+    // Of a row that the server has too: it was met there.
+    const INSERT: i64 = 5;
     const UPDATE: i64 = 2;
     const DELETE: i64 = 3;
     let mut append = database.prepare(
@@ -111,29 +112,45 @@ pub fn acknowledge_entries(
     keep_high_water(database, before)
 }
 
-/// Removes every entry of the given rows up to `upto`: the server has settled them.
+/// Rows by table and key, each with the last of its entries that is meant.
+pub type RowsUpTo = HashMap<(i64, Key), i64>;
+
+/// Removes the entries of the given rows: the server has settled them.
 ///
 /// # Errors
 /// SQLite's.
-pub fn forget(database: &Database, rows: &HashSet<(i64, Key)>, upto: i64) -> Result<()> {
-    if rows.is_empty() {
+pub fn forget(database: &Database, rows: &RowsUpTo) -> Result<()> {
+    let Some(last) = rows.values().max() else {
         return Ok(());
-    }
-    remove_matching(database, (0, upto), rows).map(drop)
+    };
+    let doomed = |seq: i64, row: &(i64, Key)| rows.get(row).is_some_and(|upto| seq <= *upto);
+    remove_matching(database, (0, *last), doomed).map(drop)
 }
 
-/// Writes down that the server knows rows that were created here: their inserts up to `upto` become
-/// "met" entries, which say that the row existed before.
+/// Writes down that the server knows rows that were created here: their inserts become "met" entries,
+/// which say that the row existed before.
 ///
 /// # Errors
 /// SQLite's.
-pub fn mark_known(database: &Database, rows: &HashSet<(i64, Key)>, upto: i64) -> Result<()> {
-    if rows.is_empty() {
+pub fn mark_known(database: &Database, rows: &RowsUpTo) -> Result<()> {
+    mark_inserts(database, rows, 4)
+}
+
+/// Writes down that the server has rows that were created here, made by somebody else.
+///
+/// # Errors
+/// SQLite's.
+pub fn mark_there(database: &Database, rows: &RowsUpTo) -> Result<()> {
+    mark_inserts(database, rows, 5)
+}
+
+fn mark_inserts(database: &Database, rows: &RowsUpTo, op: i64) -> Result<()> {
+    let Some(last) = rows.values().max() else {
         return Ok(());
-    }
+    };
     let inserts = database.query_all(
-        "SELECT seq, tbl, pk FROM main._syncChange WHERE seq <= ?1 AND op = 1",
-        &[upto.into()],
+        "SELECT seq, tbl, pk FROM main._syncChange WHERE seq <= ?1 AND op IN (1, 5)",
+        &[(*last).into()],
         |row| {
             Ok((
                 row.integer(0),
@@ -141,9 +158,10 @@ pub fn mark_known(database: &Database, rows: &HashSet<(i64, Key)>, upto: i64) ->
             ))
         },
     )?;
-    let mut update = database.prepare("UPDATE main._syncChange SET op = 4 WHERE seq = ?1")?;
-    for (seq, _) in inserts.iter().filter(|(_, row)| rows.contains(row)) {
-        update.run(&[(*seq).into()])?;
+    let mut update = database.prepare("UPDATE main._syncChange SET op = ?2 WHERE seq = ?1")?;
+    let meant = |seq: i64, row| rows.get(row).is_some_and(|upto| seq <= *upto);
+    for (seq, _) in inserts.iter().filter(|(seq, row)| meant(*seq, row)) {
+        update.run(&[(*seq).into(), op.into()])?;
     }
     Ok(())
 }
@@ -159,7 +177,7 @@ pub fn take_back(
     mark: i64,
     rows: &HashSet<(i64, Key)>,
 ) -> Result<Vec<(i64, Key)>> {
-    remove_matching(database, (mark, i64::MAX), rows)
+    remove_matching(database, (mark, i64::MAX), |_, row| rows.contains(row))
 }
 
 /// As [`take_back`] when nothing but the applied rows can have been touched.
@@ -177,7 +195,7 @@ pub fn take_back_all(database: &Database, mark: i64) -> Result<()> {
 fn remove_matching(
     database: &Database,
     (after, upto): (i64, i64),
-    rows: &HashSet<(i64, Key)>,
+    is_doomed: impl Fn(i64, &(i64, Key)) -> bool,
 ) -> Result<Vec<(i64, Key)>> {
     let mut doomed = Vec::new();
     let mut kept = Vec::new();
@@ -186,7 +204,7 @@ fn remove_matching(
     scan.bind_all(&[after.into(), upto.into()])?;
     while scan.step()? {
         let row = (scan.integer(1), Key(scan.column(2).to_owned()));
-        if rows.contains(&row) {
+        if is_doomed(scan.integer(0), &row) {
             doomed.push(scan.integer(0));
         } else if upto == i64::MAX {
             kept.push(row);

@@ -311,9 +311,9 @@ fn pieces(sql: &str) -> Vec<&str> {
     while let Some(first) = rest.chars().next() {
         let (piece, length) = if rest.starts_with("--") {
             (" ", rest.find('\n').unwrap_or(rest.len()))
-        } else if rest.starts_with("/*") {
+        } else if let Some(comment) = rest.strip_prefix("/*") {
             // The slash of the opening is not one of the end: `/*/` goes on.
-            let end = rest[2..].find("*/");
+            let end = comment.find("*/");
             (" ", end.map_or(rest.len(), |end| end + 4))
         } else {
             let length = match first {

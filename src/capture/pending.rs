@@ -13,8 +13,12 @@
 //! when it was "met"), less the inserts, plus the deletes. Counting does not depend on the order of the
 //! entries, which an application's own triggers can turn around. An insert of a known row (REPLACE, or
 //! deleted and made again) counts as an update of every column.
+//!
+//! A row made here may turn out to be on the server too, made by somebody else. It stays created, but is
+//! not forgotten any more: gone, it is deleted; replaced, it is updated.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 
 use crate::store::{Connection, Database, Result, Statement, Value, ValueRef, quote_name};
 
@@ -48,7 +52,7 @@ impl Status {
 /// The coalesced entries of one row.
 #[derive(Debug, Clone)]
 pub struct Pending {
-    pub key: Value,
+    pub key: Key,
     /// It was inserted, updated or deleted, not only met.
     touched: bool,
     /// Inserts less deletes.
@@ -56,6 +60,10 @@ pub struct Pending {
     /// The balance when the row was first met, which proves that it existed then.
     met_at: Option<i64>,
     inserted: bool,
+    /// Its newest insert in the log.
+    last_insert: i64,
+    /// Its newest insert at the time when the server turned out to have the row too.
+    there: i64,
     /// Every column counts as changed.
     every_column: bool,
     /// It was updated while the triggers did not know all columns.
@@ -71,7 +79,9 @@ impl Pending {
     /// The status, given whether the row exists now.
     pub fn status(&self, exists: bool) -> Status {
         match (self.known(exists), exists) {
+            (false, true) if self.replaced_there() => Status::Updated,
             (false, true) => Status::Created,
+            (false, false) if self.there > 0 => Status::Deleted,
             (false, false) => Status::Nothing,
             (true, false) => Status::Deleted,
             (true, true) if self.touched => Status::Updated,
@@ -82,13 +92,24 @@ impl Pending {
     /// Whether the column at `position` of an existing row changed. For a created row: since it was
     /// created.
     pub fn changed(&self, position: usize) -> bool {
-        if self.every_column || (self.inserted && self.known(true)) {
+        let replaced = (self.inserted && self.known(true)) || self.replaced_there();
+        if self.every_column || replaced {
             return true;
         }
         let bit = 1u64 << (position % GROUP);
         self.groups
             .get(position / GROUP)
             .is_some_and(|mask| mask & bit != 0)
+    }
+
+    /// Whether it was made, or replaced as a whole, after this entry of the log.
+    pub fn inserted_after(&self, seq: i64) -> bool {
+        self.last_insert > seq
+    }
+
+    /// Whether it was made again, or replaced, since the server turned out to have it too.
+    fn replaced_there(&self) -> bool {
+        self.there > 0 && self.inserted_after(self.there)
     }
 
     /// Where the row was when last logged.
@@ -103,13 +124,15 @@ impl Pending {
         }
     }
 
-    fn start(key: Value) -> Self {
+    fn start(key: Key) -> Self {
         Self {
             key,
             touched: false,
             balance: 0,
             met_at: None,
             inserted: false,
+            last_insert: 0,
+            there: 0,
             every_column: false,
             unseen: false,
             groups: Vec::new(),
@@ -129,6 +152,13 @@ impl Pending {
             Op::Insert => {
                 self.balance += 1;
                 self.inserted = true;
+                self.last_insert = entry.seq;
+            }
+            Op::InsertThere => {
+                self.balance += 1;
+                self.inserted = true;
+                self.last_insert = entry.seq;
+                self.there = entry.seq;
             }
             Op::Delete => self.balance -= 1,
             Op::Update { group } => {
@@ -169,9 +199,13 @@ impl Pending {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Op {
     Insert,
-    Update { group: usize },
+    Update {
+        group: usize,
+    },
     Delete,
     Met,
+    /// An insert of a row that the server turned out to have too.
+    InsertThere,
 }
 
 struct Entry {
@@ -185,7 +219,10 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct PendingRows {
     rows: Vec<Pending>,
-    places: HashMap<Key, usize>,
+    /// Places in `rows` by the hash of the key. The keys stand in the rows; a second copy of each would be
+    /// most of the memory.
+    places: HashMap<u64, usize>,
+    hasher: RandomState,
 }
 
 impl PendingRows {
@@ -201,37 +238,36 @@ impl PendingRows {
             .enumerate()
             .map(|(place, table)| (table.id, place))
             .collect();
-        let mut scan = database.prepare(
-            "SELECT seq, tbl, op, mask, rid, pk FROM main._syncChange WHERE seq <= ?1 ORDER BY seq",
-        )?;
-        scan.bind(1, upto.into())?;
-        while scan.step()? {
-            let Some(place) = places.get(&scan.integer(1)) else {
-                continue;
-            };
-            let op = scan.integer(2);
-            let op = match op & 7 {
-                1 => Op::Insert,
-                2 => Op::Update {
-                    group: (op >> 3).clamp(0, 63) as usize,
-                },
-                3 => Op::Delete,
-                _ => Op::Met,
-            };
-            let entry = Entry {
-                seq: scan.integer(0),
-                op,
-                mask: scan.integer(3),
-                rowid: scan.column(4).as_i64(),
-            };
-            let drift = tables[*place].drift.as_ref();
-            all[*place].add(scan.column(5).to_owned(), &entry, drift);
-        }
-        drop(scan);
+        scan(database, upto, |table, key, entry| {
+            if let Some(place) = places.get(&table) {
+                all[*place].add(Key(key), entry, tables[*place].drift.as_ref());
+            }
+        })?;
         for (table, rows) in tables.iter().zip(&mut all) {
             rows.look_at_added(database, table)?;
         }
         Ok(all)
+    }
+
+    /// What was logged of some rows after the number given for each. One scan of the log up to `upto`.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn read_newer(
+        database: &Database,
+        table: &Tracked,
+        upto: i64,
+        after: &HashMap<Key, i64>,
+    ) -> Result<Self> {
+        let mut newer = Self::default();
+        scan(database, upto, |id, key, entry| {
+            let key = Key(key);
+            if id == table.id && after.get(&key).is_some_and(|seq| entry.seq > *seq) {
+                newer.add(key, entry, table.drift.as_ref());
+            }
+        })?;
+        newer.look_at_added(database, table)?;
+        Ok(newer)
     }
 
     /// Finds out which columns that the triggers did not know were changed by updates they did log: those
@@ -270,21 +306,36 @@ impl PendingRows {
         Ok(())
     }
 
-    fn add(&mut self, key: Value, entry: &Entry, drift: Option<&Drift>) {
-        let key = Key(key);
-        if let Some(place) = self.places.get(&key) {
-            self.rows[*place].add(entry, drift);
-            return;
-        }
-        let mut pending = Pending::start(key.0.clone());
+    fn add(&mut self, key: Key, entry: &Entry, drift: Option<&Drift>) {
+        let slot = match self.find(&key) {
+            Ok(place) => {
+                self.rows[place].add(entry, drift);
+                return;
+            }
+            Err(slot) => slot,
+        };
+        let mut pending = Pending::start(key);
         pending.add(entry, drift);
-        self.places.insert(key, self.rows.len());
+        self.places.insert(slot, self.rows.len());
         self.rows.push(pending);
+    }
+
+    /// The place of a key, or the number under which it would be listed: its hash, or the next one that
+    /// no other key took.
+    fn find(&self, key: &Key) -> std::result::Result<usize, u64> {
+        let mut slot = self.hasher.hash_one(key);
+        while let Some(place) = self.places.get(&slot) {
+            if self.rows[*place].key == *key {
+                return Ok(*place);
+            }
+            slot = slot.wrapping_add(1);
+        }
+        Err(slot)
     }
 
     /// The pending entries of a row, if it has any.
     pub fn get(&self, key: &Key) -> Option<&Pending> {
-        self.places.get(key).map(|place| &self.rows[*place])
+        self.find(key).ok().map(|place| &self.rows[place])
     }
 
     pub fn rows(&self) -> &[Pending] {
@@ -294,6 +345,34 @@ impl PendingRows {
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
+}
+
+/// Walks the log up to `upto`: `each` gets the id of the table, the key and the entry.
+fn scan(database: &Database, upto: i64, mut each: impl FnMut(i64, Value, &Entry)) -> Result<()> {
+    let mut scan = database.prepare(
+        "SELECT seq, tbl, op, mask, rid, pk FROM main._syncChange WHERE seq <= ?1 ORDER BY seq",
+    )?;
+    scan.bind(1, upto.into())?;
+    while scan.step()? {
+        let op = scan.integer(2);
+        let op = match op & 7 {
+            1 => Op::Insert,
+            2 => Op::Update {
+                group: (op >> 3).clamp(0, 63) as usize,
+            },
+            3 => Op::Delete,
+            5 => Op::InsertThere,
+            _ => Op::Met,
+        };
+        let entry = Entry {
+            seq: scan.integer(0),
+            op,
+            mask: scan.integer(3),
+            rowid: scan.column(4).as_i64(),
+        };
+        each(scan.integer(1), scan.column(5).to_owned(), &entry);
+    }
+    Ok(())
 }
 
 /// What ADD COLUMN gave to the rows that were there; none when that can't be told.
@@ -386,14 +465,14 @@ impl RowReader {
     pub fn find(&mut self, pending: &Pending) -> Result<bool> {
         if let (Some(statement), Some(rowid)) = (self.by_hint.as_mut(), pending.rowid) {
             statement.reset();
-            statement.bind_all(&[pending.key.borrow(), rowid.into()])?;
+            statement.bind_all(&[pending.key.0.borrow(), rowid.into()])?;
             if statement.step()? {
                 self.used_hint = true;
                 return Ok(true);
             }
             statement.reset();
         }
-        self.find_key(&pending.key)
+        self.find_key(&pending.key.0)
     }
 
     /// Goes to the row with this logged key; false when there is none.
@@ -442,18 +521,35 @@ impl RowReader {
 mod tests {
     use super::*;
 
+    fn entry(number: usize, op: Op, mask: i64) -> Entry {
+        Entry {
+            seq: number as i64 + 1,
+            op,
+            mask,
+            rowid: None,
+        }
+    }
+
     fn history(ops: &[(Op, i64)]) -> Pending {
         let mut rows = PendingRows::default();
         for (number, (op, mask)) in ops.iter().enumerate() {
-            let entry = Entry {
-                seq: number as i64 + 1,
-                op: *op,
-                mask: *mask,
-                rowid: None,
-            };
-            rows.add(Value::Integer(1), &entry, None);
+            rows.add(Key(Value::Integer(1)), &entry(number, *op, *mask), None);
         }
         rows.rows[0].clone()
+    }
+
+    #[test]
+    fn keys_with_the_same_hash_are_told_apart() {
+        let (one, two) = (Key(Value::Integer(1)), Key(Value::Integer(2)));
+        let mut rows = PendingRows::default();
+        rows.add(one.clone(), &entry(0, Op::Insert, 0), None);
+        rows.places.insert(rows.hasher.hash_one(&two), 0);
+        assert!(rows.get(&two).is_none());
+        rows.add(two.clone(), &entry(1, Op::Insert, 0), None);
+        rows.add(two.clone(), &entry(2, UPDATE, 1), None);
+        assert_eq!(rows.rows.len(), 2);
+        let last = [&one, &two].map(|key| rows.get(key).map(|row| row.last_seq));
+        assert_eq!(last, [Some(1), Some(3)]);
     }
 
     const UPDATE: Op = Op::Update { group: 0 };

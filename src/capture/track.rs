@@ -103,7 +103,8 @@ fn store_options(
 }
 
 fn check_columns(shape: &Shape, options: &TrackOptions) -> Result<()> {
-    let named = options.columns.iter().flatten().chain(options.types.keys());
+    let named = options.columns.iter().flatten();
+    let named = named.chain(&options.exclude).chain(options.types.keys());
     for name in named {
         if shape.position(name).is_none() {
             return Err(Error::argument(format!(
@@ -145,7 +146,7 @@ pub fn capture_existing(database: &Database, name: &str) -> Result<i64> {
         let exists = reader.find(row)?;
         reader.release();
         if exists && row.status(true) != Status::Nothing {
-            left_alone.push(&row.key);
+            left_alone.push(&row.key.0);
         }
     }
     log_existing(database, &table, &left_alone)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::interruption::{Work, interrupt};
 use super::owner::{self, OwnerId, Process, Verdict};
-use super::{installed, now, setting};
+use super::{installed, now, release_leases, setting};
 use crate::store::{
     Database, Door, Result, Session, require_current_schema, require_idle, transact,
 };
@@ -207,12 +207,14 @@ impl Judged {
         Ok(work)
     }
 
-    /// Removes dead owners that nothing refers to any more.
+    /// Removes dead owners that nothing refers to any more. Their leases go first: the next owner may get
+    /// the same id, and would seem to hold them.
     fn forget_dead(&self, database: &Database) -> Result<()> {
         for (owner, verdict) in &self.verdicts {
             if *verdict == Verdict::Live {
                 continue;
             }
+            release_leases(database, *owner)?;
             database.execute(
                 "DELETE FROM main._syncOwner WHERE id = ?1 \
                  AND NOT EXISTS (SELECT 1 FROM main._syncOperation \

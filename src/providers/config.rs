@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value as Json};
 
-use super::watermelon::{Options, Preset};
+use super::watermelon::{Options, Preset, sample_base};
 
 /// Who moves the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -266,8 +266,6 @@ pub struct ApplyRules {
     pub keep_created: bool,
     /// Rows that are not here may be announced as updated.
     pub created_as_updated: bool,
-    /// Rows that were pulled before may come again.
-    pub redelivers: bool,
     /// Columns that don't count when a row comes back.
     pub echo_ignore: Vec<String>,
 }
@@ -364,15 +362,12 @@ impl Config {
     /// # Errors
     /// `<key> <problem>; <what to do>`.
     pub fn addresses(&self) -> Result<Vec<(&'static str, String)>, String> {
-        let Some(url) = &self.url else {
+        if self.kind == Kind::Host {
             return Ok(Vec::new());
-        };
+        }
         let [pull, push] = self.options()?.sample_urls();
-        Ok(vec![
-            ("url", url.clone()),
-            ("pullUrl", pull),
-            ("pushUrl", push),
-        ])
+        let base = sample_base(self).map_err(|problem| format!("config: {problem}"))?;
+        Ok(vec![("url", base), ("pullUrl", pull), ("pushUrl", push)])
     }
 
     /// How far before the cursor a pull begins, in the cursor's unit.
@@ -387,7 +382,6 @@ impl Config {
         ApplyRules {
             keep_created: self.keep_created,
             created_as_updated: self.send_created_as_updated.unwrap_or(false),
-            redelivers: self.overlap() > 0,
             echo_ignore: self
                 .echo_ignore
                 .clone()

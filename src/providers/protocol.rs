@@ -90,6 +90,9 @@ pub trait Protocol {
         sink: &mut dyn ChangeSink,
     ) -> Result<PullEnd, SyncError>;
 
+    /// Whether the pull that is due begins before an entity's own cursor, so that rows of it come again.
+    fn redelivers(&self, entity: usize) -> bool;
+
     /// The answer read last is committed.
     fn applied(&mut self, end: &PullEnd);
 

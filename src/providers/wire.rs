@@ -92,6 +92,16 @@ pub enum WireId<'a> {
     Integer(i64),
 }
 
+impl WireId<'_> {
+    /// The same id, owned.
+    pub fn into_owned(self) -> WireId<'static> {
+        match self {
+            Self::Text(text) => WireId::Text(Cow::Owned(text.into_owned())),
+            Self::Integer(number) => WireId::Integer(number),
+        }
+    }
+}
+
 /// How a row was announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Announced {

@@ -2,15 +2,16 @@
 //!
 //! `SELECT * FROM sync_pending` reads the file `main`; `WHERE schema = 'other'` reads an attached one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use serde_json::{Map, Value as Json};
+use serde::{Serialize, Serializer};
 
 use crate::capture::pending::RowReader;
+use crate::capture::shape::Shape;
 use crate::capture::{Key, PendingRows, Status, Tracked, log};
 use crate::store::{
-    Access, Database, Ready, Result, Rows, Session, Table, Value, ValueRef, schema_installed,
+    Access, Database, Error, Ready, Result, Rows, Session, Table, Value, ValueRef, schema_installed,
 };
 use crate::transfer::all_unacknowledged;
 
@@ -72,6 +73,8 @@ struct Current {
     columns: Vec<usize>,
     pending: PendingRows,
     reader: RowReader,
+    /// Why rows were rejected last time. Mostly there are none, so asking for each row would cost more.
+    rejected: HashMap<Key, Value>,
     next: usize,
 }
 
@@ -85,6 +88,7 @@ impl Rows for Lines {
                 let columns = table.synced_columns();
                 let reader = RowReader::new(&self.database, &table, &columns)?;
                 self.current = Some(Current {
+                    rejected: rejected(&self.database, table.id)?,
                     table,
                     columns,
                     pending,
@@ -97,7 +101,7 @@ impl Rows for Lines {
                 self.current = None;
                 continue;
             }
-            if let Some(mut line) = current.line(&self.database, &self.unacknowledged)? {
+            if let Some(mut line) = current.line(&self.unacknowledged)? {
                 line.push(self.schema.as_str().into());
                 self.number += 1;
                 return Ok(Some((self.number, line)));
@@ -108,15 +112,11 @@ impl Rows for Lines {
 
 impl Current {
     /// The next pending row, or none when it turns out that nothing would be sent of it.
-    fn line(
-        &mut self,
-        database: &Database,
-        unacknowledged: &HashSet<(i64, Key)>,
-    ) -> Result<Option<Vec<Value>>> {
+    fn line(&mut self, unacknowledged: &HashSet<(i64, Key)>) -> Result<Option<Vec<Value>>> {
         let row = &self.pending.rows()[self.next];
         self.next += 1;
         let exists = self.reader.find(row)?;
-        let sent = || unacknowledged.contains(&(self.table.id, Key(row.key.clone())));
+        let sent = || unacknowledged.contains(&(self.table.id, row.key.clone()));
         let status = match row.status(exists) {
             Status::Nothing if !exists && sent() => Status::Deleted,
             status => status,
@@ -130,28 +130,28 @@ impl Current {
             .collect();
         let nothing =
             status == Status::Nothing || (status == Status::Updated && changed.is_empty());
-        let payload = exists.then(|| {
-            let mut object = Map::new();
-            for (place, position) in self.columns.iter().enumerate() {
-                let name = shape.columns[*position].name.clone();
-                object.insert(name, json(self.reader.column(place)));
-            }
-            Json::Object(object).to_string()
-        });
+        let payload = match exists {
+            true => Some(to_json(&Payload {
+                shape,
+                columns: &self.columns,
+                reader: &self.reader,
+            })?),
+            false => None,
+        };
         self.reader.release();
         if nothing {
             return Ok(None);
         }
-        let rejected = database.query_value(
-            "SELECT reason FROM main._syncRejected WHERE tbl = ?1 AND pk IS ?2",
-            &[self.table.id.into(), row.key.borrow()],
-        )?;
+        let rejected = match self.rejected.is_empty() {
+            true => Value::Null,
+            false => self.rejected.get(&row.key).cloned().unwrap_or_default(),
+        };
         Ok(Some(vec![
             shape.name.as_str().into(),
-            shown_key(&self.reader, &row.key, shape.keys().len())?,
+            shown_key(&self.reader, &row.key.0, shape.keys().len())?,
             status.as_str().into(),
             match status {
-                Status::Updated | Status::Created => Json::from(changed).to_string().into(),
+                Status::Updated | Status::Created => to_json(&changed)?.into(),
                 _ => Value::Null,
             },
             payload.into(),
@@ -161,27 +161,63 @@ impl Current {
     }
 }
 
+/// The reasons of the rows of a table that were rejected.
+fn rejected(database: &Database, table: i64) -> Result<HashMap<Key, Value>> {
+    let rows = database.query_all(
+        "SELECT pk, reason FROM main._syncRejected WHERE tbl = ?1",
+        &[table.into()],
+        |row| Ok((Key(row.column(0).to_owned()), row.column(1).to_owned())),
+    )?;
+    Ok(rows.into_iter().collect())
+}
+
 /// A key of several columns is shown as a JSON array.
 fn shown_key(reader: &RowReader, logged: &Value, columns: usize) -> Result<Value> {
     if columns == 1 {
         return Ok(logged.clone());
     }
-    let parts: Vec<Json> = reader
-        .key_values(logged)?
-        .iter()
-        .map(|value| json(value.borrow()))
-        .collect();
-    Ok(Json::from(parts).to_string().into())
+    let values = reader.key_values(logged)?;
+    let parts: Vec<Shown<'_>> = values.iter().map(|value| Shown(value.borrow())).collect();
+    Ok(to_json(&parts)?.into())
+}
+
+fn to_json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::Corrupt(error.to_string()))
+}
+
+/// The row that the reader stands on.
+struct Payload<'a> {
+    shape: &'a Shape,
+    columns: &'a [usize],
+    reader: &'a RowReader,
+}
+
+impl Serialize for Payload<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let entries = self.columns.iter().enumerate().map(|(place, position)| {
+            let name = &self.shape.columns[*position].name;
+            (name, Shown(self.reader.column(place)))
+        });
+        serializer.collect_map(entries)
+    }
 }
 
 /// A value for reading; blobs and broken text are shown by their length.
-fn json(value: ValueRef<'_>) -> Json {
-    match value {
-        ValueRef::Null => Json::Null,
-        ValueRef::Integer(number) => number.into(),
-        ValueRef::Real(number) => number.into(),
-        ValueRef::Text(text) => text.into(),
-        ValueRef::InvalidText(bytes) => format!("<{} bytes of broken text>", bytes.len()).into(),
-        ValueRef::Blob(bytes) => format!("<blob of {} bytes>", bytes.len()).into(),
+struct Shown<'a>(ValueRef<'a>);
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self.0 {
+            ValueRef::Null => serializer.serialize_unit(),
+            ValueRef::Integer(number) => serializer.serialize_i64(number),
+            ValueRef::Real(number) => serializer.serialize_f64(number),
+            ValueRef::Text(text) => serializer.serialize_str(text),
+            ValueRef::InvalidText(bytes) => {
+                serializer.collect_str(&format_args!("<{} bytes of broken text>", bytes.len()))
+            }
+            ValueRef::Blob(bytes) => {
+                serializer.collect_str(&format_args!("<blob of {} bytes>", bytes.len()))
+            }
+        }
     }
 }

@@ -7,6 +7,10 @@
 //! | created or updated here | columns changed here stay, the others are taken; still pending | deleted |
 //! | deleted here | created: brought back; updated: stays deleted | forgotten |
 //!
+//! What was pushed comes back with the next pull. Such an echo never undoes what was done here since: a
+//! row stays deleted, and one made again stays. The same goes for an answer that repeats what was pulled
+//! before.
+//!
 //! Everything happens in the caller's transaction. Rows are inserted or updated, never replaced.
 
 use std::collections::{HashMap, HashSet};
@@ -35,14 +39,16 @@ pub struct Setting<'a> {
     pub run: i64,
     /// Set when the run must end.
     pub cancel: &'a AtomicBool,
+    /// For each binding, whether rows that were pulled before come again.
+    pub redelivers: Vec<bool>,
 }
 
 /// Applies the changes of one pull.
 pub struct Applier<'a> {
     database: &'a Database,
     tables: Vec<TableApplier<'a>>,
-    /// Keys whose log entries the server has settled.
-    forgotten: HashSet<(i64, Key)>,
+    /// Rows whose log entries the server has settled.
+    forgotten: log::RowsUpTo,
     /// Keys about which something else is pending from now on.
     marked: HashMap<(i64, Key), Mark>,
     /// Keys applied since `mark`, when that matters.
@@ -79,20 +85,22 @@ impl<'a> Applier<'a> {
         let tables = bindings
             .iter()
             .zip(pending)
-            .map(|(binding, pending)| {
+            .enumerate()
+            .map(|(place, (binding, pending))| {
                 let unknown = unacknowledged
                     .iter()
                     .filter(|(table, _)| *table == binding.table.id)
                     .map(|(_, key)| key.clone())
                     .collect();
-                TableApplier::new(setting, binding, pending, unknown)
+                let redelivers = setting.redelivers.get(place).copied().unwrap_or(false);
+                TableApplier::new(setting, binding, redelivers, pending, unknown, start)
             })
             .collect::<Result<Vec<_>>>()?;
         let applied = side_effects::possible(database, bindings)?.then(HashSet::new);
         Ok(Self {
             database,
             tables,
-            forgotten: HashSet::new(),
+            forgotten: log::RowsUpTo::new(),
             marked: HashMap::new(),
             applied,
             others: HashSet::new(),
@@ -115,15 +123,27 @@ impl<'a> Applier<'a> {
         if !self.named_later.is_empty() {
             log::take_back(self.database, self.start, &self.named_later)?;
         }
-        self.forgotten.extend(self.marked.keys().cloned());
-        log::forget(self.database, &self.forgotten, self.start)?;
-        let known = self.tables.iter().flat_map(|table| {
-            table
-                .known
-                .iter()
-                .map(|key| (table.binding.table.id, key.clone()))
-        });
-        log::mark_known(self.database, &known.collect(), self.start)?;
+        for table in &self.tables {
+            for (key, upto) in &table.acknowledged {
+                let row = (table.binding.table.id, key.clone());
+                let forgotten = self.forgotten.entry(row).or_default();
+                *forgotten = (*forgotten).max(*upto);
+            }
+        }
+        for row in self.marked.keys() {
+            self.forgotten.insert(row.clone(), self.start);
+        }
+        log::forget(self.database, &self.forgotten)?;
+        let mut known = log::RowsUpTo::new();
+        let mut there = log::RowsUpTo::new();
+        for table in &self.tables {
+            let named = |key: &Key| (table.binding.table.id, key.clone());
+            let sent = table.known.iter();
+            known.extend(sent.map(|(key, upto)| (named(key), *upto.min(&self.start))));
+            there.extend(table.there.iter().map(|key| (named(key), self.start)));
+        }
+        log::mark_known(self.database, &known)?;
+        log::mark_there(self.database, &there)?;
         for ((table, key), mark) in &self.marked {
             log::mark(self.database, *table, key, mark)?;
         }
@@ -182,7 +202,7 @@ impl<'a> Applier<'a> {
         const UNIQUE: i32 = 2067;
         let table = &mut self.tables[place];
         let named = (table.binding.table.id, Key(key.clone()));
-        let settled = self.forgotten.contains(&named);
+        let settled = self.forgotten.get(&named) == Some(&self.start);
         match table.upsert(announced, key, row, settled) {
             Ok(settlement) => self.note(named, settlement),
             // The row that holds the value now may be about to change or go.
@@ -207,7 +227,10 @@ impl<'a> Applier<'a> {
             Settlement::Stays => {}
             Settlement::Settled => {
                 self.marked.remove(&row);
-                self.forgotten.insert(row);
+                self.forgotten.insert(row, self.start);
+            }
+            Settlement::SettledUpTo(upto) => {
+                self.forgotten.insert(row, upto.min(self.start));
             }
             Settlement::Marked(mark) => {
                 self.marked.insert(row, mark);
@@ -275,11 +298,12 @@ impl ChangeSink for Applier<'_> {
     fn delete(&mut self, place: usize, id: &WireId<'_>) -> Result<(), SyncError> {
         let key = self.key(place, id)?;
         self.deferred.forget(place, &key);
+        let named = (self.tables[place].binding.table.id, Key(key.clone()));
+        let settled = self.forgotten.get(&named) == Some(&self.start);
         let table = &mut self.tables[place];
         let settlement = table
-            .remove(&key)
+            .remove(&key, settled)
             .map_err(|error| table.named(error, &key))?;
-        let named = (table.binding.table.id, Key(key.clone()));
         self.note(named, settlement);
         self.applied(place, &key)?;
         Ok(())
@@ -294,7 +318,7 @@ impl ChangeSink for Applier<'_> {
             self.deferred.forget(place, &key);
             let table = &mut self.tables[place];
             let settlement = table
-                .remove(&key)
+                .take_away(&key)
                 .map_err(|error| table.named(error, &key))?;
             self.note((id, Key(key.clone())), settlement);
             self.applied(place, &key)?;

@@ -6,11 +6,11 @@
 use std::cmp::Ordering;
 
 use crate::capture::log::Mark;
-use crate::capture::{Key, Pending, Status};
+use crate::capture::{Key, Pending, PendingRows, Status};
 use crate::providers::wire::{Announced, Slot, fallback};
 use crate::store::{Result, Value, ValueRef};
 
-use super::apply_table::{Settlement, TableApplier, Trouble, same, shown};
+use super::apply_table::{Settlement, Shown, TableApplier, Trouble, same, shown};
 use super::conflict::{Kind, Sides, pending_words, remote_json, row_json};
 use super::echo::Pushed;
 use super::policy::Policy;
@@ -53,11 +53,22 @@ impl TableApplier<'_> {
         row: &[Slot<'_>],
         pending: &Pending,
     ) -> Result<Settlement, Trouble> {
-        if self.settles_push(key, row, pending)? {
-            return Ok(Settlement::Settled);
-        }
+        let newer = match self.push_shown(key, row, pending)? {
+            Shown::Settled => return Ok(Settlement::Settled),
+            Shown::EditedSince(newer) => Some(newer),
+            Shown::No => None,
+        };
+        let pending = newer.as_ref().unwrap_or(pending);
         self.counts.announced_wrongly += i64::from(announced == Announced::Created);
-        let meeting = self.meeting(key, row, Some(pending));
+        let sent = self.known.get(&Key(key.clone())).copied();
+        if sent.is_none() && pending.status(true) == Status::Created {
+            self.there.insert(Key(key.clone()));
+        }
+        let mut meeting = self.meeting(key, row, Some(pending));
+        if sent.is_some_and(|upto| pending.inserted_after(upto)) {
+            // What was made again since it was sent changed as a whole.
+            meeting.resolved.fill(Slot::Missing);
+        }
         let conflict = meeting.differs();
         // Our own row coming back is no word of the server against the edits made since.
         let echo = conflict && !self.policy.sees_clean_rows() && self.is_echo(key, row)?;
@@ -228,13 +239,15 @@ impl TableApplier<'_> {
         chosen: &[Slot<'_>],
         pending: &Pending,
     ) -> Settlement {
+        let is_new = self.status(meeting.key, pending) == Status::Created;
         let columns: Vec<usize> = (0..chosen.len())
             .filter(|place| {
                 let value = meeting.value(chosen, *place);
                 match meeting.row[*place].is_missing() {
-                    // The server has not said what it holds there.
+                    // The server has not said what it holds there; of a new row it can't hold anything.
                     true => {
                         pending.changed(self.binding.columns[*place])
+                            || (is_new && !value.is_null())
                             || !same(value, meeting.local[*place].borrow())
                     }
                     false => !same(value, meeting.row[*place].value()),
@@ -297,7 +310,7 @@ impl TableApplier<'_> {
     /// Created rows that the server is known to have are updates.
     fn status(&self, key: &Value, pending: &Pending) -> Status {
         match pending.status(true) {
-            Status::Created if !self.known.contains(&Key(key.clone())) => Status::Created,
+            Status::Created if !self.known.contains_key(&Key(key.clone())) => Status::Created,
             _ => Status::Updated,
         }
     }
@@ -320,22 +333,37 @@ impl TableApplier<'_> {
         Ok(settlement)
     }
 
-    /// Whether the row shows that a push without an answer did arrive, and nothing was edited since:
-    /// then it is settled. Otherwise the server knows the row now, if it was created by that push.
-    fn settles_push(&mut self, key: &Value, row: &[Slot<'_>], pending: &Pending) -> Result<bool> {
-        let Some(sent) = self.unknown.get(&Key(key.clone())) else {
-            return Ok(false);
+    /// Whether the row shows that a push without an answer did arrive. If nothing was edited since, it is
+    /// settled. Otherwise the server knows the row now, if it was created by that push.
+    fn push_shown(&mut self, key: &Value, row: &[Slot<'_>], pending: &Pending) -> Result<Shown> {
+        let key = Key(key.clone());
+        let Some(sent) = self.unknown.get(&key) else {
+            return Ok(Shown::No);
         };
-        let settled = pending.last_seq <= sent.upto && sent.is_echoed_by(self.binding, row);
-        if !settled && sent.created {
-            self.known.insert(Key(key.clone()));
+        if !sent.is_echoed_by(self.binding, row) {
+            if sent.created {
+                let upto = sent.upto;
+                self.known.insert(key, upto);
+            }
+            return Ok(Shown::No);
         }
-        if !settled {
-            return Ok(false);
+        if pending.last_seq > sent.upto {
+            self.acknowledged.insert(key.clone(), sent.upto);
+            let newer = self.newer()?.get(&key).cloned();
+            return Ok(newer.map_or(Shown::No, Shown::EditedSince));
         }
         let wanted: Vec<bool> = row.iter().map(|slot| !slot.is_missing()).collect();
-        self.update_where_different(key, row, wanted)?;
-        Ok(true)
+        self.update_where_different(&key.0, row, wanted)?;
+        Ok(Shown::Settled)
+    }
+
+    fn newer(&mut self) -> Result<&PendingRows> {
+        if self.newer.is_none() {
+            let (table, covered) = (&self.binding.table, self.unknown.covered());
+            let newer = PendingRows::read_newer(self.database, table, self.start, &covered)?;
+            self.newer = Some(newer);
+        }
+        Ok(self.newer.get_or_insert_with(PendingRows::default))
     }
 
     /// A row deleted here.
@@ -348,7 +376,7 @@ impl TableApplier<'_> {
         self.reader.release();
         let echo = self.is_echo(key, row)?;
         // Where rows come again, one that was created before it was deleted here says nothing new.
-        let old_news = echo || self.binding.rules.redelivers;
+        let old_news = echo || self.redelivers;
         let revived = announced == Announced::Created && !old_news;
         if revived || (announced == Announced::Updated && !echo) {
             let remote = remote_json(&self.binding.wire, key.borrow(), row);
@@ -382,7 +410,11 @@ impl TableApplier<'_> {
         kept: bool,
     ) -> Result<()> {
         let edited = self.reader.find(pending)?
-            && matches!(pending.status(true), Status::Created | Status::Updated);
+            && match pending.status(true) {
+                Status::Created => true,
+                Status::Updated => self.travels(pending),
+                Status::Deleted | Status::Nothing => false,
+            };
         if !edited {
             self.reader.release();
             return Ok(());
@@ -409,15 +441,18 @@ impl TableApplier<'_> {
 
     /// Whether the server only sends back what was pushed before the row was changed or deleted here.
     fn is_echo(&mut self, key: &Value, row: &[Slot<'_>]) -> Result<bool> {
-        if self.pushed.is_none() {
-            let table = self.binding.table.id;
-            self.pushed = Some(Pushed::read(self.database, self.provider, table)?);
-        }
+        let binding = self.binding;
         let key = Key(key.clone());
-        Ok(self
-            .pushed
-            .as_ref()
-            .is_some_and(|pushed| pushed.is_echo(self.binding, &key, row)))
+        Ok(self.pushed()?.is_echo(binding, &key, row))
+    }
+
+    /// The journal, read when it is first asked for.
+    pub(super) fn pushed(&mut self) -> Result<&Pushed> {
+        let pushed = match self.pushed.take() {
+            Some(pushed) => pushed,
+            None => Pushed::read(self.database, self.provider, self.binding.table.id)?,
+        };
+        Ok(self.pushed.insert(pushed))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::capture::log::Mark;
 use crate::capture::pending::RowReader;
-use crate::capture::{Key, PendingRows, Status};
+use crate::capture::{Key, Pending, PendingRows, Status};
 use crate::providers::SyncError;
 use crate::providers::wire::{Announced, Slot, fallback};
 use crate::store::{Database, Error, Result, Statement, Value, ValueRef, quote_name};
@@ -27,6 +27,8 @@ pub enum Settlement {
     Stays,
     /// The server has settled them.
     Settled,
+    /// The server has settled those up to this one.
+    SettledUpTo(i64),
     /// Something else is pending now.
     Marked(Mark),
 }
@@ -49,11 +51,22 @@ impl From<SyncError> for Trouble {
     }
 }
 
+/// What an incoming row shows of a push without an answer.
+pub(super) enum Shown {
+    No,
+    /// It arrived, and nothing was edited since.
+    Settled,
+    /// It arrived; this was logged since.
+    EditedSince(Pending),
+}
+
 /// Applies rows to one table.
 pub struct TableApplier<'a> {
     pub(super) database: &'a Database,
     pub(super) provider: &'a str,
     pub binding: &'a Binding,
+    /// Rows that were pulled before come again.
+    pub(super) redelivers: bool,
     pub(super) pending: PendingRows,
     /// Ids whose push has no known outcome: deleted here since, they are on their way.
     pub(super) unacknowledged: HashSet<Key>,
@@ -63,13 +76,23 @@ pub struct TableApplier<'a> {
     pub(super) delete: Statement,
     /// Rows that the server may have from a push without an answer.
     pub(super) unknown: Unknown,
-    /// Those of them that it does have, with other content or edited here since.
-    pub known: HashSet<Key>,
+    /// What was logged of them since. Read when somebody asks.
+    pub(super) newer: Option<PendingRows>,
+    /// Those of them that it does have, with other content.
+    ///
+    /// With the last log entry that was sent.
+    pub known: HashMap<Key, i64>,
+    /// Other rows made here that it has too.
+    pub there: HashSet<Key>,
+    /// Those of them that it does have, edited here since: the last log entry that it has.
+    pub acknowledged: HashMap<Key, i64>,
     /// What was pushed lately, once somebody asked.
     pub(super) pushed: Option<Pushed>,
     pub(super) policy: Policy,
     pub(super) resolver: Option<Resolver>,
     pub(super) conflicts: Recorder<'a>,
+    /// The log's end before anything was applied.
+    pub(super) start: i64,
     /// The table held no row at first: try to insert before looking.
     was_empty: bool,
     pub counts: Counts,
@@ -81,8 +104,10 @@ impl<'a> TableApplier<'a> {
     pub fn new(
         setting: &Setting<'a>,
         binding: &'a Binding,
+        redelivers: bool,
         pending: PendingRows,
         unacknowledged: HashSet<Key>,
+        start: i64,
     ) -> Result<Self> {
         let (database, provider) = (setting.database, setting.provider);
         let shape = &binding.table.shape;
@@ -100,12 +125,17 @@ impl<'a> TableApplier<'a> {
             database,
             provider,
             binding,
+            redelivers,
             pushed: None,
+            start,
             resolver: Resolver::of(setting.session, connection, &policy)?,
             policy,
             conflicts: Recorder::new(database, provider, setting.run),
             unknown: Unknown::read(database, provider, binding.table.id)?,
-            known: HashSet::new(),
+            newer: None,
+            known: HashMap::new(),
+            there: HashSet::new(),
+            acknowledged: HashMap::new(),
             pending,
             unacknowledged,
             reader: RowReader::new(database, &binding.table, &binding.columns)?,
@@ -136,6 +166,10 @@ impl<'a> TableApplier<'a> {
         };
         let exists = self.reader.find(&pending)?;
         match pending.status(exists) {
+            Status::Updated if !self.travels(&pending) => {
+                self.reader.release();
+                self.upsert_clean(announced, key, row)
+            }
             Status::Created | Status::Updated => self.meet_edited(announced, key, row, &pending),
             Status::Deleted => self.meet_deleted(announced, key, row),
             Status::Nothing if exists => {
@@ -147,7 +181,9 @@ impl<'a> TableApplier<'a> {
                 let settlement = self.meet_deleted(announced, key, row)?;
                 if settlement == Settlement::Stays {
                     // It did arrive: from now on this is an ordinary delete of a known row.
-                    self.known.insert(Key(key.clone()));
+                    let sent = self.unknown.get(&Key(key.clone()));
+                    let upto = sent.map_or(i64::MAX, |sent| sent.upto);
+                    self.known.insert(Key(key.clone()), upto);
                 }
                 Ok(settlement)
             }
@@ -156,6 +192,12 @@ impl<'a> TableApplier<'a> {
                 Ok(Settlement::Settled)
             }
         }
+    }
+
+    /// Whether any of the changed columns is one that is synced. To the server, a row without is clean.
+    pub(super) fn travels(&self, pending: &Pending) -> bool {
+        let mut columns = self.binding.columns.iter();
+        columns.any(|position| pending.changed(*position))
     }
 
     /// Empties the columns that a waiting row is about to get, where they may be empty.
@@ -213,7 +255,7 @@ impl<'a> TableApplier<'a> {
         let wanted: Vec<bool> = row.iter().map(|slot| !slot.is_missing()).collect();
         let unchanged = self.counts.unchanged;
         self.update_where_different(key, row, wanted)?;
-        let comes_again = rules.redelivers && self.counts.unchanged > unchanged;
+        let comes_again = self.redelivers && self.counts.unchanged > unchanged;
         let again = announced == Announced::Created && !comes_again;
         self.counts.announced_wrongly += i64::from(again);
         Ok(Settlement::Stays)
@@ -346,17 +388,32 @@ impl<'a> TableApplier<'a> {
         self.connection().prepare(&sql)
     }
 
-    /// Deletes one row.
+    /// Deletes one row (`settled`: this answer has spoken of it before).
     ///
     /// # Errors
     /// SQLite's.
-    pub fn remove(&mut self, key: &Value) -> Result<Settlement> {
+    pub fn remove(&mut self, key: &Value, settled: bool) -> Result<Settlement> {
+        let pending = self.pending.get(&Key(key.clone())).cloned();
+        if let Some(pending) = pending.as_ref().filter(|_| !settled)
+            && let Some(upto) = self.made_again(pending)?
+        {
+            self.counts.unchanged += 1;
+            return Ok(Settlement::SettledUpTo(upto));
+        }
         if self.binding.rules.keep_created && self.is_created_here(key)? {
-            if let Some(pending) = self.pending.get(&Key(key.clone())).cloned() {
-                self.record_deleted(key, &pending, true)?;
+            if let Some(pending) = &pending {
+                self.record_deleted(key, pending, true)?;
             }
             return Ok(Settlement::Stays);
         }
+        self.take_away(key)
+    }
+
+    /// Deletes one row, whatever was done to it here.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn take_away(&mut self, key: &Value) -> Result<Settlement> {
         let pending = self.pending.get(&Key(key.clone())).cloned();
         if let Some(pending) = &pending {
             self.record_deleted(key, pending, false)?;
@@ -367,6 +424,21 @@ impl<'a> TableApplier<'a> {
             Some(_) => Settlement::Settled,
             None => Settlement::Stays,
         })
+    }
+
+    /// Whether the server's delete says nothing about the row that is here now, since that was made after
+    /// it: the delete is our own and was the last word pushed about the key, or it may be known from an
+    /// earlier answer. Gives the last log entry that a push of ours covered, 0 when there is none.
+    fn made_again(&mut self, pending: &Pending) -> Result<Option<i64>> {
+        let exists = self.reader.find(pending)?;
+        self.reader.release();
+        if !exists || !pending.inserted_after(0) {
+            return Ok(None);
+        }
+        let upto = self.pushed()?.deleted_up_to(&pending.key);
+        let ours = upto.filter(|upto| pending.inserted_after(*upto));
+        let known = self.redelivers && pending.status(true) == Status::Created;
+        Ok(ours.or(known.then_some(0)))
     }
 
     /// Whether the row was created here and the server can't have had it.

@@ -70,15 +70,14 @@ pub fn freeze(
         };
         let mut rejected = rejected_keys(database, provider, binding.table.id)?;
         for row in pending.rows() {
-            let on_its_way = || unacknowledged.contains(&(binding.table.id, Key(row.key.clone())));
-            let key = Key(row.key.clone());
+            let on_its_way = || unacknowledged.contains(&(binding.table.id, row.key.clone()));
             match table.row(row, push, &on_its_way)? {
                 Fate::Frozen => {
-                    rejected.remove(&key);
+                    rejected.remove(&row.key);
                     frozen.rows += 1;
                 }
                 Fate::Unsendable => {
-                    rejected.remove(&key);
+                    rejected.remove(&row.key);
                     frozen.unsendable[place] += 1;
                 }
                 Fate::Nothing => {}
@@ -168,7 +167,7 @@ impl TableFreezer<'_> {
         let encoded = self.protocol.encode(
             self.place,
             kind.as_str(),
-            row.key.borrow(),
+            row.key.0.borrow(),
             &values,
             &changed,
             &mut self.content,
@@ -184,7 +183,7 @@ impl TableFreezer<'_> {
             push.into(),
             self.binding.table.id.into(),
             kind.as_str().into(),
-            row.key.borrow(),
+            row.key.0.borrow(),
             (&content).into(),
             row.last_seq.into(),
         ])?;
@@ -197,7 +196,7 @@ impl TableFreezer<'_> {
             self.database,
             self.provider,
             self.binding.table.id,
-            &row.key,
+            &row.key.0,
             kind.as_str(),
             &reason,
             None,

@@ -20,6 +20,7 @@ mod mask;
 mod outbox;
 mod patience;
 mod policy;
+mod questions;
 mod replacement;
 mod report;
 mod resolver;
@@ -28,6 +29,7 @@ mod runs;
 mod settle;
 mod side_effects;
 mod slices;
+mod takeover;
 mod transport;
 
 pub use check::check;
@@ -37,7 +39,9 @@ pub use effects::{Page, apply_response, check_settings};
 pub use effects::{read_records, read_settings};
 pub use mask::mask_row;
 pub use outbox::all_unacknowledged;
+pub use questions::{has_pending, is_stale};
 pub use resolver::set_resolver;
+pub use takeover::{Takeover, take_over};
 pub use transport::check_policy;
 
 use serde_json::Value as Json;

@@ -63,13 +63,13 @@ impl TableApplier<'_> {
         }
         let mut gone = Vec::new();
         for pending in self.pending.rows() {
-            if is_named(pending.key.borrow(), named) {
+            if is_named(pending.key.0.borrow(), named) {
                 continue;
             }
             let exists = self.reader.find(pending)?;
             self.reader.release();
             if pending.status(exists) == Status::Deleted {
-                gone.push(pending.key.clone());
+                gone.push(pending.key.0.clone());
             }
         }
         Ok(gone)

@@ -121,6 +121,13 @@ impl Canned {
         self.state.seen.lock().expect("lock").clear();
     }
 
+    /// Forgets what was to be answered and what was asked.
+    pub fn reset(&self) {
+        self.state.pulls.lock().expect("lock").clear();
+        self.state.pushes.lock().expect("lock").clear();
+        self.clear();
+    }
+
     /// The bodies of the pushes.
     pub fn pushed(&self) -> Vec<Value> {
         self.seen()

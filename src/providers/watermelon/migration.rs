@@ -158,14 +158,16 @@ fn tell_difference(current: i64, entities: &[Present<'_>], pulled: &[usize]) -> 
         .collect();
     let mut columns = Vec::new();
     let mut from = current;
-    let mut unknown = false;
+    let mut store = false;
     for entity in pulled.iter().map(|place| &entities[*place]) {
         let Some(last) = entity.last else { continue };
         from = from.min(last.version.unwrap_or(current));
         let Some(before) = &last.columns else {
-            unknown = true;
+            store = true;
             continue;
         };
+        // One that goes is forgotten, or it would not be told when it comes back.
+        store |= entity.columns != *before;
         let added: Vec<&str> = entity
             .columns
             .iter()
@@ -179,7 +181,7 @@ fn tell_difference(current: i64, entities: &[Present<'_>], pulled: &[usize]) -> 
     let anything = !tables.is_empty() || !columns.is_empty();
     Told {
         migration: anything.then(|| json!({"from": from, "tables": tables, "columns": columns})),
-        store: anything || unknown,
+        store: anything || store,
         warning: None,
     }
 }
@@ -520,6 +522,8 @@ mod tests {
             )
         );
         assert!(told.store);
+        let told = tell(&[entity(Some(&less), &["a"])], &[0]);
+        assert!(told.migration.is_none() && told.store, "one has gone");
         // Columns that nobody has written down are written down now.
         let told = tell(&[entity(Some(&LastSchema::default()), &["a"])], &[0]);
         assert!(told.migration.is_none() && told.store);

@@ -44,7 +44,7 @@ use migration::{Present, Told};
 use template::Values;
 
 pub use migration::LastSchema;
-pub use options::Options;
+pub use options::{Options, sample_base};
 pub use preset::Preset;
 
 /// One sync with a WatermelonDB backend.
@@ -281,6 +281,14 @@ impl Protocol for Watermelon {
         Ok(end)
     }
 
+    fn redelivers(&self, entity: usize) -> bool {
+        let group = self.due.first().filter(|group| group.cursor.is_some());
+        group.is_some_and(|group| {
+            group.entities.contains(&entity)
+                && (self.options.overlap > 0 || group.cursor != self.cursors[entity])
+        })
+    }
+
     fn applied(&mut self, end: &PullEnd) {
         for place in &end.entities {
             self.cursors[*place] = Some(end.cursor.clone());
@@ -292,6 +300,8 @@ impl Protocol for Watermelon {
                 };
             }
         }
+        // What comes after a refused push is no bulk load any more.
+        self.options.reading.turbo = false;
         self.first_cursor.get_or_insert_with(|| end.cursor.clone());
         let is_known = |group: &Group| group.cursor.is_some();
         let done = (!self.due.is_empty()).then(|| self.due.remove(0));

@@ -169,14 +169,23 @@ impl Options {
 
     /// The addresses of pull and push as they will be, for a look at their form.
     pub fn sample_urls(&self) -> [String; 2] {
-        let values = Values {
-            cursor: Some("1"),
-            first: self.first,
-            schema_version: 1,
-            migration: None,
-        };
-        [self.pull.url.fill(&values), self.push.url.fill(&values)]
+        [&self.pull, &self.push].map(|call| call.url.fill(&SAMPLE))
     }
+}
+
+const SAMPLE: Values<'static> = Values {
+    cursor: Some("1"),
+    first: FirstToken::Null,
+    schema_version: 1,
+    migration: None,
+};
+
+/// `url` with its placeholders filled in.
+///
+/// # Errors
+/// The key that is wrong, and how.
+pub fn sample_base(config: &Config) -> Result<String, String> {
+    Ok(url(config, "url", "")?.fill(&SAMPLE))
 }
 
 fn pull_call(config: &Config) -> Result<Call, String> {

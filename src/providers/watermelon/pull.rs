@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::options::{Layout, Reading};
 use super::row::{read_id, read_row};
 use super::strategy::Strategy;
-use crate::providers::cutter::{Cutter, parse};
+use crate::providers::cutter::{Cutter, parse, parse_owned};
 use crate::providers::error::SyncError;
 use crate::providers::protocol::PullEnd;
 use crate::providers::wire::{Announced, ChangeSink, Entity, Slot, WireId};
@@ -128,6 +128,9 @@ impl Answer<'_> {
             if cutter.take_null()? {
                 return self.require_lists("changes is null");
             }
+            if cutter.peek()? == Some(b'[') {
+                return empty_list(cutter);
+            }
             return cutter.object(|cutter, table| self.table(cutter, table));
         }
         if self.layout.timestamp.is(&self.trail) {
@@ -140,7 +143,7 @@ impl Answer<'_> {
             return cutter.object(|cutter, key| self.member(cutter, key));
         }
         if self.trail == ["experimentalStrategy"] {
-            self.strategy = Strategy::parse(&parse(cutter.value()?)?)?;
+            self.strategy = Strategy::parse(&parse_owned(cutter.value()?)?)?;
             if self.reading.turbo && self.strategy.replaces_any() {
                 return Err(bulk("a replacement"));
             }
@@ -175,7 +178,7 @@ impl Answer<'_> {
                 LARGEST_REST >> 10
             )));
         }
-        let value = parse(value)?;
+        let value = parse_owned(value)?;
         let Some((name, above)) = self.trail.split_last() else {
             return Ok(());
         };
@@ -288,6 +291,15 @@ impl Answer<'_> {
             self.sink.delete(place, &id)
         })
     }
+}
+
+/// PHP writes an empty map as a list.
+fn empty_list<R: Read>(cutter: &mut Cutter<R>) -> Result<()> {
+    cutter.array(|_| {
+        Err(SyncError::protocol(
+            "changes is a list, not an object; nothing was applied",
+        ))
+    })
 }
 
 fn bulk(what: &str) -> SyncError {
@@ -596,6 +608,7 @@ mod tests {
     fn what_is_missing_is_empty() {
         for text in [
             r#"{"timestamp":1,"changes":null}"#,
+            r#"{"timestamp":1,"changes":[]}"#,
             r#"{"timestamp":1,"changes":{"t":null}}"#,
             r#"{"timestamp":1,"changes":{"t":{"created":null}}}"#,
         ] {
@@ -622,7 +635,7 @@ mod tests {
             r#"{"changes":{},"timestamp":-5}"#,
             r#"{"changes":{},"timestamp":"5"}"#,
             r#"{"changes":{},"timestamp":null}"#,
-            r#"{"changes":[],"timestamp":1}"#,
+            r#"{"changes":[{}],"timestamp":1}"#,
             r#"{"changes":{"t":[]},"timestamp":1}"#,
             r#"{"changes":{"t":{"created":{}}},"timestamp":1}"#,
             r#"{"changes":{"t":{"created":[5]}},"timestamp":1}"#,

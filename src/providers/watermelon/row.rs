@@ -9,6 +9,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 
 use super::options::Reading;
 use crate::providers::error::SyncError;
+use crate::providers::mend::mended;
 use crate::providers::wire::{Entity, Slot, WireId, WireType, fallback};
 use crate::store::ValueRef;
 
@@ -23,17 +24,18 @@ pub fn read_row<'a>(
     text: &'a [u8],
     slots: &mut Vec<Slot<'a>>,
 ) -> Result<WireId<'a>, SyncError> {
-    slots.clear();
-    slots.resize_with(entity.columns.len(), Slot::default);
-    let mut parser = serde_json::Deserializer::from_slice(text);
-    let row = RowSeed {
-        entity,
-        reading,
-        slots,
+    let id = match parse_row(entity, reading, text, slots) {
+        Ok(id) => id,
+        Err(error) => {
+            let whole = mended(text).ok_or_else(|| refused(entity, &error))?;
+            let mut read = Vec::new();
+            let id = parse_row(entity, reading, &whole, &mut read)
+                .map_err(|error| refused(entity, &error))?;
+            slots.clear();
+            slots.extend(read.into_iter().map(|slot| slot.into_owned()));
+            id.map(|id| id.into_owned())
+        }
     };
-    let id = row
-        .deserialize(&mut parser)
-        .map_err(|error| refused(entity, &error))?;
     id.ok_or_else(|| {
         SyncError::protocol(format!(
             "a row of {:?} has no id; nothing was applied",
@@ -42,15 +44,37 @@ pub fn read_row<'a>(
     })
 }
 
+fn parse_row<'a>(
+    entity: &Entity,
+    reading: Reading,
+    text: &'a [u8],
+    slots: &mut Vec<Slot<'a>>,
+) -> serde_json::Result<Option<WireId<'a>>> {
+    slots.clear();
+    slots.resize_with(entity.columns.len(), Slot::default);
+    RowSeed {
+        entity,
+        reading,
+        slots,
+    }
+    .deserialize(&mut serde_json::Deserializer::from_slice(text))
+}
+
 /// Reads one element of a `deleted` list.
 ///
 /// # Errors
 /// It is neither text nor an integer.
 pub fn read_id<'a>(entity: &Entity, text: &'a [u8]) -> Result<WireId<'a>, SyncError> {
-    let mut parser = serde_json::Deserializer::from_slice(text);
-    IdSeed
-        .deserialize(&mut parser)
-        .map_err(|error| refused(entity, &error))
+    parse_id(text).or_else(|error| match mended(text) {
+        Some(whole) => parse_id(&whole)
+            .map(WireId::into_owned)
+            .map_err(|error| refused(entity, &error)),
+        None => Err(refused(entity, &error)),
+    })
+}
+
+fn parse_id(text: &[u8]) -> serde_json::Result<WireId<'_>> {
+    IdSeed.deserialize(&mut serde_json::Deserializer::from_slice(text))
 }
 
 fn refused(entity: &Entity, error: &serde_json::Error) -> SyncError {
@@ -356,12 +380,21 @@ pub fn sanitise(kind: WireType, required: bool, text: &str) -> Slot<'static> {
 /// What JSON can't hold: text that is not UTF-8, infinite numbers, blobs in a column that is not
 /// declared as one. The text says which.
 pub fn write_value(out: &mut Vec<u8>, kind: WireType, value: ValueRef<'_>) -> Result<(), String> {
+    let value = plain_number(value);
     let number =
         |out: &mut Vec<u8>, number: i64| out.extend_from_slice(number.to_string().as_bytes());
     match (value, kind) {
         (ValueRef::Null, _) => out.extend_from_slice(b"null"),
         (ValueRef::Integer(0), WireType::Boolean) => out.extend_from_slice(b"false"),
         (ValueRef::Integer(1), WireType::Boolean) => out.extend_from_slice(b"true"),
+        // SQLite stores '5' as 5 in a column of type DATE. On the wire it is text all the same: the
+        // others' columns would refuse a number.
+        (ValueRef::Integer(whole), WireType::String) => write_json(out, &whole.to_string())?,
+        (ValueRef::Real(real), WireType::String) if real.is_finite() => {
+            let mut text = Vec::new();
+            write_json(&mut text, &real)?;
+            write_json(out, &String::from_utf8_lossy(&text))?;
+        }
         (ValueRef::Integer(whole), _) => number(out, whole),
         (ValueRef::Real(real), _) if !real.is_finite() => {
             return Err("an infinite number, which JSON can't hold".into());
@@ -377,6 +410,18 @@ pub fn write_value(out: &mut Vec<u8>, kind: WireType, value: ValueRef<'_>) -> Re
         }
     }
     Ok(())
+}
+
+/// Whole numbers are written without a fraction, as JavaScript does. Its clients store every number as
+/// a real where the column has no type, also 0 and 1 for a boolean.
+fn plain_number(value: ValueRef<'_>) -> ValueRef<'_> {
+    const EXACT: f64 = (1u64 << 53) as f64;
+    match value {
+        ValueRef::Real(real) if real.trunc() == real && real.abs() <= EXACT => {
+            ValueRef::Integer(real as i64)
+        }
+        other => other,
+    }
 }
 
 /// Appends anything serde can write.
@@ -524,6 +569,22 @@ mod tests {
     }
 
     #[test]
+    fn what_only_javascript_reads_does_not_refuse_the_row() {
+        let text = r#"{"id":"\udc00","s":"\ud83dx","n":1e400,"b":-1e999}"#;
+        let (id, slots) = read(text).unwrap();
+        assert_eq!(id, WireId::Text("\u{fffd}".into()));
+        assert_eq!(
+            slots,
+            [Slot::Text("\u{fffd}x".into()), Slot::Null, Slot::Integer(0)]
+        );
+        assert!(read(r#"{"id":1e400}"#).is_err());
+        assert_eq!(
+            read_id(&entity(), br#""\ud83d""#).unwrap(),
+            WireId::Text("\u{fffd}".into())
+        );
+    }
+
+    #[test]
     fn large_integers_stay_exact() {
         let (_, slots) = read(r#"{"id":"a","n":9007199254740993}"#).unwrap();
         assert_eq!(slots[1], Slot::Integer(9_007_199_254_740_993));
@@ -578,10 +639,19 @@ mod tests {
             write(WireType::Boolean, ValueRef::Integer(2)),
             Ok("2".into())
         );
+        assert_eq!(write(WireType::Number, ValueRef::Real(1.0)), Ok("1".into()));
         assert_eq!(
-            write(WireType::Number, ValueRef::Real(1.0)),
-            Ok("1.0".into())
+            write(WireType::Boolean, ValueRef::Real(1.0)),
+            Ok("true".into())
         );
+        assert_eq!(write(WireType::Any, ValueRef::Real(-0.0)), Ok("0".into()));
+        assert_eq!(write(WireType::Any, ValueRef::Real(0.1)), Ok("0.1".into()));
+        for (value, text) in [
+            (ValueRef::Integer(20_240_131), "\"20240131\""),
+            (ValueRef::Real(1.5), "\"1.5\""),
+        ] {
+            assert_eq!(write(WireType::String, value), Ok(text.into()));
+        }
         assert_eq!(
             write(WireType::String, ValueRef::Text("\"\n")),
             Ok(r#""\"\n""#.into())
