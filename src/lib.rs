@@ -18,10 +18,10 @@
 
 mod capture;
 mod coordination;
+mod functions;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-mod functions;
 #[doc(hidden)]
 pub mod http;
 #[doc(hidden)]

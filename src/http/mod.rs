@@ -41,10 +41,10 @@ pub use agents::close_idle;
 pub use client::send;
 pub use error::{HttpError, Kind, Wait};
 pub use origin::Origin;
-#[cfg(fuzzing)]
-pub use redirect::follow;
 pub use policy::Policy;
 pub use redact::Redactor;
+#[cfg(fuzzing)]
+pub use redirect::follow;
 pub use request::{Body, Method, Request};
 pub use response::{Headers, Response};
 pub use secret::{Secret, SecretError};
