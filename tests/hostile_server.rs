@@ -132,47 +132,39 @@ fn an_endless_answer_ends_at_the_limit() {
 
 #[test]
 fn an_answer_that_drips_ends_with_the_time() {
-    let server = Canned::start();
-    let device = device(&server, json!({}));
-    let drip = |start: Vec<u8>, byte: &'static [u8]| {
-        move |_: &sync_common::Seen, stream: &mut std::net::TcpStream| {
-            stream.write_all(&start)?;
-            loop {
-                stream.write_all(byte)?;
-                stream.flush()?;
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        }
-    };
-    for (what, start, byte) in [
+    let chunked = || head(200, &[("Transfer-Encoding", "chunked")]).into_bytes();
+    let drips = [
         ("a body", head(200, &[]).into_bytes(), &b" "[..]),
-        ("a header", b"HTTP/1.1 200 OK\r\nX: ".to_vec(), &b"x"[..]),
-        ("headers", b"HTTP/1.1 200 OK\r\n".to_vec(), &b"X: y\r\n"[..]),
-        ("a status line", b"HTTP/1.1 200 ".to_vec(), &b"O"[..]),
-        (
-            "interim answers",
-            Vec::new(),
-            &b"HTTP/1.1 103 Early\r\n\r\n"[..],
-        ),
-        (
-            "chunks",
-            head(200, &[("Transfer-Encoding", "chunked")]).into_bytes(),
-            &b"1\r\n \r\n"[..],
-        ),
-        (
-            "a chunk's size",
-            head(200, &[("Transfer-Encoding", "chunked")]).into_bytes(),
-            &b"0"[..],
-        ),
-    ] {
-        server.pull_by(drip(start, byte));
-        let error = device.failed();
-        assert!(
-            error["class"] == "network" || error["class"] == "protocol",
-            "{what}: {error}"
-        );
-        device.synced();
-    }
+        ("a header", b"HTTP/1.1 200 OK\r\nX: ".to_vec(), b"x"),
+        ("headers", b"HTTP/1.1 200 OK\r\n".to_vec(), b"X: y\r\n"),
+        ("a status line", b"HTTP/1.1 200 ".to_vec(), b"O"),
+        ("interim answers", Vec::new(), b"HTTP/1.1 103 Early\r\n\r\n"),
+        ("chunks", chunked(), b"1\r\n \r\n"),
+        ("a chunk's size", chunked(), b"0"),
+    ];
+    // All at once, for each waits for its time to be up.
+    std::thread::scope(|scope| {
+        for (what, start, byte) in drips {
+            scope.spawn(move || {
+                let server = Canned::start();
+                let device = device(&server, json!({}));
+                server.pull_by(move |_, stream| {
+                    stream.write_all(&start)?;
+                    loop {
+                        stream.write_all(byte)?;
+                        stream.flush()?;
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                });
+                let error = device.failed();
+                assert!(
+                    error["class"] == "network" || error["class"] == "protocol",
+                    "{what}: {error}"
+                );
+                device.synced();
+            });
+        }
+    });
 }
 
 #[test]
