@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets and runs each for some seconds: fuzz/run.sh SECONDS [TARGET…]
+# Builds the fuzz targets and runs each for some seconds: fuzz/run.sh SECONDS [TARGET…]. `make fuzz` calls it,
+# and says what is missing.
 #
 # Rust's own coverage pass and libFuzzer are enough, so that the stable compiler does; there is no memory
 # checker, for what is fuzzed has no unsafe code. What is found new stays in the corpus of the work folder;
@@ -16,10 +17,6 @@ if [ ${#targets[@]} = 0 ]; then
     [ "$name" = common ] || targets+=("$name")
   done
 fi
-
-command -v cargo >/dev/null || { echo "missing: cargo; install Rust (rustup.rs)"; exit 1; }
-command -v c++ >/dev/null || command -v g++ >/dev/null || {
-  echo "missing: a C++ compiler, which libFuzzer needs; e.g. apt-get install g++"; exit 1; }
 
 host=$(rustc -vV | awk '/^host:/ { print $2 }')
 work=${CARGO_TARGET_DIR:-$PWD/target}/fuzz

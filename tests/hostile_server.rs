@@ -441,6 +441,50 @@ fn a_timestamp_of_text_breaks_out_of_no_place() {
 
 // ------------------------------------------------------------------------------ where it must not reach
 
+/// A server that answers with a timestamp would say where the next request goes. Found by fuzzing.
+#[test]
+fn a_timestamp_is_no_part_of_a_host() {
+    let server = Canned::start();
+    let device = device(&server, json!({}));
+    let origin = server.origin();
+    let config = |keys: Value| {
+        let mut config = json!({"kind": "watermelon", "url": server.url(), "cursorUnit": "opaque"});
+        for (key, value) in keys.as_object().expect("an object") {
+            config[key] = value.clone();
+        }
+        config.to_string()
+    };
+    for (keys, said) in [
+        (json!({"url": "http://{lastPulledAt}/sync"}), "url has"),
+        (json!({"url": "http://api.{lastPulledAt}.org"}), "url has"),
+        (
+            json!({"pullUrl": format!("{origin}{{schemaVersion}}/")}),
+            "pullUrl has",
+        ),
+        (
+            json!({"pushUrl": "http://127.0.0.1:{lastPulledAt}"}),
+            "pushUrl has",
+        ),
+    ] {
+        let text = device.refused(&format!("SELECT sync_provider('api', '{}')", config(keys)));
+        let clear = text.contains(said) && text.contains("a placeholder in its host");
+        assert!(clear, "{text}");
+    }
+    // Nor where a file brings such a configuration.
+    let stored = config(json!({"pushUrl": "http://127.0.0.1:{lastPulledAt}"}));
+    device.exec(&format!("UPDATE _syncProvider SET config = '{stored}'"));
+    let text = device.refused(r#"SELECT sync_entities('all', 'api', '["task"]')"#);
+    assert!(text.contains("a placeholder in its host"), "{text}");
+    assert_eq!(server.seen().len(), 0);
+    // What the program itself gives may stand there.
+    let host = origin.replace("http://127.0.0.1:", "");
+    let keys = json!({"url": "http://127.0.0.{param:last}:{param:port}/sync",
+        "params": {"last": 1, "port": host.parse::<u16>().expect("a port")}});
+    device.ask(&format!("SELECT sync_provider('api', '{}')", config(keys)));
+    device.synced();
+    assert!(!server.seen().is_empty());
+}
+
 #[test]
 fn tables_that_the_server_invents_are_not_made_and_ours_are_not_written() {
     let server = Canned::start();
