@@ -16,7 +16,7 @@ FILE := libsyncscope.so
 endif
 
 .DEFAULT_GOAL := loadable
-.PHONY: loadable demo drivers test test-sql oracle node-modules schedules bench lint clean help check-cargo check-cc check-sqlite3 check-npm
+.PHONY: loadable demo drivers test test-sql oracle node-modules schedules valgrind fuzz bench lint clean help check-cargo check-cc check-cxx check-sqlite3 check-npm check-valgrind
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
 	@$(RELEASE) --lib
@@ -64,6 +64,14 @@ schedules: check-cargo check-cc ## 5000 random schedules of edits, faults and ki
 	@if [ -d /dev/shm ]; then export TMPDIR=/dev/shm; fi; \
 	  SYNCSCOPE_SCHEDULES=$(SYNCSCOPE_SCHEDULES) $(CARGO) test --test sync_schedules
 
+valgrind: check-cargo check-cc check-sqlite3 check-valgrind ## run the SQL scripts of tests/sql under valgrind: no error, no lost memory
+	@SYNCSCOPE_VALGRIND=1 $(CARGO) test --test sql_scripts -- --nocapture
+
+FUZZ_SECONDS ?= 60
+
+fuzz: check-cargo check-cc check-cxx ## feed the readers with mutated input; FUZZ_SECONDS=n for each target, FUZZ_TARGETS="pull url" for some
+	@bash fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
 bench: loadable ## what syncscope costs, as ratios to plain SQLite
 	@SYNCSCOPE_LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" $(CARGO) bench --bench speed
 
@@ -84,6 +92,13 @@ check-cargo:
 check-cc:
 	@command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || \
 	  { echo "missing: a C compiler; e.g. apt-get install gcc"; exit 1; }
+
+check-cxx:
+	@command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || \
+	  { echo "missing: a C++ compiler; e.g. apt-get install g++"; exit 1; }
+
+check-valgrind:
+	@command -v valgrind >/dev/null || { echo "missing: valgrind; e.g. apt-get install valgrind"; exit 1; }
 
 check-npm:
 	@command -v npm >/dev/null || { echo "missing: npm; install Node 20 or newer"; exit 1; }

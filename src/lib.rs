@@ -19,6 +19,9 @@
 mod capture;
 mod coordination;
 mod functions;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 #[doc(hidden)]
 pub mod http;
 #[doc(hidden)]

@@ -712,6 +712,92 @@ fn every_link_leads_somewhere() {
     assert!(followed > 20, "only {followed} links were found");
 }
 
+// --------------------------------------------------------------------------------------------- tests
+
+/// What stands in backquotes as `file::test`.
+fn named_tests(text: &str) -> Vec<(&str, &str)> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.filter_map(|name| name.split_once("::")).collect()
+}
+
+/// Whether a file of tests has this one, marked as a test and not ignored.
+fn has_test(file: &str, test: &str) -> bool {
+    let path = root().join("tests").join(format!("{file}.rs"));
+    let Ok(text) = fs::read_to_string(path) else {
+        return false;
+    };
+    let wanted = format!("fn {test}() {{");
+    let mut before = "";
+    text.lines().any(|line| {
+        let found = line == wanted && before == "#[test]";
+        before = line;
+        found
+    })
+}
+
+/// Pages with tables whose last column names tests, and how many lines those have at least.
+const PROVEN: &[(&str, usize)] = &[("docs/security.md", 40), ("docs/watermelon.md", 24)];
+
+#[test]
+fn every_promise_and_every_threat_names_the_test_that_proves_it() {
+    for (page, least) in PROVEN {
+        let text = read(&root().join(page));
+        let mut inside = false;
+        let mut proven = 0;
+        for line in text.lines() {
+            if line.starts_with("| ") && line.ends_with("| test |") {
+                inside = true;
+            } else if inside && line.starts_with("| ") {
+                let last = line.trim_end_matches(" |").rsplit(" | ").next();
+                let tests = named_tests(last.unwrap_or_default());
+                assert!(!tests.is_empty(), "no test: {line}");
+                for (file, test) in tests {
+                    assert!(has_test(file, test), "{file}::{test} is no test");
+                }
+                proven += 1;
+            } else if !line.starts_with('|') {
+                inside = false;
+            }
+        }
+        assert!(proven >= *least, "{page}: only {proven} lines were found");
+    }
+    assert!(!has_test("docs", "no_such_test") && !has_test("nothing", "no_such_test"));
+}
+
+#[test]
+fn every_fuzz_target_is_described_built_and_has_a_corpus() {
+    let text = read(&root().join("docs/security.md"));
+    let described: BTreeSet<&str> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("| target |"))
+        .skip(2)
+        .map_while(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    let manifest = read(&root().join("fuzz/Cargo.toml"));
+    let mut targets = BTreeSet::new();
+    for file in fs::read_dir(root().join("fuzz/targets")).expect("fuzz/targets") {
+        let name = file.expect("an entry").file_name();
+        let name = name.to_string_lossy().replace(".rs", "");
+        if name == "common" {
+            continue;
+        }
+        let built = format!("[[bin]]\nname = \"{name}\"\npath = \"targets/{name}.rs\"");
+        assert!(
+            manifest.contains(&built),
+            "{name} is not in fuzz/Cargo.toml"
+        );
+        let corpus = fs::read_dir(root().join("fuzz/corpus").join(&name));
+        assert!(
+            corpus.is_ok_and(|files| files.count() > 0),
+            "{name} has no corpus"
+        );
+        targets.insert(name);
+    }
+    let targets: BTreeSet<&str> = targets.iter().map(String::as_str).collect();
+    assert_eq!(described, targets);
+    assert!(targets.len() > 3, "{targets:?}");
+}
+
 #[test]
 fn the_pages_name_no_machine_of_ours() {
     for page in pages() {

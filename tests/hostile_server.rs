@@ -132,47 +132,39 @@ fn an_endless_answer_ends_at_the_limit() {
 
 #[test]
 fn an_answer_that_drips_ends_with_the_time() {
-    let server = Canned::start();
-    let device = device(&server, json!({}));
-    let drip = |start: Vec<u8>, byte: &'static [u8]| {
-        move |_: &sync_common::Seen, stream: &mut std::net::TcpStream| {
-            stream.write_all(&start)?;
-            loop {
-                stream.write_all(byte)?;
-                stream.flush()?;
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        }
-    };
-    for (what, start, byte) in [
+    let chunked = || head(200, &[("Transfer-Encoding", "chunked")]).into_bytes();
+    let drips = [
         ("a body", head(200, &[]).into_bytes(), &b" "[..]),
-        ("a header", b"HTTP/1.1 200 OK\r\nX: ".to_vec(), &b"x"[..]),
-        ("headers", b"HTTP/1.1 200 OK\r\n".to_vec(), &b"X: y\r\n"[..]),
-        ("a status line", b"HTTP/1.1 200 ".to_vec(), &b"O"[..]),
-        (
-            "interim answers",
-            Vec::new(),
-            &b"HTTP/1.1 103 Early\r\n\r\n"[..],
-        ),
-        (
-            "chunks",
-            head(200, &[("Transfer-Encoding", "chunked")]).into_bytes(),
-            &b"1\r\n \r\n"[..],
-        ),
-        (
-            "a chunk's size",
-            head(200, &[("Transfer-Encoding", "chunked")]).into_bytes(),
-            &b"0"[..],
-        ),
-    ] {
-        server.pull_by(drip(start, byte));
-        let error = device.failed();
-        assert!(
-            error["class"] == "network" || error["class"] == "protocol",
-            "{what}: {error}"
-        );
-        device.synced();
-    }
+        ("a header", b"HTTP/1.1 200 OK\r\nX: ".to_vec(), b"x"),
+        ("headers", b"HTTP/1.1 200 OK\r\n".to_vec(), b"X: y\r\n"),
+        ("a status line", b"HTTP/1.1 200 ".to_vec(), b"O"),
+        ("interim answers", Vec::new(), b"HTTP/1.1 103 Early\r\n\r\n"),
+        ("chunks", chunked(), b"1\r\n \r\n"),
+        ("a chunk's size", chunked(), b"0"),
+    ];
+    // All at once, for each waits for its time to be up.
+    std::thread::scope(|scope| {
+        for (what, start, byte) in drips {
+            scope.spawn(move || {
+                let server = Canned::start();
+                let device = device(&server, json!({}));
+                server.pull_by(move |_, stream| {
+                    stream.write_all(&start)?;
+                    loop {
+                        stream.write_all(byte)?;
+                        stream.flush()?;
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                });
+                let error = device.failed();
+                assert!(
+                    error["class"] == "network" || error["class"] == "protocol",
+                    "{what}: {error}"
+                );
+                device.synced();
+            });
+        }
+    });
 }
 
 #[test]
@@ -448,6 +440,50 @@ fn a_timestamp_of_text_breaks_out_of_no_place() {
 }
 
 // ------------------------------------------------------------------------------ where it must not reach
+
+/// A server that answers with a timestamp would say where the next request goes. Found by fuzzing.
+#[test]
+fn a_timestamp_is_no_part_of_a_host() {
+    let server = Canned::start();
+    let device = device(&server, json!({}));
+    let origin = server.origin();
+    let config = |keys: Value| {
+        let mut config = json!({"kind": "watermelon", "url": server.url(), "cursorUnit": "opaque"});
+        for (key, value) in keys.as_object().expect("an object") {
+            config[key] = value.clone();
+        }
+        config.to_string()
+    };
+    for (keys, said) in [
+        (json!({"url": "http://{lastPulledAt}/sync"}), "url has"),
+        (json!({"url": "http://api.{lastPulledAt}.org"}), "url has"),
+        (
+            json!({"pullUrl": format!("{origin}{{schemaVersion}}/")}),
+            "pullUrl has",
+        ),
+        (
+            json!({"pushUrl": "http://127.0.0.1:{lastPulledAt}"}),
+            "pushUrl has",
+        ),
+    ] {
+        let text = device.refused(&format!("SELECT sync_provider('api', '{}')", config(keys)));
+        let clear = text.contains(said) && text.contains("a placeholder in its host");
+        assert!(clear, "{text}");
+    }
+    // Nor where a file brings such a configuration.
+    let stored = config(json!({"pushUrl": "http://127.0.0.1:{lastPulledAt}"}));
+    device.exec(&format!("UPDATE _syncProvider SET config = '{stored}'"));
+    let text = device.refused(r#"SELECT sync_entities('all', 'api', '["task"]')"#);
+    assert!(text.contains("a placeholder in its host"), "{text}");
+    assert_eq!(server.seen().len(), 0);
+    // What the program itself gives may stand there.
+    let host = origin.replace("http://127.0.0.1:", "");
+    let keys = json!({"url": "http://127.0.0.{param:last}:{param:port}/sync",
+        "params": {"last": 1, "port": host.parse::<u16>().expect("a port")}});
+    device.ask(&format!("SELECT sync_provider('api', '{}')", config(keys)));
+    device.synced();
+    assert!(!server.seen().is_empty());
+}
 
 #[test]
 fn tables_that_the_server_invents_are_not_made_and_ours_are_not_written() {

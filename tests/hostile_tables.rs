@@ -4,7 +4,9 @@
 mod hostile_common;
 
 use hostile_common::sync_common::Random;
-use hostile_common::{Canned, Victim, ask, furnished_file, our_tables, refused, survives, try_ask};
+use hostile_common::{
+    Canned, Victim, all_well, ask, furnished_file, our_tables, refused, survives, try_ask,
+};
 
 #[test]
 fn tables_of_ours_with_other_columns_are_an_error() {
@@ -36,15 +38,16 @@ fn tables_of_ours_with_other_columns_are_an_error() {
 #[test]
 fn triggers_of_the_file_on_our_tables_make_an_error_or_nothing() {
     let (_keep, base) = furnished_file();
-    let on = |table: &str, body: &str| {
+    let at = |time: &str, table: &str, body: &str| {
         let mut script = String::new();
         for event in ["INSERT", "UPDATE", "DELETE"] {
             script += &format!(
-                "CREATE TRIGGER \"evil {table} {event}\" BEFORE {event} ON \"{table}\" BEGIN {body} END;"
+                "CREATE TRIGGER \"evil {table} {event}\" {time} {event} ON \"{table}\" BEGIN {body} END;"
             );
         }
         script
     };
+    let on = |table: &str, body: &str| at("BEFORE", table, body);
     let tables = our_tables(&base);
     let mut attacks: Vec<(String, String)> = tables
         .iter()
@@ -56,11 +59,6 @@ fn triggers_of_the_file_on_our_tables_make_an_error_or_nothing() {
     for (what, body) in [
         ("raise", "SELECT RAISE(ABORT, 'no');"),
         ("roll back", "SELECT RAISE(ROLLBACK, 'no');"),
-        (
-            "empty the tables",
-            "DELETE FROM _syncOperation; DELETE FROM _syncStatus; DELETE FROM _syncOwner; \
-             DELETE FROM _syncRun; DELETE FROM _syncPush; DELETE FROM _syncTable;",
-        ),
         (
             "go round",
             "UPDATE _syncStatus SET timestamp = timestamp + 1;",
@@ -74,6 +72,18 @@ fn triggers_of_the_file_on_our_tables_make_an_error_or_nothing() {
                 on(table, body),
             ));
         }
+    }
+    // After, for before a row is gone the triggers would call each other until SQLite stops them.
+    let empty = "DELETE FROM _syncOperation; DELETE FROM _syncStatus; DELETE FROM _syncOwner; \
+                 DELETE FROM _syncRun; DELETE FROM _syncPush; DELETE FROM _syncTable;";
+    let all: String = tables
+        .iter()
+        .map(|table| at("AFTER", table, empty))
+        .collect();
+    attacks.push(("triggers empty the tables".into(), all));
+    for table in &tables {
+        let what = format!("a trigger on {table} empties the tables");
+        attacks.push((what, at("AFTER", table, empty)));
     }
     survives(&base, &attacks);
 }
@@ -262,8 +272,8 @@ fn configurations_that_the_functions_would_not_take_are_refused_in_the_file_too(
 fn a_file_with_broken_bytes_makes_errors_and_no_crash() {
     let (_keep, base) = furnished_file();
     let whole = std::fs::read(base.path()).expect("the file");
-    let mut wrong = Vec::new();
-    for seed in 0..60 {
+    let seeds: Vec<u64> = (0..60).collect();
+    all_well(&seeds, |&seed| {
         let mut random = Random(seed);
         let mut bytes = whole.clone();
         for _ in 0..=random.below(20) {
@@ -278,16 +288,9 @@ fn a_file_with_broken_bytes_makes_errors_and_no_crash() {
         let victim = Victim::of(&base);
         std::fs::write(victim.world.path(), &bytes).expect("broken");
         let found = victim.exercise();
-        wrong.extend(
-            found
-                .into_iter()
-                .map(|found| format!("seed {seed}: {found}")),
-        );
-    }
-    assert!(
-        wrong.is_empty(),
-        "{} cases:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+        found
+            .into_iter()
+            .map(|found| format!("seed {seed}: {found}"))
+            .collect()
+    });
 }

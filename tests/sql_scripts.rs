@@ -5,10 +5,15 @@
 //! script runs on a fresh database, with recursive_triggers ON and OFF, and must print the same both
 //! times. `UPDATE_GOLDEN=1 cargo test --test sql_scripts` rewrites the golden files; look at the
 //! difference before you commit it.
+//!
+//! With `SYNCSCOPE_VALGRIND=1` (`make valgrind`) the shell runs under valgrind, which must find no error and
+//! no lost memory either.
 
 #[path = "../examples/backend/mod.rs"]
 mod backend;
 mod common;
+#[path = "sql_valgrind/mod.rs"]
+mod valgrind;
 
 use std::fs;
 use std::io::Write;
@@ -16,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
+use valgrind::Tally;
 
 /// The address that scripts name, and what the backend there keeps.
 const BACKEND_ADDRESS: &str = "http://127.0.0.1:8787";
@@ -33,8 +39,9 @@ fn scripts() -> Vec<PathBuf> {
     scripts
 }
 
-/// What the shell prints: its output, then its errors, without what differs between shell versions.
-fn run(script: &Path, recursive: &str) -> String {
+/// What the shell prints: its output, then its errors, without what differs between shell versions; and
+/// what valgrind says, if it watches.
+fn run(script: &Path, recursive: &str, watched: bool) -> (String, Option<Tally>) {
     let mut text = fs::read_to_string(script).expect("a script");
     let server = text
         .contains(BACKEND_ADDRESS)
@@ -52,7 +59,12 @@ fn run(script: &Path, recursive: &str) -> String {
         }
     }
     let directory = TempDir::new().expect("a temporary directory");
-    let mut shell = Command::new("sqlite3")
+    let report = directory.path().join("valgrind.txt");
+    let mut command = match watched {
+        true => valgrind::command(&report),
+        false => Command::new("sqlite3"),
+    };
+    let mut shell = command
         .args(["-batch", "-init", "/dev/null"])
         .arg(directory.path().join("app.db"))
         .current_dir(directory.path())
@@ -76,10 +88,10 @@ fn run(script: &Path, recursive: &str) -> String {
         printed.push_str("-- errors\n");
         printed.push_str(&errors);
     }
-    match server {
-        Some(server) => printed.replace(&server.url(), BACKEND_ADDRESS),
-        None => printed,
+    if let Some(server) = server {
+        printed = printed.replace(&server.url(), BACKEND_ADDRESS);
     }
+    (printed, watched.then(|| Tally::read(&report)))
 }
 
 /// `Runtime error near line 7: sync_x: what is wrong (19)` without the parts that the shell's
@@ -115,32 +127,56 @@ fn difference(expected: &str, found: &str) -> String {
     shown
 }
 
+/// Runs a script as `recursive` says; what is wrong with what it printed.
+fn check(script: &Path, recursive: &str, watched: bool) -> (Option<String>, Option<Tally>) {
+    let golden = script.with_extension("out");
+    let (found, tally) = run(script, recursive, watched);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() && recursive == "ON" {
+        fs::write(&golden, &found).expect("the golden file");
+        return (None, tally);
+    }
+    let expected = fs::read_to_string(&golden).unwrap_or_default();
+    let wrong = (found != expected).then(|| {
+        let shown = difference(&expected, &found);
+        format!(
+            "{} (recursive_triggers {recursive})\n{shown}",
+            script.display()
+        )
+    });
+    (wrong, tally)
+}
+
 #[test]
 fn every_script_prints_what_its_golden_file_says() {
-    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
-    let mut failures = String::new();
+    let watched = std::env::var_os("SYNCSCOPE_VALGRIND").is_some();
     let scripts = scripts();
     assert!(!scripts.is_empty(), "no scripts found");
-    for script in scripts {
-        let golden = script.with_extension("out");
-        let name = script
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
-        let name = name.unwrap_or_default();
-        for recursive in ["ON", "OFF"] {
-            let found = run(&script, recursive);
-            if update && recursive == "ON" {
-                fs::write(&golden, &found).expect("the golden file");
-                continue;
+    // The golden files that ON writes are what OFF is compared with.
+    let mut wrong = Vec::new();
+    let mut total = Tally::default();
+    for recursive in ["ON", "OFF"] {
+        std::thread::scope(|scope| {
+            let runs: Vec<_> = scripts
+                .iter()
+                .map(|script| {
+                    (
+                        script,
+                        scope.spawn(move || check(script, recursive, watched)),
+                    )
+                })
+                .collect();
+            for (script, run) in runs {
+                let (difference, tally) = run.join().expect("a script runs");
+                wrong.extend(difference);
+                if let Some(tally) = tally {
+                    wrong.extend(tally.complaint(script));
+                    total.add(&tally);
+                }
             }
-            let expected = fs::read_to_string(&golden).unwrap_or_default();
-            if found != expected {
-                let shown = difference(&expected, &found);
-                failures.push_str(&format!(
-                    "{name} (recursive_triggers {recursive})\n{shown}\n"
-                ));
-            }
-        }
+        });
     }
-    assert!(failures.is_empty(), "\n{failures}");
+    if watched {
+        println!("valgrind: {total}");
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }

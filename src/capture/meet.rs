@@ -271,7 +271,7 @@ fn read_index(database: &Database, index: &str) -> Result<Vec<Part>> {
 }
 
 /// The terms between the outermost parentheses of a CREATE INDEX statement, without their sort order.
-fn index_terms(definition: &str) -> Vec<String> {
+pub fn index_terms(definition: &str) -> Vec<String> {
     let mut terms = Vec::new();
     let mut term = String::new();
     let mut depth = 0;

@@ -16,5 +16,7 @@ pub mod tracked;
 mod triggers;
 
 pub use key::Key;
+#[cfg(fuzzing)]
+pub use meet::index_terms;
 pub use pending::{Pending, PendingRows, Status};
 pub use tracked::Tracked;

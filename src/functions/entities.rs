@@ -138,6 +138,12 @@ fn read(call: &Call<'_>) -> Result<Option<EntitiesCall>> {
     }))
 }
 
+/// How many operations an option object names, for the fuzzers.
+#[cfg(fuzzing)]
+pub fn count_operations(text: &str) -> Option<usize> {
+    read_object(text).ok()?.map(|call| call.operations.len())
+}
+
 fn read_object(text: &str) -> Result<Option<EntitiesCall>> {
     let object = ActionObject::parse(text, &SHAPE)?;
     if !object.when {

@@ -43,6 +43,8 @@ pub use error::{HttpError, Kind, Wait};
 pub use origin::Origin;
 pub use policy::Policy;
 pub use redact::Redactor;
+#[cfg(fuzzing)]
+pub use redirect::follow;
 pub use request::{Body, Method, Request};
 pub use response::{Headers, Response};
 pub use secret::{Secret, SecretError};

@@ -60,6 +60,14 @@ pub(super) fn decide(
     Ok(Some(target))
 }
 
+/// Where a redirect leads, for the fuzzers: `Err` when `at` is no URL.
+#[cfg(fuzzing)]
+pub fn follow(status: u16, location: &str, at: &str) -> Result<Option<String>, String> {
+    let at = Url::parse(at)?;
+    let next = decide(Method::Get, status, Some(location), &at, 0);
+    Ok(next.ok().flatten().map(|url| url.text()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -419,6 +419,10 @@ mod tests {
             (r#"{"url":"http://x"}"#, "kind"),
             (r#"{"kind":"watermelon"}"#, "url"),
             (r#"{"kind":"watermelon","url":"ftp://x"}"#, "http://"),
+            (
+                r#"{"kind":"watermelon","url":"http://{lastPulledAt}.org"}"#,
+                "config: url has a placeholder in its host",
+            ),
             (r#"{"kind":"watermelon","url":"http://x","ulr":1}"#, "ulr"),
             (r#"{"kind":"host","url":"http://x"}"#, "no sense"),
             (
@@ -453,6 +457,7 @@ mod tests {
             ("pullMethod", "\"FETCH\""),
             ("pushMethod", "\"GET\""),
             ("pullUrl", "\"?a={nope}\""),
+            ("pullUrl", "\"http://{schemaVersion}.org\""),
             ("pushUrl", "\"?a={changes}\""),
             ("pullBody", "{}"),
             ("pushBody", "{}"),

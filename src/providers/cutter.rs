@@ -49,7 +49,7 @@ impl<R: Read> Cutter<R> {
     pub fn peek(&mut self) -> Result<Option<u8>> {
         loop {
             while let Some(byte) = self.window.get(self.at) {
-                if !byte.is_ascii_whitespace() {
+                if !is_space(*byte) {
                     return Ok(Some(*byte));
                 }
                 self.at += 1;
@@ -225,7 +225,7 @@ impl<R: Read> Cutter<R> {
             }
             match self.window[at] {
                 b',' | b'}' | b']' | b':' | b'{' | b'[' | b'"' => return Ok(at),
-                byte if byte.is_ascii_whitespace() => return Ok(at),
+                byte if is_space(byte) => return Ok(at),
                 _ => at += 1,
             }
         }
@@ -302,6 +302,11 @@ impl<R: Read> Cutter<R> {
              {wanted}; nothing was applied"
         ))
     }
+}
+
+/// White space as JSON has it, which is less than ASCII has.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 /// Parses one piece.
@@ -385,6 +390,8 @@ mod tests {
             "{\"a\":1}x",
             "{\"a\" 1}",
             "{,}",
+            "\u{c}{}",
+            "{}\u{c}",
         ] {
             assert!(pieces(text).is_err(), "{text}");
         }

@@ -36,6 +36,8 @@ mod transport;
 pub use check::check;
 pub use declared::{Declared, declare};
 pub use effects::{Page, apply_response, check_settings};
+#[cfg(fuzzing)]
+pub use effects::{read_records, read_settings};
 pub use mask::mask_row;
 pub use outbox::all_unacknowledged;
 pub use questions::{has_pending, is_stale};

@@ -10,8 +10,8 @@ pub mod host_support;
 pub mod sync_common;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
@@ -187,15 +187,35 @@ impl Victim {
 
 /// Makes each attack on a file of its own, and has a victim open it and call everything.
 pub fn survives(base: &Base, attacks: &[(String, String)]) {
-    let mut wrong = Vec::new();
-    for (what, script) in attacks {
+    all_well(attacks, |(what, script)| {
         let victim = Victim::of(base);
         victim
             .attack(script)
             .unwrap_or_else(|error| panic!("{what}: {script}: {error}"));
         let found = victim.exercise();
-        wrong.extend(found.into_iter().map(|found| format!("{what}: {found}")));
-    }
+        found
+            .into_iter()
+            .map(|found| format!("{what}: {found}"))
+            .collect()
+    });
+}
+
+/// Tries all cases, as many at a time as there are processors; none may find anything wrong.
+pub fn all_well<T: Sync>(cases: &[T], check: impl Fn(&T) -> Vec<String> + Sync) {
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let found = check(case);
+                    wrong.lock().expect("no check panicked").extend(found);
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().expect("no check panicked");
     assert!(
         wrong.is_empty(),
         "{} cases:\n{}",

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::migration::Policy;
 use super::path::Path;
-use super::template::{self, Body, FirstToken, Params, Text, Url, Values};
+use super::template::{Body, FirstToken, Params, Text, Url, Values};
 use crate::providers::config::{BoolAs, Config, CursorUnit, IdAs, RejectedFormat, is_credential};
 
 /// How one of the two requests is made.
@@ -258,7 +258,7 @@ fn url(config: &Config, key: &str, template: &str) -> Result<Url, String> {
     let base = config.url.as_deref().unwrap_or_default();
     Url::parse(base, template, &config.params).map_err(|problem| {
         // A placeholder may stand in either.
-        let key = match template::Text::parse(base, &config.params) {
+        let key = match Url::parse(base, "", &config.params) {
             Ok(_) => key,
             Err(_) => "url",
         };

@@ -172,6 +172,20 @@ impl Text {
         self.holes().any(|hole| *hole == Hole::Migration)
     }
 
+    /// Whether the configuration alone says where a request to this address goes. A server that had a part
+    /// of the host in its hands, in the timestamp, could send the rows elsewhere.
+    fn has_fixed_host(&self) -> bool {
+        let mut slashes = 0;
+        for piece in &self.0 {
+            match piece {
+                Piece::Literal(text) => slashes += text.matches('/').count(),
+                Piece::Hole(Hole::Param(_)) => {}
+                Piece::Hole(_) => return slashes > 2,
+            }
+        }
+        true
+    }
+
     /// The one placeholder that it consists of.
     fn only_hole(&self) -> Option<&Hole> {
         match self.0.as_slice() {
@@ -219,7 +233,7 @@ impl Url {
     /// `template` follows `base`, unless it is an address of its own.
     ///
     /// # Errors
-    /// As [`Text::parse`]; `{changes}`, which is too long for an address.
+    /// As [`Text::parse`]; `{changes}`, which is too long for an address; a host that changes.
     pub fn parse(base: &str, template: &str, params: &Params) -> Result<Self, String> {
         let (path, query) = join(base, template);
         let query = query
@@ -230,6 +244,11 @@ impl Url {
         let path = Text::parse(&path, params)?;
         if path.has_changes() || query.iter().any(Text::has_changes) {
             return Err("has {changes}, which belongs into pushBody".into());
+        }
+        if !path.has_fixed_host() {
+            return Err(
+                "has a placeholder in its host; only {param:NAME} may stand before the path".into(),
+            );
         }
         Ok(Self { path, query })
     }
@@ -591,6 +610,32 @@ mod tests {
             json!({"a": ["{nope}"]}),
         ] {
             assert!(Body::parse(&template, &none).is_err(), "{template}");
+        }
+    }
+
+    /// Found by fuzzing.
+    #[test]
+    fn no_server_has_a_part_of_the_host_in_its_hands() {
+        for (base, template) in [
+            ("http://h{lastPulledAt}", ""),
+            ("http://{lastPulledAt}/sync", "?a=1"),
+            ("http://h:{schemaVersion}/", "x"),
+            ("http://h", "https://{migration}.example.com/"),
+            ("http://{param:a}{lastPulledAt}/", ""),
+        ] {
+            let refusal = Url::parse(base, template, &params()).unwrap_err();
+            assert!(refusal.contains("host"), "{base} {template}: {refusal}");
+        }
+        for (base, template, whole) in [
+            (
+                "http://h{param:n}/{lastPulledAt}",
+                "?v={schemaVersion}",
+                "http://h5/1.50?v=3",
+            ),
+            ("http://h", "{lastPulledAt}", "http://h/1.50"),
+            ("http://h?{lastPulledAt}", "", "http://h?1.50"),
+        ] {
+            assert_eq!(url(base, template, &KNOWN), whole, "{base} {template}");
         }
     }
 

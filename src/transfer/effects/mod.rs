@@ -82,6 +82,23 @@ pub fn check_settings(session: &Session, settings: &serde_json::Map<String, Json
     Ok(())
 }
 
+/// Whether the settings of a call are taken, for the fuzzers.
+#[cfg(fuzzing)]
+pub fn read_settings(text: &str) -> bool {
+    Settings::parse(Some(text)).is_ok_and(|settings| settings.sql().len() < text.len() + 1)
+}
+
+/// The texts of a response's records, for the fuzzers; none when one is not taken.
+#[cfg(fuzzing)]
+pub fn read_records(text: &str, field: Option<&str>) -> Option<Vec<String>> {
+    let key = field.map(|field| settings::PrimaryKey::Field(field.to_owned()));
+    let records = Records::of_response(text).ok()?.keyed(key.as_ref(), field);
+    let records = records.iter();
+    records
+        .map(|record| record.ok().map(|record| record.json.to_owned()))
+        .collect()
+}
+
 /// Applies one page of a response to the entity of an open operation, all or nothing.
 ///
 /// The last page (`close`) ends the operation as `synced`; a page that can't be applied ends it as

@@ -1,0 +1,60 @@
+//! The cutter, walked to the ground: it agrees with serde_json on what is JSON, and on what it says.
+#![no_main]
+
+mod common;
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::{Map, Value as Json};
+use syncscope::providers::SyncError;
+use syncscope::providers::cutter::{Cutter, parse};
+
+/// Takes objects and lists apart down to a level, and parses what is left.
+fn walk<R: std::io::Read>(cutter: &mut Cutter<R>, levels: usize) -> Result<Json, SyncError> {
+    match cutter.peek()? {
+        Some(b'{') if levels > 0 => {
+            let mut object = Map::new();
+            cutter.object(|cutter, key| {
+                let value = walk(cutter, levels - 1)?;
+                object.insert(key.to_owned(), value);
+                Ok(())
+            })?;
+            Ok(Json::Object(object))
+        }
+        Some(b'[') if levels > 0 => {
+            let mut list = Vec::new();
+            cutter.array(|cutter| {
+                list.push(walk(cutter, levels - 1)?);
+                Ok(())
+            })?;
+            Ok(Json::Array(list))
+        }
+        Some(b'n') if cutter.take_null()? => Ok(Json::Null),
+        _ => parse(cutter.value()?),
+    }
+}
+
+fn read<R: std::io::Read>(source: R, levels: usize) -> Result<Json, SyncError> {
+    let mut cutter = Cutter::new(source);
+    let json = walk(&mut cutter, levels)?;
+    cutter.end()?;
+    Ok(json)
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some((levels, body)) = data.split_first() else {
+        return;
+    };
+    let levels = usize::from(*levels % 6);
+    let opened = body
+        .iter()
+        .filter(|byte| matches!(byte, b'[' | b'{'))
+        .count();
+    // Both readers have a limit, but count from different places.
+    if opened > 100 {
+        let _ = read(body, levels);
+        return;
+    }
+    let whole: Option<Json> = serde_json::from_slice(body).ok();
+    assert_eq!(read(body, levels).ok(), whole);
+    assert_eq!(read(common::Drip(body, 1), levels).ok(), whole);
+});

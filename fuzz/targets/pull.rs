@@ -1,0 +1,40 @@
+//! An answer to a pull, byte by byte: what is taken is JSON, and it is read alike however it arrives.
+#![no_main]
+
+mod common;
+
+use libfuzzer_sys::fuzz_target;
+
+/// The first byte says how the answer is read.
+const WAYS: &[&str] = &[
+    "",
+    r#","lenient":false"#,
+    r#","stripMeta":true,"coerce":true"#,
+    r#","jsNumbers":true"#,
+    r#","cursorUnit":"opaque""#,
+    r#","changesPath":"$.data.changes","timestampPath":"$.data.now""#,
+    r#","changesPath":"$.timestamp2","timestampPath":"$.a.b.c""#,
+    r#","sendCreatedAsUpdated":true"#,
+];
+
+fuzz_target!(|data: &[u8]| {
+    let Some((way, body)) = data.split_first() else {
+        return;
+    };
+    let keys = WAYS[usize::from(*way) % WAYS.len()];
+    let (end, events) = common::pull(keys, body);
+    if let Ok(end) = &end {
+        assert!(common::is_json(body), "taken, but no JSON");
+        let cursor: serde_json::Value = serde_json::from_str(&end.cursor).expect("JSON");
+        assert!(cursor.is_number() || (keys.contains("opaque") && cursor.is_string()));
+        assert_eq!(end.entities, [0, 1]);
+    }
+    for pieces in [1, 7] {
+        let (again, same) = common::pull(keys, common::Drip(body, pieces));
+        // What is said of a broken answer may name a place; whether it is broken may not depend on it.
+        assert_eq!(end.is_ok(), again.is_ok());
+        if end.is_ok() {
+            assert_eq!((&end, &events), (&again, &same));
+        }
+    }
+});
