@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 pub use crate::capture::index_terms;
 pub use crate::http::follow;
+pub use crate::providers::mended;
 pub use crate::transfer::{read_records, read_settings};
 
 /// The canonical form of a JSON text; none when it is not taken.

@@ -3,7 +3,9 @@
 
 mod hostile_common;
 
-use hostile_common::{Victim, ask, furnished_file};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hostile_common::{Victim, all_well, ask, furnished_file};
 
 /// Values that no column of ours expects.
 const VALUES: &[(&str, &str)] = &[
@@ -32,37 +34,35 @@ fn any_value_in_any_column_of_our_tables_is_an_error_or_nothing() {
          WHERE m.type = 'table' AND m.name LIKE '\\_sync%' ESCAPE '\\'",
     );
     assert!(columns.lines().count() > 100);
-    let mut wrong = Vec::new();
+    let mut drops = String::from("PRAGMA ignore_check_constraints = ON;");
+    for trigger in base.triggers().lines() {
+        drops.push_str(&format!("DROP TRIGGER \"{trigger}\";"));
+    }
     let all = std::env::var_os("HOSTILE_ALL").is_some();
+    let mut attacks = Vec::new();
     for (number, line) in columns.lines().enumerate() {
         let (table, column) = line.split_once('|').expect("two");
         for (place, (what, value)) in VALUES.iter().enumerate() {
             if !all && (place + number) % 4 != 0 {
                 continue;
             }
-            let mut script = String::from("PRAGMA ignore_check_constraints = ON;");
-            for trigger in base.triggers().lines() {
-                script.push_str(&format!("DROP TRIGGER \"{trigger}\";"));
-            }
-            script.push_str(&format!(
-                "UPDATE OR IGNORE \"{table}\" SET \"{column}\" = {value};"
-            ));
-            let victim = Victim::of(&base);
-            if victim.attack(&script).is_err() {
-                continue;
-            }
-            let found = victim.exercise();
-            wrong.extend(
-                found
-                    .into_iter()
-                    .map(|found| format!("{table}.{column} = {what}: {found}")),
-            );
+            let update = format!("UPDATE OR IGNORE \"{table}\" SET \"{column}\" = {value};");
+            attacks.push((format!("{table}.{column} = {what}"), update));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} cases:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    let made = AtomicUsize::new(0);
+    all_well(&attacks, |(what, update)| {
+        let victim = Victim::of(&base);
+        // Some values SQLite itself keeps out.
+        if victim.attack(&format!("{drops}{update}")).is_err() {
+            return Vec::new();
+        }
+        made.fetch_add(1, Ordering::Relaxed);
+        let found = victim.exercise();
+        found
+            .into_iter()
+            .map(|found| format!("{what}: {found}"))
+            .collect()
+    });
+    assert!(made.into_inner() > attacks.len() / 2);
 }

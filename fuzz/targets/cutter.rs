@@ -1,10 +1,12 @@
-//! The cutter, walked to the ground: it agrees with serde_json on what is JSON, and on what it says.
+//! The cutter, walked to the ground: it agrees with serde_json on what is JSON, and on what it says. Only keys
+//! with half a surrogate pair are taken besides, which JavaScript writes.
 #![no_main]
 
 mod common;
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value as Json};
+use syncscope::fuzzing::mended;
 use syncscope::providers::SyncError;
 use syncscope::providers::cutter::{Cutter, parse};
 
@@ -54,7 +56,13 @@ fuzz_target!(|data: &[u8]| {
         let _ = read(body, levels);
         return;
     }
-    let whole: Option<Json> = serde_json::from_slice(body).ok();
-    assert_eq!(read(body, levels).ok(), whole);
-    assert_eq!(read(common::Drip(body, 1), levels).ok(), whole);
+    let ours = read(body, levels).ok();
+    assert_eq!(read(common::Drip(body, 1), levels).ok(), ours);
+    let theirs: Option<Json> = serde_json::from_slice(body).ok();
+    if theirs.is_some() || ours.is_none() {
+        assert_eq!(ours, theirs);
+        return;
+    }
+    let whole = mended(body).and_then(|body| serde_json::from_slice(&body).ok());
+    assert_eq!(ours, whole);
 });

@@ -16,4 +16,6 @@ pub mod wire;
 
 pub use config::{Config, Kind};
 pub use error::{Class, SyncError};
+#[cfg(fuzzing)]
+pub use mend::mended;
 pub use protocol::{Outbox, Protocol, PullEnd, PushAnswer, Request, Step};
