@@ -6,6 +6,8 @@ CARGO   ?= cargo
 SQLITE3 ?= sqlite3
 DIST    := dist
 SYSTEM  := $(shell uname -s)
+# The same for every target: the library is built anew when the commit it names changes.
+RELEASE  = SYNCSCOPE_COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(CARGO) build --release
 
 ifeq ($(SYSTEM),Darwin)
 FILE := libsyncscope.dylib
@@ -14,25 +16,53 @@ FILE := libsyncscope.so
 endif
 
 .DEFAULT_GOAL := loadable
-.PHONY: loadable demo test test-sql bench lint clean help check-cargo check-cc check-sqlite3
+.PHONY: loadable demo drivers test test-sql oracle node-modules schedules bench lint clean help check-cargo check-cc check-sqlite3 check-npm
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
-	@SYNCSCOPE_COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(CARGO) build --release --lib
+	@$(RELEASE) --lib
 	@mkdir -p $(DIST)
 	@cp "$${CARGO_TARGET_DIR:-target}/release/$(FILE)" $(DIST)/
 	@echo "$(DIST)/$(FILE) is ready: sqlite3 app.db, then .load ./$(DIST)/libsyncscope"
 
 demo: loadable check-sqlite3 ## sync real flight data with a real backend, break it, mend it
-	@$(CARGO) build --release --example backend
+	@$(RELEASE) --example backend
 	@SQLITE3="$(SQLITE3)" LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" \
 	  BACKEND="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/examples/backend" \
 	  bash examples/demo/run.sh
+
+drivers: loadable check-sqlite3 ## run the example of every language that is installed here
+	@$(RELEASE) --example backend --example rusqlite
+	@built="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/examples"; \
+	  SQLITE3="$(SQLITE3)" LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" BACKEND="$$built/backend" RUSQLITE="$$built/rusqlite" \
+	  bash examples/drivers/run.sh
 
 test: check-cargo check-cc check-sqlite3 ## run all tests
 	@$(CARGO) test --workspace --no-fail-fast
 
 test-sql: check-cargo check-cc check-sqlite3 ## run the SQL scripts of tests/sql only
 	@$(CARGO) test --test sql_scripts
+
+oracle: check-cargo check-cc node-modules ## compare 10,000 random cases with the WatermelonDB client
+	@SYNCSCOPE_ORACLE_CASES=$${SYNCSCOPE_ORACLE_CASES:-10000} \
+	  $(CARGO) test --test watermelon_oracle -- --nocapture
+
+# What npm writes last.
+NODE_MODULES := tests/node/node_modules/.package-lock.json
+
+node-modules: $(NODE_MODULES) ## install the real WatermelonDB, for the tests that compare with it
+
+# Without Node's headers at hand, npm would fetch them to compile better-sqlite3.
+$(NODE_MODULES): tests/node/package.json tests/node/package-lock.json | check-npm
+	@prefix=$$(dirname "$$(dirname "$$(command -v node)")"); \
+	  if [ -e "$$prefix/include/node/node.h" ]; then export npm_config_nodedir="$$prefix"; fi; \
+	  npm ci --prefix tests/node --no-fund --no-audit --loglevel=error
+	@touch $(NODE_MODULES)
+
+SYNCSCOPE_SCHEDULES ?= 5000
+
+schedules: check-cargo check-cc ## 5000 random schedules of edits, faults and kills; SYNCSCOPE_SCHEDULES=n for another number
+	@if [ -d /dev/shm ]; then export TMPDIR=/dev/shm; fi; \
+	  SYNCSCOPE_SCHEDULES=$(SYNCSCOPE_SCHEDULES) $(CARGO) test --test sync_schedules
 
 bench: loadable ## what syncscope costs, as ratios to plain SQLite
 	@SYNCSCOPE_LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" $(CARGO) bench --bench speed
@@ -46,7 +76,7 @@ clean: ## remove what was built
 	@rm -rf $(DIST)
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
 
 check-cargo:
 	@command -v $(CARGO) >/dev/null || { echo "missing: cargo; install Rust (rustup.rs)"; exit 1; }
@@ -55,5 +85,9 @@ check-cc:
 	@command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || \
 	  { echo "missing: a C compiler; e.g. apt-get install gcc"; exit 1; }
 
+check-npm:
+	@command -v npm >/dev/null || { echo "missing: npm; install Node 20 or newer"; exit 1; }
+
 check-sqlite3:
 	@command -v $(SQLITE3) >/dev/null || { echo "missing: sqlite3; e.g. apt-get install sqlite3"; exit 1; }
+

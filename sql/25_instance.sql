@@ -31,7 +31,8 @@ CREATE TABLE main._syncOperation (
     CHECK (state = 'syncing' OR state = 'interrupted' OR state = 'failed' OR state = 'synced'),
   timestamp INTEGER NOT NULL,
   error TEXT,
-  ownerId INTEGER                      -- NULL: begun by plain SQL
+  ownerId INTEGER,                     -- NULL: begun by plain SQL
+  settings TEXT                        -- JSON: what a response does to the tables; NULL: the default
 );
 CREATE UNIQUE INDEX main._syncOperation_key ON _syncOperation (instanceId, statusId);
 CREATE INDEX main._syncOperation_status ON _syncOperation (statusId);

@@ -17,6 +17,8 @@ CREATE TABLE main._syncCursor (
   tableId   INTEGER NOT NULL,            -- the table that keeps the entity, in _syncTable
   cursor    TEXT NOT NULL,               -- the server's timestamp, exactly as received (JSON)
   pulledAt  INTEGER NOT NULL,            -- epoch ms
+  schemaVersion INTEGER,                 -- the schema version that the server was last told of
+  columns   TEXT,                        -- JSON list of the columns that were synced then
   PRIMARY KEY (provider, entity)
 );
 

@@ -16,7 +16,8 @@ CREATE TABLE main._syncTable (
 -- seq   grows and is never used twice (the newest entry is never deleted without leaving a
 --       placeholder with tbl 0)
 -- op    1 insert, 2 update, 3 delete, 4 "may have been replaced" (an INSERT or UPDATE met this row
---       through a unique constraint: if the row is gone it was deleted, else nothing happened to it).
+--       through a unique constraint: if the row is gone it was deleted, else nothing happened to it),
+--       5 insert of a row that the server turned out to have too.
 --       Updates of columns 62, 124, … onwards carry the number of the 62-column group in op >> 3
 -- mask  changed columns of an update, bit n = column n of the group
 -- rid   rowid of the row when it was logged: a hint that makes reading it fast

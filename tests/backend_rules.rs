@@ -1,7 +1,6 @@
 //! The reference backend keeps the rules of a WatermelonDB backend, and breaks them only on request.
 
-#[path = "../examples/backend/mod.rs"]
-mod backend;
+mod backend_common;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,135 +8,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use backend::{Backend, Options, Place};
+use backend_common::*;
 use serde_json::{Value, json};
-
-const SCHEMA: &str = "
-    CREATE TABLE task (
-      key TEXT PRIMARY KEY NOT NULL, title TEXT NOT NULL, done BOOLEAN NOT NULL, points INTEGER,
-      weight REAL, note TEXT DEFAULT 'none');
-    CREATE TABLE list (id INTEGER PRIMARY KEY, name TEXT);
-    CREATE TABLE item (
-      id TEXT PRIMARY KEY, list INTEGER REFERENCES list ON DELETE CASCADE);";
-
-/// Half a second past a full one, in a future that stamps have not reached: for tests that stop
-/// the clock.
-const NOON: i64 = 4_000_000_000_500;
-
-struct Reply {
-    status: u16,
-    headers: Vec<(String, String)>,
-    /// `None` if the body broke off.
-    body: Option<String>,
-}
-
-impl Reply {
-    fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str())
-    }
-
-    fn json(&self) -> Value {
-        let text = self.body.as_deref().expect("a whole body");
-        serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
-    }
-}
-
-fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .timeout_global(Some(Duration::from_secs(20)))
-        .build()
-        .into()
-}
-
-/// `None` if the connection ends without an answer.
-fn get(url: &str) -> Option<Reply> {
-    agent().get(url).call().ok().map(reply)
-}
-
-fn post(url: &str, body: &Value) -> Option<Reply> {
-    agent().post(url).send(body.to_string()).ok().map(reply)
-}
-
-fn reply(response: ureq::http::Response<ureq::Body>) -> Reply {
-    let (parts, body) = response.into_parts();
-    let mut text = String::new();
-    let read = body.into_reader().read_to_string(&mut text);
-    let headers = parts
-        .headers
-        .iter()
-        .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("").to_string()))
-        .collect();
-    Reply {
-        status: parts.status.as_u16(),
-        headers,
-        body: read.ok().map(|_| text),
-    }
-}
-
-fn start() -> Backend {
-    Backend::start(SCHEMA)
-}
-
-/// A backend with task t1 to t3, and the cursor of a client that has seen them.
-fn with_tasks() -> (Backend, i64) {
-    let backend = start();
-    backend.sql(|sql| {
-        sql.execute_batch(
-            "INSERT INTO task (key, title, done) VALUES ('t1', 'Dig', 0), ('t2', 'Rest', 1), ('t3', 'Sow', 0)",
-        )
-    });
-    let cursor = timestamp(&pull(&backend, "null"));
-    (backend, cursor)
-}
-
-fn pull_reply(backend: &Backend, cursor: impl std::fmt::Display) -> Option<Reply> {
-    get(&format!("{}?last_pulled_at={cursor}", backend.sync_url()))
-}
-
-fn pull(backend: &Backend, cursor: impl std::fmt::Display) -> Value {
-    let reply = pull_reply(backend, cursor).expect("an answer");
-    assert_eq!(reply.status, 200, "{:?}", reply.body);
-    reply.json()
-}
-
-fn push_reply(backend: &Backend, cursor: i64, changes: &Value) -> Option<Reply> {
-    let url = format!("{}?last_pulled_at={cursor}", backend.sync_url());
-    post(&url, changes)
-}
-
-fn push(backend: &Backend, cursor: i64, changes: Value) -> (u16, Value) {
-    let reply = push_reply(backend, cursor, &changes).expect("an answer");
-    (reply.status, reply.json())
-}
-
-fn timestamp(answer: &Value) -> i64 {
-    answer["timestamp"].as_i64().expect("a timestamp")
-}
-
-/// Ids of a section of a table's change set.
-fn ids(answer: &Value, table: &str, section: &str) -> Vec<String> {
-    let items = answer["changes"][table][section]
-        .as_array()
-        .expect("a list");
-    let id = |item: &Value| item.get("id").unwrap_or(item).as_str().unwrap().to_string();
-    items.iter().map(id).collect()
-}
-
-fn count(backend: &Backend, query: &str) -> i64 {
-    backend.sql(|sql| sql.query_row(query, [], |row| row.get(0)))
-}
-
-fn title(backend: &Backend, key: &str) -> Option<String> {
-    backend.sql(|sql| {
-        let mut statement = sql.prepare("SELECT title FROM task WHERE key = ?")?;
-        let mut rows = statement.query([key])?;
-        rows.next()?.map(|row| row.get(0)).transpose()
-    })
-}
 
 // ---- pull: P1 to P13 ------------------------------------------------------------------------
 
@@ -292,10 +164,6 @@ fn p6_migration_adds_new_tables_whole_and_rows_with_something_in_new_columns() {
     ] {
         assert_eq!(ask(&wrong).status, 400, "{wrong}");
     }
-}
-
-fn answered(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Reply {
-    reply(result.expect("an answer"))
 }
 
 #[test]

@@ -82,6 +82,36 @@ fn options_can_be_changed_by_tracking_again() {
 }
 
 #[test]
+fn excluded_columns_stay_and_columns_added_later_travel() {
+    let world = World::new(false);
+    let c = tracked(&world, NOTES, "notes");
+    run(&c, "UPDATE notes SET n = 9, title = 'x' WHERE id = 'k1'");
+    track(&c, "notes", r#"{"exclude":["N"]}"#);
+    assert_eq!(
+        ask(&c, "SELECT changed, payload FROM sync_pending"),
+        r#"["title"]|{"id":"k1","title":"x"}"#
+    );
+    run(
+        &c,
+        "ALTER TABLE notes RENAME COLUMN n TO count; ALTER TABLE notes ADD COLUMN m;
+         UPDATE notes SET m = 1 WHERE id = 'k1'",
+    );
+    assert_eq!(
+        ask(&c, "SELECT changed, payload FROM sync_pending"),
+        r#"["title","m"]|{"id":"k1","title":"x","m":1}"#
+    );
+    track(
+        &c,
+        "notes",
+        r#"{"exclude":["m","id"],"columns":["m","count"]}"#,
+    );
+    assert_eq!(
+        ask(&c, "SELECT changed, payload FROM sync_pending"),
+        r#"["count"]|{"id":"k1","count":9}"#
+    );
+}
+
+#[test]
 fn what_cannot_be_tracked_is_refused_with_the_reason() {
     let world = World::new(false);
     let c = world.open();
@@ -114,6 +144,7 @@ fn what_cannot_be_tracked_is_refused_with_the_reason() {
     for (options, reason) in [
         (r#"{"colums":["n"]}"#, "colums"),
         (r#"{"columns":["n","none"]}"#, "none"),
+        (r#"{"exclude":["n","none"]}"#, "none"),
         (r#"{"types":{"none":"string"}}"#, "none"),
         (r#"{"types":{"n":"integer"}}"#, "integer"),
         (r#"{"existing":"maybe"}"#, "maybe"),

@@ -14,7 +14,6 @@
 //! | `.read FILE` | runs that file of the repository; other dot commands are for the shell |
 //! | `http://127.0.0.1:8787` | a reference backend with the flights data, fresh for each file |
 
-#[allow(unused_imports)]
 #[path = "../examples/backend/mod.rs"]
 mod backend;
 mod common;
@@ -289,8 +288,8 @@ fn run_page(path: &Path) -> Tally {
         last = None;
         let known = matches!(
             block.info.as_str(),
-            "sql no-run" | "sh" | "text" | "json" | "rust" | "toml"
-        );
+            "sql no-run" | "sh" | "text" | "json" | "toml"
+        ) || example_folder(&block.info).is_some();
         assert!(
             known || block.info == "sql",
             "{}: a block of kind {:?}",
@@ -557,9 +556,13 @@ fn the_example_of_every_line_of_help_runs() {
         for statement in [
             "SELECT sync_init()",
             r#"SELECT sync_provider('local', '{"kind":"host"}')"#,
+            r#"SELECT sync_provider('airline-api', '{"kind":"watermelon","url":"http://127.0.0.1:1/","attempts":1}')"#,
             "CREATE TABLE planes (tailnum TEXT PRIMARY KEY, seats INTEGER, speed INTEGER)",
             "INSERT INTO planes VALUES ('N10156', 55, NULL)",
             "SELECT sync_track('planes')",
+            r#"SELECT sync_provider('airline-api', '{"kind":"watermelon","url":"http://127.0.0.1:9/sync"}')"#,
+            "CREATE TABLE airlines (id PRIMARY KEY, _changed, _status)",
+            "CREATE TABLE local_storage (key PRIMARY KEY, value)",
             r#"SELECT sync_start_scope('startup', '["reference-data"]')"#,
             r#"SELECT sync_entities('reference-data', 'local', '["planes"]')"#,
         ] {
@@ -618,6 +621,44 @@ fn the_reference_names_every_option_key() {
             );
         }
     }
+}
+
+// ------------------------------------------------------------------------------------------- drivers
+
+/// Where the examples in a language are, by the name that its blocks have.
+fn example_folder(language: &str) -> Option<PathBuf> {
+    let folder = match language {
+        "go" | "java" | "perl" | "php" | "python" | "ruby" | "rust" | "tcl" => language,
+        "js" => "node",
+        _ => return None,
+    };
+    Some(root().join("examples/drivers").join(folder))
+}
+
+#[test]
+fn the_code_for_a_driver_is_that_of_an_example() {
+    let mut compared = 0;
+    for block in blocks(&read(&root().join("docs/drivers.md"))) {
+        let Some(folder) = example_folder(&block.info) else {
+            continue;
+        };
+        let code = block.lines.join("\n");
+        let found = fs::read_dir(&folder)
+            .expect("a folder of examples")
+            .map(|entry| entry.expect("an entry").path())
+            .any(|path| path.is_file() && without_comments(&path).contains(&code));
+        assert!(found, "docs/drivers.md:{}: in no example", block.line);
+        compared += 1;
+    }
+    assert!(compared > 8, "only {compared} blocks were found");
+}
+
+/// A file's text without the lines that are comments only.
+fn without_comments(file: &Path) -> String {
+    let is_code = |line: &&str| !["#", "//"].iter().any(|mark| line.trim().starts_with(mark));
+    let text = read(file);
+    let lines: Vec<&str> = text.lines().filter(is_code).collect();
+    lines.join("\n")
 }
 
 // --------------------------------------------------------------------------------------------- links

@@ -16,19 +16,25 @@ const INNOCUOUS: i64 = 0x20_0000;
 /// Name and number of arguments of everything that loading adds, one line per registration.
 const FUNCTIONS: &[(&str, &[i64])] = &[
     ("sync_alter", &[2, 3]),
+    ("sync_apply", &[2, 3]),
     ("sync_capture_existing", &[1, 2]),
+    ("sync_check", &[1, 2]),
     ("sync_debug", &[0]),
     ("sync_delete_scope", &[1]),
     ("sync_delete_status", &[1]),
     ("sync_entities", &[1, 2, 3, 4]),
+    ("sync_has_pending", &[0, 1]),
     ("sync_heartbeat", &[0, 1]),
     ("sync_init", &[0, 1]),
     ("sync_interrupt", &[0, 1, 2]),
+    ("sync_is_stale", &[2]),
     ("sync_provider", &[2]),
     ("sync_recover", &[0, 1]),
+    ("sync_resolver", &[2, 3]),
     ("sync_secret", &[2, 3]),
     ("sync_set_status", &[2, 3]),
     ("sync_start_scope", &[1, 2]),
+    ("sync_takeover", &[1, 2]),
     ("sync_track", &[1, 2]),
     ("sync_untrack", &[1, 2]),
     ("sync_version", &[0]),
@@ -36,7 +42,9 @@ const FUNCTIONS: &[(&str, &[i64])] = &[
 
 /// The close hook is registered like a table, but is no table to read.
 const MODULES: &[&str] = &[
+    "sync_conflict",
     "sync_help",
+    "sync_log",
     "sync_pending",
     "sync_scope",
     "sync_scope_member",

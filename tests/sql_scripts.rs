@@ -6,7 +6,6 @@
 //! times. `UPDATE_GOLDEN=1 cargo test --test sql_scripts` rewrites the golden files; look at the
 //! difference before you commit it.
 
-#[allow(unused_imports)]
 #[path = "../examples/backend/mod.rs"]
 mod backend;
 mod common;

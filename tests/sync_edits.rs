@@ -454,3 +454,42 @@ fn a_row_created_pushed_and_deleted_here_is_not_brought_back_by_its_own_echo() {
     assert_eq!(device.ask("SELECT id FROM task"), "");
     assert_equal(&device, &backend, &["task"]);
 }
+
+/// A device and a backend that both have made a row, and know of it since a pull; the push was refused.
+fn made_on_both_sides() -> (Backend, Device) {
+    let backend = Backend::start(SCHEMA);
+    let device = Device::new(&backend.sync_url());
+    device.synced();
+    backend.sql(|db| db.execute_batch("INSERT INTO task (id, title) VALUES ('r', 'theirs')"));
+    device.exec("INSERT INTO task (id, title) VALUES ('r', 'mine')");
+    backend
+        .faults()
+        .add(json!({"on": "push", "status": 401, "times": 1}));
+    device.failed();
+    assert_eq!(device.pending(), "task|r|created|[]");
+    (backend, device)
+}
+
+#[test]
+fn a_row_made_on_both_sides_and_deleted_here_is_deleted_there() {
+    let (backend, device) = made_on_both_sides();
+    device.exec("DELETE FROM task");
+    assert_eq!(device.ask("SELECT op FROM sync_pending"), "deleted");
+    device.synced();
+    assert_eq!(backend_rows(&backend, "task").len(), 0);
+    device.synced();
+    assert_equal(&device, &backend, &["task"]);
+}
+
+#[test]
+fn a_row_made_on_both_sides_and_replaced_here_is_replaced_there() {
+    for touched in ["", "UPDATE task SET note = 'theirs'"] {
+        let (backend, device) = made_on_both_sides();
+        device.exec("REPLACE INTO task (id, title, note) VALUES ('r', 'later', 'later')");
+        backend.sql(|db| db.execute_batch(touched));
+        device.synced();
+        let rows = device.ask("SELECT id, title, note FROM task");
+        assert_eq!(rows, "r|later|later", "{touched}");
+        assert_equal(&device, &backend, &["task"]);
+    }
+}

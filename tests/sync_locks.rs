@@ -5,6 +5,7 @@ mod sync_common;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use sync_common::{Backend, Device, SCHEMA, assert_equal, load, seen, sync_on, try_ask, wait_for};
@@ -65,6 +66,137 @@ fn a_short_lock_in_the_middle_is_waited_for() {
                 assert_equal(&device, &backend, &["task"]);
                 assert_eq!(device.pending(), "");
             }
+        }
+    }
+}
+
+/// The transactions of a sync after its first one, each about to begin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Next {
+    Apply,
+    Freeze,
+    Settle,
+    End,
+}
+
+impl Next {
+    /// Which one it is, as another connection sees it. None before the first.
+    fn seen_from(db: &Connection) -> Option<Next> {
+        let ask = |sql: &str| sync_common::ask(db, sql);
+        if ask("SELECT state FROM _syncRun ORDER BY id DESC LIMIT 1") != "running" {
+            return None;
+        }
+        let pulled = ask("SELECT count(*) FROM task WHERE id = 'news'") == "1";
+        Some(match ask("SELECT state FROM _syncPush").as_str() {
+            "" if !pulled => Next::Apply,
+            "" => Next::Freeze,
+            "open" => Next::Settle,
+            _ => Next::End,
+        })
+    }
+}
+
+/// Syncs while another connection takes the lock right before a transaction begins, and holds it for
+/// some time; without one: until the sync has given up.
+fn locked_before(
+    next: Next,
+    journal: &str,
+    busy_timeout: u64,
+    hold: Option<Duration>,
+) -> (Backend, Device, rusqlite::Result<String>) {
+    let (backend, mut device) = start(journal, json!({"busyTimeoutMs": 10_000}));
+    // Until the journal of the first push is gone.
+    for _ in 0..3 {
+        device.synced();
+    }
+    device.exec("UPDATE task SET title = 'mine' WHERE id = 'n'");
+    backend.sql(|db| db.execute_batch("INSERT INTO task (id, title) VALUES ('news', 'theirs')"));
+    device.provider(&backend.sync_url(), json!({"busyTimeoutMs": busy_timeout}));
+    device.db.busy_timeout(Duration::from_millis(20)).unwrap();
+    let mut other = Some(device.world.plain());
+    let (locked, unlock) = std::sync::mpsc::channel::<Connection>();
+    let (over, wait) = std::sync::mpsc::channel::<()>();
+    let holder = thread::spawn(move || {
+        let other = unlock.recv().expect("the lock was taken");
+        let longest = Duration::from_secs(60);
+        let _ = wait.recv_timeout(hold.unwrap_or(longest));
+        other.execute_batch("COMMIT").expect("unlocked");
+    });
+    // SQLite asks the authorizer whenever a BEGIN is prepared.
+    let asked = move |context: AuthContext<'_>| {
+        let begins = matches!(
+            context.action,
+            AuthAction::Transaction {
+                operation: TransactionOperation::Begin
+            }
+        );
+        if let Some(db) = other.take_if(|db| begins && Next::seen_from(db) == Some(next)) {
+            db.execute_batch("BEGIN IMMEDIATE").expect("locked");
+            locked.send(db).expect("held");
+        }
+        Authorization::Allow
+    };
+    device.db.authorizer(Some(asked)).expect("authorizer");
+    let outcome = try_ask(
+        &device.db,
+        "SELECT sync_entities('all', 'api', '[\"list\",\"task\"]')",
+    );
+    drop(over);
+    device
+        .db
+        .authorizer(None::<fn(AuthContext<'_>) -> Authorization>)
+        .expect("authorizer off");
+    holder.join().expect("the lock was taken and given back");
+    (backend, device, outcome)
+}
+
+fn rests(device: &Device, backend: &Backend, context: &str) {
+    device.synced();
+    device.synced();
+    assert_equal(device, backend, &["list", "task"]);
+    let mine = "SELECT title FROM task WHERE id = 'n'";
+    assert_eq!(device.ask(mine), "mine", "{context}");
+    for empty in [
+        "SELECT count(*) FROM sync_pending",
+        "SELECT count(*) FROM _syncLease",
+        "SELECT count(*) FROM _syncRun WHERE state = 'running'",
+        "SELECT count(*) FROM _syncStatus WHERE state <> 'synced'",
+    ] {
+        assert_eq!(device.ask(empty), "0", "{context}: {empty}");
+    }
+}
+
+#[test]
+fn each_transaction_waits_for_a_lock_shorter_than_busy_timeout_ms() {
+    for journal in ["wal", "delete"] {
+        for next in [Next::Apply, Next::Freeze, Next::Settle, Next::End] {
+            let hold = Some(Duration::from_millis(300));
+            let (backend, device, outcome) = locked_before(next, journal, 20_000, hold);
+            let context = format!("{journal} {next:?}: {outcome:?}");
+            let answer: Value = serde_json::from_str(&outcome.expect(&context)).unwrap();
+            assert_eq!(answer["state"], "synced", "{context}");
+            rests(&device, &backend, &context);
+        }
+    }
+}
+
+#[test]
+fn each_transaction_gives_up_on_a_lock_longer_than_busy_timeout_ms() {
+    for journal in ["wal", "delete"] {
+        for next in [Next::Apply, Next::Freeze, Next::Settle, Next::End] {
+            let (backend, device, outcome) = locked_before(next, journal, 100, None);
+            let context = format!("{journal} {next:?}: {outcome:?}");
+            // The end of the run has to wait for the same lock, and can't be written down either.
+            let error = outcome.expect_err(&context);
+            let busy = Some(rusqlite::ErrorCode::DatabaseBusy);
+            assert_eq!(error.sqlite_error_code(), busy, "{context}");
+            assert!(error.to_string().contains("locked"), "{context}");
+            assert!(device.db.is_autocommit(), "{context}");
+            let pulled = device.ask("SELECT count(*) FROM task WHERE id = 'news'") == "1";
+            assert_eq!(pulled, next != Next::Apply, "{context}");
+            let pending = device.ask("SELECT count(*) FROM sync_pending") == "1";
+            assert_eq!(pending, next != Next::End, "{context}");
+            rests(&device, &backend, &context);
         }
     }
 }

@@ -268,6 +268,62 @@ fn syncing_one_entity_never_skips_changes_of_another() {
     assert_equal(&device, &backend, &["list", "task"]);
 }
 
+/// Entities that were pulled apart are pulled from the lowest cursor. What the others had already comes
+/// again then, and says nothing against what was done with it since.
+#[test]
+fn a_row_deleted_here_is_not_brought_back_by_a_pull_from_another_entity_s_cursor() {
+    let server = Canned::start();
+    let device = Device::new(&server.url());
+    server.changes(json!({"list": {}, "task": {}}));
+    device.synced();
+    let rows =
+        json!({"task": {"created": [{"id": "gone", "title": "x"}, {"id": "stays", "title": "x"}]}});
+    server.changes(rows.clone());
+    assert_eq!(device.sync_only(&["task"])["state"], "synced");
+    device.exec("DELETE FROM task WHERE id = 'gone'");
+    server.changes(rows.clone());
+    server.clear();
+    let answer = device.synced();
+    assert_eq!(device.ask("SELECT id FROM task"), "stays");
+    assert_eq!(server.pushed()[0]["task"]["deleted"], json!(["gone"]));
+    assert_eq!(answer["warnings"], json!([]), "{answer}");
+    // With nothing to come again, a created row is another's word.
+    device.exec("DELETE FROM task");
+    server.changes(rows);
+    device.synced();
+    assert_eq!(device.ask("SELECT count(*) FROM task"), "2");
+}
+
+/// Both entities are asked for from the lower cursor, so the answer repeats what the other has seen.
+#[test]
+fn what_an_entity_is_told_again_undoes_nothing_that_was_done_since() {
+    let backend = with_rows();
+    let device = Device::new(&backend.sync_url());
+    device.synced();
+    backend.sql(|sql| {
+        sql.execute_batch(
+            "DELETE FROM task WHERE id = 't1'; INSERT INTO task (id) VALUES ('other')",
+        )
+    });
+    device.sync_only(&["task"]);
+    device.exec(
+        "INSERT INTO task (id, title) VALUES ('t1', 'again'); DELETE FROM task WHERE id = 'other'",
+    );
+    let answer = device.synced();
+    assert_eq!(answer["pushed"], 2, "{answer}");
+    assert_eq!(
+        device.ask("SELECT title FROM task WHERE id = 't1'"),
+        "again"
+    );
+    assert_eq!(
+        device.ask("SELECT count(*) FROM task WHERE id = 'other'"),
+        "0"
+    );
+    device.synced();
+    assert_equal(&device, &backend, &["list", "task"]);
+    assert_eq!(device.pending(), "");
+}
+
 #[test]
 fn only_the_named_entities_are_pushed() {
     let backend = with_rows();

@@ -508,3 +508,34 @@ fn a_database_in_memory_syncs_as_well() {
     device.synced();
     assert_equal(&device, &backend, &["t"]);
 }
+
+/// SQLite keeps '2024' as an integer in a column of type DATE. As a number, the next device would have
+/// to refuse it for a column of texts.
+#[test]
+fn a_text_that_sqlite_stores_as_a_number_travels_as_text() {
+    let server = Canned::start();
+    let schema = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, day DATE)";
+    let device = Device::with(schema, &["t"], &server.url());
+    device.exec("INSERT INTO t VALUES ('a', '2024'), ('b', 1.5), ('c', 'soon')");
+    device.synced();
+    let rows = server.pushed()[0]["t"]["created"].clone();
+    let days: Vec<&Value> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| &row["day"])
+        .collect();
+    assert_eq!(days, ["2024", "1.5", "soon"]);
+
+    let other = Device::with(schema, &["t"], &server.url());
+    let rows: Vec<Value> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| json!({"id": row["id"], "day": row["day"]}))
+        .collect();
+    server.changes(json!({"t": {"created": rows}}));
+    other.synced();
+    let sql = "SELECT day, typeof(day) FROM t ORDER BY id";
+    assert_eq!(other.ask(sql), device.ask(sql));
+}

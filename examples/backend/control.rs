@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::body::BodyPlan;
 use super::server::{App, error_response, json_response};
@@ -45,8 +45,13 @@ pub async fn edit(State(app): State<Arc<App>>, body: Bytes) -> Response {
         Ok(changes) => changes,
         Err(message) => return error_response(StatusCode::BAD_REQUEST, "request", &message),
     };
-    let Answer { status, text } = watermelon::push_own(&app, changes).await;
-    json_response(status, text)
+    let work = move || watermelon::push_own(&app.store, changes);
+    let answer = match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(_)) => Answer::ok(&Map::new()),
+        Ok(Err(error)) => Answer::from(error),
+        Err(error) => Answer::broken(&error.to_string()),
+    };
+    json_response(answer.status, answer.text)
 }
 
 /// `GET /_dump?table=x`: all rows, sorted by id, one a line.

@@ -11,26 +11,37 @@
 //! | `store.rs` | the database file, the clock, who changed what when |
 //! | `value.rs` | JSON values to SQL values and back |
 //! | `watermelon/` | the WatermelonDB protocol: pull and push |
+//! | `presets/` | the shapes in which it is spoken |
+//! | `strategy.rs` | which answers are complete sets |
 //! | `server.rs` | routes, the state they share |
+//! | `exchange.rs` | one request of a client: its faults, then pull or push |
 //! | `control.rs` | dump, edits of "another client", the fault switches from outside |
-//! | `faults.rs` | ways to misbehave, on request |
+//! | `faults.rs`, `switches.rs` | when to misbehave, on request; the ways to do it |
+//! | `rejections.rs` | which ids of a push are refused |
+//! | `moments.rs` | what a test does while a request waits |
 //! | `body.rs` | streamed answers: gzip, cut off, slow |
 //! | `socket.rs` | connections that can be cut |
 //! | `request_log.rs` | what clients sent, for tests to look at |
 
 // Each test file uses its own part of this API; what one leaves aside is not dead.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 mod body;
 mod control;
+mod exchange;
 mod faults;
 mod load;
+mod moments;
 mod options;
+mod presets;
+mod rejections;
 mod request_log;
 mod schema;
 mod server;
 mod socket;
 mod store;
+mod strategy;
+mod switches;
 mod value;
 mod watermelon;
 
@@ -41,8 +52,10 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-pub use faults::Faults;
+pub use faults::{Faults, Kind};
+pub use moments::{Moment, Moments};
 pub use options::{Options, Place};
+pub use presets::Preset;
 pub use request_log::SeenRequest;
 
 use server::App;
@@ -98,6 +111,16 @@ impl Backend {
         format!("{}/sync", self.url())
     }
 
+    /// Where clients of a preset pull.
+    pub fn pull_url(&self, preset: Preset) -> String {
+        self.url() + preset.pull_path()
+    }
+
+    /// Where clients of a preset push.
+    pub fn push_url(&self, preset: Preset) -> String {
+        self.url() + preset.push_path()
+    }
+
     /// Port of the server, to start a successor in the same place.
     pub fn port(&self) -> u16 {
         self.address.port()
@@ -106,6 +129,11 @@ impl Backend {
     /// The switches that make it misbehave.
     pub fn faults(&self) -> &Faults {
         &self.app.faults
+    }
+
+    /// What is done at certain moments of the requests to come.
+    pub fn moments(&self) -> &Moments {
+        &self.app.moments
     }
 
     /// Looks at or changes the data as another client would: one transaction, with the

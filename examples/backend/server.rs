@@ -1,13 +1,12 @@
-//! Routes, the state they share, and where faults are applied.
+//! Routes, and the state they share.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, mpsc};
 
 use axum::Router;
-use axum::body::to_bytes;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{self, HeaderValue};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -15,27 +14,27 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use super::body::{self, BodyPlan};
 use super::control;
-use super::faults::{Faults, Kind, Switches};
+use super::exchange;
+use super::faults::Faults;
+use super::moments::Moments;
 use super::options::Options;
+use super::presets::Preset;
 use super::request_log::{RequestLog, SeenRequest};
 use super::socket::{CuttableListener, Peer};
 use super::store::Store;
-use super::watermelon;
 
-/// Where clients sync.
-const SYNC_PATH: &str = "/sync";
-/// The same, at an address that the switch `redirect` can point to.
-const MOVED_SYNC_PATH: &str = "/moved/sync";
+/// Where clients sync is also found under this prefix, for the switch `redirect` to point to.
+pub const MOVED: &str = "/moved";
 
 /// Everything a request needs.
 pub struct App {
     pub store: Store,
     pub faults: Faults,
+    pub moments: Moments,
     pub log: RequestLog,
+    pub max_body: usize,
     token: Option<String>,
-    max_body: usize,
 }
 
 impl App {
@@ -43,6 +42,7 @@ impl App {
         Ok(App {
             store: Store::open(options)?,
             faults: Faults::default(),
+            moments: Moments::default(),
             log: RequestLog::new(options.log_requests),
             token: options.token.clone(),
             max_body: options.max_body,
@@ -140,12 +140,17 @@ fn router(app: Arc<App>) -> Router {
             Arc::clone(&app),
             require_token,
         ));
-    Router::new()
-        .route(SYNC_PATH, any(sync))
-        .route(MOVED_SYNC_PATH, any(sync))
-        .merge(control)
-        .fallback(unknown_path)
-        .with_state(app)
+    let paths: BTreeSet<&str> = Preset::ALL
+        .into_iter()
+        .flat_map(|preset| [preset.pull_path(), preset.push_path()])
+        .collect();
+    let mut router = Router::new();
+    for path in paths {
+        router = router
+            .route(path, any(exchange::answer))
+            .route(&format!("{MOVED}{path}"), any(exchange::answer));
+    }
+    router.merge(control).fallback(unknown_path).with_state(app)
 }
 
 async fn require_token(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
@@ -168,109 +173,8 @@ async fn unknown_path(State(app): State<Arc<App>>, request: Request) -> Response
     error_response(StatusCode::NOT_FOUND, "request", "no such path; try /sync")
 }
 
-async fn sync(
-    State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    request: Request,
-) -> Response {
-    let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, app.max_body).await else {
-        return error_response(StatusCode::PAYLOAD_TOO_LARGE, "request", "body too large");
-    };
-    app.log.add(|| {
-        let path = parts.uri.to_string();
-        SeenRequest::new(parts.method.as_str(), &path, &parts.headers, &body)
-    });
-    let kind = match parts.method {
-        Method::GET => Kind::Pull,
-        Method::POST => Kind::Push,
-        _ => return error_response(StatusCode::METHOD_NOT_ALLOWED, "request", "GET or POST"),
-    };
-    let mut switches = app.faults.take(kind);
-    if parts.uri.path() == MOVED_SYNC_PATH {
-        switches.redirect = None;
-    }
-    if let Some(delay) = switches.delay {
-        tokio::time::sleep(delay).await;
-    }
-    if switches.replaces_answer() {
-        if switches.after_commit && kind == Kind::Push && is_allowed(&app, &parts.headers) {
-            watermelon::push(&app, &parts.uri, body, switches.clone()).await;
-        }
-        return other_answer(&peer, &parts.uri, &switches);
-    }
-    if !is_allowed(&app, &parts.headers) {
-        return unauthorized();
-    }
-    let plan = BodyPlan {
-        gzip: accepts_gzip(&parts.headers),
-        truncate: switches.truncate,
-        cut: switches.cut,
-        delay: switches.delay_body,
-    };
-    if kind == Kind::Pull {
-        return watermelon::pull(&app, &parts.uri, switches, plan);
-    }
-    if parts.headers.contains_key(header::CONTENT_ENCODING) {
-        let message = "send the body without content-encoding";
-        return error_response(StatusCode::UNSUPPORTED_MEDIA_TYPE, "request", message);
-    }
-    let answer = watermelon::push(&app, &parts.uri, body, switches).await;
-    // Answers to a push are too small to be worth compressing.
-    let plan = BodyPlan {
-        gzip: false,
-        ..plan
-    };
-    let mut response = json_response(answer.status, String::new());
-    *response.body_mut() = body::known(answer.text, plan);
-    response
-}
-
-/// What a misbehaving server sends in place of the answer.
-fn other_answer(peer: &Peer, uri: &Uri, switches: &Switches) -> Response {
-    if switches.drop {
-        peer.cut();
-        return StatusCode::NO_CONTENT.into_response();
-    }
-    let status = |usual| switches.status.unwrap_or(usual);
-    let mut response = if let Some(target) = &switches.redirect {
-        redirect(status(StatusCode::TEMPORARY_REDIRECT), target, uri)
-    } else if switches.html {
-        let page = "<!DOCTYPE html><html><body><h1>Please sign in</h1></body></html>";
-        let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
-        (status(StatusCode::OK), kind, page).into_response()
-    } else if switches.garbage {
-        json_response(
-            status(StatusCode::OK),
-            "\u{1}{]garbage: not JSON".to_string(),
-        )
-    } else if switches.empty {
-        status(StatusCode::NO_CONTENT).into_response()
-    } else {
-        let status = status(StatusCode::INTERNAL_SERVER_ERROR);
-        error_response(status, "fault", "misbehaving on request")
-    };
-    let retry_after = switches
-        .retry_after
-        .as_deref()
-        .and_then(|text| HeaderValue::from_str(text).ok());
-    if let Some(value) = retry_after {
-        response.headers_mut().insert(header::RETRY_AFTER, value);
-    }
-    response
-}
-
-fn redirect(status: StatusCode, target: &str, uri: &Uri) -> Response {
-    let query = uri.query().unwrap_or_default();
-    let location = if query.is_empty() || target.contains('?') {
-        target.to_string()
-    } else {
-        format!("{target}?{query}")
-    };
-    (status, [(header::LOCATION, location)]).into_response()
-}
-
-fn is_allowed(app: &App, headers: &HeaderMap) -> bool {
+/// Whether the request has the token that is asked for.
+pub fn is_allowed(app: &App, headers: &HeaderMap) -> bool {
     let Some(token) = &app.token else {
         return true;
     };
@@ -281,20 +185,9 @@ fn is_allowed(app: &App, headers: &HeaderMap) -> bool {
         .is_some_and(|sent| sent == token)
 }
 
-fn unauthorized() -> Response {
+/// What it gets if not.
+pub fn unauthorized() -> Response {
     error_response(StatusCode::UNAUTHORIZED, "auth", "a bearer token is needed")
-}
-
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|coding| {
-            let mut parts = coding.split(';').map(str::trim);
-            parts.next() == Some("gzip") && parts.next() != Some("q=0")
-        })
 }
 
 /// An answer of JSON that is made already.

@@ -27,6 +27,9 @@ const BOOKKEEPING: &str = "
     ) WITHOUT ROWID;
     CREATE INDEX _backend_row_by_time ON _backend_row (tab, last_modified);";
 
+/// The stamps of clients' pushes: a row that has one of them is an echo. Older files lack it.
+const PUSHES: &str = "CREATE TABLE IF NOT EXISTS _backend_push (stamp INTEGER PRIMARY KEY)";
+
 /// The value of `freeze` while the clock runs.
 const RUNNING: i64 = 0;
 
@@ -53,6 +56,7 @@ impl Store {
         if !has_bookkeeping(&connection).map_err(text)? {
             create(&connection, &options.schema_sql)?;
         }
+        connection.execute_batch(PUSHES).map_err(text)?;
         let schema = Schema::read(&connection)?;
         for table in &schema.tables {
             connection.execute_batch(&triggers(table)).map_err(text)?;
@@ -151,6 +155,14 @@ impl Drop for Store {
 /// Stamp of the last committed write, as seen by this connection's snapshot.
 pub fn last_stamp(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT last FROM _backend_clock", [], |row| row.get(0))
+}
+
+/// Remembers that the transaction with this stamp is a client's push.
+pub fn note_push(connection: &Connection, stamp: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT INTO _backend_push VALUES (?)")?
+        .execute([stamp])
+        .map(|_| ())
 }
 
 enum LoadError {

@@ -74,8 +74,16 @@ pub fn write_id(out: &mut impl Write, id: ValueRef<'_>, style: RowStyle) -> io::
     match id {
         ValueRef::Integer(number) if style.numeric_ids => write!(out, "{number}"),
         ValueRef::Integer(number) => write!(out, "\"{number}\""),
+        ValueRef::Text(text) if style.numeric_ids && is_whole_number(text) => out.write_all(text),
         other => write_plain(out, other),
     }
+}
+
+/// Whether a text is a number in its usual form, so that the number reads back as this text.
+fn is_whole_number(text: &[u8]) -> bool {
+    let text = std::str::from_utf8(text).unwrap_or_default();
+    text.parse()
+        .is_ok_and(|number: i64| number.to_string() == text)
 }
 
 /// Writes a stored value of a column.

@@ -149,7 +149,7 @@ http() {
   esac
 }
 
-# misbehave FAULTS: a JSON list of examples/backend/faults.rs; [] is good behaviour.
+# misbehave FAULTS: a JSON list of faults, see examples/backend/faults.rs; [] is good behaviour.
 misbehave() {
   note "The backend is told: $1"
   http POST /_control "$1" >/dev/null

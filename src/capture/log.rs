@@ -1,10 +1,60 @@
 //! The change log as a queue: its end, acknowledging its front, taking back its tail.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::RangeInclusive;
 
 use crate::store::{Database, Result};
 
 use super::key::Key;
+use super::pending::Status;
+use super::triggers::GROUP;
+
+/// What is to be pending about a row from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Created, updated or deleted.
+    pub status: Status,
+    /// Positions of the changed columns.
+    pub columns: Vec<usize>,
+    /// Where the row is.
+    pub rowid: Option<i64>,
+}
+
+/// Appends entries that say of a row what `mark` says. The row must have no others.
+///
+/// # Errors
+/// SQLite's.
+pub fn mark(database: &Database, table: i64, key: &Key, mark: &Mark) -> Result<()> {
+    // Of a row that the server has too: it was met there.
+    const INSERT: i64 = 5;
+    const UPDATE: i64 = 2;
+    const DELETE: i64 = 3;
+    let mut append = database.prepare(
+        "INSERT INTO main._syncChange (tbl, op, mask, rid, pk) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    let mut append = |op: i64, mask: Option<i64>| {
+        append.run(&[
+            table.into(),
+            op.into(),
+            mask.into(),
+            mark.rowid.into(),
+            key.0.borrow(),
+        ])
+    };
+    match mark.status {
+        Status::Created => append(INSERT, None)?,
+        Status::Deleted => return append(DELETE, None).map(drop),
+        Status::Updated | Status::Nothing => 0,
+    };
+    let mut groups: BTreeMap<usize, i64> = BTreeMap::new();
+    for position in &mark.columns {
+        *groups.entry(position / GROUP).or_default() |= 1 << (position % GROUP);
+    }
+    for (group, mask) in groups {
+        append(UPDATE | (group as i64) << 3, Some(mask))?;
+    }
+    Ok(())
+}
 
 /// The newest sequence number; 0 when nothing was ever logged.
 ///
@@ -35,29 +85,72 @@ pub fn acknowledge(database: &Database, provider: &str, table: i64, upto: i64) -
     })
 }
 
-/// Removes every entry of the given rows up to `upto`: the server has settled them.
+/// Removes some entries that the server has, given as ranges of numbers, except of rows that
+/// `_syncRejected` holds for this provider.
 ///
 /// # Errors
 /// SQLite's.
-pub fn forget(database: &Database, rows: &HashSet<(i64, Key)>, upto: i64) -> Result<()> {
-    if rows.is_empty() {
-        return Ok(());
+pub fn acknowledge_entries(
+    database: &Database,
+    provider: &str,
+    ranges: &[RangeInclusive<i64>],
+) -> Result<()> {
+    let before = high_water(database)?;
+    let mut delete = database.prepare(
+        "DELETE FROM main._syncChange WHERE seq BETWEEN ?1 AND ?2 AND NOT EXISTS \
+         (SELECT 1 FROM main._syncRejected AS rejected WHERE rejected.provider = ?3 \
+         AND rejected.tbl = _syncChange.tbl AND rejected.pk IS _syncChange.pk)",
+    )?;
+    for range in ranges {
+        delete.run(&[
+            (*range.start()).into(),
+            (*range.end()).into(),
+            provider.into(),
+        ])?;
     }
-    remove_matching(database, (0, upto), rows).map(drop)
+    // Old placeholders stay until the whole front is acknowledged: looking for them reads all of the log.
+    keep_high_water(database, before)
 }
 
-/// Writes down that the server knows rows that were created here: their inserts up to `upto` become
-/// "met" entries, which say that the row existed before.
+/// Rows by table and key, each with the last of its entries that is meant.
+pub type RowsUpTo = HashMap<(i64, Key), i64>;
+
+/// Removes the entries of the given rows: the server has settled them.
 ///
 /// # Errors
 /// SQLite's.
-pub fn mark_known(database: &Database, rows: &HashSet<(i64, Key)>, upto: i64) -> Result<()> {
-    if rows.is_empty() {
+pub fn forget(database: &Database, rows: &RowsUpTo) -> Result<()> {
+    let Some(last) = rows.values().max() else {
         return Ok(());
-    }
+    };
+    let doomed = |seq: i64, row: &(i64, Key)| rows.get(row).is_some_and(|upto| seq <= *upto);
+    remove_matching(database, (0, *last), doomed).map(drop)
+}
+
+/// Writes down that the server knows rows that were created here: their inserts become "met" entries,
+/// which say that the row existed before.
+///
+/// # Errors
+/// SQLite's.
+pub fn mark_known(database: &Database, rows: &RowsUpTo) -> Result<()> {
+    mark_inserts(database, rows, 4)
+}
+
+/// Writes down that the server has rows that were created here, made by somebody else.
+///
+/// # Errors
+/// SQLite's.
+pub fn mark_there(database: &Database, rows: &RowsUpTo) -> Result<()> {
+    mark_inserts(database, rows, 5)
+}
+
+fn mark_inserts(database: &Database, rows: &RowsUpTo, op: i64) -> Result<()> {
+    let Some(last) = rows.values().max() else {
+        return Ok(());
+    };
     let inserts = database.query_all(
-        "SELECT seq, tbl, pk FROM main._syncChange WHERE seq <= ?1 AND op = 1",
-        &[upto.into()],
+        "SELECT seq, tbl, pk FROM main._syncChange WHERE seq <= ?1 AND op IN (1, 5)",
+        &[(*last).into()],
         |row| {
             Ok((
                 row.integer(0),
@@ -65,9 +158,10 @@ pub fn mark_known(database: &Database, rows: &HashSet<(i64, Key)>, upto: i64) ->
             ))
         },
     )?;
-    let mut update = database.prepare("UPDATE main._syncChange SET op = 4 WHERE seq = ?1")?;
-    for (seq, _) in inserts.iter().filter(|(_, row)| rows.contains(row)) {
-        update.run(&[(*seq).into()])?;
+    let mut update = database.prepare("UPDATE main._syncChange SET op = ?2 WHERE seq = ?1")?;
+    let meant = |seq: i64, row| rows.get(row).is_some_and(|upto| seq <= *upto);
+    for (seq, _) in inserts.iter().filter(|(seq, row)| meant(*seq, row)) {
+        update.run(&[(*seq).into(), op.into()])?;
     }
     Ok(())
 }
@@ -83,7 +177,7 @@ pub fn take_back(
     mark: i64,
     rows: &HashSet<(i64, Key)>,
 ) -> Result<Vec<(i64, Key)>> {
-    remove_matching(database, (mark, i64::MAX), rows)
+    remove_matching(database, (mark, i64::MAX), |_, row| rows.contains(row))
 }
 
 /// As [`take_back`] when nothing but the applied rows can have been touched.
@@ -101,7 +195,7 @@ pub fn take_back_all(database: &Database, mark: i64) -> Result<()> {
 fn remove_matching(
     database: &Database,
     (after, upto): (i64, i64),
-    rows: &HashSet<(i64, Key)>,
+    is_doomed: impl Fn(i64, &(i64, Key)) -> bool,
 ) -> Result<Vec<(i64, Key)>> {
     let mut doomed = Vec::new();
     let mut kept = Vec::new();
@@ -110,7 +204,7 @@ fn remove_matching(
     scan.bind_all(&[after.into(), upto.into()])?;
     while scan.step()? {
         let row = (scan.integer(1), Key(scan.column(2).to_owned()));
-        if rows.contains(&row) {
+        if is_doomed(scan.integer(0), &row) {
             doomed.push(scan.integer(0));
         } else if upto == i64::MAX {
             kept.push(row);
@@ -148,15 +242,20 @@ pub(super) fn keeping_the_high_water<T>(
 ) -> Result<T> {
     let before = high_water(database)?;
     let outcome = remove()?;
+    keep_high_water(database, before)?;
+    database.execute(
+        "DELETE FROM main._syncChange WHERE tbl = 0 AND seq < ?1",
+        &[before.into()],
+    )?;
+    Ok(outcome)
+}
+
+fn keep_high_water(database: &Database, before: i64) -> Result<()> {
     if high_water(database)? < before {
         database.execute(
             "INSERT INTO main._syncChange (seq, tbl, op) VALUES (?1, 0, 0)",
             &[before.into()],
         )?;
     }
-    database.execute(
-        "DELETE FROM main._syncChange WHERE tbl = 0 AND seq < ?1",
-        &[before.into()],
-    )?;
-    Ok(outcome)
+    Ok(())
 }

@@ -190,7 +190,8 @@ fn incoming(shape: &Shape, name: &str) -> String {
         .position(name)
         .map(|position| &shape.columns[position]);
     match column.and_then(|column| column.default_expression().filter(|_| column.not_null)) {
-        Some(default) => format!("coalesce({quoted}, ({default}))"),
+        // The line feed ends a comment at the end of the default.
+        Some(default) => format!("coalesce({quoted}, ({default}\n))"),
         None => quoted,
     }
 }
@@ -310,8 +311,10 @@ fn pieces(sql: &str) -> Vec<&str> {
     while let Some(first) = rest.chars().next() {
         let (piece, length) = if rest.starts_with("--") {
             (" ", rest.find('\n').unwrap_or(rest.len()))
-        } else if rest.starts_with("/*") {
-            (" ", rest.find("*/").map_or(rest.len(), |end| end + 2))
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            // The slash of the opening is not one of the end: `/*/` goes on.
+            let end = comment.find("*/");
+            (" ", end.map_or(rest.len(), |end| end + 4))
         } else {
             let length = match first {
                 '\'' | '"' | '`' | '[' => {
@@ -356,6 +359,14 @@ mod tests {
         assert_eq!(
             index_terms("CREATE UNIQUE INDEX \"a(b\" ON t (lower(x || ','), \"y)\" DESC) WHERE z"),
             ["lower(x || ',')", "\"y)\""]
+        );
+    }
+
+    #[test]
+    fn a_comment_that_begins_with_a_slash_goes_on() {
+        assert_eq!(
+            index_terms("CREATE INDEX i ON t (a /*/ ), c; ( */ || 'x', b)"),
+            ["a   || 'x'", "b"]
         );
     }
 

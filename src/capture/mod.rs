@@ -4,6 +4,7 @@
 //! pending, in which state, with which changed columns) is worked out when it is asked for.
 
 pub mod alter;
+pub mod carry;
 pub mod drift;
 pub mod key;
 pub mod log;

@@ -13,6 +13,9 @@
 //! when it was "met"), less the inserts, plus the deletes. Counting does not depend on the order of the
 //! entries, which an application's own triggers can turn around. An insert of a known row (REPLACE, or
 //! deleted and made again) counts as an update of every column.
+//!
+//! A row made here may turn out to be on the server too, made by somebody else. It stays created, but is
+//! not forgotten any more: gone, it is deleted; replaced, it is updated.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -21,6 +24,7 @@ use crate::store::{Connection, Database, Result, Statement, Value, ValueRef, quo
 
 use super::drift::Drift;
 use super::key::{self, Encoding, Key};
+use super::shape::Column;
 use super::tracked::Tracked;
 use super::triggers::GROUP;
 
@@ -56,6 +60,10 @@ pub struct Pending {
     /// The balance when the row was first met, which proves that it existed then.
     met_at: Option<i64>,
     inserted: bool,
+    /// Its newest insert in the log.
+    last_insert: i64,
+    /// Its newest insert at the time when the server turned out to have the row too.
+    there: i64,
     /// Every column counts as changed.
     every_column: bool,
     /// It was updated while the triggers did not know all columns.
@@ -71,7 +79,9 @@ impl Pending {
     /// The status, given whether the row exists now.
     pub fn status(&self, exists: bool) -> Status {
         match (self.known(exists), exists) {
+            (false, true) if self.replaced_there() => Status::Updated,
             (false, true) => Status::Created,
+            (false, false) if self.there > 0 => Status::Deleted,
             (false, false) => Status::Nothing,
             (true, false) => Status::Deleted,
             (true, true) if self.touched => Status::Updated,
@@ -82,13 +92,29 @@ impl Pending {
     /// Whether the column at `position` of an existing row changed. For a created row: since it was
     /// created.
     pub fn changed(&self, position: usize) -> bool {
-        if self.every_column || (self.inserted && self.known(true)) {
+        let replaced = (self.inserted && self.known(true)) || self.replaced_there();
+        if self.every_column || replaced {
             return true;
         }
         let bit = 1u64 << (position % GROUP);
         self.groups
             .get(position / GROUP)
             .is_some_and(|mask| mask & bit != 0)
+    }
+
+    /// Whether it was made, or replaced as a whole, after this entry of the log.
+    pub fn inserted_after(&self, seq: i64) -> bool {
+        self.last_insert > seq
+    }
+
+    /// Whether it was made again, or replaced, since the server turned out to have it too.
+    fn replaced_there(&self) -> bool {
+        self.there > 0 && self.inserted_after(self.there)
+    }
+
+    /// Where the row was when last logged.
+    pub fn rowid(&self) -> Option<i64> {
+        self.rowid
     }
 
     fn known(&self, exists: bool) -> bool {
@@ -105,6 +131,8 @@ impl Pending {
             balance: 0,
             met_at: None,
             inserted: false,
+            last_insert: 0,
+            there: 0,
             every_column: false,
             unseen: false,
             groups: Vec::new(),
@@ -124,6 +152,13 @@ impl Pending {
             Op::Insert => {
                 self.balance += 1;
                 self.inserted = true;
+                self.last_insert = entry.seq;
+            }
+            Op::InsertThere => {
+                self.balance += 1;
+                self.inserted = true;
+                self.last_insert = entry.seq;
+                self.there = entry.seq;
             }
             Op::Delete => self.balance -= 1,
             Op::Update { group } => {
@@ -164,9 +199,13 @@ impl Pending {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Op {
     Insert,
-    Update { group: usize },
+    Update {
+        group: usize,
+    },
     Delete,
     Met,
+    /// An insert of a row that the server turned out to have too.
+    InsertThere,
 }
 
 struct Entry {
@@ -199,37 +238,36 @@ impl PendingRows {
             .enumerate()
             .map(|(place, table)| (table.id, place))
             .collect();
-        let mut scan = database.prepare(
-            "SELECT seq, tbl, op, mask, rid, pk FROM main._syncChange WHERE seq <= ?1 ORDER BY seq",
-        )?;
-        scan.bind(1, upto.into())?;
-        while scan.step()? {
-            let Some(place) = places.get(&scan.integer(1)) else {
-                continue;
-            };
-            let op = scan.integer(2);
-            let op = match op & 7 {
-                1 => Op::Insert,
-                2 => Op::Update {
-                    group: (op >> 3).clamp(0, 63) as usize,
-                },
-                3 => Op::Delete,
-                _ => Op::Met,
-            };
-            let entry = Entry {
-                seq: scan.integer(0),
-                op,
-                mask: scan.integer(3),
-                rowid: scan.column(4).as_i64(),
-            };
-            let drift = tables[*place].drift.as_ref();
-            all[*place].add(scan.column(5).to_owned(), &entry, drift);
-        }
-        drop(scan);
+        scan(database, upto, |table, key, entry| {
+            if let Some(place) = places.get(&table) {
+                all[*place].add(Key(key), entry, tables[*place].drift.as_ref());
+            }
+        })?;
         for (table, rows) in tables.iter().zip(&mut all) {
             rows.look_at_added(database, table)?;
         }
         Ok(all)
+    }
+
+    /// What was logged of some rows after the number given for each. One scan of the log up to `upto`.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn read_newer(
+        database: &Database,
+        table: &Tracked,
+        upto: i64,
+        after: &HashMap<Key, i64>,
+    ) -> Result<Self> {
+        let mut newer = Self::default();
+        scan(database, upto, |id, key, entry| {
+            let key = Key(key);
+            if id == table.id && after.get(&key).is_some_and(|seq| entry.seq > *seq) {
+                newer.add(key, entry, table.drift.as_ref());
+            }
+        })?;
+        newer.look_at_added(database, table)?;
+        Ok(newer)
     }
 
     /// Finds out which columns that the triggers did not know were changed by updates they did log: those
@@ -248,13 +286,7 @@ impl PendingRows {
             .collect();
         let mut given = Vec::with_capacity(added.len());
         for position in &added {
-            let default = table.shape.columns[*position].default_expression();
-            let default = default.as_deref().unwrap_or("NULL");
-            let mut value = database
-                .connection()
-                .prepare(&format!("SELECT {default}"))?;
-            value.step()?;
-            given.push(value.column(0).to_owned());
+            given.push(added_value(database, &table.shape.columns[*position])?);
         }
         let mut reader = RowReader::new(database, table, &added)?;
         for row in self.rows.iter_mut().filter(|row| row.unseen) {
@@ -262,7 +294,10 @@ impl PendingRows {
                 continue;
             }
             for (place, position) in added.iter().enumerate() {
-                if reader.column(place) != given[place].borrow() {
+                let as_given = given[place]
+                    .as_ref()
+                    .is_some_and(|given| reader.column(place) == given.borrow());
+                if !as_given {
                     row.mark(position / GROUP, 1 << (position % GROUP));
                 }
             }
@@ -271,8 +306,7 @@ impl PendingRows {
         Ok(())
     }
 
-    fn add(&mut self, key: Value, entry: &Entry, drift: Option<&Drift>) {
-        let key = Key(key);
+    fn add(&mut self, key: Key, entry: &Entry, drift: Option<&Drift>) {
         let slot = match self.find(&key) {
             Ok(place) => {
                 self.rows[place].add(entry, drift);
@@ -311,6 +345,49 @@ impl PendingRows {
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
+}
+
+/// Walks the log up to `upto`: `each` gets the id of the table, the key and the entry.
+fn scan(database: &Database, upto: i64, mut each: impl FnMut(i64, Value, &Entry)) -> Result<()> {
+    let mut scan = database.prepare(
+        "SELECT seq, tbl, op, mask, rid, pk FROM main._syncChange WHERE seq <= ?1 ORDER BY seq",
+    )?;
+    scan.bind(1, upto.into())?;
+    while scan.step()? {
+        let op = scan.integer(2);
+        let op = match op & 7 {
+            1 => Op::Insert,
+            2 => Op::Update {
+                group: (op >> 3).clamp(0, 63) as usize,
+            },
+            3 => Op::Delete,
+            5 => Op::InsertThere,
+            _ => Op::Met,
+        };
+        let entry = Entry {
+            seq: scan.integer(0),
+            op,
+            mask: scan.integer(3),
+            rowid: scan.column(4).as_i64(),
+        };
+        each(scan.integer(1), scan.column(5).to_owned(), &entry);
+    }
+    Ok(())
+}
+
+/// What ADD COLUMN gave to the rows that were there; none when that can't be told.
+fn added_value(database: &Database, column: &Column) -> Result<Option<Value>> {
+    if column.default.is_none() {
+        return Ok(Some(Value::Null));
+    }
+    let Some(default) = column.default_value() else {
+        return Ok(None);
+    };
+    let mut value = database
+        .connection()
+        .prepare(&format!("SELECT {default}"))?;
+    value.step()?;
+    Ok(Some(value.column(0).to_owned()))
 }
 
 /// Reads the rows that pending entries are about, as they are now.
@@ -456,7 +533,7 @@ mod tests {
     fn history(ops: &[(Op, i64)]) -> Pending {
         let mut rows = PendingRows::default();
         for (number, (op, mask)) in ops.iter().enumerate() {
-            rows.add(Value::Integer(1), &entry(number, *op, *mask), None);
+            rows.add(Key(Value::Integer(1)), &entry(number, *op, *mask), None);
         }
         rows.rows[0].clone()
     }
@@ -465,11 +542,11 @@ mod tests {
     fn keys_with_the_same_hash_are_told_apart() {
         let (one, two) = (Key(Value::Integer(1)), Key(Value::Integer(2)));
         let mut rows = PendingRows::default();
-        rows.add(one.0.clone(), &entry(0, Op::Insert, 0), None);
+        rows.add(one.clone(), &entry(0, Op::Insert, 0), None);
         rows.places.insert(rows.hasher.hash_one(&two), 0);
         assert!(rows.get(&two).is_none());
-        rows.add(two.0.clone(), &entry(1, Op::Insert, 0), None);
-        rows.add(two.0.clone(), &entry(2, UPDATE, 1), None);
+        rows.add(two.clone(), &entry(1, Op::Insert, 0), None);
+        rows.add(two.clone(), &entry(2, UPDATE, 1), None);
         assert_eq!(rows.rows.len(), 2);
         let last = [&one, &two].map(|key| rows.get(key).map(|row| row.last_seq));
         assert_eq!(last, [Some(1), Some(3)]);

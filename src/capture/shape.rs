@@ -46,6 +46,29 @@ impl Column {
         }
         Some(default.to_owned())
     }
+
+    /// The DEFAULT when it is a plain value, which is all that ADD COLUMN takes.
+    ///
+    /// The text is the file's. As a part of the schema SQLite keeps it from functions that a stranger's
+    /// file must not call; in a statement of ours it would have the rights of our caller. So only what
+    /// can't call anything may become part of one.
+    pub fn default_value(&self) -> Option<String> {
+        self.default_expression().filter(|text| is_plain(text))
+    }
+}
+
+/// Whether a text is one literal, or a word: nothing with a bracket or a quote in the middle.
+fn is_plain(text: &str) -> bool {
+    let unquoted = text.strip_prefix(['x', 'X']).unwrap_or(text);
+    let inside = unquoted
+        .strip_prefix('\'')
+        .and_then(|rest| rest.strip_suffix('\''));
+    match inside {
+        Some(inside) => !inside.replace("''", "").contains('\''),
+        None => text
+            .chars()
+            .all(|letter| letter.is_alphanumeric() || "_$.+-".contains(letter)),
+    }
 }
 
 /// A table's columns and how its rows are addressed.
@@ -204,6 +227,36 @@ fn has_key_index(database: &Database, name: &str) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plain_values() {
+        for plain in [
+            "null",
+            "1",
+            "-1.5e3",
+            "0x1F",
+            "'a'",
+            "'it''s (here)'",
+            "''",
+            "x'00ff'",
+            "TRUE",
+        ] {
+            assert!(is_plain(plain), "{plain}");
+        }
+        for other in [
+            "f()",
+            "(1)",
+            "'a' || f('b')",
+            "f",
+            "'a' 'b'",
+            "1 + 1",
+            "\"f\"()",
+            "x'00' || 'a'",
+            "'",
+        ] {
+            assert_eq!(is_plain(other), other == "f", "{other}");
+        }
+    }
 
     #[test]
     fn virtual_tables_are_told_by_their_definition() {

@@ -103,7 +103,8 @@ fn store_options(
 }
 
 fn check_columns(shape: &Shape, options: &TrackOptions) -> Result<()> {
-    let named = options.columns.iter().flatten().chain(options.types.keys());
+    let named = options.columns.iter().flatten();
+    let named = named.chain(&options.exclude).chain(options.types.keys());
     for name in named {
         if shape.position(name).is_none() {
             return Err(Error::argument(format!(

@@ -33,6 +33,9 @@ pub struct TrackOptions {
     /// The columns to sync; all when absent. The key always is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub columns: Option<Vec<String>>,
+    /// Columns that are not synced. Unlike a list of those that are, it lets columns added later travel.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, ColumnType>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -131,7 +134,7 @@ impl TrackOptions {
                 .position(|column| column.eq_ignore_ascii_case(name))?;
             now.get((*places.get(place)?)?).cloned()
         };
-        for name in self.columns.iter_mut().flatten() {
+        for name in self.columns.iter_mut().flatten().chain(&mut self.exclude) {
             if let Some(new) = renamed(name) {
                 *name = new;
             }
@@ -208,9 +211,12 @@ impl Tracked {
 
     /// Positions of the columns that are synced: those chosen, never generated ones, key included.
     pub fn synced_columns(&self) -> Vec<usize> {
-        let chosen = |name: &str| match &self.options.columns {
-            None => true,
-            Some(names) => names.iter().any(|chosen| chosen.eq_ignore_ascii_case(name)),
+        let lists = |names: &[String], name: &str| {
+            names.iter().any(|listed| listed.eq_ignore_ascii_case(name))
+        };
+        let chosen = |name: &str| {
+            let wanted = self.options.columns.as_deref();
+            wanted.is_none_or(|names| lists(names, name)) && !lists(&self.options.exclude, name)
         };
         self.shape
             .columns

@@ -25,20 +25,29 @@ pub fn parameters(raw: Option<&RawValue>) -> Result<String> {
     }
 }
 
+/// Lists and objects within each other, as many as `serde_json` reads elsewhere. A text that is cut into
+/// pieces level by level, as here, has no limit of its own, but the stack has.
+const DEEPEST: usize = 127;
+
 /// The canonical form of any JSON value.
 ///
 /// # Errors
-/// Not JSON: a lone surrogate, nesting beyond the parser's limit.
+/// Not JSON: a lone surrogate; nested too deep.
 pub fn canonical(raw: &RawValue) -> Result<String> {
     let mut out = String::new();
-    write_value(raw.get(), &mut out)?;
+    write_value(raw.get(), DEEPEST, &mut out)?;
     Ok(out)
 }
 
-fn write_value(text: &str, out: &mut String) -> Result<()> {
+/// `left`: levels that may still open.
+fn write_value(text: &str, left: usize, out: &mut String) -> Result<()> {
+    let deeper = || {
+        left.checked_sub(1)
+            .ok_or_else(|| Error::argument(format!("is nested deeper than {DEEPEST} levels")))
+    };
     match text.as_bytes().first() {
-        Some(b'{') => write_object(text, out),
-        Some(b'[') => write_array(text, out),
+        Some(b'{') => write_object(text, deeper()?, out),
+        Some(b'[') => write_array(text, deeper()?, out),
         Some(b'"') => {
             let value: String = parse(text)?;
             write_string(&value, out)
@@ -54,7 +63,7 @@ fn write_value(text: &str, out: &mut String) -> Result<()> {
     }
 }
 
-fn write_object(text: &str, out: &mut String) -> Result<()> {
+fn write_object(text: &str, left: usize, out: &mut String) -> Result<()> {
     let members: BTreeMap<String, Box<RawValue>> = parse(text)?;
     let mut members: Vec<_> = members.into_iter().collect();
     members.sort_by_cached_key(|(key, _)| key.encode_utf16().collect::<Vec<_>>());
@@ -65,20 +74,20 @@ fn write_object(text: &str, out: &mut String) -> Result<()> {
         }
         write_string(key, out)?;
         out.push(':');
-        write_value(value.get(), out)?;
+        write_value(value.get(), left, out)?;
     }
     out.push('}');
     Ok(())
 }
 
-fn write_array(text: &str, out: &mut String) -> Result<()> {
+fn write_array(text: &str, left: usize, out: &mut String) -> Result<()> {
     let items: Vec<Box<RawValue>> = parse(text)?;
     out.push('[');
     for (position, item) in items.iter().enumerate() {
         if position > 0 {
             out.push(',');
         }
-        write_value(item.get(), out)?;
+        write_value(item.get(), left, out)?;
     }
     out.push(']');
     Ok(())
@@ -200,6 +209,18 @@ mod tests {
     #[test]
     fn escapes_have_one_form() {
         assert_eq!(form(r#""\u0041\/\u000a\u001F""#), r#""A/\n\u001f""#);
+    }
+
+    #[test]
+    fn nesting_has_a_limit() {
+        let nested = |depth: usize| {
+            let text = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+            let raw: Box<RawValue> = serde_json::from_str(&text).expect("JSON");
+            canonical(&raw).map(|form| form == text)
+        };
+        assert_eq!(nested(DEEPEST).ok(), Some(true));
+        assert!(nested(DEEPEST + 1).is_err());
+        assert!(nested(100_000).is_err());
     }
 
     #[test]

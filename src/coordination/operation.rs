@@ -63,6 +63,7 @@ pub fn begin(
         run_instance(database, instance_id, &call.provider)?;
     }
     let mut writers = Writers::new(database);
+    let settings = kept_settings(call);
     let mut opened = Vec::with_capacity(call.operations.len());
     for (ordinal, operation) in call.operations.iter().enumerate() {
         let (status_id, exists) = status_row(database, &mut writers, call, operation)?;
@@ -72,6 +73,7 @@ pub fn begin(
             ordinal: ordinal as i64,
             at,
             owner,
+            settings: text(settings.as_deref()),
         };
         // The operation comes first: the trigger of the row then finds it open and leaves it alone.
         open_operation(database, &mut writers, &running, operation)?;
@@ -97,6 +99,13 @@ pub fn begin(
         &[instance],
     )?;
     Ok(opened)
+}
+
+/// What `sync_apply` must know of a call, as JSON; none when it is the default.
+fn kept_settings(call: &EntitiesCall) -> Option<String> {
+    let mut settings = call.options.clone();
+    settings.remove("background");
+    (!settings.is_empty()).then(|| serde_json::Value::Object(settings).to_string())
 }
 
 /// Holds the instance, begins a new run unless one is in flight, and drops what the call replaces.
@@ -169,6 +178,7 @@ struct Running<'a> {
     ordinal: i64,
     at: i64,
     owner: OwnerId,
+    settings: ValueRef<'a>,
 }
 
 fn open_operation(
@@ -187,6 +197,7 @@ fn open_operation(
             running.ordinal.into(),
             running.at.into(),
             running.owner.into(),
+            running.settings,
         ];
         return writers.reopen_operation.run(&values);
     }
@@ -198,6 +209,7 @@ fn open_operation(
         text(operation.function_id.as_deref()),
         running.at.into(),
         running.owner.into(),
+        running.settings,
     ])
 }
 
@@ -230,12 +242,12 @@ impl<'a> Writers<'a> {
             ),
             reopen_operation: writer(
                 "UPDATE main._syncOperation SET state = 'syncing', error = NULL, ordinal = ?2, \
-                 timestamp = ?3, ownerId = ?4 WHERE id = ?1",
+                 timestamp = ?3, ownerId = ?4, settings = ?5 WHERE id = ?1",
             ),
             insert_operation: writer(
                 "INSERT INTO main._syncOperation \
-                 (instanceId, statusId, ordinal, entity, functionId, state, timestamp, ownerId) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, 'syncing', ?6, ?7)",
+                 (instanceId, statusId, ordinal, entity, functionId, state, timestamp, ownerId, \
+                 settings) VALUES (?1, ?2, ?3, ?4, ?5, 'syncing', ?6, ?7, ?8)",
             ),
             reopen_status: writer(
                 "UPDATE main._syncStatus SET state = 'syncing', error = NULL, timestamp = ?2 \
@@ -276,6 +288,39 @@ pub fn instance_state(database: &Database, instance: &str) -> Result<Option<Stri
         "SELECT state FROM main._syncInstance WHERE instanceId = ?1",
         &[instance.into()],
         |row| Ok(row.text(0)),
+    )
+}
+
+/// An operation that is open, as [`open_work`] finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenWork {
+    pub entity: String,
+    /// JSON; none: the default.
+    pub settings: Option<String>,
+    /// Kind of the provider; none when the status row or the provider is gone.
+    pub kind: Option<String>,
+}
+
+/// What is open under a status row; none when nothing is. Of several calls, the latest.
+///
+/// # Errors
+/// SQLite's.
+pub fn open_work(database: &Database, status_id: i64) -> Result<Option<OpenWork>> {
+    database.query_row(
+        "SELECT operation.entity, operation.settings, provider.kind \
+         FROM main._syncOperation AS operation \
+         LEFT JOIN main._syncStatus AS status ON status.id = operation.statusId \
+         LEFT JOIN main._syncProvider AS provider ON provider.id = status.provider \
+         WHERE operation.statusId = ?1 AND operation.state = 'syncing' \
+         ORDER BY operation.timestamp DESC, operation.id DESC LIMIT 1",
+        &[status_id.into()],
+        |row| {
+            Ok(OpenWork {
+                entity: row.text(0),
+                settings: row.optional_text(1),
+                kind: row.optional_text(2),
+            })
+        },
     )
 }
 

@@ -1,11 +1,11 @@
 //! Recovery: settling what dead owners left, and nothing else.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::interruption::{Work, interrupt};
 use super::owner::{self, OwnerId, Process, Verdict};
-use super::{installed, now, setting};
+use super::{installed, now, release_leases, setting};
 use crate::store::{
     Database, Door, Result, Session, require_current_schema, require_idle, transact,
 };
@@ -13,6 +13,9 @@ use crate::store::{
 /// Work begun by plain SQL is taken for abandoned an hour after its last change, unless
 /// `_syncMeta.ownerlessLeaseMs` says otherwise.
 const OWNERLESS_LEASE: i64 = 3_600_000;
+
+/// How long loading may work on what it finds. What is not done by then waits for the first writing call.
+const LONGEST_LOAD: Duration = Duration::from_secs(2);
 
 /// What a recovery settled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,7 +63,9 @@ fn try_recover_at_load(session: &Session) -> Result<()> {
     }
     // The caller's connection may be willing to wait for a lock; a load is not. So a connection of our
     // own, which gives up at once, does the writing.
-    let second = Door::to(session, "main")?.open(Duration::ZERO)?;
+    let mut second = Door::to(session, "main")?.open(Duration::ZERO)?;
+    let since = Instant::now();
+    second.interrupt_when(move || since.elapsed() > LONGEST_LOAD);
     let database = second.session().database("main")?;
     transact(database.connection(), || recover(&database).map(drop))
 }
@@ -202,12 +207,14 @@ impl Judged {
         Ok(work)
     }
 
-    /// Removes dead owners that nothing refers to any more.
+    /// Removes dead owners that nothing refers to any more. Their leases go first: the next owner may get
+    /// the same id, and would seem to hold them.
     fn forget_dead(&self, database: &Database) -> Result<()> {
         for (owner, verdict) in &self.verdicts {
             if *verdict == Verdict::Live {
                 continue;
             }
+            release_leases(database, *owner)?;
             database.execute(
                 "DELETE FROM main._syncOwner WHERE id = ?1 \
                  AND NOT EXISTS (SELECT 1 FROM main._syncOperation \

@@ -8,14 +8,15 @@ use serde_json::{Map, Value as Json, json};
 use crate::coordination::operation::{EntitiesCall, OperationSpec, begin, instance_state};
 use crate::coordination::{canonical, installed, write};
 use crate::store::{Call, Database, Error, Result, Value};
+use crate::transfer::check_settings;
 
 use super::options::{
     ActionObject, Shape, checked, elements, members, object_text, optional_text_argument,
     text_argument, typed,
 };
 
-/// What data a call replaces, and how it runs. A `host` provider that applies rows by itself may
-/// pass them along; the protocol providers say which of them they know.
+/// What data a call replaces, and how it runs. For a `host` provider `sync_apply` follows them; the
+/// protocol providers say which of them they know.
 const SETTINGS: &[&str] = &[
     "background",
     "forRowsInRange",
@@ -23,6 +24,7 @@ const SETTINGS: &[&str] = &[
     "forRowsWithValues",
     "keepTempIds",
     "operations",
+    "turbo",
 ];
 
 const SHAPE: Shape = Shape {
@@ -37,6 +39,7 @@ const SHAPE: Shape = Shape {
         "forRowsWithValues",
         "keepTempIds",
         "operations",
+        "turbo",
     ],
 };
 
@@ -65,9 +68,10 @@ fn in_background(request: &EntitiesCall) -> Result<bool> {
     }
 }
 
-/// Opens the operations and leaves them to the host program, which reports each with
-/// `sync_set_status`.
+/// Opens the operations and leaves them to the host program, which hands each response to
+/// `sync_apply`, or moves the data itself and reports with `sync_set_status`.
 fn open(call: &Call<'_>, request: &EntitiesCall) -> Result<Json> {
+    check_settings(call.session(), &request.options)?;
     write(call.session(), &request.schema, |ground| {
         let operations = begin(ground.database, ground.owner, request)?;
         let state = match &request.instance_id {
@@ -226,7 +230,7 @@ fn operation(element: &RawValue, name: &str) -> Result<OperationSpec> {
 }
 
 /// Kind of a declared provider. One that is not declared is an error naming those that are.
-fn provider_kind(database: &Database, provider: &str) -> Result<String> {
+pub fn provider_kind(database: &Database, provider: &str) -> Result<String> {
     let mut declared = Vec::new();
     if installed(database)? {
         let providers = database.query_all(

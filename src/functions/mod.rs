@@ -1,14 +1,19 @@
 //! The SQL functions: read the arguments, call one thing below, shape the answer.
 
+pub mod apply;
 mod arguments;
+pub mod check;
 pub mod delete;
 pub mod entities;
 pub mod init;
 pub mod interrupt;
 pub mod options;
 pub mod provider;
+pub mod questions;
 pub mod recover;
+pub mod resolver;
 pub mod set_status;
 pub mod start_scope;
+pub mod takeover;
 pub mod track;
 pub mod version;

@@ -22,9 +22,9 @@ pub fn provider(call: &Call<'_>) -> Result<Value> {
     let config = Config::parse(&text).map_err(Error::Argument)?;
     transfer::check_policy(&config)
         .map_err(|problem| Error::argument(format!("config: {problem}")))?;
-    if let Some(url) = &config.url {
-        http::check_url(url)
-            .map_err(|problem| Error::argument(format!("config: url {problem}")))?;
+    for (key, address) in config.addresses().map_err(Error::Argument)? {
+        http::check_url(&address)
+            .map_err(|problem| Error::argument(format!("config: {key} {problem}")))?;
     }
     let kind = match config.kind {
         Kind::Host => "host",
@@ -43,6 +43,9 @@ pub fn provider(call: &Call<'_>) -> Result<Value> {
         )?;
         Ok(())
     })?;
+    for condition in config.replacement_where.values() {
+        transfer::declare(call.session(), condition);
+    }
     Ok(id.into())
 }
 

@@ -4,10 +4,10 @@
 //! structure and asks for each row as a slice, which is parsed on its own. Memory holds one window of
 //! the text: the largest piece, at most [`LARGEST_PIECE`].
 
-use std::borrow::Cow;
 use std::io::Read;
 
 use super::error::SyncError;
+use super::mend::mended;
 
 /// Bytes of the largest single piece (a row, a key, an extra top-level value).
 pub const LARGEST_PIECE: usize = 64 << 20;
@@ -110,7 +110,7 @@ impl<R: Read> Cutter<R> {
             if self.peek()? != Some(b'"') {
                 return Err(self.unexpected("a key"));
             }
-            let key: String = parse::<Cow<'_, str>>(self.value()?)?.into_owned();
+            let key: String = parse_owned(self.value()?)?;
             self.expect(b':')?;
             each(self, &key)?;
             if self.take(b',')? {
@@ -317,6 +317,18 @@ pub fn parse<'a, T: serde::Deserialize<'a>>(piece: &'a [u8]) -> Result<T> {
     })
 }
 
+/// Parses one piece that is not to be borrowed from, also one that JavaScript would read and
+/// `serde_json` refuses.
+///
+/// # Errors
+/// It is not valid JSON, or not of that type.
+pub fn parse_owned<T: serde::de::DeserializeOwned>(piece: &[u8]) -> Result<T> {
+    parse(piece).or_else(|error| match mended(piece) {
+        Some(whole) => parse(&whole),
+        None => Err(error),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -376,6 +388,13 @@ mod tests {
         ] {
             assert!(pieces(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn keys_may_hold_half_a_surrogate_pair() {
+        assert_eq!(pieces(r#"{"\ud83d":1}"#), Ok(vec!["\u{fffd}=1".to_owned()]));
+        let value: serde_json::Value = parse_owned(br#"[1e400,"\ud83d"]"#).unwrap();
+        assert_eq!(value, serde_json::json!([null, "\u{fffd}"]));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 pub mod config;
 pub mod cutter;
 mod error;
+mod mend;
 mod protocol;
 pub mod watermelon;
 pub mod wire;

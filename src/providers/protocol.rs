@@ -1,6 +1,6 @@
 //! The face of every protocol.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io::{Read, Write};
 
 use serde_json::{Map, Value as Json};
@@ -19,13 +19,18 @@ pub enum Step {
     /// Send this with the frozen rows as its body and give the answer to [`Protocol::pushed`].
     Push(Request),
     Done,
+    /// This sync can't be made as things are.
+    Fail(SyncError),
 }
 
-/// A request without its host-specific parts: headers and credentials are the provider's.
+/// A request without its credentials, which are the provider's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     pub method: &'static str,
     pub url: String,
+    pub headers: Vec<(String, String)>,
+    /// The body of a pull, if it has one. That of a push is written by [`Protocol::write_push`].
+    pub body: Option<Vec<u8>>,
 }
 
 /// What a pull answer says besides its rows.
@@ -35,6 +40,8 @@ pub struct PullEnd {
     pub entities: Vec<usize>,
     /// Where their next pull starts, exactly as the server wrote it.
     pub cursor: String,
+    /// The schema version that their columns have been pulled with, when it is to be remembered.
+    pub schema_version: Option<i64>,
     /// Extra top-level keys, for the caller.
     pub rest: Map<String, Json>,
     pub warnings: Vec<String>,
@@ -43,8 +50,8 @@ pub struct PullEnd {
 /// What the server said of a push.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PushAnswer {
-    /// For each entity, ids (as text) that the server did not take.
-    pub rejected: Vec<HashSet<String>>,
+    /// For each entity, ids (as text) that the server did not take, and why if it said so.
+    pub rejected: Vec<HashMap<String, Option<String>>>,
 }
 
 /// The frozen rows, for writing a push body.
@@ -83,10 +90,18 @@ pub trait Protocol {
         sink: &mut dyn ChangeSink,
     ) -> Result<PullEnd, SyncError>;
 
+    /// Whether the pull that is due begins before an entity's own cursor, so that rows of it come again.
+    fn redelivers(&self, entity: usize) -> bool;
+
     /// The answer read last is committed.
     fn applied(&mut self, end: &PullEnd);
 
-    /// So many rows were frozen.
+    /// What the backend was told of changes in the schema; null when nothing.
+    fn told(&self) -> Json {
+        Json::Null
+    }
+
+    /// So many rows were frozen. Called again for each further part of them that is pushed on its own.
     fn frozen(&mut self, rows: u64);
 
     /// Writes one row as it will be sent: `values` in the order of the entity's columns, `changed` as
@@ -113,7 +128,7 @@ pub trait Protocol {
     /// Reads a complete push answer with a status of 2xx.
     ///
     /// # Errors
-    /// An answer that breaks the protocol.
+    /// An answer that says no: the push counts as refused.
     fn pushed(&mut self, status: u16, body: &[u8]) -> Result<PushAnswer, SyncError>;
 
     /// A complete answer refused the push. True: go on, [`Protocol::next`] knows how.

@@ -92,6 +92,16 @@ pub enum WireId<'a> {
     Integer(i64),
 }
 
+impl WireId<'_> {
+    /// The same id, owned.
+    pub fn into_owned(self) -> WireId<'static> {
+        match self {
+            Self::Text(text) => WireId::Text(Cow::Owned(text.into_owned())),
+            Self::Integer(number) => WireId::Integer(number),
+        }
+    }
+}
+
 /// How a row was announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Announced {
@@ -115,4 +125,14 @@ pub trait ChangeSink {
     /// # Errors
     /// As [`ChangeSink::upsert`].
     fn delete(&mut self, entity: usize, id: &WireId<'_>) -> Result<(), super::error::SyncError>;
+
+    /// The answer has named all rows there are: those whose id `named` does not know go.
+    ///
+    /// # Errors
+    /// As [`ChangeSink::upsert`].
+    fn retain(
+        &mut self,
+        entity: usize,
+        named: &dyn Fn(&str) -> bool,
+    ) -> Result<(), super::error::SyncError>;
 }

@@ -33,5 +33,5 @@ pub use second::Door;
 pub use session::Session;
 pub use statement::Statement;
 pub use table::{Access, Change, Ready, Rows, Table};
-pub use transaction::{Transaction, require_idle, transact};
+pub use transaction::{Snapshot, Transaction, require_idle, transact};
 pub use value::{Value, ValueRef};

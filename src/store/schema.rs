@@ -1,6 +1,6 @@
 //! Installing and upgrading our tables and triggers, in one transaction, when first needed.
 
-use super::database::Database;
+use super::database::{Database, quote_name};
 use super::error::{Error, Result};
 use super::transaction::transact;
 use super::value::Value;
@@ -17,6 +17,8 @@ const SCRIPTS: &[&str] = &[
     include_str!("../../sql/50_provider.sql"),
     include_str!("../../sql/60_capture.sql"),
     include_str!("../../sql/70_outbox.sql"),
+    include_str!("../../sql/80_conflict.sql"),
+    include_str!("../../sql/85_log.sql"),
 ];
 
 /// Steps from one schema version to the next: `UPGRADES[0]` leads from version 1 to 2.
@@ -25,10 +27,25 @@ const UPGRADES: &[&str] = &[];
 /// The schema version of a file; none when nothing is installed.
 ///
 /// # Errors
-/// SQLite's; [`Error::Corrupt`] when the version is no number.
+/// SQLite's; [`Error::Corrupt`] when the version is no number, or something else than a table has the
+/// name of one of ours: reading a view of a stranger's file may take for ever.
 pub fn installed(database: &Database) -> Result<Option<i64>> {
-    if !database.has_table("_syncMeta")? {
-        return Ok(None);
+    let mut found = database.query_all(
+        "SELECT name, type = 'view' OR sql LIKE 'CREATE VIRTUAL%' AS strange \
+         FROM main.sqlite_master WHERE name LIKE '\\_sync%' ESCAPE '\\' AND type IN ('table', 'view') \
+         AND (strange OR name = '_syncMeta' COLLATE NOCASE) ORDER BY strange DESC LIMIT 1",
+        &[],
+        |row| Ok((row.text(0), row.integer(1) != 0)),
+    )?;
+    match found.pop() {
+        None => return Ok(None),
+        Some((name, true)) => {
+            return Err(Error::Corrupt(format!(
+                "{} is no table; names that begin with _sync are syncscope's",
+                quote_name(&name)
+            )));
+        }
+        Some((_, false)) => {}
     }
     let version = database.query_value(
         "SELECT value FROM main._syncMeta WHERE key = 'schemaVersion'",

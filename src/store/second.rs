@@ -1,14 +1,14 @@
 //! A connection of our own to the caller's file, for work in the background.
 
 use std::cell::Cell;
-use std::ffi::{CString, c_int};
+use std::ffi::{CString, c_int, c_void};
 use std::ptr::{null, null_mut};
 use std::time::Duration;
 
 use super::api::sq;
 use super::connection::Connection;
 use super::entry::Contents;
-use super::error::{Error, Result};
+use super::error::{Error, Result, guarded};
 use super::session::Session;
 
 thread_local! {
@@ -49,7 +49,7 @@ impl Door {
         };
         let path = CString::new(path).map_err(|_| Error::misuse("the file's path holds a NUL"))?;
         let mut settings = String::new();
-        for pragma in ["foreign_keys", "recursive_triggers"] {
+        for pragma in ["foreign_keys", "recursive_triggers", "trusted_schema"] {
             let mut ask = parent.connection().prepare(&format!("PRAGMA {pragma}"))?;
             let value = if ask.step()? { ask.integer(0) } else { 0 };
             settings.push_str(&format!("PRAGMA {pragma} = {value};"));
@@ -85,6 +85,7 @@ impl Door {
         let connection = unsafe { Connection::new(raw) };
         let second = Second {
             session: Session::new(connection, self.contents, false),
+            limit: None,
         };
         if code != 0 {
             return Err(connection.error(code));
@@ -98,20 +99,68 @@ impl Door {
     }
 }
 
+/// Steps of SQLite's machine between two looks at the limit: about a millisecond.
+const STEPS: c_int = 50_000;
+
+/// Says whether a connection has worked for long enough.
+type Limit = Box<dyn Fn() -> bool + Send>;
+
 /// A connection of our own; closed when dropped.
 pub struct Second {
     session: Session,
+    /// Boxed twice: SQLite keeps the address of the inner box.
+    limit: Option<Box<Limit>>,
 }
 
 impl Second {
     pub fn session(&self) -> &Session {
         &self.session
     }
+
+    /// Interrupts statements of this connection as soon as `enough` is true. A trigger in a stranger's
+    /// file may go on for ever, and no host can interrupt a connection that it doesn't know.
+    pub fn interrupt_when(&mut self, enough: impl Fn() -> bool + Send + 'static) {
+        self.limit = Some(Box::new(Box::new(enough)));
+        self.watch();
+    }
+
+    /// Registers the limit, or takes the registration away when there is none.
+    fn watch(&mut self) {
+        let raw = self.session.connection().raw();
+        let limit = self.limit.as_deref_mut();
+        // SAFETY: the connection is open. The inner box stays where it is until the limit is taken away,
+        // which `drop` does before it goes.
+        unsafe {
+            // A SQLite built without it has nothing that could be interrupted either.
+            let Some(progress_handler) = (*super::api::table()).progress_handler else {
+                return;
+            };
+            match limit {
+                Some(limit) => {
+                    let limit: *mut Limit = limit;
+                    progress_handler(raw, STEPS, Some(is_over), limit.cast());
+                }
+                None => progress_handler(raw, 0, None, null_mut()),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `limit` is what [`Second::interrupt_when`] has registered.
+unsafe extern "C" fn is_over(limit: *mut c_void) -> c_int {
+    // SAFETY: the caller vouches for it.
+    let limit = unsafe { &*limit.cast::<Limit>() };
+    guarded(|| Ok(limit())).unwrap_or(true).into()
 }
 
 impl Drop for Second {
     fn drop(&mut self) {
         self.session.closing();
+        // Statements that are still open outlive the limit, so SQLite must forget it first.
+        let limit = self.limit.take();
+        self.watch();
+        drop(limit);
         // SAFETY: the connection was opened by `Door::open` and is closed once; statements that are
         // still open only postpone it.
         unsafe { sq!(close_v2(self.session.connection().raw())) };

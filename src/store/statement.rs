@@ -1,7 +1,7 @@
 //! A prepared statement that is always finalized and whose errors are never mistaken for the end
 //! of the rows.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::ptr::{null, null_mut};
 
 use sqlite_loadable::ext::sqlite3_stmt;
@@ -78,6 +78,23 @@ impl Statement {
             self.bind(position + 1, *value)?;
         }
         Ok(())
+    }
+
+    /// Names of the parameters in order, with their prefix (`:response`); empty for one without a name.
+    pub fn parameters(&self) -> Vec<String> {
+        // SAFETY: `raw` is live; a name lives as long as the statement and is copied at once.
+        unsafe {
+            let count = sq!(bind_parameter_count(self.raw));
+            (1..=count)
+                .map(|index| {
+                    let name = sq!(bind_parameter_name(self.raw, index));
+                    if name.is_null() {
+                        return String::new();
+                    }
+                    CStr::from_ptr(name).to_string_lossy().into_owned()
+                })
+                .collect()
+        }
     }
 
     /// Runs a statement that returns no rows (rows it does return are passed over) and makes it

@@ -186,15 +186,26 @@ unsafe fn method(message: *mut *mut c_char, body: impl FnOnce() -> Result<()>) -
 unsafe extern "C" fn connect(
     db: *mut sqlite3,
     aux: *mut c_void,
-    _count: c_int,
-    _arguments: *const *const c_char,
+    count: c_int,
+    arguments: *const *const c_char,
     out: *mut *mut sqlite3_vtab,
     message: *mut *mut c_char,
 ) -> c_int {
-    // SAFETY: `aux` is the `Registered` of this module and outlives the table made here.
+    // SAFETY: `aux` is the `Registered` of this module and outlives the table made here; `arguments` holds
+    // `count` C strings.
     unsafe {
         let registered = &*aux.cast::<Registered>();
         method(message, || {
+            // The third is the table's name. A file whose schema was edited may name one of its own.
+            let is_module = count >= 3
+                && std::ffi::CStr::from_ptr(*arguments.add(2)).to_bytes()
+                    == registered.table.name.as_bytes();
+            if !is_module {
+                return Err(Error::misuse(format!(
+                    "{} is there by itself; a file can't make a table of it",
+                    registered.table.name
+                )));
+            }
             let declaration = c_text(registered.table.declaration);
             let connection = registered.session.connection();
             let code = sq!(declare_vtab(db, declaration.as_ptr()));

@@ -115,6 +115,33 @@ impl Drop for Transaction {
     }
 }
 
+/// A transaction for reading: all statements see the file as it was at the first, and nobody is kept from
+/// writing (in WAL mode). Nothing when the caller has a transaction open.
+pub struct Snapshot {
+    connection: Connection,
+    ours: bool,
+}
+
+impl Snapshot {
+    /// # Errors
+    /// SQLite's.
+    pub fn begin(connection: Connection) -> Result<Self> {
+        let ours = connection.standing().autocommit;
+        if ours {
+            connection.execute_script("BEGIN")?;
+        }
+        Ok(Self { connection, ours })
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        if self.ours {
+            let _ = self.connection.execute_script("ROLLBACK");
+        }
+    }
+}
+
 /// Runs `body` in a transaction: committed when it succeeds, undone when it fails or panics.
 ///
 /// # Errors

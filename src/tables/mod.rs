@@ -1,6 +1,8 @@
 //! The virtual tables: live views of the tables behind them.
 
+pub mod conflict;
 pub mod help;
+pub mod log;
 pub mod pending;
 pub mod scope;
 pub mod scope_member;

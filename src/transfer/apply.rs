@@ -7,17 +7,22 @@
 //! | created or updated here | columns changed here stay, the others are taken; still pending | deleted |
 //! | deleted here | created: brought back; updated: stays deleted | forgotten |
 //!
+//! What was pushed comes back with the next pull. Such an echo never undoes what was done here since: a
+//! row stays deleted, and one made again stays. The same goes for an answer that repeats what was pulled
+//! before.
+//!
 //! Everything happens in the caller's transaction. Rows are inserted or updated, never replaced.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::capture::log::Mark;
 use crate::capture::{Key, PendingRows, log};
 use crate::providers::SyncError;
 use crate::providers::wire::{Announced, ChangeSink, Slot, WireId};
-use crate::store::{Database, Result, Value};
+use crate::store::{Database, Result, Session, Value};
 
-use super::apply_table::TableApplier;
+use super::apply_table::{Settlement, TableApplier, Trouble};
 use super::binding::Binding;
 use super::deferred::{Deferred, DeferredRow};
 use super::report::Counts;
@@ -26,12 +31,26 @@ use super::side_effects;
 /// Rows after which entries of other rows are told from ours, where others can appear at all.
 const BATCH: usize = 1000;
 
+/// What one pull is about.
+pub struct Setting<'a> {
+    pub session: &'a Session,
+    pub database: &'a Database,
+    pub provider: &'a str,
+    pub run: i64,
+    /// Set when the run must end.
+    pub cancel: &'a AtomicBool,
+    /// For each binding, whether rows that were pulled before come again.
+    pub redelivers: Vec<bool>,
+}
+
 /// Applies the changes of one pull.
 pub struct Applier<'a> {
     database: &'a Database,
     tables: Vec<TableApplier<'a>>,
-    /// Keys whose log entries the server has settled.
-    forgotten: HashSet<(i64, Key)>,
+    /// Rows whose log entries the server has settled.
+    forgotten: log::RowsUpTo,
+    /// Keys about which something else is pending from now on.
+    marked: HashMap<(i64, Key), Mark>,
     /// Keys applied since `mark`, when that matters.
     applied: Option<HashSet<(i64, Key)>>,
     /// Rows that others' triggers and foreign key actions have changed so far, and those of them that the
@@ -42,7 +61,6 @@ pub struct Applier<'a> {
     /// The log's end before we wrote anything.
     start: i64,
     mark: i64,
-    /// Set when the run must end.
     cancel: &'a AtomicBool,
 }
 
@@ -52,12 +70,11 @@ impl<'a> Applier<'a> {
     /// # Errors
     /// SQLite's.
     pub fn new(
-        database: &'a Database,
-        provider: &'a str,
+        setting: &Setting<'a>,
         bindings: &'a [Binding],
         unacknowledged: &HashSet<(i64, Key)>,
-        cancel: &'a AtomicBool,
     ) -> Result<Self> {
+        let database = setting.database;
         // Applied rows may arrive in any order; references are checked at the end.
         database
             .connection()
@@ -68,27 +85,30 @@ impl<'a> Applier<'a> {
         let tables = bindings
             .iter()
             .zip(pending)
-            .map(|(binding, pending)| {
+            .enumerate()
+            .map(|(place, (binding, pending))| {
                 let unknown = unacknowledged
                     .iter()
                     .filter(|(table, _)| *table == binding.table.id)
                     .map(|(_, key)| key.clone())
                     .collect();
-                TableApplier::new(database, provider, binding, pending, unknown)
+                let redelivers = setting.redelivers.get(place).copied().unwrap_or(false);
+                TableApplier::new(setting, binding, redelivers, pending, unknown, start)
             })
             .collect::<Result<Vec<_>>>()?;
         let applied = side_effects::possible(database, bindings)?.then(HashSet::new);
         Ok(Self {
             database,
             tables,
-            forgotten: HashSet::new(),
+            forgotten: log::RowsUpTo::new(),
+            marked: HashMap::new(),
             applied,
             others: HashSet::new(),
             named_later: HashSet::new(),
             deferred: Deferred::default(),
             start,
             mark: start,
-            cancel,
+            cancel: setting.cancel,
         })
     }
 
@@ -103,19 +123,36 @@ impl<'a> Applier<'a> {
         if !self.named_later.is_empty() {
             log::take_back(self.database, self.start, &self.named_later)?;
         }
-        log::forget(self.database, &self.forgotten, self.start)?;
-        let known = self.tables.iter().flat_map(|table| {
-            table
-                .known
-                .iter()
-                .map(|key| (table.binding.table.id, key.clone()))
-        });
-        log::mark_known(self.database, &known.collect(), self.start)?;
+        for table in &self.tables {
+            for (key, upto) in &table.acknowledged {
+                let row = (table.binding.table.id, key.clone());
+                let forgotten = self.forgotten.entry(row).or_default();
+                *forgotten = (*forgotten).max(*upto);
+            }
+        }
+        for row in self.marked.keys() {
+            self.forgotten.insert(row.clone(), self.start);
+        }
+        log::forget(self.database, &self.forgotten)?;
+        let mut known = log::RowsUpTo::new();
+        let mut there = log::RowsUpTo::new();
+        for table in &self.tables {
+            let named = |key: &Key| (table.binding.table.id, key.clone());
+            let sent = table.known.iter();
+            known.extend(sent.map(|(key, upto)| (named(key), *upto.min(&self.start))));
+            there.extend(table.there.iter().map(|key| (named(key), self.start)));
+        }
+        log::mark_known(self.database, &known)?;
+        log::mark_there(self.database, &there)?;
+        for ((table, key), mark) in &self.marked {
+            log::mark(self.database, *table, key, mark)?;
+        }
         let mut counts = Vec::new();
         let mut warnings = Vec::new();
         for table in self.tables {
             warnings.extend(table.counts.warnings(&table.binding.entity));
             counts.push(table.counts);
+            table.conflicts.finish()?;
         }
         Ok((counts, warnings))
     }
@@ -165,14 +202,11 @@ impl<'a> Applier<'a> {
         const UNIQUE: i32 = 2067;
         let table = &mut self.tables[place];
         let named = (table.binding.table.id, Key(key.clone()));
-        let settled = self.forgotten.contains(&named);
+        let settled = self.forgotten.get(&named) == Some(&self.start);
         match table.upsert(announced, key, row, settled) {
-            Ok(false) => {}
-            Ok(true) => {
-                self.forgotten.insert(named);
-            }
+            Ok(settlement) => self.note(named, settlement),
             // The row that holds the value now may be about to change or go.
-            Err(error) if error.code() == UNIQUE => {
+            Err(Trouble::Store(error)) if error.code() == UNIQUE => {
                 let error = table.named(error, key);
                 return self.deferred.put_off(DeferredRow {
                     place,
@@ -182,10 +216,26 @@ impl<'a> Applier<'a> {
                     error,
                 });
             }
-            Err(error) => return Err(table.named(error, key)),
+            Err(trouble) => return Err(table.named(trouble, key)),
         }
         self.applied(place, key)?;
         Ok(())
+    }
+
+    fn note(&mut self, row: (i64, Key), settlement: Settlement) {
+        match settlement {
+            Settlement::Stays => {}
+            Settlement::Settled => {
+                self.marked.remove(&row);
+                self.forgotten.insert(row, self.start);
+            }
+            Settlement::SettledUpTo(upto) => {
+                self.forgotten.insert(row, upto.min(self.start));
+            }
+            Settlement::Marked(mark) => {
+                self.marked.insert(row, mark);
+            }
+        }
     }
 
     fn take_back(&mut self) -> Result<()> {
@@ -223,12 +273,7 @@ impl<'a> Applier<'a> {
             ));
         }
         let binding = self.tables[place].binding;
-        let key = match id {
-            WireId::Integer(number) if binding.wire.integer_key => Some(Value::Integer(*number)),
-            WireId::Integer(number) => Some(Value::Text(number.to_string())),
-            WireId::Text(text) => binding.key(text),
-        };
-        key.ok_or_else(|| {
+        binding.wire_key(id).ok_or_else(|| {
             SyncError::protocol(format!(
                 "{:?} has an integer key, but the backend sent the id {id:?}; nothing was applied",
                 binding.entity
@@ -253,15 +298,34 @@ impl ChangeSink for Applier<'_> {
     fn delete(&mut self, place: usize, id: &WireId<'_>) -> Result<(), SyncError> {
         let key = self.key(place, id)?;
         self.deferred.forget(place, &key);
+        let named = (self.tables[place].binding.table.id, Key(key.clone()));
+        let settled = self.forgotten.get(&named) == Some(&self.start);
         let table = &mut self.tables[place];
-        let forget = table
-            .remove(&key)
+        let settlement = table
+            .remove(&key, settled)
             .map_err(|error| table.named(error, &key))?;
-        if forget {
-            self.forgotten
-                .insert((table.binding.table.id, Key(key.clone())));
-        }
+        self.note(named, settlement);
         self.applied(place, &key)?;
+        Ok(())
+    }
+
+    fn retain(&mut self, place: usize, named: &dyn Fn(&str) -> bool) -> Result<(), SyncError> {
+        let table = &mut self.tables[place];
+        let doomed = table.unnamed(named)?;
+        let forgotten = table.unnamed_deletes(named)?;
+        let id = table.binding.table.id;
+        for key in doomed {
+            self.deferred.forget(place, &key);
+            let table = &mut self.tables[place];
+            let settlement = table
+                .take_away(&key)
+                .map_err(|error| table.named(error, &key))?;
+            self.note((id, Key(key.clone())), settlement);
+            self.applied(place, &key)?;
+        }
+        for key in forgotten {
+            self.note((id, Key(key)), Settlement::Settled);
+        }
         Ok(())
     }
 }

@@ -2,37 +2,97 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::capture::log::Mark;
 use crate::capture::pending::RowReader;
 use crate::capture::{Key, Pending, PendingRows, Status};
 use crate::providers::SyncError;
 use crate::providers::wire::{Announced, Slot, fallback};
 use crate::store::{Database, Error, Result, Statement, Value, ValueRef, quote_name};
 
+use super::apply::Setting;
 use super::binding::Binding;
+use super::conflict::Recorder;
 use super::echo::{Pushed, Unknown};
+use super::policy::Policy;
 use super::report::Counts;
+use super::resolver::Resolver;
 
 /// Statements kept for different sets of columns. Rows of one answer mostly have one set.
 const CACHED: usize = 32;
 
+/// What an applied row means for the log entries of its key.
+#[derive(Debug, PartialEq)]
+pub enum Settlement {
+    /// They stay.
+    Stays,
+    /// The server has settled them.
+    Settled,
+    /// The server has settled those up to this one.
+    SettledUpTo(i64),
+    /// Something else is pending now.
+    Marked(Mark),
+}
+
+/// Why a row could not be applied.
+pub enum Trouble {
+    Store(Error),
+    Sync(SyncError),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<SyncError> for Trouble {
+    fn from(error: SyncError) -> Self {
+        Self::Sync(error)
+    }
+}
+
+/// What an incoming row shows of a push without an answer.
+pub(super) enum Shown {
+    No,
+    /// It arrived, and nothing was edited since.
+    Settled,
+    /// It arrived; this was logged since.
+    EditedSince(Pending),
+}
+
 /// Applies rows to one table.
 pub struct TableApplier<'a> {
-    database: &'a Database,
-    provider: &'a str,
+    pub(super) database: &'a Database,
+    pub(super) provider: &'a str,
     pub binding: &'a Binding,
-    pending: PendingRows,
+    /// Rows that were pulled before come again.
+    pub(super) redelivers: bool,
+    pub(super) pending: PendingRows,
     /// Ids whose push has no known outcome: deleted here since, they are on their way.
-    unacknowledged: HashSet<Key>,
-    reader: RowReader,
+    pub(super) unacknowledged: HashSet<Key>,
+    pub(super) reader: RowReader,
     inserts: HashMap<Vec<bool>, (Statement, Vec<usize>)>,
     updates: HashMap<Vec<bool>, Statement>,
-    delete: Statement,
+    pub(super) delete: Statement,
     /// Rows that the server may have from a push without an answer.
-    unknown: Unknown,
-    /// Those of them that it does have, with other content or edited here since.
-    pub known: HashSet<Key>,
+    pub(super) unknown: Unknown,
+    /// What was logged of them since. Read when somebody asks.
+    pub(super) newer: Option<PendingRows>,
+    /// Those of them that it does have, with other content.
+    ///
+    /// With the last log entry that was sent.
+    pub known: HashMap<Key, i64>,
+    /// Other rows made here that it has too.
+    pub there: HashSet<Key>,
+    /// Those of them that it does have, edited here since: the last log entry that it has.
+    pub acknowledged: HashMap<Key, i64>,
     /// What was pushed lately, once somebody asked.
-    pushed: Option<Pushed>,
+    pub(super) pushed: Option<Pushed>,
+    pub(super) policy: Policy,
+    pub(super) resolver: Option<Resolver>,
+    pub(super) conflicts: Recorder<'a>,
+    /// The log's end before anything was applied.
+    pub(super) start: i64,
     /// The table held no row at first: try to insert before looking.
     was_empty: bool,
     pub counts: Counts,
@@ -42,12 +102,14 @@ impl<'a> TableApplier<'a> {
     /// # Errors
     /// SQLite's.
     pub fn new(
-        database: &'a Database,
-        provider: &'a str,
+        setting: &Setting<'a>,
         binding: &'a Binding,
+        redelivers: bool,
         pending: PendingRows,
         unacknowledged: HashSet<Key>,
+        start: i64,
     ) -> Result<Self> {
+        let (database, provider) = (setting.database, setting.provider);
         let shape = &binding.table.shape;
         let table = database.qualified(&shape.name);
         let key = quote_name(&binding.table.shape.keys()[0].name);
@@ -58,13 +120,22 @@ impl<'a> TableApplier<'a> {
         let delete = connection.prepare(&format!(
             "DELETE FROM {table} WHERE {key} = ?1 AND {key} = ?1 COLLATE BINARY"
         ))?;
+        let policy = Policy::of(database, &binding.entity)?;
         Ok(Self {
             database,
             provider,
             binding,
+            redelivers,
             pushed: None,
+            start,
+            resolver: Resolver::of(setting.session, connection, &policy)?,
+            policy,
+            conflicts: Recorder::new(database, provider, setting.run),
             unknown: Unknown::read(database, provider, binding.table.id)?,
-            known: HashSet::new(),
+            newer: None,
+            known: HashMap::new(),
+            there: HashSet::new(),
+            acknowledged: HashMap::new(),
             pending,
             unacknowledged,
             reader: RowReader::new(database, &binding.table, &binding.columns)?,
@@ -76,54 +147,57 @@ impl<'a> TableApplier<'a> {
         })
     }
 
-    /// Applies one row (`settled`: this answer has spoken of it before); true when the row's log entries are settled by it.
+    /// Applies one row (`settled`: this answer has spoken of it before).
     ///
     /// # Errors
-    /// SQLite's.
+    /// SQLite's; a resolver's.
     pub fn upsert(
         &mut self,
         announced: Announced,
         key: &Value,
         row: &[Slot<'_>],
         settled: bool,
-    ) -> Result<bool> {
+    ) -> Result<Settlement, Trouble> {
         if settled || self.pending.is_empty() {
-            self.upsert_clean(announced, key, row)?;
-            return Ok(false);
+            return self.upsert_clean(announced, key, row);
         }
         let Some(pending) = self.pending.get(&Key(key.clone())).cloned() else {
-            self.upsert_clean(announced, key, row)?;
-            return Ok(false);
+            return self.upsert_clean(announced, key, row);
         };
         let exists = self.reader.find(&pending)?;
         match pending.status(exists) {
-            Status::Created | Status::Updated => {
-                if self.settles_push(key, row, &pending)? {
-                    return Ok(true);
-                }
-                self.merge(announced, key, row, &pending)?;
-                Ok(false)
+            Status::Updated if !self.travels(&pending) => {
+                self.reader.release();
+                self.upsert_clean(announced, key, row)
             }
+            Status::Created | Status::Updated => self.meet_edited(announced, key, row, &pending),
             Status::Deleted => self.meet_deleted(announced, key, row),
             Status::Nothing if exists => {
                 self.reader.release();
-                self.upsert_clean(announced, key, row)?;
-                Ok(false)
+                self.upsert_clean(announced, key, row)
             }
             // Created and deleted here; when a push of it may have arrived, the delete goes up too.
             Status::Nothing if self.unacknowledged.contains(&Key(key.clone())) => {
-                let revived = self.meet_deleted(announced, key, row)?;
-                if !revived {
+                let settlement = self.meet_deleted(announced, key, row)?;
+                if settlement == Settlement::Stays {
                     // It did arrive: from now on this is an ordinary delete of a known row.
-                    self.known.insert(Key(key.clone()));
+                    let sent = self.unknown.get(&Key(key.clone()));
+                    let upto = sent.map_or(i64::MAX, |sent| sent.upto);
+                    self.known.insert(Key(key.clone()), upto);
                 }
-                Ok(revived)
+                Ok(settlement)
             }
             Status::Nothing => {
                 self.insert_or_tell(key, row)?;
-                Ok(true)
+                Ok(Settlement::Settled)
             }
         }
+    }
+
+    /// Whether any of the changed columns is one that is synced. To the server, a row without is clean.
+    pub(super) fn travels(&self, pending: &Pending) -> bool {
+        let mut columns = self.binding.columns.iter();
+        columns.any(|position| pending.changed(*position))
     }
 
     /// Empties the columns that a waiting row is about to get, where they may be empty.
@@ -155,93 +229,40 @@ impl<'a> TableApplier<'a> {
     }
 
     /// A row that nothing is pending about.
-    fn upsert_clean(&mut self, announced: Announced, key: &Value, row: &[Slot<'_>]) -> Result<()> {
+    fn upsert_clean(
+        &mut self,
+        announced: Announced,
+        key: &Value,
+        row: &[Slot<'_>],
+    ) -> Result<Settlement, Trouble> {
+        let rules = &self.binding.rules;
+        let unseen = announced == Announced::Updated && !rules.created_as_updated;
         let likely_new = self.was_empty || announced == Announced::Created;
         if likely_new && self.insert(key, row)? {
-            self.counts.announced_wrongly += i64::from(announced == Announced::Updated);
-            return Ok(());
+            self.counts.announced_wrongly += i64::from(unseen);
+            return Ok(Settlement::Stays);
         }
         if !self.reader.find_key(key)? {
             self.reader.release();
             self.insert_or_tell(key, row)?;
-            self.counts.announced_wrongly += i64::from(announced == Announced::Updated);
-            return Ok(());
+            self.counts.announced_wrongly += i64::from(unseen);
+            return Ok(Settlement::Stays);
+        }
+        if self.policy.sees_clean_rows() {
+            self.counts.announced_wrongly += i64::from(announced == Announced::Created);
+            return self.ask_about_clean(key, row);
         }
         let wanted: Vec<bool> = row.iter().map(|slot| !slot.is_missing()).collect();
+        let unchanged = self.counts.unchanged;
         self.update_where_different(key, row, wanted)?;
-        self.counts.announced_wrongly += i64::from(announced == Announced::Created);
-        Ok(())
-    }
-
-    /// A row edited here: columns changed here stay.
-    fn merge(
-        &mut self,
-        announced: Announced,
-        key: &Value,
-        row: &[Slot<'_>],
-        pending: &Pending,
-    ) -> Result<()> {
-        let wanted: Vec<bool> = row
-            .iter()
-            .zip(&self.binding.columns)
-            .map(|(slot, position)| !slot.is_missing() && !pending.changed(*position))
-            .collect();
-        self.update_where_different(key, row, wanted)?;
-        self.counts.conflicts += 1;
-        self.counts.announced_wrongly += i64::from(announced == Announced::Created);
-        Ok(())
-    }
-
-    /// Whether the row shows that a push without an answer did arrive, and nothing was edited since:
-    /// then it is settled. Otherwise the server knows the row now, if it was created by that push.
-    fn settles_push(&mut self, key: &Value, row: &[Slot<'_>], pending: &Pending) -> Result<bool> {
-        let Some(sent) = self.unknown.get(&Key(key.clone())) else {
-            return Ok(false);
-        };
-        let settled = pending.last_seq <= sent.upto && sent.is_echoed_by(self.binding, row);
-        if !settled && sent.created {
-            self.known.insert(Key(key.clone()));
-        }
-        if !settled {
-            return Ok(false);
-        }
-        let wanted: Vec<bool> = row.iter().map(|slot| !slot.is_missing()).collect();
-        self.update_where_different(key, row, wanted)?;
-        Ok(true)
-    }
-
-    fn meet_deleted(
-        &mut self,
-        announced: Announced,
-        key: &Value,
-        row: &[Slot<'_>],
-    ) -> Result<bool> {
-        self.reader.release();
-        if announced == Announced::Updated || self.is_echo(key, row)? {
-            self.counts.conflicts += i64::from(announced == Announced::Updated);
-            return Ok(false);
-        }
-        self.insert_or_tell(key, row)?;
-        self.counts.conflicts += 1;
-        self.counts.announced_wrongly += 1;
-        Ok(true)
-    }
-
-    /// Whether the server only sends back what was pushed before the row was deleted here.
-    fn is_echo(&mut self, key: &Value, row: &[Slot<'_>]) -> Result<bool> {
-        if self.pushed.is_none() {
-            let table = self.binding.table.id;
-            self.pushed = Some(Pushed::read(self.database, self.provider, table)?);
-        }
-        let key = Key(key.clone());
-        Ok(self
-            .pushed
-            .as_ref()
-            .is_some_and(|pushed| pushed.is_echo(self.binding, &key, row)))
+        let comes_again = self.redelivers && self.counts.unchanged > unchanged;
+        let again = announced == Announced::Created && !comes_again;
+        self.counts.announced_wrongly += i64::from(again);
+        Ok(Settlement::Stays)
     }
 
     /// Writes the wanted columns of the row the reader stands on, if any of them differs.
-    fn update_where_different(
+    pub(super) fn update_where_different(
         &mut self,
         key: &Value,
         row: &[Slot<'_>],
@@ -277,7 +298,7 @@ impl<'a> TableApplier<'a> {
 
     /// Inserts a row that is not there. What comes to nothing must not do so in silence: another row
     /// may have the key by the column's collation, or a trigger of the application ignored the row.
-    fn insert_or_tell(&mut self, key: &Value, row: &[Slot<'_>]) -> Result<()> {
+    pub(super) fn insert_or_tell(&mut self, key: &Value, row: &[Slot<'_>]) -> Result<()> {
         if self.insert(key, row)? {
             return Ok(());
         }
@@ -367,28 +388,83 @@ impl<'a> TableApplier<'a> {
         self.connection().prepare(&sql)
     }
 
-    /// Deletes one row; true when log entries of it are settled by that.
+    /// Deletes one row (`settled`: this answer has spoken of it before).
     ///
     /// # Errors
     /// SQLite's.
-    pub fn remove(&mut self, key: &Value) -> Result<bool> {
-        let pending = self.pending.get(&Key(key.clone())).is_some();
+    pub fn remove(&mut self, key: &Value, settled: bool) -> Result<Settlement> {
+        let pending = self.pending.get(&Key(key.clone())).cloned();
+        if let Some(pending) = pending.as_ref().filter(|_| !settled)
+            && let Some(upto) = self.made_again(pending)?
+        {
+            self.counts.unchanged += 1;
+            return Ok(Settlement::SettledUpTo(upto));
+        }
+        if self.binding.rules.keep_created && self.is_created_here(key)? {
+            if let Some(pending) = &pending {
+                self.record_deleted(key, pending, true)?;
+            }
+            return Ok(Settlement::Stays);
+        }
+        self.take_away(key)
+    }
+
+    /// Deletes one row, whatever was done to it here.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn take_away(&mut self, key: &Value) -> Result<Settlement> {
+        let pending = self.pending.get(&Key(key.clone())).cloned();
+        if let Some(pending) = &pending {
+            self.record_deleted(key, pending, false)?;
+        }
         let removed = self.delete.run(&[key.borrow()])?;
         self.counts.deleted += removed;
-        self.counts.conflicts += i64::from(pending && removed > 0);
-        Ok(pending)
+        Ok(match pending {
+            Some(_) => Settlement::Settled,
+            None => Settlement::Stays,
+        })
+    }
+
+    /// Whether the server's delete says nothing about the row that is here now, since that was made after
+    /// it: the delete is our own and was the last word pushed about the key, or it may be known from an
+    /// earlier answer. Gives the last log entry that a push of ours covered, 0 when there is none.
+    fn made_again(&mut self, pending: &Pending) -> Result<Option<i64>> {
+        let exists = self.reader.find(pending)?;
+        self.reader.release();
+        if !exists || !pending.inserted_after(0) {
+            return Ok(None);
+        }
+        let upto = self.pushed()?.deleted_up_to(&pending.key);
+        let ours = upto.filter(|upto| pending.inserted_after(*upto));
+        let known = self.redelivers && pending.status(true) == Status::Created;
+        Ok(ours.or(known.then_some(0)))
+    }
+
+    /// Whether the row was created here and the server can't have had it.
+    fn is_created_here(&mut self, key: &Value) -> Result<bool> {
+        let key = Key(key.clone());
+        let Some(pending) = self.pending.get(&key) else {
+            return Ok(false);
+        };
+        if self.unknown.get(&key).is_some() {
+            return Ok(false);
+        }
+        let exists = self.reader.find(pending)?;
+        self.reader.release();
+        Ok(pending.status(exists) == Status::Created)
     }
 
     /// A constraint error that names the row it is about.
-    pub fn named(&self, error: Error, key: &Value) -> SyncError {
+    pub fn named(&self, trouble: impl Into<Trouble>, key: &Value) -> SyncError {
+        let error = match trouble.into() {
+            Trouble::Sync(error) => return error,
+            Trouble::Store(error) => error,
+        };
         if !error.is_constraint() {
             return error.into();
         }
-        let id = match key {
-            Value::Text(text) => text.clone(),
-            Value::Integer(number) => number.to_string(),
-            other => format!("{other:?}"),
-        };
+        let id = shown(key);
         SyncError::data(format!(
             "the row {id:?} of {:?} can't be stored: {error}; nothing of this pull was applied",
             self.binding.table.shape.name
@@ -405,6 +481,15 @@ impl<'a> TableApplier<'a> {
 
     fn connection(&self) -> crate::store::Connection {
         self.binding.connection
+    }
+}
+
+/// A key in words.
+pub fn shown(key: &Value) -> String {
+    match key {
+        Value::Text(text) => text.clone(),
+        Value::Integer(number) => number.to_string(),
+        other => format!("{other:?}"),
     }
 }
 

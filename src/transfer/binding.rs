@@ -2,7 +2,8 @@
 
 use crate::capture::Tracked;
 use crate::capture::tracked::ColumnType;
-use crate::providers::wire::{Entity, WireColumn, WireType};
+use crate::providers::config::ApplyRules;
+use crate::providers::wire::{Entity, WireColumn, WireId, WireType};
 use crate::providers::{Config, SyncError};
 use crate::store::{Connection, Database, Error, Result, Value, quote_name};
 
@@ -16,6 +17,9 @@ pub struct Binding {
     /// [`Entity::columns`].
     pub columns: Vec<usize>,
     pub wire: Entity,
+    pub rules: ApplyRules,
+    /// The SQL condition on the rows that a replacement is about.
+    pub replacement_where: Option<String>,
     /// `"schema"."table"`, quoted.
     pub qualified: String,
     pub connection: Connection,
@@ -96,6 +100,8 @@ impl Binding {
             table,
             columns,
             wire,
+            rules: config.apply_rules(),
+            replacement_where: config.replacement_where.get(entity).cloned(),
             qualified,
             connection,
         })
@@ -119,6 +125,15 @@ impl Binding {
             "table {:?} was altered while the sync was running; sync again",
             shape.name
         )))
+    }
+
+    /// An id of the wire, whatever its form there.
+    pub fn wire_key(&self, id: &WireId<'_>) -> Option<Value> {
+        match id {
+            WireId::Integer(number) if self.wire.integer_key => Some(Value::Integer(*number)),
+            WireId::Integer(number) => Some(Value::Text(number.to_string())),
+            WireId::Text(text) => self.key(text),
+        }
     }
 
     /// An id of the wire as the key it stands for; none when it can't be one.

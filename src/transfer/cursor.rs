@@ -1,7 +1,8 @@
 //! How far each entity has been pulled.
 
 use crate::providers::SyncError;
-use crate::store::{Database, Result};
+use crate::providers::watermelon::LastSchema;
+use crate::store::{Database, Error, Result};
 
 use super::binding::Binding;
 
@@ -45,6 +46,59 @@ pub fn store(
             table.into(),
             cursor.into(),
             at.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// What was known of an entity's schema when that was last told to the backend.
+///
+/// # Errors
+/// SQLite's; [`Error::Corrupt`] for columns that are no JSON list.
+pub fn last_schema(database: &Database, provider: &str, binding: &Binding) -> Result<LastSchema> {
+    let stored = database.query_row(
+        "SELECT schemaVersion, columns FROM main._syncCursor \
+         WHERE provider = ?1 AND entity = ?2 AND tableId = ?3",
+        &[
+            provider.into(),
+            (&binding.entity).into(),
+            binding.table.id.into(),
+        ],
+        |row| Ok((row.column(0).as_i64(), row.optional_text(1))),
+    )?;
+    let (version, columns) = stored.unwrap_or_default();
+    let columns = columns.map(|text| serde_json::from_str(&text)).transpose();
+    let columns = columns.map_err(|error| {
+        Error::Corrupt(format!(
+            "_syncCursor.columns of {:?} is not readable: {error}",
+            binding.entity
+        ))
+    })?;
+    Ok(LastSchema { version, columns })
+}
+
+/// Stores the schema that an entity has been pulled with. Belongs into the transaction that stores the
+/// cursor, after it.
+///
+/// # Errors
+/// SQLite's.
+pub fn store_schema(
+    database: &Database,
+    provider: &str,
+    binding: &Binding,
+    version: i64,
+) -> Result<()> {
+    let columns = binding.wire.columns.iter();
+    let columns: Vec<&str> = columns.map(|column| column.name.as_str()).collect();
+    let columns = serde_json::Value::from(columns).to_string();
+    database.execute(
+        "UPDATE main._syncCursor SET schemaVersion = ?3, columns = ?4 \
+         WHERE provider = ?1 AND entity = ?2",
+        &[
+            provider.into(),
+            (&binding.entity).into(),
+            version.into(),
+            columns.as_str().into(),
         ],
     )?;
     Ok(())

@@ -13,46 +13,76 @@ use crate::store::{Database, Result, ValueRef};
 use super::apply_table::same;
 use super::binding::Binding;
 
-/// Columns that servers like to set themselves; a difference there does not make a row another's.
-const SET_BY_SERVERS: &[&str] = &["created_at", "updated_at"];
-
-/// The content of rows pushed lately, by key.
-pub struct Pushed(HashMap<Key, String>);
+/// What was pushed lately, by key.
+pub struct Pushed {
+    /// The content of rows, as sent last.
+    content: HashMap<Key, String>,
+    /// Deletes that nothing was sent after, with the last log entry that each covers.
+    deleted: HashMap<Key, i64>,
+}
 
 impl Pushed {
     /// Reads the journal for one table. Memory grows with the rows pushed since the last two pulls, so
-    /// it is read only when a row deleted here comes back.
+    /// it is read only when the server sends a row that was changed or deleted here.
     ///
     /// # Errors
     /// SQLite's.
     pub fn read(database: &Database, provider: &str, table: i64) -> Result<Self> {
         let rows = database.query_all(
-            "SELECT outbox.pk, outbox.content FROM main._syncOutbox AS outbox \
+            "SELECT outbox.pk, outbox.content, outbox.kind = 'deleted', outbox.uptoSeq \
+             FROM main._syncOutbox AS outbox \
              JOIN main._syncPush AS push ON push.id = outbox.pushId \
-             WHERE push.provider = ?1 AND outbox.tbl = ?2 AND outbox.kind <> 'deleted' \
+             WHERE push.provider = ?1 AND outbox.tbl = ?2 AND push.state <> 'refused' \
              ORDER BY outbox.id",
             &[provider.into(), table.into()],
-            |row| Ok((Key(row.column(0).to_owned()), row.text(1))),
+            |row| {
+                let deleted = (row.integer(2) != 0).then(|| row.integer(3));
+                Ok((Key(row.column(0).to_owned()), row.text(1), deleted))
+            },
         )?;
-        Ok(Self(rows.into_iter().collect()))
+        let mut pushed = Self {
+            content: HashMap::new(),
+            deleted: HashMap::new(),
+        };
+        for (key, content, deleted) in rows {
+            match deleted {
+                Some(upto) => {
+                    pushed.deleted.insert(key, upto);
+                }
+                None => {
+                    pushed.deleted.remove(&key);
+                    pushed.content.insert(key, content);
+                }
+            }
+        }
+        Ok(pushed)
     }
 
     /// Whether an incoming row is what was pushed last under its key.
     pub fn is_echo(&self, binding: &Binding, key: &Key, row: &[Slot<'_>]) -> bool {
-        self.0
+        self.content
             .get(key)
-            .is_some_and(|content| is_same_row(content, binding, row))
+            .is_some_and(|content| is_same_row(content, binding, row, true))
+    }
+
+    /// The last log entry that a pushed delete covers, if nothing was pushed under its key since.
+    pub fn deleted_up_to(&self, key: &Key) -> Option<i64> {
+        self.deleted.get(key).copied()
     }
 }
 
-/// Whether an incoming row holds what `content` says, as far as it says anything.
-fn is_same_row(content: &str, binding: &Binding, row: &[Slot<'_>]) -> bool {
+/// Whether an incoming row holds what `content` says. `lenient`: as far as it says anything.
+fn is_same_row(content: &str, binding: &Binding, row: &[Slot<'_>], lenient: bool) -> bool {
     let Ok(pushed) = serde_json::from_str::<Map<String, Json>>(content) else {
         return false;
     };
+    let ignored = &binding.rules.echo_ignore;
     binding.wire.columns.iter().zip(row).all(|(column, slot)| {
-        if slot.is_missing() || SET_BY_SERVERS.contains(&column.name.as_str()) {
+        if ignored.contains(&column.name) {
             return true;
+        }
+        if slot.is_missing() {
+            return lenient;
         }
         pushed
             .get(&column.name)
@@ -99,12 +129,19 @@ impl Unknown {
     pub fn get(&self, key: &Key) -> Option<&Sent> {
         self.0.get(key)
     }
+
+    /// The last log entry that each of them covers.
+    pub fn covered(&self) -> HashMap<Key, i64> {
+        let covered = |(key, sent): (&Key, &Sent)| (key.clone(), sent.upto);
+        self.0.iter().map(covered).collect()
+    }
 }
 
 impl Sent {
-    /// Whether an incoming row is what was sent.
+    /// Whether an incoming row proves that what was sent has arrived. One that leaves columns out proves
+    /// nothing: the edit may be in just those.
     pub fn is_echoed_by(&self, binding: &Binding, row: &[Slot<'_>]) -> bool {
-        is_same_row(&self.content, binding, row)
+        is_same_row(&self.content, binding, row, false)
     }
 }
 

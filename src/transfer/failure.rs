@@ -10,6 +10,8 @@ impl From<Error> for SyncError {
         const INTERRUPT: i32 = 9;
         const IO: i32 = 10;
         const FULL: i32 = 13;
+        // A journal that can't be made.
+        const CANT_OPEN: i32 = 14;
         if error.is_busy() {
             let text = format!("{error}; another connection holds the database, sync again");
             return Self::new(Class::Data, "SYNC_ERROR_BUSY", text, true);
@@ -19,7 +21,7 @@ impl From<Error> for SyncError {
         }
         match error.code() & 0xff {
             INTERRUPT => Self::cancelled("interrupted by the program"),
-            READ_ONLY | IO | FULL => Self::new(
+            READ_ONLY | IO | FULL | CANT_OPEN => Self::new(
                 Class::Data,
                 "SYNC_ERROR_STORAGE",
                 format!(

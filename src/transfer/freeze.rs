@@ -9,6 +9,7 @@ use crate::providers::Protocol;
 use crate::store::{Database, Result, Statement, Value, ValueRef};
 
 use super::binding::Binding;
+use super::slices::Entries;
 
 /// A frozen batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,8 @@ pub struct Frozen {
     pub rows: u64,
     /// Rows that can't be sent, per binding.
     pub unsendable: Vec<i64>,
+    /// The log entries of its rows, when it is a part of what was frozen and others come after it.
+    pub entries: Option<Entries>,
 }
 
 /// Freezes everything that is pending for the bound tables. With nothing to send there is no push.
@@ -49,6 +52,7 @@ pub fn freeze(
         upto,
         rows: 0,
         unsendable: vec![0; bindings.len()],
+        entries: None,
     };
     for (place, (binding, pending)) in bindings.iter().zip(&pending).enumerate() {
         let mut table = TableFreezer {

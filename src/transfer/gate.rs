@@ -1,5 +1,7 @@
 //! What is looked at before a run begins: refused calls change nothing and send nothing.
 
+use serde_json::Value as Json;
+
 use crate::coordination::{EntitiesCall, Ground, live_owner_of};
 use crate::providers::Config;
 use crate::store::{Database, Error, Result, Value};
@@ -8,7 +10,12 @@ use super::binding::Binding;
 
 /// The settings of `sync_entities` that this kind of provider does not know.
 pub fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
-    if let Some(key) = call.options.keys().find(|key| *key != "background") {
+    let known = ["background", "turbo"];
+    if let Some(key) = call
+        .options
+        .keys()
+        .find(|key| !known.contains(&key.as_str()))
+    {
         return Err(Error::argument(format!(
             "option {key:?} does not apply to a provider of this kind; leave it out"
         )));
@@ -26,7 +33,34 @@ pub fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
     }
 }
 
-/// The config of a declared provider.
+/// Whether the call asks for a bulk load, which only a first pull can be.
+///
+/// # Errors
+/// Neither true nor false; an entity was pulled before.
+pub fn wants_turbo(
+    call: &EntitiesCall,
+    bindings: &[Binding],
+    cursors: &[Option<String>],
+) -> Result<bool> {
+    match call.options.get("turbo") {
+        None | Some(Json::Bool(false)) => return Ok(false),
+        Some(Json::Bool(true)) => {}
+        Some(_) => return Err(Error::argument("turbo must be true or false")),
+    }
+    let pulled = bindings
+        .iter()
+        .zip(cursors)
+        .find(|(_, cursor)| cursor.is_some());
+    match pulled {
+        None => Ok(true),
+        Some((binding, _)) => Err(Error::argument(format!(
+            "turbo is for a first sync, and {:?} was pulled before; leave turbo out",
+            binding.entity
+        ))),
+    }
+}
+
+/// The config of a declared provider, with what its preset says.
 ///
 /// # Errors
 /// [`Error::Corrupt`] when it is not readable.
@@ -35,9 +69,12 @@ pub fn stored_config(database: &Database, provider: &str) -> Result<Config> {
         "SELECT config FROM main._syncProvider WHERE id = ?1",
         &[provider.into()],
     )?;
-    Config::parse(stored.as_str().unwrap_or_default()).map_err(|problem| {
-        Error::Corrupt(format!("the stored {problem}; call sync_provider again"))
-    })
+    let config = Config::parse(stored.as_str().unwrap_or_default());
+    config
+        .and_then(|config| config.effective())
+        .map_err(|problem| {
+            Error::Corrupt(format!("the stored {problem}; call sync_provider again"))
+        })
 }
 
 /// An instance that somebody alive is syncing is left alone.

@@ -1,25 +1,45 @@
 //! Moving data: pull, apply, freeze, push, settle, whatever the protocol.
 
 mod apply;
+mod apply_pending;
 mod apply_table;
 mod binding;
+mod check;
+mod conflict;
 mod cursor;
+mod declared;
 mod deferred;
+mod diary;
 mod echo;
+mod effects;
 mod failure;
 mod freeze;
 mod gate;
 mod lease;
+mod mask;
 mod outbox;
 mod patience;
+mod policy;
+mod questions;
+mod replacement;
 mod report;
+mod resolver;
 pub mod run;
 mod runs;
 mod settle;
 mod side_effects;
+mod slices;
+mod takeover;
 mod transport;
 
+pub use check::check;
+pub use declared::{Declared, declare};
+pub use effects::{Page, apply_response, check_settings};
+pub use mask::mask_row;
 pub use outbox::all_unacknowledged;
+pub use questions::{has_pending, is_stale};
+pub use resolver::set_resolver;
+pub use takeover::{Takeover, take_over};
 pub use transport::check_policy;
 
 use serde_json::Value as Json;
@@ -60,7 +80,9 @@ pub fn complete(mut run: Run<'_>) -> Result<Json> {
 
 fn drive(run: &mut Run<'_>) -> Result<(), SyncError> {
     while let Some(due) = run.next_request()? {
-        let answer = transport::send(run, due)?;
+        let cancel = transport::Cancel::when(|| run.is_interrupted());
+        let answer = transport::send(run.session(), run.config(), due, &cancel)?;
+        drop(cancel);
         run.supply(answer)?;
     }
     Ok(())

@@ -11,7 +11,7 @@ use crate::store::{Database, Result};
 
 use super::binding::Binding;
 
-/// Pulls after which a journal entry goes: by then the server has shown what it made of the push.
+/// Pulls of its tables after which a journal entry goes: by then the server has shown what it made of the push.
 const PULLS: i64 = 2;
 
 /// Bytes of a push body kept in memory; more goes to a temporary file.
@@ -45,30 +45,36 @@ pub fn unacknowledged(database: &Database, provider: &str) -> Result<HashSet<(i6
     Ok(rows.into_iter().collect())
 }
 
-/// The same for all providers of a file.
+/// The same for all providers of a file, as the next sync will find it: a push that is open now, or
+/// was when its process died, counts too.
 ///
 /// # Errors
 /// SQLite's.
 pub fn all_unacknowledged(database: &Database) -> Result<HashSet<(i64, Key)>> {
-    let providers =
-        database.query_all("SELECT DISTINCT provider FROM main._syncPush", &[], |row| {
-            Ok(row.text(0))
-        })?;
-    let mut all = HashSet::new();
-    for provider in providers {
-        all.extend(unacknowledged(database, &provider)?);
-    }
-    Ok(all)
+    let rows = database.query_all(
+        "SELECT outbox.tbl, outbox.pk FROM main._syncPush AS push \
+         JOIN main._syncOutbox AS outbox ON outbox.pushId = push.id \
+         WHERE push.state IN ('open', 'unknown') AND outbox.kind = 'created'",
+        &[],
+        |row| Ok((row.integer(0), Key(row.column(1).to_owned()))),
+    )?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Counts a committed pull and removes journal entries that have seen enough of them: by then the server
-/// has shown what it has.
+/// has shown what it has. A pull of other tables (`pulled`: those of this one) shows nothing.
 ///
 /// # Errors
 /// SQLite's.
-pub fn count_pull(database: &Database, provider: &str) -> Result<()> {
+pub fn count_pull(database: &Database, provider: &str, pulled: &[i64]) -> Result<()> {
+    let pulled: Vec<String> = pulled.iter().map(i64::to_string).collect();
     database.execute(
-        "UPDATE main._syncPush SET pulls = pulls + 1 WHERE provider = ?1 AND state <> 'open'",
+        &format!(
+            "UPDATE main._syncPush SET pulls = pulls + 1 WHERE provider = ?1 AND state <> 'open' \
+             AND NOT EXISTS (SELECT 1 FROM main._syncOutbox WHERE pushId = _syncPush.id \
+              AND tbl NOT IN ({}) AND tbl IN (SELECT id FROM main._syncTable))",
+            pulled.join(", ")
+        ),
         &[provider.into()],
     )?;
     database.execute(

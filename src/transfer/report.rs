@@ -60,6 +60,14 @@ impl Counts {
         warnings
     }
 
+    /// The counts that are not nought, for the log.
+    pub fn told(&self) -> Json {
+        let mut all = Map::new();
+        self.put(&mut all);
+        all.retain(|key, count| key != "pulled" && *count != 0);
+        Json::Object(all)
+    }
+
     fn put(&self, into: &mut Map<String, Json>) {
         for (key, count) in [
             ("pulled", self.pulled()),
@@ -84,6 +92,8 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// Extra keys of the last pull answer.
     pub rest: Map<String, Json>,
+    /// The migration that the backend was told; null when there was nothing to tell.
+    pub migration: Json,
     /// The last step reached.
     pub phase: &'static str,
     /// HTTP requests answered, repeated ones included.
@@ -126,6 +136,7 @@ impl Report {
         answer.insert("runId".into(), facts.run.into());
         answer.insert("startedAt".into(), facts.started.into());
         answer.insert("finishedAt".into(), facts.finished.into());
+        answer.insert("migration".into(), self.migration.clone());
         answer.insert("phase".into(), self.phase.into());
         answer.insert("requests".into(), self.requests.into());
         answer.insert("warnings".into(), json!(self.warnings));

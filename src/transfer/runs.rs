@@ -53,7 +53,7 @@ pub fn end(
     )?;
     database.execute(
         "DELETE FROM main._syncRun WHERE id <= ?1",
-        &[(run - KEPT).into()],
+        &[run.saturating_sub(KEPT).into()],
     )?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Settling: what the server said of a push, written down in one transaction.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use crate::capture::log;
 use crate::providers::PushAnswer;
@@ -42,8 +42,13 @@ pub fn settle(
             ..Counts::default()
         });
     }
-    for binding in bindings {
-        log::acknowledge(database, provider, binding.table.id, frozen.upto)?;
+    match &frozen.entries {
+        Some(entries) => log::acknowledge_entries(database, provider, entries)?,
+        None => {
+            for binding in bindings {
+                log::acknowledge(database, provider, binding.table.id, frozen.upto)?;
+            }
+        }
     }
     outbox::close(database, provider, frozen.push, "acknowledged")?;
     Ok(all)
@@ -72,33 +77,34 @@ fn keep_rejected(
     provider: &str,
     binding: &Binding,
     push: i64,
-    ids: &HashSet<String>,
+    rejected: &HashMap<String, Option<String>>,
 ) -> Result<i64> {
-    if ids.is_empty() {
+    if rejected.is_empty() {
         return Ok(0);
     }
     let frozen = database.query_all(
         "SELECT pk, kind, content, id FROM main._syncOutbox WHERE pushId = ?1 AND tbl = ?2",
         &[push.into(), binding.table.id.into()],
         |row| {
-            let is_rejected = match row.column(0) {
-                ValueRef::Text(id) => ids.contains(id),
-                ValueRef::Integer(id) => ids.contains(&id.to_string()),
-                _ => false,
+            let why = match row.column(0) {
+                ValueRef::Text(id) => rejected.get(id),
+                ValueRef::Integer(id) => rejected.get(&id.to_string()),
+                _ => None,
             };
-            Ok(is_rejected.then(|| {
+            Ok(why.map(|why| {
                 (
                     row.column(0).to_owned(),
                     row.text(1),
                     row.text(2),
                     row.integer(3),
+                    why.clone(),
                 )
             }))
         },
     )?;
     let mut count = 0;
-    for (key, kind, content, id) in frozen.into_iter().flatten() {
-        let reason = "rejected by the backend";
+    for (key, kind, content, id, why) in frozen.into_iter().flatten() {
+        let reason = why.as_deref().unwrap_or("rejected by the backend");
         reject(
             database,
             provider,

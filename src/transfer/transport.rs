@@ -4,16 +4,34 @@ use std::time::Duration;
 
 use crate::http::{self, Body, HttpError, Method, Policy, Response, Secrets};
 use crate::providers::{Class, Config, SyncError};
+use crate::store::Session;
 
-use super::run::{Due, Run};
+use super::run::Due;
 
-/// Sends one request of a run. The outer error is ours, the inner one the network's.
+/// Tells whether a request is to be given up.
+pub struct Cancel<'a>(Box<dyn Fn() -> bool + 'a>);
+
+impl<'a> Cancel<'a> {
+    pub fn when(cancelled: impl Fn() -> bool + 'a) -> Self {
+        Self(Box::new(cancelled))
+    }
+
+    pub fn never() -> Self {
+        Self::when(|| false)
+    }
+}
+
+/// Sends one request. The outer error is ours, the inner one the network's.
 ///
 /// # Errors
 /// A secret that is not set, or bound to another origin.
-pub fn send(run: &Run<'_>, due: Due) -> Result<Result<Response, HttpError>, SyncError> {
-    let config = run.config();
-    let secrets = run.session().part::<Secrets>();
+pub fn send(
+    session: &Session,
+    config: &Config,
+    due: Due,
+    cancel: &Cancel<'_>,
+) -> Result<Result<Response, HttpError>, SyncError> {
+    let secrets = session.part::<Secrets>();
     let mut credentials = Vec::new();
     let url = due.request.url.as_str();
     if let Some(name) = &config.token {
@@ -27,7 +45,7 @@ pub fn send(run: &Run<'_>, due: Due) -> Result<Result<Response, HttpError>, Sync
     if due.body.is_some() {
         headers.push(("Content-Type".into(), "application/json".into()));
     }
-    for (name, value) in &config.headers {
+    for (name, value) in &due.request.headers {
         headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         headers.push((name.clone(), value.clone()));
     }
@@ -38,9 +56,7 @@ pub fn send(run: &Run<'_>, due: Due) -> Result<Result<Response, HttpError>, Sync
         body: due.body.map(Body::Spool),
         credentials,
     };
-    Ok(http::send(&request, &policy(config), &|| {
-        run.is_interrupted()
-    }))
+    Ok(http::send(&request, &policy(config), &|| (cancel.0)()))
 }
 
 fn unusable(error: http::SecretError) -> SyncError {

@@ -1,10 +1,11 @@
 //! Work in the background: a thread with a connection of its own to the same file.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde_json::Value as Json;
@@ -12,11 +13,16 @@ use serde_json::Value as Json;
 use crate::coordination::EntitiesCall;
 use crate::http::Secrets;
 use crate::store::{Door, Error, Result, Session, require_idle};
+use crate::transfer::Declared;
 use crate::transfer::complete;
 use crate::transfer::run::Run;
 
 /// How long our own connection waits for a lock before a statement is busy.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// What a thread that was told to end has for writing that down. A statement that goes on for longer is
+/// interrupted: a trigger in a stranger's file must not keep a connection from closing.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// The threads that a connection has started.
 #[derive(Default)]
@@ -53,10 +59,11 @@ pub fn start(session: &Arc<Session>, call: EntitiesCall) -> Result<Json> {
     let (say, hear) = sync_channel(1);
     let stop = Arc::clone(&cancel);
     let secrets = session.part::<Secrets>();
+    let declared = session.part::<Declared>();
     let work = move || {
         let _life = life;
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            run(door, call, secrets, stop, &say);
+            run(door, call, secrets, declared, stop, &say);
         }));
     };
     let thread = std::thread::Builder::new()
@@ -78,17 +85,20 @@ fn run(
     door: Door,
     mut call: EntitiesCall,
     secrets: Arc<Secrets>,
+    declared: Arc<Declared>,
     cancel: Arc<AtomicBool>,
     say: &SyncSender<Result<Json>>,
 ) {
-    let second = match door.open(BUSY) {
+    let mut second = match door.open(BUSY) {
         Ok(second) => second,
         Err(error) => {
             let _ = say.send(Err(error));
             return;
         }
     };
+    second.interrupt_when(overdue(Arc::clone(&cancel)));
     second.session().share(secrets);
+    second.session().share(declared);
     call.schema = "main".into();
     match Run::begin(second.session(), &call) {
         Err(error) => {
@@ -100,6 +110,19 @@ fn run(
             // What happened stands in _syncRun and _syncStatus; nobody waits for it here.
             let _ = complete(run);
         }
+    }
+}
+
+/// Says whether a thread was told to end some time ago, and still has not.
+fn overdue(cancel: Arc<AtomicBool>) -> impl Fn() -> bool + Send + 'static {
+    let told: Cell<Option<Instant>> = Cell::new(None);
+    move || {
+        if !cancel.load(Ordering::Relaxed) {
+            return false;
+        }
+        let since = told.get().unwrap_or_else(Instant::now);
+        told.set(Some(since));
+        since.elapsed() > GRACE
     }
 }
 

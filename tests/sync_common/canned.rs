@@ -30,9 +30,14 @@ impl Seen {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect("JSON")
     }
+
+    /// A GET is a pull, and so is anything to a path that says so.
+    pub fn is_push(&self) -> bool {
+        self.method != "GET" && !self.path.contains("/pull")
+    }
 }
 
-type Say = Box<dyn Fn(&Seen) -> Vec<u8> + Send>;
+type Say = Box<dyn Fn(&Seen, &mut TcpStream) -> std::io::Result<()> + Send>;
 
 #[derive(Default)]
 struct State {
@@ -91,19 +96,21 @@ impl Canned {
     }
 
     pub fn pull_raw(&self, say: impl Fn(&Seen) -> Vec<u8> + Send + 'static) {
-        self.state
-            .pulls
-            .lock()
-            .expect("lock")
-            .push_back(Box::new(say));
+        self.pull_by(move |seen, stream| stream.write_all(&say(seen)));
+    }
+
+    /// The next pull is answered bit by bit.
+    pub fn pull_by(
+        &self,
+        say: impl Fn(&Seen, &mut TcpStream) -> std::io::Result<()> + Send + 'static,
+    ) {
+        let mut pulls = self.state.pulls.lock().expect("lock");
+        pulls.push_back(Box::new(say));
     }
 
     pub fn push_raw(&self, say: impl Fn(&Seen) -> Vec<u8> + Send + 'static) {
-        self.state
-            .pushes
-            .lock()
-            .expect("lock")
-            .push_back(Box::new(say));
+        let mut pushes = self.state.pushes.lock().expect("lock");
+        pushes.push_back(Box::new(move |seen, stream| stream.write_all(&say(seen))));
     }
 
     pub fn seen(&self) -> Vec<Seen> {
@@ -114,11 +121,18 @@ impl Canned {
         self.state.seen.lock().expect("lock").clear();
     }
 
+    /// Forgets what was to be answered and what was asked.
+    pub fn reset(&self) {
+        self.state.pulls.lock().expect("lock").clear();
+        self.state.pushes.lock().expect("lock").clear();
+        self.clear();
+    }
+
     /// The bodies of the pushes.
     pub fn pushed(&self) -> Vec<Value> {
         self.seen()
             .iter()
-            .filter(|seen| seen.method == "POST")
+            .filter(|seen| seen.is_push())
             .map(Seen::json)
             .collect()
     }
@@ -174,21 +188,21 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
     reader.read_exact(&mut body)?;
     seen.body = String::from_utf8_lossy(&body).into_owned();
     state.seen.lock().expect("lock").push(seen.clone());
-    let queue = if seen.method == "POST" {
+    let queue = if seen.is_push() {
         &state.pushes
     } else {
         &state.pulls
     };
     let say = queue.lock().expect("lock").pop_front();
-    let answer = match say {
-        Some(say) => say(&seen),
-        None if seen.method == "POST" => json_answer("{}"),
+    match say {
+        Some(say) => say(&seen, &mut stream)?,
+        None if seen.is_push() => stream.write_all(&json_answer("{}"))?,
         None => {
             let timestamp = state.tick();
-            json_answer(&json!({"changes": {}, "timestamp": timestamp}).to_string())
+            let nothing = json!({"changes": {}, "timestamp": timestamp}).to_string();
+            stream.write_all(&json_answer(&nothing))?;
         }
-    };
-    stream.write_all(&answer)?;
+    }
     stream.shutdown(Shutdown::Write)?;
     let mut rest = Vec::new();
     let _ = reader.read_to_end(&mut rest);

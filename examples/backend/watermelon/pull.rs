@@ -1,64 +1,19 @@
 //! Rules P1 to P13: what has changed since the cursor, read from one snapshot.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use rusqlite::{Connection, Row};
 use serde_json::Value;
 
-use super::super::faults::Switches;
-use super::super::schema::{Schema, Table, quoted};
+use super::super::schema::{Schema, Table};
 use super::super::store::{Store, last_stamp};
+use super::super::strategy::Strategy;
+use super::super::switches::Switches;
 use super::super::value::{RowStyle, write_id};
-use super::cursor_in;
-use super::read::{ReadError, column_prefixes, selected_columns, write_row};
-
-/// What a client asks for.
-pub struct PullRequest {
-    /// 0: everything.
-    cursor: i64,
-    /// `None`: all.
-    tables: Option<Vec<String>>,
-    /// Tables that the client's app has only just got.
-    new_tables: Vec<String>,
-    /// Columns that it has only just got, by table.
-    new_columns: Vec<(String, Vec<String>)>,
-}
-
-impl PullRequest {
-    /// Reads the query, and refuses names that the schema does not have.
-    pub fn parse(query: &HashMap<String, String>, schema: &Schema) -> Result<PullRequest, String> {
-        let tables = match query.get("tables").map(String::as_str) {
-            None | Some("") => None,
-            Some(names) => Some(names.split(',').map(str::to_string).collect::<Vec<_>>()),
-        };
-        for name in tables.iter().flatten() {
-            known_table(schema, name)?;
-        }
-        let (new_tables, new_columns) = migration(query, schema)?;
-        Ok(PullRequest {
-            cursor: cursor_in(query)?.unwrap_or(0),
-            tables,
-            new_tables,
-            new_columns,
-        })
-    }
-
-    fn wants(&self, table: &Table) -> bool {
-        self.tables
-            .as_ref()
-            .is_none_or(|tables| tables.contains(&table.name))
-    }
-
-    /// Rule P6: a client knows nothing of a table that it has only just got.
-    fn cursor_for(&self, table: &Table) -> i64 {
-        if self.new_tables.contains(&table.name) {
-            0
-        } else {
-            self.cursor
-        }
-    }
-}
+use super::read::{ReadError, column_prefixes, write_row};
+use super::request::PullRequest;
+use super::select::{Section, Selection};
 
 /// Writes the whole answer from one snapshot (rule P5). The timestamp is that of the last write
 /// in the snapshot: whatever is committed later gets a later one.
@@ -78,7 +33,14 @@ pub fn write_answer(
     {
         write!(out, "{member},")?;
     }
-    write_changes(&snapshot, &store.schema, request, switches, out)?;
+    if switches.null_changes {
+        out.write_all(b"\"changes\":null")?;
+    } else {
+        write_changes(&snapshot, &store.schema, request, switches, out)?;
+    }
+    if let Some(strategy) = strategy(request, switches) {
+        write!(out, ",\"experimentalStrategy\":{}", strategy.json())?;
+    }
     for (name, value) in switches.extra.iter().flatten() {
         write!(out, ",{}:{value}", Value::from(name.as_str()))?;
     }
@@ -103,8 +65,7 @@ fn timestamp_member(stamp: i64, switches: &Switches) -> Option<String> {
     let value = match &switches.timestamp {
         Some(Value::String(text)) if text == "omit" => return None,
         Some(other) => other.clone(),
-        None if switches.seconds_clock => Value::from(stamp / 1000),
-        None => Value::from(stamp),
+        None => Value::from(switches.in_client_units(stamp)),
     };
     Some(format!("\"timestamp\":{value}"))
 }
@@ -116,24 +77,24 @@ fn write_changes(
     switches: &Switches,
     out: &mut impl Write,
 ) -> Result<(), ReadError> {
-    let mut tables: Vec<&Table> = schema
-        .tables
-        .iter()
-        .filter(|table| request.wants(table))
-        .collect();
+    let mut tables = answered_tables(schema, request, switches);
     if switches.out_of_order {
         tables.reverse();
     }
     out.write_all(b"\"changes\":{")?;
-    for (index, table) in tables.into_iter().enumerate() {
+    for (index, (name, table)) in tables.into_iter().enumerate() {
         if index > 0 {
             out.write_all(b",")?;
         }
+        write!(out, "{}:", Value::from(name))?;
         let answer = TableAnswer {
             snapshot,
-            table,
-            request,
-            switches,
+            selection: Selection {
+                table,
+                request,
+                switches,
+                is_replaced: strategy(request, switches).is_some_and(|all| all.replaces(name)),
+            },
         };
         answer.write(out)?;
     }
@@ -141,83 +102,103 @@ fn write_changes(
     Ok(())
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Section {
-    Created,
-    Updated,
-    Deleted,
+/// What the answer says of sets that are complete; the backend's will counts before the client's.
+fn strategy<'a>(request: &'a PullRequest, switches: &'a Switches) -> Option<&'a Strategy> {
+    switches.strategy.as_ref().or(request.strategy.as_ref())
 }
 
-impl Section {
-    fn name(self) -> &'static str {
-        match self {
-            Section::Created => "created",
-            Section::Updated => "updated",
-            Section::Deleted => "deleted",
-        }
-    }
+/// The tables of the answer, each with the name it has there.
+fn answered_tables<'a>(
+    schema: &'a Schema,
+    request: &PullRequest,
+    switches: &'a Switches,
+) -> Vec<(&'a str, &'a Table)> {
+    let wanted: Vec<&Table> = schema
+        .tables
+        .iter()
+        .filter(|table| match &switches.answer_tables {
+            Some(names) => names.contains(&table.name),
+            None => request.wants(table),
+        })
+        .collect();
+    let new_name = |table: &Table| switches.rename_tables.get(&table.name).map(String::as_str);
+    let taken: BTreeSet<&str> = wanted.iter().filter_map(|table| new_name(table)).collect();
+    wanted
+        .into_iter()
+        .filter_map(|table| match new_name(table) {
+            Some(name) => Some((name, table)),
+            // Another table stands in its place.
+            None if taken.contains(table.name.as_str()) => None,
+            None => Some((table.name.as_str(), table)),
+        })
+        .collect()
 }
 
 /// The change set of one table.
 struct TableAnswer<'a> {
     snapshot: &'a Connection,
-    table: &'a Table,
-    request: &'a PullRequest,
-    switches: &'a Switches,
+    selection: Selection<'a>,
 }
 
 impl TableAnswer<'_> {
     fn write(&self, out: &mut impl Write) -> Result<(), ReadError> {
-        let mut sections = [Section::Created, Section::Updated, Section::Deleted];
-        if self.switches.out_of_order {
+        let mut sections = Section::ALL;
+        if self.selection.switches.out_of_order {
             sections.reverse();
         }
-        write!(out, "{}:{{", Value::from(self.table.name.as_str()))?;
-        let mut is_first = true;
+        out.write_all(b"{")?;
+        let mut comma = "";
         for section in sections {
-            self.write_section(section, &mut is_first, out)?;
+            if self.write_section(section, comma, out)? {
+                comma = ",";
+            }
         }
         out.write_all(b"}")?;
         Ok(())
     }
 
+    /// False if the section was left out.
     fn write_section(
         &self,
         section: Section,
-        is_first: &mut bool,
+        comma: &str,
         out: &mut impl Write,
-    ) -> Result<(), ReadError> {
-        let mut count = 0;
-        let mut open = |out: &mut _| -> io::Result<()> {
-            let comma = if *is_first { "" } else { "," };
-            *is_first = false;
-            Write::write_fmt(out, format_args!("{comma}\"{}\":[", section.name()))
+    ) -> Result<bool, ReadError> {
+        let switches = self.selection.switches;
+        let mut is_open = false;
+        let open = |out: &mut _| -> io::Result<()> {
+            Write::write_fmt(out, format_args!("{comma}\"{}\":", section.name()))
         };
-        if !self.switches.omit_empty {
-            open(out)?;
-        }
-        if let Some(sql) = self.select(section) {
-            let prefixes = column_prefixes(self.table);
-            let repeats = if self.switches.duplicates { 2 } else { 1 };
+        if let Some(sql) = self.selection.sql(section) {
+            let table = self.selection.table;
+            let prefixes = column_prefixes(table);
+            let repeats = if switches.duplicates { 2 } else { 1 };
             let mut statement = self.snapshot.prepare(&sql)?;
-            let cursor = self.request.cursor_for(self.table);
-            let mut rows = statement.query((&self.table.name, cursor))?;
+            let cursor = self.selection.request.cursor_for(table);
+            let mut rows = statement.query((&table.name, cursor))?;
             while let Some(row) = rows.next()? {
                 for _ in 0..repeats {
-                    if count > 0 {
+                    if is_open {
                         out.write_all(b",")?;
-                    } else if self.switches.omit_empty {
+                    } else {
                         open(out)?;
+                        out.write_all(b"[")?;
+                        is_open = true;
                     }
-                    count += 1;
                     self.write_item(section, row, &prefixes, out)?;
                 }
             }
         }
-        if count > 0 || !self.switches.omit_empty {
+        if is_open {
             out.write_all(b"]")?;
+            return Ok(true);
         }
-        Ok(())
+        if switches.omit_empty {
+            return Ok(false);
+        }
+        open(out)?;
+        out.write_all(if switches.null_empty { b"null" } else { b"[]" })?;
+        Ok(true)
     }
 
     fn write_item(
@@ -227,125 +208,17 @@ impl TableAnswer<'_> {
         prefixes: &[String],
         out: &mut impl Write,
     ) -> Result<(), ReadError> {
+        let switches = self.selection.switches;
         let style = RowStyle {
-            zero_one: self.switches.zero_one,
-            numeric_ids: self.switches.numeric_ids,
-            meta: self.switches.meta,
-            missing_ids: self.switches.missing_ids,
+            zero_one: switches.zero_one,
+            numeric_ids: switches.numeric_ids,
+            meta: switches.meta,
+            missing_ids: switches.missing_ids,
         };
         if section == Section::Deleted {
             write_id(out, row.get_ref(0)?, style)?;
             return Ok(());
         }
-        write_row(self.table, row, prefixes, style, out)
-    }
-
-    /// The rows of a section; `None` if there can be none. `?1` is the table, `?2` the cursor.
-    fn select(&self, section: Section) -> Option<String> {
-        let is_first_sync = self.request.cursor_for(self.table) == 0;
-        let switches = self.switches;
-        let [born, changed] = match switches.seconds_clock {
-            false => ["r.created_at > ?2", "r.last_modified > ?2"],
-            true => ["r.created_at / 1000 > ?2", "r.last_modified / 1000 > ?2"],
-        };
-        let wanted = match section {
-            Section::Created if switches.all_updated => return None,
-            Section::Created if switches.all_created => self.or_migrated(changed),
-            Section::Created => format!("{changed} AND {born}"),
-            Section::Updated if switches.all_created => return None,
-            Section::Updated if switches.all_updated || switches.duplicates => {
-                self.or_migrated(changed)
-            }
-            Section::Updated if is_first_sync => return None,
-            Section::Updated => format!("{} AND NOT {born}", self.or_migrated(changed)),
-            Section::Deleted if switches.also_deleted => changed.to_string(),
-            Section::Deleted if is_first_sync => return None,
-            Section::Deleted => format!("r.deleted AND {changed}"),
-        };
-        if section == Section::Deleted {
-            return Some(format!(
-                "SELECT r.id FROM _backend_row AS r WHERE r.tab = ?1 AND {wanted} \
-                 ORDER BY r.last_modified, r.id"
-            ));
-        }
-        Some(format!(
-            "SELECT {columns} FROM _backend_row AS r CROSS JOIN {table} AS u ON u.{key} = r.id \
-             WHERE r.tab = ?1 AND NOT r.deleted AND {wanted} ORDER BY r.last_modified, r.id",
-            columns = selected_columns(self.table),
-            table = quoted(&self.table.name),
-            key = quoted(&self.table.key),
-        ))
-    }
-
-    /// Rule P6: rows of old that have something in a column which is new to the client.
-    fn or_migrated(&self, changed: &str) -> String {
-        let mut condition = format!("({changed}");
-        let new_columns = self
-            .request
-            .new_columns
-            .iter()
-            .filter(|(table, _)| *table == self.table.name)
-            .flat_map(|(_, columns)| columns);
-        for name in new_columns {
-            let Some(column) = self.table.column(name) else {
-                continue;
-            };
-            condition += &format!(" OR u.{} IS NOT ({})", quoted(name), column.default_sql());
-        }
-        condition + ")"
-    }
-}
-
-fn known_table<'a>(schema: &'a Schema, name: &str) -> Result<&'a Table, String> {
-    schema
-        .table(name)
-        .ok_or_else(|| format!("unknown table {name}"))
-}
-
-type Migration = (Vec<String>, Vec<(String, Vec<String>)>);
-
-/// `{"from":1,"tables":["z"],"columns":[{"table":"x","columns":["c2"]}]}`, `null` or nothing.
-fn migration(query: &HashMap<String, String>, schema: &Schema) -> Result<Migration, String> {
-    let text = match query.get("migration").map(String::as_str) {
-        None | Some("" | "null") => return Ok((Vec::new(), Vec::new())),
-        Some(text) => text,
-    };
-    let value: Value =
-        serde_json::from_str(text).map_err(|error| format!("migration: not JSON: {error}"))?;
-    let tables = texts(value.get("tables")).ok_or("migration: tables: a list of names")?;
-    for name in &tables {
-        known_table(schema, name)?;
-    }
-    let mut new_columns = Vec::new();
-    let entries = match value.get("columns") {
-        None | Some(Value::Null) => &[],
-        Some(Value::Array(entries)) => entries.as_slice(),
-        Some(_) => return Err("migration: columns: a list".to_string()),
-    };
-    for entry in entries {
-        let name = entry
-            .get("table")
-            .and_then(Value::as_str)
-            .ok_or("migration: columns: a table is missing")?;
-        let table = known_table(schema, name)?;
-        let columns =
-            texts(entry.get("columns")).ok_or("migration: columns: a list of names per table")?;
-        if let Some(unknown) = columns.iter().find(|column| table.column(column).is_none()) {
-            return Err(format!("unknown column {name}.{unknown}"));
-        }
-        new_columns.push((name.to_string(), columns));
-    }
-    Ok((tables, new_columns))
-}
-
-/// A list of texts; nothing counts as an empty list.
-fn texts(value: Option<&Value>) -> Option<Vec<String>> {
-    match value {
-        None | Some(Value::Null) => Some(Vec::new()),
-        Some(value) => value
-            .as_array()?
-            .iter()
-            .map(|item| item.as_str().map(str::to_string))
-            .collect(),
+        write_row(self.selection.table, row, prefixes, style, out)
     }
 }

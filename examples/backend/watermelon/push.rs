@@ -1,15 +1,13 @@
 //! Rules U1 to U11: applying a client's changes, all of them or none.
 
-use std::collections::HashMap;
-
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::super::faults::Switches;
-use super::super::schema::{Column, Schema, Table, quoted};
+use super::super::schema::{Column, Kind, Schema, Table, quoted};
+use super::super::switches::Switches;
 use super::super::value::{empty_value, id_from_json, id_text, value_from_json};
-use super::cursor_in;
+use super::request::PushCall;
 
 /// Why a push was refused; then nothing of it is kept.
 pub enum PushError {
@@ -39,47 +37,54 @@ impl From<rusqlite::Error> for PushError {
     }
 }
 
-/// The cursor of a push, which must be there: without it rule U5 means nothing.
-pub fn cursor(query: &HashMap<String, String>) -> Result<i64, String> {
-    if !query.contains_key("last_pulled_at") {
-        return Err("last_pulled_at is missing".to_string());
-    }
-    Ok(cursor_in(query)?.unwrap_or(0))
+/// How a push was taken.
+#[derive(Default)]
+pub struct Taken {
+    /// Rows and deletes that were not rejected.
+    pub accepted: usize,
+    pub rejected: Vec<Rejected>,
+    /// The clock of the push, or the client's own cursor if it changed nothing.
+    pub timestamp: i64,
 }
 
-/// Applies `changes` within the caller's transaction and returns the answer's body.
+/// A row that was left out.
+pub struct Rejected {
+    pub table: String,
+    pub id: String,
+    pub reason: String,
+}
+
+/// Applies a push within the caller's transaction, whose stamp this is.
 pub fn apply(
     connection: &Connection,
     schema: &Schema,
-    changes: &Value,
-    cursor: i64,
+    call: &PushCall,
     stamp: i64,
     switches: &Switches,
-) -> Result<Value, PushError> {
+) -> Result<Taken, PushError> {
     // Tables and rows come in any order; references count when all is in place.
     connection.pragma_update(None, "defer_foreign_keys", true)?;
-    let mut rejected = Map::new();
-    for (name, change_set) in object(changes, "changes")? {
+    let before = connection.total_changes();
+    let mut taken = Taken::default();
+    for (name, change_set) in object(&call.changes, "changes")? {
         let table = schema
             .table(name)
             .ok_or_else(|| PushError::Request(format!("unknown table {name}")))?;
         let mut push = TablePush {
             connection,
             table,
-            cursor,
+            call,
             stamp,
             switches,
-            rejected: Vec::new(),
+            taken: &mut taken,
         };
         push.apply(object(change_set, name)?)?;
-        if !push.rejected.is_empty() {
-            rejected.insert(name.clone(), json!(push.rejected));
-        }
     }
-    if rejected.is_empty() {
-        return Ok(json!({}));
-    }
-    Ok(json!({"experimentalRejectedIds": rejected}))
+    taken.timestamp = match connection.total_changes() > before {
+        true => switches.in_client_units(stamp),
+        false => call.cursor,
+    };
+    Ok(taken)
 }
 
 /// What the backend knows of an id.
@@ -92,10 +97,10 @@ enum State {
 struct TablePush<'a> {
     connection: &'a Connection,
     table: &'a Table,
-    cursor: i64,
+    call: &'a PushCall,
     stamp: i64,
     switches: &'a Switches,
-    rejected: Vec<String>,
+    taken: &'a mut Taken,
 }
 
 impl<'a> TablePush<'a> {
@@ -225,7 +230,10 @@ impl<'a> TablePush<'a> {
             return Ok(State::Unknown);
         };
         let can_conflict = !self.switches.no_u5 && (!is_deleted || tombstones_conflict);
-        if can_conflict && modified != self.stamp && self.in_client_units(modified) > self.cursor {
+        if can_conflict
+            && modified != self.stamp
+            && self.switches.in_client_units(modified) > self.call.cursor
+        {
             return Err(PushError::Conflict {
                 table: self.table.name.clone(),
                 id: id_text(id),
@@ -238,21 +246,19 @@ impl<'a> TablePush<'a> {
         })
     }
 
-    fn in_client_units(&self, stamp: i64) -> i64 {
-        if self.switches.seconds_clock {
-            stamp / 1000
-        } else {
-            stamp
-        }
-    }
-
+    /// Counts the row, as left out if a switch says so.
     fn is_rejected(&mut self, id: &SqlValue) -> bool {
         let id = id_text(id);
-        let is_rejected = self.switches.rejects(&self.table.name, &id);
-        if is_rejected {
-            self.rejected.push(id);
-        }
-        is_rejected
+        let Some(reason) = self.switches.rejection(&self.table.name, &id) else {
+            self.taken.accepted += 1;
+            return false;
+        };
+        self.taken.rejected.push(Rejected {
+            table: self.table.name.clone(),
+            id,
+            reason: reason.to_string(),
+        });
+        true
     }
 
     fn id(&self, value: &Value) -> Result<SqlValue, PushError> {
@@ -271,6 +277,9 @@ impl<'a> TablePush<'a> {
                 .table
                 .column(name)
                 .ok_or_else(|| self.bad(&format!("unknown column {name}")))?;
+            if self.call.zero_one && column.kind == Kind::Boolean && value.is_boolean() {
+                return Err(self.bad(&format!("column {name}: booleans are 0 and 1 here")));
+            }
             values.push((column, value_from_json(value, column)));
         }
         Ok(values)

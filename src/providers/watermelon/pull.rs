@@ -6,8 +6,10 @@ use std::io::Read;
 
 use serde_json::{Map, Value as Json};
 
+use super::options::{Layout, Reading};
 use super::row::{read_id, read_row};
-use crate::providers::cutter::{Cutter, parse};
+use super::strategy::Strategy;
+use crate::providers::cutter::{Cutter, parse, parse_owned};
 use crate::providers::error::SyncError;
 use crate::providers::protocol::PullEnd;
 use crate::providers::wire::{Announced, ChangeSink, Entity, Slot, WireId};
@@ -16,6 +18,9 @@ type Result<T, E = SyncError> = std::result::Result<T, E>;
 
 /// Most tables that nobody asked for named in a warning.
 const STRANGERS: usize = 5;
+
+/// Bytes of a timestamp. A longer one would not fit into an address, and every later pull would fail.
+const LONGEST_TIMESTAMP: usize = 16 << 10;
 
 /// Bytes of all extra top-level values together.
 const LARGEST_REST: usize = 1 << 20;
@@ -27,12 +32,17 @@ const LARGEST_REST: usize = 1 << 20;
 /// An answer that breaks the protocol; those of the sink.
 pub fn read_pull(
     source: impl Read,
+    layout: &Layout,
+    reading: Reading,
     entities: &[Entity],
     wanted: &[usize],
     sink: &mut dyn ChangeSink,
 ) -> Result<PullEnd> {
     let mut cutter = Cutter::new(source);
     let mut answer = Answer {
+        layout,
+        reading,
+        trail: Vec::new(),
         entities,
         wanted,
         sink,
@@ -40,6 +50,8 @@ pub fn read_pull(
         seen: vec![HashSet::new(); entities.len()],
         hasher: RandomState::new(),
         changes: false,
+        strategy: Strategy::default(),
+        present: Vec::new(),
         cursor: None,
         rest: Map::new(),
         rest_bytes: 0,
@@ -53,8 +65,10 @@ pub fn read_pull(
             "the answer has no changes; nothing was applied",
         ));
     }
+    answer.replace()?;
     let cursor = answer
         .cursor
+        .take()
         .ok_or_else(|| SyncError::protocol("the answer has no timestamp; nothing was applied"))?;
     if !answer.strangers.is_empty() {
         answer.warnings.push(format!(
@@ -65,12 +79,17 @@ pub fn read_pull(
     Ok(PullEnd {
         entities: wanted.to_vec(),
         cursor,
+        schema_version: None,
         rest: answer.rest,
         warnings: answer.warnings,
     })
 }
 
 struct Answer<'a> {
+    layout: &'a Layout,
+    reading: Reading,
+    /// The members that the walk is in.
+    trail: Vec<String>,
     entities: &'a [Entity],
     /// The entities that the answer is for.
     wanted: &'a [usize],
@@ -83,6 +102,10 @@ struct Answer<'a> {
     hasher: RandomState,
     /// The member `changes` was there.
     changes: bool,
+    /// Which tables hold all there is. It may stand behind the changes.
+    strategy: Strategy,
+    /// Entities whose table was there.
+    present: Vec<usize>,
     cursor: Option<String>,
     rest: Map<String, Json>,
     rest_bytes: usize,
@@ -93,38 +116,95 @@ struct Answer<'a> {
 
 impl Answer<'_> {
     fn member<R: Read>(&mut self, cutter: &mut Cutter<R>, key: &str) -> Result<()> {
-        match key {
-            "changes" => {
-                self.changes = true;
-                if cutter.take_null()? {
-                    return Ok(());
-                }
-                cutter.object(|cutter, table| self.table(cutter, table))
+        self.trail.push(key.to_owned());
+        self.value(cutter)?;
+        self.trail.pop();
+        Ok(())
+    }
+
+    fn value<R: Read>(&mut self, cutter: &mut Cutter<R>) -> Result<()> {
+        if self.layout.changes.is(&self.trail) {
+            self.changes = true;
+            if cutter.take_null()? {
+                return self.require_lists("changes is null");
             }
-            "timestamp" => {
-                self.cursor = Some(timestamp(cutter.value()?)?);
-                Ok(())
+            if cutter.peek()? == Some(b'[') {
+                return empty_list(cutter);
             }
-            "experimentalStrategy" => match parse::<Json>(cutter.value()?)? {
-                Json::Null => Ok(()),
-                Json::String(name) if name == "incremental" => Ok(()),
-                other => Err(SyncError::protocol(format!(
-                    "Invalid pull strategy: {other} is not supported; nothing was applied"
-                ))),
-            },
-            other => {
-                let value = cutter.value()?;
-                self.rest_bytes += value.len();
-                if self.rest_bytes > LARGEST_REST {
-                    return Err(SyncError::protocol(format!(
-                        "the answer has over {} KiB besides its changes; nothing was applied",
-                        LARGEST_REST >> 10
-                    )));
-                }
-                self.rest.insert(other.to_owned(), parse(value)?);
-                Ok(())
+            return cutter.object(|cutter, table| self.table(cutter, table));
+        }
+        if self.layout.timestamp.is(&self.trail) {
+            self.cursor = Some(timestamp(cutter.value()?, self.reading.opaque)?);
+            return Ok(());
+        }
+        let above = self.layout.changes.begins_with(&self.trail)
+            || self.layout.timestamp.begins_with(&self.trail);
+        if above && cutter.peek()? == Some(b'{') {
+            return cutter.object(|cutter, key| self.member(cutter, key));
+        }
+        if self.trail == ["experimentalStrategy"] {
+            self.strategy = Strategy::parse(&parse_owned(cutter.value()?)?)?;
+            if self.reading.turbo && self.strategy.replaces_any() {
+                return Err(bulk("a replacement"));
+            }
+            return Ok(());
+        }
+        self.keep(cutter)
+    }
+
+    /// Lets go of the rows that a table which holds all there is does not name.
+    fn replace(&mut self) -> Result<()> {
+        let places = std::mem::take(&mut self.present);
+        for place in places {
+            if !self.strategy.replaces(&self.entities[place].name) {
+                continue;
+            }
+            // By fingerprint: two of a million ids clash once in ten million answers, and then a row
+            // stays until the next replacement.
+            let (seen, hasher) = (&self.seen[place], &self.hasher);
+            self.sink
+                .retain(place, &|id| seen.contains(&hasher.hash_one(id.as_bytes())))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a member that means nothing here, for the caller.
+    fn keep<R: Read>(&mut self, cutter: &mut Cutter<R>) -> Result<()> {
+        let value = cutter.value()?;
+        self.rest_bytes += value.len();
+        if self.rest_bytes > LARGEST_REST {
+            return Err(SyncError::protocol(format!(
+                "the answer has over {} KiB besides its changes; nothing was applied",
+                LARGEST_REST >> 10
+            )));
+        }
+        let value = parse_owned(value)?;
+        let Some((name, above)) = self.trail.split_last() else {
+            return Ok(());
+        };
+        let mut rest = &mut self.rest;
+        for name in above {
+            let inner = rest
+                .entry(name.as_str())
+                .or_insert_with(|| Json::Object(Map::new()));
+            match inner {
+                Json::Object(inner) => rest = inner,
+                // The same member twice, once as something else.
+                _ => return Ok(()),
             }
         }
+        rest.insert(name.clone(), value);
+        Ok(())
+    }
+
+    /// What may be left out, unless the answer is read strictly.
+    fn require_lists(&self, missing: &str) -> Result<()> {
+        if !self.reading.strict {
+            return Ok(());
+        }
+        Err(SyncError::protocol(format!(
+            "{missing}, which is refused because lenient is false; nothing was applied"
+        )))
     }
 
     fn table<R: Read>(&mut self, cutter: &mut Cutter<R>, name: &str) -> Result<()> {
@@ -134,25 +214,34 @@ impl Answer<'_> {
             .find(|place| self.entities[**place].name == name);
         let Some(place) = wanted.copied() else {
             // Other entities of the same backend: they have cursors of their own.
-            if self.strangers.len() < STRANGERS {
+            let is_ours = self.entities.iter().any(|entity| entity.name == name);
+            if !is_ours && self.strangers.len() < STRANGERS {
                 self.strangers.push(format!("{name:?}"));
             }
             return skip_table(cutter);
         };
         if cutter.take_null()? {
-            return Ok(());
+            return self.require_lists(&format!("{name:?} is null"));
         }
+        self.present.push(place);
+        let mut missing = vec!["created", "updated", "deleted"];
         cutter.object(|cutter, kind| {
             if cutter.take_null()? {
                 return Ok(());
             }
+            missing.retain(|list| *list != kind);
             match kind {
                 "created" => self.rows(cutter, place, Announced::Created),
                 "updated" => self.rows(cutter, place, Announced::Updated),
                 "deleted" => self.ids(cutter, place),
+                other if self.reading.turbo => Err(bulk(&format!("{other:?} in a table"))),
                 _ => parse::<serde::de::IgnoredAny>(cutter.value()?).map(drop),
             }
-        })
+        })?;
+        match missing.first() {
+            Some(list) => self.require_lists(&format!("{name:?} has no list {list}")),
+            None => Ok(()),
+        }
     }
 
     fn rows<R: Read>(
@@ -161,31 +250,42 @@ impl Answer<'_> {
         place: usize,
         announced: Announced,
     ) -> Result<()> {
+        let mut any = false;
         cutter.array(|cutter| {
+            any = true;
             let mut slots: Vec<Slot<'_>> = Vec::new();
-            let id = read_row(&self.entities[place], cutter.value()?, &mut slots)?;
+            let entity = &self.entities[place];
+            let id = read_row(entity, self.reading, cutter.value()?, &mut slots)?;
             if !self.deleted[place].is_empty() && self.deleted[place].contains(&id_text(&id)) {
-                warn_of_deleted(&mut self.warnings, &self.entities[place]);
-                return Ok(());
+                let warnings = &mut self.warnings;
+                return complain(self.reading, warnings, entity, ALSO_DELETED, "deleted wins");
             }
             let fingerprint = fingerprint(&self.hasher, &id);
             if !self.seen[place].insert(fingerprint) {
-                warn_once(&mut self.warnings, || {
-                    format!(
-                        "{}: an id stands in the answer twice; the last wins",
-                        self.entities[place].name
-                    )
-                });
+                let warnings = &mut self.warnings;
+                complain(self.reading, warnings, entity, TWICE, "the last wins")?;
             }
             self.sink.upsert(place, announced, &id, &slots)
-        })
+        })?;
+        if any && self.reading.created_as_updated && announced == Announced::Created {
+            self.warnings.push(format!(
+                "{}: the backend announced rows as created, though sendCreatedAsUpdated is set",
+                self.entities[place].name
+            ));
+        }
+        Ok(())
     }
 
     fn ids<R: Read>(&mut self, cutter: &mut Cutter<R>, place: usize) -> Result<()> {
         cutter.array(|cutter| {
-            let id = read_id(&self.entities[place], cutter.value()?)?;
+            let entity = &self.entities[place];
+            let id = read_id(entity, cutter.value()?)?;
+            if self.reading.turbo {
+                return Err(bulk("deleted rows"));
+            }
             if self.seen[place].contains(&fingerprint(&self.hasher, &id)) {
-                warn_of_deleted(&mut self.warnings, &self.entities[place]);
+                let warnings = &mut self.warnings;
+                complain(self.reading, warnings, entity, ALSO_DELETED, "deleted wins")?;
             }
             self.deleted[place].insert(id_text(&id));
             self.sink.delete(place, &id)
@@ -193,13 +293,40 @@ impl Answer<'_> {
     }
 }
 
-fn warn_of_deleted(warnings: &mut Vec<String>, entity: &Entity) {
-    warn_once(warnings, || {
-        format!(
-            "{}: an id stands in deleted and elsewhere; deleted wins",
+/// PHP writes an empty map as a list.
+fn empty_list<R: Read>(cutter: &mut Cutter<R>) -> Result<()> {
+    cutter.array(|_| {
+        Err(SyncError::protocol(
+            "changes is a list, not an object; nothing was applied",
+        ))
+    })
+}
+
+fn bulk(what: &str) -> SyncError {
+    SyncError::protocol(format!(
+        "the answer to a turbo pull has {what}, which a bulk load can't take; nothing was applied"
+    ))
+}
+
+const TWICE: &str = "an id stands in the answer twice";
+const ALSO_DELETED: &str = "an id stands in deleted and elsewhere";
+
+/// Puts up with something, or refuses the answer when it is read strictly.
+fn complain(
+    reading: Reading,
+    warnings: &mut Vec<String>,
+    entity: &Entity,
+    what: &str,
+    outcome: &str,
+) -> Result<()> {
+    if reading.strict {
+        return Err(SyncError::protocol(format!(
+            "{}: {what}, which is refused because lenient is false; nothing was applied",
             entity.name
-        )
-    });
+        )));
+    }
+    warn_once(warnings, || format!("{}: {what}; {outcome}", entity.name));
+    Ok(())
 }
 
 fn warn_once(warnings: &mut Vec<String>, text: impl FnOnce() -> String) {
@@ -236,22 +363,37 @@ fn id_text(id: &WireId<'_>) -> String {
     }
 }
 
-/// A timestamp must be a number above zero. Its text is kept, so that it goes back as it came.
-fn timestamp(text: &[u8]) -> Result<String> {
-    let number: Option<f64> = serde_json::from_slice(text).ok();
-    match number {
-        Some(number) if number > 0.0 && number.is_finite() => {
-            Ok(String::from_utf8_lossy(text).into_owned())
-        }
-        _ => Err(SyncError::protocol(format!(
-            "the answer's timestamp is {}, not a number above 0; nothing was applied",
-            String::from_utf8_lossy(&text[..text.len().min(40)])
-        ))),
+/// A timestamp must be a number above zero, or text when it is `opaque`. It is kept as it stands, so that
+/// it goes back as it came.
+fn timestamp(text: &[u8], opaque: bool) -> Result<String> {
+    if text.len() > LONGEST_TIMESTAMP {
+        return Err(SyncError::protocol(format!(
+            "the answer's timestamp is longer than {} KiB; nothing was applied",
+            LONGEST_TIMESTAMP >> 10
+        )));
     }
+    let number: Option<f64> = serde_json::from_slice(text).ok();
+    let is_number = number.is_some_and(|number| number > 0.0 && number.is_finite());
+    let is_text = || {
+        let word: Option<String> = serde_json::from_slice(text).ok();
+        opaque && word.is_some_and(|word| !word.is_empty())
+    };
+    if is_number || is_text() {
+        return Ok(String::from_utf8_lossy(text).into_owned());
+    }
+    let shown = String::from_utf8_lossy(&text[..text.len().min(40)]);
+    let wanted = match opaque {
+        false => "a number above 0",
+        true => "a number above 0, or text",
+    };
+    Err(SyncError::protocol(format!(
+        "the answer's timestamp is {shown}, not {wanted}; nothing was applied"
+    )))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::path::Path;
     use super::*;
     use crate::providers::wire::{WireColumn, WireType};
 
@@ -278,9 +420,27 @@ mod tests {
             self.0.push(format!("{entity} Deleted {}", id_text(id)));
             Ok(())
         }
+
+        fn retain(&mut self, entity: usize, named: &dyn Fn(&str) -> bool) -> Result<()> {
+            let kept: Vec<&str> = ["a", "b", "7"].into_iter().filter(|id| named(id)).collect();
+            self.0.push(format!("{entity} Kept {kept:?}"));
+            Ok(())
+        }
     }
 
     fn read(text: &str) -> (Result<PullEnd>, Vec<String>) {
+        read_as(("$.timestamp", "$.changes"), Reading::default(), text)
+    }
+
+    fn read_as(
+        (timestamp, changes): (&str, &str),
+        reading: Reading,
+        text: &str,
+    ) -> (Result<PullEnd>, Vec<String>) {
+        let layout = Layout {
+            timestamp: Path::parse(timestamp).unwrap(),
+            changes: Path::parse(changes).unwrap(),
+        };
         let column = WireColumn {
             name: "n".into(),
             kind: WireType::Number,
@@ -292,7 +452,7 @@ mod tests {
             integer_key: false,
         }];
         let mut log = Log::default();
-        let end = read_pull(text.as_bytes(), &entities, &[0], &mut log);
+        let end = read_pull(text.as_bytes(), &layout, reading, &entities, &[0], &mut log);
         (end, log.0)
     }
 
@@ -314,9 +474,141 @@ mod tests {
     }
 
     #[test]
+    fn timestamp_and_changes_may_stand_elsewhere() {
+        let answer = r#"{"ok":true,"data":{"note":{"n":1},"sync":{"changes":{"t":{"deleted":["a"]}},"x":1},
+            "meta":{"at":7,"y":[2]}},"timestamp":5,"changes":{"t":{"deleted":["no"]}}}"#;
+        let paths = ("$.data.meta.at", "$.data.sync.changes");
+        let (end, log) = read_as(paths, Reading::default(), answer);
+        let end = end.unwrap();
+        assert_eq!(
+            (end.cursor.as_str(), log),
+            ("7", vec!["0 Deleted a".to_owned()])
+        );
+        assert_eq!(
+            Json::Object(end.rest).to_string(),
+            r#"{"ok":true,"data":{"note":{"n":1},"sync":{"x":1},"meta":{"y":[2]}},"timestamp":5,"changes":{"t":{"deleted":["no"]}}}"#
+        );
+        for answer in [
+            r#"{"data":null,"timestamp":5,"changes":{}}"#,
+            r#"{"data":{"sync":{"changes":{}},"meta":[7]}}"#,
+            r#"{"data":{"sync":{"changes":{}},"meta":{"at":0}}}"#,
+            r#"{"data":{"sync":[],"meta":{"at":7}}}"#,
+        ] {
+            assert!(
+                read_as(paths, Reading::default(), answer).0.is_err(),
+                "{answer}"
+            );
+        }
+    }
+
+    #[test]
+    fn opaque_timestamps_may_be_text() {
+        let read = |timestamp: &str| {
+            let reading = Reading {
+                opaque: true,
+                ..Reading::default()
+            };
+            let text = format!(r#"{{"changes":{{}},"timestamp":{timestamp}}}"#);
+            let (end, _) = read_as(("$.timestamp", "$.changes"), reading, &text);
+            end.map(|end| end.cursor)
+        };
+        for good in ["\"a\\u0062\"", "1.50", "7"] {
+            assert_eq!(read(good).as_deref(), Ok(good));
+        }
+        for bad in ["\"\"", "0", "null", "-1", "[1]", "true"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn strictly_nothing_may_be_missing_or_stand_twice() {
+        let whole = r#"{"changes":{"t":{"created":[{"id":"a"}],"updated":[],"deleted":["b"]},"z":null},"timestamp":1}"#;
+        let strict = Reading {
+            strict: true,
+            ..Reading::default()
+        };
+        let read = |text: &str| read_as(("$.timestamp", "$.changes"), strict, text).0;
+        assert!(read(whole).is_ok());
+        assert!(read(r#"{"changes":{},"timestamp":1}"#).is_ok());
+        for text in [
+            r#"{"changes":null,"timestamp":1}"#,
+            r#"{"changes":{"t":null},"timestamp":1}"#,
+            r#"{"changes":{"t":{}},"timestamp":1}"#,
+            r#"{"changes":{"t":{"created":[],"updated":[]}},"timestamp":1}"#,
+            r#"{"changes":{"t":{"created":null,"updated":[],"deleted":[]}},"timestamp":1}"#,
+            r#"{"changes":{"t":{"created":[{"id":"a"},{"id":"a"}],"updated":[],"deleted":[]}},"timestamp":1}"#,
+            r#"{"changes":{"t":{"created":[{"id":"a"}],"updated":[{"id":"a"}],"deleted":[]}},"timestamp":1}"#,
+            r#"{"changes":{"t":{"created":[{"id":"a"}],"updated":[],"deleted":["a"]}},"timestamp":1}"#,
+            r#"{"changes":{"t":{"deleted":["a"],"created":[{"id":"a"}],"updated":[]}},"timestamp":1}"#,
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rows_announced_as_created_though_none_were_to_be() {
+        let reading = Reading {
+            created_as_updated: true,
+            ..Reading::default()
+        };
+        let warnings = |created: &str| {
+            let text = format!(r#"{{"changes":{{"t":{{"created":{created}}}}},"timestamp":1}}"#);
+            let (end, _) = read_as(("$.timestamp", "$.changes"), reading, &text);
+            end.unwrap().warnings.len()
+        };
+        assert_eq!(warnings("[]"), 0);
+        assert_eq!(warnings("[ ]"), 0);
+        assert_eq!(warnings(r#"[{"id":"a"},{"id":"b"}]"#), 1);
+    }
+
+    #[test]
+    fn replacement_is_asked_for_wherever_the_strategy_stands() {
+        let changes = r#""changes":{"t":{"created":[{"id":"a"}],"updated":[{"id":7}]}}"#;
+        for text in [
+            format!(r#"{{{changes},"timestamp":1,"experimentalStrategy":"replacement"}}"#),
+            format!(
+                r#"{{"experimentalStrategy":{{"override":{{"t":"replacement"}}}},{changes},"timestamp":1}}"#
+            ),
+        ] {
+            let (end, log) = read(&text);
+            assert!(end.is_ok());
+            assert_eq!(
+                log.last().map(String::as_str),
+                Some(r#"0 Kept ["a", "7"]"#),
+                "{text}"
+            );
+        }
+        // A table that is not there is not touched.
+        let (end, log) =
+            read(r#"{"changes":{},"timestamp":1,"experimentalStrategy":"replacement"}"#);
+        assert!(end.is_ok() && log.is_empty());
+    }
+
+    #[test]
+    fn a_bulk_load_takes_rows_only() {
+        let reading = Reading {
+            turbo: true,
+            ..Reading::default()
+        };
+        let read = |text: &str| read_as(("$.timestamp", "$.changes"), reading, text).0;
+        assert!(
+            read(r#"{"changes":{"t":{"created":[{"id":"a"}],"deleted":[]}},"timestamp":1}"#)
+                .is_ok()
+        );
+        for text in [
+            r#"{"changes":{"t":{"deleted":["a"]}},"timestamp":1}"#,
+            r#"{"changes":{"t":{"other":[]}},"timestamp":1}"#,
+            r#"{"changes":{},"timestamp":1,"experimentalStrategy":"replacement"}"#,
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_missing_is_empty() {
         for text in [
             r#"{"timestamp":1,"changes":null}"#,
+            r#"{"timestamp":1,"changes":[]}"#,
             r#"{"timestamp":1,"changes":{"t":null}}"#,
             r#"{"timestamp":1,"changes":{"t":{"created":null}}}"#,
         ] {
@@ -343,7 +635,7 @@ mod tests {
             r#"{"changes":{},"timestamp":-5}"#,
             r#"{"changes":{},"timestamp":"5"}"#,
             r#"{"changes":{},"timestamp":null}"#,
-            r#"{"changes":[],"timestamp":1}"#,
+            r#"{"changes":[{}],"timestamp":1}"#,
             r#"{"changes":{"t":[]},"timestamp":1}"#,
             r#"{"changes":{"t":{"created":{}}},"timestamp":1}"#,
             r#"{"changes":{"t":{"created":[5]}},"timestamp":1}"#,

@@ -7,7 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::options::Reading;
 use crate::providers::error::SyncError;
+use crate::providers::mend::mended;
 use crate::providers::wire::{Entity, Slot, WireId, WireType, fallback};
 use crate::store::ValueRef;
 
@@ -18,15 +20,22 @@ use crate::store::ValueRef;
 /// refused then.
 pub fn read_row<'a>(
     entity: &Entity,
+    reading: Reading,
     text: &'a [u8],
     slots: &mut Vec<Slot<'a>>,
 ) -> Result<WireId<'a>, SyncError> {
-    slots.clear();
-    slots.resize_with(entity.columns.len(), Slot::default);
-    let mut parser = serde_json::Deserializer::from_slice(text);
-    let id = RowSeed { entity, slots }
-        .deserialize(&mut parser)
-        .map_err(|error| refused(entity, &error))?;
+    let id = match parse_row(entity, reading, text, slots) {
+        Ok(id) => id,
+        Err(error) => {
+            let whole = mended(text).ok_or_else(|| refused(entity, &error))?;
+            let mut read = Vec::new();
+            let id = parse_row(entity, reading, &whole, &mut read)
+                .map_err(|error| refused(entity, &error))?;
+            slots.clear();
+            slots.extend(read.into_iter().map(|slot| slot.into_owned()));
+            id.map(|id| id.into_owned())
+        }
+    };
     id.ok_or_else(|| {
         SyncError::protocol(format!(
             "a row of {:?} has no id; nothing was applied",
@@ -35,15 +44,37 @@ pub fn read_row<'a>(
     })
 }
 
+fn parse_row<'a>(
+    entity: &Entity,
+    reading: Reading,
+    text: &'a [u8],
+    slots: &mut Vec<Slot<'a>>,
+) -> serde_json::Result<Option<WireId<'a>>> {
+    slots.clear();
+    slots.resize_with(entity.columns.len(), Slot::default);
+    RowSeed {
+        entity,
+        reading,
+        slots,
+    }
+    .deserialize(&mut serde_json::Deserializer::from_slice(text))
+}
+
 /// Reads one element of a `deleted` list.
 ///
 /// # Errors
 /// It is neither text nor an integer.
 pub fn read_id<'a>(entity: &Entity, text: &'a [u8]) -> Result<WireId<'a>, SyncError> {
-    let mut parser = serde_json::Deserializer::from_slice(text);
-    IdSeed
-        .deserialize(&mut parser)
-        .map_err(|error| refused(entity, &error))
+    parse_id(text).or_else(|error| match mended(text) {
+        Some(whole) => parse_id(&whole)
+            .map(WireId::into_owned)
+            .map_err(|error| refused(entity, &error)),
+        None => Err(refused(entity, &error)),
+    })
+}
+
+fn parse_id(text: &[u8]) -> serde_json::Result<WireId<'_>> {
+    IdSeed.deserialize(&mut serde_json::Deserializer::from_slice(text))
 }
 
 fn refused(entity: &Entity, error: &serde_json::Error) -> SyncError {
@@ -55,6 +86,7 @@ fn refused(entity: &Entity, error: &serde_json::Error) -> SyncError {
 
 struct RowSeed<'s, 'a> {
     entity: &'s Entity,
+    reading: Reading,
     slots: &'s mut Vec<Slot<'a>>,
 }
 
@@ -82,6 +114,9 @@ impl<'a> Visitor<'a> for RowSeed<'_, 'a> {
         })? {
             match field {
                 Field::Id => id = Some(map.next_value_seed(IdSeed)?),
+                Field::Reserved(_) if self.reading.strip_meta => {
+                    map.next_value::<IgnoredAny>()?;
+                }
                 Field::Reserved(name) => {
                     return Err(de::Error::custom(format!(
                         "it carries {name}, which only clients may"
@@ -92,6 +127,7 @@ impl<'a> Visitor<'a> for RowSeed<'_, 'a> {
                     let seed = ValueSeed {
                         kind: column.kind,
                         required: column.required,
+                        reading: self.reading,
                     };
                     self.slots[place] = map.next_value_seed(seed)?;
                     expected = place + 1;
@@ -191,15 +227,81 @@ impl<'a> Visitor<'a> for IdSeed {
     }
 }
 
-/// Sanitises one value: what does not fit the column's type is replaced, never coerced.
+/// Sanitises one value: what does not fit the column's type is replaced, and only converted when that was
+/// asked for.
 struct ValueSeed {
     kind: WireType,
     required: bool,
+    reading: Reading,
 }
+
+/// Beyond it JavaScript has no place for every integer.
+const JS_EXACT: u64 = 1 << 53;
 
 impl ValueSeed {
     fn fallback<'a>(&self) -> Slot<'a> {
         fallback(self.kind, self.required)
+    }
+
+    fn text<'a>(&self, text: Cow<'a, str>) -> Slot<'a> {
+        match self.kind {
+            WireType::String | WireType::Any => Slot::Text(text),
+            WireType::Base64 => BASE64
+                .decode(&*text)
+                .map_or_else(|_| self.fallback(), Slot::Blob),
+            WireType::Number | WireType::Boolean if self.reading.coerce => self.parsed(text.trim()),
+            WireType::Number | WireType::Boolean => self.fallback(),
+        }
+    }
+
+    /// A number or boolean that was sent as text.
+    fn parsed<'a>(&self, text: &str) -> Slot<'a> {
+        let number = match text {
+            "true" => Some(Slot::Integer(1)),
+            "false" => Some(Slot::Integer(0)),
+            _ => text.parse().ok().map(|whole| self.integer(whole)),
+        };
+        let number = number.or_else(|| {
+            let real: f64 = text.parse().ok()?;
+            real.is_finite().then(|| self.real(real))
+        });
+        number.unwrap_or_else(|| self.fallback())
+    }
+
+    fn integer<'a>(&self, number: i64) -> Slot<'a> {
+        match self.kind {
+            WireType::Number | WireType::Any
+                if self.reading.js_numbers && number.unsigned_abs() > JS_EXACT =>
+            {
+                Slot::Integer(number as f64 as i64)
+            }
+            WireType::Number | WireType::Any => Slot::Integer(number),
+            WireType::Boolean if matches!(number, 0 | 1) => Slot::Integer(number),
+            WireType::Boolean if self.reading.coerce => Slot::Integer(1),
+            WireType::String if self.reading.coerce => Slot::Text(Cow::Owned(number.to_string())),
+            _ => self.fallback(),
+        }
+    }
+
+    fn real<'a>(&self, number: f64) -> Slot<'a> {
+        match self.kind {
+            WireType::Number | WireType::Any if number == 0.0 => Slot::Integer(0),
+            WireType::Number | WireType::Any => Slot::Real(number),
+            WireType::Boolean if number == 1.0 => Slot::Integer(1),
+            WireType::Boolean if number == 0.0 => Slot::Integer(0),
+            WireType::Boolean if self.reading.coerce => Slot::Integer(1),
+            WireType::String if self.reading.coerce => Slot::Text(Cow::Owned(number.to_string())),
+            _ => self.fallback(),
+        }
+    }
+
+    fn truth<'a>(&self, truth: bool) -> Slot<'a> {
+        match self.kind {
+            WireType::Boolean | WireType::Any => Slot::Integer(truth.into()),
+            WireType::Number if self.reading.coerce => Slot::Integer(truth.into()),
+            WireType::String if self.reading.coerce => Slot::Text(Cow::Owned(truth.to_string())),
+            _ => self.fallback(),
+        }
     }
 }
 
@@ -219,31 +321,15 @@ impl<'a> Visitor<'a> for ValueSeed {
     }
 
     fn visit_borrowed_str<E: de::Error>(self, text: &'a str) -> Result<Slot<'a>, E> {
-        Ok(match self.kind {
-            WireType::String | WireType::Any => Slot::Text(Cow::Borrowed(text)),
-            WireType::Base64 => BASE64
-                .decode(text)
-                .map_or_else(|_| self.fallback(), Slot::Blob),
-            WireType::Number | WireType::Boolean => self.fallback(),
-        })
+        Ok(self.text(Cow::Borrowed(text)))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Slot<'a>, E> {
-        Ok(match self.kind {
-            WireType::String | WireType::Any => Slot::Text(Cow::Owned(text.to_owned())),
-            WireType::Base64 => BASE64
-                .decode(text)
-                .map_or_else(|_| self.fallback(), Slot::Blob),
-            WireType::Number | WireType::Boolean => self.fallback(),
-        })
+        Ok(self.text(Cow::Owned(text.to_owned())))
     }
 
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<Slot<'a>, E> {
-        Ok(match self.kind {
-            WireType::Number | WireType::Any => Slot::Integer(number),
-            WireType::Boolean if matches!(number, 0 | 1) => Slot::Integer(number),
-            _ => self.fallback(),
-        })
+        Ok(self.integer(number))
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Slot<'a>, E> {
@@ -254,20 +340,11 @@ impl<'a> Visitor<'a> for ValueSeed {
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<Slot<'a>, E> {
-        Ok(match self.kind {
-            WireType::Number | WireType::Any if number == 0.0 => Slot::Integer(0),
-            WireType::Number | WireType::Any => Slot::Real(number),
-            WireType::Boolean if number == 1.0 => Slot::Integer(1),
-            WireType::Boolean if number == 0.0 => Slot::Integer(0),
-            _ => self.fallback(),
-        })
+        Ok(self.real(number))
     }
 
     fn visit_bool<E: de::Error>(self, truth: bool) -> Result<Slot<'a>, E> {
-        Ok(match self.kind {
-            WireType::Boolean | WireType::Any => Slot::Integer(truth.into()),
-            _ => self.fallback(),
-        })
+        Ok(self.truth(truth))
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Slot<'a>, E> {
@@ -285,18 +362,39 @@ impl<'a> Visitor<'a> for ValueSeed {
     }
 }
 
+/// Sanitises the JSON text of one value.
+pub fn sanitise(kind: WireType, required: bool, text: &str) -> Slot<'static> {
+    let seed = ValueSeed {
+        kind,
+        required,
+        reading: Reading::default(),
+    };
+    let mut parser = serde_json::Deserializer::from_str(text);
+    seed.deserialize(&mut parser)
+        .map_or_else(|_| fallback(kind, required), Slot::into_owned)
+}
+
 /// Appends a value as JSON.
 ///
 /// # Errors
 /// What JSON can't hold: text that is not UTF-8, infinite numbers, blobs in a column that is not
 /// declared as one. The text says which.
 pub fn write_value(out: &mut Vec<u8>, kind: WireType, value: ValueRef<'_>) -> Result<(), String> {
+    let value = plain_number(value);
     let number =
         |out: &mut Vec<u8>, number: i64| out.extend_from_slice(number.to_string().as_bytes());
     match (value, kind) {
         (ValueRef::Null, _) => out.extend_from_slice(b"null"),
         (ValueRef::Integer(0), WireType::Boolean) => out.extend_from_slice(b"false"),
         (ValueRef::Integer(1), WireType::Boolean) => out.extend_from_slice(b"true"),
+        // SQLite stores '5' as 5 in a column of type DATE. On the wire it is text all the same: the
+        // others' columns would refuse a number.
+        (ValueRef::Integer(whole), WireType::String) => write_json(out, &whole.to_string())?,
+        (ValueRef::Real(real), WireType::String) if real.is_finite() => {
+            let mut text = Vec::new();
+            write_json(&mut text, &real)?;
+            write_json(out, &String::from_utf8_lossy(&text))?;
+        }
         (ValueRef::Integer(whole), _) => number(out, whole),
         (ValueRef::Real(real), _) if !real.is_finite() => {
             return Err("an infinite number, which JSON can't hold".into());
@@ -312,6 +410,18 @@ pub fn write_value(out: &mut Vec<u8>, kind: WireType, value: ValueRef<'_>) -> Re
         }
     }
     Ok(())
+}
+
+/// Whole numbers are written without a fraction, as JavaScript does. Its clients store every number as
+/// a real where the column has no type, also 0 and 1 for a boolean.
+fn plain_number(value: ValueRef<'_>) -> ValueRef<'_> {
+    const EXACT: f64 = (1u64 << 53) as f64;
+    match value {
+        ValueRef::Real(real) if real.trunc() == real && real.abs() <= EXACT => {
+            ValueRef::Integer(real as i64)
+        }
+        other => other,
+    }
 }
 
 /// Appends anything serde can write.
@@ -348,9 +458,85 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<(WireId<'_>, Vec<Slot<'_>>), SyncError> {
+        read_as(Reading::default(), text)
+    }
+
+    fn read_as(reading: Reading, text: &str) -> Result<(WireId<'_>, Vec<Slot<'_>>), SyncError> {
         let mut slots = Vec::new();
-        let id = read_row(&entity(), text.as_bytes(), &mut slots)?;
+        let id = read_row(&entity(), reading, text.as_bytes(), &mut slots)?;
         Ok((id, slots))
+    }
+
+    #[test]
+    fn meta_columns_may_be_passed_over() {
+        let reading = Reading {
+            strip_meta: true,
+            ..Reading::default()
+        };
+        let text = r#"{"_status":"synced","id":"a","_changed":{"x":[1]},"n":2}"#;
+        let (id, slots) = read_as(reading, text).unwrap();
+        assert_eq!(
+            (id, &slots[1]),
+            (WireId::Text("a".into()), &Slot::Integer(2))
+        );
+    }
+
+    #[test]
+    fn integers_may_lose_digits_as_in_javascript() {
+        let reading = Reading {
+            js_numbers: true,
+            ..Reading::default()
+        };
+        for (sent, kept) in [
+            ("9007199254740993", Slot::Integer(9_007_199_254_740_992)),
+            ("-9007199254740993", Slot::Integer(-9_007_199_254_740_992)),
+            ("9007199254740991", Slot::Integer(9_007_199_254_740_991)),
+            (
+                "18446744073709551615",
+                Slot::Real(18_446_744_073_709_551_615.0),
+            ),
+        ] {
+            let text = format!(r#"{{"id":"a","n":{sent}}}"#);
+            assert_eq!(read_as(reading, &text).unwrap().1[1], kept, "{sent}");
+        }
+    }
+
+    #[test]
+    fn values_may_be_converted() {
+        let reading = Reading {
+            coerce: true,
+            ..Reading::default()
+        };
+        for (text, s, n, b) in [
+            (
+                r#"{"id":"a","s":5,"n":"5","b":"true"}"#,
+                "5",
+                Slot::Integer(5),
+                1,
+            ),
+            (
+                r#"{"id":"a","s":1.5,"n":" -1.5 ","b":7}"#,
+                "1.5",
+                Slot::Real(-1.5),
+                1,
+            ),
+            (
+                r#"{"id":"a","s":true,"n":true,"b":"0"}"#,
+                "true",
+                Slot::Integer(1),
+                0,
+            ),
+            (
+                r#"{"id":"a","s":[1],"n":"inf","b":"yes"}"#,
+                "",
+                Slot::Null,
+                0,
+            ),
+            (r#"{"id":"a","s":null,"n":"","b":0.5}"#, "", Slot::Null, 1),
+        ] {
+            let (_, slots) = read_as(reading, text).unwrap();
+            assert_eq!(slots, [Slot::Text(s.into()), n, Slot::Integer(b)], "{text}");
+        }
     }
 
     #[test]
@@ -380,6 +566,22 @@ mod tests {
             let (_, slots) = read(text).unwrap();
             assert_eq!(slots, [Slot::Text(s.into()), n, Slot::Integer(b)], "{text}");
         }
+    }
+
+    #[test]
+    fn what_only_javascript_reads_does_not_refuse_the_row() {
+        let text = r#"{"id":"\udc00","s":"\ud83dx","n":1e400,"b":-1e999}"#;
+        let (id, slots) = read(text).unwrap();
+        assert_eq!(id, WireId::Text("\u{fffd}".into()));
+        assert_eq!(
+            slots,
+            [Slot::Text("\u{fffd}x".into()), Slot::Null, Slot::Integer(0)]
+        );
+        assert!(read(r#"{"id":1e400}"#).is_err());
+        assert_eq!(
+            read_id(&entity(), br#""\ud83d""#).unwrap(),
+            WireId::Text("\u{fffd}".into())
+        );
     }
 
     #[test]
@@ -437,10 +639,19 @@ mod tests {
             write(WireType::Boolean, ValueRef::Integer(2)),
             Ok("2".into())
         );
+        assert_eq!(write(WireType::Number, ValueRef::Real(1.0)), Ok("1".into()));
         assert_eq!(
-            write(WireType::Number, ValueRef::Real(1.0)),
-            Ok("1.0".into())
+            write(WireType::Boolean, ValueRef::Real(1.0)),
+            Ok("true".into())
         );
+        assert_eq!(write(WireType::Any, ValueRef::Real(-0.0)), Ok("0".into()));
+        assert_eq!(write(WireType::Any, ValueRef::Real(0.1)), Ok("0.1".into()));
+        for (value, text) in [
+            (ValueRef::Integer(20_240_131), "\"20240131\""),
+            (ValueRef::Real(1.5), "\"1.5\""),
+        ] {
+            assert_eq!(write(WireType::String, value), Ok(text.into()));
+        }
         assert_eq!(
             write(WireType::String, ValueRef::Text("\"\n")),
             Ok(r#""\"\n""#.into())

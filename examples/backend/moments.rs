@@ -1,0 +1,74 @@
+//! What a test does at a certain moment of a request, while the request waits.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::faults::Kind;
+
+/// A point on the way of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// It is complete; nothing was done about it.
+    Arrived,
+    /// A push is committed and not yet answered.
+    Committed,
+}
+
+struct Plan {
+    kind: Kind,
+    moment: Moment,
+    skip: u32,
+    deed: Box<dyn FnOnce() + Send>,
+}
+
+/// The deeds that wait for their moment.
+#[derive(Clone, Default)]
+pub struct Moments(Arc<Mutex<Vec<Plan>>>);
+
+impl Moments {
+    /// Does `deed` once, at that moment of a request; before that, `skip` such moments pass by.
+    pub fn plan(
+        &self,
+        kind: Kind,
+        moment: Moment,
+        skip: u32,
+        deed: impl FnOnce() + Send + 'static,
+    ) {
+        self.lock().push(Plan {
+            kind,
+            moment,
+            skip,
+            deed: Box::new(deed),
+        });
+    }
+
+    /// Forgets what has not happened yet.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
+    /// The moment has come: the request goes on when all that was planned for it is done.
+    pub async fn come(&self, kind: Kind, moment: Moment) {
+        for plan in self.take(kind, moment) {
+            // A deed that panics is the test's own affair: it never reports back.
+            let _ = tokio::task::spawn_blocking(plan.deed).await;
+        }
+    }
+
+    fn take(&self, kind: Kind, moment: Moment) -> Vec<Plan> {
+        let mut plans = self.lock();
+        plans
+            .extract_if(.., |plan| {
+                if plan.kind != kind || plan.moment != moment {
+                    return false;
+                }
+                let due = plan.skip == 0;
+                plan.skip = plan.skip.saturating_sub(1);
+                due
+            })
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Plan>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,45 @@
+//! `sync_apply(status_id, response [, page])`: a host program hands over what its backend answered.
+
+use crate::coordination::write;
+use crate::store::{Call, Error, Result, Value, ValueRef};
+use crate::transfer::{Page, apply_response};
+
+use super::delete::status_id;
+
+/// `SELECT sync_apply(7, '[{"id":"a","title":"x"}]');` gives
+/// `{"statusId":7,"entity":"local/books","page":1,"state":"synced","deleted":0,"inserted":1,…}`.
+///
+/// Without `page` the response is the whole answer and ends the operation. With it, it is one page of
+/// several, and the operation stays open until `sync_set_status` ends it.
+pub fn apply(call: &Call<'_>) -> Result<Value> {
+    let id = status_id(call, 0)?;
+    let response = match call.argument(1) {
+        ValueRef::Text(text) => text,
+        other => {
+            return Err(Error::argument(format!(
+                "response must be JSON text, not {}",
+                other.type_name()
+            )));
+        }
+    };
+    let (number, close) = match call.argument(2) {
+        ValueRef::Null => (1, true),
+        ValueRef::Integer(number) if number >= 1 => (number, false),
+        ValueRef::Integer(number) => {
+            return Err(Error::argument(format!(
+                "page is {number}; pages are counted from 1"
+            )));
+        }
+        other => {
+            return Err(Error::argument(format!(
+                "page must be an integer from 1, not {}",
+                other.type_name()
+            )));
+        }
+    };
+    let page = Page { response, number };
+    let answer = write(call.session(), "main", |ground| {
+        apply_response(call.session(), ground, id, &page, close)
+    })?;
+    Ok(answer.to_string().into())
+}

@@ -1,0 +1,38 @@
+//! `sync_has_pending([provider])` and `sync_is_stale(provider, max_age_ms)`: whether to sync now.
+
+use crate::coordination::installed;
+use crate::store::{Call, Error, Result, Value, ValueRef};
+use crate::transfer;
+
+use super::arguments;
+
+/// `SELECT sync_has_pending();` gives 1 when a local change waits to be sent, else 0.
+pub fn has_pending(call: &Call<'_>) -> Result<Value> {
+    let provider = arguments::optional_text(call, 0, "provider")?;
+    let database = call.session().database("main")?;
+    if !installed(&database)? {
+        return Ok(false.into());
+    }
+    Ok(transfer::has_pending(&database, provider)?.into())
+}
+
+/// `SELECT sync_is_stale('airline-api', 300000);` gives 1 when the provider was last synced more than
+/// five minutes ago, or never.
+pub fn is_stale(call: &Call<'_>) -> Result<Value> {
+    let provider = arguments::text(call, 0, "provider")?;
+    let max_age = match call.argument(1) {
+        ValueRef::Integer(age) => u64::try_from(age)
+            .map_err(|_| Error::argument(format!("max_age_ms is {age}; give 0 or more")))?,
+        other => {
+            return Err(Error::argument(format!(
+                "max_age_ms must be an integer, not {}",
+                other.type_name()
+            )));
+        }
+    };
+    let database = call.session().database("main")?;
+    if !installed(&database)? {
+        return Ok(true.into());
+    }
+    Ok(transfer::is_stale(&database, provider, max_age)?.into())
+}

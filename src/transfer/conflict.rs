@@ -1,0 +1,177 @@
+//! Keeping what became of rows that were changed on both sides.
+
+use crate::capture::{Pending, Status};
+use crate::coordination::now;
+use crate::providers::watermelon::write_value;
+use crate::providers::wire::{Entity, Slot};
+use crate::store::{Database, Result, Statement, ValueRef};
+
+/// Conflicts kept unless `_syncMeta` says otherwise.
+const LIMIT: i64 = 10_000;
+
+/// What happened on the two sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Edited,
+    DeletedRemotely,
+    DeletedHere,
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Edited => "edited",
+            Self::DeletedRemotely => "deletedRemotely",
+            Self::DeletedHere => "deletedHere",
+        }
+    }
+}
+
+/// The three rows of a conflict as JSON; none where there is no row.
+#[derive(Debug, Default)]
+pub struct Sides {
+    pub local: Option<String>,
+    pub remote: Option<String>,
+    pub resolved: Option<String>,
+}
+
+/// Writes `_syncConflict` during one pull.
+pub struct Recorder<'a> {
+    database: &'a Database,
+    provider: &'a str,
+    run: i64,
+    insert: Option<Statement>,
+}
+
+impl<'a> Recorder<'a> {
+    pub fn new(database: &'a Database, provider: &'a str, run: i64) -> Self {
+        Self {
+            database,
+            provider,
+            run,
+            insert: None,
+        }
+    }
+
+    /// # Errors
+    /// SQLite's.
+    pub fn record(
+        &mut self,
+        entity: &str,
+        key: ValueRef<'_>,
+        kind: Kind,
+        policy: Option<&str>,
+        sides: &Sides,
+    ) -> Result<()> {
+        let insert = match &mut self.insert {
+            Some(insert) => insert,
+            none => none.insert(self.database.prepare(
+                "INSERT INTO main._syncConflict \
+                 (provider, runId, entity, pk, kind, policy, local, remote, resolved, at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?),
+        };
+        insert.run(&[
+            self.provider.into(),
+            self.run.into(),
+            entity.into(),
+            key,
+            kind.as_str().into(),
+            policy.into(),
+            sides.local.as_deref().into(),
+            sides.remote.as_deref().into(),
+            sides.resolved.as_deref().into(),
+            now().into(),
+        ])?;
+        Ok(())
+    }
+
+    /// Lets the oldest go when there are too many.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn finish(self) -> Result<()> {
+        if self.insert.is_none() {
+            return Ok(());
+        }
+        self.database.execute(
+            "DELETE FROM main._syncConflict WHERE id <= (SELECT max(id) FROM main._syncConflict) \
+             - coalesce((SELECT CAST(value AS INTEGER) FROM main._syncMeta WHERE key = 'conflictLimit'), ?1)",
+            &[LIMIT.into()],
+        )?;
+        Ok(())
+    }
+}
+
+/// A row as JSON: its id, what is pending about it, and those of its columns that `value` gives. What JSON
+/// can't hold is shown as null.
+pub fn row_json<'v>(
+    entity: &Entity,
+    key: ValueRef<'_>,
+    pending: Option<(&str, &str)>,
+    value: impl Fn(usize) -> Option<ValueRef<'v>>,
+) -> String {
+    let mut out = b"{\"id\":".to_vec();
+    put(&mut out, entity, None, key);
+    if let Some((status, changed)) = pending {
+        for (name, text) in [("_status", status), ("_changed", changed)] {
+            out.push(b',');
+            put_text(&mut out, name);
+            out.push(b':');
+            put_text(&mut out, text);
+        }
+    }
+    for (place, column) in entity.columns.iter().enumerate() {
+        let Some(value) = value(place) else { continue };
+        out.push(b',');
+        put_text(&mut out, &column.name);
+        out.push(b':');
+        put(&mut out, entity, Some(place), value);
+    }
+    out.push(b'}');
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn put(out: &mut Vec<u8>, entity: &Entity, place: Option<usize>, value: ValueRef<'_>) {
+    use crate::providers::wire::WireType;
+    let kind = place.map_or(WireType::Any, |place| entity.columns[place].kind);
+    let start = out.len();
+    if write_value(out, kind, value).is_err() {
+        out.truncate(start);
+        out.extend_from_slice(b"null");
+    }
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
+}
+
+/// An incoming row as JSON.
+pub fn remote_json(entity: &Entity, key: ValueRef<'_>, row: &[Slot<'_>]) -> String {
+    row_json(entity, key, None, |place| {
+        let slot = &row[place];
+        (!slot.is_missing()).then(|| slot.value())
+    })
+}
+
+/// Status and changed columns as the protocol writes them.
+pub fn pending_words(
+    entity: &Entity,
+    positions: &[usize],
+    pending: Option<&Pending>,
+) -> (&'static str, String) {
+    let Some(pending) = pending else {
+        return ("synced", String::new());
+    };
+    let changed: Vec<&str> = positions
+        .iter()
+        .zip(&entity.columns)
+        .filter(|(position, _)| pending.changed(**position))
+        .map(|(_, column)| column.name.as_str())
+        .collect();
+    match pending.status(true) {
+        Status::Created => ("created", changed.join(",")),
+        Status::Updated => ("updated", changed.join(",")),
+        Status::Deleted | Status::Nothing => ("synced", String::new()),
+    }
+}
