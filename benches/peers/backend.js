@@ -2,12 +2,13 @@
 // Runs examples/backend on a copy of its data.
 const { spawn } = require('child_process')
 const fs = require('fs')
+const { TABLES } = require('./data')
 const { schemaFile, editedFlight } = require('./tables')
 
 /** Starts the backend on a database file, which `csv` (a folder) fills when it is new. */
 async function start(file, csv) {
   const options = ['--port', '0', '--schema', schemaFile, '--db', file]
-  for (const table of csv ? ['airlines', 'airports', 'planes', 'flights'] : []) {
+  for (const table of csv ? TABLES : []) {
     options.push('--csv', `${table}=${csv}/${table}.csv`)
   }
   const child = spawn(process.env.BACKEND, options, { stdio: ['ignore', 'pipe', 'inherit'] })

@@ -31,9 +31,14 @@ async function main() {
   }
   const client = open(file, url)
   await client.connect()
-  const answer = step === 'create' ? await client.create(Number(count)) : await measured(() => client.sync())
+  if (step === 'create') {
+    await client.create(Number(count))
+    return {}
+  }
+  const answer = await measured(() => client.sync())
+  if (await client.pending()) throw new Error('some changes were not pushed')
   client.close()
-  return answer || {}
+  return answer
 }
 
 main().then(

@@ -2,7 +2,7 @@
 // The tables of examples/data/schema.sql, as both clients need to know them.
 const fs = require('fs')
 const path = require('path')
-const Sqlite = require('better-sqlite3')
+const Sqlite = require('./packages')('better-sqlite3')
 
 const schemaFile = path.join(__dirname, '..', '..', 'examples', 'data', 'schema.sql')
 

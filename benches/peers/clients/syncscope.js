@@ -1,7 +1,7 @@
 'use strict'
 // syncscope, loaded into better-sqlite3.
 const fs = require('fs')
-const Sqlite = require('better-sqlite3')
+const Sqlite = require('../packages')('better-sqlite3')
 const { schemaFile, tables, newFlight } = require('../tables')
 
 function load(file) {
@@ -40,6 +40,8 @@ function open(file, url) {
       const insert = db.prepare(`INSERT INTO flights (${names}) VALUES (${names.map((name) => `@${name}`)})`)
       db.transaction(() => rows.forEach((row, number) => insert.run(newFlight(row, number))))()
     },
+    /** How many changes wait to be pushed. */
+    pending: () => db.prepare('SELECT count(*) FROM sync_pending').pluck().get(),
     close: () => db.close(),
   }
 }
