@@ -70,6 +70,7 @@ bench: loadable ## what syncscope costs, as ratios to plain SQLite
 
 PEERS := benches/peers
 
+# ROUNDS, ROWS, SIZES and JSON (a file for the figures) are passed on; see benches/peers/run.js.
 bench-peers: loadable node-modules $(PEERS)/data/flights.csv ## beside WatermelonDB on Node; ROUNDS=n for another number than 3
 	@$(RELEASE) --example backend
 	@LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" DATA="$(CURDIR)/$(PEERS)/data" \

@@ -12,7 +12,8 @@ async function start(file, csv) {
     options.push('--csv', `${table}=${csv}/${table}.csv`)
   }
   const child = spawn(process.env.BACKEND, options, { stdio: ['ignore', 'pipe', 'inherit'] })
-  process.on('exit', () => child.kill())
+  const end = () => child.kill()
+  process.on('exit', end)
   const origin = await new Promise((resolve, reject) => {
     child.stdout.on('data', (text) => resolve(/listening on (\S+)/.exec(text)[1]))
     child.on('error', reject)
@@ -29,6 +30,7 @@ async function start(file, csv) {
     },
     stop: () =>
       new Promise((resolve) => {
+        process.off('exit', end)
         child.removeAllListeners('exit')
         child.on('exit', resolve)
         child.kill()
