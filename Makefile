@@ -16,7 +16,8 @@ FILE := libsyncscope.so
 endif
 
 .DEFAULT_GOAL := loadable
-.PHONY: loadable demo drivers test test-sql oracle node-modules schedules valgrind fuzz bench lint clean help check-cargo check-cc check-cxx check-sqlite3 check-npm check-valgrind
+.PHONY: loadable demo drivers test test-sql oracle node-modules schedules valgrind fuzz bench bench-peers lint clean \
+        help check-cargo check-cc check-cxx check-sqlite3 check-npm check-python check-valgrind
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
 	@$(RELEASE) --lib
@@ -49,7 +50,7 @@ oracle: check-cargo check-cc node-modules ## compare 10,000 random cases with th
 # What npm writes last.
 NODE_MODULES := tests/node/node_modules/.package-lock.json
 
-node-modules: $(NODE_MODULES) ## install the real WatermelonDB, for the tests that compare with it
+node-modules: $(NODE_MODULES) ## install the real WatermelonDB, for what compares with it
 
 # Without Node's headers at hand, npm would fetch them to compile better-sqlite3.
 $(NODE_MODULES): tests/node/package.json tests/node/package-lock.json | check-npm
@@ -74,6 +75,21 @@ fuzz: check-cargo check-cc check-cxx ## feed the readers with mutated input; FUZ
 
 bench: loadable ## what syncscope costs, as ratios to plain SQLite
 	@SYNCSCOPE_LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" $(CARGO) bench --bench speed
+
+PEERS := benches/peers
+
+# ROUNDS, ROWS, SIZES and JSON (a file for the figures) are passed on; see benches/peers/run.js.
+bench-peers: loadable node-modules $(PEERS)/data/flights.csv ## beside WatermelonDB on Node; ROUNDS=n for another number than 3
+	@$(RELEASE) --example backend
+	@LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" DATA="$(CURDIR)/$(PEERS)/data" \
+	  BACKEND="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/examples/backend" \
+	  node $(PEERS)/run.js
+
+# The script checks what it fetches, and writes the flights last.
+$(PEERS)/data/flights.csv: | check-python
+	@python3 examples/data/extract.py --full $(PEERS)/data
+
+.DELETE_ON_ERROR:
 
 lint: check-cargo ## formatting and clippy, warnings are errors
 	@$(CARGO) fmt --check
@@ -102,6 +118,9 @@ check-valgrind:
 
 check-npm:
 	@command -v npm >/dev/null || { echo "missing: npm; install Node 20 or newer"; exit 1; }
+
+check-python:
+	@python3 -m pip --version >/dev/null 2>&1 || { echo "missing: python3 with pip"; exit 1; }
 
 check-sqlite3:
 	@command -v $(SQLITE3) >/dev/null || { echo "missing: sqlite3; e.g. apt-get install sqlite3"; exit 1; }

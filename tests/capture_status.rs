@@ -526,3 +526,38 @@ fn sync_pending_is_read_only_and_empty_before_anything_is_installed() {
     refused(&c, "INSERT INTO sync_pending (key) VALUES (1)");
     assert!(try_ask(&c, "SELECT * FROM sync_pending WHERE schema = 'nowhere'").is_err());
 }
+
+#[test]
+fn a_column_asked_for_alone_is_what_it_is_among_all() {
+    both(|world| {
+        let c = notes(world);
+        run(
+            &c,
+            "INSERT INTO notes VALUES ('n1', 'new', NULL, 9); UPDATE notes SET n = 5 WHERE id = 'k1';
+             DELETE FROM notes WHERE id = 'k2'",
+        );
+        let columns = "\"table\" key op changed payload seq schema";
+        let columns: Vec<&str> = columns.split(' ').collect();
+        let all = ask(
+            &c,
+            &format!(
+                "SELECT {} FROM sync_pending ORDER BY seq",
+                columns.join(", ")
+            ),
+        );
+        let all: Vec<Vec<&str>> = all.lines().map(|line| line.split('|').collect()).collect();
+        for (place, column) in columns.iter().enumerate() {
+            let alone = ask(
+                &c,
+                &format!("SELECT {column} FROM sync_pending ORDER BY seq"),
+            );
+            let among: Vec<&str> = all.iter().map(|line| line[place]).collect();
+            assert_eq!(alone.split('\n').collect::<Vec<_>>(), among, "{column}");
+        }
+        assert_eq!(all.len(), 3);
+        assert_eq!(
+            ask(&c, "SELECT key FROM sync_pending WHERE op = 'deleted'"),
+            "k2"
+        );
+    });
+}

@@ -235,3 +235,41 @@ fn failing_pushes_do_not_pile_up_in_the_outbox() {
         3
     );
 }
+
+/// Rows are applied with the connection's triggers off. They must be on again afterwards, however the pull ended.
+#[test]
+fn edits_after_a_pull_are_logged_whether_it_succeeded_or_failed() {
+    let server = Canned::start();
+    let device = device(
+        &server,
+        "CREATE TABLE t (id TEXT PRIMARY KEY, a TEXT CHECK (a <> 'bad'));
+         CREATE TABLE other (n);
+         CREATE TABLE seen (n);
+         CREATE TRIGGER look AFTER INSERT ON other BEGIN INSERT INTO seen VALUES (NEW.n); END;",
+    );
+    let row = |id: &str, a: &str| json!({"t": {"created": [{"id": id, "a": a}]}});
+    server.changes(row("x", "1"));
+    device.synced();
+    assert_eq!(device.log(), "0");
+    device.exec("UPDATE t SET a = '2'; INSERT INTO other VALUES (1)");
+    assert_eq!(device.pending(), "t|x|updated|[\"a\"]");
+    server.changes(row("y", "bad"));
+    device.failed();
+    device.exec("INSERT INTO t VALUES ('z', '3'); INSERT INTO other VALUES (2)");
+    assert_eq!(device.pending(), "t|x|updated|[\"a\"]\nt|z|created|[]");
+    assert_eq!(device.ask("SELECT group_concat(n) FROM seen"), "1,2");
+}
+
+#[test]
+fn a_program_that_switched_triggers_off_finds_them_off_after_a_sync() {
+    use rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER as TRIGGERS;
+    let server = Canned::start();
+    let device = device(&server, "CREATE TABLE t (id TEXT PRIMARY KEY, a TEXT)");
+    for on in [false, true] {
+        device.db.set_db_config(TRIGGERS, on).expect("the switch");
+        server.changes(json!({"t": {"updated": [{"id": "x", "a": on.to_string()}]}}));
+        device.sync();
+        assert_eq!(device.db.db_config(TRIGGERS), Ok(on));
+    }
+    assert_eq!(device.ask("SELECT a FROM t"), "true");
+}

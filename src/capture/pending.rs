@@ -23,6 +23,7 @@ use std::hash::{BuildHasher, RandomState};
 use crate::store::{Connection, Database, Result, Statement, Value, ValueRef, quote_name};
 
 use super::drift::Drift;
+use super::hashed::HashedMap;
 use super::key::{self, Encoding, Key};
 use super::shape::Column;
 use super::tracked::Tracked;
@@ -221,7 +222,7 @@ pub struct PendingRows {
     rows: Vec<Pending>,
     /// Places in `rows` by the hash of the key. The keys stand in the rows; a second copy of each would be
     /// most of the memory.
-    places: HashMap<u64, usize>,
+    places: HashedMap<usize>,
     hasher: RandomState,
 }
 

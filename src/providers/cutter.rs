@@ -6,6 +6,8 @@
 
 use std::io::Read;
 
+use memchr::memchr2;
+
 use super::error::SyncError;
 use super::mend::mended;
 
@@ -177,8 +179,15 @@ impl<R: Read> Cutter<R> {
         let mut depth = 0usize;
         let mut at = start;
         loop {
-            let byte = self.byte(at, start)?;
-            at += 1;
+            let rest = self.window.get(at..).unwrap_or_default();
+            let ahead = |byte: &u8| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']');
+            let Some(place) = rest.iter().position(ahead) else {
+                at = at.max(self.window.len());
+                self.byte(at, start)?;
+                continue;
+            };
+            let byte = rest[place];
+            at += place + 1;
             match byte {
                 b'"' => at = self.scan_string(at - 1)?,
                 b'{' | b'[' => {
@@ -205,7 +214,7 @@ impl<R: Read> Cutter<R> {
         let mut at = start + 1;
         loop {
             let rest = self.window.get(at..).unwrap_or_default();
-            match rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+            match memchr2(b'"', b'\\', rest) {
                 Some(place) if rest[place] == b'"' => return Ok(at + place + 1),
                 Some(place) => at += place + 2,
                 None => {

@@ -11,6 +11,7 @@ mod database;
 pub mod entry;
 mod error;
 mod function;
+mod quiet;
 mod schema;
 mod second;
 mod session;
@@ -25,6 +26,7 @@ pub use connection::Connection;
 pub use database::{Database, quote_name};
 pub use error::{Error, Result};
 pub use function::{Call, Effect, Function};
+pub use quiet::TriggersOff;
 pub use schema::{
     ensure as ensure_schema, installed as schema_installed,
     require_current as require_current_schema,

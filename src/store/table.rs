@@ -5,7 +5,7 @@
 //! call that makes it (xConnect, xOpen) to the call that ends it (xDisconnect, xClose).
 //!
 //! idxNum: bit *i* is set when the *i*-th entry of [`Table::keys`] is constrained by `=`; the values
-//! arrive in xFilter in that order.
+//! arrive in xFilter in that order. The bits above tell which columns the statement reads, where they fit.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::Arc;
@@ -62,6 +62,9 @@ pub struct Table {
 
 /// The rows of one scan.
 pub trait Rows {
+    /// Told before the first row: bit *i* is set when column *i* is read. Others may be left NULL.
+    fn reads(&mut self, _columns: u64) {}
+
     /// The next row: its rowid, and a value for each declared column (missing ones read as NULL).
     ///
     /// # Errors
@@ -285,11 +288,31 @@ unsafe extern "C" fn best_index(vtab: *mut sqlite3_vtab, info: *mut sqlite3_inde
             (*info).estimatedCost = 1e6 / 10f64.powi(argument);
         }
         (*info).estimatedRows = if argument == 0 { 100_000 } else { 100 };
-        (*info).idxNum = bits;
+        (*info).idxNum = bits | columns_read((*info).colUsed, keys.len());
         if count > 10_000 {
             return CONSTRAINT;
         }
         0
+    }
+}
+
+/// Bits of `idxNum` that are there for keys and columns.
+const PLAN_BITS: usize = 31;
+
+/// The columns that are read, behind the bits of the keys; all of them when one does not fit.
+fn columns_read(used: u64, keys: usize) -> c_int {
+    let room = PLAN_BITS.saturating_sub(keys);
+    let all = (1u64 << room) - 1;
+    let told = if used > all { all } else { used };
+    (told << keys) as c_int
+}
+
+/// The other way around.
+fn columns_told(plan: c_int, keys: usize) -> u64 {
+    let room = PLAN_BITS.saturating_sub(keys);
+    match (plan as u32 as u64) >> keys {
+        told if told == (1u64 << room) - 1 => u64::MAX,
+        told => told,
     }
 }
 
@@ -357,6 +380,7 @@ unsafe extern "C" fn filter(
                 next += 1;
             }
             let mut rows = ((*vtab).table.open)(&(*vtab).session, &given)?;
+            rows.reads(columns_told(bits, keys.len()));
             cursor.current = rows.next()?;
             cursor.rows = Some(rows);
             Ok(())
@@ -522,5 +546,19 @@ mod tests {
     fn sqlite_s_structs_come_first() {
         assert_eq!(std::mem::offset_of!(Vtab, base), 0);
         assert_eq!(std::mem::offset_of!(Cursor, base), 0);
+    }
+
+    #[test]
+    fn columns_that_are_read_travel_in_the_plan() {
+        for keys in [0, 2, 5] {
+            for used in [0, 1, 0b1001_0000] {
+                let plan = columns_read(used, keys) | ((1 << keys) - 1);
+                assert!(plan >= 0);
+                assert_eq!(columns_told(plan, keys), used, "{keys} keys");
+            }
+            for too_many in [1 << 31, 1 << 63, u64::MAX] {
+                assert_eq!(columns_told(columns_read(too_many, keys), keys), u64::MAX);
+            }
+        }
     }
 }

@@ -29,6 +29,18 @@ pub const TABLE: Table = Table {
     example: "SELECT \"table\", key, op, changed FROM sync_pending;",
 };
 
+/// Positions of the columns that take some work.
+const TABLE_NAME: u32 = 0;
+const KEY: u32 = 1;
+const OP: u32 = 2;
+const CHANGED: u32 = 3;
+const PAYLOAD: u32 = 4;
+const SCHEMA: u32 = 7;
+
+fn reads(columns: u64, column: u32) -> bool {
+    columns & 1 << column != 0
+}
+
 fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>> {
     let text = |place: usize| {
         keys.get(place)
@@ -55,6 +67,7 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
         tables: tables.into_iter(),
         current: None,
         number: 0,
+        reads: u64::MAX,
     }))
 }
 
@@ -66,6 +79,8 @@ struct Lines {
     tables: std::vec::IntoIter<(Tracked, PendingRows)>,
     current: Option<Current>,
     number: i64,
+    /// Which columns are asked for; see [`Rows::reads`].
+    reads: u64,
 }
 
 struct Current {
@@ -79,6 +94,10 @@ struct Current {
 }
 
 impl Rows for Lines {
+    fn reads(&mut self, columns: u64) {
+        self.reads = columns;
+    }
+
     fn next(&mut self) -> Result<Option<(i64, Vec<Value>)>> {
         loop {
             let Some(current) = self.current.as_mut() else {
@@ -101,8 +120,11 @@ impl Rows for Lines {
                 self.current = None;
                 continue;
             }
-            if let Some(mut line) = current.line(&self.unacknowledged)? {
-                line.push(self.schema.as_str().into());
+            if let Some(mut line) = current.line(&self.unacknowledged, self.reads)? {
+                line.push(match reads(self.reads, SCHEMA) {
+                    true => self.schema.as_str().into(),
+                    false => Value::Null,
+                });
                 self.number += 1;
                 return Ok(Some((self.number, line)));
             }
@@ -112,7 +134,11 @@ impl Rows for Lines {
 
 impl Current {
     /// The next pending row, or none when it turns out that nothing would be sent of it.
-    fn line(&mut self, unacknowledged: &HashSet<(i64, Key)>) -> Result<Option<Vec<Value>>> {
+    fn line(
+        &mut self,
+        unacknowledged: &HashSet<(i64, Key)>,
+        wanted: u64,
+    ) -> Result<Option<Vec<Value>>> {
         let row = &self.pending.rows()[self.next];
         self.next += 1;
         let exists = self.reader.find(row)?;
@@ -122,15 +148,15 @@ impl Current {
             status => status,
         };
         let shape = &self.table.shape;
-        let changed: Vec<&str> = self
+        let mut changed = self
             .columns
             .iter()
             .filter(|position| row.changed(**position) && shape.columns[**position].key_place == 0)
             .map(|position| shape.columns[*position].name.as_str())
-            .collect();
+            .peekable();
         let nothing =
-            status == Status::Nothing || (status == Status::Updated && changed.is_empty());
-        let payload = match exists {
+            status == Status::Nothing || (status == Status::Updated && changed.peek().is_none());
+        let payload = match exists && !nothing && reads(wanted, PAYLOAD) {
             true => Some(to_json(&Payload {
                 shape,
                 columns: &self.columns,
@@ -142,16 +168,24 @@ impl Current {
         if nothing {
             return Ok(None);
         }
+        let only = |column: u32, value: &dyn Fn() -> Result<Value>| match reads(wanted, column) {
+            true => value(),
+            false => Ok(Value::Null),
+        };
         let rejected = match self.rejected.is_empty() {
             true => Value::Null,
             false => self.rejected.get(&row.key).cloned().unwrap_or_default(),
         };
         Ok(Some(vec![
-            shape.name.as_str().into(),
-            shown_key(&self.reader, &row.key.0, shape.keys().len())?,
-            status.as_str().into(),
+            only(TABLE_NAME, &|| Ok(shape.name.as_str().into()))?,
+            only(KEY, &|| {
+                shown_key(&self.reader, &row.key.0, shape.keys().len())
+            })?,
+            only(OP, &|| Ok(status.as_str().into()))?,
             match status {
-                Status::Updated | Status::Created => to_json(&changed)?.into(),
+                Status::Updated | Status::Created if reads(wanted, CHANGED) => {
+                    to_json(&changed.collect::<Vec<&str>>())?.into()
+                }
                 _ => Value::Null,
             },
             payload.into(),

@@ -20,7 +20,7 @@ use crate::capture::log::Mark;
 use crate::capture::{Key, PendingRows, log};
 use crate::providers::SyncError;
 use crate::providers::wire::{Announced, ChangeSink, Slot, WireId};
-use crate::store::{Database, Result, Session, Value};
+use crate::store::{Database, Result, Session, TriggersOff, Value};
 
 use super::apply_table::{Settlement, TableApplier, Trouble, UNIQUE};
 use super::binding::Binding;
@@ -58,6 +58,8 @@ pub struct Applier<'a> {
     others: HashSet<(i64, Key)>,
     named_later: HashSet<(i64, Key)>,
     deferred: Deferred,
+    /// Where every entry would be taken back anyway, none is made.
+    triggers_off: Option<TriggersOff>,
     /// The log's end before we wrote anything.
     start: i64,
     mark: i64,
@@ -97,6 +99,8 @@ impl<'a> Applier<'a> {
             })
             .collect::<Result<Vec<_>>>()?;
         let applied = side_effects::possible(database, bindings)?.then(HashSet::new);
+        let alone = applied.is_none() && !tables.iter().any(TableApplier::asks_the_application);
+        let triggers_off = alone.then(|| TriggersOff::begin(database.connection()));
         Ok(Self {
             database,
             tables,
@@ -106,6 +110,7 @@ impl<'a> Applier<'a> {
             others: HashSet::new(),
             named_later: HashSet::new(),
             deferred: Deferred::default(),
+            triggers_off: triggers_off.flatten(),
             start,
             mark: start,
             cancel: setting.cancel,
@@ -119,6 +124,7 @@ impl<'a> Applier<'a> {
     /// SQLite's.
     pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<String>), SyncError> {
         self.apply_deferred()?;
+        self.triggers_off = None;
         self.take_back()?;
         if !self.named_later.is_empty() {
             log::take_back(self.database, self.start, &self.named_later)?;
@@ -224,8 +230,10 @@ impl<'a> Applier<'a> {
         row: &[Slot<'_>],
     ) -> Result<(), SyncError> {
         let table = &mut self.tables[place];
-        let named = (table.binding.table.id, Key(key.clone()));
-        let settled = self.forgotten.get(&named) == Some(&self.start);
+        let settled = !self.forgotten.is_empty() && {
+            let named = (table.binding.table.id, Key(key.clone()));
+            self.forgotten.get(&named) == Some(&self.start)
+        };
         let written = table.upsert(announced, key, row, settled);
         self.upserted(place, announced, key, row, written)
     }
@@ -241,7 +249,9 @@ impl<'a> Applier<'a> {
         let table = &self.tables[place];
         let (error, decision) = match written {
             Ok(settlement) => {
-                self.note((table.binding.table.id, Key(key.clone())), settlement);
+                if settlement != Settlement::Stays {
+                    self.note((table.binding.table.id, Key(key.clone())), settlement);
+                }
                 self.applied(place, key)?;
                 return Ok(());
             }

@@ -11,14 +11,12 @@ use crate::store::{Database, Error, Result, Statement, Value, ValueRef, quote_na
 
 use super::apply::Setting;
 use super::binding::Binding;
+use super::by_columns::ByColumns;
 use super::conflict::Recorder;
 use super::echo::{Pushed, Unknown};
 use super::policy::Policy;
 use super::report::Counts;
 use super::resolver::Resolver;
-
-/// Statements kept for different sets of columns. Rows of one answer mostly have one set.
-const CACHED: usize = 32;
 
 /// What an applied row means for the log entries of its key.
 #[derive(Debug, PartialEq)]
@@ -85,8 +83,8 @@ pub struct TableApplier<'a> {
     /// Ids whose push has no known outcome: deleted here since, they are on their way.
     pub(super) unacknowledged: HashSet<Key>,
     pub(super) reader: RowReader,
-    inserts: HashMap<Vec<bool>, (Statement, Vec<usize>)>,
-    updates: HashMap<Vec<bool>, Statement>,
+    inserts: ByColumns<(Statement, Vec<usize>)>,
+    updates: ByColumns<Statement>,
     pub(super) delete: Statement,
     /// Rows that the server may have from a push without an answer.
     pub(super) unknown: Unknown,
@@ -153,8 +151,8 @@ impl<'a> TableApplier<'a> {
             pending,
             unacknowledged,
             reader: RowReader::new(database, &binding.table, &binding.columns)?,
-            inserts: HashMap::new(),
-            updates: HashMap::new(),
+            inserts: ByColumns::new(),
+            updates: ByColumns::new(),
             delete,
             was_empty,
             counts: Counts::default(),
@@ -270,6 +268,11 @@ impl<'a> TableApplier<'a> {
         Ok(Settlement::Stays)
     }
 
+    /// Whether applying a row may run SQL of the application's.
+    pub fn asks_the_application(&self) -> bool {
+        self.resolver.is_some()
+    }
+
     /// Writes the wanted columns of the row the reader stands on, if any of them differs.
     pub(super) fn update_where_different(
         &mut self,
@@ -293,12 +296,11 @@ impl<'a> TableApplier<'a> {
             .map(|(slot, _)| slot.value())
             .collect();
         values.push(key.borrow());
-        if !self.updates.contains_key(&wanted) {
+        if !self.updates.find(wanted.iter().copied()) {
             let statement = self.prepare_update(&wanted)?;
-            forget_one_of_many(&mut self.updates);
-            self.updates.insert(wanted.clone(), statement);
+            self.updates.put(wanted, statement);
         }
-        if let Some(update) = self.updates.get_mut(&wanted) {
+        if let Some(update) = self.updates.front() {
             update.run(&values)?;
         }
         self.counts.updated += 1;
@@ -327,13 +329,13 @@ impl<'a> TableApplier<'a> {
 
     /// Inserts a row; false when one with this key is there already.
     fn insert(&mut self, key: &Value, row: &[Slot<'_>]) -> Result<bool> {
-        let present: Vec<bool> = row.iter().map(|slot| !slot.is_missing()).collect();
-        if !self.inserts.contains_key(&present) {
+        let present = row.iter().map(|slot| !slot.is_missing());
+        if !self.inserts.find(present.clone()) {
+            let present: Vec<bool> = present.collect();
             let statement = self.prepare_insert(&present)?;
-            forget_one_of_many(&mut self.inserts);
-            self.inserts.insert(present.clone(), statement);
+            self.inserts.put(present, statement);
         }
-        let Some((insert, places)) = self.inserts.get_mut(&present) else {
+        let Some((insert, places)) = self.inserts.front() else {
             return Ok(false);
         };
         let columns = &self.binding.wire.columns;
@@ -343,7 +345,8 @@ impl<'a> TableApplier<'a> {
             .map(|place| fallback(columns[*place].kind, columns[*place].required))
             .collect();
         let mut stand_in = stand_ins.iter();
-        let mut values = vec![key.borrow()];
+        let mut values = Vec::with_capacity(places.len() + 1);
+        values.push(key.borrow());
         for place in places.iter() {
             let slot = &row[*place];
             let value = match slot.is_missing() {
@@ -498,16 +501,6 @@ pub fn shown(key: &Value) -> String {
         Value::Text(text) => text.clone(),
         Value::Integer(number) => number.to_string(),
         other => format!("{other:?}"),
-    }
-}
-
-/// Keeps the statement caches small.
-fn forget_one_of_many<T>(cache: &mut HashMap<Vec<bool>, T>) {
-    if cache.len() < CACHED {
-        return;
-    }
-    if let Some(some) = cache.keys().next().cloned() {
-        cache.remove(&some);
     }
 }
 

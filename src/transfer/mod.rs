@@ -4,6 +4,7 @@ mod apply;
 mod apply_pending;
 mod apply_table;
 mod binding;
+mod by_columns;
 mod check;
 mod conflict;
 mod cursor;

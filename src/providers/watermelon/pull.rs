@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::options::{Layout, Reading};
 use super::row::{read_id, read_row};
 use super::strategy::Strategy;
+use crate::capture::hashed::HashedSet;
 use crate::providers::cutter::{Cutter, parse, parse_owned};
 use crate::providers::error::SyncError;
 use crate::providers::protocol::PullEnd;
@@ -47,7 +48,7 @@ pub fn read_pull(
         wanted,
         sink,
         deleted: vec![HashSet::new(); entities.len()],
-        seen: vec![HashSet::new(); entities.len()],
+        seen: vec![HashedSet::default(); entities.len()],
         hasher: RandomState::new(),
         changes: false,
         strategy: Strategy::default(),
@@ -98,7 +99,7 @@ struct Answer<'a> {
     deleted: Vec<HashSet<String>>,
     /// Fingerprints of the ids of created and updated rows. A clash of fingerprints costs a needless
     /// warning; ids themselves would cost much more memory.
-    seen: Vec<HashSet<u64>>,
+    seen: Vec<HashedSet>,
     hasher: RandomState,
     /// The member `changes` was there.
     changes: bool,

@@ -1,0 +1,50 @@
+//! Switching the triggers of a connection off for a while.
+
+use std::ffi::c_int;
+
+use super::api::sq;
+use super::connection::Connection;
+
+/// `SQLITE_DBCONFIG_ENABLE_TRIGGER`.
+const ENABLE_TRIGGER: c_int = 1003;
+
+/// While this lives, statements of the connection fire no triggers, except temporary ones (and those too before
+/// SQLite 3.35).
+///
+/// The switch is a setting of the connection in memory: no other connection sees it, and a crash can't leave
+/// it off. Nobody else gets to the connection meanwhile, for SQLite's lock on it is held while a function runs.
+pub struct TriggersOff {
+    connection: Connection,
+}
+
+impl TriggersOff {
+    /// Switches them off; none when they are off already, or can't be.
+    pub fn begin(connection: Connection) -> Option<Self> {
+        let were_on = switch(connection, -1)?;
+        if !were_on || switch(connection, 0)? {
+            return None;
+        }
+        Some(Self { connection })
+    }
+}
+
+impl Drop for TriggersOff {
+    fn drop(&mut self) {
+        switch(self.connection, 1);
+    }
+}
+
+/// Asks (-1) or sets (0, 1); what it is now.
+fn switch(connection: Connection, wanted: c_int) -> Option<bool> {
+    let mut now: c_int = 0;
+    // SAFETY: the connection is open; this option takes an int and a place for an int.
+    let code = unsafe {
+        sq!(db_config(
+            connection.raw(),
+            ENABLE_TRIGGER,
+            wanted,
+            &mut now as *mut c_int
+        ))
+    };
+    (code == 0).then_some(now != 0)
+}
