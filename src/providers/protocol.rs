@@ -52,6 +52,7 @@ pub struct PullEnd {
 pub struct PushAnswer {
     /// For each entity, ids (as text) that the server did not take, and why if it said so.
     pub rejected: Vec<HashMap<String, Option<String>>>,
+    pub warnings: Vec<String>,
 }
 
 /// The frozen rows, for writing a push body.

@@ -56,6 +56,9 @@ impl Row<'_> {
             row::write_json(out, &names.join(","))?;
         }
         for (column, value) in entity.columns.iter().zip(self.values) {
+            if let Some(problem) = row::misfit(column.kind, *value) {
+                return Err(format!("column {:?} holds {problem}", column.name));
+            }
             let kind = match column.kind {
                 WireType::Boolean if options.booleans_as_numbers => WireType::Number,
                 kind => kind,
@@ -193,29 +196,69 @@ pub fn read_answer(
         return Err(error);
     }
     let rejected = options.rejected.find(&answer).unwrap_or(&Json::Null);
-    let of = |entity: &Entity| match options.rejected_format {
-        RejectedFormat::Tables => ids(&rejected[entity.name.as_str()]),
-        RejectedFormat::List => listed(rejected, &entity.name),
+    let answer = match options.reading.strict && !has_form(rejected, options.rejected_format) {
+        true => None,
+        false => read_rejected(rejected, entities),
     };
-    Ok(PushAnswer {
-        rejected: entities.iter().map(of).collect(),
+    answer.ok_or_else(|| {
+        SyncError::protocol(format!(
+            "the answer to the push names rejected rows at {} in a form that is neither {{table: [ids]}} nor a \
+             list of {{table, id, reason}}; all rows stay pending",
+            options.rejected
+        ))
     })
 }
 
-fn ids(list: &Json) -> HashMap<String, Option<String>> {
-    let list = list.as_array().into_iter().flatten();
-    list.filter_map(|value| Some((id(value)?, None))).collect()
+/// Whether rejected rows are told in the form of the configuration. None told: either.
+fn has_form(rejected: &Json, form: RejectedFormat) -> bool {
+    match rejected {
+        Json::Object(tables) => tables.is_empty() || form == RejectedFormat::Tables,
+        Json::Array(list) => list.is_empty() || form == RejectedFormat::List,
+        _ => true,
+    }
 }
 
-/// The elements `{table, id, reason}` about one table.
-fn listed(list: &Json, table: &str) -> HashMap<String, Option<String>> {
-    let list = list.as_array().into_iter().flatten();
-    list.filter(|element| element["table"] == table)
-        .filter_map(|element| Some((id(&element["id"])?, reason(&element["reason"]))))
-        .collect()
+/// The rejected rows: `{table: [ids]}` or a list of `{table, id, reason}`. None when one of them can't be
+/// told: to take it for one that was accepted would lose it.
+fn read_rejected(rejected: &Json, entities: &[Entity]) -> Option<PushAnswer> {
+    let mut answer = PushAnswer {
+        rejected: vec![HashMap::new(); entities.len()],
+        warnings: Vec::new(),
+    };
+    let mut add = |table: &str, id: &Json, reason: Option<String>| {
+        let id = read_id(id)?;
+        match entities.iter().position(|entity| entity.name == table) {
+            Some(place) => drop(answer.rejected[place].insert(id, reason)),
+            None => answer.warnings.push(format!(
+                "the backend rejected {id:?} of {table:?}, which is no entity of this sync"
+            )),
+        }
+        Some(())
+    };
+    match rejected {
+        Json::Null => {}
+        Json::Object(tables) => {
+            for (table, list) in tables.iter().filter(|(_, list)| !list.is_null()) {
+                for id in list.as_array()? {
+                    add(table, id, None)?;
+                }
+            }
+        }
+        Json::Array(list) => {
+            for element in list {
+                add(
+                    element["table"].as_str()?,
+                    &element["id"],
+                    read_reason(&element["reason"]),
+                )?;
+            }
+        }
+        _ => return None,
+    }
+    Some(answer)
 }
 
-fn id(value: &Json) -> Option<String> {
+fn read_id(value: &Json) -> Option<String> {
     match value {
         Json::String(text) => Some(text.clone()),
         Json::Number(number) => Some(number.to_string()),
@@ -223,7 +266,7 @@ fn id(value: &Json) -> Option<String> {
     }
 }
 
-fn reason(value: &Json) -> Option<String> {
+fn read_reason(value: &Json) -> Option<String> {
     let text = match value {
         Json::Null => return None,
         Json::String(text) => text.clone(),
@@ -345,14 +388,16 @@ mod tests {
         let plain = |ids: &[&str]| -> Vec<(String, Option<String>)> {
             ids.iter().map(|id| ((*id).to_owned(), None)).collect()
         };
-        let ids = r#"{"experimentalRejectedIds":{"t":["x",7,null,["y"]],"z":["y"]}}"#;
+        let ids = r#"{"experimentalRejectedIds":{"t":["x",7],"z":["y"],"u":null}}"#;
         assert_eq!(rejected("", ids), plain(&["7", "x"]));
         for nothing in [
             "",
             "<html>",
             "null",
             "[]",
-            r#"{"experimentalRejectedIds":"t"}"#,
+            r#"{"experimentalRejectedIds":null}"#,
+            r#"{"experimentalRejectedIds":{}}"#,
+            r#"{"experimentalRejectedIds":[]}"#,
         ] {
             assert_eq!(rejected("", nothing), [], "{nothing}");
         }
@@ -366,7 +411,7 @@ mod tests {
             plain(&["x"])
         );
         let list = r#"{"rejected":[{"table":"t","id":"x","reason":"too long"},{"table":"z","id":"y"},
-            {"table":"t","id":5,"reason":{"code":1}},{"table":"t","id":"n"},{"table":"t"},3]}"#;
+            {"table":"t","id":5,"reason":{"code":1}},{"table":"t","id":"n"}]}"#;
         let keys = r#","rejectedPath":"$.rejected","rejectedFormat":"list""#;
         assert_eq!(
             rejected(keys, list),
@@ -376,6 +421,32 @@ mod tests {
                 ("x".into(), Some("too long".into()))
             ]
         );
+    }
+
+    #[test]
+    fn rejected_rows_that_can_not_be_told_are_no_success() {
+        for unclear in [
+            r#""t""#,
+            "1",
+            "true",
+            r#"["x"]"#,
+            r#"{"t":"x"}"#,
+            r#"{"t":["x",null]}"#,
+            r#"{"t":[["x"]]}"#,
+            r#"[{"table":"t"}]"#,
+            r#"[{"id":"x"}]"#,
+            r#"[{"table":"t","id":"x"},3]"#,
+        ] {
+            let body = format!(r#"{{"experimentalRejectedIds":{unclear}}}"#);
+            let answer = read_answer(&options(""), &[entity("t", false)], 200, body.as_bytes());
+            assert_eq!(answer.unwrap_err().class, Class::Protocol, "{unclear}");
+        }
+        let strict = options(r#","lenient":false"#);
+        let body = br#"{"experimentalRejectedIds":[{"table":"t","id":"x"}]}"#;
+        assert!(read_answer(&strict, &[entity("t", false)], 200, body).is_err());
+        let body = br#"{"experimentalRejectedIds":{"T":["x"]}}"#;
+        let answer = read_answer(&options(""), &[entity("t", false)], 200, body).unwrap();
+        assert!(answer.warnings[0].contains(r#""x" of "T""#));
     }
 
     #[test]

@@ -412,6 +412,29 @@ pub fn write_value(out: &mut Vec<u8>, kind: WireType, value: ValueRef<'_>) -> Re
     Ok(())
 }
 
+/// Why a value would not come back as it was sent: an answer's value of another type than the column's is
+/// taken for nothing, so that the row's own echo would empty the column.
+pub fn misfit(kind: WireType, value: ValueRef<'_>) -> Option<&'static str> {
+    match (plain_number(value), kind) {
+        (ValueRef::Text(_), WireType::Number) => Some(
+            "text, which would be lost in a column of numbers; correct it, or give the column the type string in \
+             sync_track",
+        ),
+        (ValueRef::Text(_), WireType::Boolean) => {
+            Some("text, which would be lost in a column of booleans; correct it to 0 or 1")
+        }
+        (ValueRef::Integer(0 | 1), WireType::Boolean) => None,
+        (ValueRef::Integer(_) | ValueRef::Real(_), WireType::Boolean) => Some(
+            "a number, which would be lost in a column of booleans; correct it to 0 or 1, or give the column the \
+             type number in sync_track",
+        ),
+        (ValueRef::Text(_) | ValueRef::Integer(_) | ValueRef::Real(_), WireType::Base64) => Some(
+            "no blob, and would come back as another; correct it, or give the column the type any in sync_track",
+        ),
+        _ => None,
+    }
+}
+
 /// Whole numbers are written without a fraction, as JavaScript does. Its clients store every number as
 /// a real where the column has no type, also 0 and 1 for a boolean.
 fn plain_number(value: ValueRef<'_>) -> ValueRef<'_> {

@@ -65,7 +65,7 @@ impl From<Error> for Failure {
         const MISMATCH: i32 = 20;
         let by_content = matches!(error.code() & 0xff, PLAIN | TOO_BIG | MISMATCH);
         if error.is_constraint() || (by_content && !matches!(error, Error::Panic(_))) {
-            return Self::Sync(SyncError::data(error.to_string()));
+            return Self::Sync(error.into());
         }
         Self::Call(error)
     }
@@ -174,8 +174,15 @@ fn apply_page(
 ) -> Result<Effect, Failure> {
     // Valid when stored, but the file may have been edited since.
     let settings = Settings::parse(work.settings.as_deref())?;
-    if !settings.operations.is_empty() {
-        return run_operations(session, ground.database, &work.entity, &settings, page);
+    if let Some(operations) = &settings.operations {
+        return run_operations(
+            session,
+            ground.database,
+            &work.entity,
+            &settings,
+            operations,
+            page,
+        );
     }
     let records = Records::of_response(page.response)?;
     let mut table = EntityTable::open(ground.database, &work.entity)?;

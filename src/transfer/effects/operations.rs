@@ -31,6 +31,7 @@ pub fn run_operations(
     database: &Database,
     entity: &str,
     settings: &Settings,
+    operations: &[Operation],
     page: &Page<'_>,
 ) -> Result<Effect, Failure> {
     let mut runner = Runner {
@@ -41,7 +42,7 @@ pub fn run_operations(
         page,
         effect: Effect::default(),
     };
-    for operation in &settings.operations {
+    for operation in operations {
         match operation {
             Operation::DeleteInsert(table) => runner.delete_insert(table)?,
             Operation::UpsertReplace(table) => runner.upsert(table, false)?,

@@ -84,7 +84,7 @@ impl<'a> Records<'a> {
         let id = match self.primary_key {
             None => match members.as_ref().and_then(|members| members.get("id")) {
                 None => None,
-                Some(id) => Some(key(id).map_err(said)?),
+                Some(id) => Some(key(id).map_err(|problem| said(format!("id {problem}")))?),
             },
             Some(PrimaryKey::Field(field)) => Some(field_key(raw, field).map_err(said)?),
             Some(PrimaryKey::Fields(fields)) => {
@@ -133,7 +133,8 @@ fn field_key(raw: &RawValue, field: &str) -> Result<Value, String> {
     key(found).map_err(|problem| format!("{field} {problem}"))
 }
 
-/// A JSON text or number as a key.
+/// A JSON text or number as a key. An integer of more than 64 bits is its digits as text, for as a real it
+/// would be the same as others.
 fn key(raw: &RawValue) -> Result<Value, String> {
     let text = raw.get();
     if text.starts_with('"') {
@@ -143,6 +144,9 @@ fn key(raw: &RawValue) -> Result<Value, String> {
     }
     if let Ok(number) = text.parse::<i64>() {
         return Ok(Value::Integer(number));
+    }
+    if text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'-')) {
+        return Ok(Value::Text(text.to_owned()));
     }
     match text.parse::<f64>() {
         Ok(number) if text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => {
@@ -196,6 +200,13 @@ mod tests {
         assert_eq!(
             ids(r#"[{"id":9007199254740993},{"x":1},5]"#),
             [Some(Value::Integer(9_007_199_254_740_993)), None, None]
+        );
+        assert_eq!(
+            ids(r#"[{"id":18446744073709551615},{"id":-18446744073709551615}]"#),
+            [
+                Some(Value::Text("18446744073709551615".into())),
+                Some(Value::Text("-18446744073709551615".into()))
+            ]
         );
     }
 

@@ -120,7 +120,8 @@ pub struct Settings {
     pub for_rows_with_values: Option<BTreeMap<String, Scalar>>,
     pub for_rows_in_range: Option<BTreeMap<String, Range>>,
     pub keep_temp_ids: KeepTempIds,
-    pub operations: Vec<Operation>,
+    /// An empty list: nothing is done.
+    pub operations: Option<Vec<Operation>>,
 }
 
 impl Settings {
@@ -148,7 +149,7 @@ impl Settings {
                 "forRowsWithValues" => read.for_rows_with_values = typed(value, &label)?,
                 "forRowsInRange" => read.for_rows_in_range = typed(value, &label)?,
                 "keepTempIds" => read.keep_temp_ids = typed(value, &label)?,
-                "operations" => read.operations = operations(value)?,
+                "operations" => read.operations = Some(operations(value)?),
                 "turbo" => {
                     return Err(Error::argument(
                         "options.turbo goes with a protocol, not with a provider of kind host",
@@ -175,7 +176,7 @@ impl Settings {
     /// Every SQL text in the settings.
     pub fn sql(&self) -> Vec<&str> {
         let mut texts = Vec::new();
-        for operation in &self.operations {
+        for operation in self.operations.iter().flatten() {
             let when = match operation {
                 Operation::DeleteInsert(table)
                 | Operation::UpsertReplace(table)
@@ -360,7 +361,8 @@ mod tests {
         ] {
             let text = format!(r#"{{"operations":[{{"type":"{kind}"}}]}}"#);
             let settings = read(&text).expect(kind);
-            assert!(matches!(settings.operations[0], Operation::UpsertMerge(_)));
+            let operations = settings.operations.unwrap_or_default();
+            assert!(matches!(operations[0], Operation::UpsertMerge(_)));
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use crate::http::{HttpError, Response};
-use crate::providers::SyncError;
+use crate::providers::{Class, SyncError};
 use crate::store::Transaction;
 use crate::transfer::freeze::{self, Frozen};
 use crate::transfer::patience::Patience;
@@ -131,8 +131,14 @@ impl Run<'_> {
         read.map_err(|error| SyncError::network(format!("the answer was lost: {error}")))?;
         let mut answer = match self.protocol.pushed(response.status, &body) {
             Ok(answer) => answer,
+            Err(error) if error.class == Class::Protocol => {
+                // It took the rows, or some of them: which, the next pull tells.
+                self.close_push(frozen, "unknown")?;
+                return Err(error);
+            }
             Err(error) => return self.refused(frozen, response, error),
         };
+        self.report.warn(std::mem::take(&mut answer.warnings));
         // A server may repeat our token in what it says.
         let reasons = answer.rejected.iter_mut().flat_map(HashMap::values_mut);
         for reason in reasons.flatten() {
