@@ -615,3 +615,23 @@ fn a_unique_index_dropped_after_tracking_began_evicts_nobody() {
         assert_eq!(pending(&c), "created n []");
     });
 }
+
+#[test]
+fn replace_evicts_by_the_rowid_too() {
+    people(
+        "INSERT OR REPLACE INTO p (rowid, id) VALUES (1, 'new')",
+        "created new []\ndeleted a",
+    );
+    people(
+        "REPLACE INTO p (_rowid_, id) VALUES (1, 'a')",
+        "updated a [\"mail\",\"n\"]",
+    );
+    people(
+        "UPDATE OR REPLACE p SET oid = 1 WHERE id = 'b'",
+        "deleted a",
+    );
+    people(
+        "UPDATE p SET rowid = 100 WHERE id = 'b'; INSERT INTO p (rowid, id) VALUES (-1, 'x'), (-7, 'y')",
+        "created x []\ncreated y []",
+    );
+}

@@ -614,3 +614,117 @@ fn a_text_that_sqlite_stores_as_a_number_travels_as_text() {
     let sql = "SELECT day, typeof(day) FROM t ORDER BY id";
     assert_eq!(other.ask(sql), device.ask(sql));
 }
+
+/// A row that nobody named goes with its parent, by a foreign key or a trigger: what was written in it is
+/// kept, as that of a row which the server deleted itself.
+#[test]
+fn what_was_edited_in_a_row_that_goes_with_its_parent_is_kept_as_a_conflict() {
+    let cascade = FAMILY.replace(
+        "REFERENCES parent (id));",
+        "REFERENCES parent (id) ON DELETE CASCADE);",
+    );
+    let trigger = format!(
+        "{FAMILY} CREATE TRIGGER go BEFORE DELETE ON parent BEGIN DELETE FROM child WHERE parent = old.id; END;"
+    );
+    let answers = [
+        r#"{"changes":{"parent":{"deleted":["p"]},"child":{"deleted":["named"]}},"timestamp":9000000}"#,
+        r#"{"changes":{"child":{"deleted":["named"]},"parent":{"deleted":["p"]}},"timestamp":9000000}"#,
+        r#"{"changes":{"parent":{"created":[{"id":"q"}]},"child":{"deleted":["named"]}},"timestamp":9000000,
+            "experimentalStrategy":{"default":"incremental","override":{"parent":"replacement"}}}"#,
+    ];
+    for schema in [&cascade, &trigger] {
+        for answer in answers {
+            let server = Canned::start();
+            let device = family(&server, schema);
+            let child = |id: &str, parent: &str| json!({"id": id, "parent": parent});
+            server.changes(json!({"parent": {"created": [{"id": "p"}, {"id": "q"}, {"id": "r"}]},
+                "child": {"created": [child("clean", "p"), child("edited", "q"), child("named", "p"), child("stays", "q")]}}));
+            device.synced();
+            device.exec(
+                "INSERT INTO child VALUES ('own', 'p');
+                 UPDATE child SET parent = 'p' WHERE id = 'edited'; UPDATE child SET parent = 'r' WHERE id = 'named';
+                 INSERT INTO child VALUES ('kept', 'q')",
+            );
+            server.clear();
+            server.pull(answer);
+            // In the third answer `r` goes as well, with its child.
+            let answer = device.synced();
+            assert_eq!(answer["conflicts"], 3, "{answer}");
+            assert_eq!(
+                device.ask(
+                    "SELECT rowKey, kind, local ->> 'parent', local ->> '_status', remote, resolved \
+                     FROM sync_conflict ORDER BY 1"
+                ),
+                "edited|deletedRemotely|p|updated|NULL|NULL\n\
+                 named|deletedRemotely|r|updated|NULL|NULL\n\
+                 own|deletedRemotely|p|created|NULL|NULL"
+            );
+            assert_eq!(device.ask("SELECT id FROM child ORDER BY 1"), "kept\nstays");
+        }
+    }
+}
+
+#[test]
+fn conflict_clauses_of_a_table_neither_replace_nor_skip_rows_while_applying() {
+    for clause in ["REPLACE", "IGNORE", "ROLLBACK", "FAIL", "ABORT"] {
+        let server = Canned::start();
+        let device = Device::with(
+            &format!(
+                "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, u TEXT UNIQUE ON CONFLICT {clause}, n INTEGER)"
+            ),
+            &["t"],
+            &server.url(),
+        );
+        server.changes(json!({"t": {"created": [{"id": "1", "u": "a"}, {"id": "2", "u": "b"}]}}));
+        device.synced();
+        let swapped = json!([{"id": "1", "u": "b"}, {"id": "2", "u": "a"}]);
+        server.changes(json!({"t": {"updated": swapped}}));
+        device.synced();
+        let rows = "SELECT id, u FROM t ORDER BY id";
+        assert_eq!(device.ask(rows), "1|b\n2|a", "{clause}");
+
+        device.exec("INSERT INTO t (id, u) VALUES ('8', 'x'); UPDATE t SET u = 'y' WHERE id = '2'");
+        let pending = device.pending();
+        for news in [
+            json!({"created": [{"id": "9", "u": "x"}]}),
+            json!({"updated": [{"id": "1", "u": "y"}]}),
+            json!({"updated": [{"id": "1", "u": "y"}, {"id": "3", "u": "x"}, {"id": "4", "u": "z"}]}),
+        ] {
+            server.changes(json!({ "t": news }));
+            let cursor = device.cursor("t");
+            assert_eq!(
+                device.failed()["code"],
+                "SYNC_ERROR_CONSTRAINT",
+                "{clause} {news}"
+            );
+            assert_eq!(device.ask(rows), "1|b\n2|y\n8|x", "{clause} {news}");
+            assert_eq!(
+                (device.pending(), device.cursor("t")),
+                (pending.clone(), cursor)
+            );
+        }
+    }
+}
+
+/// The transaction is over then: nothing may be written after it.
+#[test]
+fn a_trigger_that_rolls_back_while_rows_wait_for_their_turn_fails_the_pull() {
+    let server = Canned::start();
+    let device = Device::with(
+        "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, u TEXT UNIQUE);
+         CREATE TRIGGER no BEFORE UPDATE ON t WHEN new.u IS NULL BEGIN SELECT RAISE(ROLLBACK, 'never empty'); END;",
+        &["t"],
+        &server.url(),
+    );
+    server.changes(json!({"t": {"created": [{"id": "1", "u": "a"}, {"id": "2", "u": "b"}]}}));
+    device.synced();
+    let cursor = device.cursor("t");
+    server.changes(json!({"t": {"updated": [{"id": "1", "u": "b"}, {"id": "2", "u": "a"}, {"id": "3", "u": "c"}]}}));
+    let error = device.failed();
+    assert_eq!(error["code"], "SYNC_ERROR_CONSTRAINT", "{error}");
+    assert_eq!(device.ask("SELECT * FROM t ORDER BY id"), "1|a\n2|b");
+    assert_eq!(
+        (device.cursor("t"), device.pending()),
+        (cursor, String::new())
+    );
+}

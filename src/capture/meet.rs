@@ -24,6 +24,8 @@ enum Part {
     },
     /// An indexed expression, as written in CREATE INDEX.
     Expression(String),
+    /// The rowid beside the key, in a spelling that no column hides.
+    Rowid(&'static str),
 }
 
 /// The SQL pieces that the capture template needs.
@@ -63,7 +65,8 @@ pub fn meetings(database: &Database, shape: &Shape, id: i64) -> Result<Meetings>
         let meets = way.condition(shape);
         let from = format!("FROM {table} AS o WHERE {meets}");
         let log = format!("INSERT INTO _syncChange (tbl, op, pk) SELECT {id}, 4, {logged} {from}");
-        insert.0.push(format!("EXISTS (SELECT 1 {from})"));
+        let given = way.given();
+        insert.0.push(format!("{given}EXISTS (SELECT 1 {from})"));
         insert.1.push(format!("{log};"));
         update.0.push(format!(
             "({} AND EXISTS (SELECT 1 {from} AND {another}))",
@@ -97,6 +100,14 @@ pub fn signature(database: &Database, table: &str) -> Result<String> {
 }
 
 impl Way {
+    /// A rowid that an INSERT does not name is -1 before it: so it costs a comparison, not a search.
+    fn given(&self) -> String {
+        match self.parts[..] {
+            [Part::Rowid(rowid)] => format!("NEW.{rowid} <> -1 AND "),
+            _ => String::new(),
+        }
+    }
+
     /// True for rows `o` that agree with NEW on every part.
     fn condition(&self, shape: &Shape) -> String {
         let parts: Vec<String> = self
@@ -123,6 +134,7 @@ impl Way {
                         columns.join(", ")
                     )
                 }
+                Part::Rowid(rowid) => format!("o.{rowid} = NEW.{rowid}"),
             })
             .collect();
         parts.join(" AND ")
@@ -141,6 +153,7 @@ impl Way {
                     let name = quote_name(name);
                     Some(format!("OLD.{name} IS NOT NEW.{name} COLLATE BINARY"))
                 }
+                Part::Rowid(rowid) => Some(format!("OLD.{rowid} IS NOT NEW.{rowid}")),
                 Part::Expression(_) => None,
             })
             .collect();
@@ -163,8 +176,10 @@ fn of_clause(ways: &[Way], shape: &Shape) -> String {
             return String::new();
         }
         for part in &way.parts {
-            let Part::Column { name, .. } = part else {
-                return String::new();
+            let name = match part {
+                Part::Column { name, .. } => name,
+                Part::Rowid(_) => continue,
+                Part::Expression(_) => return String::new(),
             };
             let generated = shape
                 .position(name)
@@ -175,7 +190,7 @@ fn of_clause(ways: &[Way], shape: &Shape) -> String {
             names.push(quote_name(name));
         }
     }
-    if shape.rowid_is_key {
+    if shape.rowid.is_some() {
         names.extend(["rowid", "_rowid_", "oid"].map(String::from));
     }
     names.sort();
@@ -207,6 +222,7 @@ fn mention_all(ways: &[Way], shape: &Shape) -> String {
                 .position(name)
                 .is_some_and(|position| shape.columns[position].generated),
             Part::Expression(_) => shape.columns.iter().any(|column| column.generated),
+            Part::Rowid(_) => false,
         });
     if !names_generated {
         return String::new();
@@ -231,6 +247,11 @@ fn ways(database: &Database, shape: &Shape) -> Result<Vec<Way>> {
             .collect();
         ways.push(Way {
             parts,
+            partial: false,
+        });
+    } else if let Some(rowid) = shape.rowid {
+        ways.push(Way {
+            parts: vec![Part::Rowid(rowid)],
             partial: false,
         });
     }

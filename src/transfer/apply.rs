@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::capture::log::Mark;
-use crate::capture::{Key, PendingRows, log};
+use crate::capture::{Key, PendingRows, Status, log};
 use crate::providers::SyncError;
 use crate::providers::wire::{Announced, ChangeSink, Slot, WireId};
 use crate::store::{Database, Result, Session, TriggersOff, Value};
@@ -27,6 +27,7 @@ use super::binding::Binding;
 use super::deferred::{Deferred, DeferredRow, Orders};
 use super::report::Counts;
 use super::side_effects;
+use super::swept::Swept;
 
 /// Rows after which entries of other rows are told from ours, where others can appear at all.
 const BATCH: usize = 1000;
@@ -58,6 +59,7 @@ pub struct Applier<'a> {
     others: HashSet<(i64, Key)>,
     named_later: HashSet<(i64, Key)>,
     deferred: Deferred,
+    swept: Swept,
     /// Where every entry would be taken back anyway, none is made.
     triggers_off: Option<TriggersOff>,
     /// The log's end before we wrote anything.
@@ -110,6 +112,7 @@ impl<'a> Applier<'a> {
             others: HashSet::new(),
             named_later: HashSet::new(),
             deferred: Deferred::default(),
+            swept: Swept::default(),
             triggers_off: triggers_off.flatten(),
             start,
             mark: start,
@@ -124,6 +127,7 @@ impl<'a> Applier<'a> {
     /// SQLite's.
     pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<String>), SyncError> {
         self.apply_deferred()?;
+        self.swept.record(&mut self.tables)?;
         self.triggers_off = None;
         self.take_back()?;
         if !self.named_later.is_empty() {
@@ -206,7 +210,7 @@ impl<'a> Applier<'a> {
                 }
                 match self.tables[row.place].park(&row.key, place) {
                     // A CHECK that refuses it, say: the other columns may do.
-                    Err(error) if error.is_constraint() => {}
+                    Err(error) if error.is_constraint() && self.is_open() => {}
                     outcome => outcome?,
                 }
             }
@@ -256,7 +260,7 @@ impl<'a> Applier<'a> {
                 return Ok(());
             }
             Err(Trouble::Clash(error, decision)) => (error, Some(decision)),
-            Err(Trouble::Store(error)) if error.code() == UNIQUE => (error, None),
+            Err(Trouble::Store(error)) if error.code() == UNIQUE && self.is_open() => (error, None),
             Err(trouble) => return Err(table.named(trouble, key)),
         };
         // The row that holds the value now may be about to change or go.
@@ -270,6 +274,11 @@ impl<'a> Applier<'a> {
         })
     }
 
+    /// A trigger may have ended the transaction (`RAISE(ROLLBACK)`): nothing must be written after that.
+    fn is_open(&self) -> bool {
+        !self.database.connection().standing().autocommit
+    }
+
     fn note(&mut self, row: (i64, Key), settlement: Settlement) {
         match settlement {
             Settlement::Stays => {}
@@ -281,9 +290,22 @@ impl<'a> Applier<'a> {
                 self.forgotten.insert(row, upto.min(self.start));
             }
             Settlement::Marked(mark) => {
+                if mark.status == Status::Deleted {
+                    self.swept.named(&row);
+                }
                 self.marked.insert(row, mark);
             }
         }
+    }
+
+    /// Before a delete, which may take rows with it that nobody named.
+    fn before_delete(&mut self, place: usize, key: &Value) -> Result<()> {
+        if self.applied.is_some() {
+            self.swept.look(&mut self.tables)?;
+            let id = self.tables[place].binding.table.id;
+            self.swept.named(&(id, Key(key.clone())));
+        }
+        Ok(())
     }
 
     fn take_back(&mut self) -> Result<()> {
@@ -348,6 +370,7 @@ impl ChangeSink for Applier<'_> {
         self.deferred.forget(place, &key);
         let named = (self.tables[place].binding.table.id, Key(key.clone()));
         let settled = self.forgotten.get(&named) == Some(&self.start);
+        self.before_delete(place, &key)?;
         let table = &mut self.tables[place];
         let settlement = table
             .remove(&key, settled)
@@ -364,6 +387,7 @@ impl ChangeSink for Applier<'_> {
         let id = table.binding.table.id;
         for key in doomed {
             self.deferred.forget(place, &key);
+            self.before_delete(place, &key)?;
             let table = &mut self.tables[place];
             let settlement = table
                 .take_away(&key)

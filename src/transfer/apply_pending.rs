@@ -18,7 +18,7 @@ use super::policy::Policy;
 use super::resolver::{self, Rows, Verdict};
 
 /// A row of the server meets one that is here.
-struct Meeting<'r> {
+pub(super) struct Meeting<'r> {
     key: &'r Value,
     row: &'r [Slot<'r>],
     /// The row here, a value for each column that travels.
@@ -128,7 +128,7 @@ impl TableApplier<'_> {
         self.write(key, chosen, settlement)
     }
 
-    fn meeting<'r>(
+    pub(super) fn meeting<'r>(
         &self,
         key: &'r Value,
         row: &'r [Slot<'r>],
@@ -157,7 +157,7 @@ impl TableApplier<'_> {
         }
     }
 
-    fn local_json(&self, meeting: &Meeting<'_>) -> String {
+    pub(super) fn local_json(&self, meeting: &Meeting<'_>) -> String {
         let pending = Some((meeting.status, meeting.changed.as_str()));
         row_json(&self.binding.wire, meeting.key.borrow(), pending, |place| {
             Some(meeting.local[place].borrow())

@@ -105,6 +105,9 @@ pub struct TableApplier<'a> {
     pub(super) conflicts: Recorder<'a>,
     /// The log's end before anything was applied.
     pub(super) start: i64,
+    /// What INSERT and UPDATE begin with: a table's own ON CONFLICT clauses must not replace or skip rows.
+    /// Elsewhere nothing is said, since it would count in the triggers of the application too.
+    otherwise: &'static str,
     /// The table held no row at first: try to insert before looking.
     was_empty: bool,
     pub counts: Counts,
@@ -132,6 +135,11 @@ impl<'a> TableApplier<'a> {
         let delete = connection.prepare(&format!(
             "DELETE FROM {table} WHERE {key} = ?1 AND {key} = ?1 COLLATE BINARY"
         ))?;
+        let own_clause = database.query_value(
+            "SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?1 COLLATE NOCASE \
+             AND sql LIKE '%conflict%'",
+            &[shape.name.as_str().into()],
+        )?;
         let policy = Policy::of(database, &binding.entity)?;
         Ok(Self {
             database,
@@ -154,6 +162,10 @@ impl<'a> TableApplier<'a> {
             inserts: ByColumns::new(),
             updates: ByColumns::new(),
             delete,
+            otherwise: match own_clause {
+                Value::Null => "",
+                _ => " OR ABORT",
+            },
             was_empty,
             counts: Counts::default(),
         })
@@ -227,7 +239,8 @@ impl<'a> TableApplier<'a> {
         };
         let name = quote_name(&self.binding.table.shape.keys()[0].name);
         let sql = format!(
-            "UPDATE {} SET {} = {value} WHERE {name} = ?1 AND {name} = ?1 COLLATE BINARY",
+            "UPDATE{} {} SET {} = {value} WHERE {name} = ?1 AND {name} = ?1 COLLATE BINARY",
+            self.otherwise,
             self.table(),
             self.column_name(place),
         );
@@ -375,7 +388,8 @@ impl<'a> TableApplier<'a> {
         names.extend(places.iter().map(|place| self.column_name(*place)));
         let marks = vec!["?"; names.len()].join(", ");
         let sql = format!(
-            "INSERT INTO {} ({}) VALUES ({marks}) ON CONFLICT ({key}) DO NOTHING",
+            "INSERT{} INTO {} ({}) VALUES ({marks}) ON CONFLICT ({key}) DO NOTHING",
+            self.otherwise,
             self.table(),
             names.join(", "),
         );
@@ -391,7 +405,8 @@ impl<'a> TableApplier<'a> {
         let key = quote_name(&self.binding.table.shape.keys()[0].name);
         // The first comparison finds the row by its index, the second looks at every byte.
         let sql = format!(
-            "UPDATE {} SET {} WHERE {key} = ?{number} AND {key} = ?{number} COLLATE BINARY",
+            "UPDATE{} {} SET {} WHERE {key} = ?{number} AND {key} = ?{number} COLLATE BINARY",
+            self.otherwise,
             self.table(),
             set.join(", "),
             number = set.len() + 1,

@@ -31,6 +31,7 @@ mod runs;
 mod settle;
 mod side_effects;
 mod slices;
+mod swept;
 mod takeover;
 mod transport;
 
