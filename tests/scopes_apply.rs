@@ -522,3 +522,28 @@ fn sql_of_a_file_runs_only_where_it_was_declared() {
     assert_eq!(summary(&db, &apply(&db, id, "[]", None)), "synced -0 +0 ~0");
     assert_eq!(ask(&db, "SELECT count(*) FROM victims"), "0");
 }
+
+#[test]
+fn line_23_ids_beyond_64_bits_are_kept_apart() {
+    let world = World::new(false);
+    let db = ready(&world);
+    let large = r#"[{"id":18446744073709551614,"t":"one"},{"id":18446744073709551615,"t":"two"}]"#;
+    assert_eq!(sync(&db, "books", "{}", large), "synced -0 +2 ~0");
+    let ids = "SELECT group_concat(id || typeof(id) || (data ->> 't'), ' ') FROM (SELECT * FROM books ORDER BY id)";
+    assert_eq!(
+        ask(&db, ids),
+        "18446744073709551614textone 18446744073709551615texttwo"
+    );
+    let merging = r#"{"forRowsWithMatchingIds":true}"#;
+    assert_eq!(sync(&db, "books", merging, large), "synced -0 +0 ~2");
+}
+
+#[test]
+fn line_23_an_empty_list_of_operations_does_nothing() {
+    let world = World::new(false);
+    let db = ready(&world);
+    assert_eq!(sync(&db, "books", "{}", TWO), "synced -0 +2 ~0");
+    let none = r#"{"operations":[]}"#;
+    assert_eq!(sync(&db, "books", none, "[]"), "synced -0 +0 ~0");
+    assert_eq!(ask(&db, "SELECT count(*) FROM books"), "2");
+}

@@ -94,6 +94,26 @@ fn values_of_rows_are_masked() {
 }
 
 #[test]
+fn what_a_server_says_is_masked() {
+    let server = Canned::start();
+    let device = Device::with(SCHEMA, &["thing"], &server.url());
+    device.exec("INSERT INTO thing (id) VALUES ('a')");
+    let said = "duplicate key (email)=(jane@example.com)";
+    for _ in 0..2 {
+        server.push_raw(move |_| status_answer(400, &[], said));
+    }
+    let error = device.failed();
+    assert!(
+        error["message"].as_str().unwrap().contains("jane"),
+        "{error}"
+    );
+    server.pull_raw(move |_| status_answer(200, &[], said));
+    device.failed();
+    let all = device.ask("SELECT group_concat(detail) FROM sync_log");
+    assert!(all.contains("HTTP 400") && !all.contains("jane"), "{all}");
+}
+
+#[test]
 fn secrets_never_enter() {
     let server = Canned::start();
     let device = Device::configured(SCHEMA, &["thing"], &server.url(), json!({"token": "t"}));

@@ -276,7 +276,8 @@ fn line_09_a_function_of_the_program_can_decide() {
 #[test]
 fn line_09_a_resolver_that_fails_ends_the_pull_and_nothing_is_applied() {
     for (expression, said) in [
-        ("NULL", "NULL, not a JSON object"),
+        ("NULL", "null, not a JSON object"),
+        ("5", "integer, not a JSON object"),
         ("''text''", "no JSON object"),
         ("''[1]''", "no JSON object"),
         ("abs(-9223372036854775808)", "overflow"),
@@ -602,4 +603,40 @@ fn rows_that_wait_for_each_other_are_decided_about_once() {
             "{policy}"
         );
     }
+}
+
+#[test]
+fn line_09_a_resolver_may_let_the_row_go_and_that_is_kept() {
+    let server = Canned::start();
+    let device = device(&server);
+    device.ask(
+        "SELECT sync_resolver('thing', 'sql4', 'json_set(:resolved, ''$._status'', ''deleted'')')",
+    );
+    device.exec(EDIT);
+    assert_eq!(
+        meet(&device, &server, remote(30)),
+        (String::new(), "deleted|NULL".into())
+    );
+    assert_eq!(
+        device.ask("SELECT local ->> 'name', remote ->> 'name', resolved FROM sync_conflict"),
+        "mine|theirs|NULL"
+    );
+}
+
+#[test]
+fn line_09_last_write_wins_tells_of_a_column_that_is_not_there() {
+    let server = Canned::start();
+    let device = device(&server);
+    device.ask("SELECT sync_resolver('thing', 'lastWriteWins', 'udpated_at')");
+    device.exec(EDIT);
+    server.changes(json!({"thing": {"updated": [remote(10)]}}));
+    let answer = device.synced();
+    assert!(
+        answer["warnings"][0]
+            .as_str()
+            .unwrap()
+            .contains("\"udpated_at\""),
+        "{answer}"
+    );
+    assert_eq!(device.ask("SELECT name FROM thing"), "theirs");
 }

@@ -155,3 +155,119 @@ fn rows_that_json_cannot_hold_stay_and_the_others_go_up() {
         ("".into(), "0".into())
     );
 }
+
+/// SQLite keeps any value in any column. One that does not fit its type would come back as NULL.
+#[test]
+fn values_that_do_not_fit_their_column_stay_here_with_the_reason() {
+    let schema = "CREATE TABLE task (id TEXT PRIMARY KEY NOT NULL, title TEXT, done BOOLEAN NOT NULL DEFAULT 0,
+                  n INTEGER, note TEXT, photo BLOB)";
+    let backend = Backend::start(&schema.replace("BLOB", "TEXT"));
+    let device = Device::with(schema, &["task"], &backend.sync_url());
+    device.exec(
+        "INSERT INTO task (id, n) VALUES ('n', 'n/a'); INSERT INTO task (id, done) VALUES ('two', 2), ('word', 'yes');
+         INSERT INTO task (id, photo) VALUES ('photo', 'true'); INSERT INTO task (id, done, n) VALUES ('ok', 1, '5')",
+    );
+    let answer = device.synced();
+    assert_eq!(
+        (&answer["pushed"], &answer["rejected"]),
+        (&json!(1), &json!(4)),
+        "{answer}"
+    );
+    let reasons = device.ask("SELECT key, rejected FROM sync_pending ORDER BY key");
+    for (line, words) in reasons.lines().zip([
+        r#"n|column "n" holds text"#,
+        r#"photo|column "photo" holds no blob"#,
+        r#"two|column "done" holds a number"#,
+        r#"word|column "done" holds text"#,
+    ]) {
+        assert!(line.contains(words), "{line}");
+    }
+    device.synced();
+    device.synced();
+    let kept = "SELECT group_concat(quote(coalesce(photo, n, done)), ' ') FROM (SELECT * FROM task ORDER BY id)";
+    assert_eq!(device.ask(kept), "'n/a' 5 'true' 2 'yes'");
+    // Another type, or another value, and they go up.
+    device.ask(r#"SELECT sync_track('task', '{"types":{"photo":"any"}}')"#);
+    device.exec("UPDATE task SET n = NULL WHERE id = 'n'; UPDATE task SET done = 1 WHERE id IN ('two', 'word')");
+    device.synced();
+    assert_eq!(device.pending(), "");
+    assert_eq!(backend_rows(&backend, "task").len(), 5);
+}
+
+/// Which rows were rejected can't be told, so none is taken for accepted.
+#[test]
+fn rejections_that_can_not_be_read_leave_everything_pending() {
+    for unclear in [
+        json!({"task": "b"}),
+        json!("b"),
+        json!(["b"]),
+        json!([{"id": "b"}]),
+        json!({"task": [null]}),
+    ] {
+        let server = Canned::start();
+        let device = Device::new(&server.url());
+        device.exec("INSERT INTO task (id) VALUES ('a'), ('b')");
+        let answer = json!({"experimentalRejectedIds": unclear}).to_string();
+        server.push_raw(move |_| status_answer(200, &[], &answer));
+        let error = device.failed();
+        assert_eq!(error["code"], "SYNC_ERROR_PROTOCOL", "{error}");
+        assert!(
+            error["message"]
+                .as_str()
+                .unwrap()
+                .contains("$.experimentalRejectedIds"),
+            "{error}"
+        );
+        assert_eq!(device.pending().lines().count(), 2, "{unclear}");
+        // The next pull shows what was taken.
+        server.clear();
+        server.changes(json!({"task": {"created": [{"id": "a", "title": null, "done": false, "n": null, "note": null}]}}));
+        let answer = device.synced();
+        assert_eq!(answer["pushed"], 1, "{answer}");
+        let ids: Vec<_> = server.pushed()[0]["task"]["created"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["id"].clone())
+            .collect();
+        assert_eq!(ids, ["b"]);
+    }
+}
+
+#[test]
+fn either_form_of_rejections_is_understood_and_strange_tables_are_told() {
+    for (told, format) in [
+        (
+            json!([{"table": "task", "id": "b", "reason": "no"}]),
+            "tables",
+        ),
+        (json!({"task": ["b"]}), "list"),
+    ] {
+        let server = Canned::start();
+        let device = Device::configured(
+            SCHEMA,
+            &["list", "task"],
+            &server.url(),
+            json!({"rejectedFormat": format}),
+        );
+        device.exec("INSERT INTO task (id) VALUES ('a'), ('b')");
+        let answer = json!({"experimentalRejectedIds": told}).to_string();
+        server.push_raw(move |_| status_answer(200, &[], &answer));
+        let answer = device.synced();
+        assert_eq!(
+            (&answer["pushed"], &answer["rejected"]),
+            (&json!(1), &json!(1)),
+            "{told}"
+        );
+        assert_eq!(device.pending(), "task|b|created|[]");
+    }
+    let server = Canned::start();
+    let device = Device::new(&server.url());
+    device.exec("INSERT INTO task (id) VALUES ('a')");
+    server.push_raw(|_| status_answer(200, &[], r#"{"experimentalRejectedIds":{"Task":["a"]}}"#));
+    let answer = device.synced();
+    assert!(
+        answer["warnings"][0].as_str().unwrap().contains("\"Task\""),
+        "{answer}"
+    );
+}

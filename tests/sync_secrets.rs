@@ -193,6 +193,13 @@ fn a_backend_that_repeats_the_token_does_not_get_it_written() {
         sync_common::json_answer(&strategy.to_string())
     });
     answers.push(device.sync());
+    // No JSON, and cut within the secret, wherever that is.
+    for more in 0..40 {
+        server.pull_raw(move |seen| {
+            sync_common::json_answer(&format!("{}{}", "x".repeat(more), echo(seen)))
+        });
+        answers.push(device.sync());
+    }
     // In a redirect.
     server.pull_raw(move |seen| {
         let target = format!(

@@ -197,7 +197,7 @@ fn a_missing_parent_fails_the_whole_pull_and_is_named() {
     let cursor = device.cursor("parent");
     server.changes(json!({"parent": {"created": [{"id": "p"}]},
         "child": {"created": [{"id": "ok", "parent": "p"}, {"id": "orphan", "parent": "nobody"}]}}));
-    data(&device.failed(), &["child", "parent"]);
+    data(&device.failed(), &["child", "parent", "orphan"]);
     assert_eq!(device.ask("SELECT count(*) FROM child"), "0");
     assert_eq!(device.ask("SELECT id FROM parent"), "mine");
     assert_eq!(

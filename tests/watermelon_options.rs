@@ -1014,3 +1014,21 @@ fn wrong_values_are_refused_naming_the_key() {
     }
     assert_eq!(device.ask("SELECT config FROM _syncProvider"), before);
 }
+
+#[test]
+fn a_column_to_exclude_that_is_not_there_is_refused_before_anything_is_sent() {
+    let server = Canned::start();
+    let device = Device::configured(
+        "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, secret TEXT)",
+        &["t"],
+        &server.url(),
+        json!({"excludeColumns": {"t": ["secrte"]}}),
+    );
+    device.exec("INSERT INTO t VALUES ('a', 'PIN')");
+    let refused = device.refused("SELECT sync_entities('all', 'api', '[\"t\"]')");
+    assert!(
+        refused.contains("\"secrte\"") && refused.contains("\"t\""),
+        "{refused}"
+    );
+    assert!(server.seen().is_empty());
+}

@@ -50,9 +50,15 @@ pub fn entities(call: &Call<'_>) -> Result<Value> {
         return Ok(Value::Null);
     };
     let database = call.session().database(&request.schema)?;
+    let in_background = in_background(&request)?;
     let answer = if provider_kind(&database, &request.provider)? == "host" {
+        if in_background {
+            return Err(Error::argument(
+                "options.background goes with a protocol, not with a provider of kind host",
+            ));
+        }
         open(call, &request)?
-    } else if in_background(&request)? {
+    } else if in_background {
         crate::worker::start(call.session(), request)?
     } else {
         crate::transfer::run_entities(call.session(), &request)?

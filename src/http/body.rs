@@ -115,7 +115,7 @@ pub(super) fn too_large(url: &Url, policy: &Policy) -> HttpError {
     HttpError::new(
         Kind::TooLarge,
         format!(
-            "the answer of {url} is larger than {} bytes; ask for smaller pages or raise max_response_bytes",
+            "the answer of {url} is larger than {} bytes; ask for smaller pages or raise maxResponseBytes",
             policy.max_response_bytes
         ),
     )

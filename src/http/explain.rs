@@ -37,7 +37,7 @@ pub(super) fn explain(
             _ => of(
                 Kind::Timeout(Wait::Idle),
                 format!(
-                    "{to} was silent for {:?}; try again, or raise the idle timeout",
+                    "{to} was silent for {:?}; try again, or raise timeoutMs",
                     policy.idle
                 ),
             ),
@@ -80,7 +80,7 @@ pub(super) fn late(url: &Url, policy: &Policy) -> HttpError {
     HttpError::new(
         Kind::Timeout(Wait::Total),
         format!(
-            "no complete answer of {url} within {:?}; try again, or raise the total timeout",
+            "no complete answer of {url} within {:?}; try again, or raise totalTimeoutMs",
             policy.total
         ),
     )

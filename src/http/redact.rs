@@ -10,7 +10,7 @@ const SHORTEST_REDACTED: usize = 4;
 
 /// Letters of a secret's beginning that are blacked out even if the rest is missing: what is shown of a long
 /// text may have been cut inside a secret.
-const BEGINNING: usize = 8;
+const BEGINNING: usize = 6;
 
 /// Blacks secrets out of texts that a server or the system has written.
 #[derive(Clone, Default)]
@@ -80,8 +80,8 @@ mod tests {
             "[secret], [secret], abc"
         );
         assert_eq!(
-            redactor.clean("Bearer hunter2-to… hunter hunter2-hunter2-token"),
-            "Bearer [secret]… hunter [secret][secret]"
+            redactor.clean("Bearer hunter2-to… hunt hunter2-hunter2-token"),
+            "Bearer [secret]… hunt [secret][secret]"
         );
         assert_eq!(redactor.longest(), 13);
         assert!(!format!("{redactor:?}").contains("hunter2"));

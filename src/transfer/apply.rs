@@ -161,6 +161,7 @@ impl<'a> Applier<'a> {
         let mut warnings = Vec::new();
         for table in self.tables {
             warnings.extend(table.counts.warnings(&table.binding.entity));
+            warnings.extend(table.policy_warning());
             counts.push(table.counts);
             table.conflicts.finish()?;
         }

@@ -83,9 +83,11 @@ impl TableApplier<'_> {
             let sides = Sides {
                 local: Some(self.local_json(&meeting)),
                 remote: Some(remote_json(entity, key.borrow(), row)),
-                resolved: Some(row_json(entity, key.borrow(), None, |place| {
-                    Some(meeting.value(&chosen, place))
-                })),
+                resolved: (!is_delete(&settlement)).then(|| {
+                    row_json(entity, key.borrow(), None, |place| {
+                        Some(meeting.value(&chosen, place))
+                    })
+                }),
             };
             self.counts.conflicts += 1;
             self.conflicts.record(
@@ -203,6 +205,21 @@ impl TableApplier<'_> {
         let Some(place) = place else { return false };
         let (here, there) = (meeting.local[place].borrow(), meeting.row[place].value());
         !here.is_null() && !there.is_null() && compare(here, there) == Ordering::Greater
+    }
+
+    /// A policy that can't do what it says.
+    pub fn policy_warning(&self) -> Option<String> {
+        let Policy::LastWriteWins(column) = &self.policy else {
+            return None;
+        };
+        let mut columns = self.binding.wire.columns.iter();
+        let is_there = columns.any(|known| known.name.eq_ignore_ascii_case(column));
+        (self.counts.conflicts > 0 && !is_there).then(|| {
+            format!(
+                "{}: lastWriteWins compares {column:?}, which is no synced column, so the server won",
+                self.binding.entity
+            )
+        })
     }
 
     fn ask(&mut self, meeting: &Meeting<'_>) -> Result<Verdict, Trouble> {
@@ -339,9 +356,7 @@ impl TableApplier<'_> {
         chosen: Vec<Slot<'_>>,
         settlement: Settlement,
     ) -> Result<Settlement, Trouble> {
-        if let Settlement::Marked(mark) = &settlement
-            && mark.status == Status::Deleted
-        {
+        if is_delete(&settlement) {
             self.reader.release();
             self.counts.deleted += self.delete.run(&[key.borrow()])?;
             return Ok(settlement);
@@ -480,6 +495,11 @@ impl TableApplier<'_> {
         };
         Ok(self.pushed.insert(pushed))
     }
+}
+
+/// A resolver decided that the row goes.
+fn is_delete(settlement: &Settlement) -> bool {
+    matches!(settlement, Settlement::Marked(mark) if mark.status == Status::Deleted)
 }
 
 fn marked(status: Status, columns: Vec<usize>, pending: Option<&Pending>) -> Settlement {

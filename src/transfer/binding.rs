@@ -72,6 +72,15 @@ impl Binding {
             .filter(|(table, _)| table.eq_ignore_ascii_case(name))
             .flat_map(|(_, columns)| columns)
             .collect::<Vec<_>>();
+        if let Some(unknown) = excluded
+            .iter()
+            .find(|name| table.shape.position(name).is_none())
+        {
+            return Err(Error::argument(format!(
+                "excludeColumns names {unknown:?}, which is no column of {}; correct it with sync_provider",
+                quote_name(&table.shape.name)
+            )));
+        }
         let columns: Vec<usize> = table
             .synced_columns()
             .into_iter()

@@ -15,6 +15,15 @@ pub fn mask_row(row: &mut Json) {
     }
 }
 
+/// A message without what a server has written in it, which may be values of rows: that stands after the
+/// first colon.
+pub fn mask_message(message: &str) -> String {
+    match message.split_once(": ") {
+        Some((ours, theirs)) => format!("{ours}: {}", masked(theirs)),
+        None => message.to_owned(),
+    }
+}
+
 fn mask(value: &mut Json) {
     match value {
         Json::String(text) => *text = masked(text),
@@ -38,6 +47,15 @@ fn masked(text: &str) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_a_server_says_is_masked() {
+        assert_eq!(
+            mask_message("HTTP 400: duplicate key (email)=(jane@example.com)"),
+            "HTTP 400: du…m)(40)"
+        );
+        assert_eq!(mask_message("interrupted"), "interrupted");
+    }
 
     #[test]
     fn texts_are_masked_and_names_of_rows_are_not() {

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::providers::watermelon::sanitise;
 use crate::providers::wire::{Entity, Slot};
 use crate::providers::{Class, SyncError};
-use crate::store::{Connection, Database, Error, Result, Session, Statement};
+use crate::store::{Connection, Database, Error, Result, Session, Statement, ValueRef};
 
 use super::declared;
 use super::policy::Policy;
@@ -89,11 +89,11 @@ impl Resolver {
     pub fn ask(&mut self, entity: &Entity, rows: &Rows<'_>) -> Result<Verdict, String> {
         let answer = self.run(rows);
         self.statement.reset();
-        let answer = answer?.ok_or("it gave NULL, not a JSON object")?;
+        let answer = answer?;
         read(entity, &answer)
     }
 
-    fn run(&mut self, rows: &Rows<'_>) -> Result<Option<String>, String> {
+    fn run(&mut self, rows: &Rows<'_>) -> Result<String, String> {
         for (place, name) in self.parameters.iter().enumerate() {
             let value = match name.as_str() {
                 ":table" => rows.table,
@@ -106,7 +106,10 @@ impl Resolver {
                 .map_err(|error| error.to_string())?;
         }
         self.statement.step().map_err(|error| error.to_string())?;
-        Ok(self.statement.optional_text(0))
+        match self.statement.column(0) {
+            ValueRef::Text(text) => Ok(text.to_owned()),
+            other => Err(format!("it gave {}, not a JSON object", other.type_name())),
+        }
     }
 }
 

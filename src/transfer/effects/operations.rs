@@ -228,10 +228,12 @@ impl Runner<'_> {
                 (None, "entity") => self.entity.into(),
                 (None, "page") => ValueRef::Integer(self.page.number),
                 _ => {
-                    return Err(Error::argument(format!(
-                        "parameter {name} has no value; give it in parameters"
-                    ))
-                    .into());
+                    let problem = match name.as_str() {
+                        "" => "a parameter without a name can't be given a value; call it :name"
+                            .to_owned(),
+                        _ => format!("parameter {name} has no value; give it in parameters"),
+                    };
+                    return Err(Error::argument(problem).into());
                 }
             };
             statement.bind(place + 1, value)?;

@@ -24,7 +24,7 @@ pub struct Range {
 /// Which rows are temporary: those whose id begins with `temp-` or `temp_` in any case, or those whose
 /// id matches a GLOB pattern.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be true, false or a GLOB pattern")]
 pub enum KeepTempIds {
     Switch(bool),
     Pattern(String),
@@ -34,7 +34,7 @@ pub enum KeepTempIds {
 
 /// A switch, or an SQL expression.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be true, false or an SQL expression")]
 pub enum When {
     Switch(bool),
     Sql(String),
@@ -42,7 +42,7 @@ pub enum When {
 
 /// Field of a record that is its id, or several of them, joined by `-`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be the name of a field or a list of names")]
 pub enum PrimaryKey {
     Field(String),
     Fields(Vec<String>),
@@ -77,7 +77,7 @@ pub struct FindReplace {
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be SQL text or {\"statement\": SQL text}")]
 pub enum SqlText {
     Text(String),
     Object { statement: String },

@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use crate::coordination::{Outcome, finish, is_open, is_open_for, now, owner};
 use crate::providers::{Class, SyncError};
 use crate::store::{Result, Transaction};
+use crate::transfer::mask::mask_message;
 use crate::transfer::patience::Patience;
 use crate::transfer::report::{Facts, black_out};
 use crate::transfer::{diary, lease, runs};
@@ -32,10 +33,18 @@ impl Run<'_> {
         let summary = answer.to_string();
         let connection = self.database.connection();
         for warning in &self.report.warnings {
-            self.diary
-                .note("warning", json!(self.redactor.clean(warning)));
+            let mut warning = self.redactor.clean(warning);
+            if warning.starts_with("HTTP ") {
+                warning = mask_message(&warning);
+            }
+            self.diary.note("warning", json!(warning));
         }
-        let told = error.as_ref().map(SyncError::to_json);
+        let told = error.clone().map(|mut error| {
+            if matches!(error.class, Class::Server | Class::Auth | Class::Protocol) {
+                error.message = mask_message(&error.message);
+            }
+            error.to_json()
+        });
         self.diary
             .note("finished", json!({"state": state, "error": told}));
         let closed = Patience::new(&self.config).retry(|| {
