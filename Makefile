@@ -91,9 +91,11 @@ $(PEERS)/data/flights.csv: | check-python
 
 .DELETE_ON_ERROR:
 
-lint: check-cargo ## formatting and clippy, warnings are errors
+lint: check-cargo ## formatting and clippy, warnings are errors; the fuzz targets' lock file is up to date
 	@$(CARGO) fmt --check
 	@$(CARGO) clippy --all-targets -- -D warnings
+	@$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null || \
+	  { echo "fuzz/Cargo.lock is behind Cargo.toml: cargo metadata --manifest-path fuzz/Cargo.toml mends it"; exit 1; }
 
 clean: ## remove what was built
 	@$(CARGO) clean
