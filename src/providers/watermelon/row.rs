@@ -52,12 +52,12 @@ fn parse_row<'a>(
 ) -> serde_json::Result<Option<WireId<'a>>> {
     slots.clear();
     slots.resize_with(entity.columns.len(), Slot::default);
-    RowSeed {
+    let row = RowSeed {
         entity,
         reading,
         slots,
-    }
-    .deserialize(&mut serde_json::Deserializer::from_slice(text))
+    };
+    whole(row, text)
 }
 
 /// Reads one element of a `deleted` list.
@@ -74,7 +74,15 @@ pub fn read_id<'a>(entity: &Entity, text: &'a [u8]) -> Result<WireId<'a>, SyncEr
 }
 
 fn parse_id(text: &[u8]) -> serde_json::Result<WireId<'_>> {
-    IdSeed.deserialize(&mut serde_json::Deserializer::from_slice(text))
+    whole(IdSeed, text)
+}
+
+/// Reads a piece to its end: what is `8x` is not 8.
+fn whole<'a, S: DeserializeSeed<'a>>(seed: S, text: &'a [u8]) -> serde_json::Result<S::Value> {
+    let mut parser = serde_json::Deserializer::from_slice(text);
+    let value = seed.deserialize(&mut parser)?;
+    parser.end()?;
+    Ok(value)
 }
 
 fn refused(entity: &Entity, error: &serde_json::Error) -> SyncError {
@@ -369,9 +377,7 @@ pub fn sanitise(kind: WireType, required: bool, text: &str) -> Slot<'static> {
         required,
         reading: Reading::default(),
     };
-    let mut parser = serde_json::Deserializer::from_str(text);
-    seed.deserialize(&mut parser)
-        .map_or_else(|_| fallback(kind, required), Slot::into_owned)
+    whole(seed, text.as_bytes()).map_or_else(|_| fallback(kind, required), Slot::into_owned)
 }
 
 /// Appends a value as JSON.
