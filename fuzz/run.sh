@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets and runs each for some seconds: fuzz/run.sh SECONDS [TARGET…]. `make fuzz` calls it,
-# and says what is missing.
+# and says what is missing. FUZZ_SEED=n begins with the same mutations every time, as CI does: whether a change
+# passes is no matter of luck.
 #
 # Rust's own coverage pass and libFuzzer are enough, so that the stable compiler does; there is no memory
 # checker, for what is fuzzed has no unsafe code. What is found new stays in the corpus of the work folder;
@@ -34,6 +35,7 @@ for target in "${targets[@]}"; do
   # With -runs=0 only the committed inputs are run.
   bound=(-max_total_time="$seconds")
   [ "$seconds" != 0 ] || bound=(-runs=0)
+  [ -z "${FUZZ_SEED:-}" ] || bound+=(-seed="$FUZZ_SEED")
   if ! "$work/$host/release/$target" "$new" "fuzz/corpus/$target" "${bound[@]}" \
       -dict=fuzz/json.dict -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
       -artifact_prefix="fuzz/artifacts/$target-" -print_final_stats=1 2>"$log"; then

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use super::options::Options;
 use super::row;
 use crate::providers::config::RejectedFormat;
+use crate::providers::cutter::parse_owned;
 use crate::providers::error::{Class, SyncError};
 use crate::providers::protocol::{Outbox, PushAnswer};
 use crate::providers::wire::{Entity, WireType};
@@ -168,14 +169,22 @@ impl TableWriter<'_> {
 /// place is named that must hold true.
 ///
 /// # Errors
-/// That place does not.
+/// That place does not; rejected rows that can't be told; JSON that is broken, as it may have held some.
 pub fn read_answer(
     options: &Options,
     entities: &[Entity],
     status: u16,
     body: &[u8],
 ) -> Result<PushAnswer, SyncError> {
-    let answer: Json = serde_json::from_slice(body).unwrap_or_default();
+    let answer: Json = match parse_owned(body) {
+        Ok(answer) => answer,
+        Err(_) if matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')) => {
+            return Err(SyncError::protocol(
+                "the answer to the push is broken JSON, which may name rejected rows; all rows stay pending",
+            ));
+        }
+        Err(_) => Json::Null,
+    };
     if let Some(success) = &options.success
         && success.find(&answer) != Some(&Json::Bool(true))
     {
@@ -441,6 +450,16 @@ mod tests {
             let answer = read_answer(&options(""), &[entity("t", false)], 200, body.as_bytes());
             assert_eq!(answer.unwrap_err().class, Class::Protocol, "{unclear}");
         }
+        for broken in [
+            r#"{"experimentalRejectedIds":{"t":["x"#,
+            " [1,",
+            r#"{"experimentalRejectedIds":{"t":[x]}}"#,
+        ] {
+            let answer = read_answer(&options(""), &[], 200, broken.as_bytes());
+            assert_eq!(answer.unwrap_err().class, Class::Protocol, "{broken}");
+        }
+        let half_a_pair = r#"{"experimentalRejectedIds":{"t":["x"]},"by":"\ud83d"}"#;
+        assert_eq!(rejected("", half_a_pair), [("x".to_owned(), None)]);
         let strict = options(r#","lenient":false"#);
         let body = br#"{"experimentalRejectedIds":[{"table":"t","id":"x"}]}"#;
         assert!(read_answer(&strict, &[entity("t", false)], 200, body).is_err());
