@@ -561,3 +561,74 @@ fn a_column_asked_for_alone_is_what_it_is_among_all() {
         );
     });
 }
+
+#[test]
+fn rows_are_found_wherever_they_went_since_they_were_logged() {
+    both(|world| {
+        let c = notes(world);
+        run(
+            &c,
+            "CREATE TABLE other (id INTEGER PRIMARY KEY, note TEXT);
+             SELECT sync_track('other');
+             INSERT INTO notes (id, title) VALUES ('a', '1'), ('b', '2'), ('c', '3'), ('d', '4');
+             -- Another rowid, another row at its old one, another key at the same, gone.
+             REPLACE INTO notes (id, title) VALUES ('a', '1 again');
+             UPDATE notes SET rowid = 100 WHERE id = 'b';
+             INSERT INTO notes (rowid, id, title) SELECT 5, 'e', '5';
+             UPDATE notes SET id = 'f' WHERE id = 'c';
+             DELETE FROM notes WHERE id = 'd';",
+        );
+        let all = "SELECT group_concat(key || '=' || (payload->>'title'), ' ') FROM \
+                   (SELECT * FROM sync_pending WHERE \"table\" = 'notes' ORDER BY key)";
+        assert_eq!(ask(&c, all), "a=1 again b=2 e=5 f=3");
+        // A few entries among very many of another table.
+        run(
+            &c,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
+             INSERT INTO other SELECT i, 'note ' || i FROM n;
+             UPDATE notes SET title = title || '!' WHERE id > 'a' AND id < 'k';
+             INSERT INTO notes (id, title) VALUES ('g', '7');",
+        );
+        assert_eq!(ask(&c, all), "a=1 again b=2! e=5! f=3! g=7");
+        assert_eq!(
+            ask(
+                &c,
+                "SELECT count(*) || ' ' || sum(payload->>'note' = 'note ' || key) \
+                 FROM sync_pending WHERE \"table\" = 'other'"
+            ),
+            "200 200"
+        );
+    });
+}
+
+#[test]
+fn rows_may_be_written_while_what_is_pending_is_read() {
+    both(|world| {
+        let c = notes(world);
+        run(
+            &c,
+            "INSERT INTO notes (id, title) VALUES ('a', '1'), ('b', '2'), ('c', '3')",
+        );
+        let mut read = c
+            .prepare("SELECT key, payload->>'title' FROM sync_pending")
+            .unwrap();
+        let mut rows = read.query([]).unwrap();
+        let mut seen = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            let key: String = row.get(0).unwrap();
+            let title: Option<String> = row.get(1).unwrap();
+            run(
+                &c,
+                &format!(
+                    "UPDATE notes SET title = 'seen' WHERE id = '{key}'; DELETE FROM notes WHERE id = 'c'"
+                ),
+            );
+            seen.push((key, title));
+        }
+        drop(rows);
+        let one = |key: &str, title: &str| (key.to_owned(), Some(title.to_owned()));
+        assert_eq!(seen, [one("a", "1"), one("b", "2")]);
+        assert_eq!(pending(&c), "created a [\"title\"]\ncreated b [\"title\"]");
+        run(&c, "DROP TABLE notes");
+    });
+}

@@ -11,6 +11,7 @@ pub mod key;
 pub mod log;
 mod meet;
 pub mod pending;
+pub mod reader;
 pub mod shape;
 pub mod track;
 pub mod tracked;

@@ -20,11 +20,12 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use crate::store::{Connection, Database, Result, Statement, Value, ValueRef, quote_name};
+use crate::store::{Database, Result, Value};
 
 use super::drift::Drift;
 use super::hashed::HashedMap;
-use super::key::{self, Encoding, Key};
+use super::key::Key;
+use super::reader::RowReader;
 use super::shape::Column;
 use super::tracked::Tracked;
 use super::triggers::GROUP;
@@ -73,6 +74,7 @@ pub struct Pending {
     groups: Vec<u64>,
     /// Where the row was when last logged.
     rowid: Option<i64>,
+    pub first_seq: i64,
     pub last_seq: i64,
 }
 
@@ -138,6 +140,7 @@ impl Pending {
             unseen: false,
             groups: Vec::new(),
             rowid: None,
+            first_seq: 0,
             last_seq: 0,
         }
     }
@@ -316,6 +319,7 @@ impl PendingRows {
             Err(slot) => slot,
         };
         let mut pending = Pending::start(key);
+        pending.first_seq = entry.seq;
         pending.add(entry, drift);
         self.places.insert(slot, self.rows.len());
         self.rows.push(pending);
@@ -368,7 +372,10 @@ fn scan(database: &Database, upto: i64, mut each: impl FnMut(i64, Value, &Entry)
         let entry = Entry {
             seq: scan.integer(0),
             op,
-            mask: scan.integer(3),
+            mask: match op {
+                Op::Update { .. } => scan.integer(3),
+                _ => 0,
+            },
             rowid: scan.column(4).as_i64(),
         };
         each(scan.integer(1), scan.column(5).to_owned(), &entry);
@@ -389,133 +396,6 @@ fn added_value(database: &Database, column: &Column) -> Result<Option<Value>> {
         .prepare(&format!("SELECT {default}"))?;
     value.step()?;
     Ok(Some(value.column(0).to_owned()))
-}
-
-/// Reads the rows that pending entries are about, as they are now.
-pub struct RowReader {
-    by_hint: Option<Statement>,
-    by_key: Statement,
-    key_columns: usize,
-    encoding: Encoding,
-    used_hint: bool,
-}
-
-impl RowReader {
-    /// Reads the given columns of a table.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub fn new(database: &Database, table: &Tracked, columns: &[usize]) -> Result<Self> {
-        let connection: Connection = database.connection();
-        let shape = &table.shape;
-        let list: Vec<String> = columns
-            .iter()
-            .map(|position| format!("o.{}", quote_name(&shape.columns[*position].name)))
-            .collect();
-        let list = if list.is_empty() {
-            "1".into()
-        } else {
-            list.join(", ")
-        };
-        let keys = shape.keys();
-        // The first comparison finds the row by its index; the second, byte for byte, keeps a key
-        // with a NOCASE collation from finding a row that is spelled differently.
-        let by_key: Vec<String> = keys
-            .iter()
-            .enumerate()
-            .map(|(place, column)| {
-                let name = quote_name(&column.name);
-                let number = place + 1;
-                format!("{name} IS ?{number} AND {name} IS ?{number} COLLATE BINARY")
-            })
-            .collect();
-        let from = format!(
-            "SELECT {list} FROM {} AS o WHERE {}",
-            database.qualified(&shape.name),
-            by_key.join(" AND ")
-        );
-        let by_hint = match shape.rowid {
-            // The unary plus keeps the planner from taking the key's index.
-            Some(rowid) if !shape.rowid_is_key && keys.len() == 1 => {
-                let key = quote_name(&keys[0].name);
-                Some(connection.prepare(&format!(
-                    "SELECT {list} FROM {} AS o WHERE {rowid} = ?2 AND +{key} IS ?1 COLLATE BINARY",
-                    database.qualified(&shape.name)
-                ))?)
-            }
-            _ => None,
-        };
-        let by_key = connection.prepare(&from)?;
-        let encoding = match keys.len() {
-            1 => Encoding::Utf8,
-            _ => Encoding::of(database)?,
-        };
-        Ok(Self {
-            by_hint,
-            by_key,
-            key_columns: keys.len(),
-            encoding,
-            used_hint: false,
-        })
-    }
-
-    /// Goes to the row; false when there is none.
-    ///
-    /// # Errors
-    /// SQLite's; a malformed composite key in the log.
-    pub fn find(&mut self, pending: &Pending) -> Result<bool> {
-        if let (Some(statement), Some(rowid)) = (self.by_hint.as_mut(), pending.rowid) {
-            statement.reset();
-            statement.bind_all(&[pending.key.0.borrow(), rowid.into()])?;
-            if statement.step()? {
-                self.used_hint = true;
-                return Ok(true);
-            }
-            statement.reset();
-        }
-        self.find_key(&pending.key.0)
-    }
-
-    /// Goes to the row with this logged key; false when there is none.
-    ///
-    /// # Errors
-    /// As [`RowReader::find`].
-    pub fn find_key(&mut self, logged: &Value) -> Result<bool> {
-        self.used_hint = false;
-        self.by_key.reset();
-        if self.key_columns == 1 {
-            self.by_key.bind(1, logged.borrow())?;
-        } else {
-            for (place, value) in self.key_values(logged)?.iter().enumerate() {
-                self.by_key.bind(place + 1, value.borrow())?;
-            }
-        }
-        self.by_key.step()
-    }
-
-    /// The values of a logged key, one for each column of the key.
-    ///
-    /// # Errors
-    /// A malformed composite key in the log.
-    pub fn key_values(&self, logged: &Value) -> Result<Vec<Value>> {
-        key::values(logged, self.key_columns, self.encoding)
-    }
-
-    /// Column `index` (of those asked for) of the row found.
-    pub fn column(&self, index: usize) -> ValueRef<'_> {
-        match (&self.by_hint, self.used_hint) {
-            (Some(statement), true) => statement.column(index),
-            _ => self.by_key.column(index),
-        }
-    }
-
-    /// Lets go of the row, so that nothing is left reading.
-    pub fn release(&mut self) {
-        if let Some(statement) = self.by_hint.as_mut() {
-            statement.reset();
-        }
-        self.by_key.reset();
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use chrono::Utc;
 
 use crate::store::{Database, Error, Result, Value, quote_name};
 
-use super::pending::RowReader;
+use super::reader::RowReader;
 use super::shape::Shape;
 use super::tracked::{Existing, Registration, TrackOptions, Tracked, captured_table, registration};
 use super::{PendingRows, Status, drift, key, log, meet, triggers};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use crate::capture::pending::RowReader;
+use crate::capture::reader::RowReader;
 use crate::capture::shape::Shape;
 use crate::capture::{Key, PendingRows, Status, Tracked, log};
 use crate::store::{
@@ -91,6 +91,8 @@ struct Current {
     /// Why rows were rejected last time. Mostly there are none, so asking for each row would cost more.
     rejected: HashMap<Key, Value>,
     next: usize,
+    /// Bytes to expect of the next payload: those of the last, and some more.
+    payload_length: usize,
 }
 
 impl Rows for Lines {
@@ -105,7 +107,7 @@ impl Rows for Lines {
                     return Ok(None);
                 };
                 let columns = table.synced_columns();
-                let reader = RowReader::new(&self.database, &table, &columns)?;
+                let reader = RowReader::following(&self.database, &table, &columns, &pending)?;
                 self.current = Some(Current {
                     rejected: rejected(&self.database, table.id)?,
                     table,
@@ -113,6 +115,7 @@ impl Rows for Lines {
                     pending,
                     reader,
                     next: 0,
+                    payload_length: 0,
                 });
                 continue;
             };
@@ -120,11 +123,7 @@ impl Rows for Lines {
                 self.current = None;
                 continue;
             }
-            if let Some(mut line) = current.line(&self.unacknowledged, self.reads)? {
-                line.push(match reads(self.reads, SCHEMA) {
-                    true => self.schema.as_str().into(),
-                    false => Value::Null,
-                });
+            if let Some(line) = current.line(&self.unacknowledged, &self.schema, self.reads)? {
                 self.number += 1;
                 return Ok(Some((self.number, line)));
             }
@@ -137,6 +136,7 @@ impl Current {
     fn line(
         &mut self,
         unacknowledged: &HashSet<(i64, Key)>,
+        schema: &str,
         wanted: u64,
     ) -> Result<Option<Vec<Value>>> {
         let row = &self.pending.rows()[self.next];
@@ -157,11 +157,16 @@ impl Current {
         let nothing =
             status == Status::Nothing || (status == Status::Updated && changed.peek().is_none());
         let payload = match exists && !nothing && reads(wanted, PAYLOAD) {
-            true => Some(to_json(&Payload {
-                shape,
-                columns: &self.columns,
-                reader: &self.reader,
-            })?),
+            true => {
+                let payload = Payload {
+                    shape,
+                    columns: &self.columns,
+                    reader: &self.reader,
+                };
+                let text = to_json(&payload, self.payload_length)?;
+                self.payload_length = text.len() + text.len() / 4;
+                Some(text)
+            }
             false => None,
         };
         self.reader.release();
@@ -184,13 +189,14 @@ impl Current {
             only(OP, &|| Ok(status.as_str().into()))?,
             match status {
                 Status::Updated | Status::Created if reads(wanted, CHANGED) => {
-                    to_json(&changed.collect::<Vec<&str>>())?.into()
+                    to_json(&changed.collect::<Vec<&str>>(), 0)?.into()
                 }
                 _ => Value::Null,
             },
             payload.into(),
             row.last_seq.into(),
             rejected,
+            only(SCHEMA, &|| Ok(schema.into()))?,
         ]))
     }
 }
@@ -212,11 +218,14 @@ fn shown_key(reader: &RowReader, logged: &Value, columns: usize) -> Result<Value
     }
     let values = reader.key_values(logged)?;
     let parts: Vec<Shown<'_>> = values.iter().map(|value| Shown(value.borrow())).collect();
-    Ok(to_json(&parts)?.into())
+    Ok(to_json(&parts, 0)?.into())
 }
 
-fn to_json(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| Error::Corrupt(error.to_string()))
+/// `expected`: about how many bytes it will be, so that the text need not grow.
+fn to_json(value: &impl Serialize, expected: usize) -> Result<String> {
+    let mut text = Vec::with_capacity(expected);
+    serde_json::to_writer(&mut text, value).map_err(|error| Error::Corrupt(error.to_string()))?;
+    String::from_utf8(text).map_err(|error| Error::Corrupt(error.to_string()))
 }
 
 /// The row that the reader stands on.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::capture::log::Mark;
-use crate::capture::pending::RowReader;
+use crate::capture::reader::RowReader;
 use crate::capture::{Key, Pending, PendingRows, Status};
 use crate::providers::SyncError;
 use crate::providers::wire::{Announced, Slot, WireType, fallback};

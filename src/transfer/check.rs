@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use serde_json::{Value as Json, json};
 
-use crate::capture::pending::RowReader;
+use crate::capture::reader::RowReader;
 use crate::capture::{Key, PendingRows, Status, log};
 use crate::coordination::now;
 use crate::providers::watermelon::{LastSchema, Watermelon};

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::capture::pending::RowReader;
+use crate::capture::reader::RowReader;
 use crate::capture::{Key, Pending, PendingRows, Status, log};
 use crate::coordination::now;
 use crate::providers::Protocol;
@@ -61,7 +61,7 @@ pub fn freeze(
             protocol,
             binding,
             place,
-            reader: RowReader::new(database, &binding.table, &binding.columns)?,
+            reader: RowReader::following(database, &binding.table, &binding.columns, pending)?,
             insert: database.prepare(
                 "INSERT INTO main._syncOutbox (pushId, tbl, kind, pk, content, uptoSeq) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",

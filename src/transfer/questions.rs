@@ -1,6 +1,6 @@
 //! What a program asks before it syncs: is anything waiting, and how old is what is there?
 
-use crate::capture::pending::RowReader;
+use crate::capture::reader::RowReader;
 use crate::capture::{Pending, PendingRows, Status, Tracked, log};
 use crate::coordination::now;
 use crate::store::{Database, Result};
