@@ -19,8 +19,6 @@ CREATE TABLE main._syncScope (
   details TEXT NOT NULL DEFAULT '{"instances":{},"failures":[],"interruption":null}'
 );
 
-CREATE INDEX main._syncScope_syncing ON _syncScope (id) WHERE state = 'syncing';
-
 -- hold: 0 derived at every change; 1 a writer gathers several changes; 2 the row is being derived;
 -- 3 the row is being restored. Never other than 0 outside a statement or a function call.
 CREATE TABLE main._syncScopeInfo (
@@ -40,6 +38,10 @@ CREATE TABLE main._syncScopeInfo (
   synced INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX main._syncScopeInfo_hold ON _syncScopeInfo (hold) WHERE hold <> 0;
+CREATE INDEX main._syncScopeInfo_owner ON _syncScopeInfo (ownerId);
+-- The scopes in the state syncing, by who started them: see the derivation below.
+CREATE INDEX main._syncScopeInfo_syncing ON _syncScopeInfo (ownerId)
+  WHERE synced + failed <> members AND interrupted = 0;
 
 -- following: 1 once the instance has begun to run after the start of the scope (or was in flight at
 -- it); only then does the member take the state of its instance.

@@ -3,6 +3,9 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use common::{ask, begin, both, refused, report, scope, start, status};
 use rusqlite::Connection;
 
@@ -325,5 +328,55 @@ fn an_operation_shared_by_instances_completes_in_all_of_them() {
         assert_eq!(ask(plain, "SELECT count(*) FROM _syncStatus"), "1");
         set(1, "synced", None);
         assert_eq!(scope(plain, "s"), "synced 0/0/0/2");
+    });
+}
+
+/// Steps of SQLite's machine that a status change takes.
+fn work(db: &mut Connection, set: impl Fn(&Connection)) -> u64 {
+    let steps = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&steps);
+    let count = move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        false
+    };
+    db.progress_handler(10, Some(count)).expect("a handler");
+    set(db);
+    db.progress_handler(10, None::<fn() -> bool>)
+        .expect("no handler");
+    steps.load(Ordering::Relaxed)
+}
+
+#[test]
+fn a_status_change_costs_the_same_however_many_other_scopes_there_are() {
+    both(|world| {
+        let mut db = world.ready();
+        start(&db, "s", r#"["a"]"#);
+        begin(&db, "a", r#"["e1","e2","e3"]"#);
+        let by_function =
+            |id: i64| move |db: &Connection| drop(report(db, id, "failed", Some("HTTP 500")));
+        let by_sql = |db: &Connection| {
+            let sql = "UPDATE _syncStatus SET state = 'failed', error = 'HTTP 500' WHERE id = 3";
+            db.execute(sql, []).map(drop).expect("update");
+        };
+        let alone = work(&mut db, by_function(1));
+        assert!(alone > 10, "{alone}");
+        db.execute_batch("BEGIN").unwrap();
+        for number in 0..300 {
+            start(&db, &format!("other {number}"), r#"["b","c"]"#);
+        }
+        db.execute_batch("COMMIT").unwrap();
+        let others = "SELECT count(*) FROM _syncScope WHERE state = 'syncing'";
+        assert_eq!(ask(&db, others), "301");
+        let among_others = work(&mut db, by_function(2));
+        assert!(
+            among_others <= alone + alone / 5,
+            "{alone} steps alone, {among_others} among 300 others"
+        );
+        let by_plain_sql = work(&mut db, by_sql);
+        assert!(
+            by_plain_sql <= alone,
+            "{by_plain_sql} steps in plain SQL, {alone} by function"
+        );
+        assert_eq!(scope(&db, "s"), "failed 0/0/1/0");
     });
 }

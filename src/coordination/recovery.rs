@@ -93,15 +93,29 @@ struct OpenRow {
     timestamp: i64,
 }
 
-/// The owners of open operations, hopping from one to the next in the index: a call costs what there
-/// are owners, not operations.
-const OWNERS_AT_WORK: &str = "WITH RECURSIVE working(id) AS ( \
-      SELECT min(ownerId) FROM main._syncOperation WHERE state = 'syncing' \
-      UNION ALL \
-      SELECT (SELECT min(ownerId) FROM main._syncOperation \
-              WHERE state = 'syncing' AND ownerId > working.id) \
-      FROM working WHERE working.id IS NOT NULL) \
-    SELECT id FROM working WHERE id IS NOT NULL";
+/// Open operations, and syncing scopes: a table with the condition of its index by owner.
+const OPEN_OPERATIONS: (&str, &str) = ("_syncOperation", "state = 'syncing'");
+const SYNCING_SCOPES: (&str, &str) = (
+    "_syncScopeInfo",
+    "synced + failed <> members AND interrupted = 0",
+);
+
+/// The owners of such rows, hopping from one to the next in the index: a call costs what there are
+/// owners, not operations or scopes. None, which is nobody, comes last.
+fn owners_at_work(
+    database: &Database,
+    (table, open): (&str, &str),
+) -> Result<Vec<Option<OwnerId>>> {
+    let sql = format!(
+        "WITH RECURSIVE working(id) AS ( \
+           SELECT min(ownerId) FROM main.{table} WHERE {open} \
+           UNION ALL \
+           SELECT (SELECT min(ownerId) FROM main.{table} WHERE {open} AND ownerId > working.id) \
+           FROM working WHERE working.id IS NOT NULL) \
+         SELECT id FROM working"
+    );
+    database.query_all(&sql, &[], |row| Ok(row.column(0).as_i64()))
+}
 
 impl Judged {
     /// # Errors
@@ -174,10 +188,12 @@ impl Judged {
         why: impl Fn(Option<OwnerId>, i64) -> Option<String>,
     ) -> Result<Work> {
         let mut work = Work::default();
-        let owners = database.query_all(OWNERS_AT_WORK, &[], |row| Ok(row.column(0).as_i64()))?;
-        for owner in owners.into_iter().chain([None]) {
+        let goes_on_working = |owner: Option<OwnerId>| {
             let known = owner.is_some_and(|owner| self.verdicts.contains_key(&owner));
-            if known && why(owner, self.at).is_none() {
+            known && why(owner, self.at).is_none()
+        };
+        for owner in owners_at_work(database, OPEN_OPERATIONS)? {
+            if goes_on_working(owner) {
                 continue;
             }
             for operation in open_operations(database, owner)? {
@@ -188,22 +204,20 @@ impl Judged {
             }
         }
         let ended: HashSet<i64> = work.operations.iter().map(|(id, _, _)| *id).collect();
-        let scopes = database.query_all(
-            "SELECT scope.id, info.ownerId, scope.timestamp \
-             FROM main._syncScope AS scope \
-             JOIN main._syncScopeInfo AS info ON info.scopeId = scope.id \
-             WHERE scope.state = 'syncing' ORDER BY scope.id",
-            &[],
-            |row| Ok((row.text(0), row.column(1).as_i64(), row.integer(2))),
-        )?;
-        for (scope, starter, timestamp) in scopes {
-            let Some(reason) = why(starter, timestamp) else {
+        for starter in owners_at_work(database, SYNCING_SCOPES)? {
+            if goes_on_working(starter) {
                 continue;
-            };
-            if !goes_on(database, &scope, &ended)? {
-                work.scopes.push((scope, reason));
+            }
+            for (scope, timestamp) in syncing_scopes(database, starter)? {
+                let Some(reason) = why(starter, timestamp) else {
+                    continue;
+                };
+                if !goes_on(database, &scope, &ended)? {
+                    work.scopes.push((scope, reason));
+                }
             }
         }
+        work.scopes.sort();
         Ok(work)
     }
 
@@ -240,6 +254,18 @@ fn open_operations(database: &Database, owner: Option<OwnerId>) -> Result<Vec<Op
             })
         },
     )
+}
+
+/// Syncing scopes that somebody started, with the time of their last change.
+fn syncing_scopes(database: &Database, starter: Option<OwnerId>) -> Result<Vec<(String, i64)>> {
+    let (info, syncing) = SYNCING_SCOPES;
+    let sql = format!(
+        "SELECT scopeId, (SELECT timestamp FROM main._syncScope WHERE id = scopeId) \
+         FROM main.{info} WHERE ownerId IS ?1 AND {syncing}"
+    );
+    database.query_all(&sql, &[starter.into()], |row| {
+        Ok((row.text(0), row.integer(1)))
+    })
 }
 
 /// Whether an operation of the scope is open beside those that end.
