@@ -632,3 +632,23 @@ fn rows_may_be_written_while_what_is_pending_is_read() {
         run(&c, "DROP TABLE notes");
     });
 }
+
+#[test]
+fn a_table_of_as_many_columns_as_there_may_be_is_read() {
+    both(|world| {
+        let columns: Vec<String> = (0..1999).map(|number| format!("c{number}")).collect();
+        let table = format!(
+            "CREATE TABLE wide (id TEXT PRIMARY KEY, {})",
+            columns.join(", ")
+        );
+        let c = tracked(world, &table, "wide");
+        run(&c, "INSERT INTO wide (id, c0, c1998) VALUES ('a', 1, 2)");
+        assert_eq!(
+            ask(
+                &c,
+                "SELECT payload->>'c0', payload->>'c1998' FROM sync_pending"
+            ),
+            "1|2"
+        );
+    });
+}

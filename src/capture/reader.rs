@@ -223,7 +223,7 @@ fn walk(
         .chain(column_names(table, columns))
         .collect();
     // The unary plus keeps the planner from taking the key's index.
-    let mut entries = database.connection().prepare(&format!(
+    let prepared = database.connection().prepare(&format!(
         "SELECT c.seq, {} FROM {} AS c LEFT JOIN {} AS o \
          ON o.{rowid} = c.{logged} AND +o.{} IS c.pk COLLATE BINARY \
          WHERE c.seq BETWEEN ?1 AND ?2 AND c.tbl = ?3 ORDER BY c.seq",
@@ -231,7 +231,11 @@ fn walk(
         database.qualified("_syncChange"),
         database.qualified(&shape.name),
         quote_name(&key.name),
-    ))?;
+    ));
+    // A table may have as many columns as a statement may have, and the walk has two more.
+    let Ok(mut entries) = prepared else {
+        return Ok(None);
+    };
     entries.bind_all(&[first.into(), last.into(), table.id.into()])?;
     Ok(Some(Walk { entries, seq: 0 }))
 }
