@@ -271,3 +271,31 @@ fn either_form_of_rejections_is_understood_and_strange_tables_are_told() {
         "{answer}"
     );
 }
+
+#[test]
+fn ids_are_read_as_javascript_reads_them_and_strange_ones_are_told() {
+    let server = Canned::start();
+    let device = Device::with(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v)",
+        &["t"],
+        &server.url(),
+    );
+    device.exec("INSERT INTO t VALUES (8, 'mine'), (9, 'mine'), (10, 'mine')");
+    let body = r#"{"experimentalRejectedIds":{"t":[8.0,90e-1,"010",77]}}"#;
+    server.push_raw(move |_| status_answer(200, &[], body));
+    let answer = device.synced();
+    assert_eq!(
+        (&answer["pushed"], &answer["rejected"]),
+        (&json!(1), &json!(2)),
+        "{answer}"
+    );
+    assert_eq!(
+        answer["warnings"],
+        json!([r#"the backend rejected 2 ids of "t" that were not pushed"#])
+    );
+    assert_eq!(device.pending(), "t|8|created|[]\nt|9|created|[]");
+    // No id at all: nobody knows what it means.
+    server.push_raw(move |_| status_answer(200, &[], r#"{"experimentalRejectedIds":{"t":[8.5]}}"#));
+    assert_eq!(device.failed()["class"], "protocol");
+    assert_eq!(device.pending(), "t|8|created|[]\nt|9|created|[]");
+}

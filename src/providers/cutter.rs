@@ -14,6 +14,9 @@ use super::mend::mended;
 /// Bytes of the largest single piece (a row, a key, an extra top-level value).
 pub const LARGEST_PIECE: usize = 64 << 20;
 
+/// What some servers begin UTF-8 with.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Nesting that a piece may have, as in `serde_json`.
 const DEEPEST: usize = 127;
 
@@ -42,6 +45,18 @@ impl<R: Read> Cutter<R> {
             ended: false,
             before: 0,
         }
+    }
+
+    /// Passes over the mark with which some servers begin UTF-8, as JavaScript does.
+    ///
+    /// # Errors
+    /// Reading the source.
+    pub fn skip_byte_order_mark(&mut self) -> Result<()> {
+        while self.window.len() < BYTE_ORDER_MARK.len() && self.read_chunk()? {}
+        if self.window.starts_with(BYTE_ORDER_MARK) {
+            self.at = BYTE_ORDER_MARK.len();
+        }
+        Ok(())
     }
 
     /// The next byte that is no white space, not consumed; none at the end of the text.

@@ -107,6 +107,11 @@ impl SyncError {
                 "SYNC_ERROR_HTTP",
                 "too many requests; sync less often",
             ),
+            304 => (
+                Class::Server,
+                "SYNC_ERROR_HTTP",
+                "nothing was asked that could be \"not modified\"; keep caches away from this address",
+            ),
             300..=399 => (
                 Class::Server,
                 "SYNC_ERROR_HTTP",

@@ -59,6 +59,7 @@ pub fn read_pull(
         warnings: Vec::new(),
         strangers: Vec::new(),
     };
+    cutter.skip_byte_order_mark()?;
     cutter.object(|cutter, key| answer.member(cutter, key))?;
     cutter.end()?;
     if !answer.changes {
@@ -472,6 +473,22 @@ mod tests {
             log,
             ["0 Created a Integer(1)", "0 Updated 2 Null", "0 Deleted c"]
         );
+    }
+
+    #[test]
+    fn an_answer_may_begin_with_a_byte_order_mark() {
+        let whole = r#"{"changes":{"t":{"deleted":["a"]}},"timestamp":7}"#;
+        let (end, events) = read(&format!("\u{feff}{whole}"));
+        assert_eq!(end.unwrap().cursor, "7");
+        assert_eq!(events, read(whole).1);
+        for wrong in [
+            "\u{feff}\u{feff}{}",
+            " \u{feff}{}",
+            "\u{feff}",
+            "{\u{feff}}",
+        ] {
+            assert!(read(wrong).0.is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

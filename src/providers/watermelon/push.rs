@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::options::Options;
 use super::row;
 use crate::providers::config::RejectedFormat;
-use crate::providers::cutter::parse_owned;
+use crate::providers::cutter::{BYTE_ORDER_MARK, parse_owned};
 use crate::providers::error::{Class, SyncError};
 use crate::providers::protocol::{Outbox, PushAnswer};
 use crate::providers::wire::{Entity, WireType};
@@ -176,9 +176,15 @@ pub fn read_answer(
     status: u16,
     body: &[u8],
 ) -> Result<PushAnswer, SyncError> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let may_reject = match body.trim_ascii_start().first() {
+        Some(b'{') => true,
+        Some(b'[') => options.rejected.is_root(),
+        _ => false,
+    };
     let answer: Json = match parse_owned(body) {
         Ok(answer) => answer,
-        Err(_) if matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')) => {
+        Err(_) if may_reject => {
             return Err(SyncError::protocol(
                 "the answer to the push is broken JSON, which may name rejected rows; all rows stay pending",
             ));
@@ -267,9 +273,15 @@ fn read_rejected(rejected: &Json, entities: &[Entity]) -> Option<PushAnswer> {
     Some(answer)
 }
 
+/// To JavaScript 8.0 is 8. None for what is no id: a fraction, or a number of which digits may be missing.
 fn read_id(value: &Json) -> Option<String> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
     match value {
         Json::String(text) => Some(text.clone()),
+        Json::Number(number) if number.is_f64() => {
+            let number = number.as_f64()?;
+            (number.fract() == 0.0 && number.abs() < EXACT).then(|| (number as i64).to_string())
+        }
         Json::Number(number) => Some(number.to_string()),
         _ => None,
     }
@@ -445,19 +457,36 @@ mod tests {
             r#"[{"table":"t"}]"#,
             r#"[{"id":"x"}]"#,
             r#"[{"table":"t","id":"x"},3]"#,
+            r#"{"t":[8.5]}"#,
+            r#"{"t":[1e300]}"#,
+            r#"{"t":[18446744073709551616]}"#,
         ] {
             let body = format!(r#"{{"experimentalRejectedIds":{unclear}}}"#);
             let answer = read_answer(&options(""), &[entity("t", false)], 200, body.as_bytes());
             assert_eq!(answer.unwrap_err().class, Class::Protocol, "{unclear}");
         }
-        for broken in [
-            r#"{"experimentalRejectedIds":{"t":["x"#,
-            " [1,",
-            r#"{"experimentalRejectedIds":{"t":[x]}}"#,
+        let root = r#","rejectedPath":"$""#;
+        for (keys, broken) in [
+            ("", r#"{"experimentalRejectedIds":{"t":["x"#),
+            ("", r#" {"experimentalRejectedIds":{"t":[x]}}"#),
+            ("", "\u{feff}{1"),
+            (root, r#"[{"table":"t","id":"x"}"#),
         ] {
-            let answer = read_answer(&options(""), &[], 200, broken.as_bytes());
+            let answer = read_answer(&options(keys), &[], 200, broken.as_bytes());
             assert_eq!(answer.unwrap_err().class, Class::Protocol, "{broken}");
         }
+        for (keys, silent) in [("", "[object Object]"), (root, "OK"), (root, "")] {
+            let answer = read_answer(&options(keys), &[], 200, silent.as_bytes());
+            assert!(answer.is_ok(), "{silent}");
+        }
+        let numbers = r#"{"experimentalRejectedIds":{"t":[8.0,70e-1,-0.0,9007199254740993]}}"#;
+        let ids: Vec<String> = rejected("", numbers)
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect();
+        assert_eq!(ids, ["0", "7", "8", "9007199254740993"]);
+        let marked = "\u{feff}{\"experimentalRejectedIds\":{\"t\":[\"x\"]}}";
+        assert_eq!(rejected("", marked), [("x".to_owned(), None)]);
         let half_a_pair = r#"{"experimentalRejectedIds":{"t":["x"]},"by":"\ud83d"}"#;
         assert_eq!(rejected("", half_a_pair), [("x".to_owned(), None)]);
         let strict = options(r#","lenient":false"#);

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use crate::http::{HttpError, Response};
-use crate::providers::{Class, SyncError};
+use crate::providers::{Class, PushAnswer, SyncError};
 use crate::store::Transaction;
 use crate::transfer::freeze::{self, Frozen};
 use crate::transfer::patience::Patience;
+use crate::transfer::report::Counts;
 use crate::transfer::{lease, outbox, settle, slices};
 
 use super::Run;
@@ -161,6 +162,7 @@ impl Run<'_> {
         })?;
         self.diary.committed();
         self.note_counts("settled", &counts, None);
+        self.warn_of_unknown_rejections(&answer, &counts);
         for (total, counts) in self.report.entities.iter_mut().zip(&counts) {
             total.add(counts);
         }
@@ -169,6 +171,21 @@ impl Run<'_> {
             self.take_part();
         }
         Ok(())
+    }
+
+    /// Ids that the push did not hold are passed over, as the protocol has it, but not in silence: they may be
+    /// meant for rows that are written differently here.
+    fn warn_of_unknown_rejections(&mut self, answer: &PushAnswer, counts: &[Counts]) {
+        for (place, (ids, counts)) in answer.rejected.iter().zip(counts).enumerate() {
+            let unknown = ids.len() as i64 - counts.rejected;
+            if unknown > 0 {
+                let entity = &self.bindings[place].wire.name;
+                let text = format!(
+                    "the backend rejected {unknown} ids of {entity:?} that were not pushed"
+                );
+                self.report.warn([text]);
+            }
+        }
     }
 
     fn close_push(&mut self, frozen: &Frozen, state: &'static str) -> Result<(), SyncError> {
