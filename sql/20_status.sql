@@ -25,7 +25,8 @@ CREATE TABLE main._syncOperationKey (
   entity TEXT NOT NULL,
   functionId TEXT,
   parameters TEXT NOT NULL DEFAULT '{}', -- canonical JSON
-  lastInstanceId TEXT                    -- the instance that ran it last
+  lastInstanceId TEXT,                   -- the instance that ran it last
+  tidying INTEGER NOT NULL DEFAULT 0     -- 1 only while the trigger below tidies the row
 );
 CREATE UNIQUE INDEX main._syncOperationKey_key
   ON _syncOperationKey (provider, entity, coalesce(functionId, ''), parameters);
@@ -75,12 +76,12 @@ END;
 
 -- A change of the row reaches the open operations of the row; when none is open, the operation of the
 -- instance that ran it last. A failure whose error starts with "interrupted: " is an interruption.
--- The operations are written before the row is tidied: under recursive_triggers the tidying fires this
--- trigger again, and then finds nothing left to do.
+-- Under recursive_triggers the tidying of the row would fire this trigger again.
 CREATE TRIGGER main._syncStatus_update AFTER UPDATE OF state, error, timestamp ON _syncStatus
-WHEN NEW.state IS NOT OLD.state
-  OR NEW.error IS NOT OLD.error
-  OR NEW.timestamp IS NOT OLD.timestamp
+WHEN (NEW.state IS NOT OLD.state
+    OR NEW.error IS NOT OLD.error
+    OR NEW.timestamp IS NOT OLD.timestamp)
+  AND NOT EXISTS (SELECT 1 FROM _syncOperationKey WHERE statusId = NEW.id AND tidying <> 0)
 BEGIN
   UPDATE _syncOperation
   SET state = CASE
@@ -106,11 +107,16 @@ BEGIN
   WHERE statusId = NEW.id
     AND NEW.state = 'syncing'
     AND NOT EXISTS (SELECT 1 FROM _syncOperation WHERE statusId = NEW.id AND state = 'syncing');
+  DELETE FROM _syncOperation
+  WHERE statusId = NEW.id AND instanceId IS NULL
+    AND NEW.state = 'syncing'
+    AND NOT EXISTS (SELECT 1 FROM _syncOperation WHERE statusId = NEW.id AND state = 'syncing');
   INSERT INTO _syncOperation (instanceId, statusId, entity, functionId, state, timestamp)
   SELECT NULL, NEW.id, NEW.entity, NEW.functionId, 'syncing', NEW.timestamp
   WHERE NEW.state = 'syncing'
     AND NOT EXISTS (SELECT 1 FROM _syncOperation WHERE statusId = NEW.id AND state = 'syncing');
 
+  UPDATE _syncOperationKey SET tidying = 1 WHERE statusId = NEW.id;
   UPDATE _syncStatus
   SET error = CASE WHEN NEW.state = 'failed' THEN NEW.error END,
       timestamp = CASE
@@ -123,6 +129,7 @@ BEGIN
     AND ((NEW.state <> 'failed' AND NEW.error IS NOT NULL)
       OR (NEW.timestamp IS OLD.timestamp
         AND (NEW.state IS NOT OLD.state OR (NEW.state = 'failed' AND NEW.error IS NOT OLD.error))));
+  UPDATE _syncOperationKey SET tidying = 0 WHERE statusId = NEW.id;
 END;
 
 -- The operation of a deleted row stays open and remembered; the next run of the key gets a new row.

@@ -366,3 +366,29 @@ fn loading_inside_a_transaction_or_a_read_only_file_recovers_nothing_and_succeed
     ask(&plain, "SELECT sync_heartbeat()");
     assert_eq!(status(&plain, 1), "failed|interrupted: crashed");
 }
+
+#[test]
+fn an_interrupted_instance_keeps_its_reason_when_who_shared_its_work_dies() {
+    both(|world| {
+        let shell = busy_shell(world);
+        let db = world.open();
+        start(&db, "t", r#"["c"]"#);
+        begin(&db, "c", r#"["e"]"#);
+        ask(&db, "SELECT sync_interrupt(NULL, 'background')");
+        let reasons = "SELECT group_concat(id || ' ' || (details->'interruption'->>'reason'), ', ') \
+                       FROM (SELECT * FROM _syncScope ORDER BY id) WHERE state = 'interrupted'";
+        assert_eq!(ask(&db, reasons), "t background");
+        assert_eq!(status(&db, 1), "syncing|NULL");
+        shell.kill();
+        ask(&db, "SELECT sync_recover()");
+        assert_eq!(ask(&db, reasons), "s crashed, t background");
+        assert_eq!(
+            ask(
+                &db,
+                "SELECT group_concat(instanceId || ' ' || error, ', ') \
+                 FROM (SELECT * FROM _syncOperation ORDER BY instanceId)"
+            ),
+            "a interrupted: crashed, c interrupted: background"
+        );
+    });
+}

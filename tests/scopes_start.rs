@@ -454,3 +454,19 @@ fn the_tables_are_made_by_the_first_writing_call_and_undone_with_it() {
     );
     assert_eq!(ask(&db, "SELECT count(*) FROM sqlite_master"), "0");
 }
+
+#[test]
+fn a_scope_whose_row_was_replaced_without_a_trace_can_be_started_again() {
+    both(|world| {
+        let db = world.ready();
+        start(&db, "s", r#"["a"]"#);
+        db.execute_batch(
+            "REPLACE INTO _syncScope (rowid, id) SELECT rowid, 'other' FROM _syncScope",
+        )
+        .expect("replaced");
+        assert_eq!(ask(&db, "SELECT group_concat(id) FROM _syncScope"), "other");
+        assert_eq!(ask(&db, "SELECT sync_recover()->>'operations'"), "0");
+        assert_eq!(start(&db, "s", r#"["a","b"]"#), "syncing");
+        assert_eq!(scope(&db, "s"), "syncing 2/0/0/0");
+    });
+}

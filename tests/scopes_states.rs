@@ -380,3 +380,42 @@ fn a_status_change_costs_the_same_however_many_other_scopes_there_are() {
         assert_eq!(scope(&db, "s"), "failed 0/0/1/0");
     });
 }
+
+#[test]
+fn a_result_does_not_reach_an_instance_that_was_interrupted_before() {
+    for (state, error) in [("synced", None), ("failed", Some("HTTP 500"))] {
+        each(|db, set, plain| {
+            start(db, "t", r#"["b"]"#);
+            begin(db, "a", r#"["e"]"#);
+            begin(db, "b", r#"["e"]"#);
+            // As recovery does to the operation of a dead owner.
+            plain
+                .execute_batch(
+                    "UPDATE _syncOperation SET state = 'interrupted', error = 'interrupted: crashed' \
+                     WHERE instanceId = 'b'",
+                )
+                .expect("interrupted");
+            assert_eq!(status(plain, 1), "syncing|NULL");
+            set(1, state, error);
+            let operations = "SELECT group_concat(instanceId || ' ' || state, ', ') FROM \
+                              (SELECT * FROM _syncOperation ORDER BY instanceId)";
+            assert_eq!(ask(plain, operations), format!("a {state}, b interrupted"));
+            assert_eq!(scope(plain, "t"), "interrupted 0/0/0/0");
+        });
+    }
+}
+
+#[test]
+fn operations_of_nobody_do_not_pile_up() {
+    each(|db, set, plain| {
+        begin(db, "a", r#"["e"]"#);
+        set(1, "synced", None);
+        for _ in 0..5 {
+            begin(db, "a", "[]");
+            set(1, "syncing", None);
+            set(1, "synced", None);
+        }
+        assert_eq!(ask(plain, "SELECT count(*) FROM _syncOperation"), "1");
+        assert_eq!(status(plain, 1), "synced|NULL");
+    });
+}

@@ -421,6 +421,59 @@ fn sqlite3_interrupt_ends_a_hanging_sync_and_the_next_one_works() {
     );
 }
 
+#[test]
+fn a_sync_that_could_not_be_closed_takes_nothing_else_of_its_connection_along() {
+    let (backend, device) = start();
+    device.exec("INSERT INTO task (id) VALUES ('a')");
+    device.ask(r#"SELECT sync_provider('app', '{"kind":"host"}')"#);
+    for (scope, member) in [("host", "h"), ("idle", "later"), ("s", "i")] {
+        device.ask(&format!(
+            "SELECT sync_start_scope('{scope}', '[\"{member}\"]')"
+        ));
+    }
+    device.ask("SELECT sync_entities('h', 'app', '[\"e\"]')");
+    backend
+        .faults()
+        .add(json!({"on": "pull", "times": 1, "delayMs": 15_000}));
+    let handle = device.db.get_interrupt_handle();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            wait_for("the pull", || !seen(&backend).is_empty());
+            thread::sleep(Duration::from_millis(100));
+            handle.interrupt();
+        });
+        let answer = device.db.query_row(SYNC, [], |row| row.get::<_, String>(0));
+        let error = answer.expect_err("SQLite's interrupt leaves no way to write");
+        assert!(error.to_string().contains("interrupt"), "{error}");
+    });
+    let states =
+        "SELECT group_concat(id || ' ' || state, ', ') FROM (SELECT * FROM _syncScope ORDER BY id)";
+    assert_eq!(
+        device.ask(states),
+        "host syncing, idle syncing, s syncing",
+        "nothing could be written"
+    );
+    assert_eq!(
+        device.ask("SELECT sync_recover()"),
+        r#"{"operations":1,"scopes":["s"]}"#
+    );
+    assert_eq!(
+        device.ask(states),
+        "host syncing, idle syncing, s interrupted"
+    );
+    assert_eq!(
+        device.ask("SELECT entity, state, error FROM _syncStatus ORDER BY entity"),
+        "e|syncing|NULL\ntask|failed|interrupted: cancelled"
+    );
+    assert_eq!(
+        device.ask("SELECT state, error->>'class' FROM _syncRun"),
+        "failed|cancelled"
+    );
+    backend.faults().clear();
+    device.synced();
+    assert_eq!(device.pending(), "");
+}
+
 // ---- Scopes ----------------------------------------------------------------------------------
 
 #[test]

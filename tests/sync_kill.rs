@@ -145,6 +145,11 @@ fn survive(journal: &str, seed: u64) {
             "0",
             "{context}"
         );
+        assert_eq!(
+            ask(&db, "SELECT count(*) FROM _syncRun WHERE state = 'running'"),
+            "0",
+            "{context}"
+        );
         let left = "SELECT count(*) FROM _syncStatus WHERE state = 'failed' AND error NOT LIKE 'interrupted: crashed%' AND error NOT LIKE '{%'";
         assert_eq!(ask(&db, left), "0", "{context}");
         runs = ask(&db, "SELECT count(*) FROM _syncRun").parse().unwrap();

@@ -55,7 +55,10 @@ pub fn interrupt(database: &Database, work: &Work) -> Result<BTreeSet<String>> {
         )?;
     }
 
-    // The triggers of an operation set the interruption of every scope that follows its instance.
+    // First through the status row, which reaches the last of its operations; one that another operation
+    // keeps open stays as it is. An operation closed before its row would leave the row's change to the
+    // instance that ran it last. The triggers of an operation set the interruption of every scope that
+    // follows its instance.
     let mut operation_row = database.prepare(
         "UPDATE main._syncOperation \
          SET state = 'interrupted', error = 'interrupted: ' || ?2, timestamp = ?3 \
@@ -65,11 +68,17 @@ pub fn interrupt(database: &Database, work: &Work) -> Result<BTreeSet<String>> {
         "UPDATE main._syncStatus \
          SET state = 'failed', error = 'interrupted: ' || ?2, timestamp = ?3 \
          WHERE id = ?1 AND state = 'syncing' AND NOT EXISTS ( \
-           SELECT 1 FROM main._syncOperation WHERE statusId = ?1 AND state = 'syncing')",
+           SELECT 1 FROM main._syncOperation \
+           WHERE statusId = ?1 AND state = 'syncing' AND id <> ?4)",
     )?;
     for (operation, status, reason) in &work.operations {
+        status_row.run(&[
+            (*status).into(),
+            reason.into(),
+            at.into(),
+            (*operation).into(),
+        ])?;
         operation_row.run(&[(*operation).into(), reason.into(), at.into()])?;
-        status_row.run(&[(*status).into(), reason.into(), at.into()])?;
     }
 
     let scopes = database.query_all(

@@ -68,7 +68,8 @@ fn stand<T>(
 ) -> Result<T> {
     let owner = owner::renew(database, session)?;
     let recovered = recover(database)?;
-    if owner::end_adrift(session) {
+    // What is adrift is in `main`.
+    if database.schema() == "main" && owner::end_adrift(session) {
         release_leases(database, owner)?;
     }
     body(&Ground {
@@ -78,8 +79,17 @@ fn stand<T>(
     })
 }
 
-/// What is left of a run that could not be closed: the leases that kept others from syncing.
+/// Closes what is left of runs that could not close themselves: their rows, and the leases that kept others
+/// from syncing.
 fn release_leases(database: &Database, owner: OwnerId) -> Result<()> {
+    database.execute(
+        "UPDATE main._syncRun SET state = 'failed', finishedAt = ?2, error = json_object( \
+           'class', 'cancelled', 'code', 'SYNC_ERROR_CANCELLED', 'status', NULL, \
+           'message', 'it ended without being able to say so', 'retryable', json('true')) \
+         WHERE state = 'running' \
+           AND id IN (SELECT runId FROM main._syncLease WHERE ownerId = ?1)",
+        &[owner.into(), now().into()],
+    )?;
     database.execute(
         "DELETE FROM main._syncLease WHERE ownerId = ?1",
         &[owner.into()],

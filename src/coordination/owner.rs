@@ -4,7 +4,7 @@
 //! `/proc`. Where they cannot be compared (another machine, another container, another system), a
 //! lease decides.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use parking_lot::Mutex;
@@ -43,12 +43,22 @@ impl Process {
 }
 
 /// Start time of a process and whether it still runs; none when there is no such process.
-/// Fields of `/proc/<pid>/stat` after the name in parentheses: state is the 3rd, start time the 22nd.
 fn start_of(process: &str) -> Option<(String, bool)> {
-    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    read_stat(&std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+}
+
+/// Fields of `/proc/<pid>/stat` after the name in parentheses: state is the 3rd, the number of threads the
+/// 20th, start time the 22nd. A process whose first thread has ended is shown as a zombie, but goes on in
+/// its other threads.
+fn read_stat(text: &str) -> Option<(String, bool)> {
     let (_, fields) = text.rsplit_once(')')?;
     let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
-    let runs = !matches!(fields.first(), Some(&("Z" | "X" | "x")));
+    let threads: u32 = fields.get(17)?.parse().ok()?;
+    let runs = match *fields.first()? {
+        "Z" => threads > 1,
+        "X" | "x" => false,
+        _ => true,
+    };
     fields.get(19).map(|start| ((*start).to_owned(), runs))
 }
 
@@ -82,8 +92,9 @@ pub struct Owner {
 struct Registry {
     open: HashSet<String>,
     closed: HashSet<String>,
-    /// Connections that live on, but whose run ended without being able to write that down.
-    adrift: HashSet<String>,
+    /// Connections that live on, but whose run ended without being able to write that down, with the
+    /// statuses of its operations.
+    adrift: HashMap<String, HashSet<i64>>,
 }
 
 static REGISTRY: LazyLock<Mutex<Registry>> = LazyLock::new(Mutex::default);
@@ -106,15 +117,19 @@ pub fn beat(database: &Database, owner: OwnerId) -> Result<()> {
     Ok(())
 }
 
-/// Declares the open work of a connection over, though its owner lives: its run has ended and could not
-/// be closed, since the database was locked or the program interrupted the connection.
-pub fn set_adrift(session: &Session) {
-    REGISTRY.lock().adrift.insert(token_of(&session.token()));
+/// Declares operations of a connection over, by their statuses in its file `main`, though their owner lives:
+/// their run has ended and could not be closed, since the database was locked or the program interrupted the
+/// connection. What else the connection has begun goes on.
+pub fn set_adrift(session: &Session, statuses: impl IntoIterator<Item = i64>) {
+    let token = token_of(&session.token());
+    let mut registry = REGISTRY.lock();
+    registry.adrift.entry(token).or_default().extend(statuses);
 }
 
-/// Whether the connection's open work was over; from now on it counts again.
+/// Whether a run of the connection was over without being closed; from now on it is.
 pub fn end_adrift(session: &Session) -> bool {
-    REGISTRY.lock().adrift.remove(&token_of(&session.token()))
+    let token = token_of(&session.token());
+    REGISTRY.lock().adrift.remove(&token).is_some()
 }
 
 fn closing(_: &Session, token: &str) {
@@ -186,14 +201,20 @@ pub(super) fn text(text: Option<&str>) -> ValueRef<'_> {
     text.map_or(ValueRef::Null, ValueRef::Text)
 }
 
-/// All owners on record.
+/// The owners about whom something is to be decided. Those that only started scopes that are complete
+/// now, which may be many, are passed over.
 ///
 /// # Errors
 /// SQLite's.
-pub fn all(database: &Database) -> Result<Vec<Owner>> {
+pub fn relevant(database: &Database) -> Result<Vec<Owner>> {
     database.query_all(
         "SELECT id, token, processId, processStart, bootId, pidNamespace, heartbeatAt, leaseMs \
-         FROM main._syncOwner",
+         FROM main._syncOwner AS owner \
+         WHERE NOT EXISTS (SELECT 1 FROM main._syncScopeInfo WHERE ownerId = owner.id) \
+           OR EXISTS (SELECT 1 FROM main._syncScopeInfo WHERE ownerId = owner.id \
+                      AND synced + failed <> members AND interrupted = 0) \
+           OR EXISTS (SELECT 1 FROM main._syncOperation WHERE ownerId = owner.id AND state = 'syncing') \
+           OR EXISTS (SELECT 1 FROM main._syncLease WHERE ownerId = owner.id)",
         &[],
         |row| Ok(read(row)),
     )
@@ -224,9 +245,6 @@ impl Owner {
             if registry.closed.contains(&self.token) {
                 return Verdict::Dead("closed");
             }
-            if registry.adrift.contains(&self.token) {
-                return Verdict::Dead("cancelled");
-            }
             if registry.open.contains(&self.token) && self.process == *here {
                 return Verdict::Live;
             }
@@ -242,6 +260,11 @@ impl Owner {
             return Verdict::Live;
         }
         Verdict::Dead("expired")
+    }
+
+    /// The statuses of its run that is over without being closed.
+    pub fn adrift(&self) -> Option<HashSet<i64>> {
+        REGISTRY.lock().adrift.get(&self.token).cloned()
     }
 
     fn can_be_checked_from(&self, here: &Process) -> bool {
@@ -262,7 +285,7 @@ impl Owner {
 ///
 /// # Errors
 /// SQLite's.
-pub fn is_dead(database: &Database, owner: OwnerId) -> Result<bool> {
+pub fn has_let_go(database: &Database, owner: OwnerId) -> Result<bool> {
     let here = Process::current();
     let found = database.query_row(
         "SELECT id, token, processId, processStart, bootId, pidNamespace, heartbeatAt, leaseMs \
@@ -270,7 +293,9 @@ pub fn is_dead(database: &Database, owner: OwnerId) -> Result<bool> {
         &[owner.into()],
         |row| Ok(read(row)),
     )?;
-    Ok(found.is_none_or(|owner| owner.verdict(&here, now()) != Verdict::Live))
+    Ok(found.is_none_or(|owner| {
+        owner.verdict(&here, now()) != Verdict::Live || owner.adrift().is_some()
+    }))
 }
 
 /// Who is at work, for messages.
@@ -320,6 +345,26 @@ mod tests {
     }
 
     #[cfg(target_os = "linux")]
+    #[test]
+    fn a_zombie_with_threads_goes_on() {
+        let stat = |state: &str, threads: u32| {
+            format!(
+                "7 (a) b) {state} 1 7 7 0 -1 4194304 95 0 0 0 0 0 0 0 20 0 {threads} 0 4242 0 0"
+            )
+        };
+        for (state, threads, runs) in [
+            ("S", 1, true),
+            ("R", 3, true),
+            ("Z", 1, false),
+            ("Z", 2, true),
+            ("X", 2, false),
+        ] {
+            let found = read_stat(&stat(state, threads));
+            assert_eq!(found, Some(("4242".to_owned(), runs)), "{state} {threads}");
+        }
+        assert_eq!(read_stat("7 (a) S 1"), None);
+    }
+
     #[test]
     fn the_same_id_with_another_start_time_is_dead() {
         let here = Process::current();

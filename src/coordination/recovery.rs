@@ -83,6 +83,8 @@ pub struct Judged {
     at: i64,
     ownerless_lease: i64,
     verdicts: HashMap<OwnerId, Verdict>,
+    /// Statuses of runs that are over without being closed, by their owners, which live.
+    adrift: HashMap<OwnerId, HashSet<i64>>,
     /// Owners that are connections of this process.
     own: HashSet<OwnerId>,
 }
@@ -123,8 +125,14 @@ impl Judged {
     pub fn new(database: &Database) -> Result<Self> {
         let here = Process::current();
         let at = now();
-        let owners = owner::all(database)?;
+        let owners = owner::relevant(database)?;
+        let is_main = database.schema() == "main";
         Ok(Self {
+            adrift: owners
+                .iter()
+                .filter(|_| is_main)
+                .filter_map(|owner| Some((owner.id, owner.adrift()?)))
+                .collect(),
             at,
             ownerless_lease: setting(database, "ownerlessLeaseMs", OWNERLESS_LEASE)?,
             own: owners
@@ -193,11 +201,15 @@ impl Judged {
             known && why(owner, self.at).is_none()
         };
         for owner in owners_at_work(database, OPEN_OPERATIONS)? {
-            if goes_on_working(owner) {
+            let adrift = owner.and_then(|owner| self.adrift.get(&owner));
+            if goes_on_working(owner) && adrift.is_none() {
                 continue;
             }
             for operation in open_operations(database, owner)? {
-                if let Some(reason) = why(owner, operation.timestamp) {
+                let is_over = adrift.is_some_and(|adrift| adrift.contains(&operation.status));
+                let reason = why(owner, operation.timestamp)
+                    .or_else(|| is_over.then(|| "cancelled".to_owned()));
+                if let Some(reason) = reason {
                     work.operations
                         .push((operation.id, operation.status, reason));
                 }
@@ -260,8 +272,9 @@ fn open_operations(database: &Database, owner: Option<OwnerId>) -> Result<Vec<Op
 fn syncing_scopes(database: &Database, starter: Option<OwnerId>) -> Result<Vec<(String, i64)>> {
     let (info, syncing) = SYNCING_SCOPES;
     let sql = format!(
-        "SELECT scopeId, (SELECT timestamp FROM main._syncScope WHERE id = scopeId) \
-         FROM main.{info} WHERE ownerId IS ?1 AND {syncing}"
+        "SELECT scope.id, scope.timestamp FROM \
+           (SELECT scopeId FROM main.{info} WHERE ownerId IS ?1 AND {syncing}) \
+         CROSS JOIN main._syncScope AS scope ON scope.id = scopeId"
     );
     database.query_all(&sql, &[starter.into()], |row| {
         Ok((row.text(0), row.integer(1)))

@@ -14,11 +14,14 @@ use crate::store::{Database, Result, Value};
 /// SQLite's.
 pub fn start(ground: &Ground<'_>, id: &str, instances: &[String]) -> Result<String> {
     let database = ground.database;
-    let known = database.query_value(
-        "SELECT 1 FROM main._syncScopeInfo WHERE scopeId = ?1",
-        &[id.into()],
-    )?;
+    let known =
+        database.query_value("SELECT 1 FROM main._syncScope WHERE id = ?1", &[id.into()])?;
     if known == Value::Null {
+        // What a row of this id left behind that went without its trigger, as OR REPLACE makes it.
+        database.execute(
+            "DELETE FROM main._syncScopeInfo WHERE scopeId = ?1",
+            &[id.into()],
+        )?;
         database.execute(
             "INSERT INTO main._syncScopeInfo (scopeId, ownerId, hold, starting) \
              VALUES (?1, ?2, 1, 1)",

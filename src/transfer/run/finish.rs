@@ -64,7 +64,8 @@ impl Run<'_> {
             transaction.commit()
         });
         if closed.is_err() {
-            owner::set_adrift(self.session);
+            let statuses = self.operations.iter().map(|(status, _)| *status);
+            owner::set_adrift(self.session, statuses);
         }
         closed?;
         Ok(answer)
