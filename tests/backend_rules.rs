@@ -735,6 +735,12 @@ fn switch_all_updated_and_all_created() {
         "an echo as created"
     );
     assert_eq!(ids(&answer, "task", "updated").len(), 0);
+    backend
+        .faults()
+        .add(json!({"allCreated": true, "allUpdated": true, "times": 1}));
+    let answer = pull(&backend, "null");
+    assert_eq!(ids(&answer, "task", "created"), ["t1", "t3", "t2"]);
+    assert_eq!(ids(&answer, "task", "updated").len(), 0);
 }
 
 #[test]

@@ -23,7 +23,7 @@
 //! | `missingIds` | rows without id |
 //! | `numericIds` | ids that are whole numbers as JSON numbers |
 //! | `zeroOne` | booleans as 0 and 1 |
-//! | `allUpdated`, `allCreated` | every live row as `updated`; as `created` |
+//! | `allUpdated`, `allCreated` | every live row as `updated`; as `created`, also when both are set |
 //! | `echoCreated` | rows that a client wrote last come as `created`, also to itself |
 //! | `secondsClock` | timestamps and cursors in seconds (pull and push should both have it) |
 //! | `timestampAfterMs` | take the timestamp N ms after the rows were read |

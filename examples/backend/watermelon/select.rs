@@ -67,8 +67,8 @@ impl Selection<'_> {
         let switches = self.switches;
         let sent = self.sent();
         match section {
-            Section::Created if switches.all_updated => None,
             Section::Created if switches.all_created => Some(sent),
+            Section::Created if switches.all_updated => None,
             Section::Created => Some(format!("{sent} AND {}", self.fresh())),
             Section::Updated if switches.all_created => None,
             Section::Updated if switches.all_updated || switches.duplicates => Some(sent),
