@@ -13,7 +13,7 @@ CREATE TABLE main._syncStatus (
   functionId TEXT CHECK (functionId IS NULL OR (typeof(functionId) = 'text' AND functionId <> '')),
   state TEXT NOT NULL CHECK (state = 'syncing' OR state = 'synced' OR state = 'failed'),
   timestamp INTEGER NOT NULL
-    DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER))
+    DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER))
     CHECK (typeof(timestamp) = 'integer'),
   error TEXT CHECK (typeof(error) IN ('text', 'null'))
 );
@@ -92,7 +92,7 @@ BEGIN
       timestamp = CASE
         WHEN NEW.timestamp IS OLD.timestamp
           AND (NEW.state IS NOT OLD.state OR (NEW.state = 'failed' AND NEW.error IS NOT OLD.error))
-        THEN CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER)
+        THEN CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
         ELSE NEW.timestamp
       END,
       ownerId = CASE WHEN NEW.state = 'syncing' AND state <> 'syncing' THEN NULL ELSE ownerId END
@@ -122,7 +122,7 @@ BEGIN
       timestamp = CASE
         WHEN NEW.timestamp IS OLD.timestamp
           AND (NEW.state IS NOT OLD.state OR (NEW.state = 'failed' AND NEW.error IS NOT OLD.error))
-        THEN CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER)
+        THEN CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
         ELSE NEW.timestamp
       END
   WHERE id = NEW.id

@@ -79,7 +79,7 @@ END;
 CREATE TRIGGER main._syncInstance_run AFTER UPDATE OF run ON _syncInstance
 BEGIN
   UPDATE _syncInstance
-  SET startedAt = CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER),
+  SET startedAt = CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER),
       finishedAt = NULL
   WHERE instanceId = NEW.instanceId;
   UPDATE _syncScopeMember SET following = 1
@@ -98,7 +98,7 @@ BEGIN
         WHEN now.state = 'syncing' THEN NULL
         WHEN now.state = _syncInstance.state AND _syncInstance.finishedAt IS NOT NULL
         THEN _syncInstance.finishedAt
-        ELSE CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER)
+        ELSE CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
       END
     FROM (
       SELECT CASE

@@ -8,7 +8,7 @@ CREATE TABLE main._syncScope (
   state TEXT NOT NULL DEFAULT 'synced'
     CHECK (state = 'syncing' OR state = 'failed' OR state = 'synced' OR state = 'interrupted'),
   timestamp INTEGER NOT NULL
-    DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER)),
+    DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)),
   notStarted INTEGER NOT NULL DEFAULT 0,
   syncing INTEGER NOT NULL DEFAULT 0,
   failed INTEGER NOT NULL DEFAULT 0,
@@ -98,7 +98,7 @@ BEGIN
   UPDATE _syncScopeInfo
   SET interrupted = 1,
       reason = 'unspecified',
-      interruptedAt = CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER)
+      interruptedAt = CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
   WHERE scopeId = NEW.scopeId
     AND interrupted = 0
     AND EXISTS (SELECT 1 FROM _syncScopeMember
@@ -182,7 +182,7 @@ BEGIN
     FROM (
       SELECT info.notStarted, info.syncing, info.failed, info.synced,
         info.starting, info.reason, info.interruptedAt,
-        CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) AS at,
+        CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) AS at,
         CASE
           WHEN info.synced = info.members THEN 'synced'
           WHEN info.synced + info.failed = info.members THEN 'failed'

@@ -25,7 +25,7 @@ BEGIN
   UPDATE _syncScopeInfo
   SET interrupted = 1,
       reason = NEW.interruptReason,
-      interruptedAt = CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER),
+      interruptedAt = CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER),
       interruptReason = NULL
   WHERE scopeId = NEW.scopeId;
 
@@ -41,7 +41,7 @@ BEGIN
   UPDATE _syncOperation
   SET state = 'interrupted',
       error = 'interrupted: ' || NEW.interruptReason,
-      timestamp = CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER)
+      timestamp = CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
   WHERE state = 'syncing'
     AND statusId IN (
       SELECT open.statusId

@@ -39,7 +39,7 @@ END;
 CREATE TRIGGER main._syncScope_delete_event AFTER DELETE ON _syncScope
 BEGIN
   INSERT INTO _syncEvent (at, kind, objectId, event, "from")
-  VALUES (CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER), 'scope', OLD.id,
+  VALUES (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER), 'scope', OLD.id,
     'deleted', OLD.state);
 END;
 
@@ -47,7 +47,7 @@ CREATE TRIGGER main._syncScopeMember_event AFTER UPDATE OF state ON _syncScopeMe
 WHEN NEW.state <> OLD.state
 BEGIN
   INSERT INTO _syncEvent (at, kind, objectId, event, "from", "to", reason)
-  SELECT CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER), 'member',
+  SELECT CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER), 'member',
     NEW.scopeId || '/' || NEW.instanceId, NEW.state, OLD.state, NEW.state,
     CASE
       WHEN NEW.state = 'interrupted' THEN (

@@ -282,7 +282,7 @@ fn line_15_work_begun_by_plain_sql_expires_an_hour_after_its_last_change() {
     both(|world| {
         let (db, plain) = (world.ready(), world.plain());
         let insert = "INSERT INTO _syncStatus(provider, entity, state, timestamp) \
-            VALUES ('p', ?1, 'syncing', CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) - ?2)";
+            VALUES ('p', ?1, 'syncing', CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) - ?2)";
         plain
             .execute(insert, rusqlite::params!["young", 3_500_000])
             .expect("insert");

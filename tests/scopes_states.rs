@@ -419,3 +419,36 @@ fn operations_of_nobody_do_not_pile_up() {
         assert_eq!(status(plain, 1), "synced|NULL");
     });
 }
+
+#[test]
+fn times_written_by_triggers_are_not_early() {
+    let clock = || {
+        let since = std::time::UNIX_EPOCH.elapsed().expect("a clock");
+        since.as_millis() as i64
+    };
+    both(|world| {
+        let db = world.ready();
+        start(&db, "s", r#"["a"]"#);
+        begin(&db, "a", r#"["e"]"#);
+        let plain = world.plain();
+        plain
+            .execute_batch("PRAGMA synchronous = OFF")
+            .expect("off");
+        let mut update = plain
+            .prepare("UPDATE _syncStatus SET state = ?1")
+            .expect("prepared");
+        // Many, for the trigger has to come in the same millisecond.
+        for number in 0..300 {
+            let before = clock();
+            let state = ["synced", "syncing"][number % 2];
+            update.execute([state]).expect("updated");
+            let after = clock();
+            for table in ["_syncStatus", "_syncScope", "_syncOperation"] {
+                let time: i64 = ask(&plain, &format!("SELECT timestamp FROM {table}"))
+                    .parse()
+                    .expect("a number");
+                assert!((before..=after).contains(&time), "{table}: {before} {time}");
+            }
+        }
+    });
+}
