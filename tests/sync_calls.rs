@@ -453,6 +453,8 @@ fn a_sync_that_could_not_be_closed_takes_nothing_else_of_its_connection_along() 
         "host syncing, idle syncing, s syncing",
         "nothing could be written"
     );
+    // A call that is refused settles nothing, and loses nothing.
+    device.refused("SELECT sync_apply(77, '{}')");
     assert_eq!(
         device.ask("SELECT sync_recover()"),
         r#"{"operations":1,"scopes":["s"]}"#

@@ -15,6 +15,8 @@ pub use operation::{EntitiesCall, Outcome, begin, finish, is_open, is_open_for, 
 pub use owner::OwnerId;
 pub use recovery::{Recovered, recover, recover_at_load};
 
+use std::collections::HashSet;
+
 use crate::store::{Database, Result, Session, ensure_schema, require_current_schema, transact};
 
 /// Now, in milliseconds since 1970: the unit of every time in the database.
@@ -41,9 +43,11 @@ pub fn write<T>(
     body: impl FnOnce(&Ground<'_>) -> Result<T>,
 ) -> Result<T> {
     let database = session.database(schema)?;
-    transact(session.connection(), || {
-        ensure_schema(&database)?;
-        stand(session, &database, body)
+    undoing(session, |adrift| {
+        transact(session.connection(), || {
+            ensure_schema(&database)?;
+            stand(session, &database, adrift, body)
+        })
     })
 }
 
@@ -58,18 +62,35 @@ pub fn write_within_statement<T>(
 ) -> Result<T> {
     let database = session.database("main")?;
     require_current_schema(&database)?;
-    stand(session, &database, body)
+    undoing(session, |adrift| stand(session, &database, adrift, body))
+}
+
+/// What was adrift and closed by a call that fails is adrift again: the call is undone.
+fn undoing<T>(
+    session: &Session,
+    call: impl FnOnce(&mut Option<HashSet<i64>>) -> Result<T>,
+) -> Result<T> {
+    let mut adrift = None;
+    let outcome = call(&mut adrift);
+    if let (Err(_), Some(statuses)) = (&outcome, adrift) {
+        owner::set_adrift(session, statuses);
+    }
+    outcome
 }
 
 fn stand<T>(
     session: &Session,
     database: &Database,
+    adrift: &mut Option<HashSet<i64>>,
     body: impl FnOnce(&Ground<'_>) -> Result<T>,
 ) -> Result<T> {
     let owner = owner::renew(database, session)?;
     let recovered = recover(database)?;
     // What is adrift is in `main`.
-    if database.schema() == "main" && owner::end_adrift(session) {
+    if database.schema() == "main" {
+        *adrift = owner::end_adrift(session);
+    }
+    if adrift.is_some() {
         release_leases(database, owner)?;
     }
     body(&Ground {

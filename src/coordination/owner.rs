@@ -126,10 +126,10 @@ pub fn set_adrift(session: &Session, statuses: impl IntoIterator<Item = i64>) {
     registry.adrift.entry(token).or_default().extend(statuses);
 }
 
-/// Whether a run of the connection was over without being closed; from now on it is.
-pub fn end_adrift(session: &Session) -> bool {
+/// Takes back what [`set_adrift`] declared, for it is being closed; none when nothing is adrift.
+pub fn end_adrift(session: &Session) -> Option<HashSet<i64>> {
     let token = token_of(&session.token());
-    REGISTRY.lock().adrift.remove(&token).is_some()
+    REGISTRY.lock().adrift.remove(&token)
 }
 
 fn closing(_: &Session, token: &str) {
