@@ -43,7 +43,7 @@ pub fn write<T>(
     body: impl FnOnce(&Ground<'_>) -> Result<T>,
 ) -> Result<T> {
     let database = session.database(schema)?;
-    undoing(session, |adrift| {
+    undoing(session, schema, |adrift| {
         transact(session.connection(), || {
             ensure_schema(&database)?;
             stand(session, &database, adrift, body)
@@ -62,18 +62,21 @@ pub fn write_within_statement<T>(
 ) -> Result<T> {
     let database = session.database("main")?;
     require_current_schema(&database)?;
-    undoing(session, |adrift| stand(session, &database, adrift, body))
+    undoing(session, "main", |adrift| {
+        stand(session, &database, adrift, body)
+    })
 }
 
 /// What was adrift and closed by a call that fails is adrift again: the call is undone.
 fn undoing<T>(
     session: &Session,
+    schema: &str,
     call: impl FnOnce(&mut Option<HashSet<i64>>) -> Result<T>,
 ) -> Result<T> {
     let mut adrift = None;
     let outcome = call(&mut adrift);
     if let (Err(_), Some(statuses)) = (&outcome, adrift) {
-        owner::set_adrift(session, statuses);
+        owner::set_adrift(session, schema, statuses);
     }
     outcome
 }
@@ -86,10 +89,7 @@ fn stand<T>(
 ) -> Result<T> {
     let owner = owner::renew(database, session)?;
     let recovered = recover(database)?;
-    // What is adrift is in `main`.
-    if database.schema() == "main" {
-        *adrift = owner::end_adrift(session);
-    }
+    *adrift = owner::end_adrift(session, database.schema());
     if adrift.is_some() {
         release_leases(database, owner)?;
     }

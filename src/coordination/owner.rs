@@ -92,9 +92,9 @@ pub struct Owner {
 struct Registry {
     open: HashSet<String>,
     closed: HashSet<String>,
-    /// Connections that live on, but whose run ended without being able to write that down, with the
-    /// statuses of its operations.
-    adrift: HashMap<String, HashSet<i64>>,
+    /// Connections that live on, but whose run ended without being able to write that down: the schema it
+    /// ran in, and the statuses of its operations.
+    adrift: HashMap<(String, String), HashSet<i64>>,
 }
 
 static REGISTRY: LazyLock<Mutex<Registry>> = LazyLock::new(Mutex::default);
@@ -117,19 +117,19 @@ pub fn beat(database: &Database, owner: OwnerId) -> Result<()> {
     Ok(())
 }
 
-/// Declares operations of a connection over, by their statuses in its file `main`, though their owner lives:
-/// their run has ended and could not be closed, since the database was locked or the program interrupted the
-/// connection. What else the connection has begun goes on.
-pub fn set_adrift(session: &Session, statuses: impl IntoIterator<Item = i64>) {
-    let token = token_of(&session.token());
+/// Declares operations of a connection over, by their statuses, though their owner lives: their run has ended
+/// and could not be closed, since the database was locked or the program interrupted the connection. What
+/// else the connection has begun goes on.
+pub fn set_adrift(session: &Session, schema: &str, statuses: impl IntoIterator<Item = i64>) {
+    let place = (token_of(&session.token()), schema.to_owned());
     let mut registry = REGISTRY.lock();
-    registry.adrift.entry(token).or_default().extend(statuses);
+    registry.adrift.entry(place).or_default().extend(statuses);
 }
 
 /// Takes back what [`set_adrift`] declared, for it is being closed; none when nothing is adrift.
-pub fn end_adrift(session: &Session) -> Option<HashSet<i64>> {
-    let token = token_of(&session.token());
-    REGISTRY.lock().adrift.remove(&token)
+pub fn end_adrift(session: &Session, schema: &str) -> Option<HashSet<i64>> {
+    let place = (token_of(&session.token()), schema.to_owned());
+    REGISTRY.lock().adrift.remove(&place)
 }
 
 fn closing(_: &Session, token: &str) {
@@ -262,9 +262,10 @@ impl Owner {
         Verdict::Dead("expired")
     }
 
-    /// The statuses of its run that is over without being closed.
-    pub fn adrift(&self) -> Option<HashSet<i64>> {
-        REGISTRY.lock().adrift.get(&self.token).cloned()
+    /// The statuses of its run in that schema that is over without being closed.
+    pub fn adrift(&self, schema: &str) -> Option<HashSet<i64>> {
+        let place = (self.token.clone(), schema.to_owned());
+        REGISTRY.lock().adrift.get(&place).cloned()
     }
 
     fn can_be_checked_from(&self, here: &Process) -> bool {
@@ -294,7 +295,7 @@ pub fn has_let_go(database: &Database, owner: OwnerId) -> Result<bool> {
         |row| Ok(read(row)),
     )?;
     Ok(found.is_none_or(|owner| {
-        owner.verdict(&here, now()) != Verdict::Live || owner.adrift().is_some()
+        owner.verdict(&here, now()) != Verdict::Live || owner.adrift(database.schema()).is_some()
     }))
 }
 
@@ -344,7 +345,6 @@ mod tests {
         );
     }
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn a_zombie_with_threads_goes_on() {
         let stat = |state: &str, threads: u32| {
@@ -365,6 +365,7 @@ mod tests {
         assert_eq!(read_stat("7 (a) S 1"), None);
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn the_same_id_with_another_start_time_is_dead() {
         let here = Process::current();

@@ -126,12 +126,10 @@ impl Judged {
         let here = Process::current();
         let at = now();
         let owners = owner::relevant(database)?;
-        let is_main = database.schema() == "main";
         Ok(Self {
             adrift: owners
                 .iter()
-                .filter(|_| is_main)
-                .filter_map(|owner| Some((owner.id, owner.adrift()?)))
+                .filter_map(|owner| Some((owner.id, owner.adrift(database.schema())?)))
                 .collect(),
             at,
             ownerless_lease: setting(database, "ownerlessLeaseMs", OWNERLESS_LEASE)?,

@@ -65,7 +65,7 @@ impl Run<'_> {
         });
         if closed.is_err() {
             let statuses = self.operations.iter().map(|(status, _)| *status);
-            owner::set_adrift(self.session, statuses);
+            owner::set_adrift(self.session, self.database.schema(), statuses);
         }
         closed?;
         Ok(answer)
