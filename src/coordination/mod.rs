@@ -90,32 +90,11 @@ fn stand<T>(
     let owner = owner::renew(database, session)?;
     let recovered = recover(database)?;
     *adrift = owner::end_adrift(session, database.schema());
-    if adrift.is_some() {
-        release_leases(database, owner)?;
-    }
     body(&Ground {
         database,
         owner,
         recovered,
     })
-}
-
-/// Closes what is left of runs that could not close themselves: their rows, and the leases that kept others
-/// from syncing.
-fn release_leases(database: &Database, owner: OwnerId) -> Result<()> {
-    database.execute(
-        "UPDATE main._syncRun SET state = 'failed', finishedAt = ?2, error = json_object( \
-           'class', 'cancelled', 'code', 'SYNC_ERROR_CANCELLED', 'status', NULL, \
-           'message', 'it ended without being able to say so', 'retryable', json('true')) \
-         WHERE state = 'running' \
-           AND id IN (SELECT runId FROM main._syncLease WHERE ownerId = ?1)",
-        &[owner.into(), now().into()],
-    )?;
-    database.execute(
-        "DELETE FROM main._syncLease WHERE ownerId = ?1",
-        &[owner.into()],
-    )?;
-    Ok(())
 }
 
 /// Whether a file holds our tables.

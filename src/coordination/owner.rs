@@ -201,6 +201,9 @@ pub(super) fn text(text: Option<&str>) -> ValueRef<'_> {
     text.map_or(ValueRef::Null, ValueRef::Text)
 }
 
+/// The condition of `_syncScopeInfo_syncing`, the index of scopes in the state syncing.
+pub(super) const SCOPE_IS_SYNCING: &str = "synced + failed <> members AND interrupted = 0";
+
 /// The owners about whom something is to be decided. Those that only started scopes that are complete
 /// now, which may be many, are passed over.
 ///
@@ -208,13 +211,15 @@ pub(super) fn text(text: Option<&str>) -> ValueRef<'_> {
 /// SQLite's.
 pub fn relevant(database: &Database) -> Result<Vec<Owner>> {
     database.query_all(
-        "SELECT id, token, processId, processStart, bootId, pidNamespace, heartbeatAt, leaseMs \
+        &format!(
+            "SELECT id, token, processId, processStart, bootId, pidNamespace, heartbeatAt, leaseMs \
          FROM main._syncOwner AS owner \
          WHERE NOT EXISTS (SELECT 1 FROM main._syncScopeInfo WHERE ownerId = owner.id) \
            OR EXISTS (SELECT 1 FROM main._syncScopeInfo WHERE ownerId = owner.id \
-                      AND synced + failed <> members AND interrupted = 0) \
+                      AND {SCOPE_IS_SYNCING}) \
            OR EXISTS (SELECT 1 FROM main._syncOperation WHERE ownerId = owner.id AND state = 'syncing') \
-           OR EXISTS (SELECT 1 FROM main._syncLease WHERE ownerId = owner.id)",
+           OR EXISTS (SELECT 1 FROM main._syncLease WHERE ownerId = owner.id)"
+        ),
         &[],
         |row| Ok(read(row)),
     )
@@ -286,7 +291,7 @@ impl Owner {
 ///
 /// # Errors
 /// SQLite's.
-pub fn has_let_go(database: &Database, owner: OwnerId) -> Result<bool> {
+pub fn is_dead(database: &Database, owner: OwnerId) -> Result<bool> {
     let here = Process::current();
     let found = database.query_row(
         "SELECT id, token, processId, processStart, bootId, pidNamespace, heartbeatAt, leaseMs \
@@ -294,9 +299,7 @@ pub fn has_let_go(database: &Database, owner: OwnerId) -> Result<bool> {
         &[owner.into()],
         |row| Ok(read(row)),
     )?;
-    Ok(found.is_none_or(|owner| {
-        owner.verdict(&here, now()) != Verdict::Live || owner.adrift(database.schema()).is_some()
-    }))
+    Ok(found.is_none_or(|owner| owner.verdict(&here, now()) != Verdict::Live))
 }
 
 /// Who is at work, for messages.

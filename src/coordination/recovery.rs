@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::interruption::{Work, interrupt};
 use super::owner::{self, OwnerId, Process, Verdict};
-use super::{installed, now, release_leases, setting};
+use super::{installed, now, setting};
 use crate::store::{
     Database, Door, Result, Session, require_current_schema, require_idle, transact,
 };
@@ -33,6 +33,7 @@ pub fn recover(database: &Database) -> Result<Recovered> {
     let judged = Judged::new(database)?;
     let work = judged.abandoned(database)?;
     let scopes = interrupt(database, &work)?;
+    judged.close_runs(database)?;
     judged.forget_dead(database)?;
     Ok(Recovered {
         operations: work.operations.len(),
@@ -97,10 +98,7 @@ struct OpenRow {
 
 /// Open operations, and syncing scopes: a table with the condition of its index by owner.
 const OPEN_OPERATIONS: (&str, &str) = ("_syncOperation", "state = 'syncing'");
-const SYNCING_SCOPES: (&str, &str) = (
-    "_syncScopeInfo",
-    "synced + failed <> members AND interrupted = 0",
-);
+const SYNCING_SCOPES: (&str, &str) = ("_syncScopeInfo", owner::SCOPE_IS_SYNCING);
 
 /// The owners of such rows, hopping from one to the next in the index: a call costs what there are
 /// owners, not operations or scopes. None, which is nobody, comes last.
@@ -231,14 +229,35 @@ impl Judged {
         Ok(work)
     }
 
-    /// Removes dead owners that nothing refers to any more. Their leases go first: the next owner may get
-    /// the same id, and would seem to hold them.
+    fn dead(&self) -> impl Iterator<Item = &OwnerId> {
+        let all = self.verdicts.iter();
+        all.filter(|(_, verdict)| **verdict != Verdict::Live)
+            .map(|(owner, _)| owner)
+    }
+
+    /// Closes the runs that could not close themselves: their rows, and the leases that kept others from
+    /// syncing.
+    fn close_runs(&self, database: &Database) -> Result<()> {
+        for owner in self.dead().chain(self.adrift.keys()) {
+            database.execute(
+                "UPDATE main._syncRun SET state = 'failed', finishedAt = ?2, error = json_object( \
+                   'class', 'cancelled', 'code', 'SYNC_ERROR_CANCELLED', 'status', NULL, \
+                   'message', 'it ended without being able to say so', 'retryable', json('true')) \
+                 WHERE state = 'running' \
+                   AND id IN (SELECT runId FROM main._syncLease WHERE ownerId = ?1)",
+                &[(*owner).into(), self.at.into()],
+            )?;
+            database.execute(
+                "DELETE FROM main._syncLease WHERE ownerId = ?1",
+                &[(*owner).into()],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Removes dead owners that nothing refers to any more.
     fn forget_dead(&self, database: &Database) -> Result<()> {
-        for (owner, verdict) in &self.verdicts {
-            if *verdict == Verdict::Live {
-                continue;
-            }
-            release_leases(database, *owner)?;
+        for owner in self.dead() {
             database.execute(
                 "DELETE FROM main._syncOwner WHERE id = ?1 \
                  AND NOT EXISTS (SELECT 1 FROM main._syncOperation \

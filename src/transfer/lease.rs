@@ -4,7 +4,7 @@ use crate::coordination::{OwnerId, now, owner};
 use crate::providers::SyncError;
 use crate::store::{Database, Error, Result};
 
-/// Takes the lease of a provider, from an owner that died or whose run is over if need be. Call inside a transaction.
+/// Takes the lease of a provider, from a dead owner if need be. Call inside a transaction.
 ///
 /// # Errors
 /// [`Error::Busy`] while somebody alive holds it.
@@ -17,7 +17,7 @@ pub fn take(database: &Database, provider: &str, holder: OwnerId, run: i64) -> R
     )?;
     if let Some((other, process)) = held
         && other != holder
-        && !owner::has_let_go(database, other)?
+        && !owner::is_dead(database, other)?
     {
         return Err(Error::Busy(format!(
             "provider '{provider}' is being synced by another connection (process {process}); \
