@@ -16,6 +16,7 @@
 //! | `migration` | telling the backend of changes in the schema |
 //! | `pull`, `push`, `row` | answers, bodies, rows |
 
+mod answer;
 mod cursors;
 mod migration;
 mod options;
@@ -356,7 +357,7 @@ impl Protocol for Watermelon {
     }
 
     fn pushed(&mut self, status: u16, body: &[u8]) -> Result<PushAnswer, SyncError> {
-        let answer = push::read_answer(&self.options, &self.entities, status, body)?;
+        let answer = answer::read_answer(&self.options, &self.entities, status, body)?;
         self.step = Position::Done;
         Ok(answer)
     }
