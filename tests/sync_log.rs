@@ -107,6 +107,13 @@ fn what_a_server_says_is_masked() {
         error["message"].as_str().unwrap().contains("jane"),
         "{error}"
     );
+    let broken = r#"{"changes":{"z":{"created":[{"email":"jane@example.com" x}]}},"timestamp":1}"#;
+    server.pull_raw(move |_| status_answer(200, &[], broken));
+    let error = device.failed();
+    assert!(
+        error["message"].as_str().unwrap().contains("jane"),
+        "{error}"
+    );
     server.pull_raw(move |_| status_answer(200, &[], said));
     device.failed();
     let all = device.ask("SELECT group_concat(detail) FROM sync_log");

@@ -340,8 +340,9 @@ fn is_space(byte: u8) -> bool {
 pub fn parse<'a, T: serde::Deserialize<'a>>(piece: &'a [u8]) -> Result<T> {
     serde_json::from_slice(piece).map_err(|error| {
         let shown = String::from_utf8_lossy(&piece[..piece.len().min(60)]).into_owned();
+        // What the server wrote stands after the colon, where the log masks it.
         SyncError::protocol(format!(
-            "malformed JSON {shown:?}: {error}; nothing was applied"
+            "malformed JSON: {error}, in {shown:?}; nothing was applied"
         ))
     })
 }
