@@ -119,20 +119,9 @@ impl Run<'_> {
 
     fn settle(&mut self, frozen: &Frozen, response: &Response) -> Result<(), SyncError> {
         self.report.phase = "pushed";
-        if response.body.len() > LARGEST_PUSH_ANSWER {
-            // It took the rows, or some of them: which, the next pull tells.
-            self.close_push(frozen, "unknown")?;
-            return Err(SyncError::protocol(format!(
-                "the answer to the push is larger than {} MiB",
-                LARGEST_PUSH_ANSWER >> 20
-            )));
-        }
-        let mut body = Vec::new();
-        let read = std::io::Read::read_to_end(&mut response.body.reader(), &mut body);
-        read.map_err(|error| SyncError::network(format!("the answer was lost: {error}")))?;
-        let mut answer = match self.protocol.pushed(response.status, &body) {
+        let mut answer = match self.read_answer(response) {
             Ok(answer) => answer,
-            Err(error) if error.class == Class::Protocol => {
+            Err(error) if matches!(error.class, Class::Protocol | Class::Network) => {
                 // It took the rows, or some of them: which, the next pull tells.
                 self.close_push(frozen, "unknown")?;
                 return Err(error);
@@ -171,6 +160,19 @@ impl Run<'_> {
             self.take_part();
         }
         Ok(())
+    }
+
+    fn read_answer(&mut self, response: &Response) -> Result<PushAnswer, SyncError> {
+        if response.body.len() > LARGEST_PUSH_ANSWER {
+            return Err(SyncError::protocol(format!(
+                "the answer to the push is larger than {} MiB",
+                LARGEST_PUSH_ANSWER >> 20
+            )));
+        }
+        let mut body = Vec::new();
+        let read = std::io::Read::read_to_end(&mut response.body.reader(), &mut body);
+        read.map_err(|error| SyncError::network(format!("the answer was lost: {error}")))?;
+        self.protocol.pushed(response.status, &body)
     }
 
     /// Ids that the push did not hold are passed over, as the protocol has it, but not in silence: they may be
