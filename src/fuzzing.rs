@@ -5,7 +5,8 @@ use serde_json::value::RawValue;
 pub use crate::capture::index_terms;
 pub use crate::http::follow;
 pub use crate::providers::mended;
-pub use crate::transfer::{read_records, read_settings};
+pub use crate::transfer::document::read_records;
+pub use crate::transfer::document::read_settings;
 
 /// The canonical form of a JSON text; none when it is not taken.
 pub fn canonical(text: &str) -> Option<String> {

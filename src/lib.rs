@@ -10,11 +10,14 @@
 //! |---|---|
 //! | `functions`, `tables` | the SQL face: arguments in, answers out |
 //! | `worker` | runs in the background |
-//! | `transfer` | moving data: pull, apply, freeze, push, settle |
+//! | `takeover` | another client's file, carried in |
+//! | `runs` | one run: begin, go on, take answers, finish; its record, report and log |
+//! | `transfer` | moving data: apply, freeze, settle; conflicts; document tables |
 //! | `providers` | protocols as state machines, without sockets or SQL |
-//! | `http` | the one place with sockets |
 //! | `coordination`, `capture` | scopes, statuses, ownership; change tracking |
+//! | `http` | the one place with sockets |
 //! | `store` | safe handles over the host's SQLite |
+//! | `ground` | the fault, hashing, masking: what knows nothing of the others |
 
 mod capture;
 mod coordination;
@@ -22,12 +25,15 @@ mod functions;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod ground;
 #[doc(hidden)]
 pub mod http;
 #[doc(hidden)]
 pub mod providers;
+mod runs;
 mod store;
 mod tables;
+mod takeover;
 mod transfer;
 mod worker;
 

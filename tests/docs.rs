@@ -812,15 +812,18 @@ fn the_pages_name_no_machine_of_ours() {
 
 /// The rooms and how high they lie.
 const ROOMS: &[(&str, u8)] = &[
-    ("functions", 7),
-    ("tables", 7),
-    ("worker", 6),
-    ("transfer", 5),
-    ("providers", 4),
+    ("functions", 10),
+    ("tables", 10),
+    ("worker", 9),
+    ("takeover", 8),
+    ("runs", 7),
+    ("transfer", 6),
+    ("providers", 5),
+    ("coordination", 4),
+    ("capture", 4),
     ("http", 3),
-    ("coordination", 2),
-    ("capture", 2),
-    ("store", 1),
+    ("store", 2),
+    ("ground", 1),
 ];
 
 fn height(room: &str) -> Option<u8> {

@@ -6,7 +6,7 @@
 pub mod alter;
 pub mod carry;
 pub mod drift;
-pub mod hashed;
+
 pub mod key;
 pub mod log;
 mod meet;

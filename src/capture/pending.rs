@@ -23,12 +23,12 @@ use std::hash::{BuildHasher, RandomState};
 use crate::store::{Database, Result, Value};
 
 use super::drift::Drift;
-use super::hashed::HashedMap;
 use super::key::Key;
 use super::reader::RowReader;
 use super::shape::Column;
 use super::tracked::Tracked;
 use super::triggers::GROUP;
+use crate::ground::HashedMap;
 
 /// What would be sent of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 pub mod canonical;
 pub mod interruption;
+pub mod lease;
 pub mod live;
 pub mod operation;
 pub mod owner;

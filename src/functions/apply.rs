@@ -2,7 +2,8 @@
 
 use crate::coordination::write;
 use crate::store::{Call, Error, Result, Value, ValueRef};
-use crate::transfer::{Page, apply_response};
+use crate::transfer::document::Page;
+use crate::transfer::document::apply_response;
 
 use super::delete::status_id;
 

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::runs;
 use crate::store::{Call, Error, Result, Value};
-use crate::transfer;
 
 use super::arguments;
 use super::entities::provider_kind;
@@ -30,6 +30,6 @@ pub fn check(call: &Call<'_>) -> Result<Value> {
             "provider '{provider}' is of kind host; there is no server to compare with"
         )));
     }
-    let answer = transfer::check(call.session(), &database, provider, options.entities)?;
+    let answer = runs::check(call.session(), &database, provider, options.entities)?;
     Ok(answer.to_string().into())
 }

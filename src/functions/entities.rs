@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::coordination::operation::{EntitiesCall, OperationSpec, begin, instance_state};
 use crate::coordination::{canonical, installed, write};
 use crate::store::{Call, Database, Error, Result, Value};
-use crate::transfer::check_settings;
+use crate::transfer::document::check_settings;
 
 use super::options::{
     ActionObject, Shape, checked, elements, members, object_text, optional_text_argument,
@@ -61,7 +61,7 @@ pub fn entities(call: &Call<'_>) -> Result<Value> {
     } else if in_background {
         crate::worker::start(call.session(), request)?
     } else {
-        crate::transfer::run_entities(call.session(), &request)?
+        crate::runs::run_entities(call.session(), &request)?
     };
     Ok(answer.to_string().into())
 }

@@ -4,8 +4,8 @@ use crate::coordination::now;
 use crate::http::{self, Secrets};
 use crate::providers::Config;
 use crate::providers::config::Kind;
+use crate::runs;
 use crate::store::{Call, Error, Result, Value, ensure_schema, transact};
-use crate::transfer;
 
 use super::arguments;
 
@@ -20,8 +20,7 @@ pub fn provider(call: &Call<'_>) -> Result<Value> {
     };
     let text = serde_json::Value::Object(object).to_string();
     let config = Config::parse(&text).map_err(Error::Argument)?;
-    transfer::check_policy(&config)
-        .map_err(|problem| Error::argument(format!("config: {problem}")))?;
+    runs::check_policy(&config).map_err(|problem| Error::argument(format!("config: {problem}")))?;
     for (key, address) in config.addresses().map_err(Error::Argument)? {
         http::check_url(&address)
             .map_err(|problem| Error::argument(format!("config: {key} {problem}")))?;
@@ -44,7 +43,7 @@ pub fn provider(call: &Call<'_>) -> Result<Value> {
         Ok(())
     })?;
     for condition in config.replacement_where.values() {
-        transfer::declare(call.session(), condition);
+        crate::transfer::declared::declare(call.session(), condition);
     }
     Ok(id.into())
 }

@@ -1,8 +1,8 @@
 //! `sync_has_pending([provider])` and `sync_is_stale(provider, max_age_ms)`: whether to sync now.
 
 use crate::coordination::installed;
+use crate::runs;
 use crate::store::{Call, Error, Result, Value, ValueRef};
-use crate::transfer;
 
 use super::arguments;
 
@@ -13,7 +13,7 @@ pub fn has_pending(call: &Call<'_>) -> Result<Value> {
     if !installed(&database)? {
         return Ok(false.into());
     }
-    Ok(transfer::has_pending(&database, provider)?.into())
+    Ok(runs::has_pending(&database, provider)?.into())
 }
 
 /// `SELECT sync_is_stale('airline-api', 300000);` gives 1 when the provider was last synced more than
@@ -34,5 +34,5 @@ pub fn is_stale(call: &Call<'_>) -> Result<Value> {
     if !installed(&database)? {
         return Ok(true.into());
     }
-    Ok(transfer::is_stale(&database, provider, max_age)?.into())
+    Ok(runs::is_stale(&database, provider, max_age)?.into())
 }

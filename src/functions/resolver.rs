@@ -2,7 +2,7 @@
 
 use crate::coordination::write;
 use crate::store::{Call, Result, Value};
-use crate::transfer::set_resolver;
+use crate::transfer::conflict::resolver::set_resolver;
 
 use super::arguments;
 

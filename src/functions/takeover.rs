@@ -7,7 +7,8 @@ use serde::Deserialize;
 use crate::capture::tracked::ColumnType;
 use crate::coordination::write;
 use crate::store::{Call, Error, Result, Value};
-use crate::transfer::{Takeover, take_over};
+use crate::takeover::Takeover;
+use crate::takeover::take_over;
 
 use super::arguments;
 use super::entities::provider_kind;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::redact::Redactor;
+use crate::ground::{Class, SyncError};
 
 /// Which deadline passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -191,3 +192,16 @@ impl fmt::Display for HttpError {
 }
 
 impl std::error::Error for HttpError {}
+
+impl From<HttpError> for SyncError {
+    fn from(error: HttpError) -> Self {
+        let class = match error.class() {
+            "auth" => Class::Auth,
+            "protocol" => Class::Protocol,
+            "data" => Class::Data,
+            "cancelled" => Class::Cancelled,
+            _ => Class::Network,
+        };
+        Self::new(class, error.code(), error.to_string(), error.retryable())
+    }
+}

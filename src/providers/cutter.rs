@@ -8,8 +8,8 @@ use std::io::Read;
 
 use memchr::memchr2;
 
-use super::error::SyncError;
 use super::mend::mended;
+use crate::ground::SyncError;
 
 /// Bytes of the largest single piece (a row, a key, an extra top-level value).
 pub const LARGEST_PIECE: usize = 64 << 20;

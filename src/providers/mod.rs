@@ -8,14 +8,16 @@
 
 pub mod config;
 pub mod cutter;
-mod error;
+
 mod mend;
+pub mod path;
 mod protocol;
+pub mod template;
 pub mod watermelon;
 pub mod wire;
 
 pub use config::{Config, Kind};
-pub use error::{Class, SyncError};
+
 #[cfg(fuzzing)]
 pub use mend::mended;
 pub use protocol::{Outbox, Protocol, PullEnd, PushAnswer, Request, Step};

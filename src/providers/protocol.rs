@@ -5,8 +5,8 @@ use std::io::{Read, Write};
 
 use serde_json::{Map, Value as Json};
 
-use super::error::SyncError;
 use super::wire::{ChangeSink, Entity};
+use crate::ground::SyncError;
 use crate::store::ValueRef;
 
 /// What a sync must do next.

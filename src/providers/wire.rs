@@ -120,11 +120,11 @@ pub trait ChangeSink {
         announced: Announced,
         id: &WireId<'_>,
         row: &[Slot<'_>],
-    ) -> Result<(), super::error::SyncError>;
+    ) -> Result<(), crate::ground::SyncError>;
 
     /// # Errors
     /// As [`ChangeSink::upsert`].
-    fn delete(&mut self, entity: usize, id: &WireId<'_>) -> Result<(), super::error::SyncError>;
+    fn delete(&mut self, entity: usize, id: &WireId<'_>) -> Result<(), crate::ground::SyncError>;
 
     /// The answer has named all rows there are: those whose id `named` does not know go.
     ///
@@ -134,5 +134,5 @@ pub trait ChangeSink {
         &mut self,
         entity: usize,
         named: &dyn Fn(&str) -> bool,
-    ) -> Result<(), super::error::SyncError>;
+    ) -> Result<(), crate::ground::SyncError>;
 }

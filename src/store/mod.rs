@@ -6,10 +6,12 @@
 
 mod api;
 mod close;
+mod compare;
 mod connection;
 mod database;
 pub mod entry;
 mod error;
+mod fault;
 mod function;
 mod quiet;
 mod schema;
@@ -22,6 +24,7 @@ mod value;
 
 pub use api::{host_version, sqlite3, sqlite3_api_routines, threads_allowed};
 pub use close::HOOK;
+pub use compare::{compare, same, shown};
 pub use connection::Connection;
 pub use database::{Database, quote_name};
 pub use error::{Error, Result};

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 
 use crate::coordination::installed;
+use crate::ground::mask_row;
 use crate::store::{Access, Ready, Result, Rows, Session, Table, Value};
-use crate::transfer::mask_row;
 
 pub const TABLE: Table = Table {
     name: "sync_log",

@@ -13,7 +13,7 @@ use crate::capture::{Key, PendingRows, Status, Tracked, log};
 use crate::store::{
     Access, Database, Error, Ready, Result, Rows, Session, Table, Value, ValueRef, schema_installed,
 };
-use crate::transfer::all_unacknowledged;
+use crate::transfer::send::outbox::all_unacknowledged;
 
 pub const TABLE: Table = Table {
     name: "sync_pending",

@@ -2,9 +2,10 @@
 
 use crate::capture::Tracked;
 use crate::capture::tracked::ColumnType;
+use crate::ground::SyncError;
+use crate::providers::Config;
 use crate::providers::config::ApplyRules;
 use crate::providers::wire::{Entity, WireColumn, WireId, WireType};
-use crate::providers::{Config, SyncError};
 use crate::store::{Connection, Database, Error, Result, Value, quote_name};
 
 /// An entity of a run and its table.

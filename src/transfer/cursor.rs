@@ -1,10 +1,10 @@
 //! How far each entity has been pulled.
 
-use crate::providers::SyncError;
+use crate::ground::SyncError;
 use crate::providers::watermelon::LastSchema;
 use crate::store::{Database, Error, Result};
 
-use super::binding::Binding;
+use crate::transfer::binding::Binding;
 
 /// The stored cursor of an entity, exactly as the server wrote it.
 ///

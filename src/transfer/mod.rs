@@ -1,94 +1,10 @@
-//! Moving data: pull, apply, freeze, push, settle, whatever the protocol.
+//! Moving data: applying what came in, freezing and settling what goes out, whatever the protocol.
 
-mod apply;
-mod apply_pending;
-mod apply_table;
-mod binding;
-mod by_columns;
-mod check;
-mod conflict;
-mod cursor;
-mod declared;
-mod deferred;
-mod diary;
-mod echo;
-mod effects;
-mod failure;
-mod freeze;
-mod gate;
-mod lease;
-mod mask;
-mod order;
-mod outbox;
-mod patience;
-mod policy;
-mod questions;
-mod replacement;
-mod report;
-mod resolver;
-pub mod run;
-mod runs;
-mod settle;
-mod side_effects;
-mod slices;
-mod swept;
-mod takeover;
-mod transport;
-
-pub use check::check;
-pub use declared::{Declared, declare};
-pub use effects::{Page, apply_response, check_settings};
-#[cfg(fuzzing)]
-pub use effects::{read_records, read_settings};
-pub use mask::mask_row;
-pub use outbox::all_unacknowledged;
-pub use questions::{has_pending, is_stale};
-pub use resolver::set_resolver;
-pub use takeover::{Takeover, take_over};
-pub use transport::check_policy;
-
-use serde_json::Value as Json;
-
-use crate::coordination::EntitiesCall;
-use crate::providers::SyncError;
-use crate::store::{Result, Session, require_idle};
-
-use run::Run;
-
-/// Runs the operations of a call with a protocol provider to their end, on the caller's connection.
-/// Answers with the summary; a failed sync is an answer, not an error.
-///
-/// # Errors
-/// Called inside a transaction or while the connection is reading; what [`Run::begin`] refuses.
-pub fn run_entities(session: &Session, call: &EntitiesCall) -> Result<Json> {
-    require_idle(session.connection())?;
-    complete(Run::begin(session, call)?)
-}
-
-/// Drives a run that has begun to its end.
-///
-/// # Errors
-/// As [`Run::finish`].
-pub fn complete(mut run: Run<'_>) -> Result<Json> {
-    // A bug in the steps must not leave the operations open.
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drive(&mut run)));
-    match outcome {
-        Ok(outcome) => run.finish(outcome),
-        Err(panic) => {
-            let _ = run.finish(Err(SyncError::protocol(
-                "the sync ended in a bug of syncscope",
-            )));
-            std::panic::resume_unwind(panic)
-        }
-    }
-}
-
-fn drive(run: &mut Run<'_>) -> Result<(), SyncError> {
-    while let Some(due) = run.next_request()? {
-        let cancel = transport::Cancel::when(|| run.is_interrupted());
-        let answer = transport::send(run.session(), run.config(), due, &cancel)?;
-        drop(cancel);
-        run.supply(answer)?;
-    }
-    Ok(())
-}
+pub mod apply;
+pub mod binding;
+pub mod conflict;
+pub mod counts;
+pub mod cursor;
+pub mod declared;
+pub mod document;
+pub mod send;

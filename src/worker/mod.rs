@@ -12,10 +12,10 @@ use serde_json::Value as Json;
 
 use crate::coordination::EntitiesCall;
 use crate::http::Secrets;
+use crate::runs::complete;
+use crate::runs::run::Run;
 use crate::store::{Door, Error, Result, Session, require_idle};
-use crate::transfer::Declared;
-use crate::transfer::complete;
-use crate::transfer::run::Run;
+use crate::transfer::declared::Declared;
 
 /// How long our own connection waits for a lock before a statement is busy.
 const BUSY: Duration = Duration::from_secs(5);

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use serde_json::Value as Json;
 
 use super::options::Options;
+use crate::ground::{Class, SyncError};
 use crate::providers::config::RejectedFormat;
 use crate::providers::cutter::{BYTE_ORDER_MARK, parse_owned};
-use crate::providers::error::{Class, SyncError};
 use crate::providers::protocol::PushAnswer;
 use crate::providers::wire::Entity;
 

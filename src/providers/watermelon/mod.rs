@@ -20,13 +20,12 @@ mod answer;
 mod cursors;
 mod migration;
 mod options;
-mod path;
+
 mod preset;
 mod pull;
 mod push;
 mod row;
 mod strategy;
-mod template;
 
 pub use row::{sanitise, write_value};
 
@@ -35,14 +34,14 @@ use std::io::{self, Read, Write};
 use serde_json::Value as Json;
 
 use super::config::Config;
-use super::error::{Class, SyncError};
 use super::protocol::{Outbox, Protocol, PullEnd, PushAnswer, Request, Step};
 use super::wire::{ChangeSink, Entity};
+use crate::ground::{Class, SyncError};
 use crate::store::ValueRef;
 
+use super::template::{self, Values};
 use cursors::{Group, groups, is_lower, lowest, step_back};
 use migration::{Present, Told};
-use template::Values;
 
 pub use migration::LastSchema;
 pub use options::{Options, sample_base};

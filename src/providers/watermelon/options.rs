@@ -3,9 +3,9 @@
 use serde_json::Value as Json;
 
 use super::migration::Policy;
-use super::path::Path;
-use super::template::{Body, FirstToken, Params, Text, Url, Values};
 use crate::providers::config::{BoolAs, Config, CursorUnit, IdAs, RejectedFormat, is_credential};
+use crate::providers::path::Path;
+use crate::providers::template::{Body, FirstToken, Params, Text, Url, Values};
 
 /// How one of the two requests is made.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,9 +9,9 @@ use serde_json::{Map, Value as Json};
 use super::options::{Layout, Reading};
 use super::row::{read_id, read_row};
 use super::strategy::Strategy;
-use crate::capture::hashed::HashedSet;
+use crate::ground::HashedSet;
+use crate::ground::SyncError;
 use crate::providers::cutter::{Cutter, parse, parse_owned};
-use crate::providers::error::SyncError;
 use crate::providers::protocol::PullEnd;
 use crate::providers::wire::{Announced, ChangeSink, Entity, Slot, WireId};
 
@@ -395,7 +395,7 @@ fn timestamp(text: &[u8], opaque: bool) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::path::Path;
+    use crate::providers::path::Path;
     use super::*;
     use crate::providers::wire::{WireColumn, WireType};
 

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::options::Reading;
-use crate::providers::error::SyncError;
+use crate::ground::SyncError;
 use crate::providers::mend::mended;
 use crate::providers::wire::{Entity, Slot, WireId, WireType, fallback};
 use crate::store::ValueRef;

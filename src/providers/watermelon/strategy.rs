@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value as Json;
 
-use crate::providers::error::SyncError;
+use crate::ground::SyncError;
 
 /// For each table of the answer, whether it is replaced.
 #[derive(Debug, Clone, Default, PartialEq)]

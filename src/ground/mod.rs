@@ -1,0 +1,9 @@
+//! The ground: what every room may stand on, and what knows nothing of any of them.
+
+mod fault;
+mod hashed;
+mod mask;
+
+pub use fault::{Class, SyncError};
+pub use hashed::{HashedMap, HashedSet};
+pub use mask::{mask_message, mask_row};

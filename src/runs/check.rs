@@ -1,0 +1,289 @@
+//! Comparing the tables with everything the server has: for doubts and bug reports. Changes nothing.
+//!
+//! One pull from the beginning, compared row by row. What is pending here is not held against the row:
+//! columns changed here, rows created and rows deleted here.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+
+use serde_json::{Value as Json, json};
+
+use crate::capture::reader::RowReader;
+use crate::capture::{Key, PendingRows, Status, log};
+use crate::coordination::now;
+use crate::ground::SyncError;
+use crate::providers::watermelon::{LastSchema, Watermelon};
+use crate::providers::wire::{Announced, ChangeSink, Slot, WireId};
+use crate::providers::{Config, Protocol, Step};
+use crate::store::{Database, Error, Result, Session, Snapshot, Value, quote_name, require_idle};
+
+use crate::runs::gate::{schema_version, stored_config};
+use crate::runs::run::Due;
+use crate::runs::transport::{self, Cancel};
+use crate::store::{same, shown};
+use crate::transfer::binding::Binding;
+
+/// Ids shown of each kind of difference.
+const SHOWN: usize = 20;
+
+/// Compares the entities of a provider that were pulled (or the given ones) with a full pull.
+///
+/// # Errors
+/// The provider is not declared or has no protocol, an entity is not tracked; called inside a transaction.
+pub fn check(
+    session: &Session,
+    database: &Database,
+    provider: &str,
+    entities: Option<Vec<String>>,
+) -> Result<Json> {
+    require_idle(session.connection())?;
+    let config = stored_config(database, provider)?;
+    let entities = match entities {
+        Some(entities) => entities,
+        None => pulled_entities(database, provider)?,
+    };
+    if entities.is_empty() {
+        return Err(Error::argument(format!(
+            "nothing of provider '{provider}' was pulled yet; sync first, or name entities"
+        )));
+    }
+    let bindings = entities
+        .iter()
+        .map(|entity| Binding::resolve(database, &config, entity))
+        .collect::<Result<Vec<_>>>()?;
+    let mut answer = json!({"provider": provider, "checkedAt": now()});
+    match compare(session, database, &config, &bindings) {
+        Ok((tables, warnings)) => {
+            let different = tables.iter().any(Comparison::differs);
+            let tables: Vec<Json> = tables.iter().map(Comparison::told).collect();
+            answer["state"] = if different { "different" } else { "equal" }.into();
+            answer["entities"] = tables.into();
+            answer["warnings"] = json!(warnings);
+            answer["error"] = Json::Null;
+        }
+        Err(error) => {
+            answer["state"] = "failed".into();
+            answer["entities"] = json!([]);
+            answer["warnings"] = json!([]);
+            answer["error"] = error.to_json();
+        }
+    }
+    Ok(answer)
+}
+
+fn pulled_entities(database: &Database, provider: &str) -> Result<Vec<String>> {
+    database.query_all(
+        "SELECT entity FROM main._syncCursor WHERE provider = ?1 ORDER BY entity",
+        &[provider.into()],
+        |row| Ok(row.text(0)),
+    )
+}
+
+fn compare<'a>(
+    session: &Session,
+    database: &Database,
+    config: &Config,
+    bindings: &'a [Binding],
+) -> Result<(Vec<Comparison<'a>>, Vec<String>), SyncError> {
+    let wires = bindings
+        .iter()
+        .map(|binding| binding.wire.clone())
+        .collect();
+    let version = schema_version(database, config)?;
+    let cursors = vec![None; bindings.len()];
+    let schemas = vec![LastSchema::default(); bindings.len()];
+    let mut protocol =
+        Watermelon::new(config, wires, version, cursors, schemas).map_err(SyncError::protocol)?;
+    let mut request = match protocol.next() {
+        Step::Pull(request) => request,
+        Step::Fail(error) => return Err(error),
+        _ => return Err(SyncError::protocol("the protocol has no pull")),
+    };
+    let body = request.body.take().map(crate::http::Spool::from_bytes);
+    let due = Due { request, body };
+    let response = transport::send(session, config, due, &Cancel::never())??;
+    if !(200..300).contains(&response.status) {
+        let excerpt = response.redactor().clean(&response.excerpt(500));
+        return Err(SyncError::from_status(response.status, &excerpt));
+    }
+    // Nobody else's writes in between, and nobody kept from writing.
+    let _snapshot = Snapshot::begin(database.connection())?;
+    let mut comparer = Comparer::new(database, bindings)?;
+    let end = protocol.pulled(response.status, &mut response.body.reader(), &mut comparer)?;
+    comparer.finish()?;
+    Ok((comparer.tables, end.warnings))
+}
+
+struct Comparer<'a> {
+    tables: Vec<Comparison<'a>>,
+    hasher: RandomState,
+}
+
+struct Comparison<'a> {
+    binding: &'a Binding,
+    pending: PendingRows,
+    reader: RowReader,
+    /// Fingerprints of the ids that the server has.
+    seen: HashSet<u64>,
+    remote: i64,
+    local: i64,
+    equal: i64,
+    missing: Found,
+    excess: Found,
+    differing: Found,
+}
+
+/// Differences of one kind: all are counted, some shown.
+#[derive(Default)]
+struct Found {
+    count: i64,
+    shown: Vec<Json>,
+}
+
+impl Found {
+    fn add(&mut self, what: impl FnOnce() -> Json) {
+        self.count += 1;
+        if self.shown.len() < SHOWN {
+            self.shown.push(what());
+        }
+    }
+}
+
+impl<'a> Comparer<'a> {
+    fn new(database: &Database, bindings: &'a [Binding]) -> Result<Self> {
+        let tracked: Vec<_> = bindings.iter().map(|binding| &binding.table).collect();
+        let pending = PendingRows::read(database, &tracked, log::high_water(database)?)?;
+        let tables = bindings
+            .iter()
+            .zip(pending)
+            .map(|(binding, pending)| {
+                Ok(Comparison {
+                    reader: RowReader::new(database, &binding.table, &binding.columns)?,
+                    binding,
+                    pending,
+                    seen: HashSet::new(),
+                    remote: 0,
+                    local: 0,
+                    equal: 0,
+                    missing: Found::default(),
+                    excess: Found::default(),
+                    differing: Found::default(),
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            tables,
+            hasher: RandomState::new(),
+        })
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        for table in &mut self.tables {
+            table.look_for_excess(&self.hasher)?;
+        }
+        Ok(())
+    }
+}
+
+impl ChangeSink for Comparer<'_> {
+    fn upsert(
+        &mut self,
+        place: usize,
+        _: Announced,
+        id: &WireId<'_>,
+        row: &[Slot<'_>],
+    ) -> Result<(), SyncError> {
+        let table = &mut self.tables[place];
+        let Some(key) = table.binding.wire_key(id) else {
+            table.remote += 1;
+            table.missing.add(|| json!(format!("{id:?}")));
+            return Ok(());
+        };
+        table
+            .seen
+            .insert(self.hasher.hash_one(shown(&key).as_bytes()));
+        table.row(&key, row)?;
+        Ok(())
+    }
+
+    /// A full pull should name no deleted rows; those it names are not there.
+    fn delete(&mut self, _: usize, _: &WireId<'_>) -> Result<(), SyncError> {
+        Ok(())
+    }
+
+    fn retain(&mut self, _: usize, _: &dyn Fn(&str) -> bool) -> Result<(), SyncError> {
+        Ok(())
+    }
+}
+
+impl Comparison<'_> {
+    fn row(&mut self, key: &Value, row: &[Slot<'_>]) -> Result<()> {
+        self.remote += 1;
+        let pending = self.pending.get(&Key(key.clone()));
+        if !self.reader.find_key(key)? {
+            self.reader.release();
+            let deleted = pending.is_some_and(|row| row.status(false) == Status::Deleted);
+            if !deleted {
+                self.missing.add(|| shown(key).into());
+            }
+            return Ok(());
+        }
+        let columns: Vec<&str> = row
+            .iter()
+            .enumerate()
+            .filter(|(place, slot)| {
+                let position = self.binding.columns[*place];
+                !slot.is_missing()
+                    && !pending.is_some_and(|pending| pending.changed(position))
+                    && !same(self.reader.column(*place), slot.value())
+            })
+            .map(|(place, _)| self.binding.wire.columns[place].name.as_str())
+            .collect();
+        match columns.is_empty() {
+            true => self.equal += 1,
+            false => self
+                .differing
+                .add(|| json!({"id": shown(key), "columns": columns})),
+        }
+        self.reader.release();
+        Ok(())
+    }
+
+    fn look_for_excess(&mut self, hasher: &RandomState) -> Result<()> {
+        let key = quote_name(&self.binding.table.shape.keys()[0].name);
+        let sql = format!("SELECT {key} FROM {}", self.binding.qualified);
+        let mut scan = self.binding.connection.prepare(&sql)?;
+        while scan.step()? {
+            self.local += 1;
+            let key = scan.column(0).to_owned();
+            if self.seen.contains(&hasher.hash_one(shown(&key).as_bytes())) {
+                continue;
+            }
+            let pending = self.pending.get(&Key(key.clone()));
+            let created = pending.is_some_and(|row| row.status(true) == Status::Created);
+            if !created {
+                self.excess.add(|| shown(&key).into());
+            }
+        }
+        Ok(())
+    }
+
+    fn differs(&self) -> bool {
+        self.missing.count + self.excess.count + self.differing.count > 0
+    }
+
+    fn told(&self) -> Json {
+        json!({
+            "entity": self.binding.entity,
+            "remote": self.remote,
+            "local": self.local,
+            "equal": self.equal,
+            "missing": self.missing.count,
+            "excess": self.excess.count,
+            "differing": self.differing.count,
+            "missingIds": self.missing.shown,
+            "excessIds": self.excess.shown,
+            "differingRows": self.differing.shown,
+        })
+    }
+}

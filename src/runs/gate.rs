@@ -1,0 +1,138 @@
+//! What is looked at before a run begins: refused calls change nothing and send nothing.
+
+use serde_json::Value as Json;
+
+use crate::coordination::{EntitiesCall, Ground, live_owner_of};
+use crate::providers::Config;
+use crate::store::{Database, Error, Result, Value};
+
+use crate::transfer::binding::Binding;
+
+/// The settings of `sync_entities` that this kind of provider does not know.
+pub fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
+    let known = ["background", "turbo"];
+    if let Some(key) = call
+        .options
+        .keys()
+        .find(|key| !known.contains(&key.as_str()))
+    {
+        return Err(Error::argument(format!(
+            "option {key:?} does not apply to a provider of this kind; leave it out"
+        )));
+    }
+    let special = call
+        .operations
+        .iter()
+        .find(|operation| operation.function_id.is_some() || operation.parameters != "{}");
+    match special {
+        None => Ok(()),
+        Some(operation) => Err(Error::argument(format!(
+            "entity {:?} names a function or parameters, which a provider of this kind does not have",
+            operation.entity
+        ))),
+    }
+}
+
+/// Whether the call asks for a bulk load, which only a first pull can be.
+///
+/// # Errors
+/// Neither true nor false; an entity was pulled before.
+pub fn wants_turbo(
+    call: &EntitiesCall,
+    bindings: &[Binding],
+    cursors: &[Option<String>],
+) -> Result<bool> {
+    match call.options.get("turbo") {
+        None | Some(Json::Bool(false)) => return Ok(false),
+        Some(Json::Bool(true)) => {}
+        Some(_) => return Err(Error::argument("turbo must be true or false")),
+    }
+    let pulled = bindings
+        .iter()
+        .zip(cursors)
+        .find(|(_, cursor)| cursor.is_some());
+    match pulled {
+        None => Ok(true),
+        Some((binding, _)) => Err(Error::argument(format!(
+            "turbo is for a first sync, and {:?} was pulled before; leave turbo out",
+            binding.entity
+        ))),
+    }
+}
+
+/// The config of a declared provider, with what its preset says.
+///
+/// # Errors
+/// [`Error::Corrupt`] when it is not readable.
+pub fn stored_config(database: &Database, provider: &str) -> Result<Config> {
+    let stored = database.query_value(
+        "SELECT config FROM main._syncProvider WHERE id = ?1",
+        &[provider.into()],
+    )?;
+    let config = Config::parse(stored.as_str().unwrap_or_default());
+    config
+        .and_then(|config| config.effective())
+        .map_err(|problem| {
+            Error::Corrupt(format!("the stored {problem}; call sync_provider again"))
+        })
+}
+
+/// An instance that somebody alive is syncing is left alone.
+pub fn refuse_overlap(ground: &Ground<'_>, call: &EntitiesCall) -> Result<()> {
+    let Some(instance) = &call.instance_id else {
+        return Ok(());
+    };
+    let others = ground.database.query_value(
+        "SELECT 1 FROM main._syncOperation WHERE instanceId = ?1 AND state = 'syncing' \
+         AND ownerId IS NOT ?2",
+        &[instance.into(), ground.owner.into()],
+    )?;
+    // What this very connection left open is a run that could not be closed: it is over.
+    if others == Value::Null {
+        return Ok(());
+    }
+    let Some(owner) = live_owner_of(ground.database, instance)? else {
+        return Ok(());
+    };
+    Err(Error::Busy(format!(
+        "instance '{instance}' is already syncing ({owner}); wait for it, or interrupt its scope with \
+         sync_interrupt"
+    )))
+}
+
+/// Two entities in one table would get into each other's way.
+///
+/// # Errors
+/// Naming both.
+pub fn refuse_twice(bindings: &[Binding], binding: &Binding) -> Result<()> {
+    match bindings
+        .iter()
+        .find(|other| other.table.id == binding.table.id)
+    {
+        None => Ok(()),
+        Some(other) => Err(Error::argument(format!(
+            "entities {:?} and {:?} are kept in the same table; sync one of them",
+            other.entity, binding.entity
+        ))),
+    }
+}
+
+/// The schema version told to the backend.
+///
+/// # Errors
+/// SQLite's.
+pub fn schema_version(database: &Database, config: &Config) -> Result<i64> {
+    if let Some(version) = config.schema_version {
+        return Ok(version);
+    }
+    let version = database.query_value(
+        "SELECT user_version FROM pragma_user_version(?1)",
+        &[database.schema().into()],
+    );
+    // Older hosts take no schema argument here.
+    let version = match version {
+        Ok(version) => version,
+        Err(_) => database.query_value("PRAGMA main.user_version", &[])?,
+    };
+    Ok(version.as_i64().unwrap_or(0).max(1))
+}

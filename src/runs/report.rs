@@ -1,0 +1,99 @@
+//! What a sync did: counts per entity, and the answer they end up in.
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::ground::SyncError;
+use crate::http::Redactor;
+use crate::transfer::counts::Counts;
+
+/// Everything worth telling about one run.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// In the order of the run's entities.
+    pub entities: Vec<Counts>,
+    pub warnings: Vec<String>,
+    /// Extra keys of the last pull answer.
+    pub rest: Map<String, Json>,
+    /// The migration that the backend was told; null when there was nothing to tell.
+    pub migration: Json,
+    /// The last step reached.
+    pub phase: &'static str,
+    /// HTTP requests answered, repeated ones included.
+    pub requests: u32,
+}
+
+/// The most warnings kept; a server can cause one per row.
+const WARNINGS: usize = 20;
+
+impl Report {
+    pub fn warn(&mut self, warnings: impl IntoIterator<Item = String>) {
+        for warning in warnings {
+            if self.warnings.len() < WARNINGS && !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
+
+    /// The answer of `sync_entities`.
+    pub fn answer(&self, facts: &Facts<'_>, error: Option<&SyncError>) -> Json {
+        let mut total = Counts::default();
+        let mut operations = Vec::new();
+        for (place, (status, entity)) in facts.operations.iter().enumerate() {
+            let counts = self.entities.get(place).cloned().unwrap_or_default();
+            total.add(&counts);
+            let mut operation = Map::new();
+            operation.insert("statusId".into(), (*status).into());
+            operation.insert("entity".into(), entity.as_str().into());
+            operation.insert("functionId".into(), Json::Null);
+            operation.insert("state".into(), facts.state.into());
+            counts.put(&mut operation);
+            operations.push(Json::Object(operation));
+        }
+        let mut answer = Map::new();
+        answer.insert("instanceId".into(), facts.instance.into());
+        answer.insert("provider".into(), facts.provider.into());
+        answer.insert("state".into(), facts.state.into());
+        answer.insert("operations".into(), operations.into());
+        total.put(&mut answer);
+        answer.insert("runId".into(), facts.run.into());
+        answer.insert("startedAt".into(), facts.started.into());
+        answer.insert("finishedAt".into(), facts.finished.into());
+        answer.insert("migration".into(), self.migration.clone());
+        answer.insert("phase".into(), self.phase.into());
+        answer.insert("requests".into(), self.requests.into());
+        answer.insert("warnings".into(), json!(self.warnings));
+        answer.insert("rest".into(), Json::Object(self.rest.clone()));
+        answer.insert("error".into(), error.map_or(Json::Null, SyncError::to_json));
+        Json::Object(answer)
+    }
+}
+
+/// The circumstances of a run.
+pub struct Facts<'a> {
+    pub instance: Option<&'a str>,
+    pub provider: &'a str,
+    pub state: &'static str,
+    /// Status row and entity of each operation.
+    pub operations: &'a [(i64, String)],
+    pub run: i64,
+    /// Epoch ms.
+    pub started: i64,
+    /// None while it runs.
+    pub finished: Option<i64>,
+}
+
+/// Blacks out secrets in every text of a JSON value.
+pub fn black_out(json: &mut Json, redactor: &Redactor) {
+    match json {
+        Json::String(text) => *text = redactor.clean(text),
+        Json::Array(list) => list.iter_mut().for_each(|json| black_out(json, redactor)),
+        Json::Object(object) => {
+            let members = std::mem::take(object);
+            for (key, mut value) in members {
+                black_out(&mut value, redactor);
+                object.insert(redactor.clean(&key), value);
+            }
+        }
+        _ => {}
+    }
+}

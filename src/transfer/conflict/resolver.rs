@@ -1,0 +1,195 @@
+//! Resolvers written in SQL: an expression over the rows of a conflict, as JSON.
+
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+
+use crate::ground::{Class, SyncError};
+use crate::providers::watermelon::sanitise;
+use crate::providers::wire::{Entity, Slot};
+use crate::store::{Connection, Database, Error, Result, Session, Statement, ValueRef};
+
+use crate::transfer::conflict::policy::Policy;
+use crate::transfer::declared;
+
+const HOW: &str = "call sync_resolver with it after opening the file";
+
+/// What the expression may name.
+const NAMES: &[&str] = &[":table", ":local", ":remote", ":resolved"];
+
+/// The rows of one conflict, as JSON texts.
+pub struct Rows<'a> {
+    pub table: &'a str,
+    pub local: &'a str,
+    pub remote: &'a str,
+    pub resolved: &'a str,
+}
+
+/// An expression at the ready.
+pub struct Resolver {
+    statement: Statement,
+    parameters: Vec<String>,
+}
+
+/// What an expression made of a row.
+#[derive(Debug, Default, PartialEq)]
+pub struct Verdict {
+    /// A value for each column of the entity; missing: as resolved.
+    pub row: Vec<Slot<'static>>,
+    /// `_status`, if it is one there is.
+    pub status: Option<String>,
+    /// `_changed`, split.
+    pub changed: Option<Vec<String>>,
+}
+
+impl Resolver {
+    /// The resolver of a policy; none when the policy is no SQL.
+    ///
+    /// # Errors
+    /// The text comes from the file alone; SQLite's: it does not compile.
+    pub fn of(session: &Session, connection: Connection, policy: &Policy) -> Result<Option<Self>> {
+        let (Policy::Sql2(sql) | Policy::Sql4(sql)) = policy else {
+            return Ok(None);
+        };
+        declared::require(session, sql, HOW)?;
+        Self::prepare(connection, policy, sql).map(Some)
+    }
+
+    /// Compiles an expression and looks at what it names.
+    ///
+    /// # Errors
+    /// SQLite's; a parameter that there is not.
+    pub fn prepare(connection: Connection, policy: &Policy, sql: &str) -> Result<Self> {
+        let statement = connection.prepare(&format!("SELECT ({sql})"))?;
+        let known = match policy {
+            Policy::Sql2(_) => &NAMES[1..3],
+            _ => NAMES,
+        };
+        let parameters = statement.parameters();
+        if let Some(stranger) = parameters
+            .iter()
+            .find(|name| !known.contains(&name.as_str()))
+        {
+            return Err(Error::argument(format!(
+                "the expression names {stranger:?}; {} has {}",
+                policy.name(),
+                known.join(", ")
+            )));
+        }
+        Ok(Self {
+            statement,
+            parameters,
+        })
+    }
+
+    /// Asks about one row.
+    ///
+    /// # Errors
+    /// The expression's own; an answer that is no JSON object.
+    pub fn ask(&mut self, entity: &Entity, rows: &Rows<'_>) -> Result<Verdict, String> {
+        let answer = self.run(rows);
+        self.statement.reset();
+        let answer = answer?;
+        read(entity, &answer)
+    }
+
+    fn run(&mut self, rows: &Rows<'_>) -> Result<String, String> {
+        for (place, name) in self.parameters.iter().enumerate() {
+            let value = match name.as_str() {
+                ":table" => rows.table,
+                ":local" => rows.local,
+                ":remote" => rows.remote,
+                _ => rows.resolved,
+            };
+            self.statement
+                .bind(place + 1, value.into())
+                .map_err(|error| error.to_string())?;
+        }
+        self.statement.step().map_err(|error| error.to_string())?;
+        match self.statement.column(0) {
+            ValueRef::Text(text) => Ok(text.to_owned()),
+            other => Err(format!("it gave {}, not a JSON object", other.type_name())),
+        }
+    }
+}
+
+/// Sets the policy of an entity; none takes it away. Its SQL counts as declared then.
+///
+/// # Errors
+/// What [`Policy::parse`] refuses; an expression that does not compile; SQLite's.
+pub fn set_resolver(
+    session: &Session,
+    database: &Database,
+    entity: &str,
+    policy: Option<&str>,
+    argument: Option<&str>,
+) -> Result<()> {
+    let Some(name) = policy else {
+        return Policy::forget(database, entity);
+    };
+    let policy = Policy::parse(name, argument)?;
+    if let Policy::Sql2(sql) | Policy::Sql4(sql) = &policy {
+        Resolver::prepare(database.connection(), &policy, sql)?;
+        declared::declare(session, sql);
+    }
+    policy.store(database, entity)
+}
+
+/// Makes sure, before anything is sent, that the resolver of an entity can be asked.
+///
+/// # Errors
+/// As [`Resolver::of`].
+pub fn require_usable(session: &Session, database: &Database, entity: &str) -> Result<()> {
+    let policy = Policy::of(database, entity)?;
+    Resolver::of(session, database.connection(), &policy)
+        .map(drop)
+        .map_err(|error| error.prefixed(&format!("the resolver of {entity:?}")))
+}
+
+/// Reads an answer. Unknown keys are dropped, and so is `id`, which can't change.
+fn read(entity: &Entity, answer: &str) -> Result<Verdict, String> {
+    let members: HashMap<String, Box<RawValue>> =
+        serde_json::from_str(answer).map_err(|error| format!("it gave no JSON object: {error}"))?;
+    let row = entity
+        .columns
+        .iter()
+        .map(|column| match members.get(&column.name) {
+            None => Slot::Missing,
+            Some(raw) => sanitise(column.kind, column.required, raw.get()),
+        })
+        .collect();
+    let text = |name: &str| -> Option<String> {
+        members
+            .get(name)
+            .and_then(|raw| serde_json::from_str(raw.get()).ok())
+    };
+    Ok(Verdict {
+        row,
+        status: text("_status").filter(|status| {
+            matches!(
+                status.as_str(),
+                "synced" | "created" | "updated" | "deleted"
+            )
+        }),
+        changed: text("_changed").map(|names| {
+            names
+                .split(',')
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect()
+        }),
+    })
+}
+
+/// A resolver that failed ends the pull: the cursor would cover the row otherwise.
+pub fn failed(entity: &str, id: &str, problem: &str) -> SyncError {
+    SyncError::new(
+        Class::Data,
+        "SYNC_ERROR_RESOLVER",
+        format!(
+            "the resolver of {entity:?} failed for the row {id:?}: {problem}; nothing of this pull \
+             was applied"
+        ),
+        false,
+    )
+}

@@ -1,0 +1,82 @@
+//! What happened to the rows of an entity, in numbers.
+
+use serde_json::{Map, Value as Json};
+
+/// What happened to the rows of one entity.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Counts {
+    pub inserted: i64,
+    pub updated: i64,
+    pub deleted: i64,
+    /// Rows that came in equal to what was there.
+    pub unchanged: i64,
+    /// Rows changed on both sides.
+    pub conflicts: i64,
+    /// Rows the server took.
+    pub pushed: i64,
+    /// Rows the server did not take, or that could not be sent.
+    pub rejected: i64,
+    /// Rows announced as created that were here, or as updated that were not.
+    pub announced_wrongly: i64,
+    /// Rows that a trigger of the application ignored.
+    pub ignored: i64,
+}
+
+impl Counts {
+    pub fn add(&mut self, other: &Self) {
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.deleted += other.deleted;
+        self.unchanged += other.unchanged;
+        self.conflicts += other.conflicts;
+        self.pushed += other.pushed;
+        self.rejected += other.rejected;
+        self.announced_wrongly += other.announced_wrongly;
+        self.ignored += other.ignored;
+    }
+
+    /// Rows written or deleted here.
+    pub fn pulled(&self) -> i64 {
+        self.inserted + self.updated + self.deleted
+    }
+
+    pub fn warnings(&self, entity: &str) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.announced_wrongly > 0 {
+            warnings.push(format!(
+                "{entity}: announced as created but here already, or as updated but not here: {} row(s)",
+                self.announced_wrongly
+            ));
+        }
+        if self.ignored > 0 {
+            warnings.push(format!(
+                "{entity}: ignored by a trigger of the application: {} row(s)",
+                self.ignored
+            ));
+        }
+        warnings
+    }
+
+    /// The counts that are not nought, for the log.
+    pub fn told(&self) -> Json {
+        let mut all = Map::new();
+        self.put(&mut all);
+        all.retain(|key, count| key != "pulled" && *count != 0);
+        Json::Object(all)
+    }
+
+    pub fn put(&self, into: &mut Map<String, Json>) {
+        for (key, count) in [
+            ("pulled", self.pulled()),
+            ("inserted", self.inserted),
+            ("updated", self.updated),
+            ("deleted", self.deleted),
+            ("unchanged", self.unchanged),
+            ("conflicts", self.conflicts),
+            ("pushed", self.pushed),
+            ("rejected", self.rejected),
+        ] {
+            into.insert(key.into(), count.into());
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The operations on a response, in the order they are written in.
+
+use serde_json::{Map, Value as Json};
+
+use crate::store::{Database, Error, Result, Session, Statement, Value, ValueRef};
+use crate::transfer::declared;
+
+use super::Effect;
+use super::Failure;
+use super::Page;
+use super::entity_table::EntityTable;
+use super::records::Records;
+use super::scope::{Scope, sql_value};
+use super::settings::{ExecuteSql, FindReplace, Operation, Settings, TableOperation, When};
+
+const HOW: &str = "call sync_entities with these operations on this connection";
+
+struct Runner<'a> {
+    session: &'a Session,
+    database: &'a Database,
+    entity: &'a str,
+    settings: &'a Settings,
+    page: &'a Page<'a>,
+    effect: Effect,
+}
+
+/// Runs all operations on one page.
+///
+/// # Errors
+/// Whatever the first that fails says.
+pub fn run_operations(
+    session: &Session,
+    database: &Database,
+    entity: &str,
+    settings: &Settings,
+    operations: &[Operation],
+    page: &Page<'_>,
+) -> Result<Effect, Failure> {
+    let mut runner = Runner {
+        session,
+        database,
+        entity,
+        settings,
+        page,
+        effect: Effect::default(),
+    };
+    for operation in operations {
+        match operation {
+            Operation::DeleteInsert(table) => runner.delete_insert(table)?,
+            Operation::UpsertReplace(table) => runner.upsert(table, false)?,
+            Operation::UpsertMerge(table) => runner.upsert(table, true)?,
+            Operation::FindReplace(find) => runner.find_replace(find)?,
+            Operation::ExecuteSql(execute) => runner.execute_sql(execute)?,
+        }
+    }
+    Ok(runner.effect)
+}
+
+impl Runner<'_> {
+    fn delete_insert(&mut self, operation: &TableOperation) -> Result<(), Failure> {
+        if !self.is_due(operation.when.as_ref())? {
+            return Ok(());
+        }
+        let text = self.records(operation)?;
+        let records = Records::of_response(&text)?.keyed(
+            operation.primary_key.as_ref(),
+            operation.time_stamp.as_deref(),
+        );
+        let mut table = EntityTable::open(self.database, self.table(operation))?;
+        if self.page.number == 1 {
+            table.clear(&Scope::new(
+                operation.for_rows_with_values.as_ref(),
+                operation.for_rows_in_range.as_ref(),
+                &self.settings.keep_temp_ids,
+            ))?;
+        }
+        for record in records.iter() {
+            table.put(&record?)?;
+        }
+        let effect = table.effect;
+        self.add(effect);
+        Ok(())
+    }
+
+    fn upsert(&mut self, operation: &TableOperation, merge: bool) -> Result<(), Failure> {
+        if !self.is_due(operation.when.as_ref())? {
+            return Ok(());
+        }
+        let text = self.records(operation)?;
+        let records = Records::of_response(&text)?.keyed(
+            operation.primary_key.as_ref(),
+            operation.time_stamp.as_deref(),
+        );
+        let mut table = EntityTable::open(self.database, self.table(operation))?;
+        for record in records.iter() {
+            match merge {
+                true => table.merge(&record?)?,
+                false => table.replace(&record?)?,
+            }
+        }
+        let effect = table.effect;
+        self.add(effect);
+        Ok(())
+    }
+
+    fn find_replace(&mut self, operation: &FindReplace) -> Result<(), Failure> {
+        if !self.is_due(operation.when.as_ref())? {
+            return Ok(());
+        }
+        let find = self.resolved(&Json::String(operation.find.clone()), "find")?;
+        let replace = self.resolved(&operation.replace, "replace")?;
+        let Value::Text(find) = find else {
+            return Err(Failure::response("find-replace: find is no text"));
+        };
+        if find.is_empty() || replace == Value::Null || replace == Value::Text(String::new()) {
+            return Err(Failure::response(
+                "find-replace: find or replace is empty; nothing was applied",
+            ));
+        }
+        let mut names: Vec<&str> = operation.tables.iter().map(String::as_str).collect();
+        names.extend(operation.table.as_deref());
+        if names.is_empty() {
+            names.push(self.entity);
+        }
+        for name in names {
+            let mut table = EntityTable::open(self.database, name)?;
+            table.find_replace(&find, &replace)?;
+            let effect = table.effect;
+            self.add(effect);
+        }
+        Ok(())
+    }
+
+    fn execute_sql(&mut self, operation: &ExecuteSql) -> Result<(), Failure> {
+        if !self.is_due(operation.when.as_ref())? {
+            return Ok(());
+        }
+        for sql in operation.texts() {
+            let mut statement = self.prepare(sql, &operation.parameters)?;
+            while statement.step()? {}
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, effect: Effect) {
+        self.effect.deleted += effect.deleted;
+        self.effect.inserted += effect.inserted;
+        self.effect.updated += effect.updated;
+    }
+
+    fn table<'s>(&'s self, operation: &'s TableOperation) -> &'s str {
+        operation.table.as_deref().unwrap_or(self.entity)
+    }
+
+    fn is_due(&self, when: Option<&When>) -> Result<bool, Failure> {
+        match when {
+            None => Ok(true),
+            Some(When::Switch(due)) => Ok(*due),
+            Some(When::Sql(sql)) => {
+                declared::require(self.session, sql, HOW)?;
+                let mut statement = self.bound(&format!("SELECT ({sql}) IS TRUE"), &Map::new())?;
+                statement.step()?;
+                Ok(statement.integer(0) == 1)
+            }
+        }
+    }
+
+    /// The records as JSON text.
+    fn records(&self, operation: &TableOperation) -> Result<String, Failure> {
+        match &operation.records {
+            None | Some(Json::Null) => Ok(self.page.response.to_owned()),
+            Some(Json::String(text)) if text.starts_with('$') => self.part(text),
+            Some(Json::String(sql)) => {
+                let mut statement = self.prepare(sql, &Map::new())?;
+                let mut texts = Vec::new();
+                while statement.step()? {
+                    texts.push(statement.text(0));
+                }
+                Ok(format!("[{}]", texts.join(",")))
+            }
+            Some(records) => Ok(records.to_string()),
+        }
+    }
+
+    /// The JSON at a path of the response.
+    fn part(&self, path: &str) -> Result<String, Failure> {
+        let part = self.database.query_value(
+            "SELECT CASE WHEN json_valid(?1) THEN ?1 -> ?2 END",
+            &[self.page.response.into(), path.into()],
+        )?;
+        match part {
+            Value::Text(part) => Ok(part),
+            _ => Err(Failure::response(format!(
+                "the response has nothing at {path}; nothing was applied"
+            ))),
+        }
+    }
+
+    /// A literal, or the plain value at a path of the response.
+    fn resolved(&self, value: &Json, name: &str) -> Result<Value, Failure> {
+        let Some(path) = value.as_str().filter(|text| text.starts_with("$.")) else {
+            return Ok(sql_value(value));
+        };
+        let part: Json = serde_json::from_str(&self.part(path)?).unwrap_or_default();
+        if part.is_array() || part.is_object() {
+            return Err(Failure::response(format!(
+                "{name}: the response has no plain value at {path}; nothing was applied"
+            )));
+        }
+        Ok(sql_value(&part))
+    }
+
+    fn prepare(&self, sql: &str, parameters: &Map<String, Json>) -> Result<Statement, Failure> {
+        declared::require(self.session, sql, HOW)?;
+        self.bound(sql, parameters)
+    }
+
+    /// `:response`, `:entity` and `:page` are there for every SQL text.
+    fn bound(&self, sql: &str, parameters: &Map<String, Json>) -> Result<Statement, Failure> {
+        let mut statement = self.database.connection().prepare(sql)?;
+        for (place, name) in statement.parameters().into_iter().enumerate() {
+            let bare = name.trim_start_matches([':', '@', '$']);
+            let given;
+            let value = match (parameters.get(bare), bare) {
+                (Some(value), _) => {
+                    given = sql_value(value);
+                    given.borrow()
+                }
+                (None, "response") => self.page.response.into(),
+                (None, "entity") => self.entity.into(),
+                (None, "page") => ValueRef::Integer(self.page.number),
+                _ => {
+                    let problem = match name.as_str() {
+                        "" => "a parameter without a name can't be given a value; call it :name"
+                            .to_owned(),
+                        _ => format!("parameter {name} has no value; give it in parameters"),
+                    };
+                    return Err(Error::argument(problem).into());
+                }
+            };
+            statement.bind(place + 1, value)?;
+        }
+        Ok(statement)
+    }
+}

@@ -1,0 +1,6 @@
+//! Sending: what is pending is frozen, goes out in parts, and is settled by what the server said.
+
+pub mod freeze;
+pub mod outbox;
+pub mod settle;
+pub mod slices;
