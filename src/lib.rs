@@ -25,6 +25,7 @@ mod functions;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+#[doc(hidden)]
 pub mod ground;
 #[doc(hidden)]
 pub mod http;

@@ -4,10 +4,10 @@
 use std::io::Read;
 
 use syncscope::providers::watermelon::{LastSchema, Watermelon};
-use syncscope::providers::wire::{
-    Announced, ChangeSink, Entity, Slot, WireColumn, WireId, WireType,
-};
-use syncscope::providers::{Config, Protocol, PullEnd, SyncError};
+use syncscope::ground::SyncError;
+use syncscope::providers::sink::{Announced, RemoteRow, Scope, Sink};
+use syncscope::providers::wire::{Entity, Slot, WireColumn, WireId, WireType};
+use syncscope::providers::{Config, Protocol, PullEnd};
 
 /// The columns of `t`, one of each type.
 pub const COLUMNS: &[(&str, WireType, bool)] = &[
@@ -73,26 +73,20 @@ fn owned(id: &WireId<'_>) -> WireId<'static> {
     }
 }
 
-impl ChangeSink for Log {
-    fn upsert(
-        &mut self,
-        entity: usize,
-        announced: Announced,
-        id: &WireId<'_>,
-        row: &[Slot<'_>],
-    ) -> Result<(), SyncError> {
-        let row = row.iter().cloned().map(Slot::into_owned).collect();
-        self.0
-            .push(Event::Upsert(entity, announced, owned(id), row));
+impl Sink for Log {
+    fn row(&mut self, row: &RemoteRow<'_>) -> Result<(), SyncError> {
+        let slots = row.slots.iter().cloned().map(Slot::into_owned).collect();
+        let event = Event::Upsert(row.entity, row.announced, owned(row.id), slots);
+        self.0.push(event);
         Ok(())
     }
 
-    fn delete(&mut self, entity: usize, id: &WireId<'_>) -> Result<(), SyncError> {
+    fn gone(&mut self, entity: usize, id: &WireId<'_>) -> Result<(), SyncError> {
         self.0.push(Event::Delete(entity, owned(id)));
         Ok(())
     }
 
-    fn retain(&mut self, entity: usize, _: &dyn Fn(&str) -> bool) -> Result<(), SyncError> {
+    fn scope(&mut self, entity: usize, _: &Scope<'_>) -> Result<(), SyncError> {
         self.0.push(Event::Retain(entity));
         Ok(())
     }

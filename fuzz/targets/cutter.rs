@@ -7,7 +7,7 @@ mod common;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value as Json};
 use syncscope::fuzzing::mended;
-use syncscope::providers::SyncError;
+use syncscope::ground::SyncError;
 use syncscope::providers::cutter::{Cutter, parse};
 
 /// Takes objects and lists apart down to a level, and parses what is left.

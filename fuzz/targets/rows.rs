@@ -6,7 +6,8 @@ mod common;
 use common::Event;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use syncscope::providers::wire::{Announced, Slot, WireId, WireType};
+use syncscope::providers::sink::Announced;
+use syncscope::providers::wire::{Slot, WireId, WireType};
 
 #[derive(Arbitrary, Debug, Clone)]
 enum Given {

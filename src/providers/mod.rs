@@ -12,6 +12,7 @@ pub mod cutter;
 mod mend;
 pub mod path;
 mod protocol;
+pub mod sink;
 pub mod template;
 pub mod watermelon;
 pub mod wire;

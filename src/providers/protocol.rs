@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 
 use serde_json::{Map, Value as Json};
 
-use super::wire::{ChangeSink, Entity};
+use super::sink::Sink;
+use super::wire::Entity;
 use crate::ground::SyncError;
 use crate::store::ValueRef;
 
@@ -88,7 +89,7 @@ pub trait Protocol {
         &mut self,
         status: u16,
         body: &mut dyn Read,
-        sink: &mut dyn ChangeSink,
+        sink: &mut dyn Sink,
     ) -> Result<PullEnd, SyncError>;
 
     /// Whether the pull that is due begins before an entity's own cursor, so that rows of it come again.

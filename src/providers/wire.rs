@@ -101,38 +101,3 @@ impl WireId<'_> {
         }
     }
 }
-
-/// How a row was announced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Announced {
-    Created,
-    Updated,
-}
-
-/// Takes the changes of a pull one by one, in the order of the answer. `entity` is an index into the
-/// entities of the run.
-pub trait ChangeSink {
-    /// # Errors
-    /// A row that can't be applied ends the pull.
-    fn upsert(
-        &mut self,
-        entity: usize,
-        announced: Announced,
-        id: &WireId<'_>,
-        row: &[Slot<'_>],
-    ) -> Result<(), crate::ground::SyncError>;
-
-    /// # Errors
-    /// As [`ChangeSink::upsert`].
-    fn delete(&mut self, entity: usize, id: &WireId<'_>) -> Result<(), crate::ground::SyncError>;
-
-    /// The answer has named all rows there are: those whose id `named` does not know go.
-    ///
-    /// # Errors
-    /// As [`ChangeSink::upsert`].
-    fn retain(
-        &mut self,
-        entity: usize,
-        named: &dyn Fn(&str) -> bool,
-    ) -> Result<(), crate::ground::SyncError>;
-}

@@ -12,8 +12,9 @@ use crate::capture::reader::RowReader;
 use crate::capture::{Key, PendingRows, Status, log};
 use crate::coordination::now;
 use crate::ground::SyncError;
+use crate::providers::sink::{RemoteRow, Scope, Sink};
 use crate::providers::watermelon::{LastSchema, Watermelon};
-use crate::providers::wire::{Announced, ChangeSink, Slot, WireId};
+use crate::providers::wire::{Slot, WireId};
 use crate::providers::{Config, Protocol, Step};
 use crate::store::{Database, Error, Result, Session, Snapshot, Value, quote_name, require_idle};
 
@@ -185,33 +186,27 @@ impl<'a> Comparer<'a> {
     }
 }
 
-impl ChangeSink for Comparer<'_> {
-    fn upsert(
-        &mut self,
-        place: usize,
-        _: Announced,
-        id: &WireId<'_>,
-        row: &[Slot<'_>],
-    ) -> Result<(), SyncError> {
-        let table = &mut self.tables[place];
-        let Some(key) = table.binding.wire_key(id) else {
+impl Sink for Comparer<'_> {
+    fn row(&mut self, row: &RemoteRow<'_>) -> Result<(), SyncError> {
+        let table = &mut self.tables[row.entity];
+        let Some(key) = table.binding.wire_key(row.id) else {
             table.remote += 1;
-            table.missing.add(|| json!(format!("{id:?}")));
+            table.missing.add(|| json!(format!("{:?}", row.id)));
             return Ok(());
         };
         table
             .seen
             .insert(self.hasher.hash_one(shown(&key).as_bytes()));
-        table.row(&key, row)?;
+        table.row(&key, row.slots)?;
         Ok(())
     }
 
     /// A full pull should name no deleted rows; those it names are not there.
-    fn delete(&mut self, _: usize, _: &WireId<'_>) -> Result<(), SyncError> {
+    fn gone(&mut self, _: usize, _: &WireId<'_>) -> Result<(), SyncError> {
         Ok(())
     }
 
-    fn retain(&mut self, _: usize, _: &dyn Fn(&str) -> bool) -> Result<(), SyncError> {
+    fn scope(&mut self, _: usize, _: &Scope<'_>) -> Result<(), SyncError> {
         Ok(())
     }
 }

@@ -35,7 +35,8 @@ use serde_json::Value as Json;
 
 use super::config::Config;
 use super::protocol::{Outbox, Protocol, PullEnd, PushAnswer, Request, Step};
-use super::wire::{ChangeSink, Entity};
+use super::sink::Sink;
+use super::wire::Entity;
 use crate::ground::{Class, SyncError};
 use crate::store::ValueRef;
 
@@ -255,7 +256,7 @@ impl Protocol for Watermelon {
         &mut self,
         status: u16,
         body: &mut dyn Read,
-        sink: &mut dyn ChangeSink,
+        sink: &mut dyn Sink,
     ) -> Result<PullEnd, SyncError> {
         if status == 204 {
             return Err(SyncError::protocol(
@@ -377,6 +378,8 @@ impl Protocol for Watermelon {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::sink::{RemoteRow, Scope};
+    use crate::providers::wire::WireId;
 
     fn machine(cursor: Option<&str>) -> Watermelon {
         configured("", 3, &[("a b", cursor)])
@@ -408,26 +411,16 @@ mod tests {
 
     struct NoChanges;
 
-    impl ChangeSink for NoChanges {
-        fn retain(&mut self, _: usize, _: &dyn Fn(&str) -> bool) -> Result<(), SyncError> {
+    impl Sink for NoChanges {
+        fn row(&mut self, _: &RemoteRow<'_>) -> Result<(), SyncError> {
             Ok(())
         }
 
-        fn upsert(
-            &mut self,
-            _: usize,
-            _: super::super::wire::Announced,
-            _: &super::super::wire::WireId<'_>,
-            _: &[super::super::wire::Slot<'_>],
-        ) -> Result<(), SyncError> {
+        fn gone(&mut self, _: usize, _: &WireId<'_>) -> Result<(), SyncError> {
             Ok(())
         }
 
-        fn delete(
-            &mut self,
-            _: usize,
-            _: &super::super::wire::WireId<'_>,
-        ) -> Result<(), SyncError> {
+        fn scope(&mut self, _: usize, _: &Scope<'_>) -> Result<(), SyncError> {
             Ok(())
         }
     }

@@ -13,7 +13,8 @@ use crate::ground::HashedSet;
 use crate::ground::SyncError;
 use crate::providers::cutter::{Cutter, parse, parse_owned};
 use crate::providers::protocol::PullEnd;
-use crate::providers::wire::{Announced, ChangeSink, Entity, Slot, WireId};
+use crate::providers::sink::{Announced, RemoteRow, Scope, Sink};
+use crate::providers::wire::{Entity, Slot, WireId};
 
 type Result<T, E = SyncError> = std::result::Result<T, E>;
 
@@ -37,7 +38,7 @@ pub fn read_pull(
     reading: Reading,
     entities: &[Entity],
     wanted: &[usize],
-    sink: &mut dyn ChangeSink,
+    sink: &mut dyn Sink,
 ) -> Result<PullEnd> {
     let mut cutter = Cutter::new(source);
     let mut answer = Answer {
@@ -95,7 +96,7 @@ struct Answer<'a> {
     entities: &'a [Entity],
     /// The entities that the answer is for.
     wanted: &'a [usize],
-    sink: &'a mut dyn ChangeSink,
+    sink: &'a mut dyn Sink,
     /// Ids deleted by this answer: they stay deleted, wherever else they stand.
     deleted: Vec<HashSet<String>>,
     /// Fingerprints of the ids of created and updated rows. A clash of fingerprints costs a needless
@@ -164,8 +165,8 @@ impl Answer<'_> {
             // By fingerprint: two of a million ids clash once in ten million answers, and then a row
             // stays until the next replacement.
             let (seen, hasher) = (&self.seen[place], &self.hasher);
-            self.sink
-                .retain(place, &|id| seen.contains(&hasher.hash_one(id.as_bytes())))?;
+            let named = |id: &str| seen.contains(&hasher.hash_one(id.as_bytes()));
+            self.sink.scope(place, &Scope::Retain(&named))?;
         }
         Ok(())
     }
@@ -267,7 +268,13 @@ impl Answer<'_> {
                 let warnings = &mut self.warnings;
                 complain(self.reading, warnings, entity, TWICE, "the last wins")?;
             }
-            self.sink.upsert(place, announced, &id, &slots)
+            self.sink.row(&RemoteRow {
+                entity: place,
+                announced,
+                id: &id,
+                slots: &slots,
+                version: None,
+            })
         })?;
         if any && self.reading.created_as_updated && announced == Announced::Created {
             self.warnings.push(format!(
@@ -290,7 +297,7 @@ impl Answer<'_> {
                 complain(self.reading, warnings, entity, ALSO_DELETED, "deleted wins")?;
             }
             self.deleted[place].insert(id_text(&id));
-            self.sink.delete(place, &id)
+            self.sink.gone(place, &id)
         })
     }
 }
@@ -395,35 +402,32 @@ fn timestamp(text: &[u8], opaque: bool) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::providers::path::Path;
     use super::*;
+    use crate::providers::path::Path;
     use crate::providers::wire::{WireColumn, WireType};
 
     #[derive(Default)]
     struct Log(Vec<String>);
 
-    impl ChangeSink for Log {
-        fn upsert(
-            &mut self,
-            entity: usize,
-            announced: Announced,
-            id: &WireId<'_>,
-            row: &[Slot<'_>],
-        ) -> Result<()> {
+    impl Sink for Log {
+        fn row(&mut self, row: &RemoteRow<'_>) -> Result<()> {
             self.0.push(format!(
-                "{entity} {announced:?} {} {:?}",
-                id_text(id),
-                row[0].value()
+                "{} {:?} {} {:?}",
+                row.entity,
+                row.announced,
+                id_text(row.id),
+                row.slots[0].value()
             ));
             Ok(())
         }
 
-        fn delete(&mut self, entity: usize, id: &WireId<'_>) -> Result<()> {
+        fn gone(&mut self, entity: usize, id: &WireId<'_>) -> Result<()> {
             self.0.push(format!("{entity} Deleted {}", id_text(id)));
             Ok(())
         }
 
-        fn retain(&mut self, entity: usize, named: &dyn Fn(&str) -> bool) -> Result<()> {
+        fn scope(&mut self, entity: usize, scope: &Scope<'_>) -> Result<()> {
+            let Scope::Retain(named) = scope;
             let kept: Vec<&str> = ["a", "b", "7"].into_iter().filter(|id| named(id)).collect();
             self.0.push(format!("{entity} Kept {kept:?}"));
             Ok(())

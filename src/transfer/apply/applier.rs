@@ -19,7 +19,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::capture::log::Mark;
 use crate::capture::{Key, PendingRows, Status, log};
 use crate::ground::SyncError;
-use crate::providers::wire::{Announced, ChangeSink, Slot, WireId};
+use crate::providers::sink::{Announced, RemoteRow, Scope, Sink};
+use crate::providers::wire::{Slot, WireId};
 use crate::store::{Database, Result, Session, TriggersOff, Value};
 
 use crate::transfer::apply::deferred::{Deferred, DeferredRow, Orders};
@@ -353,20 +354,14 @@ impl<'a> Applier<'a> {
     }
 }
 
-impl ChangeSink for Applier<'_> {
-    fn upsert(
-        &mut self,
-        place: usize,
-        announced: Announced,
-        id: &WireId<'_>,
-        row: &[Slot<'_>],
-    ) -> Result<(), SyncError> {
-        let key = self.key(place, id)?;
-        self.deferred.forget(place, &key);
-        self.upsert_key(place, announced, &key, row)
+impl Sink for Applier<'_> {
+    fn row(&mut self, row: &RemoteRow<'_>) -> Result<(), SyncError> {
+        let key = self.key(row.entity, row.id)?;
+        self.deferred.forget(row.entity, &key);
+        self.upsert_key(row.entity, row.announced, &key, row.slots)
     }
 
-    fn delete(&mut self, place: usize, id: &WireId<'_>) -> Result<(), SyncError> {
+    fn gone(&mut self, place: usize, id: &WireId<'_>) -> Result<(), SyncError> {
         let key = self.key(place, id)?;
         self.deferred.forget(place, &key);
         let named = (self.tables[place].binding.table.id, Key(key.clone()));
@@ -381,7 +376,8 @@ impl ChangeSink for Applier<'_> {
         Ok(())
     }
 
-    fn retain(&mut self, place: usize, named: &dyn Fn(&str) -> bool) -> Result<(), SyncError> {
+    fn scope(&mut self, place: usize, scope: &Scope<'_>) -> Result<(), SyncError> {
+        let Scope::Retain(named) = scope;
         let table = &mut self.tables[place];
         let doomed = table.unnamed(named)?;
         let forgotten = table.unnamed_deletes(named)?;

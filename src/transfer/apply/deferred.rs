@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use crate::capture::Key;
 use crate::ground::SyncError;
-use crate::providers::wire::{Announced, Slot};
+use crate::providers::sink::Announced;
+use crate::providers::wire::Slot;
 use crate::store::{Database, Result, Value, ValueRef};
 
 use crate::store::compare;

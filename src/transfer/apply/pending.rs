@@ -7,7 +7,8 @@ use std::cmp::Ordering;
 
 use crate::capture::log::Mark;
 use crate::capture::{Key, Pending, PendingRows, Status};
-use crate::providers::wire::{Announced, Slot, fallback};
+use crate::providers::sink::Announced;
+use crate::providers::wire::{Slot, fallback};
 use crate::store::{Result, Value, ValueRef};
 
 use crate::store::compare;

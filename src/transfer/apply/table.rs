@@ -6,7 +6,8 @@ use crate::capture::log::Mark;
 use crate::capture::reader::RowReader;
 use crate::capture::{Key, Pending, PendingRows, Status};
 use crate::ground::SyncError;
-use crate::providers::wire::{Announced, Slot, WireType, fallback};
+use crate::providers::sink::Announced;
+use crate::providers::wire::{Slot, WireType, fallback};
 use crate::store::{Database, Error, Result, Statement, Value, ValueRef, quote_name, same, shown};
 
 use crate::transfer::apply::Setting;
