@@ -14,6 +14,7 @@ pub mod path;
 mod protocol;
 pub mod sink;
 pub mod template;
+pub mod values;
 pub mod watermelon;
 pub mod wire;
 

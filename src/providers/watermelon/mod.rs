@@ -27,8 +27,6 @@ mod push;
 mod row;
 mod strategy;
 
-pub use row::{sanitise, write_value};
-
 use std::io::{self, Read, Write};
 
 use serde_json::Value as Json;

@@ -6,6 +6,7 @@ use super::migration::Policy;
 use crate::providers::config::{BoolAs, Config, CursorUnit, IdAs, RejectedFormat, is_credential};
 use crate::providers::path::Path;
 use crate::providers::template::{Body, FirstToken, Params, Text, Url, Values};
+use crate::providers::values::Leniency;
 
 /// How one of the two requests is made.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,10 +30,7 @@ pub struct Reading {
     pub strict: bool,
     /// `_status` and `_changed` in a row are passed over.
     pub strip_meta: bool,
-    /// Integers beyond 2^53 lose digits, as in JavaScript.
-    pub js_numbers: bool,
-    /// Values of another type are converted where that makes sense.
-    pub coerce: bool,
+    pub values: Leniency,
     /// Rows are not to be announced as created.
     pub created_as_updated: bool,
     /// Timestamps may be text.
@@ -91,8 +89,10 @@ impl Options {
             reading: Reading {
                 strict: !config.lenient,
                 strip_meta: config.strip_meta,
-                js_numbers: config.js_numbers,
-                coerce: config.coerce,
+                values: Leniency {
+                    js_numbers: config.js_numbers,
+                    coerce: config.coerce,
+                },
                 created_as_updated: config.send_created_as_updated.unwrap_or(false),
                 opaque,
                 turbo: false,

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use serde_json::Value as Json;
 
 use super::options::Options;
-use super::row;
 use crate::providers::protocol::Outbox;
+use crate::providers::values;
 use crate::providers::wire::{Entity, WireType};
 use crate::store::ValueRef;
 
@@ -45,12 +45,12 @@ impl Row<'_> {
                 .map(|place| entity.columns[*place].name.as_str())
                 .collect();
             out.extend_from_slice(b",\"_status\":");
-            row::write_json(out, self.kind)?;
+            values::write_json(out, self.kind)?;
             out.extend_from_slice(b",\"_changed\":");
-            row::write_json(out, &names.join(","))?;
+            values::write_json(out, &names.join(","))?;
         }
         for (column, value) in entity.columns.iter().zip(self.values) {
-            if let Some(problem) = row::misfit(column.kind, *value) {
+            if let Some(problem) = values::misfit(column.kind, *value) {
                 return Err(format!("column {:?} holds {problem}", column.name));
             }
             let kind = match column.kind {
@@ -58,9 +58,9 @@ impl Row<'_> {
                 kind => kind,
             };
             out.push(b',');
-            row::write_json(out, &column.name)?;
+            values::write_json(out, &column.name)?;
             out.push(b':');
-            row::write_value(out, kind, *value)
+            values::write_value(out, kind, *value)
                 .map_err(|problem| format!("column {:?} holds {problem}", column.name))?;
         }
         out.push(b'}');
@@ -75,12 +75,12 @@ fn write_id(
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
     match id {
-        ValueRef::Text(text) => row::write_json(out, text),
+        ValueRef::Text(text) => values::write_json(out, text),
         ValueRef::Integer(number) if entity.integer_key && options.ids_as_numbers => {
-            row::write_json(out, &number)
+            values::write_json(out, &number)
         }
         ValueRef::Integer(number) if entity.integer_key => {
-            row::write_json(out, &number.to_string())
+            values::write_json(out, &number.to_string())
         }
         // It would come back as text, and be another row.
         other => Err(format!("its key is {}", other.type_name())),

@@ -2,7 +2,7 @@
 
 use crate::capture::{Pending, Status};
 use crate::coordination::now;
-use crate::providers::watermelon::write_value;
+use crate::providers::values::write_value;
 use crate::providers::wire::{Entity, Slot};
 use crate::store::{Database, Result, Statement, ValueRef};
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use crate::ground::{Class, SyncError};
-use crate::providers::watermelon::sanitise;
+use crate::providers::values::sanitise;
 use crate::providers::wire::{Entity, Slot};
 use crate::store::{Connection, Database, Error, Result, Session, Statement, ValueRef};
 
