@@ -10,6 +10,7 @@ pub mod live;
 pub mod operation;
 pub mod owner;
 pub mod recovery;
+pub mod run_record;
 pub mod scope;
 
 pub use operation::{EntitiesCall, Outcome, begin, finish, is_open, is_open_for, live_owner_of};

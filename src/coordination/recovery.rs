@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::interruption::{Work, interrupt};
 use super::owner::{self, OwnerId, Process, Verdict};
-use super::{installed, now, setting};
+use super::{installed, now, run_record, setting};
 use crate::store::{
     Database, Door, Result, Session, require_current_schema, require_idle, transact,
 };
@@ -239,14 +239,7 @@ impl Judged {
     /// syncing.
     fn close_runs(&self, database: &Database) -> Result<()> {
         for owner in self.dead().chain(self.adrift.keys()) {
-            database.execute(
-                "UPDATE main._syncRun SET state = 'failed', finishedAt = ?2, error = json_object( \
-                   'class', 'cancelled', 'code', 'SYNC_ERROR_CANCELLED', 'status', NULL, \
-                   'message', 'it ended without being able to say so', 'retryable', json('true')) \
-                 WHERE state = 'running' \
-                   AND id IN (SELECT runId FROM main._syncLease WHERE ownerId = ?1)",
-                &[(*owner).into(), self.at.into()],
-            )?;
+            run_record::close_abandoned(database, *owner)?;
             database.execute(
                 "DELETE FROM main._syncLease WHERE ownerId = ?1",
                 &[(*owner).into()],

@@ -4,13 +4,12 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value as Json, json};
 
-use crate::coordination::lease;
 use crate::coordination::{Outcome, finish, is_open, is_open_for, now, owner};
+use crate::coordination::{lease, run_record};
 use crate::ground::mask_message;
 use crate::ground::{Class, SyncError};
 use crate::runs::diary;
 use crate::runs::patience::Patience;
-use crate::runs::record;
 use crate::runs::report::{Facts, black_out};
 use crate::store::{Result, Transaction};
 
@@ -52,7 +51,7 @@ impl Run<'_> {
         let closed = Patience::new(&self.config).retry(|| {
             let transaction = Transaction::begin(connection)?;
             self.close_operations(error.as_ref())?;
-            record::end(
+            run_record::end(
                 &self.database,
                 self.id,
                 self.report.phase,

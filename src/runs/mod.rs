@@ -9,7 +9,6 @@ mod patience;
 mod pull;
 mod push;
 mod questions;
-mod record;
 mod report;
 pub mod run;
 mod transport;

@@ -2,7 +2,7 @@
 
 use crate::capture::reader::RowReader;
 use crate::capture::{Pending, PendingRows, Status, Tracked, log};
-use crate::coordination::now;
+use crate::coordination::{now, run_record};
 use crate::store::{Database, Result};
 
 use crate::transfer::send::outbox::all_unacknowledged;
@@ -91,13 +91,7 @@ fn columns_beside_the_key(table: &Tracked) -> Vec<usize> {
 /// # Errors
 /// SQLite's.
 pub fn is_stale(database: &Database, provider: &str, max_age: u64) -> Result<bool> {
-    let last = database.query_value(
-        "SELECT finishedAt FROM main._syncRun WHERE provider = ?1 AND state = 'synced' \
-         ORDER BY id DESC LIMIT 1",
-        &[provider.into()],
-    )?;
-    // A run in the future tells that the clock was set back: nobody knows how old it is.
-    Ok(last
-        .as_i64()
-        .is_none_or(|last| now().abs_diff(last) > max_age))
+    let last = run_record::last_success(database, provider)?;
+    // A run in the future shows that the clock was set back: nobody knows how old it is.
+    Ok(last.is_none_or(|last| now().abs_diff(last) > max_age))
 }

@@ -20,12 +20,11 @@ use crate::providers::watermelon::Watermelon;
 use crate::providers::{Config, Protocol, Request, Step};
 use crate::store::{Database, Error, Result, Session};
 
-use crate::coordination::lease;
+use crate::coordination::{lease, run_record};
 use crate::runs::diary::Diary;
 use crate::runs::gate::{
     refuse_overlap, refuse_twice, refuse_unknown, schema_version, stored_config, wants_turbo,
 };
-use crate::runs::record;
 use crate::runs::report::Report;
 use crate::transfer::apply::require_declared;
 use crate::transfer::binding::Binding;
@@ -108,14 +107,14 @@ impl<'s> Run<'s> {
             track::bind_provider(&database, &binding.table, &call.provider)?;
             bindings.push(binding);
         }
-        let id = record::begin(
+        let id = run_record::begin(
             &database,
             &call.provider,
             call.instance_id.as_deref(),
             started,
         )?;
         lease::take(&database, &call.provider, ground.owner, id)?;
-        record::close_dead(&database, &call.provider, id)?;
+        run_record::close_dead(&database, &call.provider, id)?;
         outbox::close_abandoned(&database, &call.provider)?;
         let operations = begin(&database, ground.owner, call)?
             .into_iter()
