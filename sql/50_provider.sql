@@ -31,7 +31,8 @@ CREATE TABLE main._syncLease (
   acquiredAt INTEGER NOT NULL            -- epoch ms
 );
 
--- One row per run of sync_entities with a protocol provider. The newest 1000 are kept.
+-- One row per run of sync_entities with a protocol provider. The newest 1000 are kept, and the last success of
+-- each provider.
 CREATE TABLE main._syncRun (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   provider   TEXT NOT NULL,

@@ -192,6 +192,38 @@ fn a_provider_is_stale_until_it_was_synced_and_again_when_time_has_passed() {
     assert_eq!(stale("3600000"), "0");
 }
 
+/// Only so many runs are kept. Those of one provider must not push out what is known of another.
+#[test]
+fn runs_of_other_providers_do_not_make_one_stale() {
+    let (server, device) = synced();
+    device.exec("CREATE TABLE own (id TEXT PRIMARY KEY)");
+    device.ask("SELECT sync_track('own')");
+    device.ask(&format!(
+        "SELECT sync_provider('other', '{}')",
+        json!({"kind": "watermelon", "url": server.url()})
+    ));
+    device.exec(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
+         INSERT INTO _syncRun (provider, state, phase, startedAt, finishedAt)
+         SELECT 'other', 'synced', 'done', 0, 0 FROM n",
+    );
+    let runs = "SELECT count(*) FROM _syncRun WHERE provider = ";
+    device.ask("SELECT sync_entities('o', 'other', '[\"own\"]')");
+    assert_eq!(device.ask("SELECT sync_is_stale('api', 3600000)"), "0");
+    assert_eq!(device.ask(&format!("{runs}'other'")), "1000");
+    assert_eq!(device.ask(&format!("{runs}'api'")), "1");
+    // Of a provider's successes, only the last is kept longer.
+    server.pull_raw(|_| status_answer(500, &[], ""));
+    device.failed();
+    device.exec("UPDATE _syncRun SET id = id + 5000 WHERE provider = 'other'");
+    device.ask("SELECT sync_entities('o', 'other', '[\"own\"]')");
+    assert_eq!(
+        device.ask(&format!("{runs}'api' AND state = 'synced'")),
+        "1"
+    );
+    assert_eq!(device.ask(&format!("{runs}'api'")), "1");
+}
+
 #[test]
 fn a_file_without_our_tables_is_answered_and_left_alone() {
     let world = World::new(true);

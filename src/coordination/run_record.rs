@@ -5,7 +5,7 @@ use super::owner::OwnerId;
 use crate::ground::SyncError;
 use crate::store::{Database, Result, ValueRef};
 
-/// Runs kept.
+/// Runs kept, beside the last successful one of each provider.
 const KEPT: i64 = 1000;
 
 /// Writes a new run down; its number.
@@ -55,10 +55,12 @@ pub fn end(
     trim(database, run)
 }
 
-/// Forgets the oldest runs.
+/// Forgets the oldest runs. The last success of a provider stays, however many runs of others came since:
+/// [`last_success`] asks for it.
 fn trim(database: &Database, newest: i64) -> Result<()> {
     database.execute(
-        "DELETE FROM main._syncRun WHERE id <= ?1",
+        "DELETE FROM main._syncRun WHERE id <= ?1 AND id NOT IN \
+         (SELECT max(id) FROM main._syncRun WHERE state = 'synced' GROUP BY provider)",
         &[newest.saturating_sub(KEPT).into()],
     )?;
     Ok(())
