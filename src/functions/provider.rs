@@ -1,11 +1,11 @@
 //! `sync_provider` and `sync_secret`: where data comes from, and what opens the door.
 
-use crate::coordination::now;
+use crate::coordination::{now, write};
 use crate::http::{self, Secrets};
 use crate::providers::Config;
 use crate::providers::config::Kind;
 use crate::runs;
-use crate::store::{Call, Error, Result, Value, ensure_schema, transact};
+use crate::store::{Call, Error, Result, Value};
 
 use super::arguments;
 
@@ -31,10 +31,8 @@ pub fn provider(call: &Call<'_>) -> Result<Value> {
     };
     let stored = serde_json::to_string(&config)
         .map_err(|error| Error::argument(format!("config: {error}")))?;
-    let database = call.session().database(&schema)?;
-    transact(database.connection(), || {
-        ensure_schema(&database)?;
-        database.execute(
+    write(call.session(), &schema, |ground| {
+        ground.database.execute(
             "INSERT INTO main._syncProvider (id, kind, config, updatedAt) VALUES (?1, ?2, ?3, ?4) \
              ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, config = excluded.config, \
              updatedAt = excluded.updatedAt WHERE config <> excluded.config",

@@ -4,16 +4,13 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::capture::{alter, drift, track, tracked::TrackOptions};
-use crate::store::{Call, Database, Result, Value, ensure_schema, transact};
+use crate::coordination::write;
+use crate::store::{Call, Result, Value};
 
 use super::arguments;
 
-/// The attached file a call is about, with our tables in it.
-fn prepared(call: &Call<'_>, schema: Option<&str>) -> Result<Database> {
-    let database = call.session().database(schema.unwrap_or("main"))?;
-    ensure_schema(&database)?;
-    Ok(database)
-}
+/// The attached file a call is about, unless it says otherwise.
+const MAIN: &str = "main";
 
 /// `SELECT sync_track('planes');` gives `{"table":"planes","tracked":true,…}`.
 pub fn track(call: &Call<'_>) -> Result<Value> {
@@ -23,10 +20,11 @@ pub fn track(call: &Call<'_>) -> Result<Value> {
         false => Some(arguments::options::<TrackOptions>(call, 1, "options")?),
     };
     let schema = options.as_mut().and_then(|options| options.schema.take());
-    let database = prepared(call, schema.as_deref())?;
-    let outcome = transact(database.connection(), || {
-        track::track(&database, table, options)
-    })?;
+    let outcome = write(
+        call.session(),
+        schema.as_deref().unwrap_or(MAIN),
+        |ground| track::track(ground.database, table, options),
+    )?;
     let answer = json!({
         "table": outcome.table,
         "tracked": true,
@@ -47,9 +45,9 @@ struct UntrackOptions {
 pub fn untrack(call: &Call<'_>) -> Result<Value> {
     let table = arguments::text(call, 0, "table")?;
     let options: UntrackOptions = arguments::options(call, 1, "options")?;
-    let database = prepared(call, options.schema.as_deref())?;
-    let done = transact(database.connection(), || {
-        track::untrack(&database, table, options.discard)
+    let schema = options.schema.as_deref().unwrap_or(MAIN);
+    let done = write(call.session(), schema, |ground| {
+        track::untrack(ground.database, table, options.discard)
     })?;
     Ok(done.into())
 }
@@ -64,10 +62,10 @@ struct SchemaOption {
 pub fn capture_existing(call: &Call<'_>) -> Result<Value> {
     let table = arguments::text(call, 0, "table")?;
     let options: SchemaOption = arguments::options(call, 1, "options")?;
-    let database = prepared(call, options.schema.as_deref())?;
-    let captured = transact(database.connection(), || {
-        drift::refresh(&database)?;
-        track::capture_existing(&database, table)
+    let schema = options.schema.as_deref().unwrap_or(MAIN);
+    let captured = write(call.session(), schema, |ground| {
+        drift::refresh(ground.database)?;
+        track::capture_existing(ground.database, table)
     })?;
     Ok(captured.into())
 }
@@ -77,9 +75,9 @@ pub fn alter(call: &Call<'_>) -> Result<Value> {
     let table = arguments::text(call, 0, "table")?;
     let sql = arguments::text(call, 1, "sql")?;
     let options: SchemaOption = arguments::options(call, 2, "options")?;
-    let database = prepared(call, options.schema.as_deref())?;
-    transact(database.connection(), || {
-        alter::alter(&database, table, sql)
+    let schema = options.schema.as_deref().unwrap_or(MAIN);
+    write(call.session(), schema, |ground| {
+        alter::alter(ground.database, table, sql)
     })?;
     Ok(1i64.into())
 }
