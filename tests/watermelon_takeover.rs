@@ -228,7 +228,11 @@ fn what_is_refused_is_named_and_changes_nothing() {
         ),
         ("", r#"{"tables":["nothing"]}"#, "no table \"nothing\""),
         ("", r#"{"tables":[]}"#, "there is nothing to take over"),
-        ("", r#"{"table":["tasks"]}"#, "unknown field `table`"),
+        (
+            "",
+            r#"{"table":["tasks"]}"#,
+            "unknown key \"options.table\"",
+        ),
         (
             "",
             r#"{"types":{"tusks":{"done":"boolean"}}}"#,
@@ -242,7 +246,7 @@ fn what_is_refused_is_named_and_changes_nothing() {
         (
             "",
             r#"{"types":{"tasks":{"done":"bool"}}}"#,
-            "unknown variant `bool`",
+            "column to string, number, boolean, base64 or any, not {\"tasks\"",
         ),
         (
             "",

@@ -23,6 +23,9 @@ pub enum ColumnType {
     Any,
 }
 
+/// The types as an error lists them.
+pub const COLUMN_TYPES: &str = "string, number, boolean, base64 or any";
+
 /// What `sync_track` was told.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -38,8 +41,6 @@ pub struct TrackOptions {
     pub exclude: Vec<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, ColumnType>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub schema: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use crate::store::{Call, Error, Result, Value, ValueRef};
 use crate::transfer::document::Page;
 use crate::transfer::document::apply_response;
 
+use super::arguments;
 use super::delete::status_id;
 
 /// `SELECT sync_apply(7, '[{"id":"a","title":"x"}]');` gives
@@ -25,22 +26,20 @@ pub fn apply(call: &Call<'_>) -> Result<Value> {
     };
     let (number, close) = match call.argument(2) {
         ValueRef::Null => (1, true),
-        ValueRef::Integer(number) if number >= 1 => (number, false),
-        ValueRef::Integer(number) => {
-            return Err(Error::argument(format!(
-                "page is {number}; pages are counted from 1"
-            )));
-        }
-        other => {
-            return Err(Error::argument(format!(
-                "page must be an integer from 1, not {}",
-                other.type_name()
-            )));
-        }
+        _ => (page_number(arguments::integer(call, 2, "page")?)?, false),
     };
     let page = Page { response, number };
     let answer = write(call.session(), "main", |ground| {
         apply_response(call.session(), ground, id, &page, close)
     })?;
     Ok(answer.to_string().into())
+}
+
+fn page_number(number: i64) -> Result<i64> {
+    if number < 1 {
+        return Err(Error::argument(format!(
+            "page is {number}; pages are counted from 1"
+        )));
+    }
+    Ok(number)
 }

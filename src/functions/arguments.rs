@@ -1,18 +1,17 @@
 //! Reading arguments: what a function takes, said in its error when it gets something else.
+//!
+//! Every text that is given by itself follows the rule for names ([`checked_name`]); what is given as JSON
+//! is read by `json.rs`, names under the same rule.
 
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value as Json};
+use crate::store::{Call, Error, Result, ValueRef, checked_name};
 
-use crate::store::{Call, Error, Result, ValueRef};
-
-/// A text argument that must be there and not empty.
+/// A text that must be there.
 ///
 /// # Errors
-/// NULL, another type, empty text: `<name> <problem>`.
+/// NULL, another type, what no name may be.
 pub fn text<'a>(call: &'a Call<'_>, index: usize, name: &str) -> Result<&'a str> {
     match call.argument(index) {
-        ValueRef::Text("") => Err(Error::argument(format!("{name} is empty"))),
-        ValueRef::Text(text) => Ok(text),
+        ValueRef::Text(text) => checked_name(text, name),
         other => Err(Error::argument(format!(
             "{name} must be text, not {}",
             other.type_name()
@@ -20,10 +19,10 @@ pub fn text<'a>(call: &'a Call<'_>, index: usize, name: &str) -> Result<&'a str>
     }
 }
 
-/// As [`text`], but NULL or absent gives none.
+/// As [`text`]; NULL or absent gives none.
 ///
 /// # Errors
-/// Another type, empty text.
+/// Another type, what no name may be.
 pub fn optional_text<'a>(call: &'a Call<'_>, index: usize, name: &str) -> Result<Option<&'a str>> {
     if call.argument(index).is_null() {
         return Ok(None);
@@ -31,36 +30,27 @@ pub fn optional_text<'a>(call: &'a Call<'_>, index: usize, name: &str) -> Result
     text(call, index, name).map(Some)
 }
 
-/// An argument that is a JSON object; NULL or absent reads as `{}`.
+/// An integer that must be there.
 ///
 /// # Errors
-/// Another type, malformed JSON, JSON that is no object.
-pub fn object(call: &Call<'_>, index: usize, name: &str) -> Result<Map<String, Json>> {
-    let text = match call.argument(index) {
-        ValueRef::Null => return Ok(Map::new()),
-        ValueRef::Text(text) => text,
-        other => {
-            return Err(Error::argument(format!(
-                "{name} must be a JSON object, not {}",
-                other.type_name()
-            )));
-        }
-    };
-    match serde_json::from_str(text) {
-        Ok(Json::Object(object)) => Ok(object),
-        Ok(_) => Err(Error::argument(format!("{name} must be a JSON object"))),
-        Err(error) => Err(Error::argument(format!(
-            "{name} is not valid JSON: {error}"
+/// NULL, another type.
+pub fn integer(call: &Call<'_>, index: usize, name: &str) -> Result<i64> {
+    match call.argument(index) {
+        ValueRef::Integer(number) => Ok(number),
+        other => Err(Error::argument(format!(
+            "{name} must be an integer, not {}",
+            other.type_name()
         ))),
     }
 }
 
-/// A typed reading of [`object`]; unknown keys are refused by the type (`deny_unknown_fields`).
+/// The attached file that a call is about, unless it says otherwise.
+pub const MAIN: &str = "main";
+
+/// The schema argument of the functions that have nothing else to say.
 ///
 /// # Errors
-/// As [`object`]; a key that is unknown or has the wrong type, named.
-pub fn options<T: DeserializeOwned>(call: &Call<'_>, index: usize, name: &str) -> Result<T> {
-    let object = object(call, index, name)?;
-    serde_json::from_value(Json::Object(object))
-        .map_err(|error| Error::argument(format!("{name}: {error}")))
+/// As [`optional_text`].
+pub fn schema<'a>(call: &'a Call<'_>, index: usize) -> Result<&'a str> {
+    Ok(optional_text(call, index, "schema")?.unwrap_or(MAIN))
 }

@@ -1,9 +1,11 @@
 //! `sync_delete_scope(id)` and `sync_delete_status(id)`: what is no longer of interest.
 
 use crate::coordination::{operation, scope, write};
-use crate::store::{Call, Error, Result, Value, ValueRef};
+use crate::store::{Call, Error, Result, Value, ValueRef, checked_name};
 
-use super::options::{ActionObject, Shape, checked, object_text, text_argument, typed};
+use super::action::{ActionObject, Shape, object_text};
+use super::arguments::{self, MAIN};
+use super::json::typed;
 
 const SCOPE: Shape = Shape {
     action: "delete-sync-scope",
@@ -21,16 +23,17 @@ const STATUS: Shape = Shape {
 pub fn delete_scope(call: &Call<'_>) -> Result<Value> {
     let (schema, id) = match object_text(call) {
         Some(text) => {
-            let object = ActionObject::parse(text, &SCOPE)?;
-            if !object.when {
+            let action = ActionObject::parse(text, &SCOPE)?;
+            if !action.when {
                 return Ok(Value::Null);
             }
-            let id = object
-                .text("id")?
+            let id = action
+                .object
+                .name("id")?
                 .ok_or_else(|| Error::argument("options.id is missing"))?;
-            (object.schema, id)
+            (action.schema, id)
         }
-        None => ("main".to_owned(), text_argument(call, 0, "id")?.to_owned()),
+        None => (MAIN.to_owned(), arguments::text(call, 0, "id")?.to_owned()),
     };
     let deleted = write(call.session(), &schema, |ground| {
         scope::delete(ground.database, &id)
@@ -43,19 +46,19 @@ pub fn delete_scope(call: &Call<'_>) -> Result<Value> {
 pub fn delete_status(call: &Call<'_>) -> Result<Value> {
     let (schema, id) = match object_text(call) {
         Some(text) => {
-            let object = ActionObject::parse(text, &STATUS)?;
-            if !object.when {
+            let action = ActionObject::parse(text, &STATUS)?;
+            if !action.when {
                 return Ok(Value::Null);
             }
-            let raw = object.required("id")?;
+            let raw = action.object.required("id")?;
             let id = if raw.get().starts_with('"') {
                 decimal(&typed::<String>(raw, "id", "an integer")?)?
             } else {
                 typed(raw, "id", "an integer")?
             };
-            (object.schema, id)
+            (action.schema, id)
         }
-        None => ("main".to_owned(), status_id(call, 0)?),
+        None => (MAIN.to_owned(), status_id(call, 0)?),
     };
     let deleted = write(call.session(), &schema, |ground| {
         operation::delete_status(ground.database, id)
@@ -69,17 +72,13 @@ pub fn delete_status(call: &Call<'_>) -> Result<Value> {
 /// Anything else.
 pub fn status_id(call: &Call<'_>, index: usize) -> Result<i64> {
     match call.argument(index) {
-        ValueRef::Integer(id) => Ok(id),
         ValueRef::Text(text) => decimal(text),
-        other => Err(Error::argument(format!(
-            "status id must be an integer, not {}",
-            other.type_name()
-        ))),
+        _ => arguments::integer(call, index, "status id"),
     }
 }
 
 fn decimal(text: &str) -> Result<i64> {
-    checked(text, "status id")?;
+    checked_name(text, "status id")?;
     text.parse().map_err(|_| {
         Error::argument(format!(
             "status id must be an integer (_syncStatus.id), not {text:?}"

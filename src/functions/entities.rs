@@ -3,17 +3,16 @@
 use std::collections::HashSet;
 
 use serde_json::value::RawValue;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use crate::coordination::operation::{EntitiesCall, OperationSpec, begin, instance_state};
 use crate::coordination::{canonical, installed, write};
 use crate::store::{Call, Database, Error, Result, Value};
 use crate::transfer::document::check_settings;
 
-use super::options::{
-    ActionObject, Shape, checked, elements, members, object_text, optional_text_argument,
-    text_argument, typed,
-};
+use super::action::{ActionObject, Shape, object_text};
+use super::arguments;
+use super::json::{Object, elements, members, name};
 
 /// What data a call replaces, and how it runs. For a `host` provider `sync_apply` follows them; the
 /// protocol providers say which of them they know.
@@ -111,36 +110,21 @@ fn read(call: &Call<'_>) -> Result<Option<EntitiesCall>> {
     if let Some(text) = object_text(call) {
         return read_object(text);
     }
-    let instance_id = optional_text_argument(call, 0, "instance_id")?.map(str::to_owned);
+    let instance_id = arguments::optional_text(call, 0, "instance_id")?.map(str::to_owned);
     if call.len() < 3 {
         return Err(Error::argument(
             "takes instance_id, provider, entities [, options], or one option object",
         ));
     }
-    let provider = text_argument(call, 1, "provider")?.to_owned();
-    let operations = operations(text_argument(call, 2, "entities")?)?;
-    let mut schema = "main".to_owned();
-    let mut options = Map::new();
-    if let Some(text) = optional_text_argument(call, 3, "options")? {
-        for (key, value) in members(text, "options")? {
-            if key == "schema" {
-                schema = typed(&value, "options.schema", "text")?;
-            } else if SETTINGS.contains(&key.as_str()) {
-                options.insert(key.clone(), typed(&value, &key, "valid")?);
-            } else {
-                return Err(Error::argument(format!(
-                    "unknown key \"options.{key}\"; known are schema, {}",
-                    SETTINGS.join(", ")
-                )));
-            }
-        }
-    }
+    let provider = arguments::text(call, 1, "provider")?.to_owned();
+    let operations = operations(arguments::text(call, 2, "entities")?)?;
+    let options = Object::options(call, 3, &[&["schema"], SETTINGS].concat())?;
     Ok(Some(EntitiesCall {
-        schema,
+        schema: options.schema()?,
         instance_id,
         provider,
         operations,
-        options,
+        options: options.settings(SETTINGS)?,
     }))
 }
 
@@ -151,20 +135,24 @@ pub fn count_operations(text: &str) -> Option<usize> {
 }
 
 fn read_object(text: &str) -> Result<Option<EntitiesCall>> {
-    let object = ActionObject::parse(text, &SHAPE)?;
-    if !object.when {
+    let ActionObject {
+        object,
+        schema,
+        when,
+    } = ActionObject::parse(text, &SHAPE)?;
+    if !when {
         return Ok(None);
     }
     let provider = object
-        .text("provider")?
+        .name("provider")?
         .ok_or_else(|| Error::argument("options.provider is missing"))?;
     let operations = operations(object.required("entities")?.get())?;
     Ok(Some(EntitiesCall {
-        instance_id: object.text("instanceId")?,
+        instance_id: object.name("instanceId")?,
         provider,
         operations,
         options: object.settings(SETTINGS)?,
-        schema: object.schema,
+        schema,
     }))
 }
 
@@ -173,9 +161,8 @@ fn operations(text: &str) -> Result<Vec<OperationSpec>> {
     let mut operations = Vec::new();
     let mut seen = HashSet::new();
     for (position, element) in elements(text, "entities")?.iter().enumerate() {
-        let name = format!("entities[{position}]");
-        let operation =
-            operation(element, &name).map_err(|error| Error::argument(error.to_string()))?;
+        let operation = operation(element, &format!("entities[{position}]"))
+            .map_err(|error| Error::argument(error.to_string()))?;
         let key = (
             operation.entity.clone(),
             operation.function_id.clone(),
@@ -188,52 +175,47 @@ fn operations(text: &str) -> Result<Vec<OperationSpec>> {
     Ok(operations)
 }
 
-fn operation(element: &RawValue, name: &str) -> Result<OperationSpec> {
+fn operation(element: &RawValue, label: &str) -> Result<OperationSpec> {
     if element.get().starts_with('"') {
-        let entity: String = typed(element, name, "text or an object")?;
-        checked(&entity, name)?;
         return Ok(OperationSpec {
-            entity,
+            entity: name(element, label)?,
             function_id: None,
             parameters: "{}".into(),
         });
     }
     if !element.get().starts_with('{') {
         return Err(Error::argument(format!(
-            "{name} must be text or an object, not {}",
+            "{label} must be text or an object, not {}",
             element.get()
         )));
     }
     let mut entity = None;
     let mut function_id = None;
     let mut parameters = None;
-    for (key, value) in members(element.get(), name)? {
-        let label = format!("{name}.{key}");
+    for (key, value) in members(element.get(), label)? {
+        let inner = format!("{label}.{key}");
         match key.as_str() {
-            "entity" => entity = Some(typed::<String>(&value, &label, "text")?),
-            "function" => function_id = typed::<Option<String>>(&value, &label, "text")?,
+            "entity" => entity = Some(name(&value, &inner)?),
+            "function" if value.get() == "null" => {}
+            "function" => function_id = Some(name(&value, &inner)?),
             "parameters" | "functionParameters" => {
                 if parameters.is_some() {
                     return Err(Error::argument(format!(
-                        "{name} has both parameters and functionParameters; use parameters"
+                        "{label} has both parameters and functionParameters; use parameters"
                     )));
                 }
                 let canonical =
-                    canonical::parameters(Some(&value)).map_err(|error| error.prefixed(&label))?;
+                    canonical::parameters(Some(&value)).map_err(|error| error.prefixed(&inner))?;
                 parameters = Some(canonical);
             }
             _ => {
                 return Err(Error::argument(format!(
-                    "unknown key \"{label}\"; known are entity, function, parameters"
+                    "unknown key \"{inner}\"; known are entity, function, parameters"
                 )));
             }
         }
     }
-    let entity = entity.ok_or_else(|| Error::argument(format!("{name}.entity is missing")))?;
-    checked(&entity, &format!("{name}.entity"))?;
-    if let Some(function) = &function_id {
-        checked(function, &format!("{name}.function"))?;
-    }
+    let entity = entity.ok_or_else(|| Error::argument(format!("{label}.entity is missing")))?;
     Ok(OperationSpec {
         entity,
         function_id,

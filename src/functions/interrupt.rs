@@ -3,7 +3,8 @@
 use crate::coordination::{Ground, scope, write};
 use crate::store::{Call, Result, Value};
 
-use super::options::{ActionObject, Shape, object_text, optional_text_argument};
+use super::action::{ActionObject, Shape, object_text};
+use super::arguments::{MAIN, optional_text};
 
 const SHAPE: Shape = Shape {
     action: "interrupt-sync",
@@ -19,18 +20,18 @@ const UNSPECIFIED: &str = "unspecified";
 pub fn interrupt(call: &Call<'_>) -> Result<Value> {
     let (schema, id, reason) = match object_text(call) {
         Some(text) => {
-            let object = ActionObject::parse(text, &SHAPE)?;
-            if !object.when {
+            let action = ActionObject::parse(text, &SHAPE)?;
+            if !action.when {
                 return Ok(Value::Null);
             }
-            let (id, reason) = (object.text("id")?, object.text("reason")?);
-            (object.schema, id, reason)
+            let (id, reason) = (action.object.name("id")?, action.object.name("reason")?);
+            (action.schema, id, reason)
         }
         None => {
-            let id = optional_text_argument(call, 0, "scope_id")?;
-            let reason = optional_text_argument(call, 1, "reason")?;
+            let id = optional_text(call, 0, "scope_id")?;
+            let reason = optional_text(call, 1, "reason")?;
             (
-                "main".to_owned(),
+                MAIN.to_owned(),
                 id.map(str::to_owned),
                 reason.map(str::to_owned),
             )

@@ -1,5 +1,6 @@
 //! The SQL functions: read the arguments, call one thing below, shape the answer.
 
+mod action;
 pub mod apply;
 mod arguments;
 pub mod check;
@@ -7,7 +8,7 @@ pub mod delete;
 pub mod entities;
 pub mod init;
 pub mod interrupt;
-pub mod options;
+pub mod json;
 pub mod provider;
 pub mod questions;
 pub mod recover;

@@ -7,18 +7,19 @@ use crate::providers::config::Kind;
 use crate::runs;
 use crate::store::{Call, Error, Result, Value};
 
-use super::arguments;
+use super::arguments::{self, MAIN};
+use super::json;
 
 /// `SELECT sync_provider('airline-api', '{"kind":"watermelon","url":"…"}');` gives the provider's id.
 pub fn provider(call: &Call<'_>) -> Result<Value> {
     let id = arguments::text(call, 0, "id")?;
-    let mut object = arguments::object(call, 1, "config")?;
-    let schema = match object.remove("schema") {
-        None => "main".to_owned(),
-        Some(serde_json::Value::String(schema)) => schema,
-        Some(_) => return Err(Error::argument("config: schema must be text")),
+    let mut members = json::argument(call, 1, "config")?;
+    let schema = match members.remove("schema") {
+        None => MAIN.to_owned(),
+        Some(schema) => json::name(&schema, "config: schema")?,
     };
-    let text = serde_json::Value::Object(object).to_string();
+    let text = serde_json::to_string(&members)
+        .map_err(|error| Error::argument(format!("config: {error}")))?;
     let config = Config::parse(&text).map_err(Error::Argument)?;
     runs::check_policy(&config).map_err(|problem| Error::argument(format!("config: {problem}")))?;
     for (key, address) in config.addresses().map_err(Error::Argument)? {

@@ -2,7 +2,7 @@
 
 use crate::coordination::installed;
 use crate::runs;
-use crate::store::{Call, Error, Result, Value, ValueRef};
+use crate::store::{Call, Error, Result, Value};
 
 use super::arguments;
 
@@ -20,16 +20,9 @@ pub fn has_pending(call: &Call<'_>) -> Result<Value> {
 /// five minutes ago, or never.
 pub fn is_stale(call: &Call<'_>) -> Result<Value> {
     let provider = arguments::text(call, 0, "provider")?;
-    let max_age = match call.argument(1) {
-        ValueRef::Integer(age) => u64::try_from(age)
-            .map_err(|_| Error::argument(format!("max_age_ms is {age}; give 0 or more")))?,
-        other => {
-            return Err(Error::argument(format!(
-                "max_age_ms must be an integer, not {}",
-                other.type_name()
-            )));
-        }
-    };
+    let age = arguments::integer(call, 1, "max_age_ms")?;
+    let max_age = u64::try_from(age)
+        .map_err(|_| Error::argument(format!("max_age_ms is {age}; give 0 or more")))?;
     let database = call.session().database("main")?;
     if !installed(&database)? {
         return Ok(true.into());

@@ -3,14 +3,14 @@
 use crate::coordination::{operation, write};
 use crate::store::{Call, Error, Result, Value};
 
+use super::arguments;
 use super::delete::status_id;
-use super::options::{optional_text_argument, text_argument};
 
 /// `SELECT sync_set_status(7, 'failed', 'HTTP 500');` gives 1, or 0 when nothing changed.
 pub fn set_status(call: &Call<'_>) -> Result<Value> {
     let id = status_id(call, 0)?;
-    let state = checked_state(text_argument(call, 1, "state")?)?;
-    let error = optional_text_argument(call, 2, "error")?;
+    let state = checked_state(arguments::text(call, 1, "state")?)?;
+    let error = arguments::optional_text(call, 2, "error")?;
     if error.is_some() && state != "failed" {
         return Err(Error::argument(format!(
             "error goes with the state 'failed', not '{state}'"

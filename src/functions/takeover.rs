@@ -1,10 +1,6 @@
 //! `sync_takeover(provider [, options])`: goes on where a WatermelonDB client left off.
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
-
-use crate::capture::tracked::ColumnType;
+use crate::capture::tracked::COLUMN_TYPES;
 use crate::coordination::write;
 use crate::store::{Call, Error, Result, Value};
 use crate::takeover::Takeover;
@@ -12,27 +8,22 @@ use crate::takeover::take_over;
 
 use super::arguments;
 use super::entities::provider_kind;
-
-#[derive(Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
-struct Options {
-    tables: Option<Vec<String>>,
-    types: BTreeMap<String, BTreeMap<String, ColumnType>>,
-    schema: Option<String>,
-}
+use super::json::Object;
 
 /// `SELECT sync_takeover('airline-api');` gives
 /// `{"provider":"airline-api","cursor":"1700000000000","schemaVersion":3,"tables":[{"table":"planes",…}]}`.
 pub fn takeover(call: &Call<'_>) -> Result<Value> {
     let provider = arguments::text(call, 0, "provider")?;
-    let options: Options = arguments::options(call, 1, "options")?;
-    let schema = options.schema.as_deref().unwrap_or("main");
+    let options = Object::options(call, 1, &["tables", "types", "schema"])?;
     let request = Takeover {
         provider: provider.to_owned(),
-        tables: options.tables,
-        types: options.types,
+        tables: options.names("tables")?,
+        types: options.by_name(
+            "types",
+            &format!("an object: table to an object: column to {COLUMN_TYPES}"),
+        )?,
     };
-    let answer = write(call.session(), schema, |ground| {
+    let answer = write(call.session(), &options.schema()?, |ground| {
         let kind = provider_kind(ground.database, provider)?;
         if kind != "watermelon" {
             return Err(Error::argument(format!(

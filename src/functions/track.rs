@@ -1,30 +1,27 @@
 //! `sync_track`, `sync_untrack`, `sync_capture_existing`, `sync_alter`.
 
-use serde::Deserialize;
 use serde_json::json;
 
-use crate::capture::{alter, drift, track, tracked::TrackOptions};
+use crate::capture::tracked::{COLUMN_TYPES, TrackOptions};
+use crate::capture::{alter, drift, track};
 use crate::coordination::write;
 use crate::store::{Call, Result, Value};
 
 use super::arguments;
-
-/// The attached file a call is about, unless it says otherwise.
-const MAIN: &str = "main";
+use super::json::Object;
 
 /// `SELECT sync_track('planes');` gives `{"table":"planes","tracked":true,…}`.
 pub fn track(call: &Call<'_>) -> Result<Value> {
     let table = arguments::text(call, 0, "table")?;
-    let mut options = match call.argument(1).is_null() {
+    const KNOWN: &[&str] = &["existing", "columns", "exclude", "types", "schema"];
+    let given = Object::options(call, 1, KNOWN)?;
+    let options = match call.argument(1).is_null() {
         true => None,
-        false => Some(arguments::options::<TrackOptions>(call, 1, "options")?),
+        false => Some(track_options(&given)?),
     };
-    let schema = options.as_mut().and_then(|options| options.schema.take());
-    let outcome = write(
-        call.session(),
-        schema.as_deref().unwrap_or(MAIN),
-        |ground| track::track(ground.database, table, options),
-    )?;
+    let outcome = write(call.session(), &given.schema()?, |ground| {
+        track::track(ground.database, table, options)
+    })?;
     let answer = json!({
         "table": outcome.table,
         "tracked": true,
@@ -34,36 +31,31 @@ pub fn track(call: &Call<'_>) -> Result<Value> {
     Ok(answer.to_string().into())
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
-struct UntrackOptions {
-    discard: bool,
-    schema: Option<String>,
+fn track_options(given: &Object) -> Result<TrackOptions> {
+    Ok(TrackOptions {
+        existing: given.typed("existing", "capture or skip")?,
+        columns: given.names("columns")?,
+        exclude: given.names("exclude")?.unwrap_or_default(),
+        types: given.by_name("types", &format!("an object: column to {COLUMN_TYPES}"))?,
+    })
 }
 
 /// `SELECT sync_untrack('planes');` gives 1, or 0 when it was not tracked.
 pub fn untrack(call: &Call<'_>) -> Result<Value> {
     let table = arguments::text(call, 0, "table")?;
-    let options: UntrackOptions = arguments::options(call, 1, "options")?;
-    let schema = options.schema.as_deref().unwrap_or(MAIN);
-    let done = write(call.session(), schema, |ground| {
-        track::untrack(ground.database, table, options.discard)
+    let options = Object::options(call, 1, &["discard", "schema"])?;
+    let discard = options.flag("discard")?;
+    let done = write(call.session(), &options.schema()?, |ground| {
+        track::untrack(ground.database, table, discard)
     })?;
     Ok(done.into())
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
-struct SchemaOption {
-    schema: Option<String>,
 }
 
 /// `SELECT sync_capture_existing('planes');` gives the number of rows that are now pending.
 pub fn capture_existing(call: &Call<'_>) -> Result<Value> {
     let table = arguments::text(call, 0, "table")?;
-    let options: SchemaOption = arguments::options(call, 1, "options")?;
-    let schema = options.schema.as_deref().unwrap_or(MAIN);
-    let captured = write(call.session(), schema, |ground| {
+    let options = Object::options(call, 1, &["schema"])?;
+    let captured = write(call.session(), &options.schema()?, |ground| {
         drift::refresh(ground.database)?;
         track::capture_existing(ground.database, table)
     })?;
@@ -74,9 +66,8 @@ pub fn capture_existing(call: &Call<'_>) -> Result<Value> {
 pub fn alter(call: &Call<'_>) -> Result<Value> {
     let table = arguments::text(call, 0, "table")?;
     let sql = arguments::text(call, 1, "sql")?;
-    let options: SchemaOption = arguments::options(call, 2, "options")?;
-    let schema = options.schema.as_deref().unwrap_or(MAIN);
-    write(call.session(), schema, |ground| {
+    let options = Object::options(call, 2, &["schema"])?;
+    write(call.session(), &options.schema()?, |ground| {
         alter::alter(ground.database, table, sql)
     })?;
     Ok(1i64.into())

@@ -13,6 +13,7 @@ pub mod entry;
 mod error;
 mod fault;
 mod function;
+mod name;
 mod quiet;
 mod schema;
 mod second;
@@ -29,6 +30,7 @@ pub use connection::Connection;
 pub use database::{Database, quote_name};
 pub use error::{Error, Result};
 pub use function::{Call, Effect, Function};
+pub use name::checked_name;
 pub use quiet::TriggersOff;
 pub use schema::{
     ensure as ensure_schema, installed as schema_installed,

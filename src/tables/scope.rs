@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use crate::coordination::live::Abandoned;
 use crate::coordination::{installed, now, scope, write_within_statement};
-use crate::functions::options::checked;
-use crate::functions::start_scope::instance_ids;
+use crate::functions::json::names;
 use crate::store::{
     Access, Change, Database, Error, Ready, Result, Rows, Session, Table, Value, ValueRef,
+    checked_name,
 };
 
 pub const TABLE: Table = Table {
@@ -138,9 +138,7 @@ fn write(session: &Arc<Session>, change: Change) -> Result<Option<i64>> {
             let id = text(&values, ID as usize, "id")?;
             let instances = match values.get(INSTANCE_IDS) {
                 None | Some(Value::Null) => Vec::new(),
-                Some(_) => {
-                    instance_ids(text(&values, INSTANCE_IDS, "instanceIds")?, "instanceIds")?
-                }
+                Some(_) => names(text(&values, INSTANCE_IDS, "instanceIds")?, "instanceIds")?,
             };
             scope::start(ground, id, &instances)?;
             rowid(ground.database, id)
@@ -179,7 +177,7 @@ fn update(database: &Database, id: &str, values: &[Value], unchanged: &[bool]) -
     }
     let given = unchanged.get(REASON).is_some_and(|unchanged| !unchanged);
     let reason = match values.get(REASON) {
-        Some(Value::Text(reason)) if given => checked(reason, "reason")?,
+        Some(Value::Text(reason)) if given => checked_name(reason, "reason")?,
         _ => "unspecified",
     };
     scope::interrupt(database, id, reason)?;
@@ -188,7 +186,7 @@ fn update(database: &Database, id: &str, values: &[Value], unchanged: &[bool]) -
 
 fn text<'a>(values: &'a [Value], column: usize, name: &str) -> Result<&'a str> {
     match values.get(column).map_or(ValueRef::Null, Value::borrow) {
-        ValueRef::Text(text) => checked(text, name),
+        ValueRef::Text(text) => checked_name(text, name),
         other => Err(Error::argument(format!(
             "{name} must be text, not {}",
             other.type_name()
