@@ -12,6 +12,7 @@ pub mod log;
 mod meet;
 pub mod pending;
 pub mod reader;
+pub mod sends;
 pub mod shape;
 pub mod track;
 pub mod tracked;

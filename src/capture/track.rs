@@ -4,19 +4,21 @@ use chrono::Utc;
 
 use crate::store::{Database, Error, Result, Value, quote_name};
 
-use super::reader::RowReader;
 use super::shape::Shape;
-use super::tracked::{Existing, Registration, TrackOptions, Tracked, captured_table, registration};
-use super::{PendingRows, Status, drift, key, log, meet, triggers};
+use super::tracked::{Existing, TrackOptions, Tracked, captured_table, registration};
+use super::{drift, key, log, meet, triggers};
 
 /// What [`track`] did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
+    /// Its number in `_syncTable`.
+    pub id: i64,
     /// The table's own spelling.
     pub table: String,
     /// It was tracked already, and still is.
     pub already: bool,
-    /// It had been dropped and made again: what the server sent before must be sent again.
+    /// It had been dropped and made again: what the server sent before must be sent again, so the cursors
+    /// of the table have to be forgotten.
     pub remade: bool,
     /// Rows that were there and are now pending.
     pub captured: i64,
@@ -35,15 +37,16 @@ pub fn track(database: &Database, name: &str, options: Option<TrackOptions>) -> 
         Some(found) => captured_table(database, found.id)?.is_some(),
         None => false,
     };
+    let id = match &found {
+        Some(found) => found.id,
+        None => insert(database, &shape)?,
+    };
     let mut outcome = Outcome {
+        id,
         table: shape.name.clone(),
         already: captured_now,
         remade: false,
         captured: 0,
-    };
-    let id = match &found {
-        Some(found) => found.id,
-        None => insert(database, &shape)?,
     };
     let existing = options.as_ref().and_then(|options| options.existing);
     if let Some(options) = options {
@@ -55,16 +58,13 @@ pub fn track(database: &Database, name: &str, options: Option<TrackOptions>) -> 
     if found.is_some() {
         outcome.remade = true;
         keep_only_deletes(database, id)?;
-        forget_cursors(database, id)?;
         drift::store(database, id, &shape)?;
     }
     triggers::create(database, &shape, id)?;
     if existing != Some(Existing::Skip) {
         // What the log still says about a table made again (its deletes) is older than its rows.
-        outcome.captured = match outcome.remade {
-            true => log_existing(database, &Tracked::open(database, &shape.name)?, &[])?,
-            false => capture_existing(database, &shape.name)?,
-        };
+        let table = Tracked::open(database, &shape.name)?;
+        outcome.captured = log_existing(database, &table, &[])?;
     }
     Ok(outcome)
 }
@@ -132,28 +132,12 @@ fn keep_only_deletes(database: &Database, id: i64) -> Result<()> {
     Ok(())
 }
 
-/// Logs rows that nothing is pending about as inserted, so that they are uploaded. Calling it again
-/// before the next sync changes nothing. Returns the number of rows logged.
+/// Logs every row of a table as inserted, except some keys. Returns the number of rows logged. Call inside a
+/// transaction.
 ///
 /// # Errors
-/// Not tracked; SQLite's.
-pub fn capture_existing(database: &Database, name: &str) -> Result<i64> {
-    let table = Tracked::open(database, name)?;
-    let pending = pending_of(database, &table)?;
-    let mut reader = RowReader::new(database, &table, &[])?;
-    let mut left_alone = Vec::new();
-    for row in pending.rows() {
-        let exists = reader.find(row)?;
-        reader.release();
-        if exists && row.status(true) != Status::Nothing {
-            left_alone.push(&row.key.0);
-        }
-    }
-    log_existing(database, &table, &left_alone)
-}
-
-/// Logs every row of a table as inserted, except some keys.
-fn log_existing(database: &Database, table: &Tracked, except: &[&Value]) -> Result<i64> {
+/// SQLite's.
+pub fn log_existing(database: &Database, table: &Tracked, except: &[Value]) -> Result<i64> {
     let shape = &table.shape;
     let names: Vec<&str> = shape
         .keys()
@@ -193,68 +177,14 @@ fn log_existing(database: &Database, table: &Tracked, except: &[&Value]) -> Resu
     Ok(captured)
 }
 
-fn pending_of(database: &Database, table: &Tracked) -> Result<PendingRows> {
-    let upto = log::high_water(database)?;
-    Ok(PendingRows::read(database, &[table], upto)?
-        .pop()
-        .unwrap_or_default())
-}
-
-/// Whether a sync would send anything of a table.
-fn has_something_to_send(database: &Database, table: &Tracked) -> Result<bool> {
-    let columns = table.synced_columns();
-    let pending = pending_of(database, table)?;
-    let mut reader = RowReader::new(database, table, &[])?;
-    for row in pending.rows() {
-        let exists = reader.find(row)?;
-        reader.release();
-        let sends = match row.status(exists) {
-            Status::Nothing => false,
-            Status::Updated => columns.iter().any(|position| row.changed(*position)),
-            Status::Created | Status::Deleted => true,
-        };
-        if sends {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Ends to track a table. Returns false when it was not tracked.
+/// Ends to track a table: its triggers, its log and its registration go.
 ///
 /// # Errors
-/// Changes are pending and `discard` is false.
-pub fn untrack(database: &Database, name: &str, discard: bool) -> Result<bool> {
-    drift::refresh(database)?;
-    let Some(Registration { id, name, .. }) = registration(database, name)? else {
-        return Ok(false);
-    };
-    let gone = captured_table(database, id)?.is_none();
-    if !discard && !gone && has_something_to_send(database, &Tracked::open(database, &name)?)? {
-        return Err(Error::argument(format!(
-            "{} has changes that were not uploaded; sync first, or pass {{\"discard\":true}} to give \
-             them up",
-            quote_name(&name)
-        )));
-    }
+/// SQLite's.
+pub fn untrack(database: &Database, id: i64) -> Result<()> {
     triggers::drop_all(database, id)?;
     log::discard_table(database, id)?;
-    forget_cursors(database, id)?;
-    database.execute("DELETE FROM main._syncOutbox WHERE tbl = ?1", &[id.into()])?;
-    database.execute(
-        "DELETE FROM main._syncRejected WHERE tbl = ?1",
-        &[id.into()],
-    )?;
     database.execute("DELETE FROM main._syncTable WHERE id = ?1", &[id.into()])?;
-    Ok(true)
-}
-
-/// The next pull of a table starts from the beginning.
-fn forget_cursors(database: &Database, id: i64) -> Result<()> {
-    database.execute(
-        "DELETE FROM main._syncCursor WHERE tableId = ?1",
-        &[id.into()],
-    )?;
     Ok(())
 }
 

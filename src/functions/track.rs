@@ -3,9 +3,11 @@
 use serde_json::json;
 
 use crate::capture::tracked::{COLUMN_TYPES, TrackOptions};
-use crate::capture::{alter, drift, track};
+use crate::capture::{alter, track};
 use crate::coordination::write;
+use crate::runs;
 use crate::store::{Call, Result, Value};
+use crate::transfer::forget;
 
 use super::arguments;
 use super::json::Object;
@@ -20,7 +22,11 @@ pub fn track(call: &Call<'_>) -> Result<Value> {
         false => Some(track_options(&given)?),
     };
     let outcome = write(call.session(), &given.schema()?, |ground| {
-        track::track(ground.database, table, options)
+        let outcome = track::track(ground.database, table, options)?;
+        if outcome.remade {
+            forget::cursors(ground.database, outcome.id)?;
+        }
+        Ok(outcome)
     })?;
     let answer = json!({
         "table": outcome.table,
@@ -46,7 +52,7 @@ pub fn untrack(call: &Call<'_>) -> Result<Value> {
     let options = Object::options(call, 1, &["discard", "schema"])?;
     let discard = options.flag("discard")?;
     let done = write(call.session(), &options.schema()?, |ground| {
-        track::untrack(ground.database, table, discard)
+        runs::untrack(ground.database, table, discard)
     })?;
     Ok(done.into())
 }
@@ -56,8 +62,7 @@ pub fn capture_existing(call: &Call<'_>) -> Result<Value> {
     let table = arguments::text(call, 0, "table")?;
     let options = Object::options(call, 1, &["schema"])?;
     let captured = write(call.session(), &options.schema()?, |ground| {
-        drift::refresh(ground.database)?;
-        track::capture_existing(ground.database, table)
+        runs::capture_existing(ground.database, table)
     })?;
     Ok(captured.into())
 }

@@ -9,6 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use serde_json::{Value as Json, json};
 
 use crate::capture::reader::RowReader;
+use crate::capture::sends::sends;
 use crate::capture::{Key, PendingRows, Status, log};
 use crate::coordination::now;
 use crate::ground::SyncError;
@@ -23,6 +24,7 @@ use crate::runs::run::Due;
 use crate::runs::transport::{self, Cancel};
 use crate::store::{same, shown};
 use crate::transfer::binding::Binding;
+use crate::transfer::send::outbox::all_unacknowledged;
 
 /// Ids shown of each kind of difference.
 const SHOWN: usize = 20;
@@ -117,6 +119,7 @@ fn compare<'a>(
 
 struct Comparer<'a> {
     tables: Vec<Comparison<'a>>,
+    unacknowledged: HashSet<(i64, Key)>,
     hasher: RandomState,
 }
 
@@ -174,6 +177,7 @@ impl<'a> Comparer<'a> {
             .collect::<Result<Vec<_>>>()?;
         Ok(Self {
             tables,
+            unacknowledged: all_unacknowledged(database)?,
             hasher: RandomState::new(),
         })
     }
@@ -197,7 +201,7 @@ impl Sink for Comparer<'_> {
         table
             .seen
             .insert(self.hasher.hash_one(shown(&key).as_bytes()));
-        table.row(&key, row.slots)?;
+        table.row(&key, row.slots, &self.unacknowledged)?;
         Ok(())
     }
 
@@ -212,12 +216,21 @@ impl Sink for Comparer<'_> {
 }
 
 impl Comparison<'_> {
-    fn row(&mut self, key: &Value, row: &[Slot<'_>]) -> Result<()> {
+    fn row(
+        &mut self,
+        key: &Value,
+        row: &[Slot<'_>],
+        unacknowledged: &HashSet<(i64, Key)>,
+    ) -> Result<()> {
         self.remote += 1;
         let pending = self.pending.get(&Key(key.clone()));
         if !self.reader.find_key(key)? {
             self.reader.release();
-            let deleted = pending.is_some_and(|row| row.status(false) == Status::Deleted);
+            let deleted = pending.is_some_and(|row| {
+                let may_have_arrived =
+                    || unacknowledged.contains(&(self.binding.table.id, row.key.clone()));
+                sends(row, false, &self.binding.columns, may_have_arrived) == Status::Deleted
+            });
             if !deleted {
                 self.missing.add(|| shown(key).into());
             }
@@ -255,7 +268,9 @@ impl Comparison<'_> {
                 continue;
             }
             let pending = self.pending.get(&Key(key.clone()));
-            let created = pending.is_some_and(|row| row.status(true) == Status::Created);
+            let created = pending.is_some_and(|row| {
+                sends(row, true, &self.binding.columns, || false) == Status::Created
+            });
             if !created {
                 self.excess.add(|| shown(&key).into());
             }

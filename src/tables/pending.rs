@@ -8,8 +8,10 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use crate::capture::reader::RowReader;
+use crate::capture::sends::{changed, sends};
 use crate::capture::shape::Shape;
-use crate::capture::{Key, PendingRows, Status, Tracked, log};
+use crate::capture::{Key, Status, Tracked, log};
+use crate::runs::Waiting;
 use crate::store::{
     Access, Database, Error, Ready, Result, Rows, Session, Table, Value, ValueRef, schema_installed,
 };
@@ -56,15 +58,12 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
     if let Some(name) = text(0) {
         tables.retain(|table| table.shape.name == name);
     }
-    let tracked: Vec<&Tracked> = tables.iter().collect();
     let upto = log::high_water(&database)?;
-    let pending = PendingRows::read(&database, &tracked, upto)?;
-    let tables: Vec<(Tracked, PendingRows)> = tables.into_iter().zip(pending).collect();
     Ok(Box::new(Lines {
         unacknowledged: all_unacknowledged(&database)?,
+        tables: Waiting::read(&database, tables, upto)?.into_iter(),
         database,
         schema,
-        tables: tables.into_iter(),
         current: None,
         number: 0,
         reads: u64::MAX,
@@ -76,7 +75,7 @@ struct Lines {
     unacknowledged: HashSet<(i64, Key)>,
     database: Database,
     schema: String,
-    tables: std::vec::IntoIter<(Tracked, PendingRows)>,
+    tables: std::vec::IntoIter<Waiting>,
     current: Option<Current>,
     number: i64,
     /// Which columns are asked for; see [`Rows::reads`].
@@ -84,9 +83,9 @@ struct Lines {
 }
 
 struct Current {
-    table: Tracked,
-    columns: Vec<usize>,
-    pending: PendingRows,
+    waiting: Waiting,
+    /// Positions of the columns that are shown: those that are synced, and the key.
+    shown: Vec<usize>,
     reader: RowReader,
     /// Why rows were rejected last time. Mostly there are none, so asking for each row would cost more.
     rejected: HashMap<Key, Value>,
@@ -103,23 +102,27 @@ impl Rows for Lines {
     fn next(&mut self) -> Result<Option<(i64, Vec<Value>)>> {
         loop {
             let Some(current) = self.current.as_mut() else {
-                let Some((table, pending)) = self.tables.next() else {
+                let Some(waiting) = self.tables.next() else {
                     return Ok(None);
                 };
-                let columns = table.synced_columns();
-                let reader = RowReader::following(&self.database, &table, &columns, &pending)?;
+                let table = &waiting.table;
+                let mut shown = table.synced_columns();
+                shown.retain(|position| {
+                    let is_key = table.shape.columns[*position].key_place > 0;
+                    is_key || waiting.columns.contains(position)
+                });
+                let pending = &waiting.pending;
                 self.current = Some(Current {
+                    reader: RowReader::following(&self.database, table, &shown, pending)?,
                     rejected: rejected(&self.database, table.id)?,
-                    table,
-                    columns,
-                    pending,
-                    reader,
+                    shown,
+                    waiting,
                     next: 0,
                     payload_length: 0,
                 });
                 continue;
             };
-            if current.next >= current.pending.rows().len() {
+            if current.next >= current.waiting.pending.rows().len() {
                 self.current = None;
                 continue;
             }
@@ -139,28 +142,23 @@ impl Current {
         schema: &str,
         wanted: u64,
     ) -> Result<Option<Vec<Value>>> {
-        let row = &self.pending.rows()[self.next];
+        let Waiting {
+            table,
+            columns,
+            pending,
+        } = &self.waiting;
+        let row = &pending.rows()[self.next];
         self.next += 1;
         let exists = self.reader.find(row)?;
-        let sent = || unacknowledged.contains(&(self.table.id, row.key.clone()));
-        let status = match row.status(exists) {
-            Status::Nothing if !exists && sent() => Status::Deleted,
-            status => status,
-        };
-        let shape = &self.table.shape;
-        let mut changed = self
-            .columns
-            .iter()
-            .filter(|position| row.changed(**position) && shape.columns[**position].key_place == 0)
-            .map(|position| shape.columns[*position].name.as_str())
-            .peekable();
-        let nothing =
-            status == Status::Nothing || (status == Status::Updated && changed.peek().is_none());
-        let payload = match exists && !nothing && reads(wanted, PAYLOAD) {
+        let status = sends(row, exists, columns, || {
+            unacknowledged.contains(&(table.id, row.key.clone()))
+        });
+        let shape = &table.shape;
+        let payload = match exists && status != Status::Nothing && reads(wanted, PAYLOAD) {
             true => {
                 let payload = Payload {
                     shape,
-                    columns: &self.columns,
+                    columns: &self.shown,
                     reader: &self.reader,
                 };
                 let text = to_json(&payload, self.payload_length)?;
@@ -170,7 +168,7 @@ impl Current {
             false => None,
         };
         self.reader.release();
-        if nothing {
+        if status == Status::Nothing {
             return Ok(None);
         }
         let only = |column: u32, value: &dyn Fn() -> Result<Value>| match reads(wanted, column) {
@@ -189,7 +187,9 @@ impl Current {
             only(OP, &|| Ok(status.as_str().into()))?,
             match status {
                 Status::Updated | Status::Created if reads(wanted, CHANGED) => {
-                    to_json(&changed.collect::<Vec<&str>>(), 0)?.into()
+                    let names = changed(row, columns)
+                        .map(|place| shape.columns[columns[place]].name.as_str());
+                    to_json(&names.collect::<Vec<&str>>(), 0)?.into()
                 }
                 _ => Value::Null,
             },

@@ -67,32 +67,15 @@ impl Binding {
                 quote_name(name)
             )));
         }
-        let excluded = config
-            .exclude_columns
-            .iter()
-            .filter(|(table, _)| table.eq_ignore_ascii_case(name))
-            .flat_map(|(_, columns)| columns)
-            .collect::<Vec<_>>();
-        if let Some(unknown) = excluded
-            .iter()
-            .find(|name| table.shape.position(name).is_none())
-        {
+        let unknown = excluded(config, &table.shape.name)
+            .find(|column| table.shape.position(column).is_none());
+        if let Some(unknown) = unknown {
             return Err(Error::argument(format!(
                 "excludeColumns names {unknown:?}, which is no column of {}; correct it with sync_provider",
                 quote_name(&table.shape.name)
             )));
         }
-        let columns: Vec<usize> = table
-            .synced_columns()
-            .into_iter()
-            .filter(|position| {
-                let column = &table.shape.columns[*position];
-                column.key_place == 0
-                    && !excluded
-                        .iter()
-                        .any(|name| name.eq_ignore_ascii_case(&column.name))
-            })
-            .collect();
+        let columns = travelling(&table, Some(config));
         let wire_columns = columns
             .iter()
             .map(|position| wire_column(&table, *position))
@@ -154,6 +137,31 @@ impl Binding {
         let number: i64 = id.parse().ok()?;
         (number.to_string() == id).then_some(Value::Integer(number))
     }
+}
+
+/// The columns of a table that a configuration leaves out.
+fn excluded<'c>(config: &'c Config, table: &str) -> impl Iterator<Item = &'c String> {
+    let tables = config.exclude_columns.iter();
+    tables
+        .filter(move |(name, _)| name.eq_ignore_ascii_case(table))
+        .flat_map(|(_, columns)| columns)
+}
+
+/// Positions of a table's columns that are synced, by `sync_track` and the configuration of its provider. The
+/// key is left out: it travels as the name of the row.
+pub fn travelling(table: &Tracked, config: Option<&Config>) -> Vec<usize> {
+    let shape = &table.shape;
+    let excluded: Vec<&String> = config
+        .into_iter()
+        .flat_map(|config| excluded(config, &shape.name))
+        .collect();
+    let mut columns = table.synced_columns();
+    columns.retain(|position| {
+        let column = &shape.columns[*position];
+        let is_excluded = |name: &&String| name.eq_ignore_ascii_case(&column.name);
+        column.key_place == 0 && !excluded.iter().any(is_excluded)
+    });
+    columns
 }
 
 /// How a key is stored, by SQLite's rules of affinity. An id must come back from the table as it went

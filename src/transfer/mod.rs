@@ -7,4 +7,5 @@ pub mod counts;
 pub mod cursor;
 pub mod declared;
 pub mod document;
+pub mod forget;
 pub mod send;

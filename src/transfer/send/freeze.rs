@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::capture::reader::RowReader;
+use crate::capture::sends::{changed, sends};
 use crate::capture::{Key, Pending, PendingRows, Status, log};
 use crate::coordination::now;
 use crate::providers::Protocol;
@@ -70,8 +71,8 @@ pub fn freeze(
         };
         let mut rejected = rejected_keys(database, provider, binding.table.id)?;
         for row in pending.rows() {
-            let on_its_way = || unacknowledged.contains(&(binding.table.id, row.key.clone()));
-            match table.row(row, push, &on_its_way)? {
+            let may_have_arrived = || unacknowledged.contains(&(binding.table.id, row.key.clone()));
+            match table.row(row, push, may_have_arrived)? {
                 Fate::Frozen => {
                     rejected.remove(&row.key);
                     frozen.rows += 1;
@@ -138,29 +139,24 @@ struct TableFreezer<'a> {
 }
 
 impl TableFreezer<'_> {
-    fn row(&mut self, row: &Pending, push: i64, on_its_way: &dyn Fn() -> bool) -> Result<Fate> {
+    fn row(
+        &mut self,
+        row: &Pending,
+        push: i64,
+        may_have_arrived: impl FnOnce() -> bool,
+    ) -> Result<Fate> {
         let exists = self.reader.find(row)?;
-        let kind = match row.status(exists) {
-            Status::Nothing if !exists && on_its_way() => Status::Deleted,
-            status => status,
-        };
-        let changed: Vec<usize> = self
-            .binding
-            .columns
-            .iter()
-            .enumerate()
-            .filter(|(_, position)| row.changed(**position))
-            .map(|(place, _)| place)
-            .collect();
-        let nothing = kind == Status::Nothing || (kind == Status::Updated && changed.is_empty());
-        if nothing {
+        let columns = &self.binding.columns;
+        let kind = sends(row, exists, columns, may_have_arrived);
+        if kind == Status::Nothing {
             self.reader.release();
             return Ok(Fate::Nothing);
         }
+        let changed: Vec<usize> = changed(row, columns).collect();
         self.content.clear();
         let values: Vec<ValueRef<'_>> = match kind {
             Status::Deleted => Vec::new(),
-            _ => (0..self.binding.columns.len())
+            _ => (0..columns.len())
                 .map(|place| self.reader.column(place))
                 .collect(),
         };

@@ -1,0 +1,36 @@
+//! What would be sent of a row: the one answer behind `sync_pending`, `sync_has_pending`, `sync_untrack`,
+//! freezing and applying.
+//!
+//! | the log says | | would be sent |
+//! |---|---|---|
+//! | created, deleted | | that |
+//! | updated | a column that is synced changed | updated |
+//! | updated | none did | nothing |
+//! | nothing | the row is gone, and a push without an answer may have created it | deleted |
+//! | nothing | | nothing |
+
+use super::pending::{Pending, Status};
+
+/// What would be sent of a row, given whether it exists now, the positions of the columns that are synced
+/// (the key left out), and whether a push whose outcome is not known may have created it.
+pub fn sends(
+    row: &Pending,
+    exists: bool,
+    synced: &[usize],
+    may_have_arrived: impl FnOnce() -> bool,
+) -> Status {
+    match row.status(exists) {
+        Status::Updated if changed(row, synced).next().is_none() => Status::Nothing,
+        Status::Nothing if !exists && may_have_arrived() => Status::Deleted,
+        status => status,
+    }
+}
+
+/// Places in `synced` of the columns that an update sends; of a created row, of those that changed since it
+/// was created.
+pub fn changed<'a>(row: &'a Pending, synced: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
+    let places = synced.iter().enumerate();
+    places
+        .filter(|(_, position)| row.changed(**position))
+        .map(|(place, _)| place)
+}

@@ -1,0 +1,163 @@
+//! What waits to be sent, table by table, as the next sync will find it: `sync_pending` shows it,
+//! `sync_has_pending` says whether there is any, and `sync_untrack` does not give it up unasked.
+
+use std::collections::HashSet;
+
+use crate::capture::reader::RowReader;
+use crate::capture::sends::sends;
+use crate::capture::tracked::{Registration, captured_table, registration};
+use crate::capture::{Key, Pending, PendingRows, Status, Tracked, drift, log, track};
+use crate::store::{Database, Error, Result, quote_name};
+
+use crate::runs::gate::stored_config;
+use crate::transfer::binding::travelling;
+use crate::transfer::forget;
+use crate::transfer::send::outbox::all_unacknowledged;
+
+/// Entries of the log that are looked at first: one of them nearly always has the answer.
+const FIRST_LOOK: i64 = 100;
+
+/// The rows of a table that the log speaks of.
+pub struct Waiting {
+    pub table: Tracked,
+    /// Positions of the columns that are synced, the key left out.
+    pub columns: Vec<usize>,
+    pub pending: PendingRows,
+}
+
+impl Waiting {
+    /// Reads the log up to `upto` for some tables; those that it does not speak of are left out.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn read(database: &Database, tables: Vec<Tracked>, upto: i64) -> Result<Vec<Self>> {
+        let tracked: Vec<&Tracked> = tables.iter().collect();
+        let pending = PendingRows::read(database, &tracked, upto)?;
+        let logged = tables.into_iter().zip(pending);
+        logged
+            .filter(|(_, pending)| !pending.is_empty())
+            .map(|(table, pending)| {
+                Ok(Self {
+                    columns: synced(database, &table)?,
+                    table,
+                    pending,
+                })
+            })
+            .collect()
+    }
+
+    /// Goes through the rows until one is `wanted`: by whether it exists, and what would be sent of it.
+    /// Whether one was.
+    fn find(
+        &self,
+        database: &Database,
+        unacknowledged: &HashSet<(i64, Key)>,
+        mut wanted: impl FnMut(&Pending, bool, Status) -> bool,
+    ) -> Result<bool> {
+        let mut reader = RowReader::new(database, &self.table, &[])?;
+        for row in self.pending.rows() {
+            let exists = reader.find(row)?;
+            reader.release();
+            let status = sends(row, exists, &self.columns, || {
+                unacknowledged.contains(&(self.table.id, row.key.clone()))
+            });
+            if wanted(row, exists, status) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The columns of a table that are synced, as far as is known before a sync begins. A configuration that
+/// can't be read leaves none out; a sync with it fails before it sends anything.
+fn synced(database: &Database, table: &Tracked) -> Result<Vec<usize>> {
+    let Some(provider) = &table.provider else {
+        return Ok(travelling(table, None));
+    };
+    match stored_config(database, provider) {
+        Ok(config) => Ok(travelling(table, Some(&config))),
+        Err(Error::Corrupt(_)) => Ok(travelling(table, None)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether anything of some tables would be sent.
+///
+/// # Errors
+/// SQLite's.
+pub fn anything(database: &Database, tables: &[Tracked]) -> Result<bool> {
+    let upto = log::high_water(database)?;
+    if tables.is_empty() || upto == 0 {
+        return Ok(false);
+    }
+    let first = database.query_value(
+        "SELECT seq FROM main._syncChange ORDER BY seq LIMIT 1 OFFSET ?1",
+        &[(FIRST_LOOK - 1).into()],
+    )?;
+    if let Some(first) = first.as_i64() {
+        let nothing_known = HashSet::new();
+        for table in Waiting::read(database, tables.to_vec(), first)? {
+            // Later entries can't make nothing of the insert or update of a row that exists, but they can of
+            // anything else; and an insert may turn out to be an update, of which a table of nothing but a
+            // key has none.
+            let is_certain = |_: &Pending, exists: bool, status: Status| {
+                exists && status != Status::Nothing && !table.columns.is_empty()
+            };
+            if table.find(database, &nothing_known, is_certain)? {
+                return Ok(true);
+            }
+        }
+    }
+    let unacknowledged = all_unacknowledged(database)?;
+    for table in Waiting::read(database, tables.to_vec(), upto)? {
+        let is_sent = |_: &Pending, _: bool, status: Status| status != Status::Nothing;
+        if table.find(database, &unacknowledged, is_sent)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Ends to track a table. Returns false when it was not tracked. Call inside a transaction.
+///
+/// # Errors
+/// Something of it would be sent and `discard` is false; SQLite's.
+pub fn untrack(database: &Database, name: &str, discard: bool) -> Result<bool> {
+    drift::refresh(database)?;
+    let Some(Registration { id, name, .. }) = registration(database, name)? else {
+        return Ok(false);
+    };
+    // Of a table that is gone nothing can be sent.
+    let may_lose = !discard && captured_table(database, id)?.is_some();
+    if may_lose && anything(database, &[Tracked::open(database, &name)?])? {
+        return Err(Error::argument(format!(
+            "{} has changes that were not uploaded; sync first, or pass {{\"discard\":true}} to give \
+             them up",
+            quote_name(&name)
+        )));
+    }
+    track::untrack(database, id)?;
+    forget::table(database, id)?;
+    Ok(true)
+}
+
+/// Logs rows that nothing would be sent of as inserted, so that they are. Calling it again before the next
+/// sync changes nothing. Returns the number of rows logged. Call inside a transaction.
+///
+/// # Errors
+/// Not tracked; SQLite's.
+pub fn capture_existing(database: &Database, name: &str) -> Result<i64> {
+    drift::refresh(database)?;
+    let table = Tracked::open(database, name)?;
+    let mut waiting = Vec::new();
+    for logged in Waiting::read(database, vec![table.clone()], log::high_water(database)?)? {
+        logged.find(database, &HashSet::new(), |row, exists, status| {
+            if exists && status != Status::Nothing {
+                waiting.push(row.key.0.clone());
+            }
+            false
+        })?;
+    }
+    track::log_existing(database, &table, &waiting)
+}
