@@ -24,7 +24,7 @@ use crate::runs::run::Due;
 use crate::runs::transport::{self, Cancel};
 use crate::store::{same, shown};
 use crate::transfer::binding::Binding;
-use crate::transfer::send::outbox::all_unacknowledged;
+use crate::transfer::send::unacknowledged::Unacknowledged;
 
 /// Ids shown of each kind of difference.
 const SHOWN: usize = 20;
@@ -119,7 +119,7 @@ fn compare<'a>(
 
 struct Comparer<'a> {
     tables: Vec<Comparison<'a>>,
-    unacknowledged: HashSet<(i64, Key)>,
+    unacknowledged: Unacknowledged,
     hasher: RandomState,
 }
 
@@ -177,7 +177,7 @@ impl<'a> Comparer<'a> {
             .collect::<Result<Vec<_>>>()?;
         Ok(Self {
             tables,
-            unacknowledged: all_unacknowledged(database)?,
+            unacknowledged: Unacknowledged::read(database, None)?,
             hasher: RandomState::new(),
         })
     }
@@ -220,7 +220,7 @@ impl Comparison<'_> {
         &mut self,
         key: &Value,
         row: &[Slot<'_>],
-        unacknowledged: &HashSet<(i64, Key)>,
+        unacknowledged: &Unacknowledged,
     ) -> Result<()> {
         self.remote += 1;
         let pending = self.pending.get(&Key(key.clone()));
@@ -228,7 +228,7 @@ impl Comparison<'_> {
             self.reader.release();
             let deleted = pending.is_some_and(|row| {
                 let may_have_arrived =
-                    || unacknowledged.contains(&(self.binding.table.id, row.key.clone()));
+                    || unacknowledged.may_have_created(self.binding.table.id, &row.key);
                 sends(row, false, &self.binding.columns, may_have_arrived) == Status::Deleted
             });
             if !deleted {

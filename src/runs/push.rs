@@ -15,6 +15,7 @@ use crate::transfer::send::freeze::{self, Frozen};
 use crate::transfer::send::outbox;
 use crate::transfer::send::settle;
 use crate::transfer::send::slices;
+use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use crate::runs::run::Run;
 
@@ -210,7 +211,7 @@ impl Run<'_> {
         })?;
         self.diary.committed();
         self.waiting.clear();
-        self.unacknowledged = outbox::unacknowledged(&self.database, &self.call.provider)?;
+        self.unacknowledged = Unacknowledged::read(&self.database, Some(&self.call.provider))?;
         Ok(())
     }
 }

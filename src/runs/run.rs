@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
-use crate::capture::{Key, drift, track};
+use crate::capture::{drift, track};
 use crate::coordination::{self, EntitiesCall, Ground, OwnerId, begin, is_open, now, owner};
 use crate::ground::SyncError;
 use crate::http::{HttpError, Redactor, Response, Spool};
@@ -33,6 +33,7 @@ use crate::transfer::counts::Counts;
 use crate::transfer::cursor;
 use crate::transfer::send::freeze::Frozen;
 use crate::transfer::send::outbox;
+use crate::transfer::send::unacknowledged::Unacknowledged;
 
 /// A request that is due.
 pub struct Due {
@@ -52,7 +53,7 @@ pub struct Run<'s> {
     pub(super) operations: Vec<(i64, String)>,
     /// The entities' cursors when the run began, to notice somebody else's sync.
     pub(super) cursors: Vec<Option<String>>,
-    pub(super) unacknowledged: HashSet<(i64, Key)>,
+    pub(super) unacknowledged: Unacknowledged,
     pub(super) frozen: Option<Frozen>,
     /// Further parts of what was frozen, each pushed on its own.
     pub(super) waiting: VecDeque<Frozen>,
@@ -146,7 +147,7 @@ impl<'s> Run<'s> {
         };
         Ok(Self {
             session,
-            unacknowledged: outbox::unacknowledged(&database, &call.provider)?,
+            unacknowledged: Unacknowledged::read(&database, Some(&call.provider))?,
             database,
             call: call.clone(),
             config,

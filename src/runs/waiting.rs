@@ -1,18 +1,16 @@
 //! What waits to be sent, table by table, as the next sync will find it: `sync_pending` shows it,
 //! `sync_has_pending` says whether there is any, and `sync_untrack` does not give it up unasked.
 
-use std::collections::HashSet;
-
 use crate::capture::reader::RowReader;
 use crate::capture::sends::sends;
 use crate::capture::tracked::{Registration, captured_table, registration};
-use crate::capture::{Key, Pending, PendingRows, Status, Tracked, drift, log, track};
+use crate::capture::{Pending, PendingRows, Status, Tracked, drift, log, track};
 use crate::store::{Database, Error, Result, quote_name};
 
 use crate::runs::gate::stored_config;
 use crate::transfer::binding::travelling;
 use crate::transfer::forget;
-use crate::transfer::send::outbox::all_unacknowledged;
+use crate::transfer::send::unacknowledged::Unacknowledged;
 
 /// Entries of the log that are looked at first: one of them nearly always has the answer.
 const FIRST_LOOK: i64 = 100;
@@ -51,7 +49,7 @@ impl Waiting {
     fn find(
         &self,
         database: &Database,
-        unacknowledged: &HashSet<(i64, Key)>,
+        unacknowledged: &Unacknowledged,
         mut wanted: impl FnMut(&Pending, bool, Status) -> bool,
     ) -> Result<bool> {
         let mut reader = RowReader::new(database, &self.table, &[])?;
@@ -59,7 +57,7 @@ impl Waiting {
             let exists = reader.find(row)?;
             reader.release();
             let status = sends(row, exists, &self.columns, || {
-                unacknowledged.contains(&(self.table.id, row.key.clone()))
+                unacknowledged.may_have_created(self.table.id, &row.key)
             });
             if wanted(row, exists, status) {
                 return Ok(true);
@@ -96,7 +94,7 @@ pub fn anything(database: &Database, tables: &[Tracked]) -> Result<bool> {
         &[(FIRST_LOOK - 1).into()],
     )?;
     if let Some(first) = first.as_i64() {
-        let nothing_known = HashSet::new();
+        let nothing_known = Unacknowledged::default();
         for table in Waiting::read(database, tables.to_vec(), first)? {
             // Later entries can't make nothing of the insert or update of a row that exists, but they can of
             // anything else; and an insert may turn out to be an update, of which a table of nothing but a
@@ -109,7 +107,7 @@ pub fn anything(database: &Database, tables: &[Tracked]) -> Result<bool> {
             }
         }
     }
-    let unacknowledged = all_unacknowledged(database)?;
+    let unacknowledged = Unacknowledged::read(database, None)?;
     for table in Waiting::read(database, tables.to_vec(), upto)? {
         let is_sent = |_: &Pending, _: bool, status: Status| status != Status::Nothing;
         if table.find(database, &unacknowledged, is_sent)? {
@@ -152,12 +150,16 @@ pub fn capture_existing(database: &Database, name: &str) -> Result<i64> {
     let table = Tracked::open(database, name)?;
     let mut waiting = Vec::new();
     for logged in Waiting::read(database, vec![table.clone()], log::high_water(database)?)? {
-        logged.find(database, &HashSet::new(), |row, exists, status| {
-            if exists && status != Status::Nothing {
-                waiting.push(row.key.0.clone());
-            }
-            false
-        })?;
+        logged.find(
+            database,
+            &Unacknowledged::default(),
+            |row, exists, status| {
+                if exists && status != Status::Nothing {
+                    waiting.push(row.key.0.clone());
+                }
+                false
+            },
+        )?;
     }
     track::log_existing(database, &table, &waiting)
 }

@@ -2,7 +2,7 @@
 //!
 //! `SELECT * FROM sync_pending` reads the file `main`; `WHERE schema = 'other'` reads an attached one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
@@ -15,7 +15,7 @@ use crate::runs::Waiting;
 use crate::store::{
     Access, Database, Error, Ready, Result, Rows, Session, Table, Value, ValueRef, schema_installed,
 };
-use crate::transfer::send::outbox::all_unacknowledged;
+use crate::transfer::send::unacknowledged::Unacknowledged;
 
 pub const TABLE: Table = Table {
     name: "sync_pending",
@@ -60,7 +60,7 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
     }
     let upto = log::high_water(&database)?;
     Ok(Box::new(Lines {
-        unacknowledged: all_unacknowledged(&database)?,
+        unacknowledged: Unacknowledged::read(&database, None)?,
         tables: Waiting::read(&database, tables, upto)?.into_iter(),
         database,
         schema,
@@ -72,7 +72,7 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
 
 struct Lines {
     /// Rows of pushes without a known outcome: deleted since, their delete goes up all the same.
-    unacknowledged: HashSet<(i64, Key)>,
+    unacknowledged: Unacknowledged,
     database: Database,
     schema: String,
     tables: std::vec::IntoIter<Waiting>,
@@ -138,7 +138,7 @@ impl Current {
     /// The next pending row, or none when it turns out that nothing would be sent of it.
     fn line(
         &mut self,
-        unacknowledged: &HashSet<(i64, Key)>,
+        unacknowledged: &Unacknowledged,
         schema: &str,
         wanted: u64,
     ) -> Result<Option<Vec<Value>>> {
@@ -151,7 +151,7 @@ impl Current {
         self.next += 1;
         let exists = self.reader.find(row)?;
         let status = sends(row, exists, columns, || {
-            unacknowledged.contains(&(table.id, row.key.clone()))
+            unacknowledged.may_have_created(table.id, &row.key)
         });
         let shape = &table.shape;
         let payload = match exists && status != Status::Nothing && reads(wanted, PAYLOAD) {

@@ -29,6 +29,7 @@ use crate::transfer::apply::swept::Swept;
 use crate::transfer::apply::table::{Settlement, TableApplier, Trouble, UNIQUE};
 use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;
+use crate::transfer::send::unacknowledged::Unacknowledged;
 
 /// Rows after which entries of other rows are told from ours, where others can appear at all.
 const BATCH: usize = 1000;
@@ -77,7 +78,7 @@ impl<'a> Applier<'a> {
     pub fn new(
         setting: &Setting<'a>,
         bindings: &'a [Binding],
-        unacknowledged: &HashSet<(i64, Key)>,
+        unacknowledged: &Unacknowledged,
     ) -> Result<Self> {
         let database = setting.database;
         // Applied rows may arrive in any order; references are checked at the end.
@@ -92,11 +93,7 @@ impl<'a> Applier<'a> {
             .zip(pending)
             .enumerate()
             .map(|(place, (binding, pending))| {
-                let unknown = unacknowledged
-                    .iter()
-                    .filter(|(table, _)| *table == binding.table.id)
-                    .map(|(_, key)| key.clone())
-                    .collect();
+                let unknown = unacknowledged.created(binding.table.id);
                 let redelivers = setting.redelivers.get(place).copied().unwrap_or(false);
                 TableApplier::new(setting, binding, redelivers, pending, unknown, start)
             })

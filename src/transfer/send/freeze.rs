@@ -11,6 +11,7 @@ use crate::store::{Database, Result, Statement, Value, ValueRef};
 
 use crate::transfer::binding::Binding;
 use crate::transfer::send::slices::Entries;
+use crate::transfer::send::unacknowledged::Unacknowledged;
 
 /// A frozen batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +38,7 @@ pub fn freeze(
     run: i64,
     protocol: &dyn Protocol,
     bindings: &[Binding],
-    unacknowledged: &HashSet<(i64, Key)>,
+    unacknowledged: &Unacknowledged,
 ) -> Result<Frozen> {
     let upto = log::high_water(database)?;
     let tracked: Vec<_> = bindings.iter().map(|binding| &binding.table).collect();
@@ -71,7 +72,7 @@ pub fn freeze(
         };
         let mut rejected = rejected_keys(database, provider, binding.table.id)?;
         for row in pending.rows() {
-            let may_have_arrived = || unacknowledged.contains(&(binding.table.id, row.key.clone()));
+            let may_have_arrived = || unacknowledged.may_have_created(binding.table.id, &row.key);
             match table.row(row, push, may_have_arrived)? {
                 Fate::Frozen => {
                     rejected.remove(&row.key);

@@ -4,3 +4,4 @@ pub mod freeze;
 pub mod outbox;
 pub mod settle;
 pub mod slices;
+pub mod unacknowledged;

@@ -1,9 +1,7 @@
 //! The outbox and the journal of pushes.
 
-use std::collections::HashSet;
 use std::io;
 
-use crate::capture::Key;
 use crate::coordination::now;
 use crate::ground::SyncError;
 use crate::http::{Spool, SpoolWriter};
@@ -29,37 +27,6 @@ pub fn close_abandoned(database: &Database, provider: &str) -> Result<()> {
         &[provider.into(), now().into()],
     )?;
     Ok(())
-}
-
-/// Rows created by a push whose outcome is not known: the server may have them.
-///
-/// # Errors
-/// SQLite's.
-pub fn unacknowledged(database: &Database, provider: &str) -> Result<HashSet<(i64, Key)>> {
-    let rows = database.query_all(
-        "SELECT outbox.tbl, outbox.pk FROM main._syncPush AS push \
-         JOIN main._syncOutbox AS outbox ON outbox.pushId = push.id \
-         WHERE push.provider = ?1 AND push.state = 'unknown' AND outbox.kind = 'created'",
-        &[provider.into()],
-        |row| Ok((row.integer(0), Key(row.column(1).to_owned()))),
-    )?;
-    Ok(rows.into_iter().collect())
-}
-
-/// The same for all providers of a file, as the next sync will find it: a push that is open now, or
-/// was when its process died, counts too.
-///
-/// # Errors
-/// SQLite's.
-pub fn all_unacknowledged(database: &Database) -> Result<HashSet<(i64, Key)>> {
-    let rows = database.query_all(
-        "SELECT outbox.tbl, outbox.pk FROM main._syncPush AS push \
-         JOIN main._syncOutbox AS outbox ON outbox.pushId = push.id \
-         WHERE push.state IN ('open', 'unknown') AND outbox.kind = 'created'",
-        &[],
-        |row| Ok((row.integer(0), Key(row.column(1).to_owned()))),
-    )?;
-    Ok(rows.into_iter().collect())
 }
 
 /// Counts a committed pull and removes journal entries that have seen enough of them: by then the server
