@@ -79,8 +79,8 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// The status, given whether the row exists now.
-    pub fn status(&self, exists: bool) -> Status {
+    /// What the log says, given whether the row exists now; `sends.rs` makes of it what would be sent.
+    pub(super) fn status(&self, exists: bool) -> Status {
         match (self.known(exists), exists) {
             (false, true) if self.replaced_there() => Status::Updated,
             (false, true) => Status::Created,

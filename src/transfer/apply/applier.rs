@@ -78,7 +78,7 @@ impl<'a> Applier<'a> {
     pub fn new(
         setting: &Setting<'a>,
         bindings: &'a [Binding],
-        unacknowledged: &Unacknowledged,
+        unacknowledged: &'a Unacknowledged,
     ) -> Result<Self> {
         let database = setting.database;
         // Applied rows may arrive in any order; references are checked at the end.
@@ -93,9 +93,8 @@ impl<'a> Applier<'a> {
             .zip(pending)
             .enumerate()
             .map(|(place, (binding, pending))| {
-                let unknown = unacknowledged.created(binding.table.id);
                 let redelivers = setting.redelivers.get(place).copied().unwrap_or(false);
-                TableApplier::new(setting, binding, redelivers, pending, unknown, start)
+                TableApplier::new(setting, binding, redelivers, pending, unacknowledged, start)
             })
             .collect::<Result<Vec<_>>>()?;
         let applied = side_effects::possible(database, bindings)?.then(HashSet::new);

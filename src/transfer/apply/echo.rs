@@ -8,10 +8,11 @@ use serde_json::{Map, Value as Json};
 
 use crate::capture::Key;
 use crate::providers::wire::{Slot, WireType};
-use crate::store::{Database, Result, ValueRef};
+use crate::store::{Database, Result, Statement, ValueRef};
 
 use crate::store::same;
 use crate::transfer::binding::Binding;
+use crate::transfer::send::unacknowledged::Sent;
 
 /// What was pushed lately, by key.
 pub struct Pushed {
@@ -90,58 +91,49 @@ fn is_same_row(content: &str, binding: &Binding, row: &[Slot<'_>], lenient: bool
     })
 }
 
-/// Rows of pushes whose outcome is not known, by key: what the server may or may not have.
-pub struct Unknown(HashMap<Key, Sent>);
-
-/// One such row, as it was sent last.
-pub struct Sent {
-    pub created: bool,
-    content: String,
-    /// Last log entry that the content covers.
-    pub upto: i64,
+/// Looks up what an unanswered push carried of a row, when that row comes in.
+pub struct Carried {
+    content: Statement,
 }
 
-impl Unknown {
-    /// Reads the journal for one table.
+impl Carried {
+    /// # Errors
+    /// SQLite's.
+    pub fn new(database: &Database) -> Result<Self> {
+        // The number alone may belong to another row by now: a pull of this very run can have removed the entry.
+        let content = database.prepare(
+            "SELECT content FROM main._syncOutbox \
+             WHERE id = ?1 AND tbl = ?2 AND pk IS ?3 AND uptoSeq = ?4",
+        )?;
+        Ok(Self { content })
+    }
+
+    /// Whether an incoming row proves that what was sent has arrived. One that leaves columns out proves
+    /// nothing: the edit may be in just those.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn read(database: &Database, provider: &str, table: i64) -> Result<Self> {
-        let rows = database.query_all(
-            "SELECT outbox.pk, outbox.kind = 'created', outbox.content, outbox.uptoSeq \
-             FROM main._syncPush AS push \
-             JOIN main._syncOutbox AS outbox ON outbox.pushId = push.id \
-             WHERE push.provider = ?1 AND push.state = 'unknown' AND outbox.tbl = ?2 \
-             AND outbox.kind <> 'deleted' ORDER BY outbox.id",
-            &[provider.into(), table.into()],
-            |row| {
-                let sent = Sent {
-                    created: row.integer(1) != 0,
-                    content: row.text(2),
-                    upto: row.integer(3),
-                };
-                Ok((Key(row.column(0).to_owned()), sent))
-            },
-        )?;
-        Ok(Self(rows.into_iter().collect()))
-    }
-
-    pub fn get(&self, key: &Key) -> Option<&Sent> {
-        self.0.get(key)
-    }
-
-    /// The last log entry that each of them covers.
-    pub fn covered(&self) -> HashMap<Key, i64> {
-        let covered = |(key, sent): (&Key, &Sent)| (key.clone(), sent.upto);
-        self.0.iter().map(covered).collect()
-    }
-}
-
-impl Sent {
-    /// Whether an incoming row proves that what was sent has arrived. One that leaves columns out proves
-    /// nothing: the edit may be in just those.
-    pub fn is_echoed_by(&self, binding: &Binding, row: &[Slot<'_>]) -> bool {
-        is_same_row(&self.content, binding, row, false)
+    pub fn is_echoed_by(
+        &mut self,
+        sent: &Sent,
+        binding: &Binding,
+        key: &Key,
+        row: &[Slot<'_>],
+    ) -> Result<bool> {
+        self.content.bind_all(&[
+            sent.entry.into(),
+            binding.table.id.into(),
+            key.0.borrow(),
+            sent.upto.into(),
+        ])?;
+        let echoed = self.content.step()?
+            && self
+                .content
+                .column(0)
+                .as_str()
+                .is_some_and(|content| is_same_row(content, binding, row, false));
+        self.content.reset();
+        Ok(echoed)
     }
 }
 

@@ -64,7 +64,7 @@ impl TableApplier<'_> {
         let pending = newer.as_ref().unwrap_or(pending);
         self.counts.announced_wrongly += i64::from(announced == Announced::Created);
         let sent = self.known.get(&Key(key.clone())).copied();
-        if sent.is_none() && pending.status(true) == Status::Created {
+        if sent.is_none() && self.sends(pending, true) == Status::Created {
             self.there.insert(Key(key.clone()));
         }
         let mut meeting = self.meeting(key, row, Some(pending));
@@ -329,7 +329,7 @@ impl TableApplier<'_> {
 
     /// Created rows that the server is known to have are updates.
     fn status(&self, key: &Value, pending: &Pending) -> Status {
-        match pending.status(true) {
+        match self.sends(pending, true) {
             Status::Created if !self.known.contains_key(&Key(key.clone())) => Status::Created,
             _ => Status::Updated,
         }
@@ -378,13 +378,12 @@ impl TableApplier<'_> {
     /// settled. Otherwise the server knows the row now, if it was created by that push.
     fn push_shown(&mut self, key: &Value, row: &[Slot<'_>], pending: &Pending) -> Result<Shown> {
         let key = Key(key.clone());
-        let Some(sent) = self.unknown.get(&key) else {
+        let Some(sent) = self.sent(&key) else {
             return Ok(Shown::No);
         };
-        if !sent.is_echoed_by(self.binding, row) {
+        if !self.carried.is_echoed_by(sent, self.binding, &key, row)? {
             if sent.created {
-                let upto = sent.upto;
-                self.known.insert(key, upto);
+                self.known.insert(key, sent.upto);
             }
             return Ok(Shown::No);
         }
@@ -400,7 +399,8 @@ impl TableApplier<'_> {
 
     fn newer(&mut self) -> Result<&PendingRows> {
         if self.newer.is_none() {
-            let (table, covered) = (&self.binding.table, self.unknown.covered());
+            let table = &self.binding.table;
+            let covered = self.unacknowledged.covered(table.id);
             let newer = PendingRows::read_newer(self.database, table, self.start, &covered)?;
             self.newer = Some(newer);
         }
@@ -452,12 +452,7 @@ impl TableApplier<'_> {
         pending: &Pending,
         kept: bool,
     ) -> Result<()> {
-        let edited = self.reader.find(pending)?
-            && match pending.status(true) {
-                Status::Created => true,
-                Status::Updated => self.travels(pending),
-                Status::Deleted | Status::Nothing => false,
-            };
+        let edited = self.reader.find(pending)? && self.sends(pending, true) != Status::Nothing;
         if !edited {
             self.reader.release();
             return Ok(());

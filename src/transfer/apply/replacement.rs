@@ -2,6 +2,7 @@
 //!
 //! Rows created here stay, and so do rows that the provider's `replacementWhere` leaves out.
 
+use crate::capture::sends::sends;
 use crate::capture::{Key, Status};
 use crate::store::{Result, Session, Value, ValueRef, quote_name};
 
@@ -61,6 +62,7 @@ impl TableApplier<'_> {
         if self.binding.replacement_where.is_some() {
             return Ok(Vec::new());
         }
+        let (binding, unacknowledged) = (self.binding, self.unacknowledged);
         let mut gone = Vec::new();
         for pending in self.pending.rows() {
             if is_named(pending.key.0.borrow(), named) {
@@ -68,13 +70,9 @@ impl TableApplier<'_> {
             }
             let exists = self.reader.find(pending)?;
             self.reader.release();
-            let is_gone = match pending.status(exists) {
-                Status::Deleted => true,
-                // Created and deleted here; its push may have arrived, but its row is not there now.
-                Status::Nothing => !exists && self.unacknowledged.contains(&pending.key),
-                _ => false,
-            };
-            if is_gone {
+            let may_have_arrived =
+                || unacknowledged.may_have_created(binding.table.id, &pending.key);
+            if sends(pending, exists, &binding.columns, may_have_arrived) == Status::Deleted {
                 gone.push(pending.key.0.clone());
             }
         }
@@ -83,7 +81,7 @@ impl TableApplier<'_> {
 
     fn is_created(&self, key: &Value) -> bool {
         let pending = self.pending.get(&Key(key.clone()));
-        pending.is_some_and(|pending| pending.status(true) == Status::Created)
+        pending.is_some_and(|pending| self.sends(pending, true) == Status::Created)
     }
 }
 

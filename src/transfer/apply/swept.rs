@@ -68,16 +68,9 @@ impl TableApplier<'_> {
         let missing = vec![Slot::Missing; self.binding.columns.len()];
         let mut edited = Vec::new();
         for pending in self.pending.rows().to_vec() {
-            if self.reader.find(&pending)? {
-                let is_edited = match pending.status(true) {
-                    Status::Created => true,
-                    Status::Updated => self.travels(&pending),
-                    Status::Deleted | Status::Nothing => false,
-                };
-                if is_edited {
-                    let meeting = self.meeting(&pending.key.0, &missing, Some(&pending));
-                    edited.push((pending.key.clone(), self.local_json(&meeting)));
-                }
+            if self.reader.find(&pending)? && self.sends(&pending, true) != Status::Nothing {
+                let meeting = self.meeting(&pending.key.0, &missing, Some(&pending));
+                edited.push((pending.key.clone(), self.local_json(&meeting)));
             }
             self.reader.release();
         }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::capture::log::Mark;
 use crate::capture::reader::RowReader;
+use crate::capture::sends::sends;
 use crate::capture::{Key, Pending, PendingRows, Status};
 use crate::ground::SyncError;
 use crate::providers::sink::Announced;
@@ -12,12 +13,13 @@ use crate::store::{Database, Error, Result, Statement, Value, ValueRef, quote_na
 
 use crate::transfer::apply::Setting;
 use crate::transfer::apply::by_columns::ByColumns;
-use crate::transfer::apply::echo::{Pushed, Unknown};
+use crate::transfer::apply::echo::{Carried, Pushed};
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::policy::Policy;
 use crate::transfer::conflict::record::Recorder;
 use crate::transfer::conflict::resolver::Resolver;
 use crate::transfer::counts::Counts;
+use crate::transfer::send::unacknowledged::{Sent, Unacknowledged};
 
 /// What an applied row means for the log entries of its key.
 #[derive(Debug, PartialEq)]
@@ -81,15 +83,14 @@ pub struct TableApplier<'a> {
     /// Rows that were pulled before come again.
     pub(super) redelivers: bool,
     pub(super) pending: PendingRows,
-    /// Ids whose push has no known outcome: deleted here since, they are on their way.
-    pub(super) unacknowledged: HashSet<Key>,
+    /// Rows that the server may have from a push without an answer.
+    pub(super) unacknowledged: &'a Unacknowledged,
     pub(super) reader: RowReader,
     inserts: ByColumns<(Statement, Vec<usize>)>,
     updates: ByColumns<Statement>,
     pub(super) delete: Statement,
-    /// Rows that the server may have from a push without an answer.
-    pub(super) unknown: Unknown,
-    /// What was logged of them since. Read when somebody asks.
+    pub(super) carried: Carried,
+    /// What was logged since of the rows that the server may have. Read when somebody asks.
     pub(super) newer: Option<PendingRows>,
     /// Those of them that it does have, with other content.
     ///
@@ -122,7 +123,7 @@ impl<'a> TableApplier<'a> {
         binding: &'a Binding,
         redelivers: bool,
         pending: PendingRows,
-        unacknowledged: HashSet<Key>,
+        unacknowledged: &'a Unacknowledged,
         start: i64,
     ) -> Result<Self> {
         let (database, provider) = (setting.database, setting.provider);
@@ -152,7 +153,7 @@ impl<'a> TableApplier<'a> {
             resolver: Resolver::of(setting.session, connection, &policy)?,
             policy,
             conflicts: Recorder::new(database, provider, setting.run),
-            unknown: Unknown::read(database, provider, binding.table.id)?,
+            carried: Carried::new(database)?,
             newer: None,
             known: HashMap::new(),
             there: HashSet::new(),
@@ -190,27 +191,20 @@ impl<'a> TableApplier<'a> {
             return self.upsert_clean(announced, key, row);
         };
         let exists = self.reader.find(&pending)?;
-        match pending.status(exists) {
-            Status::Updated if !self.travels(&pending) => {
-                self.reader.release();
-                self.upsert_clean(announced, key, row)
-            }
+        match self.sends(&pending, exists) {
             Status::Created | Status::Updated => self.meet_edited(announced, key, row, &pending),
-            Status::Deleted => self.meet_deleted(announced, key, row),
+            Status::Deleted => {
+                let settlement = self.meet_deleted(announced, key, row)?;
+                let sent = self.sent(&pending.key).filter(|sent| sent.created);
+                if let Some(sent) = sent.filter(|_| settlement == Settlement::Stays) {
+                    // What was to create it did arrive: from now on this is an ordinary delete of a known row.
+                    self.known.insert(pending.key, sent.upto);
+                }
+                Ok(settlement)
+            }
             Status::Nothing if exists => {
                 self.reader.release();
                 self.upsert_clean(announced, key, row)
-            }
-            // Created and deleted here; when a push of it may have arrived, the delete goes up too.
-            Status::Nothing if self.unacknowledged.contains(&Key(key.clone())) => {
-                let settlement = self.meet_deleted(announced, key, row)?;
-                if settlement == Settlement::Stays {
-                    // It did arrive: from now on this is an ordinary delete of a known row.
-                    let sent = self.unknown.get(&Key(key.clone()));
-                    let upto = sent.map_or(i64::MAX, |sent| sent.upto);
-                    self.known.insert(Key(key.clone()), upto);
-                }
-                Ok(settlement)
             }
             Status::Nothing => {
                 self.insert_or_tell(key, row)?;
@@ -219,10 +213,17 @@ impl<'a> TableApplier<'a> {
         }
     }
 
-    /// Whether any of the changed columns is one that is synced. To the server, a row without is clean.
-    pub(super) fn travels(&self, pending: &Pending) -> bool {
-        let mut columns = self.binding.columns.iter();
-        columns.any(|position| pending.changed(*position))
+    /// What would be sent of a row.
+    pub(super) fn sends(&self, pending: &Pending, exists: bool) -> Status {
+        let table = self.binding.table.id;
+        sends(pending, exists, &self.binding.columns, || {
+            self.unacknowledged.may_have_created(table, &pending.key)
+        })
+    }
+
+    /// A row as a push without an answer carried it.
+    pub(super) fn sent(&self, key: &Key) -> Option<&'a Sent> {
+        self.unacknowledged.get(self.binding.table.id, key)
     }
 
     /// Empties a column that a waiting row is about to get. One that may not be empty gets a value that
@@ -464,7 +465,7 @@ impl<'a> TableApplier<'a> {
         }
         let upto = self.pushed()?.deleted_up_to(&pending.key);
         let ours = upto.filter(|upto| pending.inserted_after(*upto));
-        let known = self.redelivers && pending.status(true) == Status::Created;
+        let known = self.redelivers && self.sends(pending, true) == Status::Created;
         Ok(ours.or(known.then_some(0)))
     }
 
@@ -474,12 +475,12 @@ impl<'a> TableApplier<'a> {
         let Some(pending) = self.pending.get(&key) else {
             return Ok(false);
         };
-        if self.unknown.get(&key).is_some() {
+        if self.sent(&key).is_some() {
             return Ok(false);
         }
         let exists = self.reader.find(pending)?;
         self.reader.release();
-        Ok(pending.status(exists) == Status::Created)
+        Ok(self.sends(pending, exists) == Status::Created)
     }
 
     /// A constraint error that names the row it is about.

@@ -1,5 +1,6 @@
 //! Keeping what became of rows that were changed on both sides.
 
+use crate::capture::sends::{changed, sends};
 use crate::capture::{Pending, Status};
 use crate::coordination::now;
 use crate::providers::values::write_value;
@@ -163,13 +164,10 @@ pub fn pending_words(
     let Some(pending) = pending else {
         return ("synced", String::new());
     };
-    let changed: Vec<&str> = positions
-        .iter()
-        .zip(&entity.columns)
-        .filter(|(position, _)| pending.changed(**position))
-        .map(|(_, column)| column.name.as_str())
+    let changed: Vec<&str> = changed(pending, positions)
+        .map(|place| entity.columns[place].name.as_str())
         .collect();
-    match pending.status(true) {
+    match sends(pending, true, positions, || false) {
         Status::Created => ("created", changed.join(",")),
         Status::Updated => ("updated", changed.join(",")),
         Status::Deleted | Status::Nothing => ("synced", String::new()),

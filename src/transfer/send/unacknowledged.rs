@@ -1,6 +1,6 @@
 //! The rows of pushes whose outcome nobody knows: the server may have them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::capture::Key;
 use crate::store::{Database, Result};
@@ -10,6 +10,8 @@ use crate::store::{Database, Result};
 pub struct Sent {
     /// The push was to create the row.
     pub created: bool,
+    /// The last log entry of the row that the push covers.
+    pub upto: i64,
     /// `_syncOutbox.id`.
     pub entry: i64,
 }
@@ -28,7 +30,7 @@ impl Unacknowledged {
     /// SQLite's.
     pub fn read(database: &Database, provider: Option<&str>) -> Result<Self> {
         let mut rows = database.prepare(
-            "SELECT outbox.tbl, outbox.pk, outbox.kind = 'created', outbox.id \
+            "SELECT outbox.tbl, outbox.pk, outbox.kind = 'created', outbox.uptoSeq, outbox.id \
              FROM main._syncPush AS push JOIN main._syncOutbox AS outbox ON outbox.pushId = push.id \
              WHERE push.state IN ('open', 'unknown') AND outbox.kind <> 'deleted' \
              AND (?1 IS NULL OR push.provider = ?1)",
@@ -38,7 +40,8 @@ impl Unacknowledged {
         while rows.step()? {
             let sent = Sent {
                 created: rows.integer(2) != 0,
-                entry: rows.integer(3),
+                upto: rows.integer(3),
+                entry: rows.integer(4),
             };
             let table = tables.entry(rows.integer(0)).or_default();
             let last = table.entry(Key(rows.column(1).to_owned())).or_insert(sent);
@@ -59,11 +62,9 @@ impl Unacknowledged {
         self.get(table, key).is_some_and(|sent| sent.created)
     }
 
-    /// The rows of a table that such a push may have created.
-    pub fn created(&self, table: i64) -> HashSet<Key> {
+    /// The last log entry that was sent of each row of a table.
+    pub fn covered(&self, table: i64) -> HashMap<Key, i64> {
         let rows = self.tables.get(&table).into_iter().flatten();
-        rows.filter(|(_, sent)| sent.created)
-            .map(|(key, _)| key.clone())
-            .collect()
+        rows.map(|(key, sent)| (key.clone(), sent.upto)).collect()
     }
 }
