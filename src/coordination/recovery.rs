@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::interruption::{Work, interrupt};
 use super::owner::{self, OwnerId, Process, Verdict};
-use super::{installed, now, run_record, setting};
+use super::{now, run_record, setting};
 use crate::store::{
     Database, Door, Result, Session, require_current_schema, require_idle, transact,
 };
@@ -55,9 +55,7 @@ fn try_recover_at_load(session: &Session) -> Result<()> {
         return Ok(());
     }
     let database = session.database("main")?;
-    if !installed(&database)? {
-        return Ok(());
-    }
+    // An older file stays as it is until a call writes, which upgrades it first.
     require_current_schema(&database)?;
     if abandoned(&database)?.is_empty() {
         return Ok(());
