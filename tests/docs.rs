@@ -563,8 +563,13 @@ fn the_example_of_every_line_of_help_runs() {
             r#"SELECT sync_provider('airline-api', '{"kind":"watermelon","url":"http://127.0.0.1:9/sync"}')"#,
             "CREATE TABLE airlines (id PRIMARY KEY, _changed, _status)",
             "CREATE TABLE local_storage (key PRIMARY KEY, value)",
+            r#"SELECT sync_provider('mobile', '{"kind":"watermelon","url":"http://127.0.0.1:9/sync"}')"#,
+            "CREATE TABLE notes (id TEXT PRIMARY KEY)",
+            "SELECT sync_track('notes')",
             r#"SELECT sync_start_scope('startup', '["reference-data"]')"#,
             r#"SELECT sync_entities('reference-data', 'local', '["planes"]')"#,
+            r#"SELECT sync_entities('notes', 'mobile', '["notes"]', '{"transport":"host"}')"#,
+            "SELECT sync_next_request(1)",
         ] {
             ask(&connection, statement, "").expect(statement);
         }

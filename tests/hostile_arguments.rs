@@ -129,7 +129,12 @@ const JSON_NAMES: &[(&str, &str)] = &[
 ];
 
 /// Functions that take nothing.
-const WITHOUT_NAMES: &[&str] = &["sync_version", "sync_debug"];
+const WITHOUT_NAMES: &[&str] = &[
+    "sync_version",
+    "sync_debug",
+    "sync_next_request",
+    "sync_put_response",
+];
 
 /// A file in which every call of the lists would succeed, or fail for another reason, with a good name.
 fn furnished() -> (World, Connection) {

@@ -36,6 +36,19 @@ const WRITING: &[(&str, &str)] = &[
         "sync_entities",
         r#"sync_entities('new', 'api', '["planes"]')"#,
     ),
+    (
+        "sync_next_request",
+        r#"sync_next_request(sync_entities('new', 'api', '["planes"]', '{"transport":"host"}') ->> 'runId')"#,
+    ),
+    (
+        "sync_put_response",
+        r#"sync_put_response(sync_next_request(sync_entities('new', 'api', '["planes"]',
+            '{"transport":"host"}') ->> 'runId') ->> 'runId', 503)"#,
+    ),
+    (
+        "sync_check",
+        r#"sync_check('api', '{"entities":["planes"]}')"#,
+    ),
     ("sync_set_status", "sync_set_status(1, 'synced')"),
     ("sync_apply", "sync_apply(1, '[]')"),
     ("sync_delete_scope", "sync_delete_scope('unknown')"),
@@ -54,7 +67,6 @@ const READING: &[(&str, &str)] = &[
     ),
     ("sync_has_pending", "sync_has_pending()"),
     ("sync_is_stale", "sync_is_stale('api', 1)"),
-    ("sync_check", "sync_check('api')"),
     ("sync_version", "sync_version()"),
     ("sync_debug", "sync_debug()"),
 ];

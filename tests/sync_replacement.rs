@@ -217,7 +217,7 @@ fn line_10_invalid_strategies_are_refused() {
             error["message"]
                 .as_str()
                 .unwrap()
-                .starts_with("Invalid pull strategy")
+                .contains("experimentalStrategy is neither")
         );
         assert_eq!(
             ids(&device, "p"),

@@ -177,6 +177,11 @@ impl Judged {
         })
     }
 
+    /// The owners that are connections of this process.
+    pub fn own(&self) -> impl Iterator<Item = &OwnerId> {
+        self.own.iter()
+    }
+
     /// Whether the owner of open work is alive.
     pub fn is_live(&self, owner: Option<OwnerId>, timestamp: i64) -> bool {
         self.verdict(owner, timestamp) == Verdict::Live

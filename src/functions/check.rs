@@ -12,12 +12,13 @@ pub fn check(call: &Call<'_>) -> Result<Value> {
     let provider = arguments::text(call, 0, "provider")?;
     let options = Object::options(call, 1, &["entities", "schema"])?;
     let entities = options.names("entities")?;
-    let database = call.session().database(&options.schema()?)?;
+    let schema = options.schema()?;
+    let database = call.session().database(&schema)?;
     if provider_kind(&database, provider)? == "host" {
         return Err(Error::argument(format!(
             "provider '{provider}' is of kind host; there is no server to compare with"
         )));
     }
-    let answer = runs::check(call.session(), &database, provider, entities)?;
+    let answer = runs::check(call.session(), &schema, provider, entities)?;
     Ok(answer.to_string().into())
 }

@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 
 use crate::coordination::operation::{EntitiesCall, OperationSpec, begin, instance_state};
 use crate::coordination::{canonical, installed, write};
+use crate::runs;
 use crate::store::{Call, Database, Error, Result, Value};
 use crate::transfer::document::check_settings;
 
@@ -23,6 +24,8 @@ const SETTINGS: &[&str] = &[
     "forRowsWithValues",
     "keepTempIds",
     "operations",
+    "secrets",
+    "transport",
     "turbo",
 ];
 
@@ -38,6 +41,8 @@ const SHAPE: Shape = Shape {
         "forRowsWithValues",
         "keepTempIds",
         "operations",
+        "secrets",
+        "transport",
         "turbo",
     ],
 };
@@ -57,10 +62,18 @@ pub fn entities(call: &Call<'_>) -> Result<Value> {
             ));
         }
         open(call, &request)?
+    } else if runs::host::is_wanted(&request)? {
+        if in_background {
+            return Err(Error::argument(
+                "with transport \"host\" the program sends the requests, so there is nothing to do in the \
+                 background; leave background out",
+            ));
+        }
+        runs::host::open(call.session(), &request)?
     } else if in_background {
         crate::worker::start(call.session(), request)?
     } else {
-        crate::runs::run_entities(call.session(), &request)?
+        runs::run_entities(call.session(), &request)?
     };
     Ok(answer.to_string().into())
 }

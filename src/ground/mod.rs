@@ -1,9 +1,11 @@
 //! The ground: what every room may stand on, and what knows nothing of any of them.
 
+mod complaint;
 mod fault;
 mod hashed;
 mod mask;
 
-pub use fault::{Class, SyncError};
+pub use complaint::complaint;
+pub use fault::{BUSY, Class, SyncError};
 pub use hashed::{HashedMap, HashedSet};
-pub use mask::{mask_message, mask_row};
+pub use mask::{mask_message, mask_row, masked};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value as Json};
 
+use super::conversation::ApplyRules;
 use super::watermelon::{Options, Preset, sample_base};
 
 /// Who moves the data.
@@ -257,17 +258,6 @@ pub fn is_credential(name: &str) -> bool {
     CREDENTIALS
         .iter()
         .any(|part| has(part) && !(*part == "auth" && is_author))
-}
-
-/// How pulled rows are applied, whatever the protocol.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ApplyRules {
-    /// A row created here stays when the backend deletes it.
-    pub keep_created: bool,
-    /// Rows that are not here may be announced as updated.
-    pub created_as_updated: bool,
-    /// Columns that don't count when a row comes back.
-    pub echo_ignore: Vec<String>,
 }
 
 /// Columns that servers like to set themselves; a difference there does not make a row another's.

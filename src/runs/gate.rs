@@ -1,7 +1,5 @@
 //! What is looked at before a run begins: refused calls change nothing and send nothing.
 
-use serde_json::Value as Json;
-
 use crate::coordination::{EntitiesCall, Ground, live_owner_of};
 use crate::providers::Config;
 use crate::store::{Database, Error, Result, Value};
@@ -10,7 +8,7 @@ use crate::transfer::binding::Binding;
 
 /// The settings of `sync_entities` that this kind of provider does not know.
 pub fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
-    let known = ["background", "turbo"];
+    let known = ["background", "secrets", "transport", "turbo"];
     if let Some(key) = call
         .options
         .keys()
@@ -29,33 +27,6 @@ pub fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
         Some(operation) => Err(Error::argument(format!(
             "entity {:?} names a function or parameters, which a provider of this kind does not have",
             operation.entity
-        ))),
-    }
-}
-
-/// Whether the call asks for a bulk load, which only a first pull can be.
-///
-/// # Errors
-/// Neither true nor false; an entity was pulled before.
-pub fn wants_turbo(
-    call: &EntitiesCall,
-    bindings: &[Binding],
-    cursors: &[Option<String>],
-) -> Result<bool> {
-    match call.options.get("turbo") {
-        None | Some(Json::Bool(false)) => return Ok(false),
-        Some(Json::Bool(true)) => {}
-        Some(_) => return Err(Error::argument("turbo must be true or false")),
-    }
-    let pulled = bindings
-        .iter()
-        .zip(cursors)
-        .find(|(_, cursor)| cursor.is_some());
-    match pulled {
-        None => Ok(true),
-        Some((binding, _)) => Err(Error::argument(format!(
-            "turbo is for a first sync, and {:?} was pulled before; leave turbo out",
-            binding.entity
         ))),
     }
 }
@@ -117,14 +88,11 @@ pub fn refuse_twice(bindings: &[Binding], binding: &Binding) -> Result<()> {
     }
 }
 
-/// The schema version told to the backend.
+/// The version that the application gives its schema, at least 1.
 ///
 /// # Errors
 /// SQLite's.
-pub fn schema_version(database: &Database, config: &Config) -> Result<i64> {
-    if let Some(version) = config.schema_version {
-        return Ok(version);
-    }
+pub fn schema_version(database: &Database) -> Result<i64> {
     let version = database.query_value(
         "SELECT user_version FROM pragma_user_version(?1)",
         &[database.schema().into()],

@@ -4,6 +4,7 @@ pub mod conflict;
 pub mod help;
 pub mod log;
 pub mod pending;
+pub mod progress;
 pub mod scope;
 pub mod scope_member;
 pub mod status;

@@ -4,9 +4,9 @@ use crate::capture::Tracked;
 use crate::capture::tracked::ColumnType;
 use crate::ground::SyncError;
 use crate::providers::Config;
-use crate::providers::config::ApplyRules;
+use crate::providers::conversation::{ApplyRules, Provider};
 use crate::providers::wire::{Entity, WireColumn, WireId, WireType};
-use crate::store::{Connection, Database, Error, Result, Value, quote_name};
+use crate::store::{Database, Error, Result, Value, quote_name};
 
 /// An entity of a run and its table.
 #[derive(Debug, Clone)]
@@ -23,7 +23,6 @@ pub struct Binding {
     pub replacement_where: Option<String>,
     /// `"schema"."table"`, quoted.
     pub qualified: String,
-    pub connection: Connection,
 }
 
 impl Binding {
@@ -31,7 +30,12 @@ impl Binding {
     ///
     /// # Errors
     /// Not tracked, dropped, or with a key the protocol can't carry.
-    pub fn resolve(database: &Database, config: &Config, entity: &str) -> Result<Self> {
+    pub fn resolve(
+        database: &Database,
+        config: &Config,
+        kind: &dyn Provider,
+        entity: &str,
+    ) -> Result<Self> {
         let name = config.table_map.get(entity).map_or(entity, String::as_str);
         let table = Tracked::open(database, name)?;
         let keys = table.shape.keys();
@@ -85,18 +89,16 @@ impl Binding {
             columns: wire_columns,
             integer_key,
         };
-        refuse_reserved(&wire)?;
+        kind.admit(&wire).map_err(Error::argument)?;
         let qualified = database.qualified(&table.shape.name);
-        let connection = database.connection();
         Ok(Self {
             entity: entity.to_owned(),
             table,
             columns,
             wire,
-            rules: config.apply_rules(),
+            rules: kind.manners().apply.clone(),
             replacement_where: config.replacement_where.get(entity).cloned(),
             qualified,
-            connection,
         })
     }
 
@@ -199,22 +201,5 @@ fn wire_column(table: &Tracked, position: usize) -> WireColumn {
         name: column.name.clone(),
         kind,
         required: column.not_null,
-    }
-}
-
-/// Names with a meaning of their own in rows on the wire.
-fn refuse_reserved(entity: &Entity) -> Result<()> {
-    let reserved = entity
-        .columns
-        .iter()
-        .find(|column| matches!(column.name.as_str(), "id" | "_status" | "_changed"));
-    match reserved {
-        None => Ok(()),
-        Some(column) => Err(Error::argument(format!(
-            "column {} of {} has a name that the protocol uses for itself; leave it out with \
-             excludeColumns",
-            quote_name(&column.name),
-            quote_name(&entity.name)
-        ))),
     }
 }

@@ -50,6 +50,23 @@ pub fn version(connection: &Connection) -> String {
     )
 }
 
+/// A row as it is read today. v0.1.0 showed a column in `sync_pending` that its provider leaves out
+/// (`tag.here`); now the table shows what would be sent, so the column is not there, nor is a row of which only
+/// that changed.
+fn as_sent(row: &str) -> Option<String> {
+    if !row.starts_with(r#"["tag","#) {
+        return Some(row.to_owned());
+    }
+    if row.contains(r#"["here"]"#) {
+        return None;
+    }
+    let Some((before, rest)) = row.split_once(r#","here":"#) else {
+        return Some(row.to_owned());
+    };
+    let after = rest.find('}').map_or("", |end| &rest[end..]);
+    Some(format!("{before}{after}"))
+}
+
 /// Everything is read as v0.1.0 reads it in the file as it wrote it.
 #[track_caller]
 pub fn reads_as_ever(connection: &Connection, what: &str) {
@@ -59,7 +76,8 @@ pub fn reads_as_ever(connection: &Connection, what: &str) {
     for question in questions {
         let sql = question["sql"].as_str().expect("SQL");
         let rows = question["rows"].as_array().expect("rows");
-        let recorded: Vec<&str> = rows.iter().filter_map(Value::as_str).collect();
+        let recorded = rows.iter().filter_map(Value::as_str);
+        let recorded: Vec<String> = recorded.filter_map(as_sent).collect();
         let found = ask(connection, sql);
         let found: Vec<&str> = found.lines().collect();
         assert_eq!(found, recorded, "{what}: {sql}");

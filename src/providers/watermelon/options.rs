@@ -60,6 +60,8 @@ pub struct Options {
     pub ids_as_numbers: bool,
     pub retry_once: bool,
     pub migrations: Policy,
+    /// In place of the file's own.
+    pub schema_version: Option<i64>,
 }
 
 const PULL_URL: &str =
@@ -117,6 +119,7 @@ impl Options {
                 config.migrations.as_ref(),
                 config.migrations_enabled_at_version,
             )?,
+            schema_version: config.schema_version,
             pull,
             push,
         };
