@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use support::backend::{Kind, Moment};
 use support::client::*;
+use support::hold_at;
 
 // ---- pull: P1 to P13 ------------------------------------------------------------------------
 
@@ -497,25 +499,27 @@ fn switch_delay_before_the_answer() {
 #[test]
 fn switch_delay_in_the_middle_of_the_body() {
     let (backend, cursor) = with_tasks();
-    backend.faults().add(json!({"delayBodyMs": 1500}));
-    let start = Instant::now();
-    let mut response = agent()
-        .get(format!("{}?last_pulled_at={cursor}", backend.sync_url()))
-        .header("accept-encoding", "identity")
-        .call()
-        .unwrap();
+    let answer = || {
+        let url = format!("{}?last_pulled_at={cursor}", backend.sync_url());
+        let request = agent().get(url).header("accept-encoding", "identity");
+        request.call().unwrap()
+    };
+    // The first half comes at once: for the second this test would wait in vain.
+    backend
+        .faults()
+        .add(json!({"delayBodyMs": 600_000, "times": 1}));
     let mut first = [0; 10];
+    let mut response = answer();
     response
         .body_mut()
         .as_reader()
         .read_exact(&mut first)
         .unwrap();
-    assert!(
-        start.elapsed() < Duration::from_millis(1500),
-        "the first half comes at once"
-    );
-    response.body_mut().read_to_string().unwrap();
-    assert!(start.elapsed() >= Duration::from_millis(1500));
+    drop(response);
+    backend.faults().add(json!({"delayBodyMs": 300}));
+    let start = Instant::now();
+    answer().body_mut().read_to_string().unwrap();
+    assert!(start.elapsed() >= Duration::from_millis(300));
     assert_eq!(push(&backend, cursor, json!({})), (200, json!({})));
 }
 
@@ -770,11 +774,13 @@ fn switch_timestamp_after_the_queries_loses_rows_written_meanwhile() {
     let (backend, cursor) = with_tasks();
     backend
         .faults()
-        .add(json!({"timestampAfterMs": 1500, "times": 1}));
+        .add(json!({"timestampAfterMs": 1, "times": 1}));
+    let read = hold_at(&backend, Kind::Pull, Moment::Read, 0);
     let answer = std::thread::scope(|scope| {
         let slow = scope.spawn(|| pull(&backend, cursor));
-        std::thread::sleep(Duration::from_millis(500));
+        read.wait();
         backend.sql(|sql| sql.execute("UPDATE task SET title = 'Lost' WHERE key = 't1'", []));
+        read.release();
         slow.join().unwrap()
     });
     assert_eq!(ids(&answer, "task", "updated").len(), 0);

@@ -6,23 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
-use support::{World, ask};
-
-/// Repeatable random numbers (xorshift).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % sides
-    }
-
-    fn chance(&mut self, percent: usize) -> bool {
-        self.roll(100) < percent
-    }
-}
+use support::{Random, World, ask};
 
 /// A stored value; text and numbers only, so that affinities change nothing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -216,7 +200,7 @@ impl Plan {
         })
     }
 
-    fn cell(&self, dice: &mut Dice, place: usize) -> Cell {
+    fn cell(&self, dice: &mut Random, place: usize) -> Cell {
         let is_key = self.keys.contains(&place);
         if !is_key && dice.chance(20) {
             return Cell::Null;
@@ -237,7 +221,7 @@ impl Plan {
         }
     }
 
-    fn row(&self, dice: &mut Dice) -> Row {
+    fn row(&self, dice: &mut Random) -> Row {
         (0..self.columns.len())
             .map(|place| self.cell(dice, place))
             .collect()
@@ -384,7 +368,7 @@ struct Play {
     tables: Vec<Table>,
     /// Savepoints and their pictures; the first is BEGIN.
     open: Vec<Vec<Table>>,
-    dice: Dice,
+    dice: Random,
     done: Vec<String>,
 }
 
@@ -694,7 +678,7 @@ fn history(seed: u64, steps: usize) {
         plans,
         tables,
         open: Vec::new(),
-        dice: Dice(seed),
+        dice: Random(seed),
         done: Vec::new(),
     };
     let mut now = &connection;

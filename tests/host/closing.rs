@@ -210,7 +210,7 @@ fn python(world: &World, script: &str) -> Output {
     let prelude = format!(
         "import os, sqlite3, sys\n\
          def connect():\n\
-         \x20   c = sqlite3.connect({path:?}, isolation_level=None, timeout=10)\n\
+         \x20   c = sqlite3.connect({path:?}, isolation_level=None, timeout=120)\n\
          \x20   c.enable_load_extension(True)\n\
          \x20   c.load_extension({library:?})\n\
          \x20   c.enable_load_extension(False)\n\

@@ -1,6 +1,8 @@
 //! A hostile file: its schema and its rows were made to trick or to break whoever opens it. Nothing of it
 //! is run that this connection did not declare, no secret leaves, and what is broken is an error.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::json;
 use support::hostile::{
     CALLS, Canary, LENSES, TOKEN, Victim, furnished_file, our_tables, survives,
@@ -102,13 +104,20 @@ fn loading_ends_even_if_a_trigger_of_the_file_does_not() {
         "0"
     );
     let handle = connection.get_interrupt_handle();
-    let stopper = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_millis(300));
-        handle.interrupt();
+    // More than once: the call may not have begun when the first one comes.
+    let over = AtomicBool::new(false);
+    let text = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+                handle.interrupt();
+            }
+        });
+        let outcome = try_ask(&connection, "SELECT sync_heartbeat()");
+        over.store(true, Ordering::SeqCst);
+        outcome.expect_err("interrupted").to_string()
     });
-    let text = refused(&connection, "SELECT sync_heartbeat()");
     assert!(text.contains("interrupted"), "{text}");
-    stopper.join().expect("the stopper");
 }
 
 #[test]

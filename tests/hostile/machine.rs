@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use serde_json::json;
-use support::{Canned, Device, again, head};
+use support::{Canned, Device, again, head, wait_for};
 
 const TOKEN: &str = "hunter2-5f3a9c-token";
 
@@ -72,11 +71,9 @@ fn temporary_files_have_no_name_and_go_with_the_sync() {
             write!(stream, r#"{comma}{{"id":"{number}","note":"{note}"}}"#)?;
         }
         stream.flush()?;
-        let until = Instant::now() + Duration::from_secs(20);
-        while !nameless().iter().any(|size| *size > 8 << 20) {
-            assert!(Instant::now() < until, "no file was used");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_for("the use of a file", || {
+            nameless().iter().any(|size| *size > 8 << 20)
+        });
         assert_eq!(names(), here, "while an answer comes in");
         stream.write_all(b"]}}}")
     });

@@ -1,14 +1,15 @@
 //! The HTTP room against servers that misbehave: raw sockets on a free port, one connection a thread.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use support::{Listener, NOBODY, PATIENCE, wait_for};
 use syncscope::http::{
     Body, HttpError, Kind, Method, Origin, Policy, Request, Response, Secret, SpoolWriter, Wait,
     close_idle, send,
@@ -21,31 +22,17 @@ struct Seen {
     body: Vec<u8>,
 }
 
-/// A server on a free port. It lives as long as the test's process.
+/// A server on a free port.
 struct Server {
-    port: u16,
-    connections: Arc<AtomicUsize>,
+    listener: Listener,
     requests: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Server {
     /// Hands each connection, with its number from 0, to `talk` on a thread of its own.
     fn raw(talk: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let connections = Arc::new(AtomicUsize::new(0));
-        let count = connections.clone();
-        let talk = Arc::new(talk);
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let number = count.fetch_add(1, Ordering::SeqCst);
-                let talk = talk.clone();
-                thread::spawn(move || talk(number, stream));
-            }
-        });
         Server {
-            port,
-            connections,
+            listener: Listener::start(talk),
             requests: Arc::default(),
         }
     }
@@ -65,11 +52,11 @@ impl Server {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        self.listener.origin() + path
     }
 
     fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
+        self.listener.connections()
     }
 
     fn seen(&self) -> Vec<Seen> {
@@ -124,12 +111,12 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     out.finish().unwrap()
 }
 
-/// Impatient, so that tests are quick; no test waits for these to pass unless it says so.
+/// Patient with the server, and quick to try again.
 fn quick() -> Policy {
     Policy {
-        connect: Duration::from_secs(5),
-        idle: Duration::from_secs(10),
-        total: Duration::from_secs(30),
+        connect: PATIENCE,
+        idle: PATIENCE,
+        total: PATIENCE,
         backoff_base: Duration::from_millis(2),
         backoff_max: Duration::from_millis(10),
         ..Policy::default()
@@ -394,14 +381,8 @@ fn a_server_that_knows_no_announcement_gets_the_body_all_the_same() {
 
 #[test]
 fn nobody_listens() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!(
-        "http://{}/sync?token=hunter2",
-        listener.local_addr().unwrap()
-    );
-    drop(listener);
     let error = get(
-        url,
+        format!("{NOBODY}/sync?token=hunter2"),
         &Policy {
             attempts: 3,
             ..quick()
@@ -431,9 +412,8 @@ fn an_unknown_host_is_a_network_error() {
 fn a_silent_server_ends_with_the_idle_timeout() {
     let server = Server::raw(|_, mut stream| {
         let _ = read_request(&mut stream);
-        thread::sleep(Duration::from_secs(60));
+        thread::sleep(PATIENCE);
     });
-    let start = Instant::now();
     let error = get(
         server.url("/"),
         &Policy {
@@ -447,7 +427,6 @@ fn a_silent_server_ends_with_the_idle_timeout() {
         (error.kind(), error.attempts()),
         (Kind::Timeout(Wait::Idle), 2)
     );
-    assert!(start.elapsed() < Duration::from_secs(10));
 }
 
 #[test]
@@ -460,7 +439,7 @@ fn a_server_silent_in_mid_body_ends_with_the_idle_timeout() {
         let server = Server::raw(move |_, mut stream| {
             let _ = read_request(&mut stream);
             let _ = write!(stream, "HTTP/1.1 200 OK\r\n{head}");
-            thread::sleep(Duration::from_secs(60));
+            thread::sleep(PATIENCE);
         });
         let policy = Policy {
             idle: Duration::from_millis(150),
@@ -499,16 +478,13 @@ fn dripping_bytes_end_with_the_total_timeout() {
             "{head:?}"
         );
         assert!(error.retryable());
-        assert!(
-            start.elapsed() >= Duration::from_millis(700)
-                && start.elapsed() < Duration::from_secs(10)
-        );
+        assert!(start.elapsed() >= Duration::from_millis(700));
     }
 }
 
 #[test]
 fn a_server_that_does_not_read_ends_with_a_timeout() {
-    let server = Server::raw(|_, _stream| thread::sleep(Duration::from_secs(60)));
+    let server = Server::raw(|_, _stream| thread::sleep(PATIENCE));
     let policy = Policy {
         idle: Duration::from_millis(200),
         ..once()
@@ -521,7 +497,7 @@ fn a_server_that_does_not_read_ends_with_a_timeout() {
 
 #[test]
 fn a_handshake_that_stalls_ends_with_the_connect_timeout() {
-    let server = Server::raw(|_, _stream| thread::sleep(Duration::from_secs(60)));
+    let server = Server::raw(|_, _stream| thread::sleep(PATIENCE));
     let url = server.url("/").replace("http", "https");
     let policy = Policy {
         connect: Duration::from_millis(200),
@@ -953,7 +929,7 @@ fn retry_after_is_honoured_up_to_the_limit() {
     });
     let start = Instant::now();
     assert_eq!(get(server.url("/"), &quick()).unwrap().attempts, 4);
-    assert!(start.elapsed() >= Duration::from_secs(1) && start.elapsed() < Duration::from_secs(15));
+    assert!(start.elapsed() >= Duration::from_secs(1));
 
     let server = Server::new(|_, _| answer("429 Many", "Retry-After: 61\r\n", b"tomorrow"));
     let response = get(server.url("/"), &quick()).unwrap();
@@ -968,9 +944,11 @@ fn retry_after_is_honoured_up_to_the_limit() {
 
     // A wait beyond the total deadline is not begun.
     let server = Server::new(|_, _| answer("429 Many", "Retry-After: 50\r\n", b""));
-    let start = Instant::now();
-    assert_eq!(get(server.url("/"), &quick()).unwrap().attempts, 1);
-    assert!(start.elapsed() < Duration::from_secs(15));
+    let policy = Policy {
+        total: Duration::from_secs(49),
+        ..quick()
+    };
+    assert_eq!(get(server.url("/"), &policy).unwrap().attempts, 1);
 }
 
 // ---- redirects ----
@@ -1069,20 +1047,27 @@ fn a_circle_of_redirects_ends() {
 
 // ---- giving up, connections, secrets ----
 
+/// Cancels some time after the server was connected to.
+fn after_a_while(server: &Server) -> impl Fn() -> bool {
+    let since = OnceLock::new();
+    move || {
+        server.connections() > 0
+            && since.get_or_init(Instant::now).elapsed() > Duration::from_millis(200)
+    }
+}
+
 #[test]
 fn cancelling_ends_a_silent_request() {
     let server = Server::raw(|_, mut stream| {
         let _ = read_request(&mut stream);
-        thread::sleep(Duration::from_secs(60));
+        thread::sleep(PATIENCE);
     });
-    let start = Instant::now();
-    let cancelled = || start.elapsed() > Duration::from_millis(200);
+    let cancelled = after_a_while(&server);
     let error = send(&request(Method::Get, server.url("/")), &quick(), &cancelled).unwrap_err();
     assert_eq!(
         (error.kind(), error.class(), error.attempts()),
         (Kind::Cancelled, "cancelled", 1)
     );
-    assert!(start.elapsed() < Duration::from_secs(5));
 }
 
 #[test]
@@ -1097,27 +1082,20 @@ fn cancelling_ends_an_endless_body_and_closes_the_connection() {
         }
         flag.store(true, Ordering::SeqCst);
     });
-    let start = Instant::now();
-    let cancelled = || start.elapsed() > Duration::from_millis(200);
+    let cancelled = after_a_while(&server);
     let error = send(&request(Method::Get, server.url("/")), &quick(), &cancelled).unwrap_err();
     assert_eq!(error.kind(), Kind::Cancelled);
-    while !closed.load(Ordering::SeqCst) {
-        assert!(
-            start.elapsed() < Duration::from_secs(10),
-            "the connection stays open"
-        );
-        thread::sleep(Duration::from_millis(10));
-    }
+    wait_for("the end of the connection", || {
+        closed.load(Ordering::SeqCst)
+    });
 }
 
 #[test]
 fn cancelling_ends_a_pause_and_comes_before_the_first_request() {
     let server = Server::new(|_, _| answer("429 Many", "Retry-After: 20\r\n", b""));
-    let start = Instant::now();
-    let cancelled = || start.elapsed() > Duration::from_millis(300);
+    let cancelled = after_a_while(&server);
     let error = send(&request(Method::Get, server.url("/")), &quick(), &cancelled).unwrap_err();
     assert_eq!(error.kind(), Kind::Cancelled);
-    assert!(start.elapsed() < Duration::from_secs(5));
     let error = send(&request(Method::Get, server.url("/")), &quick(), &|| true).unwrap_err();
     assert_eq!(
         (error.kind(), error.attempts(), server.connections()),

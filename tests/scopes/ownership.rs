@@ -2,10 +2,10 @@
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use support::scopes::{begin, picture, report, scope, start, status};
-use support::{World, ask, both, library, refused};
+use support::{World, ask, both, library, refused, wait_for};
 
 /// The sqlite3 shell with the extension, as another process that works on the file.
 struct Shell {
@@ -22,7 +22,7 @@ impl Shell {
             .spawn()
             .expect("the sqlite3 shell");
         let mut shell = Self { child };
-        shell.say(".timeout 10000");
+        shell.say(".timeout 120000");
         shell.say(&format!(".load {}", library().display()));
         shell
     }
@@ -48,14 +48,7 @@ impl Drop for Shell {
 }
 
 fn wait_until(db: &rusqlite::Connection, sql: &str, expected: &str) {
-    let begun = Instant::now();
-    while ask(db, sql) != expected {
-        assert!(
-            begun.elapsed() < Duration::from_secs(20),
-            "{sql} never gave {expected}"
-        );
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    wait_for(sql, || ask(db, sql) == expected);
 }
 
 /// Another process with a scope `s` of a and b, where a is in flight.

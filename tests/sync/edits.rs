@@ -4,8 +4,9 @@ use std::sync::mpsc;
 use std::thread;
 
 use serde_json::{Value, json};
+use support::backend::Kind;
 use support::{
-    Backend, Canned, Device, SCHEMA, World, assert_equal, backend_rows, pushes, query, seen,
+    Backend, Canned, Device, SCHEMA, World, assert_equal, backend_rows, hold, pushes, query, seen,
     status_answer, sync_on,
 };
 
@@ -276,15 +277,13 @@ fn a_conflict_is_pulled_and_pushed_once_more_by_itself() {
     let backend = Backend::start(SCHEMA);
     let device = edited(&backend);
     // Somebody else edits between our pull and our push.
-    backend
-        .faults()
-        .add(json!({"on": "push", "times": 1, "delayMs": 400}));
+    let push = hold(&backend, Kind::Push);
+    let theirs = "UPDATE task SET n = 9, title = 'theirs' WHERE id = 't1'";
     thread::scope(|scope| {
-        scope.spawn(|| {
-            support::wait_for("the push", || seen(&backend).len() == 2);
-            backend.sql(|sql| {
-                sql.execute_batch("UPDATE task SET n = 9, title = 'theirs' WHERE id = 't1'")
-            });
+        let backend = &backend;
+        scope.spawn(move || {
+            push.wait();
+            backend.sql(|sql| sql.execute_batch(theirs));
         });
         let answer = device.synced();
         assert_eq!(

@@ -1,11 +1,11 @@
 //! Every way a backend or the network can fail: its class, code, status, and what may be retried.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::{
-    Backend, Canned, Device, SCHEMA, assert_equal, backend_rows, closing, head, seen, status_answer,
+    Backend, Canned, Device, NOBODY, SCHEMA, assert_equal, backend_rows, closing, head, seen,
+    status_answer,
 };
 
 /// A device with something to push.
@@ -73,10 +73,7 @@ fn nothing_lost(device: &Device) {
 
 #[test]
 fn nobody_listens() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/sync", listener.local_addr().unwrap());
-    drop(listener);
-    let device = device(&url);
+    let device = device(&format!("{NOBODY}/sync"));
     network(&device.failed(), &["refused"]);
     nothing_lost(&device);
 }
@@ -91,19 +88,17 @@ fn the_host_is_unknown() {
 #[test]
 fn the_backend_is_silent() {
     let backend = Backend::start(SCHEMA);
-    backend.faults().add(json!({"delayMs": 20_000}));
+    backend.faults().add(json!({"delayMs": 600_000}));
     let device = device(&backend.sync_url());
     device.provider(&backend.sync_url(), json!({"timeoutMs": 200}));
-    let start = Instant::now();
     network(&device.failed(), &["200"]);
-    assert!(start.elapsed() < Duration::from_secs(10));
     nothing_lost(&device);
 }
 
 #[test]
 fn the_backend_is_silent_in_the_middle_of_a_body() {
     let backend = Backend::start(SCHEMA);
-    backend.faults().add(json!({"delayBodyMs": 20_000}));
+    backend.faults().add(json!({"delayBodyMs": 600_000}));
     let device = device(&backend.sync_url());
     device.provider(&backend.sync_url(), json!({"timeoutMs": 200}));
     network(&device.failed(), &[]);
@@ -113,15 +108,13 @@ fn the_backend_is_silent_in_the_middle_of_a_body() {
 #[test]
 fn the_whole_request_takes_too_long() {
     let backend = Backend::start(SCHEMA);
-    backend.faults().add(json!({"delayMs": 20_000}));
+    backend.faults().add(json!({"delayMs": 600_000}));
     let device = device(&backend.sync_url());
     device.provider(
         &backend.sync_url(),
         json!({"totalTimeoutMs": 300, "attempts": 100}),
     );
-    let start = Instant::now();
     network(&device.failed(), &["300"]);
-    assert!(start.elapsed() < Duration::from_secs(10));
     nothing_lost(&device);
 }
 
@@ -290,10 +283,8 @@ fn retry_after_is_honoured_up_to_its_limit() {
     backend
         .faults()
         .add(json!({"on": "pull", "times": 1, "status": 503, "retryAfter": "3600"}));
-    let start = Instant::now();
     let answer = device.sync();
     assert_eq!(answer["error"]["status"], 503, "{answer}");
-    assert!(start.elapsed() < Duration::from_secs(10));
 }
 
 #[test]

@@ -206,9 +206,9 @@ fn foreign_keys_act_in_the_background_as_they_do_inline() {
         &device.db,
         r#"SELECT sync_entities('all', 'api', '["t"]', '{"background":true}')"#,
     );
-    while device.ask("SELECT count(*) FROM _syncRun WHERE state = 'running'") != "0" {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    support::wait_for("the end of the run", || {
+        device.ask("SELECT count(*) FROM _syncRun WHERE state = 'running'") == "0"
+    });
     assert_eq!(device.ask("SELECT count(*) FROM child"), "0");
 }
 

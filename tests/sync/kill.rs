@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::json;
+use support::backend::Kind;
 use support::{
-    Backend, Device, PATIENCE, Random, SCHEMA, again, ask, backend_rows, load, rows_of, sync_on,
+    Backend, Device, PATIENCE, Random, SCHEMA, again, ask, backend_rows, hold, load, rows_of,
+    sync_on,
 };
 
 const KILLS: u64 = 22;
@@ -209,7 +211,7 @@ fn killed_at_random_moments_with_a_rollback_journal() {
 fn the_run_of_a_killed_process_is_closed_after_recovery() {
     let backend = Backend::start(SCHEMA);
     let device = Device::new(&backend.sync_url());
-    backend.faults().add(json!({"delayMs": 20_000}));
+    let pull = hold(&backend, Kind::Pull);
     let mut child = again(module_path!(), "child_that_syncs_until_it_is_killed")
         .env("SYNC_TEST_FILE", device.world.path())
         .env("SYNC_TEST_SEED", "1")
@@ -217,12 +219,12 @@ fn the_run_of_a_killed_process_is_closed_after_recovery() {
         .stderr(Stdio::null())
         .spawn()
         .expect("a child");
-    support::wait_for("the pull", || !backend.requests().is_empty());
+    pull.wait();
     assert_eq!(device.ask("SELECT state FROM _syncRun"), "running");
     child.kill().expect("killed");
     child.wait().expect("gone");
     device.ask("SELECT sync_recover()");
-    backend.faults().clear();
+    pull.release();
     assert_eq!(
         device.ask("SELECT state, error FROM _syncStatus WHERE entity = 'task'"),
         "failed|interrupted: crashed"

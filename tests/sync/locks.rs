@@ -1,12 +1,15 @@
 //! A database that is locked, read-only or full in the middle of a sync.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
-use support::{Backend, Device, SCHEMA, assert_equal, load, seen, sync_on, try_ask, wait_for};
+use support::backend::Kind;
+use support::{
+    Backend, Device, PATIENCE, SCHEMA, assert_equal, hold, load, seen, sync_on, try_ask,
+};
 
 fn start(journal: &str, more: Value) -> (Backend, Device) {
     let backend = Backend::start(SCHEMA);
@@ -18,47 +21,50 @@ fn start(journal: &str, more: Value) -> (Backend, Device) {
     (backend, device)
 }
 
-/// Locks the file when `requests` requests were seen, for some time; then does `after` and unlocks.
+/// Syncs while another connection takes a lock during a request, and holds it for some time; without
+/// one: until the sync has given up.
 fn lock_during(
     device: &Device,
     backend: &Backend,
-    requests: usize,
+    request: Kind,
     how: &str,
-    hold: Duration,
+    hold_for: Option<Duration>,
 ) -> rusqlite::Result<String> {
     let path = device.world.path();
-    let on = if requests == 1 { "pull" } else { "push" };
-    backend
-        .faults()
-        .add(json!({"on": on, "times": 1, "delayMs": 300}));
+    let held = hold(backend, request);
+    let (over, wait) = std::sync::mpsc::channel::<()>();
     thread::scope(|scope| {
         scope.spawn(move || {
             let db = Connection::open(path).unwrap();
-            wait_for("the request", || seen(backend).len() == requests);
+            held.wait();
             db.execute_batch(how)
                 .expect("nobody holds a lock during a request");
-            thread::sleep(hold);
+            held.release();
+            let _ = wait.recv_timeout(hold_for.unwrap_or(PATIENCE));
             db.execute_batch("COMMIT").unwrap();
         });
-        try_ask(
+        let outcome = try_ask(
             &device.db,
             "SELECT sync_entities('all', 'api', '[\"list\",\"task\"]')",
-        )
+        );
+        drop(over);
+        outcome
     })
 }
+
+const A_WHILE: Option<Duration> = Some(Duration::from_millis(800));
 
 #[test]
 fn a_short_lock_in_the_middle_is_waited_for() {
     for journal in ["wal", "delete"] {
-        for requests in [1, 2] {
+        for request in [Kind::Pull, Kind::Push] {
             for how in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
-                let (backend, device) = start(journal, json!({"busyTimeoutMs": 10_000}));
-                let text =
-                    lock_during(&device, &backend, requests, how, Duration::from_millis(800));
+                let (backend, device) = start(journal, json!({}));
+                let text = lock_during(&device, &backend, request, how, A_WHILE);
                 let answer: Value = serde_json::from_str(&text.expect("an answer")).unwrap();
                 assert_eq!(
                     answer["state"], "synced",
-                    "{journal} {requests} {how}: {answer}"
+                    "{journal} {request:?} {how}: {answer}"
                 );
                 device.synced();
                 assert_equal(&device, &backend, &["task"]);
@@ -102,7 +108,7 @@ fn locked_before(
     busy_timeout: u64,
     hold: Option<Duration>,
 ) -> (Backend, Device, rusqlite::Result<String>) {
-    let (backend, mut device) = start(journal, json!({"busyTimeoutMs": 10_000}));
+    let (backend, mut device) = start(journal, json!({}));
     // Until the journal of the first push is gone.
     for _ in 0..3 {
         device.synced();
@@ -116,8 +122,7 @@ fn locked_before(
     let (over, wait) = std::sync::mpsc::channel::<()>();
     let holder = thread::spawn(move || {
         let other = unlock.recv().expect("the lock was taken");
-        let longest = Duration::from_secs(60);
-        let _ = wait.recv_timeout(hold.unwrap_or(longest));
+        let _ = wait.recv_timeout(hold.unwrap_or(PATIENCE));
         other.execute_batch("COMMIT").expect("unlocked");
     });
     // SQLite asks the authorizer whenever a BEGIN is prepared.
@@ -169,7 +174,7 @@ fn each_transaction_waits_for_a_lock_shorter_than_busy_timeout_ms() {
     for journal in ["wal", "delete"] {
         for next in [Next::Apply, Next::Freeze, Next::Settle, Next::End] {
             let hold = Some(Duration::from_millis(300));
-            let (backend, device, outcome) = locked_before(next, journal, 20_000, hold);
+            let (backend, device, outcome) = locked_before(next, journal, 100_000, hold);
             let context = format!("{journal} {next:?}: {outcome:?}");
             let answer: Value = serde_json::from_str(&outcome.expect(&context)).unwrap();
             assert_eq!(answer["state"], "synced", "{context}");
@@ -201,9 +206,9 @@ fn each_transaction_gives_up_on_a_lock_longer_than_busy_timeout_ms() {
 
 #[test]
 fn a_reader_in_the_way_of_a_commit_is_waited_for() {
-    let (backend, device) = start("delete", json!({"busyTimeoutMs": 10_000}));
+    let (backend, device) = start("delete", json!({}));
     let how = "BEGIN; SELECT count(*) FROM task";
-    let text = lock_during(&device, &backend, 1, how, Duration::from_millis(800));
+    let text = lock_during(&device, &backend, Kind::Pull, how, A_WHILE);
     let answer: Value = serde_json::from_str(&text.expect("an answer")).unwrap();
     assert_eq!(answer["state"], "synced", "{answer}");
     assert_equal(&device, &backend, &["task"]);
@@ -212,18 +217,10 @@ fn a_reader_in_the_way_of_a_commit_is_waited_for() {
 #[test]
 fn a_lock_that_does_not_end_is_a_clear_failure_and_nothing_is_lost() {
     for journal in ["wal", "delete"] {
-        for requests in [1, 2] {
+        for request in [Kind::Pull, Kind::Push] {
             let (backend, device) = start(journal, json!({"busyTimeoutMs": 200}));
-            let start = Instant::now();
-            let outcome = lock_during(
-                &device,
-                &backend,
-                requests,
-                "BEGIN IMMEDIATE",
-                Duration::from_millis(1200),
-            );
-            assert!(start.elapsed() < Duration::from_secs(10));
-            let context = format!("{journal} {requests}: {outcome:?}");
+            let outcome = lock_during(&device, &backend, request, "BEGIN IMMEDIATE", None);
+            let context = format!("{journal} {request:?}: {outcome:?}");
             match &outcome {
                 Ok(text) => {
                     let answer: Value = serde_json::from_str(text).unwrap();
@@ -258,13 +255,7 @@ fn a_lock_that_does_not_end_is_a_clear_failure_and_nothing_is_lost() {
 #[test]
 fn after_a_lock_that_did_not_end_the_run_is_not_shown_as_running_for_ever() {
     let (backend, device) = start("wal", json!({"busyTimeoutMs": 200}));
-    let _ = lock_during(
-        &device,
-        &backend,
-        1,
-        "BEGIN IMMEDIATE",
-        Duration::from_millis(1200),
-    );
+    let _ = lock_during(&device, &backend, Kind::Pull, "BEGIN IMMEDIATE", None);
     device.synced();
     assert_eq!(
         device.ask("SELECT count(*) FROM _syncRun WHERE state = 'running'"),
@@ -275,13 +266,7 @@ fn after_a_lock_that_did_not_end_the_run_is_not_shown_as_running_for_ever() {
 #[test]
 fn after_a_lock_that_did_not_end_another_connection_may_sync() {
     let (backend, device) = start("wal", json!({"busyTimeoutMs": 200}));
-    let _ = lock_during(
-        &device,
-        &backend,
-        1,
-        "BEGIN IMMEDIATE",
-        Duration::from_millis(1200),
-    );
+    let _ = lock_during(&device, &backend, Kind::Pull, "BEGIN IMMEDIATE", None);
     // The connection that failed stays open and does nothing more.
     let answer = try_ask(
         &device.second(),

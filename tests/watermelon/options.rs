@@ -1,8 +1,9 @@
 //! Every option of the watermelon provider: what it does to the requests, or to the rows.
 
 use serde_json::{Value, json};
+use support::backend::{Kind, Moment};
 use support::{
-    Backend, Canned, Device, SCHEMA, Seen, assert_equal, file_holds, json_answer, query,
+    Backend, Canned, Device, SCHEMA, Seen, assert_equal, file_holds, hold_at, json_answer, query,
     status_answer,
 };
 
@@ -781,9 +782,7 @@ fn what_was_left_of_an_interrupted_push_goes_up_later() {
     device.ask("SELECT sync_start_scope('s', '[\"all\"]')");
     device.exec("INSERT INTO parent (id) VALUES ('a'), ('b'), ('c'), ('d'), ('e')");
     // The second part never gets an answer: it is interrupted while it waits.
-    backend
-        .faults()
-        .add(json!({"on": "push", "skip": 1, "times": 1, "delayMs": 20_000}));
+    let second = hold_at(&backend, Kind::Push, Moment::Arrived, 1);
     let other = device.second();
     let watcher = std::thread::spawn({
         let path = device.world.path();
@@ -801,13 +800,13 @@ fn what_was_left_of_an_interrupted_push_goes_up_later() {
     });
     let answer = device.sync();
     watcher.join().expect("the watcher");
+    second.release();
     assert_eq!(answer["error"]["class"], "cancelled", "{answer}");
     assert_eq!(
         (&answer["pushed"], device.log().as_str()),
         (&json!(2), "3"),
         "{answer}"
     );
-    backend.faults().clear();
     device.exec("DELETE FROM parent WHERE id = 'e'");
     device.synced();
     device.synced();

@@ -2,31 +2,18 @@
 //! grow with an answer's size. Work is counted in steps of SQLite's machine, for clocks prove nothing;
 //! `make bench` and `make bench-peers` tell how long it takes.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use serde_json::{Value, json};
-use support::{Canned, Device, json_answer};
+use support::{Canned, Device, json_answer, sync_on, work_of};
 
 const TABLE: &str = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, n INTEGER)";
 
-/// Steps are counted in hundreds.
-const UNIT: i32 = 100;
-
 /// What syncing makes SQLite do, in steps.
 fn work(device: &mut Device) -> u64 {
-    let units = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&units);
-    let count = move || {
-        counted.fetch_add(1, Ordering::Relaxed);
-        false
-    };
-    let handled = device.db.progress_handler(UNIT, Some(count));
-    handled.expect("a progress handler");
-    device.synced();
-    let handled = device.db.progress_handler(UNIT, None::<fn() -> bool>);
-    handled.expect("no progress handler");
-    units.load(Ordering::Relaxed) * UNIT as u64
+    let entities = ["t"];
+    work_of(&mut device.db, |db| {
+        let answer = sync_on(db, "all", &entities);
+        assert_eq!(answer["state"], "synced", "{answer}");
+    })
 }
 
 fn rows(count: usize, text: &str) -> Value {

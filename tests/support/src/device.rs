@@ -26,6 +26,11 @@ impl Device {
         Device::with(SCHEMA, &["list", "task"], url)
     }
 
+    /// With [`SCHEMA`], and further options of `sync_provider`.
+    pub fn with_options(url: &str, more: Value) -> Device {
+        Device::configured(SCHEMA, &["list", "task"], url, more)
+    }
+
     pub fn with(schema: &str, tables: &[&str], url: &str) -> Device {
         Device::configured(schema, tables, url, json!({}))
     }

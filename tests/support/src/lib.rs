@@ -12,7 +12,9 @@
 //! | `disk.rs` | a disk that fails on request |
 //! | `fault/` | processes that die at a chosen step, and the model of what must survive |
 //! | `child.rs` | processes of their own for tests that need one |
-//! | `listener.rs`, `random.rs`, `sample.rs`, `waiting.rs` | connections, random numbers, samples of long tests, patience |
+//! | `work.rs` | work counted in steps of SQLite's machine, for clocks prove nothing |
+//! | `held.rs`, `waiting.rs` | requests that wait; patience |
+//! | `listener.rs`, `random.rs`, `sample.rs` | connections, random numbers, samples of long tests |
 
 pub mod canned;
 pub mod capture;
@@ -22,6 +24,7 @@ pub mod database;
 pub mod device;
 pub mod disk;
 pub mod fault;
+pub mod held;
 pub mod host;
 pub mod hostile;
 pub mod listener;
@@ -29,6 +32,7 @@ pub mod random;
 pub mod sample;
 pub mod scopes;
 pub mod waiting;
+pub mod work;
 
 pub use canned::{Canned, Seen, closing, head, json_answer, status_answer};
 pub use child::again;
@@ -38,7 +42,9 @@ pub use database::{
 pub use device::{
     Device, SCHEMA, assert_equal, backend_rows, pushes, query, rows_of, seen, sync_on,
 };
+pub use held::{Held, hold, hold_at};
 pub use listener::{Listener, NOBODY};
 pub use random::Random;
 pub use syncscope_backend::{self as backend, Backend};
 pub use waiting::{PATIENCE, wait_for};
+pub use work::work_of;

@@ -16,6 +16,15 @@ impl Random {
         self.next() % bound
     }
 
+    /// A place among so many.
+    pub fn roll(&mut self, sides: usize) -> usize {
+        self.below(sides as u64) as usize
+    }
+
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.roll(from.len())]
+    }
+
     pub fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
