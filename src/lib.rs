@@ -81,7 +81,7 @@ const FUNCTIONS: &[Function] = &[
     // Scopes and runs
     direct("sync_start_scope", (1, 2), f::start_scope::start_scope, "id, instance_ids, or one object", "starts or restarts a scope over some instances", "SELECT sync_start_scope('startup', '[\"reference-data\",\"flights\"]');"),
     direct("sync_entities", (1, 4), f::entities::entities, "instance_id, provider, entities, [options = '{}'], or one object", "syncs some entities of a provider, up and down", "SELECT sync_entities('reference-data', 'local', '[\"planes\"]');"),
-    direct("sync_next_request", (1, 1), f::requests::next_request, "run", "the request that a run with transport \"host\" wants sent, or its answer once it is over", "SELECT sync_next_request(1);"),
+    direct("sync_next_request", (0, 1), f::requests::next_request, "[run]", "the request that a run with transport \"host\" wants sent, or its answer once it is over", "SELECT sync_next_request();"),
     direct("sync_put_response", (2, 4), f::requests::put_response, "run, status, [headers], [body]", "what came of that request: status, headers as a JSON object, body; status NULL when no complete answer came", "SELECT sync_put_response(1, 200, '{}', '{\"changes\":{},\"timestamp\":1}');"),
     direct("sync_set_status", (2, 3), f::set_status::set_status, "status_id, state, [error]", "reports how an operation of a host provider ended", "SELECT sync_set_status(1, 'failed', 'HTTP 500');"),
     direct("sync_apply", (2, 3), f::apply::apply, "status_id, response, [page]", "applies a response that the program fetched for an operation of a host provider", "SELECT sync_apply(1, '[{\"id\":\"a\",\"title\":\"Emma\"}]');"),

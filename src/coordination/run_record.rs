@@ -3,7 +3,7 @@
 use super::now;
 use super::owner::{self, OwnerId};
 use crate::ground::SyncError;
-use crate::store::{Database, Result, ValueRef};
+use crate::store::{Database, Result, ValueRef, readable_schema};
 
 /// Runs kept, beside the last successful one of each provider.
 const KEPT: i64 = 1000;
@@ -187,9 +187,16 @@ fn trim(database: &Database, newest: i64) -> Result<()> {
 /// # Errors
 /// SQLite's.
 pub fn last_success(database: &Database, provider: &str) -> Result<Option<i64>> {
+    // A file of version 1 is only read, and has nothing but syncs.
+    let syncs = match readable_schema(database)? {
+        Some(1) => "",
+        _ => "AND goal = 'sync'",
+    };
     let last = database.query_value(
-        "SELECT finishedAt FROM main._syncRun WHERE provider = ?1 AND state = 'synced' \
-         AND goal = 'sync' ORDER BY id DESC LIMIT 1",
+        &format!(
+            "SELECT finishedAt FROM main._syncRun WHERE provider = ?1 AND state = 'synced' {syncs} \
+             ORDER BY id DESC LIMIT 1"
+        ),
         &[provider.into()],
     )?;
     Ok(last.as_i64())

@@ -1,4 +1,4 @@
-//! `sync_next_request(run)`, `sync_put_response(run, status, headers, body)`: the program sends the requests
+//! `sync_next_request([run])`, `sync_put_response(run, status, headers, body)`: the program sends the requests
 //! of a run.
 
 use crate::runs::host::{self, Given};
@@ -9,7 +9,7 @@ use super::arguments;
 /// `SELECT sync_next_request(7);` gives `{"runId":7,"state":"syncing","method":"GET","url":…}`, and the
 /// run's answer once it is over.
 pub fn next_request(call: &Call<'_>) -> Result<Value> {
-    let run = arguments::integer(call, 0, "run")?;
+    let run = run(call)?;
     Ok(host::next_request(call.session(), run)?.to_string().into())
 }
 
@@ -17,7 +17,7 @@ pub fn next_request(call: &Call<'_>) -> Result<Value> {
 /// gives what [`next_request`] would give now. A status NULL stands for a request that got no complete answer;
 /// the body says why.
 pub fn put_response(call: &Call<'_>) -> Result<Value> {
-    let run = arguments::integer(call, 0, "run")?;
+    let run = run(call)?;
     let headers = match call.argument(2) {
         ValueRef::Null => "",
         ValueRef::Text(text) => text,
@@ -60,6 +60,14 @@ pub fn put_response(call: &Call<'_>) -> Result<Value> {
     };
     let next = host::put_response(call.session(), run, &given)?;
     Ok(next.to_string().into())
+}
+
+/// The run that is named; NULL or absent, the one that this connection drives.
+fn run(call: &Call<'_>) -> Result<Option<i64>> {
+    match call.argument(0) {
+        ValueRef::Null => Ok(None),
+        _ => arguments::integer(call, 0, "run").map(Some),
+    }
 }
 
 fn http_status(status: i64) -> Result<u16> {

@@ -158,9 +158,14 @@ impl SyncError {
         error.saying(body.trim())
     }
 
-    /// Adds what the server said, or a part of it.
-    pub fn saying(mut self, said: impl Into<String>) -> Self {
-        self.said = Some(said.into()).filter(|said| !said.is_empty());
+    /// Adds what the server said, or a part of it, as one line.
+    pub fn saying(mut self, said: &str) -> Self {
+        // One line, and nothing that a terminal obeys.
+        let words: Vec<&str> = said
+            .split(|letter: char| letter.is_control() || letter == ' ')
+            .filter(|word| !word.is_empty())
+            .collect();
+        self.said = Some(words.join(" ")).filter(|said| !said.is_empty());
         self
     }
 

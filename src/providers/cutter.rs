@@ -324,7 +324,7 @@ impl<R: Read> Cutter<R> {
         SyncError::protocol(format!(
             "the answer is not the JSON expected, {wanted} should be at byte {place}; nothing was applied"
         ))
-        .saying(shown)
+        .saying(&shown)
     }
 }
 
@@ -344,7 +344,7 @@ pub fn parse<'a, T: serde::Deserialize<'a>>(piece: &'a [u8]) -> Result<T> {
             "malformed JSON in the answer, {}; nothing was applied",
             complaint(&error)
         ))
-        .saying(shown)
+        .saying(&shown)
     })
 }
 

@@ -99,7 +99,7 @@ pub(super) fn refuse_own(session: &Session, provider: &str) -> Result<()> {
 ///
 /// # Errors
 /// No such run on this connection; called inside a transaction; as [`Run::advance`].
-pub fn next_request(session: &Session, id: i64) -> Result<Json> {
+pub fn next_request(session: &Session, id: Option<i64>) -> Result<Json> {
     with(session, id, |driven| match driven.asked.take() {
         // Asked twice, it is the same: the program may have lost it.
         Some(outgoing) => driven.hand_out(session, outgoing),
@@ -122,12 +122,12 @@ pub enum Given<'a> {
 ///
 /// # Errors
 /// No request is out; headers that are no JSON object of texts; as [`next_request`].
-pub fn put_response(session: &Session, id: i64, given: &Given<'_>) -> Result<Json> {
+pub fn put_response(session: &Session, id: Option<i64>, given: &Given<'_>) -> Result<Json> {
     with(session, id, |driven| {
         let Some(outgoing) = driven.asked.as_ref() else {
-            return Err(Error::argument(format!(
-                "run {id} has no request out; ask for one with sync_next_request({id})"
-            )));
+            return Err(Error::argument(
+                "no request is out; ask for one with sync_next_request()",
+            ));
         };
         let answer = match given {
             Given::Lost(why) => Err(HttpError::reported(why)),
@@ -154,14 +154,29 @@ pub fn put_response(session: &Session, id: i64, given: &Given<'_>) -> Result<Jso
     })
 }
 
+/// The run to go on with when none is named.
+fn only(driven: &Driven) -> Result<i64> {
+    let driven = driven.0.lock();
+    match driven.keys().collect::<Vec<_>>().as_slice() {
+        [id] => Ok(**id),
+        [] => Err(Error::argument(
+            "this connection drives no run; open one with sync_entities and {\"transport\":\"host\"}",
+        )),
+        _ => Err(Error::argument(
+            "this connection drives several runs; name one, as sync_entities gave it in runId",
+        )),
+    }
+}
+
 /// Takes a run out while something is done with it; one that is over does not come back.
 fn with(
     session: &Session,
-    id: i64,
+    id: Option<i64>,
     body: impl FnOnce(&mut DrivenRun) -> Result<Json>,
 ) -> Result<Json> {
     require_idle(session.connection())?;
     let part = session.part::<Driven>();
+    let id = id.map_or_else(|| only(&part), Ok)?;
     let Some(mut driven) = part.0.lock().remove(&id) else {
         return Err(Error::argument(format!(
             "run {id} is not one that this connection drives; open one with sync_entities and \

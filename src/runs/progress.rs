@@ -59,11 +59,14 @@ pub struct Numbers {
     pub seconds_left: Option<f64>,
 }
 
+/// Names a file among all that this process has open.
+type File = String;
+
 /// The runs of this process, by file.
-static LIVE: LazyLock<Mutex<Vec<(String, Weak<Live>)>>> = LazyLock::new(Mutex::default);
+static LIVE: LazyLock<Mutex<Vec<(File, Weak<Live>)>>> = LazyLock::new(Mutex::default);
 
 /// Names a file among all that this process has open; a database in memory is its connection's.
-fn place(session: &Session, schema: &str) -> String {
+fn place(session: &Session, schema: &str) -> File {
     let file = session.connection().file(schema);
     file.unwrap_or_else(|| format!("{} {schema}", session.token()))
 }

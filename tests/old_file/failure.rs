@@ -1,9 +1,9 @@
 //! An upgrade that fails leaves the file as it was; a newer file is refused.
 
-use super::fixture::sync_common::{ask, load, refused, try_ask};
 use super::fixture::{newest, old_bytes, old_file, read_only, reads_as_ever, version, whole};
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use support::{ask, load, refused, try_ask};
 
 /// After a failure: code and text are as expected, and the file is, object by object and row by row, what v0.1.0
 /// wrote.

@@ -1,13 +1,10 @@
 //! What the tests with a file of v0.1.0 share: copies of it, what v0.1.0 reads in it, the backend it was synced
 //! with. How the file was made: `tests/fixtures/v0.1.0/make.py`.
-#[path = "../sync_common/mod.rs"]
-pub mod sync_common;
-
 use std::path::PathBuf;
 
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 use serde_json::{Map, Value};
-use sync_common::{Backend, World, ask, backend_rows, load, rows_of};
+use support::{Backend, World, ask, backend_rows, load, rows_of};
 
 fn fixture(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests/fixtures/v0.1.0", name]

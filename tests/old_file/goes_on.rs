@@ -1,8 +1,8 @@
 //! After the upgrade everything that waited in the file goes on.
 
-use super::fixture::sync_common::{ask, backend_rows, refused, rows_of, sync_on, wait_for};
 use super::fixture::{backend, newest, old_file, redirect, same_rows, version};
 use serde_json::json;
+use support::{ask, backend_rows, refused, rows_of, sync_on, wait_for};
 
 /// A push of unknown outcome, and a sync that a killed process left in the middle of its push. Whether the
 /// backend has got them or not, everything is there once afterwards.

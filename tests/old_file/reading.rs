@@ -1,7 +1,7 @@
 //! Before anything is written, it is read as v0.1.0 reads it.
 
-use super::fixture::sync_common::{ask, refused};
 use super::fixture::{attaching, newest, old_bytes, old_file, read_only, reads_as_ever, whole};
+use support::{ask, refused};
 
 #[test]
 fn it_is_read_as_v0_1_0_reads_it_and_reading_changes_nothing() {

@@ -1,9 +1,9 @@
 //! The first call that writes upgrades it, in one transaction, and nothing is lost.
 
-use super::fixture::sync_common::{World, ask};
 use super::fixture::{attaching, newest, old_file, read_only, reads_as_ever, version, whole};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use support::{World, ask};
 
 /// Calls that write, each as the first in its file.
 const WRITING: &[&str] = &[

@@ -405,7 +405,7 @@ fn timestamp(text: &[u8], opaque: bool) -> Result<String> {
     Err(SyncError::protocol(format!(
         "the answer's timestamp is not {wanted}; nothing was applied"
     ))
-    .saying(shown))
+    .saying(&shown))
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ fn invalid(value: &Json) -> SyncError {
     SyncError::protocol(
         "the answer's experimentalStrategy is neither \"incremental\" nor \"replacement\"; nothing was applied",
     )
-    .saying(shown)
+    .saying(&shown)
 }
 
 #[cfg(test)]
