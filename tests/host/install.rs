@@ -1,9 +1,11 @@
 //! The tables: installed in one transaction or not at all, never touched when a newer version made
-//! them, and an error, not a crash, when somebody took them apart.
+//! them, and an error, not a crash, when somebody took them apart. By default a sample of the ways to do
+//! that is tried, with `SYNCSCOPE_WHOLE=1` all.
 
 use support::host::{
     LOCAL, copy_of, everything, fails, failure, furnished, furnished_file, name_of, settled,
 };
+use support::sample::{each, sample};
 use support::{World, ask, try_ask};
 
 const MISUSE: i32 = 21;
@@ -245,7 +247,13 @@ fn a_version_that_makes_no_sense_is_an_error_that_says_so() {
 #[test]
 fn settings_that_make_no_sense_do_no_harm() {
     let (_keep, base) = furnished_file();
-    for value in [
+    let keys = [
+        "ownerLeaseMs",
+        "ownerlessLeaseMs",
+        "historyLimit",
+        "retentionMs",
+    ];
+    let values = [
         "'soon'",
         "NULL",
         "-1",
@@ -253,33 +261,27 @@ fn settings_that_make_no_sense_do_no_harm() {
         "9223372036854775807",
         "x'00'",
         "1e300",
-    ] {
-        for key in [
-            "ownerLeaseMs",
-            "ownerlessLeaseMs",
-            "historyLimit",
-            "retentionMs",
-        ] {
-            let world = copy_of(&base);
-            world
-                .plain()
-                .execute_batch(&format!(
-                    "INSERT OR REPLACE INTO _syncMeta VALUES ('{key}', {value})"
-                ))
-                .expect("setting");
-            let connection = world.open();
-            for call in LOCAL {
-                if let Err(error) = try_ask(&connection, &format!("SELECT {call}")) {
-                    assert!(
-                        !error.to_string().contains("panic"),
-                        "{key} = {value}: {error}"
-                    );
-                }
-                settled(&connection, true, key);
+    ];
+    for (value, key) in sample(module_path!(), each(values, &keys), 3) {
+        let world = copy_of(&base);
+        world
+            .plain()
+            .execute_batch(&format!(
+                "INSERT OR REPLACE INTO _syncMeta VALUES ('{key}', {value})"
+            ))
+            .expect("setting");
+        let connection = world.open();
+        for call in LOCAL {
+            if let Err(error) = try_ask(&connection, &format!("SELECT {call}")) {
+                assert!(
+                    !error.to_string().contains("panic"),
+                    "{key} = {value}: {error}"
+                );
             }
-            for lens in LENSES {
-                ask(&connection, &format!("SELECT * FROM {lens}"));
-            }
+            settled(&connection, true, key);
+        }
+        for lens in LENSES {
+            ask(&connection, &format!("SELECT * FROM {lens}"));
         }
     }
 }
@@ -292,40 +294,38 @@ fn any_table_of_ours_dropped_by_hand_is_an_error_and_no_crash() {
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '\\_sync%' ESCAPE '\\'",
     );
     let mut wrong = Vec::new();
-    for table in tables.lines() {
-        for call in LOCAL {
-            let world = copy_of(&base);
-            let plain = world.plain();
-            // The table alone, as somebody with an editor for files would do it.
-            if plain
-                .execute_batch(&format!(
-                    "PRAGMA foreign_keys = OFF; DROP TABLE \"{table}\""
-                ))
-                .is_err()
-            {
-                continue;
+    for (table, call) in sample(module_path!(), each(tables.lines(), LOCAL), 3) {
+        let world = copy_of(&base);
+        let plain = world.plain();
+        // The table alone, as somebody with an editor for files would do it.
+        if plain
+            .execute_batch(&format!(
+                "PRAGMA foreign_keys = OFF; DROP TABLE \"{table}\""
+            ))
+            .is_err()
+        {
+            continue;
+        }
+        drop(plain);
+        let connection = world.open();
+        settled(&connection, true, table);
+        if let Err(error) = try_ask(&connection, &format!("SELECT {call}")) {
+            let (_, text) = failure(&error);
+            if text.contains("panic") || !text.starts_with(&format!("{}: ", name_of(call))) {
+                wrong.push(format!("{table}: {call}: {text}"));
             }
-            drop(plain);
-            let connection = world.open();
+        }
+        if !connection.is_autocommit() {
+            wrong.push(format!("{table}: {call}: transaction open"));
+        }
+        for lens in LENSES {
+            if let Err(error) = try_ask(&connection, &format!("SELECT * FROM {lens}")) {
+                let text = error.to_string();
+                if text.contains("panic") {
+                    wrong.push(format!("{table}: {lens}: {text}"));
+                }
+            }
             settled(&connection, true, table);
-            if let Err(error) = try_ask(&connection, &format!("SELECT {call}")) {
-                let (_, text) = failure(&error);
-                if text.contains("panic") || !text.starts_with(&format!("{}: ", name_of(call))) {
-                    wrong.push(format!("{table}: {call}: {text}"));
-                }
-            }
-            if !connection.is_autocommit() {
-                wrong.push(format!("{table}: {call}: transaction open"));
-            }
-            for lens in LENSES {
-                if let Err(error) = try_ask(&connection, &format!("SELECT * FROM {lens}")) {
-                    let text = error.to_string();
-                    if text.contains("panic") {
-                        wrong.push(format!("{table}: {lens}: {text}"));
-                    }
-                }
-                settled(&connection, true, table);
-            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -340,60 +340,59 @@ fn rubbish_in_any_column_of_our_tables_is_an_error_or_nothing_and_no_crash() {
          WHERE m.type = 'table' AND m.name LIKE '\\_sync%' ESCAPE '\\'",
     );
     let mut wrong = Vec::new();
-    for line in columns.lines() {
+    let values = [
+        "NULL",
+        "'%s%n'",
+        "-9223372036854775808",
+        "CAST(x'ff' AS TEXT)",
+    ];
+    for (line, value) in sample(module_path!(), each(columns.lines(), &values), 5) {
         let (table, column) = line.split_once('|').expect("two");
-        for value in [
-            "NULL",
-            "'%s%n'",
-            "-9223372036854775808",
-            "CAST(x'ff' AS TEXT)",
-        ] {
-            let world = copy_of(&base);
-            let plain = world.plain();
-            let triggers = ask(
-                &plain,
-                "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name LIKE '\\_sync%' ESCAPE '\\'",
+        let world = copy_of(&base);
+        let plain = world.plain();
+        let triggers = ask(
+            &plain,
+            "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name LIKE '\\_sync%' ESCAPE '\\'",
+        );
+        let mut script = String::from("PRAGMA ignore_check_constraints = ON;");
+        for trigger in triggers.lines() {
+            script.push_str(&format!("DROP TRIGGER \"{trigger}\";"));
+        }
+        script.push_str(&format!(
+            "UPDATE OR IGNORE \"{table}\" SET \"{column}\" = {value};"
+        ));
+        if plain.execute_batch(&script).is_err() {
+            continue;
+        }
+        drop(plain);
+        let connection = world.open();
+        connection
+            .execute_batch("PRAGMA synchronous = OFF")
+            .expect("speed");
+        for call in LOCAL {
+            if let Err(error) = try_ask(&connection, &format!("SELECT {call}")) {
+                let (code, text) = failure(&error);
+                if text.contains("panic")
+                    || !text.starts_with(&format!("{}: ", name_of(call)))
+                    || code == 0
+                {
+                    wrong.push(format!("{table}.{column} = {value}: {call}: {text}"));
+                }
+            }
+            settled(
+                &connection,
+                true,
+                &format!("{table}.{column} = {value}: {call}"),
             );
-            let mut script = String::from("PRAGMA ignore_check_constraints = ON;");
-            for trigger in triggers.lines() {
-                script.push_str(&format!("DROP TRIGGER \"{trigger}\";"));
-            }
-            script.push_str(&format!(
-                "UPDATE OR IGNORE \"{table}\" SET \"{column}\" = {value};"
-            ));
-            if plain.execute_batch(&script).is_err() {
-                continue;
-            }
-            drop(plain);
-            let connection = world.open();
-            connection
-                .execute_batch("PRAGMA synchronous = OFF")
-                .expect("speed");
-            for call in LOCAL {
-                if let Err(error) = try_ask(&connection, &format!("SELECT {call}")) {
-                    let (code, text) = failure(&error);
-                    if text.contains("panic")
-                        || !text.starts_with(&format!("{}: ", name_of(call)))
-                        || code == 0
-                    {
-                        wrong.push(format!("{table}.{column} = {value}: {call}: {text}"));
-                    }
+        }
+        for lens in LENSES {
+            if let Err(error) = try_ask(&connection, &format!("SELECT * FROM {lens}")) {
+                let text = error.to_string();
+                if text.contains("panic") {
+                    wrong.push(format!("{table}.{column} = {value}: {lens}: {text}"));
                 }
-                settled(
-                    &connection,
-                    true,
-                    &format!("{table}.{column} = {value}: {call}"),
-                );
             }
-            for lens in LENSES {
-                if let Err(error) = try_ask(&connection, &format!("SELECT * FROM {lens}")) {
-                    let text = error.to_string();
-                    if text.contains("panic") {
-                        wrong.push(format!("{table}.{column} = {value}: {lens}: {text}"));
-                    }
-                }
-                settled(&connection, true, lens);
-            }
+            settled(&connection, true, lens);
         }
     }
     assert!(

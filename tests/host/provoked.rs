@@ -1,6 +1,7 @@
 //! Tiny limits, an authorizer that forbids, an interruption at any moment, a full disk: whatever the
 //! host's SQLite throws at a function in the middle of its work, the outcome is an SQL error or
-//! success, no transaction stays open, no statement is left, and the next call works.
+//! success, no transaction stays open, no statement is left, and the next call works. By default a sample
+//! of the cases is tried, with `SYNCSCOPE_WHOLE=1` all.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,9 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, ffi};
 use support::host::{LOCAL, consistent, copy_of, failure, furnished_file, name_of, settled};
+use support::sample::{each, sample, steps};
 use support::{ask, try_ask};
 
 const INTERRUPT: i32 = 9;
+
+/// Outside of the caller's transaction, and inside.
+const BEGINS: [&str; 2] = ["", "BEGIN"];
 
 /// Runs `SELECT call` and lists what was wrong with the outcome, so that a test can name all cases.
 fn attempt(connection: &Connection, call: &str, autocommit: bool, what: &str) -> Vec<String> {
@@ -141,27 +146,25 @@ fn a_tiny_limit_of_any_kind_is_an_error_and_nothing_stays_open() {
             &[1, 2, 3, 4, 6, 8],
         ),
     ];
+    let limits = limits
+        .iter()
+        .flat_map(|(limit, values)| values.iter().map(move |value| (limit, *value)));
+    let limits = each(limits, &BEGINS);
     let mut wrong = Vec::new();
-    for call in LOCAL {
-        for (limit, values) in &limits {
-            for value in *values {
-                for begin in ["", "BEGIN"] {
-                    let world = copy_of(&base);
-                    let connection = world.open();
-                    let what = format!("{} = {value} {begin}", limit.0);
-                    connection.execute_batch(begin).expect("begin");
-                    let before = set_limit(&connection, limit.1, *value);
-                    // SQLite treats the last limit as being out of memory, which may roll everything back.
-                    let mut found = attempt(&connection, call, begin.is_empty(), &what);
-                    if limit.0 == "SQLITE_LIMIT_VDBE_OP" && connection.is_autocommit() {
-                        found.retain(|wrong| !wrong.ends_with("autocommit is true"));
-                    }
-                    wrong.extend(found);
-                    set_limit(&connection, limit.1, before);
-                    wrong.extend(afterwards(&connection, call, begin, &what));
-                }
-            }
+    for (call, ((limit, value), begin)) in sample(module_path!(), each(LOCAL, &limits), 7) {
+        let world = copy_of(&base);
+        let connection = world.open();
+        let what = format!("{} = {value} {begin}", limit.0);
+        connection.execute_batch(begin).expect("begin");
+        let before = set_limit(&connection, limit.1, value);
+        // SQLite treats the last limit as being out of memory, which may roll everything back.
+        let mut found = attempt(&connection, call, begin.is_empty(), &what);
+        if limit.0 == "SQLITE_LIMIT_VDBE_OP" && connection.is_autocommit() {
+            found.retain(|wrong| !wrong.ends_with("autocommit is true"));
         }
+        wrong.extend(found);
+        set_limit(&connection, limit.1, before);
+        wrong.extend(afterwards(&connection, call, begin, &what));
     }
     none(&wrong);
 }
@@ -240,35 +243,32 @@ fn whatever_the_authorizer_forbids_is_an_error_and_nothing_stays_open() {
         "Detach",
         "Select",
     ];
-    for call in LOCAL {
-        for action in actions {
-            for begin in ["", "BEGIN"] {
-                let world = copy_of(&base);
-                let mut connection = world.open();
-                connection.execute_batch(begin).expect("begin");
-                let name = name_of(call).to_owned();
-                connection
-                    .authorizer(Some(move |context: AuthContext<'_>| {
-                        let asked = format!("{:?}", context.action);
-                        // The outermost SELECT and the function itself must get through.
-                        let outer = matches!(context.action, AuthAction::Function { function_name } if function_name == name);
-                        let first = action == "Select" && !SEEN.swap(true, Ordering::SeqCst);
-                        if asked.starts_with(action) && !outer && !first {
-                            Authorization::Deny
-                        } else {
-                            Authorization::Allow
-                        }
-                    }))
-                    .expect("authorizer");
-                SEEN.store(false, Ordering::SeqCst);
-                let what = format!("deny {action} {begin}");
-                wrong.extend(attempt(&connection, call, begin.is_empty(), &what));
-                connection
-                    .authorizer(None::<fn(AuthContext<'_>) -> Authorization>)
-                    .expect("authorizer off");
-                wrong.extend(afterwards(&connection, call, begin, &what));
-            }
-        }
+    let actions = each(actions, &BEGINS);
+    for (call, (action, begin)) in sample(module_path!(), each(LOCAL, &actions), 5) {
+        let world = copy_of(&base);
+        let mut connection = world.open();
+        connection.execute_batch(begin).expect("begin");
+        let name = name_of(call).to_owned();
+        connection
+            .authorizer(Some(move |context: AuthContext<'_>| {
+                let asked = format!("{:?}", context.action);
+                // The outermost SELECT and the function itself must get through.
+                let outer = matches!(context.action, AuthAction::Function { function_name } if function_name == name);
+                let first = action == "Select" && !SEEN.swap(true, Ordering::SeqCst);
+                if asked.starts_with(action) && !outer && !first {
+                    Authorization::Deny
+                } else {
+                    Authorization::Allow
+                }
+            }))
+            .expect("authorizer");
+        SEEN.store(false, Ordering::SeqCst);
+        let what = format!("deny {action} {begin}");
+        wrong.extend(attempt(&connection, call, begin.is_empty(), &what));
+        connection
+            .authorizer(None::<fn(AuthContext<'_>) -> Authorization>)
+            .expect("authorizer off");
+        wrong.extend(afterwards(&connection, call, begin, &what));
     }
     static SEEN: AtomicBool = AtomicBool::new(false);
     none(&wrong);
@@ -284,21 +284,21 @@ enum Interruption {
     Call,
 }
 
+/// Interrupts a call; gives what was wrong, and the operations that were left.
 fn interrupted(
     base: &Path,
     call: &str,
     after: i64,
     how: Interruption,
     begin: &str,
-) -> (Vec<String>, bool) {
+) -> (Vec<String>, i64) {
     let world = copy_of(base);
     let mut connection = world.open();
     let before = ask(&connection, "SELECT count(*) FROM t");
     connection.execute_batch(begin).expect("begin");
     let left = Arc::new(AtomicI64::new(after));
-    let happened = Arc::new(AtomicBool::new(false));
     let handle = Handle(unsafe { connection.handle() } as usize);
-    let (count, seen) = (Arc::clone(&left), Arc::clone(&happened));
+    let count = Arc::clone(&left);
     connection
         .progress_handler(
             1,
@@ -307,7 +307,6 @@ fn interrupted(
                 if now > 0 || (now < 0 && !matches!(how, Interruption::Always)) {
                     return false;
                 }
-                seen.store(true, Ordering::SeqCst);
                 if matches!(how, Interruption::Call) {
                     // SAFETY: the handler runs inside a call on this open connection.
                     unsafe { ffi::sqlite3_interrupt(handle.0 as *mut ffi::sqlite3) };
@@ -327,6 +326,7 @@ fn interrupted(
     connection
         .progress_handler(0, None::<fn() -> bool>)
         .expect("progress handler off");
+    let left = left.load(Ordering::SeqCst);
     if !begin.is_empty() && !connection.is_autocommit() {
         // No savepoint of ours is left in the caller's transaction.
         if connection.execute_batch("RELEASE syncscope").is_ok() {
@@ -335,7 +335,7 @@ fn interrupted(
     }
     assert_eq!(ask(&connection, "SELECT count(*) FROM t"), before);
     wrong.extend(afterwards(&connection, call, begin, &what));
-    (wrong, happened.load(Ordering::SeqCst))
+    (wrong, left)
 }
 
 #[derive(Clone, Copy)]
@@ -344,17 +344,22 @@ struct Handle(usize);
 fn interrupt_everywhere(how: Interruption, begin: &str) {
     let (_keep, base) = furnished_file();
     let mut wrong = Vec::new();
-    for call in LOCAL {
-        let mut after = 1;
-        loop {
-            let (found, happened) = interrupted(&base, call, after, how, begin);
+    let (mut cases, mut happened) = (0, 0);
+    for (place, call) in LOCAL.iter().enumerate() {
+        let (found, left) = interrupted(&base, call, i64::MAX, how, begin);
+        wrong.extend(found);
+        let total = i64::MAX.abs_diff(left);
+        for after in steps(module_path!(), total, place, 6) {
+            let (found, left) = interrupted(&base, call, after as i64 + 1, how, begin);
             wrong.extend(found);
-            if !happened {
-                break;
-            }
-            after += 1 + after / 6;
+            cases += 1;
+            happened += usize::from(left <= 0);
         }
     }
+    assert!(
+        happened > cases / 2,
+        "{happened} of {cases} interruptions happened"
+    );
     none(&wrong);
 }
 
@@ -411,38 +416,35 @@ fn an_interruption_reaches_the_host_as_interrupt() {
 fn a_full_disk_is_an_error_and_nothing_stays_open() {
     let (_keep, base) = furnished_file();
     let mut wrong = Vec::new();
-    for call in LOCAL {
-        for begin in ["", "BEGIN"] {
-            for spare in 0..4 {
-                let world = copy_of(&base);
-                let connection = world.open();
-                // Fill the free pages, so that every new page makes the file grow.
-                let big = "x".repeat(500);
-                ask(
-                    &connection,
-                    &format!(r#"SELECT sync_start_scope('{big}', '["{big}"]')"#),
-                );
-                connection.execute_batch("VACUUM").expect("vacuum");
-                let pages: i64 = ask(&connection, "PRAGMA page_count")
-                    .parse()
-                    .expect("number");
-                ask(
-                    &connection,
-                    &format!("PRAGMA max_page_count = {}", pages + spare),
-                );
-                connection.execute_batch(begin).expect("begin");
-                let call = call
-                    .replace(r#"["a","b"]"#, &format!(r#"["{}"]"#, "long".repeat(4000)))
-                    .replace("'why'", &format!("'{}'", "long".repeat(4000)));
-                let what = format!("{spare} spare pages {begin}");
-                let found = attempt(&connection, &call, true, &what);
-                if begin.is_empty() {
-                    wrong.extend(found);
-                }
-                ask(&connection, "PRAGMA max_page_count = 100000");
-                wrong.extend(afterwards(&connection, &call, begin, &what));
-            }
+    let spares = each(BEGINS, &[0, 1, 2, 3]);
+    for (call, (begin, spare)) in sample(module_path!(), each(LOCAL, &spares), 3) {
+        let world = copy_of(&base);
+        let connection = world.open();
+        // Fill the free pages, so that every new page makes the file grow.
+        let big = "x".repeat(500);
+        ask(
+            &connection,
+            &format!(r#"SELECT sync_start_scope('{big}', '["{big}"]')"#),
+        );
+        connection.execute_batch("VACUUM").expect("vacuum");
+        let pages: i64 = ask(&connection, "PRAGMA page_count")
+            .parse()
+            .expect("number");
+        ask(
+            &connection,
+            &format!("PRAGMA max_page_count = {}", pages + spare),
+        );
+        connection.execute_batch(begin).expect("begin");
+        let call = call
+            .replace(r#"["a","b"]"#, &format!(r#"["{}"]"#, "long".repeat(4000)))
+            .replace("'why'", &format!("'{}'", "long".repeat(4000)));
+        let what = format!("{spare} spare pages {begin}");
+        let found = attempt(&connection, &call, true, &what);
+        if begin.is_empty() {
+            wrong.extend(found);
         }
+        ask(&connection, "PRAGMA max_page_count = 100000");
+        wrong.extend(afterwards(&connection, &call, begin, &what));
     }
     none(&wrong);
 }

@@ -1,10 +1,12 @@
 //! Rubbish of every type to every function and every virtual table: an error or a value, never a
-//! crash, never a transaction left open, never a request.
+//! crash, never a transaction left open, never a request. By default a sample of the cases is tried, with
+//! `SYNCSCOPE_WHOLE=1` all.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
 use support::host::{consistent, failure, furnished, settled};
 use support::listener::Untouched;
+use support::sample::{each, sample};
 use support::{World, ask};
 
 /// A value of any type, also ones that Rust's types can't hold.
@@ -155,8 +157,8 @@ fn rubbish() -> Vec<Rubbish> {
 
 /// Arguments that make sense, for the places that are not rubbish at the moment. `NET` is a provider
 /// whose backend counts requests.
-fn sensible(name: &str) -> &'static [&'static str] {
-    match name {
+fn sensible(name: &str) -> Vec<Rubbish> {
+    let arguments: &[&str] = match name {
         "sync_init" | "sync_recover" | "sync_heartbeat" => &["main"],
         "sync_provider" => &["p", r#"{"kind":"host"}"#],
         "sync_secret" => &["name", "value", "https://example.com"],
@@ -175,7 +177,46 @@ fn sensible(name: &str) -> &'static [&'static str] {
         "sync_delete_status" => &["1"],
         "sync_interrupt" => &["old", "why"],
         _ => &[],
+    };
+    arguments.iter().map(|argument| text(argument)).collect()
+}
+
+/// Which arguments of a call are rubbish.
+enum Case<'a> {
+    /// All are the same.
+    All(&'a Rubbish),
+    /// The one in this place.
+    One(usize, &'a Rubbish),
+    /// Both of two.
+    Two(&'a Rubbish, &'a Rubbish),
+}
+
+/// All cases of a function of `count` arguments.
+fn cases<'a>(name: &str, count: usize, rubbish: &'a [Rubbish]) -> Vec<Case<'a>> {
+    if count == 0 {
+        return rubbish.iter().take(1).map(Case::All).collect();
     }
+    let mut cases = Vec::new();
+    for value in rubbish {
+        cases.push(Case::All(value));
+        for place in 0..count {
+            // With a sensible provider and entities, sync_entities would rightly send a request.
+            if name == "sync_entities" && (count >= 3) && (place == 0 || place == 3) {
+                continue;
+            }
+            cases.push(Case::One(place, value));
+        }
+    }
+    // Every pair, the long values left out.
+    let short = rubbish
+        .iter()
+        .filter(|value| !matches!(value, Rubbish::Text(bytes) if bytes.len() > 1000));
+    if count == 2 && name != "sync_entities" {
+        for first in short.clone() {
+            cases.extend(short.clone().map(|second| Case::Two(first, second)));
+        }
+    }
+    cases
 }
 
 fn speed(connection: &Connection) {
@@ -228,7 +269,7 @@ fn every_function_survives_rubbish_in_every_place_and_sends_nothing() {
     };
     let rubbish = rubbish();
     let mut wrong = Vec::new();
-    let mut calls = 0;
+    let (mut known, mut calls) = (0, 0);
     for line in functions.lines() {
         let (name, count) = line.split_once('|').expect("two");
         let count: usize = count.parse().expect("number");
@@ -241,44 +282,28 @@ fn every_function_survives_rubbish_in_every_place_and_sends_nothing() {
                 r#"SELECT sync_provider('NET', '{{"kind":"watermelon","url":"{origin}/sync","attempts":1}}')"#
             ),
         );
-        let sensible: Vec<Rubbish> = sensible(name).iter().map(|value| text(value)).collect();
-        let mut attempt = |arguments: &[Rubbish]| {
+        let cases = cases(name, count, &rubbish);
+        known += cases.len();
+        for case in sample(module_path!(), cases, 7) {
+            let arguments = match case {
+                Case::All(value) => vec![value.clone(); count],
+                Case::One(place, value) => {
+                    let mut arguments = sensible(name);
+                    arguments.truncate(count);
+                    arguments[place] = value.clone();
+                    arguments
+                }
+                Case::Two(first, second) => vec![first.clone(), second.clone()],
+            };
             calls += 1;
-            wrong.extend(call(&connection, name, arguments));
-        };
-        if count == 0 {
-            attempt(&[]);
-        }
-        for value in &rubbish {
-            attempt(&vec![value.clone(); count]);
-            for place in 0..count {
-                // With a sensible provider and entities, sync_entities would rightly send a request.
-                if name == "sync_entities" && (count >= 3) && (place == 0 || place == 3) {
-                    continue;
-                }
-                let mut arguments: Vec<Rubbish> = sensible.iter().take(count).cloned().collect();
-                arguments[place] = value.clone();
-                attempt(&arguments);
-            }
-        }
-        // Every pair, the long values left out.
-        let short: Vec<&Rubbish> = rubbish
-            .iter()
-            .filter(|value| !matches!(value, Rubbish::Text(bytes) if bytes.len() > 1000))
-            .collect();
-        if count == 2 && name != "sync_entities" {
-            for first in &short {
-                for second in &short {
-                    attempt(&[(*first).clone(), (*second).clone()]);
-                }
-            }
+            wrong.extend(call(&connection, name, &arguments));
         }
         consistent(&connection, name);
         let left = support::try_ask(&connection, "SELECT count(*) FROM t");
         assert_eq!(left.as_deref(), Ok("3"), "{name}: injected");
     }
     nobody.check();
-    assert!(calls > 10_000, "{calls} calls");
+    assert!(known > 10_000, "{known} cases");
     let shown: Vec<_> = wrong.iter().take(30).cloned().collect();
     assert!(
         wrong.is_empty(),
@@ -363,36 +388,38 @@ fn every_virtual_table_survives_rubbish_as_a_constraint() {
     assert!(columns.lines().count() > 40);
     let rubbish = rubbish();
     let mut wrong = Vec::new();
-    for line in columns.lines() {
+    let operators = [
+        "= ?1",
+        "IS ?1",
+        "< ?1",
+        ">= ?1",
+        "<> ?1",
+        "LIKE ?1",
+        "GLOB ?1",
+        "IN (?1, 5, NULL)",
+        "BETWEEN ?1 AND 'z'",
+        "IS NOT ?1",
+    ];
+    for (line, operator) in sample(module_path!(), each(columns.lines(), &operators), 3) {
         let (table, column) = line.split_once('|').expect("two");
-        for operator in [
-            "= ?1",
-            "IS ?1",
-            "< ?1",
-            ">= ?1",
-            "<> ?1",
-            "LIKE ?1",
-            "GLOB ?1",
-            "IN (?1, 5, NULL)",
-            "BETWEEN ?1 AND 'z'",
-            "IS NOT ?1",
-        ] {
-            let sql = format!("SELECT count(*) FROM {table} WHERE \"{column}\" {operator}");
-            let mut statement = connection
-                .prepare(&sql)
-                .unwrap_or_else(|error| panic!("{sql}: {error}"));
-            for value in &rubbish {
-                let outcome = statement.query_row([value], |row| row.get::<_, i64>(0));
-                if let Err(error) = outcome {
-                    let (code, text) = failure(&error);
-                    if text.contains("panic") || code & 0xff == 0 || text.is_empty() {
-                        wrong.push(format!("{sql} {value:?}: {code} {text}"));
-                    }
+        let sql = format!("SELECT count(*) FROM {table} WHERE \"{column}\" {operator}");
+        let mut statement = connection
+            .prepare(&sql)
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+        for value in &rubbish {
+            let outcome = statement.query_row([value], |row| row.get::<_, i64>(0));
+            if let Err(error) = outcome {
+                let (code, text) = failure(&error);
+                if text.contains("panic") || code & 0xff == 0 || text.is_empty() {
+                    wrong.push(format!("{sql} {value:?}: {code} {text}"));
                 }
             }
-            drop(statement);
-            settled(&connection, true, &sql);
         }
+        drop(statement);
+        settled(&connection, true, &sql);
+    }
+    for line in columns.lines() {
+        let (table, column) = line.split_once('|').expect("two");
         for sql in [
             format!("SELECT * FROM {table} ORDER BY \"{column}\" DESC LIMIT 1 OFFSET 1"),
             format!(
@@ -434,36 +461,38 @@ fn every_virtual_table_survives_rubbish_written_to_it() {
     );
     let rubbish = rubbish();
     let mut wrong = Vec::new();
-    for line in columns.lines() {
+    let templates = [
+        "INSERT INTO TABLE (COLUMN) VALUES (?1)",
+        "INSERT OR REPLACE INTO TABLE (rowid, COLUMN) VALUES (1, ?1)",
+        "INSERT OR IGNORE INTO TABLE (rowid, COLUMN) VALUES (?1, ?1)",
+        "UPDATE TABLE SET COLUMN = ?1",
+        "UPDATE OR IGNORE TABLE SET rowid = ?1, COLUMN = ?1",
+        "UPDATE TABLE SET rowid = ?1",
+        "DELETE FROM TABLE WHERE COLUMN = ?1",
+    ];
+    for (line, template) in sample(module_path!(), each(columns.lines(), &templates), 3) {
         let (table, column) = line.split_once('|').expect("two");
-        for sql in [
-            format!("INSERT INTO {table} (\"{column}\") VALUES (?1)"),
-            format!("INSERT OR REPLACE INTO {table} (rowid, \"{column}\") VALUES (1, ?1)"),
-            format!("INSERT OR IGNORE INTO {table} (rowid, \"{column}\") VALUES (?1, ?1)"),
-            format!("UPDATE {table} SET \"{column}\" = ?1"),
-            format!("UPDATE OR IGNORE {table} SET rowid = ?1, \"{column}\" = ?1"),
-            format!("UPDATE {table} SET rowid = ?1"),
-            format!("DELETE FROM {table} WHERE \"{column}\" = ?1"),
-        ] {
-            for value in &rubbish {
-                connection
-                    .execute_batch("SAVEPOINT one")
-                    .expect("savepoint");
-                if let Err(error) = connection.execute(&sql, [value]) {
-                    let (code, text) = failure(&error);
-                    let named = text.starts_with(&format!("{table}: "))
-                        || text.contains("may not be modified")
-                        || matches!(code & 0xff, 19 | 20)
-                        || text.starts_with("_sync");
-                    if text.contains("panic") || code & 0xff == 0 || !named {
-                        wrong.push(format!("{sql} {value:?}: {code} {text}"));
-                    }
+        let sql = template
+            .replace("TABLE", table)
+            .replace("COLUMN", &format!("\"{column}\""));
+        for value in &rubbish {
+            connection
+                .execute_batch("SAVEPOINT one")
+                .expect("savepoint");
+            if let Err(error) = connection.execute(&sql, [value]) {
+                let (code, text) = failure(&error);
+                let named = text.starts_with(&format!("{table}: "))
+                    || text.contains("may not be modified")
+                    || matches!(code & 0xff, 19 | 20)
+                    || text.starts_with("_sync");
+                if text.contains("panic") || code & 0xff == 0 || !named {
+                    wrong.push(format!("{sql} {value:?}: {code} {text}"));
                 }
-                settled(&connection, false, &sql);
-                connection
-                    .execute_batch("ROLLBACK TO one; RELEASE one")
-                    .expect("rollback");
             }
+            settled(&connection, false, &sql);
+            connection
+                .execute_batch("ROLLBACK TO one; RELEASE one")
+                .expect("rollback");
         }
     }
     consistent(&connection, "written rubbish");

@@ -1,13 +1,16 @@
 //! Out of memory at any allocation of SQLite's: an error, no crash, no transaction left open. SQLite's
-//! allocator belongs to the whole process, hence a test program of its own.
+//! allocator belongs to the whole process, hence a test program of its own. By default a sample of the
+//! allocations fails, with `SYNCSCOPE_WHOLE=1` many more.
 
 use std::ffi::{c_int, c_void};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use rusqlite::ffi;
+use rusqlite::{Connection, ffi};
 use support::host::{LOCAL, consistent, copy_of, failure, furnished_file, settled};
-use support::{ask, try_ask};
+use support::sample::steps;
+use support::{World, ask, try_ask};
 
 /// Allocations until one fails; negative: none fails.
 static LEFT: AtomicI64 = AtomicI64::new(-1);
@@ -83,7 +86,25 @@ fn install() {
     });
 }
 
-/// Every allocation of every call fails once; `stays`: and all after it, until the call is over.
+/// How many allocations something makes.
+fn allocations(mut made: impl FnMut()) -> u64 {
+    LEFT.store(i64::MAX, Ordering::SeqCst);
+    made();
+    i64::MAX.abs_diff(LEFT.swap(-1, Ordering::SeqCst))
+}
+
+/// A connection to a copy of `base`, in the state in which a call is tried.
+fn begun(base: &Path, begin: &str) -> (World, Connection) {
+    let world = copy_of(base);
+    let connection = world.open();
+    connection
+        .execute_batch("PRAGMA synchronous = OFF")
+        .expect("speed");
+    connection.execute_batch(begin).expect("begin");
+    (world, connection)
+}
+
+/// Allocations of every call fail; `stays`: and all after it, until the call is over.
 fn run_out(stays: bool, begin: &str) {
     let _guard = ONE_AT_A_TIME
         .lock()
@@ -91,19 +112,16 @@ fn run_out(stays: bool, begin: &str) {
     install();
     let (_keep, base) = furnished_file();
     let mut wrong = Vec::new();
-    let mut cases = 0;
-    for call in LOCAL {
-        let mut after = 0;
-        loop {
-            let world = copy_of(&base);
-            let connection = world.open();
-            connection
-                .execute_batch("PRAGMA synchronous = OFF")
-                .expect("speed");
-            connection.execute_batch(begin).expect("begin");
+    let (mut cases, mut failed) = (0, 0);
+    for (place, call) in LOCAL.iter().enumerate() {
+        let (_world, connection) = begun(&base, begin);
+        let total = allocations(|| drop(try_ask(&connection, &format!("SELECT {call}"))));
+        assert!(total > 0, "{call} allocates nothing");
+        for after in steps(module_path!(), total, place, 8) {
+            let (_world, connection) = begun(&base, begin);
             FAILED.store(0, Ordering::SeqCst);
             STAYS.store(stays, Ordering::SeqCst);
-            LEFT.store(after, Ordering::SeqCst);
+            LEFT.store(after as i64, Ordering::SeqCst);
             let outcome = try_ask(&connection, &format!("SELECT {call}"));
             LEFT.store(-1, Ordering::SeqCst);
             let what = format!("allocation {after} of {call} {begin}");
@@ -132,12 +150,10 @@ fn run_out(stays: bool, begin: &str) {
                 wrong.push(panic.downcast_ref::<String>().cloned().unwrap_or(what));
             }
             cases += 1;
-            if FAILED.load(Ordering::SeqCst) == 0 {
-                break;
-            }
-            after += 1 + after / 8;
+            failed += usize::from(FAILED.load(Ordering::SeqCst) > 0);
         }
     }
+    assert!(failed > cases / 2, "{failed} of {cases} allocations failed");
     let shown: Vec<_> = wrong.iter().take(20).cloned().collect();
     assert!(
         wrong.is_empty(),
@@ -171,26 +187,31 @@ fn loading_with_memory_short_is_an_error_or_success_and_no_crash() {
     let (_keep, base) = furnished_file();
     let path =
         std::ffi::CString::new(support::library().to_string_lossy().into_owned()).expect("path");
-    for stays in [false, true] {
-        let mut after = 0;
-        loop {
+    let load = |connection: &Connection| {
+        // rusqlite's own call trips over an error without a text.
+        // SAFETY: the library is the one under test; the path is a C string.
+        unsafe {
+            connection.load_extension_enable().expect("enable");
+            ffi::sqlite3_load_extension(
+                connection.handle(),
+                path.as_ptr(),
+                c"sqlite3_syncscope_init".as_ptr(),
+                std::ptr::null_mut(),
+            )
+        }
+    };
+    let world = copy_of(&base);
+    let connection = world.plain();
+    let total = allocations(|| assert_eq!(load(&connection), 0));
+    let mut failed = 0;
+    for (place, stays) in [false, true].into_iter().enumerate() {
+        for after in steps(module_path!(), total, place, 30) {
             let world = copy_of(&base);
             let connection = world.plain();
-            // SAFETY: the library is the one under test.
-            unsafe { connection.load_extension_enable().expect("enable") };
             FAILED.store(0, Ordering::SeqCst);
             STAYS.store(stays, Ordering::SeqCst);
-            LEFT.store(after, Ordering::SeqCst);
-            // rusqlite's own call trips over an error without a text.
-            // SAFETY: as above; the path is a C string.
-            let code = unsafe {
-                ffi::sqlite3_load_extension(
-                    connection.handle(),
-                    path.as_ptr(),
-                    c"sqlite3_syncscope_init".as_ptr(),
-                    std::ptr::null_mut(),
-                )
-            };
+            LEFT.store(after as i64, Ordering::SeqCst);
+            let code = load(&connection);
             LEFT.store(-1, Ordering::SeqCst);
             settled(&connection, true, "load");
             if code == 0 {
@@ -202,10 +223,8 @@ fn loading_with_memory_short_is_an_error_or_success_and_no_crash() {
                 "1",
                 "the second try works"
             );
-            if FAILED.load(Ordering::SeqCst) == 0 {
-                break;
-            }
-            after += 1 + after / 30;
+            failed += usize::from(FAILED.load(Ordering::SeqCst) > 0);
         }
     }
+    assert!(failed > 10, "{failed} allocations failed");
 }
