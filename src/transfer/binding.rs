@@ -122,6 +122,11 @@ impl Binding {
         )))
     }
 
+    /// The key's column, quoted.
+    pub fn key_name(&self) -> String {
+        quote_name(&self.table.shape.keys()[0].name)
+    }
+
     /// An id of the wire, whatever its form there.
     pub fn wire_key(&self, id: &WireId<'_>) -> Option<Value> {
         match id {
