@@ -31,5 +31,6 @@ mod writer;
 
 pub use applier::Applier;
 pub use foreign_key::explain_foreign_key;
+pub use own_writes::OwnWrites;
 pub use scope::require_declared;
 pub use setting::Setting;

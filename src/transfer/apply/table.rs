@@ -445,7 +445,7 @@ impl<'a> TableApplier<'a> {
         }
         let id = shown(&key.0);
         SyncError::data(format!(
-            "the row {id:?} of {:?} can't be stored: {error}; nothing of this pull was applied",
+            "the row {id:?} of {:?} can't be stored: {error}; nothing of this answer was applied",
             self.binding.table.shape.name
         ))
     }
