@@ -372,6 +372,7 @@ impl Config {
         ApplyRules {
             keep_created: self.keep_created,
             created_as_updated: self.send_created_as_updated.unwrap_or(false),
+            missing_is_default: true,
             echo_ignore: self
                 .echo_ignore
                 .clone()

@@ -2,6 +2,7 @@
 
 use super::wire::{Slot, WireId};
 use crate::ground::SyncError;
+use crate::store::Value;
 
 /// How a row was announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,10 @@ pub struct RemoteRow<'a> {
 pub enum Scope<'a> {
     /// All rows there are were named: those whose id this does not know go.
     Retain(&'a dyn Fn(&str) -> bool),
+    /// All rows go before those of the answer come. What waits to be sent stays.
+    Wipe,
+    /// The same for the rows that meet an SQL condition, with the values of its parameters in order.
+    Where(&'a str, &'a [Value]),
 }
 
 /// Which of the rows that were sent a verdict is about.

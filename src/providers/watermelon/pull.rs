@@ -436,7 +436,9 @@ mod tests {
         }
 
         fn scope(&mut self, entity: usize, scope: &Scope<'_>) -> Result<()> {
-            let Scope::Retain(named) = scope;
+            let Scope::Retain(named) = scope else {
+                return Err(SyncError::protocol("this protocol names rows"));
+            };
             let kept: Vec<&str> = ["a", "b", "7"].into_iter().filter(|id| named(id)).collect();
             self.0.push(format!("{entity} Kept {kept:?}"));
             Ok(())
