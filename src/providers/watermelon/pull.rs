@@ -304,7 +304,7 @@ impl Answer<'_> {
                 complain(self.reading, warnings, entity, ALSO_DELETED, "deleted wins")?;
             }
             self.deleted[place].insert(id_text(&id));
-            self.sink.gone(place, &id)
+            self.sink.gone(place, &id, None)
         })
     }
 }
@@ -430,7 +430,7 @@ mod tests {
             Ok(())
         }
 
-        fn gone(&mut self, entity: usize, id: &WireId<'_>) -> Result<()> {
+        fn gone(&mut self, entity: usize, id: &WireId<'_>, _: Option<i64>) -> Result<()> {
             self.0.push(format!("{entity} Deleted {}", id_text(id)));
             Ok(())
         }
