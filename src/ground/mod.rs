@@ -2,10 +2,8 @@
 
 mod complaint;
 mod fault;
-mod hashed;
 mod mask;
 
 pub use complaint::complaint;
 pub use fault::{BUSY, Class, SyncError};
-pub use hashed::{HashedMap, HashedSet};
 pub use mask::{mask_message, mask_row, masked};

@@ -71,11 +71,16 @@ pub trait Sink {
     /// A row that can't be applied ends the answer.
     fn row(&mut self, row: &RemoteRow<'_>) -> Result<(), SyncError>;
 
-    /// A row was deleted.
+    /// A row was deleted. `version`: that of the delete, where the server counts them.
     ///
     /// # Errors
     /// As [`Sink::row`].
-    fn gone(&mut self, entity: usize, id: &WireId<'_>) -> Result<(), SyncError>;
+    fn gone(
+        &mut self,
+        entity: usize,
+        id: &WireId<'_>,
+        version: Option<i64>,
+    ) -> Result<(), SyncError>;
 
     /// What the answer says of an entity's rows as a whole.
     ///

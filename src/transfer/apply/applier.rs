@@ -160,6 +160,9 @@ impl<'a> Applier<'a> {
         row: &[Slot<'_>],
         old: bool,
     ) -> Result<(), SyncError> {
+        if self.tables[place].may_delete() {
+            self.look_before_a_delete()?;
+        }
         let trouble = match self.tables[place].row(remote, key, row, old) {
             Ok(gone) => return self.wrote(place, key, gone),
             Err(trouble) => trouble,
@@ -209,7 +212,15 @@ impl<'a> Applier<'a> {
         !self.database.connection().standing().autocommit
     }
 
-    /// Deletes a row, which may take rows with it that nobody named.
+    /// A delete may take rows with it that nobody named.
+    fn look_before_a_delete(&mut self) -> Result<()> {
+        match self.own.may_touch_others() {
+            true => self.swept.look(&mut self.tables),
+            false => Ok(()),
+        }
+    }
+
+    /// Deletes a row.
     fn take_away(
         &mut self,
         place: usize,
@@ -217,10 +228,10 @@ impl<'a> Applier<'a> {
         key: &Key,
         old: bool,
     ) -> Result<(), SyncError> {
-        self.deferred.forget(place, key);
-        if self.own.may_touch_others() {
-            self.swept.look(&mut self.tables)?;
+        if !old {
+            self.deferred.forget(place, key);
         }
+        self.look_before_a_delete()?;
         let table = &mut self.tables[place];
         let gone = table
             .gone(remote, key, old)
@@ -285,18 +296,26 @@ impl<'a> Applier<'a> {
 impl Sink for Applier<'_> {
     fn row(&mut self, row: &RemoteRow<'_>) -> Result<(), SyncError> {
         let key = self.key(row.entity, row.id)?;
-        self.deferred.forget(row.entity, &key);
+        let old = self.tables[row.entity].is_old(&key, row.version, false)?;
+        if !old {
+            self.deferred.forget(row.entity, &key);
+        }
         let remote = match row.announced {
             Announced::Created => Remote::Created,
             Announced::Updated => Remote::Updated,
         };
-        let old = self.tables[row.entity].is_old(&key, row.version, false)?;
         self.upsert(row.entity, remote, &key, row.slots, old)
     }
 
-    fn gone(&mut self, place: usize, id: &WireId<'_>) -> Result<(), SyncError> {
+    fn gone(
+        &mut self,
+        place: usize,
+        id: &WireId<'_>,
+        version: Option<i64>,
+    ) -> Result<(), SyncError> {
         let key = self.key(place, id)?;
-        self.take_away(place, Remote::Deleted, &key, false)
+        let old = self.tables[place].is_old(&key, version, true)?;
+        self.take_away(place, Remote::Deleted, &key, old)
     }
 
     fn scope(&mut self, place: usize, scope: &Scope<'_>) -> Result<(), SyncError> {

@@ -26,6 +26,8 @@ mod setting;
 mod side_effects;
 mod swept;
 mod table;
+#[cfg(test)]
+mod tests;
 mod version;
 mod writer;
 

@@ -103,6 +103,11 @@ impl<'a> TableApplier<'a> {
         self.judge.resolver.is_some()
     }
 
+    /// Whether a row that comes in may lead to a delete: a resolver may let it go.
+    pub fn may_delete(&self) -> bool {
+        self.knowledge.rules.asks_always
+    }
+
     /// Whether a state of a row is not newer than the one that is here. Ask once for each.
     ///
     /// # Errors

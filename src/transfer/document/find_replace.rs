@@ -73,7 +73,7 @@ impl Ids<'_> {
         let binding = &bindings[0];
         let mut outcome = Outcome::default();
         if self.is_there()? {
-            let gone = tracked::apply(job, bindings, |sink| Ok(sink.gone(0, &from)?))?;
+            let gone = tracked::apply(job, bindings, |sink| Ok(sink.gone(0, &from, None)?))?;
             outcome.add(gone);
         } else if let (Some(old), Some(new)) = (binding.wire_key(&from), binding.wire_key(&to)) {
             self.rename(binding, old, new)?;
