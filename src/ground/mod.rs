@@ -3,7 +3,9 @@
 mod complaint;
 mod fault;
 mod mask;
+mod warning;
 
 pub use complaint::complaint;
 pub use fault::{BUSY, Class, SyncError};
-pub use mask::{mask_message, mask_row, masked};
+pub use mask::{mask_row, masked};
+pub use warning::{Warning, add_warning};

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde_json::json;
 
 use crate::coordination::{lease, run_record};
-use crate::ground::SyncError;
+use crate::ground::{SyncError, Warning};
 use crate::providers::conversation::Event;
 use crate::store::{Database, Transaction};
 use crate::transfer::send::freeze::{self, Frozen};
@@ -61,10 +61,11 @@ impl Run {
                 continue;
             }
             self.report.entities[place].rejected += unsendable;
-            self.report.warn([format!(
-                "{}: {unsendable} rows can't be sent; see _syncRejected",
-                self.bindings[place].entity
-            )]);
+            let entity = &self.bindings[place].entity;
+            let message = format!("{entity}: rows that can't be sent; see _syncRejected");
+            self.report.warn([Warning::new("rowsNotSendable", message)
+                .of(entity)
+                .times(*unsendable)]);
         }
         self.parcels.waiting = parts;
         self.next_parcel();

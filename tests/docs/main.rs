@@ -571,6 +571,33 @@ fn the_example_of_every_line_of_help_runs() {
     }
 }
 
+/// The codes of warnings that the code can give.
+fn warning_codes() -> BTreeSet<String> {
+    let mut codes = BTreeSet::new();
+    for file in rust_files(&root().join("src")) {
+        let text = read(&file);
+        let given = text.split("Warning::new(").skip(1);
+        codes.extend(given.filter_map(|rest| {
+            let rest = rest.trim_start().strip_prefix('"')?;
+            rest.split('"').next().map(str::to_owned)
+        }));
+    }
+    codes
+}
+
+#[test]
+fn the_reference_names_every_code_of_a_warning() {
+    let reference = read(&root().join("docs/reference.md"));
+    let section = reference.split("### Warnings").nth(1).expect("a section");
+    let listed: BTreeSet<String> = section
+        .lines()
+        .take_while(|line| !line.starts_with('#'))
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(listed, warning_codes());
+}
+
 /// A field name of Rust as the key of JSON it stands for.
 fn camel_case(field: &str) -> String {
     let mut key = String::new();

@@ -1,7 +1,7 @@
 //! Applying what an answer says to one table: what is known of a row, the decision, the statements.
 
 use crate::capture::{Key, Pending, PendingRows};
-use crate::ground::SyncError;
+use crate::ground::{SyncError, Warning};
 use crate::providers::wire::Slot;
 use crate::store::{Database, Error, Result, ValueRef, shown};
 use crate::transfer::binding::Binding;
@@ -432,7 +432,7 @@ impl<'a> TableApplier<'a> {
     ///
     /// # Errors
     /// SQLite's.
-    pub fn finish(self) -> Result<(Counts, Vec<String>)> {
+    pub fn finish(self) -> Result<(Counts, Vec<Warning>)> {
         let mut warnings = self.counts.warnings(&self.binding.entity);
         warnings.extend(self.policy_warning());
         self.conflicts.finish()?;
@@ -471,17 +471,18 @@ impl<'a> TableApplier<'a> {
     }
 
     /// A policy that can't do what it says.
-    fn policy_warning(&self) -> Option<String> {
+    fn policy_warning(&self) -> Option<Warning> {
         let Policy::LastWriteWins(column) = &self.judge.policy else {
             return None;
         };
         let mut columns = self.binding.wire.columns.iter();
         let is_there = columns.any(|known| known.name.eq_ignore_ascii_case(column));
         (self.counts.conflicts > 0 && !is_there).then(|| {
-            format!(
-                "{}: lastWriteWins compares {column:?}, which is no synced column, so the server won",
-                self.binding.entity
-            )
+            let entity = &self.binding.entity;
+            let message = format!(
+                "{entity}: lastWriteWins compares {column:?}, which is no synced column, so the server won"
+            );
+            Warning::new("lastWriteWinsColumn", message).of(entity)
         })
     }
 
