@@ -607,10 +607,7 @@ fn keys_of(file: &str, name: &str) -> Vec<String> {
 #[test]
 fn the_reference_names_every_option_key() {
     let sections = sections();
-    for (file, structure, function) in [
-        ("src/providers/config.rs", "Config", "sync_provider"),
-        ("src/capture/tracked.rs", "TrackOptions", "sync_track"),
-    ] {
+    for (file, structure, function) in [("src/capture/tracked.rs", "TrackOptions", "sync_track")] {
         let keys = keys_of(file, structure);
         assert!(keys.len() > 3, "{file} was not understood");
         for key in keys {

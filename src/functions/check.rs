@@ -1,5 +1,6 @@
 //! `sync_check(provider [, options])`: is what is here what the server has?
 
+use crate::providers::Transport;
 use crate::runs;
 use crate::store::{Call, Error, Result, Value};
 
@@ -13,9 +14,11 @@ pub fn check(call: &Call<'_>) -> Result<Value> {
     let options = Object::options(call, 1, &["entities", "schema"])?;
     let entities = options.names("entities")?;
     let database = call.session().database(&options.schema()?)?;
-    if provider_kind(&database, provider)? == "host" {
+    let kind = provider_kind(&database, provider)?;
+    if kind.transport == Transport::Nobody {
         return Err(Error::argument(format!(
-            "provider '{provider}' is of kind host; there is no server to compare with"
+            "provider '{provider}' is of kind {}; there is no server to compare with",
+            kind.name
         )));
     }
     let answer = runs::check(call.session(), &database, provider, entities)?;

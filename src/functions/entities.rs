@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 
 use crate::coordination::operation::{EntitiesCall, OperationSpec, begin, instance_state};
 use crate::coordination::{canonical, installed, write};
+use crate::providers::{Kind, Transport, kinds};
 use crate::store::{Call, Database, Error, Result, Value};
 use crate::transfer::document::check_settings;
 
@@ -50,11 +51,13 @@ pub fn entities(call: &Call<'_>) -> Result<Value> {
     };
     let database = call.session().database(&request.schema)?;
     let in_background = in_background(&request)?;
-    let answer = if provider_kind(&database, &request.provider)? == "host" {
+    let kind = provider_kind(&database, &request.provider)?;
+    let answer = if kind.transport == Transport::Nobody {
         if in_background {
-            return Err(Error::argument(
-                "options.background goes with a protocol, not with a provider of kind host",
-            ));
+            return Err(Error::argument(format!(
+                "options.background goes with a protocol, not with a provider of kind {}",
+                kind.name
+            )));
         }
         open(call, &request)?
     } else if in_background {
@@ -224,7 +227,7 @@ fn operation(element: &RawValue, label: &str) -> Result<OperationSpec> {
 }
 
 /// Kind of a declared provider. One that is not declared is an error naming those that are.
-pub fn provider_kind(database: &Database, provider: &str) -> Result<String> {
+pub fn provider_kind(database: &Database, provider: &str) -> Result<&'static Kind> {
     let mut declared = Vec::new();
     if installed(database)? {
         let providers = database.query_all(
@@ -234,7 +237,12 @@ pub fn provider_kind(database: &Database, provider: &str) -> Result<String> {
         )?;
         for (id, kind) in providers {
             if id == provider {
-                return Ok(kind);
+                return kinds::find(&kind).ok_or_else(|| {
+                    Error::Corrupt(format!(
+                        "provider '{id}' is of kind {kind}, which this version does not know ({})",
+                        kinds::names()
+                    ))
+                });
             }
             declared.push(format!("'{id}'"));
         }

@@ -1,10 +1,8 @@
 //! `sync_provider` and `sync_secret`: where data comes from, and what opens the door.
 
 use crate::coordination::{now, write};
-use crate::http::{self, Secrets};
-use crate::providers::Config;
-use crate::providers::config::Kind;
-use crate::runs;
+use crate::http::Secrets;
+use crate::providers::{Settings, kinds};
 use crate::store::{Call, Error, Result, Value};
 
 use super::arguments::{self, MAIN};
@@ -13,6 +11,29 @@ use super::json;
 /// `SELECT sync_provider('airline-api', '{"kind":"watermelon","url":"…"}');` gives the provider's id.
 pub fn provider(call: &Call<'_>) -> Result<Value> {
     let id = arguments::text(call, 0, "id")?;
+    let (settings, schema) = read(call)?;
+    write(call.session(), &schema, |ground| {
+        ground.database.execute(
+            "INSERT INTO main._syncProvider (id, kind, config, updatedAt) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, config = excluded.config, \
+             updatedAt = excluded.updatedAt WHERE config <> excluded.config",
+            &[
+                id.into(),
+                settings.kind().name.into(),
+                settings.stored().into(),
+                now().into(),
+            ],
+        )?;
+        Ok(())
+    })?;
+    for (_, condition) in settings.texts("replacementWhere") {
+        crate::transfer::declared::declare(call.session(), condition);
+    }
+    Ok(id.into())
+}
+
+/// The configuration, and the attached file that it goes to.
+fn read(call: &Call<'_>) -> Result<(Settings, String)> {
     let mut members = json::argument(call, 1, "config")?;
     let schema = match members.remove("schema") {
         None => MAIN.to_owned(),
@@ -20,31 +41,8 @@ pub fn provider(call: &Call<'_>) -> Result<Value> {
     };
     let text = serde_json::to_string(&members)
         .map_err(|error| Error::argument(format!("config: {error}")))?;
-    let config = Config::parse(&text).map_err(Error::Argument)?;
-    runs::check_policy(&config).map_err(|problem| Error::argument(format!("config: {problem}")))?;
-    for (key, address) in config.addresses().map_err(Error::Argument)? {
-        http::check_url(&address)
-            .map_err(|problem| Error::argument(format!("config: {key} {problem}")))?;
-    }
-    let kind = match config.kind {
-        Kind::Host => "host",
-        Kind::Watermelon => "watermelon",
-    };
-    let stored = serde_json::to_string(&config)
-        .map_err(|error| Error::argument(format!("config: {error}")))?;
-    write(call.session(), &schema, |ground| {
-        ground.database.execute(
-            "INSERT INTO main._syncProvider (id, kind, config, updatedAt) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, config = excluded.config, \
-             updatedAt = excluded.updatedAt WHERE config <> excluded.config",
-            &[id.into(), kind.into(), stored.as_str().into(), now().into()],
-        )?;
-        Ok(())
-    })?;
-    for condition in config.replacement_where.values() {
-        crate::transfer::declared::declare(call.session(), condition);
-    }
-    Ok(id.into())
+    let settings = kinds::parse(&text).map_err(Error::Argument)?;
+    Ok((settings, schema))
 }
 
 /// `SELECT sync_secret('airline', 'token', 'https://api.example.com');` gives 1. The value stays in

@@ -2,7 +2,7 @@
 
 use crate::capture::tracked::COLUMN_TYPES;
 use crate::coordination::write;
-use crate::store::{Call, Error, Result, Value};
+use crate::store::{Call, Result, Value};
 use crate::takeover::Takeover;
 use crate::takeover::take_over;
 
@@ -24,13 +24,7 @@ pub fn takeover(call: &Call<'_>) -> Result<Value> {
         )?,
     };
     let answer = write(call.session(), &options.schema()?, |ground| {
-        let kind = provider_kind(ground.database, provider)?;
-        if kind != "watermelon" {
-            return Err(Error::argument(format!(
-                "provider '{provider}' is of kind {kind}; a file of WatermelonDB goes on with one of \
-                 kind watermelon"
-            )));
-        }
+        provider_kind(ground.database, provider)?;
         take_over(ground.database, &request)
     })?;
     Ok(answer.to_string().into())

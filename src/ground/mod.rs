@@ -2,8 +2,13 @@
 
 mod fault;
 mod hashed;
+mod json;
+pub mod key;
 mod mask;
+mod nearest;
 
 pub use fault::{Class, SyncError};
 pub use hashed::{HashedMap, HashedSet};
+pub use json::{read_object, syntax_problem};
 pub use mask::{mask_message, mask_row};
+pub use nearest::nearest;

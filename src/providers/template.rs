@@ -243,7 +243,7 @@ impl Url {
             .collect::<Result<Vec<_>, _>>()?;
         let path = Text::parse(&path, params)?;
         if path.has_changes() || query.iter().any(Text::has_changes) {
-            return Err("has {changes}, which belongs into pushBody".into());
+            return Err("has {changes}, which belongs in pushBody".into());
         }
         if !path.has_fixed_host() {
             return Err(

@@ -16,7 +16,7 @@ use crate::ground::SyncError;
 use crate::providers::sink::{RemoteRow, Scope, Sink};
 use crate::providers::watermelon::{LastSchema, Watermelon};
 use crate::providers::wire::{Slot, WireId};
-use crate::providers::{Config, Protocol, Step};
+use crate::providers::{Protocol, Settings, Step};
 use crate::store::{Database, Error, Result, Session, Snapshot, Value, quote_name, require_idle};
 
 use crate::runs::gate::{schema_version, stored_config};
@@ -85,7 +85,7 @@ fn pulled_entities(database: &Database, provider: &str) -> Result<Vec<String>> {
 fn compare<'a>(
     session: &Session,
     database: &Database,
-    config: &Config,
+    config: &Settings,
     bindings: &'a [Binding],
 ) -> Result<(Vec<Comparison<'a>>, Vec<String>), SyncError> {
     let wires = bindings

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::coordination::{EntitiesCall, Ground, live_owner_of};
-use crate::providers::Config;
+use crate::providers::{Settings, kinds};
 use crate::store::{Database, Error, Result, Value};
 
 use crate::transfer::binding::Binding;
@@ -60,21 +60,18 @@ pub fn wants_turbo(
     }
 }
 
-/// The config of a declared provider, with what its preset says.
+/// The configuration of a declared provider.
 ///
 /// # Errors
 /// [`Error::Corrupt`] when it is not readable.
-pub fn stored_config(database: &Database, provider: &str) -> Result<Config> {
+pub fn stored_config(database: &Database, provider: &str) -> Result<Settings> {
     let stored = database.query_value(
         "SELECT config FROM main._syncProvider WHERE id = ?1",
         &[provider.into()],
     )?;
-    let config = Config::parse(stored.as_str().unwrap_or_default());
-    config
-        .and_then(|config| config.effective())
-        .map_err(|problem| {
-            Error::Corrupt(format!("the stored {problem}; call sync_provider again"))
-        })
+    kinds::parse_stored(stored.as_str().unwrap_or_default()).map_err(|problem| {
+        Error::Corrupt(format!("the stored {problem}; call sync_provider again"))
+    })
 }
 
 /// An instance that somebody alive is syncing is left alone.
@@ -121,9 +118,9 @@ pub fn refuse_twice(bindings: &[Binding], binding: &Binding) -> Result<()> {
 ///
 /// # Errors
 /// SQLite's.
-pub fn schema_version(database: &Database, config: &Config) -> Result<i64> {
-    if let Some(version) = config.schema_version {
-        return Ok(version);
+pub fn schema_version(database: &Database, settings: &Settings) -> Result<i64> {
+    if let Some(version) = settings.optional_number("schemaVersion") {
+        return Ok(version.cast_signed());
     }
     let version = database.query_value(
         "SELECT user_version FROM pragma_user_version(?1)",

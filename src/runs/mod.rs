@@ -16,7 +16,6 @@ mod waiting;
 
 pub use check::check;
 pub use questions::{has_pending, is_stale};
-pub use transport::check_policy;
 pub use waiting::{Waiting, capture_existing, untrack};
 
 use serde_json::Value as Json;

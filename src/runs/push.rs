@@ -39,7 +39,7 @@ impl Run<'_> {
                 &self.bindings,
                 &self.unacknowledged,
             )?;
-            let batch = self.config.push_batch;
+            let batch = self.config.number("pushBatch");
             let parts = slices::cut(&self.database, &frozen, &self.bindings, batch)?;
             self.diary.write(&self.database, self.id)?;
             transaction.commit()?;

@@ -17,7 +17,7 @@ use crate::coordination::{self, EntitiesCall, Ground, OwnerId, begin, is_open, n
 use crate::ground::SyncError;
 use crate::http::{HttpError, Redactor, Response, Spool};
 use crate::providers::watermelon::Watermelon;
-use crate::providers::{Config, Protocol, Request, Step};
+use crate::providers::{Protocol, Request, Settings, Step};
 use crate::store::{Database, Error, Result, Session};
 
 use crate::coordination::{lease, run_record};
@@ -46,7 +46,7 @@ pub struct Run<'s> {
     pub(super) session: &'s Session,
     pub(super) database: Database,
     pub(super) call: EntitiesCall,
-    pub(super) config: Config,
+    pub(super) config: Settings,
     pub(super) bindings: Vec<Binding>,
     pub(super) protocol: Box<dyn Protocol>,
     /// Status row and entity of each operation.
@@ -94,7 +94,7 @@ impl<'s> Run<'s> {
         session: &'s Session,
         ground: &Ground<'_>,
         call: &EntitiesCall,
-        config: Config,
+        config: Settings,
     ) -> Result<Self> {
         let database = ground.database.clone();
         let started = now();
@@ -181,7 +181,7 @@ impl<'s> Run<'s> {
         self.report.answer(&facts, None)
     }
 
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &Settings {
         &self.config
     }
 

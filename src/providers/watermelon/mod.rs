@@ -10,17 +10,16 @@
 //! | file | subject |
 //! |---|---|
 //! | `mod` | the state machine |
-//! | `options`, `preset` | the configuration as it is used; well-known shapes of backends |
-//! | `template`, `path` | requests with placeholders; places in answers |
+//! | `keys`, `preset`, `options` | the configuration: its keys, well-known shapes of backends, how it is used |
 //! | `cursors` | what is pulled together, and from where |
 //! | `migration` | telling the backend of changes in the schema |
 //! | `pull`, `push`, `row` | answers, bodies, rows |
 
 mod answer;
 mod cursors;
+mod keys;
 mod migration;
 mod options;
-
 mod preset;
 mod pull;
 mod push;
@@ -31,7 +30,7 @@ use std::io::{self, Read, Write};
 
 use serde_json::Value as Json;
 
-use super::config::Config;
+use super::kind::{Kind, Settings, Transport};
 use super::protocol::{Outbox, Protocol, PullEnd, PushAnswer, Request, Step};
 use super::sink::Sink;
 use super::wire::Entity;
@@ -39,12 +38,20 @@ use crate::ground::{Class, SyncError};
 use crate::store::ValueRef;
 
 use super::template::{self, Values};
+use super::{http_keys, table_keys};
 use cursors::{Group, groups, is_lower, lowest, step_back};
 use migration::{Present, Told};
 
 pub use migration::LastSchema;
-pub use options::{Options, sample_base};
-pub use preset::Preset;
+pub use options::Options;
+
+pub static KIND: Kind = Kind {
+    name: "watermelon",
+    transport: Transport::Http,
+    keys: &[http_keys::KEYS, table_keys::KEYS, keys::KEYS],
+    fill: preset::fill,
+    check: options::check,
+};
 
 /// One sync with a WatermelonDB backend.
 pub struct Watermelon {
@@ -80,18 +87,18 @@ enum Position {
 }
 
 impl Watermelon {
-    /// `config` has its preset filled in. `last_schemas` are those of the entities that have a cursor.
+    /// `last_schemas` are those of the entities that have a cursor.
     ///
     /// # Errors
     /// A configuration that `sync_provider` would not take.
     pub fn new(
-        config: &Config,
+        settings: &Settings,
         entities: Vec<Entity>,
         schema_version: i64,
         cursors: Vec<Option<String>>,
         last_schemas: Vec<LastSchema>,
     ) -> Result<Self, String> {
-        let options = Options::resolve(config)?;
+        let options = Options::resolve(settings)?;
         let known: Vec<Option<i64>> = cursors
             .iter()
             .zip(&last_schemas)
@@ -376,6 +383,7 @@ impl Protocol for Watermelon {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::kinds;
     use crate::providers::sink::{RemoteRow, Scope};
     use crate::providers::wire::WireId;
 
@@ -386,7 +394,7 @@ mod tests {
     /// `keys`: further ones of the configuration, each with a comma before it.
     fn configured(keys: &str, version: i64, entities: &[(&str, Option<&str>)]) -> Watermelon {
         let text = format!(r#"{{"kind":"watermelon","url":"http://h/sync?app=1"{keys}}}"#);
-        let config = Config::parse(&text).unwrap().effective().unwrap();
+        let settings = kinds::parse(&text).unwrap();
         let entity = |(name, _): &(&str, Option<&str>)| Entity {
             name: (*name).into(),
             columns: Vec::new(),
@@ -398,7 +406,7 @@ mod tests {
             columns: Some(Vec::new()),
         };
         Watermelon::new(
-            &config,
+            &settings,
             entities.iter().map(entity).collect(),
             version,
             cursors.collect(),

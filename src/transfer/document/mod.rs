@@ -21,6 +21,7 @@ use serde_json::{Value as Json, json};
 use crate::coordination::operation::{OpenWork, open_work};
 use crate::coordination::{Ground, Outcome, finish};
 use crate::ground::{Class, SyncError};
+use crate::providers::{Transport, kinds};
 use crate::store::{Error, Result, Session, Transaction};
 
 use entity_table::EntityTable;
@@ -158,10 +159,12 @@ fn require_open(ground: &Ground<'_>, status_id: i64) -> Result<OpenWork> {
             "status {status_id} has no open operation; open it with sync_entities"
         )));
     };
-    match work.kind.as_deref() {
-        None | Some("host") => Ok(work),
+    let kind = work.kind.as_deref().and_then(kinds::find);
+    match kind.filter(|kind| kind.transport != Transport::Nobody) {
+        None => Ok(work),
         Some(kind) => Err(Error::argument(format!(
-            "status {status_id} belongs to a provider of kind {kind}, which applies its answers by itself"
+            "status {status_id} belongs to a provider of kind {}, which applies its answers by itself",
+            kind.name
         ))),
     }
 }
