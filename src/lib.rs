@@ -61,6 +61,7 @@ const fn direct(
         effect: Effect::Direct,
         body,
         arguments,
+        options: &[],
         summary,
         example,
     }
@@ -92,7 +93,7 @@ const FUNCTIONS: &[Function] = &[
     direct("sync_recover", (0, 1), f::recover::recover, "[schema = 'main']", "settles the work that dead owners left", "SELECT sync_recover();"),
     direct("sync_heartbeat", (0, 1), f::init::heartbeat, "[schema = 'main']", "renews this connection's lease", "SELECT sync_heartbeat();"),
     // About
-    Function { name: "sync_version", count: (0, 0), effect: Effect::Pure, body: f::version::version, arguments: "", summary: "the version of syncscope", example: "SELECT sync_version();" },
+    Function { name: "sync_version", count: (0, 0), effect: Effect::Pure, body: f::version::version, arguments: "", options: &[], summary: "the version of syncscope", example: "SELECT sync_version();" },
     direct("sync_debug", (0, 0), f::version::debug, "", "what a bug report needs, as JSON", "SELECT sync_debug();"),
 ];
 
@@ -104,6 +105,7 @@ const TABLES: &[Table] = &[
     tables::conflict::TABLE,
     tables::log::TABLE,
     tables::help::TABLE,
+    tables::help_option::TABLE,
 ];
 
 static CONTENTS: Contents = Contents {

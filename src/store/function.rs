@@ -10,6 +10,7 @@ use super::error::{Error, Result, guarded, shortened};
 use super::session::Session;
 use super::statement::{slice, text_or_bytes};
 use super::value::{Value, ValueRef};
+use crate::ground::key::Keys;
 
 /// What a function may touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Function {
     pub body: fn(&Call<'_>) -> Result<Value>,
     /// The arguments as `sync_help` shows them, optional ones in brackets with their default.
     pub arguments: &'static str,
+    /// The keys of its option object, for `sync_help_option`.
+    pub options: Keys,
     /// One sentence for `sync_help` and the reference.
     pub summary: &'static str,
     /// One statement that can be typed as it stands.
