@@ -574,52 +574,6 @@ fn the_example_of_every_line_of_help_runs() {
     }
 }
 
-/// A field name of Rust as the key of JSON it stands for.
-fn camel_case(field: &str) -> String {
-    let mut key = String::new();
-    let mut upper = false;
-    for character in field.chars() {
-        if character == '_' {
-            upper = true;
-        } else {
-            key.extend(if upper {
-                character.to_uppercase().collect::<Vec<_>>()
-            } else {
-                vec![character]
-            });
-            upper = false;
-        }
-    }
-    key
-}
-
-/// The public fields of a struct, as JSON keys.
-fn keys_of(file: &str, name: &str) -> Vec<String> {
-    read(&root().join(file))
-        .lines()
-        .skip_while(|line| !line.starts_with(&format!("pub struct {name} {{")))
-        .take_while(|line| *line != "}")
-        .filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':'))
-        .map(|(field, _)| camel_case(field))
-        .collect()
-}
-
-#[test]
-fn the_reference_names_every_option_key() {
-    let sections = sections();
-    for (file, structure, function) in [("src/capture/tracked.rs", "TrackOptions", "sync_track")] {
-        let keys = keys_of(file, structure);
-        assert!(keys.len() > 3, "{file} was not understood");
-        for key in keys {
-            let row = format!("\n| `{key}` |");
-            assert!(
-                sections[function].contains(&row),
-                "{function}: the key {key} has no line"
-            );
-        }
-    }
-}
-
 // ------------------------------------------------------------------------------------------- drivers
 
 /// Where the examples in a language are, by the name that its blocks have.

@@ -7,7 +7,8 @@
 //! <!-- keys of watermelon: url to maxResponseBytes -->
 //! <!-- end of keys -->
 //! ```
-//! Without the names of a first and a last key, it has all of them. `UPDATE_SNAPSHOTS=1 cargo test --test help_option`
+//! There may be several such ranges with commas between them, and single keys; without any, the table has all
+//! keys. `UPDATE_SNAPSHOTS=1 cargo test --test help_option`
 //! writes the tables anew.
 
 mod common;
@@ -92,6 +93,103 @@ fn every_example_of_a_configuration_is_accepted() {
     }
 }
 
+/// How a function is given its keys, at `?1`: a call that takes the example of any of them, or one of several that
+/// does.
+const CALLS: &[(&str, &[&str])] = &[
+    ("sync_track", &["sync_track('planes', ?1)"]),
+    ("sync_untrack", &["sync_untrack('planes', ?1)"]),
+    (
+        "sync_capture_existing",
+        &["sync_capture_existing('planes', ?1)"],
+    ),
+    (
+        "sync_alter",
+        &["sync_alter('planes', 'ALTER TABLE planes ADD COLUMN more', ?1)"],
+    ),
+    ("sync_takeover", &["sync_takeover('other', ?1)"]),
+    ("sync_start_scope", &["sync_start_scope(?1)"]),
+    (
+        "sync_entities",
+        &[
+            "sync_entities('i', 'local', '[\"x\"]', ?1)",
+            "sync_entities('i', 'airline-api', '[\"planes\"]', ?1)",
+            "sync_entities(?1)",
+        ],
+    ),
+    ("sync_delete_scope", &["sync_delete_scope(?1)"]),
+    ("sync_delete_status", &["sync_delete_status(?1)"]),
+    ("sync_interrupt", &["sync_interrupt(?1)"]),
+    ("sync_check", &["sync_check('pulled', ?1)"]),
+];
+
+/// Puts an example over an object, and what is in its `options` over that one's.
+fn merge(object: &mut Value, example: &str) {
+    for (key, value) in self::object(example) {
+        match (&mut object[&key], value) {
+            (Value::Object(inner), Value::Object(more)) => inner.extend(more),
+            (place, value) => *place = value,
+        }
+    }
+}
+
+/// A connection for which the examples make sense.
+fn furnished(world: &World) -> Connection {
+    let connection = world.ready();
+    for statement in [
+        r#"SELECT sync_provider('local', '{"kind":"host"}')"#,
+        r#"SELECT sync_provider('airline-api', '{"kind":"watermelon","url":"http://127.0.0.1:1/","attempts":1}')"#,
+        r#"SELECT sync_provider('pulled', '{"kind":"watermelon","url":"http://127.0.0.1:1/","attempts":1}')"#,
+        r#"SELECT sync_provider('other', '{"kind":"watermelon","url":"http://127.0.0.1:1/","attempts":1}')"#,
+        "CREATE TABLE planes (tailnum TEXT PRIMARY KEY, seats INTEGER, speed INTEGER)",
+        "SELECT sync_track('planes')",
+        "INSERT INTO _syncCursor (provider, entity, tableId, cursor, pulledAt) VALUES ('pulled', 'planes', 1, '1', 1)",
+        "CREATE TABLE airlines (id PRIMARY KEY, _changed, _status, name)",
+        "CREATE TABLE local_storage (key PRIMARY KEY, value)",
+    ] {
+        ask(&connection, statement);
+    }
+    connection
+}
+
+#[test]
+fn every_example_of_an_option_is_accepted() {
+    let lines = help(&World::new(false).open());
+    let kinds = kinds(&lines);
+    let mut tried = 0;
+    for line in lines.iter().filter(|line| !kinds.contains(&line.of)) {
+        let mut required = json!({});
+        for other in lines.iter().filter(|other| other.of == line.of) {
+            if other.default == "required" {
+                merge(&mut required, &other.example);
+            }
+        }
+        merge(&mut required, &line.example);
+        let calls = CALLS.iter().find(|(function, _)| *function == line.of);
+        let (_, calls) = calls.unwrap_or_else(|| panic!("no call of {}", line.of));
+        let try_call = |call: &&str| {
+            let world = World::new(false);
+            let connection = furnished(&world);
+            let sql = format!("SELECT {call}");
+            // The argument `options` has no required keys; one object has them.
+            let given = match call.ends_with("(?1)") {
+                true => required.to_string(),
+                false => line.example.clone(),
+            };
+            let answer = connection.query_row(&sql, [given], |_| Ok(()));
+            answer.map_err(|error| error.to_string())
+        };
+        let answers: Vec<Result<(), String>> = calls.iter().map(try_call).collect();
+        assert!(answers.iter().any(Result::is_ok), "{line:?}: {answers:?}");
+        let example = object(&line.example);
+        let inner = example.get("options").and_then(Value::as_object);
+        let is_there = example.contains_key(&line.key)
+            || inner.is_some_and(|inner| inner.contains_key(&line.key));
+        assert!(is_there, "{line:?}");
+        tried += 1;
+    }
+    assert!(tried > 40, "only {tried} options were found");
+}
+
 #[test]
 fn a_line_is_found_by_function_or_kind_and_by_key() {
     let world = World::new(false);
@@ -134,17 +232,21 @@ const END: &str = "<!-- end of keys -->";
 
 /// The lines that a mark asks for.
 fn wanted<'a>(lines: &'a [Line], mark: &str) -> Vec<&'a Line> {
-    let (of, ends) = mark.split_once(": ").unwrap_or((mark, ""));
+    let (of, ranges) = mark.split_once(": ").unwrap_or((mark, ""));
     let own: Vec<&Line> = lines.iter().filter(|line| line.of == of).collect();
     assert!(!own.is_empty(), "{mark}: no such function or kind");
-    let Some((first, last)) = ends.split_once(" to ") else {
+    if ranges.is_empty() {
         return own;
-    };
+    }
     let place = |key: &str| {
         let place = own.iter().position(|line| line.key == key);
         place.unwrap_or_else(|| panic!("{mark}: no key {key}"))
     };
-    own[place(first)..=place(last)].to_vec()
+    let range = |range: &str| {
+        let (first, last) = range.split_once(" to ").unwrap_or((range, range));
+        own[place(first)..=place(last)].to_vec()
+    };
+    ranges.split(", ").flat_map(range).collect()
 }
 
 fn table(lines: &[&Line]) -> String {

@@ -1,17 +1,23 @@
 //! `sync_check(provider [, options])`: is what is here what the server has?
 
+use crate::ground::key::{Keys, Takes, Usual, key};
 use crate::providers::Transport;
 use crate::runs;
 use crate::store::{Call, Error, Result, Value};
 
 use super::arguments;
 use super::entities::provider_kind;
-use super::json::Object;
+use super::json::{Object, SCHEMA};
+
+#[rustfmt::skip]
+pub const KEYS: Keys = &[&[
+    key("entities", Takes::List(&Takes::Text), Usual::Words("all that were pulled"), "the entities to compare", r#"{"entities":["planes"]}"#),
+], SCHEMA];
 
 /// `SELECT sync_check('airline-api');` gives `{"provider":"airline-api","state":"equal",…}`.
 pub fn check(call: &Call<'_>) -> Result<Value> {
     let provider = arguments::text(call, 0, "provider")?;
-    let options = Object::options(call, 1, &["entities", "schema"])?;
+    let options = Object::options(call, 1)?;
     let entities = options.names("entities")?;
     let database = call.session().database(&options.schema()?)?;
     let kind = provider_kind(&database, provider)?;

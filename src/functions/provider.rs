@@ -1,9 +1,12 @@
 //! `sync_provider` and `sync_secret`: where data comes from, and what opens the door.
 
+use serde_json::Value as Json;
+
 use crate::coordination::{now, write};
+use crate::ground::read_object;
 use crate::http::Secrets;
 use crate::providers::{Settings, kinds};
-use crate::store::{Call, Error, Result, Value};
+use crate::store::{Call, Error, Result, Value, checked_name};
 
 use super::arguments::{self, MAIN};
 use super::json;
@@ -34,14 +37,14 @@ pub fn provider(call: &Call<'_>) -> Result<Value> {
 
 /// The configuration, and the attached file that it goes to.
 fn read(call: &Call<'_>) -> Result<(Settings, String)> {
-    let mut members = json::argument(call, 1, "config")?;
-    let schema = match members.remove("schema") {
-        None => MAIN.to_owned(),
-        Some(schema) => json::name(&schema, "config: schema")?,
-    };
-    let text = serde_json::to_string(&members)
-        .map_err(|error| Error::argument(format!("config: {error}")))?;
-    let settings = kinds::parse(&text).map_err(Error::Argument)?;
+    let text = json::argument(call, 1, "config")?;
+    let mut given = read_object(text, "config").map_err(Error::Argument)?;
+    let schema = given.shift_remove("schema").unwrap_or(Json::Null);
+    let label = "config: schema";
+    let checked = kinds::SCHEMA.check(&schema, label);
+    checked.map_err(Error::Argument)?;
+    let schema = checked_name(schema.as_str().unwrap_or(MAIN), label)?.to_owned();
+    let settings = kinds::read(given).map_err(Error::Argument)?;
     Ok((settings, schema))
 }
 

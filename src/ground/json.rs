@@ -1,9 +1,11 @@
 //! Reading the JSON that users write, and what is wrong with it, in words.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserializer;
-use serde::de::{Error, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Error, MapAccess, Visitor};
 use serde_json::{Map, Value as Json};
 
 use super::key::shown;
@@ -13,9 +15,20 @@ use super::key::shown;
 /// # Errors
 /// `<name> is not valid JSON: …`, another type, a key that is given twice.
 pub fn read_object(text: &str, name: &str) -> Result<Map<String, Json>, String> {
+    Ok(read_members(text, name)?.into_iter().collect())
+}
+
+/// The same, with values read in another way.
+///
+/// # Errors
+/// As [`read_object`]; what a value can't be read as.
+pub fn read_members<T: DeserializeOwned>(
+    text: &str,
+    name: &str,
+) -> Result<Vec<(String, T)>, String> {
     let mut parser = serde_json::Deserializer::from_str(text);
     let read = parser
-        .deserialize_any(Members)
+        .deserialize_any(Members(PhantomData))
         .and_then(|members| parser.end().map(|()| members));
     read.map_err(|error| match serde_json::from_str(text) {
         Err(error) => format!("{name} is not valid JSON: {}", syntax_problem(&error)),
@@ -25,22 +38,23 @@ pub fn read_object(text: &str, name: &str) -> Result<Map<String, Json>, String> 
 }
 
 /// Reads an object, each key once.
-struct Members;
+struct Members<T>(PhantomData<T>);
 
-impl<'de> Visitor<'de> for Members {
-    type Value = Map<String, Json>;
+impl<'de, T: DeserializeOwned> Visitor<'de> for Members<T> {
+    type Value = Vec<(String, T)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-        let mut all = Map::new();
-        while let Some((key, value)) = members.next_entry::<String, Json>()? {
-            if all.contains_key(&key) {
+        let mut all = Vec::new();
+        let mut seen = HashSet::new();
+        while let Some((key, value)) = members.next_entry::<String, T>()? {
+            if !seen.insert(key.clone()) {
                 return Err(A::Error::custom(format!("{key} is given twice")));
             }
-            all.insert(key, value);
+            all.push((key, value));
         }
         Ok(all)
     }

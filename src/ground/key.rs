@@ -81,7 +81,12 @@ impl Key {
 
     /// Whether a value means that the key is not given.
     pub fn ignores(&self, value: &Json) -> bool {
-        value.is_null() && !matches!(self.takes, Takes::Switch) && !self.takes.accepts(value)
+        let counts = match self.takes {
+            Takes::Switch => true,
+            Takes::Values(_) => self.takes.accepts(value),
+            _ => false,
+        };
+        value.is_null() && !counts
     }
 
     /// The value that holds where the key is not given, when it depends on nothing else.
@@ -141,7 +146,7 @@ impl Takes {
             Self::Values(texts) => texts.contains(&value.to_string().as_str()),
             Self::List(_) => value.is_array(),
             Self::Map(_) => value.is_object(),
-            Self::Json => !value.is_null(),
+            Self::Json => true,
         }
     }
 
@@ -219,13 +224,9 @@ pub fn shown(value: &Json) -> String {
 /// `sync_help_option` lists the keys under.
 pub fn unknown_key(level: &str, name: &str, known: &[&str], of: &str) -> String {
     const FEW: usize = 9;
-    let known_names = || known.iter().copied();
-    let help = match nearest(name, known_names()) {
+    let help = match nearest(name, known.iter().copied()) {
         Some(meant) => format!("did you mean \"{level}{meant}\"?"),
-        None if known.len() <= FEW => {
-            let names: Vec<String> = known_names().map(|name| format!("{level}{name}")).collect();
-            format!("known are {}", names.join(", "))
-        }
+        None if known.len() <= FEW => format!("known are {}", known.join(", ")),
         None => format!("SELECT key FROM sync_help_option WHERE of = '{of}' lists those there are"),
     };
     format!("unknown key \"{level}{name}\"; {help}")
@@ -262,12 +263,22 @@ pub fn check_keys(
         }
     }
     given.retain(|name, value| !find_key(keys, name).is_some_and(|key| key.ignores(value)));
-    let missing = keys
+    require_keys(keys, level, |name| given.contains_key(name))
+}
+
+/// # Errors
+/// The first key that is required and not there.
+pub fn require_keys(
+    keys: Keys,
+    level: &str,
+    is_there: impl Fn(&str) -> bool,
+) -> Result<(), String> {
+    let mut required = keys
         .iter()
         .copied()
         .flatten()
-        .find(|key| matches!(key.default, Usual::Required) && !given.contains_key(key.name));
-    match missing {
+        .filter(|key| matches!(key.default, Usual::Required));
+    match required.find(|key| !is_there(key.name)) {
         None => Ok(()),
         Some(key) => Err(format!(
             "{level}{} is missing; give it, as in {}",
@@ -292,6 +303,7 @@ mod tests {
         key("lists", Takes::Map(&Takes::List(&Takes::Text)), Usual::Nothing, "", ""),
         key("temp", Takes::SwitchOrText, Usual::Nothing, "", ""),
         key("body", Takes::Json, Usual::Nothing, "", ""),
+        key("params", Takes::Map(&Takes::Json), Usual::Nothing, "", ""),
     ]];
 
     fn check(text: &str) -> Result<Map<String, Json>, String> {
@@ -372,7 +384,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_stays_as_it_is_and_null_takes_a_key_back() {
-        let text = r#"{"name":"","loud":true,"count":9,"most":9223372036854775807,"unit":"s","way":"post","first":null,"lists":{"a":[]},"temp":"x","body":[null]}"#;
+        let text = r#"{"name":"","loud":true,"count":9,"most":9223372036854775807,"unit":"s","way":"post","first":null,"lists":{"a":[]},"temp":"x","body":[null],"params":{"a":null}}"#;
         let taken = check(text).expect("right");
         assert_eq!(Json::Object(taken).to_string(), text);
         let taken = check(r#"{"name":"a","count":null,"body":null,"temp":null}"#).expect("right");

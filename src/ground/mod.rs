@@ -9,6 +9,6 @@ mod nearest;
 
 pub use fault::{Class, SyncError};
 pub use hashed::{HashedMap, HashedSet};
-pub use json::{read_object, syntax_problem};
+pub use json::{read_members, read_object, syntax_problem};
 pub use mask::{mask_message, mask_row};
 pub use nearest::nearest;

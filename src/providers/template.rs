@@ -16,6 +16,8 @@ use std::io::{self, Write};
 
 use serde_json::Value as Json;
 
+use crate::ground::syntax_problem;
+
 /// The values of `params`.
 pub type Params = BTreeMap<String, Json>;
 
@@ -344,7 +346,8 @@ impl Body {
             return Self::parse_part(template, params);
         };
         let json = serde_json::from_str(&with_quotes(text)).map_err(|error| {
-            format!("is not JSON, even with its placeholders filled in: {error}")
+            let problem = syntax_problem(&error);
+            format!("is not JSON, even with its placeholders filled in: {problem}")
         })?;
         Self::parse_part(&json, params)
     }

@@ -8,18 +8,8 @@ use crate::store::{Database, Error, Result, Value};
 
 use crate::transfer::binding::Binding;
 
-/// The settings of `sync_entities` that this kind of provider does not know.
+/// What belongs to an operation that the program carries out itself.
 pub fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
-    let known = ["background", "turbo"];
-    if let Some(key) = call
-        .options
-        .keys()
-        .find(|key| !known.contains(&key.as_str()))
-    {
-        return Err(Error::argument(format!(
-            "option {key:?} does not apply to a provider of this kind; leave it out"
-        )));
-    }
     let special = call
         .operations
         .iter()
@@ -36,16 +26,14 @@ pub fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
 /// Whether the call asks for a bulk load, which only a first pull can be.
 ///
 /// # Errors
-/// Neither true nor false; an entity was pulled before.
+/// An entity was pulled before.
 pub fn wants_turbo(
     call: &EntitiesCall,
     bindings: &[Binding],
     cursors: &[Option<String>],
 ) -> Result<bool> {
-    match call.options.get("turbo") {
-        None | Some(Json::Bool(false)) => return Ok(false),
-        Some(Json::Bool(true)) => {}
-        Some(_) => return Err(Error::argument("turbo must be true or false")),
+    if call.options.get("turbo") != Some(&Json::Bool(true)) {
+        return Ok(false);
     }
     let pulled = bindings
         .iter()

@@ -23,7 +23,7 @@ fn open(session: &Arc<Session>, wanted: &[Option<Value>]) -> Result<Box<dyn Rows
     let contents = session.contents();
     let mut lines: Vec<(&str, &Key)> = Vec::new();
     for function in contents.functions {
-        let keys = function.options.iter().copied().flatten();
+        let keys = function.keys().into_iter();
         lines.extend(keys.map(|key| (function.name, key)));
     }
     for kind in kinds::all() {

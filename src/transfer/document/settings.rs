@@ -150,11 +150,6 @@ impl Settings {
                 "forRowsInRange" => read.for_rows_in_range = typed(value, &label)?,
                 "keepTempIds" => read.keep_temp_ids = typed(value, &label)?,
                 "operations" => read.operations = Some(operations(value)?),
-                "turbo" => {
-                    return Err(Error::argument(
-                        "options.turbo goes with a protocol, not with a provider of kind host",
-                    ));
-                }
                 _ => {}
             }
         }
