@@ -41,11 +41,11 @@ test: check-cargo check-cc check-sqlite3 ## run all tests
 	@$(CARGO) test --workspace --no-fail-fast
 
 test-sql: check-cargo check-cc check-sqlite3 ## run the SQL scripts of tests/sql only
-	@$(CARGO) test --test sql_scripts
+	@$(CARGO) test --test sql
 
 oracle: check-cargo check-cc node-modules ## compare 10,000 random cases with the WatermelonDB client
 	@SYNCSCOPE_ORACLE_CASES=$${SYNCSCOPE_ORACLE_CASES:-10000} \
-	  $(CARGO) test --test watermelon_oracle -- --nocapture
+	  $(CARGO) test --test oracle -- --nocapture
 
 # What npm writes last.
 NODE_MODULES := tests/node/node_modules/.package-lock.json
@@ -63,10 +63,10 @@ SYNCSCOPE_SCHEDULES ?= 5000
 
 schedules: check-cargo check-cc ## 5000 random schedules of edits, faults and kills; SYNCSCOPE_SCHEDULES=n for another number
 	@if [ -d /dev/shm ]; then export TMPDIR=/dev/shm; fi; \
-	  SYNCSCOPE_SCHEDULES=$(SYNCSCOPE_SCHEDULES) $(CARGO) test --test sync_schedules
+	  SYNCSCOPE_SCHEDULES=$(SYNCSCOPE_SCHEDULES) $(CARGO) test --test sync schedules::
 
 valgrind: check-cargo check-cc check-sqlite3 check-valgrind ## run the SQL scripts of tests/sql under valgrind: no error, no lost memory
-	@SYNCSCOPE_VALGRIND=1 $(CARGO) test --test sql_scripts -- --nocapture
+	@SYNCSCOPE_VALGRIND=1 $(CARGO) test --test sql -- --nocapture
 
 FUZZ_SECONDS ?= 60
 

@@ -31,16 +31,38 @@ CREATE TABLE main._syncLease (
   acquiredAt INTEGER NOT NULL            -- epoch ms
 );
 
--- One row per run of sync_entities with a protocol provider. The newest 1000 are kept, and the last success of
--- each provider.
+-- What the kind of a provider remembers by itself, beside the cursors: the name of this device, the number of the
+-- next change, ETags. Nobody else reads it.
+CREATE TABLE main._syncPeer (
+  provider TEXT PRIMARY KEY NOT NULL,
+  memory   TEXT NOT NULL                 -- JSON
+);
+
+-- One row per run: a sync, or something else that talks to a backend. The newest 1000 are kept, and the last
+-- success of each provider.
+--
+-- state   queued    waits for its turn
+--         running, synced, failed
+-- step    what it is doing right now: JSON {label, part, parts, method, url}. Written before a request leaves, so
+--         that a killed run shows where it was. NULL before it starts and after it ends
 CREATE TABLE main._syncRun (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   provider   TEXT NOT NULL,
   instanceId TEXT,
-  state      TEXT NOT NULL CHECK (state = 'running' OR state = 'synced' OR state = 'failed'),
+  state      TEXT NOT NULL
+    CHECK (state = 'queued' OR state = 'running' OR state = 'synced' OR state = 'failed'),
   phase      TEXT NOT NULL,              -- the last step reached
   startedAt  INTEGER NOT NULL,           -- epoch ms
   finishedAt INTEGER,
   summary    TEXT,                       -- JSON, as sync_entities answered
-  error      TEXT                        -- JSON {class, code, status, message, retryable}
+  error      TEXT,                       -- JSON {class, code, status, message, retryable}
+  goal       TEXT NOT NULL DEFAULT 'sync', -- what it is for: sync, check, …
+  ownerId    INTEGER,                    -- who runs it
+  step       TEXT,
+  rowsUp     INTEGER NOT NULL DEFAULT 0, -- so far, as are the other counts
+  rowsDown   INTEGER NOT NULL DEFAULT 0,
+  rowsTotal  INTEGER,                    -- NULL: not known
+  bytesUp    INTEGER NOT NULL DEFAULT 0,
+  bytesDown  INTEGER NOT NULL DEFAULT 0,
+  cancel     TEXT                        -- why somebody asked it to end; NULL: nobody did
 );

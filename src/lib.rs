@@ -83,6 +83,8 @@ const FUNCTIONS: &[Function] = &[
     // Scopes and runs
     direct("sync_start_scope", (1, 2), f::start_scope::start_scope, "id, instance_ids, or one object", "starts or restarts a scope over some instances", "SELECT sync_start_scope('startup', '[\"reference-data\",\"flights\"]');").or_object(&f::start_scope::SHAPE),
     direct("sync_entities", (1, 4), f::entities::entities, "instance_id, provider, entities, [options = '{}'], or one object", "syncs some entities of a provider, up and down", "SELECT sync_entities('reference-data', 'local', '[\"planes\"]');").taking(f::entities::KEYS).or_object(&f::entities::SHAPE),
+    direct("sync_next_request", (0, 1), f::requests::next_request, "[run]", "the request that a run with transport \"host\" wants sent, or its answer once it is over", "SELECT sync_next_request();"),
+    direct("sync_put_response", (2, 4), f::requests::put_response, "run, status, [headers], [body]", "what came of that request: status, headers as a JSON object, body; status NULL when no complete answer came", "SELECT sync_put_response(1, 200, '{}', '{\"changes\":{},\"timestamp\":1}');"),
     direct("sync_set_status", (2, 3), f::set_status::set_status, "status_id, state, [error]", "reports how an operation of a host provider ended", "SELECT sync_set_status(1, 'failed', 'HTTP 500');"),
     direct("sync_apply", (2, 3), f::apply::apply, "status_id, response, [page]", "applies a response that the program fetched for an operation of a host provider", "SELECT sync_apply(1, '[{\"id\":\"a\",\"title\":\"Emma\"}]');"),
     direct("sync_has_pending", (0, 1), f::questions::has_pending, "[provider]", "1 when a local change waits to be sent, of all tables or of those synced with a provider", "SELECT sync_has_pending();"),
@@ -105,6 +107,7 @@ const TABLES: &[Table] = &[
     tables::pending::TABLE,
     tables::conflict::TABLE,
     tables::log::TABLE,
+    tables::progress::TABLE,
     tables::help::TABLE,
     tables::help_option::TABLE,
 ];

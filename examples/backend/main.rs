@@ -8,13 +8,10 @@
 //!
 //! Prints `listening on http://127.0.0.1:PORT` when it is ready, and nothing else on stdout.
 
-#[path = "mod.rs"]
-mod backend;
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use backend::{Backend, Options, Place};
+use syncscope_backend::{Backend, Options, Place};
 
 const USAGE: &str = "\
 usage: backend --schema FILE [options]

@@ -11,6 +11,8 @@ pub enum Moment {
     Arrived,
     /// A push is committed and not yet answered.
     Committed,
+    /// The rows of a pull are read, and with `timestampAfterMs` its timestamp is still to come.
+    Read,
 }
 
 struct Plan {
@@ -51,6 +53,13 @@ impl Moments {
         for plan in self.take(kind, moment) {
             // A deed that panics is the test's own affair: it never reports back.
             let _ = tokio::task::spawn_blocking(plan.deed).await;
+        }
+    }
+
+    /// The same for a thread that may wait.
+    pub fn come_here(&self, kind: Kind, moment: Moment) {
+        for plan in self.take(kind, moment) {
+            (plan.deed)();
         }
     }
 

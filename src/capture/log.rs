@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::RangeInclusive;
 
-use crate::store::{Database, Result};
+use crate::store::{Database, Result, Value};
 
 use super::key::Key;
 use super::pending::Status;
@@ -162,6 +162,25 @@ fn mark_inserts(database: &Database, rows: &RowsUpTo, op: i64) -> Result<()> {
     let meant = |seq: i64, row| rows.get(row).is_some_and(|upto| seq <= *upto);
     for (seq, _) in inserts.iter().filter(|(seq, row)| meant(*seq, row)) {
         update.run(&[(*seq).into(), op.into()])?;
+    }
+    Ok(())
+}
+
+/// Puts the entries of rows under the keys that they have from now on.
+///
+/// # Errors
+/// SQLite's.
+pub fn rename(database: &Database, keys: &HashMap<(i64, Key), &Value>) -> Result<()> {
+    let mut update = database.prepare("UPDATE main._syncChange SET pk = ?2 WHERE seq = ?1")?;
+    let mut scan = database.prepare("SELECT seq, tbl, pk FROM main._syncChange WHERE tbl <> 0")?;
+    let mut renamed = Vec::new();
+    while scan.step()? {
+        let row = (scan.integer(1), Key(scan.column(2).to_owned()));
+        renamed.extend(keys.get(&row).map(|new| (scan.integer(0), *new)));
+    }
+    drop(scan);
+    for (seq, new) in renamed {
+        update.run(&[seq.into(), new.borrow()])?;
     }
     Ok(())
 }

@@ -211,7 +211,7 @@ fn walk(
         return Ok(None);
     };
     let (first, last) = (first.first_seq, last.first_seq);
-    if (last - first) / WALK_SPARSENESS > pending.rows().len() as i64 {
+    if last.saturating_sub(first) / WALK_SPARSENESS > pending.rows().len() as i64 {
         return Ok(None);
     }
     let logged = match shape.rowid_is_key {

@@ -19,7 +19,9 @@ pub use recovery::{Recovered, recover, recover_at_load};
 
 use std::collections::HashSet;
 
-use crate::store::{Database, Result, Session, ensure_schema, require_current_schema, transact};
+use crate::store::{
+    Database, Result, Session, ensure_schema, readable_schema, require_current_schema, transact,
+};
 
 /// Now, in milliseconds since 1970: the unit of every time in the database.
 pub fn now() -> i64 {
@@ -99,12 +101,12 @@ fn stand<T>(
     })
 }
 
-/// Whether a file holds our tables.
+/// Whether a file holds our tables, to be read by those who write nothing. They may be an older version's.
 ///
 /// # Errors
-/// SQLite's.
+/// A file of a newer version; SQLite's.
 pub fn installed(database: &Database) -> Result<bool> {
-    Ok(crate::store::schema_installed(database)?.is_some())
+    Ok(readable_schema(database)?.is_some())
 }
 
 /// A whole-number setting of `_syncMeta`, or its default.

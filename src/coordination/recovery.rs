@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::interruption::{Work, interrupt};
 use super::owner::{self, OwnerId, Process, Verdict};
-use super::{installed, now, run_record, setting};
+use super::{now, run_record, setting};
 use crate::store::{
     Database, Door, Result, Session, require_current_schema, require_idle, transact,
 };
@@ -55,9 +55,7 @@ fn try_recover_at_load(session: &Session) -> Result<()> {
         return Ok(());
     }
     let database = session.database("main")?;
-    if !installed(&database)? {
-        return Ok(());
-    }
+    // An older file stays as it is until a call writes, which upgrades it first.
     require_current_schema(&database)?;
     if abandoned(&database)?.is_empty() {
         return Ok(());
@@ -177,6 +175,11 @@ impl Judged {
             let ours = known.is_none_or(|owner| self.own.contains(&owner));
             (ours || self.verdict(owner, timestamp) != Verdict::Live).then(|| reason.to_owned())
         })
+    }
+
+    /// The owners that are connections of this process.
+    pub fn own(&self) -> impl Iterator<Item = &OwnerId> {
+        self.own.iter()
     }
 
     /// Whether the owner of open work is alive.

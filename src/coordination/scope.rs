@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::Ground;
 use super::interruption;
 use super::recovery::Judged;
+use super::run_record;
 use crate::store::{Database, Result, Value};
 
 /// Starts a scope, first or again, and returns its state. The list of members is replaced; the row
@@ -112,7 +113,9 @@ pub fn interrupt(database: &Database, id: &str, reason: &str) -> Result<i64> {
 /// # Errors
 /// SQLite's.
 pub fn interrupt_own(ground: &Ground<'_>, reason: &str) -> Result<i64> {
-    let work = Judged::new(ground.database)?.of_this_process(ground.database, reason)?;
+    let judged = Judged::new(ground.database)?;
+    let work = judged.of_this_process(ground.database, reason)?;
+    run_record::ask_to_end(ground.database, judged.own(), reason)?;
     let mut scopes = interruption::interrupt(ground.database, &work)?;
     scopes.extend(ground.recovered.scopes.iter().cloned());
     Ok(scopes.len() as i64)

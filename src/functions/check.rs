@@ -19,7 +19,8 @@ pub fn check(call: &Call<'_>) -> Result<Value> {
     let provider = arguments::text(call, 0, "provider")?;
     let options = Object::options(call, 1)?;
     let entities = options.names("entities")?;
-    let database = call.session().database(&options.schema()?)?;
+    let schema = options.schema()?;
+    let database = call.session().database(&schema)?;
     let kind = provider_kind(&database, provider)?;
     if kind.transport == Transport::Nobody {
         return Err(Error::argument(format!(
@@ -27,6 +28,6 @@ pub fn check(call: &Call<'_>) -> Result<Value> {
             kind.name
         )));
     }
-    let answer = runs::check(call.session(), &database, provider, entities)?;
+    let answer = runs::check(call.session(), &schema, provider, entities)?;
     Ok(answer.to_string().into())
 }

@@ -9,6 +9,7 @@ use crate::coordination::operation::{EntitiesCall, OperationSpec, begin, instanc
 use crate::coordination::{canonical, installed, write};
 use crate::ground::key::{Key, Keys, Takes, Usual, key, unknown_key};
 use crate::providers::{Kind, Transport, kinds};
+use crate::runs;
 use crate::store::{Call, Database, Error, Result, Shape, Value};
 use crate::transfer::document::check_settings;
 
@@ -20,6 +21,8 @@ use super::json::{Object, SCHEMA, elements, members, name};
 #[rustfmt::skip]
 const PROTOCOL: &[Key] = &[
     key("background", Takes::Switch, Usual::Json("false"), "with a protocol: whether to run in a thread of its own and answer at once; needs a file", r#"{"background":true}"#),
+    key("transport", Takes::OneOf(&["http", "host"]), Usual::Json("\"http\""), "with a protocol: who sends the requests: syncscope, or your program, which gets them from `sync_next_request`", r#"{"transport":"host"}"#),
+    key("secrets", Takes::OneOf(&["values", "names"]), Usual::Json("\"values\""), "with transport `host`: whether secrets are filled into the headers, or `{secret:NAME}` is left there", r#"{"transport":"host","secrets":"names"}"#),
     key("turbo", Takes::Switch, Usual::Json("false"), "with a protocol: whether the first pull is a bulk load; refused when an entity was pulled before", r#"{"turbo":true}"#),
 ];
 
@@ -71,10 +74,18 @@ pub fn entities(call: &Call<'_>) -> Result<Value> {
     let in_background = request.options.get("background") == Some(&Json::Bool(true));
     let answer = if kind.transport == Transport::Nobody {
         open(call, &request)?
+    } else if runs::host::is_wanted(&request) {
+        if in_background {
+            return Err(Error::argument(
+                "with transport \"host\" the program sends the requests, so there is nothing to do in the \
+                 background; leave background out",
+            ));
+        }
+        runs::host::open(call.session(), &request)?
     } else if in_background {
         crate::worker::start(call.session(), request)?
     } else {
-        crate::runs::run_entities(call.session(), &request)?
+        runs::run_entities(call.session(), &request)?
     };
     Ok(answer.to_string().into())
 }

@@ -10,7 +10,7 @@ use super::arguments::MAIN;
 use crate::ground::key::{
     Key, Keys, Takes, Usual, find_key, key, key_names, require_keys, unknown_key,
 };
-use crate::ground::{read_members, syntax_problem};
+use crate::ground::{complaint, read_members, syntax_problem};
 use crate::store::{Call, Error, Result, ValueRef, checked_name};
 
 /// The members of an object, their values unread.
@@ -156,7 +156,7 @@ impl Object {
             return Ok(None);
         };
         serde_json::from_str(raw.get()).map(Some).map_err(|error| {
-            let problem = syntax_problem(&error);
+            let problem = complaint(&error);
             Error::argument(format!("{}: {problem}", self.label(key)))
         })
     }

@@ -23,15 +23,20 @@ pub enum Class {
     Cancelled,
 }
 
+/// The code of a database that was locked.
+pub const BUSY: &str = "SYNC_ERROR_BUSY";
+
 /// One failure. Shown as JSON `{class, code, status, message, retryable}`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SyncError {
     pub class: Class,
     pub code: &'static str,
     /// The HTTP status, where there was one.
     pub status: Option<u16>,
-    /// What is wrong and what to do.
+    /// What is wrong and what to do, in our words.
     pub message: String,
+    /// What the server said, which may hold values of rows. Shown behind the message.
+    pub said: Option<String>,
     /// Whether the same sync can succeed later without anybody changing anything.
     pub retryable: bool,
 }
@@ -69,18 +74,25 @@ impl SyncError {
             code,
             status: None,
             message: message.into(),
+            said: None,
             retryable,
         }
     }
 
-    /// The failure that a complete answer with a status other than 2xx is. `body` is its beginning.
-    pub fn from_status(status: u16, body: &str) -> Self {
-        let said = body.trim();
-        let said = if said.is_empty() {
-            String::new()
-        } else {
-            format!(": {said}")
-        };
+    /// A bug of ours.
+    pub fn bug() -> Self {
+        Self::new(
+            Class::Protocol,
+            "SYNC_ERROR_INTERNAL",
+            "the sync stopped at a mistake in syncscope itself, nothing was lost; please report it with what \
+             sync_debug() gives and the rows of sync_log for this run",
+            false,
+        )
+    }
+
+    /// The failure that a complete answer with a status other than 2xx is. `upload`: the request carried rows.
+    /// `body` is the beginning of the answer.
+    pub fn from_status(status: u16, upload: bool, body: &str) -> Self {
         let (class, code, what) = match status {
             401 => (
                 Class::Auth,
@@ -92,15 +104,27 @@ impl SyncError {
                 "SYNC_ERROR_AUTH",
                 "the backend does not allow this; check the account's rights",
             ),
-            409 => (
+            409 if upload => (
                 Class::Server,
                 "SYNC_ERROR_HTTP",
                 "the backend holds something else than this upload expects; sync again to pull it first",
             ),
+            409 => (
+                Class::Server,
+                "SYNC_ERROR_HTTP",
+                "the backend can't answer this pull as things are; sync again, and if that fails too, see what \
+                 it says",
+            ),
+            413 if upload => (
+                Class::Server,
+                "SYNC_ERROR_HTTP",
+                "the upload is larger than the backend takes; set pushBatch, or raise its limit",
+            ),
             413 => (
                 Class::Server,
                 "SYNC_ERROR_HTTP",
-                "the upload is larger than the backend takes; raise its limit",
+                "the backend finds the request of this pull too large; sync fewer entities at a time, or raise \
+                 its limit",
             ),
             429 => (
                 Class::Server,
@@ -129,19 +153,44 @@ impl SyncError {
             ),
         };
         let retryable = matches!(status, 408 | 409 | 425 | 429 | 500..=599);
-        let mut error = Self::new(
-            class,
-            code,
-            format!("HTTP {status}, {what}{said}"),
-            retryable,
-        );
+        let mut error = Self::new(class, code, format!("HTTP {status}, {what}"), retryable);
         error.status = Some(status);
-        error
+        error.saying(body.trim())
+    }
+
+    /// Adds what the server said, or a part of it, as one line.
+    pub fn saying(mut self, said: &str) -> Self {
+        // One line, and nothing that a terminal obeys.
+        let words: Vec<&str> = said
+            .split(|letter: char| letter.is_control() || letter == ' ')
+            .filter(|word| !word.is_empty())
+            .collect();
+        self.said = Some(words.join(" ")).filter(|said| !said.is_empty());
+        self
+    }
+
+    /// The database was locked: the same can succeed in a moment.
+    pub fn is_busy(&self) -> bool {
+        self.code == BUSY
+    }
+
+    /// The message and what the server said.
+    pub fn text(&self) -> String {
+        match &self.said {
+            Some(said) => format!("{}: {said}", self.message),
+            None => self.message.clone(),
+        }
     }
 
     /// The error object as JSON.
     pub fn to_json(&self) -> Json {
-        json!(self)
+        json!({
+            "class": self.class,
+            "code": self.code,
+            "status": self.status,
+            "message": self.text(),
+            "retryable": self.retryable,
+        })
     }
 }
 
@@ -159,7 +208,7 @@ mod tests {
             (429, Class::Server, true),
             (500, Class::Server, true),
         ] {
-            let error = SyncError::from_status(status, "");
+            let error = SyncError::from_status(status, true, "");
             assert_eq!(
                 (error.class, error.retryable),
                 (class, retryable),
@@ -170,13 +219,26 @@ mod tests {
 
     #[test]
     fn the_object_has_five_keys() {
-        let json = SyncError::from_status(500, "boom").to_json();
+        let json = SyncError::from_status(500, false, "boom").to_json();
         assert_eq!(json["class"], "server");
         assert_eq!(json["status"], 500);
         assert!(
             json["message"]
                 .as_str()
                 .is_some_and(|text| text.ends_with(": boom"))
+        );
+    }
+
+    #[test]
+    fn a_refused_pull_does_not_speak_of_an_upload() {
+        for status in 300..600 {
+            let pull = SyncError::from_status(status, false, "").message;
+            assert!(!pull.contains("upload"), "{pull}");
+        }
+        assert!(
+            SyncError::from_status(409, true, "")
+                .message
+                .contains("upload")
         );
     }
 }

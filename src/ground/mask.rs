@@ -33,7 +33,8 @@ fn mask(value: &mut Json) {
     }
 }
 
-fn masked(text: &str) -> String {
+/// A text of which only the ends and the length are seen.
+pub fn masked(text: &str) -> String {
     let letters: Vec<char> = text.chars().collect();
     if letters.len() < 8 {
         return format!("…({})", letters.len());

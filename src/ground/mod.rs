@@ -1,5 +1,6 @@
 //! The ground: what every room may stand on, and what knows nothing of any of them.
 
+mod complaint;
 mod fault;
 mod hashed;
 mod json;
@@ -7,8 +8,9 @@ pub mod key;
 mod mask;
 mod nearest;
 
-pub use fault::{Class, SyncError};
+pub use complaint::complaint;
+pub use fault::{BUSY, Class, SyncError};
 pub use hashed::{HashedMap, HashedSet};
 pub use json::{read_members, read_object, syntax_problem};
-pub use mask::{mask_message, mask_row};
+pub use mask::{mask_message, mask_row, masked};
 pub use nearest::nearest;

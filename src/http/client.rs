@@ -7,6 +7,7 @@ use super::agents;
 use super::error::{HttpError, Kind};
 use super::exchange::{self, Answer};
 use super::explain;
+use super::meter::Meter;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::redact::Redactor;
@@ -34,9 +35,19 @@ pub fn send(
     policy: &Policy,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Response, HttpError> {
+    send_metered(request, policy, cancelled, &Arc::default())
+}
+
+/// As [`send`]; `meter` counts the bytes as they go out and come in.
+pub fn send_metered(
+    request: &Request,
+    policy: &Policy,
+    cancelled: &dyn Fn() -> bool,
+    meter: &Arc<Meter>,
+) -> Result<Response, HttpError> {
     let redactor = Redactor::new(request.credentials.iter().map(|(_, secret)| secret));
     let mut attempts = 0;
-    match run(request, policy, cancelled, &mut attempts) {
+    match run(request, policy, cancelled, meter, &mut attempts) {
         Ok(Answer {
             status,
             headers,
@@ -58,12 +69,13 @@ fn run(
     request: &Request,
     policy: &Policy,
     cancelled: &dyn Fn() -> bool,
+    meter: &Arc<Meter>,
     attempts: &mut u32,
 ) -> Result<Answer, HttpError> {
     policy
         .check()
         .map_err(|why| HttpError::new(Kind::BadOption, why))?;
-    let plan = Arc::new(Plan::new(request)?);
+    let plan = Arc::new(Plan::new(request, meter)?);
     let deadline = Instant::now() + policy.total;
     let large = plan
         .body
@@ -75,6 +87,7 @@ fn run(
             return Err(gave_up(&plan));
         }
         *attempts += 1;
+        meter.restart();
         let result = once(&plan, policy, announce, deadline, cancelled);
         let retry_after = match &result {
             Ok(answer) if retry::worth_retrying(answer.status) => answer

@@ -64,7 +64,12 @@ pub enum Kind {
     Storage,
     /// The system refused a thread, or an attempt died. A fault of this program or machine.
     Internal,
+    /// The host program sent the request, and reports that it got no complete answer.
+    Reported,
 }
+
+/// Most characters of what the host program reports.
+const LONGEST_REPORT: usize = 500;
 
 impl Kind {
     /// The class of the error object: `network`, `auth`, `protocol`, `data` or `cancelled`.
@@ -79,7 +84,8 @@ impl Kind {
             | Kind::Timeout(_)
             | Kind::Truncated
             | Kind::Proxy
-            | Kind::Internal => "network",
+            | Kind::Internal
+            | Kind::Reported => "network",
             Kind::Credential => "auth",
             Kind::BadUrl
             | Kind::BadHeader
@@ -143,6 +149,15 @@ impl HttpError {
             message: message.into(),
             attempts: 0,
         }
+    }
+
+    /// What the host program reports of a request that it sent itself and that got no complete answer.
+    pub fn reported(why: &str) -> HttpError {
+        let why: String = why.chars().take(LONGEST_REPORT).collect();
+        Self::new(
+            Kind::Reported,
+            format!("the program got no complete answer: {why}"),
+        )
     }
 
     /// What happened.

@@ -1,6 +1,7 @@
 //! One attempt: the request goes out, redirects within the origin are followed, the answer comes in.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use ureq::http::header::{
@@ -11,6 +12,7 @@ use ureq::{Agent, SendBody, http};
 use super::body::{self, Coding};
 use super::error::{HttpError, Kind};
 use super::explain::explain;
+use super::meter::Meter;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::redirect;
@@ -54,7 +56,7 @@ pub(super) fn attempt(
             followed += 1;
             continue;
         }
-        return take(answer, &url, policy, stop);
+        return take(answer, &url, policy, &plan.meter, stop);
     }
 }
 
@@ -80,13 +82,17 @@ fn ask(
     if announce {
         request = request.header(EXPECT, HeaderValue::from_static("100-continue"));
     }
-    agent.run(request.body(SendBody::from_owned_reader(Outgoing(body.reader())))?)
+    agent.run(request.body(SendBody::from_owned_reader(Outgoing {
+        body: body.reader(),
+        meter: Arc::clone(&plan.meter),
+    }))?)
 }
 
 fn take(
     answer: http::Response<ureq::Body>,
     url: &Url,
     policy: &Policy,
+    meter: &Meter,
     stop: &AtomicBool,
 ) -> Result<Answer, HttpError> {
     let (head, body) = answer.into_parts();
@@ -94,12 +100,19 @@ fn take(
     let coding = Coding::of(text(&head.headers, CONTENT_ENCODING).as_deref(), url);
     let gunzipped = matches!(coding, Ok(Coding::Gzip));
     let announced = body.content_length().unwrap_or(0);
+    meter.answers(announced);
     let read = match coding {
         Err(error) => Err((Spool::from_bytes([]), error)),
         Ok(Coding::Plain) if announced > policy.max_response_bytes => {
             Err((Spool::from_bytes([]), body::too_large(url, policy)))
         }
-        Ok(coding) => body::read(body.into_with_config().reader(), coding, policy, stop, url),
+        Ok(coding) => {
+            let raw = Incoming {
+                body: body.into_with_config().reader(),
+                meter,
+            };
+            body::read(raw, coding, policy, stop, url)
+        }
     };
     let (body, complete) = match read {
         Ok(body) => (body, true),
@@ -132,7 +145,10 @@ fn text(headers: &HeaderMap, name: http::HeaderName) -> Option<String> {
 }
 
 /// The request's body on its way out. Marks its own failures, to tell a broken disk from a broken network.
-struct Outgoing(SpoolReader);
+struct Outgoing {
+    body: SpoolReader,
+    meter: Arc<Meter>,
+}
 
 #[derive(Debug)]
 pub(super) struct BodyLost(io::Error);
@@ -147,8 +163,23 @@ impl std::error::Error for BodyLost {}
 
 impl io::Read for Outgoing {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0
-            .read(buffer)
-            .map_err(|error| io::Error::other(BodyLost(error)))
+        let read = self.body.read(buffer);
+        let read = read.map_err(|error| io::Error::other(BodyLost(error)))?;
+        self.meter.sent(read as u64);
+        Ok(read)
+    }
+}
+
+/// The answer's body on its way in, as it comes over the wire.
+struct Incoming<'a, R> {
+    body: R,
+    meter: &'a Meter,
+}
+
+impl<R: io::Read> io::Read for Incoming<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.body.read(buffer)?;
+        self.meter.received(read as u64);
+        Ok(read)
     }
 }

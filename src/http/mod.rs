@@ -10,8 +10,10 @@
 //! | `exchange` | one attempt: request out, redirects, answer in |
 //! | `watch` | runs an attempt so that the caller can give up at any moment |
 //! | `agents` | connections kept between requests |
+//! | `prepare` | what every request has besides what its provider says |
 //! | `request`, `plan`, `response`, `spool` | what goes in, how it is checked, what comes out, bodies of any size |
 //! | `body` | reading an answer: gzip, limits, truncation |
+//! | `meter` | how many bytes have gone out and come in |
 //! | `policy`, `retry` | timeouts and limits; when to try again and after how long |
 //! | `origin`, `url`, `redirect` | where a request may go |
 //! | `secret`, `secrets`, `redact` | a token bound to an origin; all of them by name; blacking them out of messages |
@@ -23,9 +25,11 @@ mod client;
 mod error;
 mod exchange;
 mod explain;
+mod meter;
 mod origin;
 mod plan;
 mod policy;
+mod prepare;
 mod redact;
 mod redirect;
 mod request;
@@ -38,10 +42,12 @@ mod url;
 mod watch;
 
 pub use agents::close_idle;
-pub use client::send;
+pub use client::{send, send_metered};
 pub use error::{HttpError, Kind, Wait};
+pub use meter::{Meter, Transfer};
 pub use origin::Origin;
 pub use policy::Policy;
+pub use prepare::{Credentials, Outgoing, plain_headers, prepare};
 pub use redact::Redactor;
 #[cfg(fuzzing)]
 pub use redirect::follow;

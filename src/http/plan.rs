@@ -1,8 +1,11 @@
 //! A request checked before anything leaves: URL, headers, credentials.
 
+use std::sync::Arc;
+
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::error::{HttpError, Kind};
+use super::meter::Meter;
 use super::request::{Body, Method, Request};
 use super::spool::Spool;
 use super::url::Url;
@@ -13,6 +16,8 @@ pub(super) struct Plan {
     pub url: Url,
     pub headers: HeaderMap,
     pub body: Option<Spool>,
+    /// Counts the bytes.
+    pub meter: Arc<Meter>,
 }
 
 /// Headers that say how bytes travel: set here, or meaningless through a client like this.
@@ -32,7 +37,7 @@ const OURS: [&str; 11] = [
 
 impl Plan {
     /// Checks URL, headers and that every credential belongs to the URL's origin.
-    pub fn new(request: &Request) -> Result<Plan, HttpError> {
+    pub fn new(request: &Request, meter: &Arc<Meter>) -> Result<Plan, HttpError> {
         let url = Url::parse(&request.url)
             .map_err(|why| HttpError::new(Kind::BadUrl, format!("the URL can't be used: {why}")))?;
         url.text().parse::<ureq::http::Uri>().map_err(|_| {
@@ -73,6 +78,7 @@ impl Plan {
             method: request.method,
             url,
             headers,
+            meter: Arc::clone(meter),
             body,
         })
     }
@@ -151,17 +157,20 @@ mod tests {
             ("Transfer-Encoding", "chunked"),
             ("Accept-Encoding", "br"),
         ] {
-            let refused = Plan::new(&request(&[(name, value)]))
+            let refused = Plan::new(&request(&[(name, value)]), &Arc::default())
                 .err()
                 .map(|e| e.kind());
             assert_eq!(refused, Some(Kind::BadHeader), "{name:?}: {value:?}");
         }
         assert!(
-            Plan::new(&request(&[
-                ("X-Tab", "a\tb"),
-                ("Accept", "application/json"),
-                ("x-tab", "c")
-            ]))
+            Plan::new(
+                &request(&[
+                    ("X-Tab", "a\tb"),
+                    ("Accept", "application/json"),
+                    ("x-tab", "c")
+                ]),
+                &Arc::default()
+            )
             .is_ok()
         );
     }
@@ -173,7 +182,7 @@ mod tests {
         request
             .credentials
             .push(("Authorization".into(), secret.bearer()));
-        let refused = Plan::new(&request).err().unwrap();
+        let refused = Plan::new(&request, &Arc::default()).err().unwrap();
         assert_eq!(refused.kind(), Kind::Credential);
         for shown in [
             format!("{refused}"),
@@ -194,12 +203,11 @@ mod tests {
             "http://h/a b",
             "http://h/\n",
         ] {
-            let refused = Plan::new(&Request {
+            let request = Request {
                 url: url.into(),
                 ..request(&[])
-            })
-            .err()
-            .unwrap();
+            };
+            let refused = Plan::new(&request, &Arc::default()).err().unwrap();
             assert_eq!(refused.kind(), Kind::BadUrl, "{url:?}");
             assert!(!refused.to_string().contains("hunter2"));
         }
@@ -207,7 +215,10 @@ mod tests {
             method: Method::Get,
             ..request(&[])
         };
-        assert_eq!(Plan::new(&get).err().unwrap().kind(), Kind::BadOption);
+        assert_eq!(
+            Plan::new(&get, &Arc::default()).err().unwrap().kind(),
+            Kind::BadOption
+        );
         assert_eq!(Method::parse("patch"), Some(Method::Patch));
         assert_eq!(Method::parse("TRACE"), None);
     }

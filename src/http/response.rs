@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Read;
 
 use super::redact::Redactor;
+use super::secret::Secret;
 use super::spool::Spool;
 
 /// Response headers: names in any case, values as text.
@@ -53,6 +54,24 @@ pub struct Response {
 }
 
 impl Response {
+    /// An answer that the host program has fetched. Names of headers are in lower case. `sent`: the credentials
+    /// that went with its request.
+    pub fn given(
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: Spool,
+        sent: &[(String, Secret)],
+    ) -> Self {
+        Self {
+            status,
+            headers: Headers { list: headers },
+            body,
+            attempts: 1,
+            complete: true,
+            redactor: Redactor::new(sent.iter().map(|(_, secret)| secret)),
+        }
+    }
+
     /// Blacks out the secrets that were sent along with the request.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor

@@ -58,7 +58,12 @@ impl Secret {
         &self.value
     }
 
-    /// The header's value. Stays in this room.
+    /// The header's value, for a program that sends the request itself and has given us the secret.
+    pub fn for_the_program(&self) -> String {
+        self.header_text()
+    }
+
+    /// The header's value. Else it stays in this room.
     pub(super) fn header_text(&self) -> String {
         format!("{}{}", self.prefix, self.value)
     }

@@ -55,6 +55,16 @@ impl Spool {
         }
     }
 
+    /// All of it as text.
+    ///
+    /// # Errors
+    /// Reading the temporary file; bytes that are no UTF-8.
+    pub fn text(&self) -> io::Result<String> {
+        let mut text = String::new();
+        self.reader().read_to_string(&mut text)?;
+        Ok(text)
+    }
+
     /// A reader from the first byte, independent of all others.
     pub fn reader(&self) -> SpoolReader {
         SpoolReader {

@@ -9,7 +9,7 @@ use std::io::Read;
 use memchr::memchr2;
 
 use super::mend::mended;
-use crate::ground::SyncError;
+use crate::ground::{SyncError, complaint};
 
 /// Bytes of the largest single piece (a row, a key, an extra top-level value).
 pub const LARGEST_PIECE: usize = 64 << 20;
@@ -322,9 +322,9 @@ impl<R: Read> Cutter<R> {
             return self.ended_early();
         }
         SyncError::protocol(format!(
-            "the answer is not the JSON expected: at byte {place} stands {shown:?} instead of \
-             {wanted}; nothing was applied"
+            "the answer is not the JSON expected, {wanted} should be at byte {place}; nothing was applied"
         ))
+        .saying(&shown)
     }
 }
 
@@ -340,10 +340,11 @@ fn is_space(byte: u8) -> bool {
 pub fn parse<'a, T: serde::Deserialize<'a>>(piece: &'a [u8]) -> Result<T> {
     serde_json::from_slice(piece).map_err(|error| {
         let shown = String::from_utf8_lossy(&piece[..piece.len().min(60)]).into_owned();
-        // What the server wrote stands after the colon, where the log masks it.
         SyncError::protocol(format!(
-            "malformed JSON: {error}, in {shown:?}; nothing was applied"
+            "malformed JSON in the answer, {}; nothing was applied",
+            complaint(&error)
         ))
+        .saying(&shown)
     })
 }
 

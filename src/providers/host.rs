@@ -10,4 +10,5 @@ pub static KIND: Kind = Kind {
     keys: &[],
     fill: |_| Map::new(),
     check: |_| Ok(()),
+    open: None,
 };

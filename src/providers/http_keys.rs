@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::credential::refuse_credentials;
 use super::kind::Settings;
 use crate::ground::key::{Key, Takes, Usual, key};
-use crate::http::Policy;
+use crate::http::{Credentials, Policy};
 
 const fn within(bounds: (u64, u64)) -> Takes {
     Takes::Number(bounds.0, bounds.1)
@@ -45,6 +45,17 @@ pub fn check(settings: &Settings) -> Result<(), String> {
         return Ok(());
     }
     Err("url must start with http:// or https://".into())
+}
+
+/// The secrets that go with every request.
+pub fn credentials(settings: &Settings) -> Credentials {
+    let headers = settings.texts("secretHeaders");
+    Credentials {
+        token: settings.optional_text("token").map(str::to_owned),
+        headers: headers
+            .map(|(header, name)| (header.to_owned(), name.to_owned()))
+            .collect(),
+    }
 }
 
 /// The timeouts and limits of requests.

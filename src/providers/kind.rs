@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value as Json};
 
+use super::conversation::Provider;
 use crate::ground::key::{Keys, Takes, check_keys};
 
 /// Who moves the data between the backend and the tables.
@@ -25,7 +26,12 @@ pub struct Kind {
     pub fill: fn(&Map<String, Json>) -> Map<String, Json>,
     /// Checks what no key shows by itself. The error is `<key> <problem>; <what to do>`.
     pub check: fn(&Settings) -> Result<(), String>,
+    /// The provider that a configuration describes; none when the host program moves the data.
+    pub open: Open,
 }
+
+/// See [`Kind::open`].
+pub type Open = Option<fn(&Settings) -> Result<Box<dyn Provider>, String>>;
 
 impl fmt::Debug for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,6 +84,17 @@ impl Settings {
 
     pub fn kind(&self) -> &'static Kind {
         self.kind
+    }
+
+    /// The provider that is described.
+    ///
+    /// # Errors
+    /// A kind whose data the host program moves; a configuration that [`Kind::check`] would refuse.
+    pub fn open(&self) -> Result<Box<dyn Provider>, String> {
+        match self.kind.open {
+            Some(open) => open(self),
+            None => Err(format!("config: kind {} has no protocol", self.kind.name)),
+        }
     }
 
     /// What was given, in a form that is the same however it was written down.

@@ -140,7 +140,8 @@ fn refusal(kind: &Kind, stray: &str) -> String {
 mod tests {
     use super::*;
     use crate::http::Policy;
-    use crate::providers::{ApplyRules, Transport, policy};
+    use crate::providers::table_keys::apply_rules;
+    use crate::providers::{Transport, policy};
 
     fn refused(text: &str) -> String {
         parse(text).err().unwrap_or_default()
@@ -309,7 +310,7 @@ mod tests {
         assert!(settings.flag("retryOnce") && settings.flag("sendMeta"));
         assert_eq!(settings.stored(), text);
         assert_eq!(policy(&settings), Policy::default());
-        let rules = ApplyRules::of(&settings);
+        let rules = apply_rules(&settings);
         assert_eq!(rules.echo_ignore, ["created_at", "updated_at"]);
     }
 
@@ -373,6 +374,7 @@ mod tests {
                 3 => Err("speed is 3, which tears the tape; give 1 or 2".into()),
                 _ => Ok(()),
             },
+            open: None,
         };
         assert!(refused(r#"{"kind":"tape"}"#).contains("kind must be"));
         add(&TAPE);

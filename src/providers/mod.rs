@@ -1,11 +1,10 @@
-//! Protocols, as state machines without sockets, threads or SQL.
+//! Kinds of providers: protocols as conversations, without sockets, threads or SQL.
 //!
-//! A provider says which request comes next and takes the answer; somebody else sends it (the HTTP
-//! room, a test, one day the host program) and somebody else touches the tables.
-//!
-//! To add a protocol: a folder here with a type that implements [`Protocol`] and a [`Kind`], and a line in
-//! [`kinds::KINDS`].
+//! A provider says which request is due and reads the answer; somebody else sends it (the HTTP room, the
+//! host program, a test) and somebody else touches the tables. What is to be implemented is in
+//! [`conversation`], where the rows of an answer go in [`sink`]; its [`Kind`] is a line in [`kinds::KINDS`].
 
+pub mod conversation;
 pub mod credential;
 pub mod cutter;
 mod host;
@@ -14,7 +13,6 @@ mod kind;
 pub mod kinds;
 mod mend;
 pub mod path;
-mod protocol;
 pub mod sink;
 mod table_keys;
 pub mod template;
@@ -22,9 +20,8 @@ pub mod values;
 pub mod watermelon;
 pub mod wire;
 
-pub use http_keys::policy;
+pub use http_keys::{credentials, policy};
 pub use kind::{Kind, Settings, Transport};
 #[cfg(fuzzing)]
 pub use mend::mended;
-pub use protocol::{Outbox, Protocol, PullEnd, PushAnswer, Request, Step};
-pub use table_keys::{ApplyRules, busy_timeout};
+pub use table_keys::busy_timeout;

@@ -29,6 +29,35 @@ pub enum Scope<'a> {
     Retain(&'a dyn Fn(&str) -> bool),
 }
 
+/// Which of the rows that were sent a verdict is about.
+#[derive(Debug, Clone, Copy)]
+pub enum Sent<'a> {
+    /// The change of that number, see [`super::conversation::ParcelRow::change`].
+    Change(i64),
+    /// The row of an entity with that id.
+    Row(usize, &'a str),
+    /// All that no other verdict is about. Comes last.
+    Rest,
+}
+
+/// What the server made of a row that was sent.
+#[derive(Debug, Clone, Copy)]
+pub enum Verdict<'a> {
+    /// It has the row.
+    Taken {
+        /// The version it counts from now on.
+        version: Option<i64>,
+        /// The id that it gave the row in place of ours.
+        new_id: Option<&'a WireId<'a>>,
+    },
+    /// It does not want the row, and why if it said so. The row stays pending.
+    Refused(Option<&'a str>),
+    /// It has another state of the row, which this answer or the next pull brings.
+    Conflict,
+    /// It may or may not have the row; the next pull shows it.
+    Unsure,
+}
+
 /// Takes what an answer says. The caller rolls everything back when a call fails.
 pub trait Sink {
     /// A row was created or updated.
@@ -48,4 +77,14 @@ pub trait Sink {
     /// # Errors
     /// As [`Sink::row`].
     fn scope(&mut self, entity: usize, scope: &Scope<'_>) -> Result<(), SyncError>;
+
+    /// What became of rows that were sent. In an answer that also brings rows, verdicts come first.
+    ///
+    /// # Errors
+    /// Nothing was sent with the request, or not this.
+    fn verdict(&mut self, _: Sent<'_>, _: Verdict<'_>) -> Result<(), SyncError> {
+        Err(SyncError::protocol(
+            "the answer speaks of rows that were not sent with this request; nothing was applied",
+        ))
+    }
 }

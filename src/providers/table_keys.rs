@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::conversation::ApplyRules;
 use super::kind::Settings;
 use crate::ground::key::{Key, Takes, Usual, key};
 
@@ -16,25 +17,13 @@ pub const KEYS: &[Key] = &[
     key("busyTimeoutMs", Takes::Number(0, 3_600_000), Usual::Json("10000"), "how long to go on trying when the database is locked in the middle of a sync", r#"{"busyTimeoutMs":30000}"#),
 ];
 
-/// How pulled rows are applied, whatever the protocol.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ApplyRules {
-    /// A row created here stays when the backend deletes it.
-    pub keep_created: bool,
-    /// Rows that are not here may be announced as updated.
-    pub created_as_updated: bool,
-    /// Columns that don't count when a row comes back.
-    pub echo_ignore: Vec<String>,
-}
-
-impl ApplyRules {
-    pub fn of(settings: &Settings) -> Self {
-        let ignored = settings.list("echoIgnore").into_iter();
-        Self {
-            keep_created: settings.flag("keepCreated"),
-            created_as_updated: settings.flag("sendCreatedAsUpdated"),
-            echo_ignore: ignored.map(str::to_owned).collect(),
-        }
+/// How remote rows are applied.
+pub fn apply_rules(settings: &Settings) -> ApplyRules {
+    let ignored = settings.list("echoIgnore").into_iter();
+    ApplyRules {
+        keep_created: settings.flag("keepCreated"),
+        created_as_updated: false,
+        echo_ignore: ignored.map(str::to_owned).collect(),
     }
 }
 

@@ -14,6 +14,31 @@ pub enum WireType {
     Any,
 }
 
+/// What has happened to a row that is to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ChangeKind {
+    Created,
+    Updated,
+    Deleted,
+}
+
+impl ChangeKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Created, Self::Updated, Self::Deleted]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+    }
+}
+
 /// One synced column other than the key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WireColumn {

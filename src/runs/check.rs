@@ -11,20 +11,20 @@ use serde_json::{Value as Json, json};
 use crate::capture::reader::RowReader;
 use crate::capture::sends::sends;
 use crate::capture::{Key, PendingRows, Status, log};
-use crate::coordination::now;
+use crate::coordination::EntitiesCall;
+use crate::coordination::operation::OperationSpec;
 use crate::ground::SyncError;
+use crate::providers::conversation::Goal;
 use crate::providers::sink::{RemoteRow, Scope, Sink};
-use crate::providers::watermelon::{LastSchema, Watermelon};
 use crate::providers::wire::{Slot, WireId};
-use crate::providers::{Protocol, Settings, Step};
-use crate::store::{Database, Error, Result, Session, Snapshot, Value, quote_name, require_idle};
-
-use crate::runs::gate::{schema_version, stored_config};
-use crate::runs::run::Due;
-use crate::runs::transport::{self, Cancel};
-use crate::store::{same, shown};
+use crate::store::{
+    Database, Error, Result, Session, Value, quote_name, require_idle, same, shown,
+};
 use crate::transfer::binding::Binding;
 use crate::transfer::send::unacknowledged::Unacknowledged;
+
+use super::drive::complete;
+use super::run::Run;
 
 /// Ids shown of each kind of difference.
 const SHOWN: usize = 20;
@@ -35,43 +35,33 @@ const SHOWN: usize = 20;
 /// The provider is not declared or has no protocol, an entity is not tracked; called inside a transaction.
 pub fn check(
     session: &Session,
-    database: &Database,
+    schema: &str,
     provider: &str,
     entities: Option<Vec<String>>,
 ) -> Result<Json> {
     require_idle(session.connection())?;
-    let config = stored_config(database, provider)?;
     let entities = match entities {
         Some(entities) => entities,
-        None => pulled_entities(database, provider)?,
+        None => pulled_entities(&session.database(schema)?, provider)?,
     };
     if entities.is_empty() {
         return Err(Error::argument(format!(
             "nothing of provider '{provider}' was pulled yet; sync first, or name entities"
         )));
     }
-    let bindings = entities
-        .iter()
-        .map(|entity| Binding::resolve(database, &config, entity))
-        .collect::<Result<Vec<_>>>()?;
-    let mut answer = json!({"provider": provider, "checkedAt": now()});
-    match compare(session, database, &config, &bindings) {
-        Ok((tables, warnings)) => {
-            let different = tables.iter().any(Comparison::differs);
-            let tables: Vec<Json> = tables.iter().map(Comparison::told).collect();
-            answer["state"] = if different { "different" } else { "equal" }.into();
-            answer["entities"] = tables.into();
-            answer["warnings"] = json!(warnings);
-            answer["error"] = Json::Null;
-        }
-        Err(error) => {
-            answer["state"] = "failed".into();
-            answer["entities"] = json!([]);
-            answer["warnings"] = json!([]);
-            answer["error"] = error.to_json();
-        }
-    }
-    Ok(answer)
+    let operation = |entity| OperationSpec {
+        entity,
+        function_id: None,
+        parameters: "{}".into(),
+    };
+    let call = EntitiesCall {
+        schema: schema.to_owned(),
+        instance_id: None,
+        provider: provider.to_owned(),
+        operations: entities.into_iter().map(operation).collect(),
+        options: Default::default(),
+    };
+    complete(session, Run::begin(session, &call, Goal::Check, false)?)
 }
 
 fn pulled_entities(database: &Database, provider: &str) -> Result<Vec<String>> {
@@ -82,42 +72,16 @@ fn pulled_entities(database: &Database, provider: &str) -> Result<Vec<String>> {
     )
 }
 
-fn compare<'a>(
-    session: &Session,
-    database: &Database,
-    config: &Settings,
-    bindings: &'a [Binding],
-) -> Result<(Vec<Comparison<'a>>, Vec<String>), SyncError> {
-    let wires = bindings
-        .iter()
-        .map(|binding| binding.wire.clone())
-        .collect();
-    let version = schema_version(database, config)?;
-    let cursors = vec![None; bindings.len()];
-    let schemas = vec![LastSchema::default(); bindings.len()];
-    let mut protocol =
-        Watermelon::new(config, wires, version, cursors, schemas).map_err(SyncError::protocol)?;
-    let mut request = match protocol.next() {
-        Step::Pull(request) => request,
-        Step::Fail(error) => return Err(error),
-        _ => return Err(SyncError::protocol("the protocol has no pull")),
-    };
-    let body = request.body.take().map(crate::http::Spool::from_bytes);
-    let due = Due { request, body };
-    let response = transport::send(session, config, due, &Cancel::never())??;
-    if !(200..300).contains(&response.status) {
-        let excerpt = response.redactor().clean(&response.excerpt(500));
-        return Err(SyncError::from_status(response.status, &excerpt));
-    }
-    // Nobody else's writes in between, and nobody kept from writing.
-    let _snapshot = Snapshot::begin(database.connection())?;
-    let mut comparer = Comparer::new(database, bindings)?;
-    let end = protocol.pulled(response.status, &mut response.body.reader(), &mut comparer)?;
-    comparer.finish()?;
-    Ok((comparer.tables, end.warnings))
+/// What a comparison has found.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    pub differs: bool,
+    /// One object for each entity.
+    pub entities: Vec<Json>,
 }
 
-struct Comparer<'a> {
+/// Compares what comes in.
+pub struct Comparer<'a> {
     tables: Vec<Comparison<'a>>,
     unacknowledged: Unacknowledged,
     hasher: RandomState,
@@ -132,19 +96,19 @@ struct Comparison<'a> {
     remote: i64,
     local: i64,
     equal: i64,
-    missing: Found,
-    excess: Found,
-    differing: Found,
+    missing: Differences,
+    excess: Differences,
+    differing: Differences,
 }
 
 /// Differences of one kind: all are counted, some shown.
 #[derive(Default)]
-struct Found {
+struct Differences {
     count: i64,
     shown: Vec<Json>,
 }
 
-impl Found {
+impl Differences {
     fn add(&mut self, what: impl FnOnce() -> Json) {
         self.count += 1;
         if self.shown.len() < SHOWN {
@@ -154,7 +118,9 @@ impl Found {
 }
 
 impl<'a> Comparer<'a> {
-    fn new(database: &Database, bindings: &'a [Binding]) -> Result<Self> {
+    /// # Errors
+    /// SQLite's.
+    pub fn new(database: &Database, bindings: &'a [Binding]) -> Result<Self> {
         let tracked: Vec<_> = bindings.iter().map(|binding| &binding.table).collect();
         let pending = PendingRows::read(database, &tracked, log::high_water(database)?)?;
         let tables = bindings
@@ -169,9 +135,9 @@ impl<'a> Comparer<'a> {
                     remote: 0,
                     local: 0,
                     equal: 0,
-                    missing: Found::default(),
-                    excess: Found::default(),
-                    differing: Found::default(),
+                    missing: Differences::default(),
+                    excess: Differences::default(),
+                    differing: Differences::default(),
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -182,11 +148,18 @@ impl<'a> Comparer<'a> {
         })
     }
 
-    fn finish(&mut self) -> Result<()> {
+    /// Looks for rows that did not come in.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn finish(mut self, database: &Database) -> Result<Found> {
         for table in &mut self.tables {
-            table.look_for_excess(&self.hasher)?;
+            table.look_for_excess(database, &self.hasher)?;
         }
-        Ok(())
+        Ok(Found {
+            differs: self.tables.iter().any(Comparison::differs),
+            entities: self.tables.iter().map(Comparison::shown).collect(),
+        })
     }
 }
 
@@ -257,10 +230,10 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    fn look_for_excess(&mut self, hasher: &RandomState) -> Result<()> {
+    fn look_for_excess(&mut self, database: &Database, hasher: &RandomState) -> Result<()> {
         let key = quote_name(&self.binding.table.shape.keys()[0].name);
         let sql = format!("SELECT {key} FROM {}", self.binding.qualified);
-        let mut scan = self.binding.connection.prepare(&sql)?;
+        let mut scan = database.connection().prepare(&sql)?;
         while scan.step()? {
             self.local += 1;
             let key = scan.column(0).to_owned();
@@ -282,7 +255,7 @@ impl Comparison<'_> {
         self.missing.count + self.excess.count + self.differing.count > 0
     }
 
-    fn told(&self) -> Json {
+    fn shown(&self) -> Json {
         json!({
             "entity": self.binding.entity,
             "remote": self.remote,

@@ -4,35 +4,62 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value as Json, json};
 
-use crate::coordination::{Outcome, finish, is_open, is_open_for, now, owner};
-use crate::coordination::{lease, run_record};
-use crate::ground::mask_message;
-use crate::ground::{Class, SyncError};
-use crate::runs::diary;
-use crate::runs::patience::Patience;
-use crate::runs::report::{Facts, black_out};
-use crate::store::{Result, Transaction};
+use crate::coordination::{Outcome, finish, is_open, is_open_for, lease, now, owner, run_record};
+use crate::ground::{Class, SyncError, mask_message, masked};
+use crate::providers::conversation::Goal;
+use crate::store::{Database, Result, Session, Transaction};
 
-use crate::runs::run::Run;
+use super::diary;
+use super::patience::Patience;
+use super::report::{Facts, black_out};
+use super::run::Run;
 
-impl Run<'_> {
+impl Run {
     /// Closes the operations and the run, gives the lease back, and makes the answer.
     ///
     /// # Errors
     /// SQLite's, when even that can't be written; the next call of this connection settles it then.
-    pub fn finish(self, outcome: Result<(), SyncError>) -> Result<Json> {
-        let error = outcome.err().map(|mut error| {
+    pub(super) fn finish(&mut self, session: &Session, error: Option<SyncError>) -> Result<Json> {
+        // A server may repeat our token in what it says.
+        let error = error.map(|mut error| {
             error.message = self.redactor.clean(&error.message);
+            error.said = error.said.map(|said| self.redactor.clean(&said));
             error
         });
         let state = if error.is_some() { "failed" } else { "synced" };
         let finished = now();
-        let facts = self.facts(state, finished);
-        // A server may repeat our token in what it says.
-        let mut answer = self.report.answer(&facts, error.as_ref());
+        let mut answer = match self.goal {
+            Goal::Sync => self
+                .report
+                .answer(&self.facts(state, finished), error.as_ref()),
+            Goal::Check => self
+                .report
+                .comparison(&self.facts(state, finished), error.as_ref()),
+        };
         black_out(&mut answer, &self.redactor);
+        self.note_end(state, error.as_ref());
+        let database = session.database(&self.call.schema)?;
         let summary = answer.to_string();
-        let connection = self.database.connection();
+        let closed = Patience::new(&self.config).retry(|| {
+            let transaction = Transaction::begin(database.connection())?;
+            self.close_operations(&database, error.as_ref())?;
+            let at = self.live.record(None);
+            run_record::end(&database, self.id, &at, finished, &summary, error.as_ref())?;
+            lease::release(&database, &self.call.provider, self.id)?;
+            self.diary.write(&database, self.id)?;
+            diary::trim(&database)?;
+            transaction.commit()
+        });
+        if closed.is_err() {
+            let statuses = self.operations.iter().map(|(status, _)| *status);
+            owner::set_adrift(session, database.schema(), statuses);
+        }
+        closed?;
+        Ok(answer)
+    }
+
+    /// Warnings and the end in the log, where what a server said is masked: it may hold values of rows.
+    fn note_end(&self, state: &str, error: Option<&SyncError>) {
         for warning in &self.report.warnings {
             let mut warning = self.redactor.clean(warning);
             if warning.starts_with("HTTP ") {
@@ -40,36 +67,12 @@ impl Run<'_> {
             }
             self.diary.note("warning", json!(warning));
         }
-        let told = error.clone().map(|mut error| {
-            if matches!(error.class, Class::Server | Class::Auth | Class::Protocol) {
-                error.message = mask_message(&error.message);
-            }
+        let shown = error.cloned().map(|mut error| {
+            error.said = error.said.map(|said| masked(&said));
             error.to_json()
         });
         self.diary
-            .note("finished", json!({"state": state, "error": told}));
-        let closed = Patience::new(&self.config).retry(|| {
-            let transaction = Transaction::begin(connection)?;
-            self.close_operations(error.as_ref())?;
-            run_record::end(
-                &self.database,
-                self.id,
-                self.report.phase,
-                finished,
-                &summary,
-                error.as_ref(),
-            )?;
-            lease::release(&self.database, &self.call.provider, self.id)?;
-            self.diary.write(&self.database, self.id)?;
-            diary::trim(&self.database)?;
-            transaction.commit()
-        });
-        if closed.is_err() {
-            let statuses = self.operations.iter().map(|(status, _)| *status);
-            owner::set_adrift(self.session, self.database.schema(), statuses);
-        }
-        closed?;
-        Ok(answer)
+            .note("finished", json!({"state": state, "error": shown}));
     }
 
     pub(super) fn facts(&self, state: &'static str, finished: i64) -> Facts<'_> {
@@ -81,21 +84,22 @@ impl Run<'_> {
             run: self.id,
             started: self.started,
             finished: (state != "syncing").then_some(finished),
+            phase: self.live.phase(),
         }
     }
 
-    fn close_operations(&self, error: Option<&SyncError>) -> Result<()> {
-        let ours = lease::is_held(&self.database, &self.call.provider, self.id)?;
+    fn close_operations(&self, database: &Database, error: Option<&SyncError>) -> Result<()> {
+        let ours = lease::is_held(database, &self.call.provider, self.id)?;
         for (status, _) in &self.operations {
             // Whoever took over may have opened it anew.
-            if !ours && !is_open_for(&self.database, *status, self.owner)? {
+            if !ours && !is_open_for(database, *status, self.owner)? {
                 continue;
             }
             let outcome = match error {
                 None => Outcome::Synced,
                 Some(error) if error.class == Class::Cancelled => {
                     // What was interrupted keeps the reason it was given.
-                    if !is_open(&self.database, *status)? {
+                    if !is_open(database, *status)? {
                         continue;
                     }
                     let reason = match self.cancel.load(Ordering::Relaxed) {
@@ -106,7 +110,7 @@ impl Run<'_> {
                 }
                 Some(error) => Outcome::Failed(error.to_json().to_string()),
             };
-            finish(&self.database, *status, &outcome)?;
+            finish(database, *status, &outcome)?;
         }
         Ok(())
     }

@@ -1,7 +1,5 @@
 //! What is looked at before a run begins: refused calls change nothing and send nothing.
 
-use serde_json::Value as Json;
-
 use crate::coordination::{EntitiesCall, Ground, live_owner_of};
 use crate::providers::{Settings, kinds};
 use crate::store::{Database, Error, Result, Value};
@@ -19,31 +17,6 @@ pub fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
         Some(operation) => Err(Error::argument(format!(
             "entity {:?} names a function or parameters, which a provider of this kind does not have",
             operation.entity
-        ))),
-    }
-}
-
-/// Whether the call asks for a bulk load, which only a first pull can be.
-///
-/// # Errors
-/// An entity was pulled before.
-pub fn wants_turbo(
-    call: &EntitiesCall,
-    bindings: &[Binding],
-    cursors: &[Option<String>],
-) -> Result<bool> {
-    if call.options.get("turbo") != Some(&Json::Bool(true)) {
-        return Ok(false);
-    }
-    let pulled = bindings
-        .iter()
-        .zip(cursors)
-        .find(|(_, cursor)| cursor.is_some());
-    match pulled {
-        None => Ok(true),
-        Some((binding, _)) => Err(Error::argument(format!(
-            "turbo is for a first sync, and {:?} was pulled before; leave turbo out",
-            binding.entity
         ))),
     }
 }
@@ -102,14 +75,11 @@ pub fn refuse_twice(bindings: &[Binding], binding: &Binding) -> Result<()> {
     }
 }
 
-/// The schema version told to the backend.
+/// The version that the application gives its schema, at least 1.
 ///
 /// # Errors
 /// SQLite's.
-pub fn schema_version(database: &Database, settings: &Settings) -> Result<i64> {
-    if let Some(version) = settings.optional_number("schemaVersion") {
-        return Ok(version.cast_signed());
-    }
+pub fn schema_version(database: &Database) -> Result<i64> {
     let version = database.query_value(
         "SELECT user_version FROM pragma_user_version(?1)",
         &[database.schema().into()],

@@ -40,7 +40,7 @@ impl Patience {
     pub fn sync<T>(&self, mut body: impl FnMut() -> Result<T, SyncError>) -> Result<T, SyncError> {
         loop {
             match body() {
-                Err(error) if error.code == "SYNC_ERROR_BUSY" && Instant::now() < self.until => {
+                Err(error) if error.is_busy() && Instant::now() < self.until => {
                     pause();
                 }
                 outcome => return outcome,

@@ -6,6 +6,8 @@ use crate::ground::SyncError;
 use crate::http::Redactor;
 use crate::transfer::counts::Counts;
 
+use super::check::Found;
+
 /// Everything worth telling about one run.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
@@ -16,8 +18,8 @@ pub struct Report {
     pub rest: Map<String, Json>,
     /// The migration that the backend was told; null when there was nothing to tell.
     pub migration: Json,
-    /// The last step reached.
-    pub phase: &'static str,
+    /// What a check has found.
+    pub compared: Found,
     /// HTTP requests answered, repeated ones included.
     pub requests: u32,
 }
@@ -59,12 +61,32 @@ impl Report {
         answer.insert("startedAt".into(), facts.started.into());
         answer.insert("finishedAt".into(), facts.finished.into());
         answer.insert("migration".into(), self.migration.clone());
-        answer.insert("phase".into(), self.phase.into());
+        answer.insert("phase".into(), facts.phase.into());
         answer.insert("requests".into(), self.requests.into());
         answer.insert("warnings".into(), json!(self.warnings));
         answer.insert("rest".into(), Json::Object(self.rest.clone()));
         answer.insert("error".into(), error.map_or(Json::Null, SyncError::to_json));
         Json::Object(answer)
+    }
+}
+
+impl Report {
+    /// The answer of `sync_check`.
+    pub fn comparison(&self, facts: &Facts<'_>, error: Option<&SyncError>) -> Json {
+        let state = match error {
+            Some(_) => "failed",
+            None if self.compared.differs => "different",
+            None => "equal",
+        };
+        json!({
+            "provider": facts.provider,
+            "checkedAt": facts.started,
+            "state": state,
+            "runId": facts.run,
+            "entities": self.compared.entities,
+            "warnings": self.warnings,
+            "error": error.map(SyncError::to_json),
+        })
     }
 }
 
@@ -80,6 +102,8 @@ pub struct Facts<'a> {
     pub started: i64,
     /// None while it runs.
     pub finished: Option<i64>,
+    /// The last step reached.
+    pub phase: &'static str,
 }
 
 /// Blacks out secrets in every text of a JSON value.

@@ -1,7 +1,7 @@
 //! Failures of the database as the error object of a sync.
 
 use super::error::Error;
-use crate::ground::{Class, SyncError};
+use crate::ground::{BUSY, Class, SyncError};
 
 impl From<Error> for SyncError {
     fn from(error: Error) -> Self {
@@ -13,7 +13,7 @@ impl From<Error> for SyncError {
         const CANT_OPEN: i32 = 14;
         if error.is_busy() {
             let text = format!("{error}; another connection holds the database, sync again");
-            return Self::new(Class::Data, "SYNC_ERROR_BUSY", text, true);
+            return Self::new(Class::Data, BUSY, text, true);
         }
         if error.is_constraint() {
             return Self::data(error.to_string());

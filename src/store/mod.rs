@@ -5,6 +5,7 @@
 //! business of the rooms above.
 
 mod api;
+mod app_objects;
 mod close;
 mod compare;
 mod connection;
@@ -33,7 +34,7 @@ pub use function::{Call, Effect, Function, Shape};
 pub use name::checked_name;
 pub use quiet::TriggersOff;
 pub use schema::{
-    ensure as ensure_schema, installed as schema_installed,
+    ensure as ensure_schema, installed as schema_installed, readable as readable_schema,
     require_current as require_current_schema,
 };
 pub use second::Door;

@@ -1,5 +1,6 @@
 //! Installing and upgrading our tables and triggers, in one transaction, when first needed.
 
+use super::app_objects::AppObjects;
 use super::database::{Database, quote_name};
 use super::error::{Error, Result};
 use super::transaction::transact;
@@ -17,14 +18,18 @@ const SCRIPTS: &[&str] = &[
     include_str!("../../sql/50_provider.sql"),
     include_str!("../../sql/60_capture.sql"),
     include_str!("../../sql/70_outbox.sql"),
+    include_str!("../../sql/75_version.sql"),
     include_str!("../../sql/80_conflict.sql"),
     include_str!("../../sql/85_log.sql"),
 ];
 
 /// Steps from one schema version to the next: `UPGRADES[0]` leads from version 1 to 2.
-const UPGRADES: &[&str] = &[];
+const UPGRADES: &[&str] = &[include_str!("../../sql/upgrades/2.sql")];
 
-/// The schema version of a file; none when nothing is installed.
+/// The schema version of this build.
+const VERSION: i64 = 1 + UPGRADES.len() as i64;
+
+/// The schema version of a file, whatever build wrote it; none when nothing is installed.
 ///
 /// # Errors
 /// SQLite's; [`Error::Corrupt`] when the version is no number, or something else than a table has the
@@ -52,6 +57,9 @@ pub fn installed(database: &Database) -> Result<Option<i64>> {
         &[],
     )?;
     match version {
+        Value::Integer(version) if version < 1 => Err(Error::Corrupt(format!(
+            "schema version {version} never existed"
+        ))),
         Value::Integer(version) => Ok(Some(version)),
         other => Err(Error::Corrupt(format!(
             "_syncMeta.schemaVersion is {}, not a number; restore the file from a backup",
@@ -60,18 +68,33 @@ pub fn installed(database: &Database) -> Result<Option<i64>> {
     }
 }
 
-/// Refuses a file whose schema another build wrote.
+/// The schema version of a file that is only to be read; none when nothing is installed. It may be older than
+/// this build's, since reading upgrades nothing: what asks for columns that came later must look.
+///
+/// # Errors
+/// A file of a newer build (both versions named); those of [`installed`].
+pub fn readable(database: &Database) -> Result<Option<i64>> {
+    let found = installed(database)?;
+    match found {
+        Some(found) if found > VERSION => Err(newer(found, VERSION)),
+        found => Ok(found),
+    }
+}
+
+/// Refuses a file whose schema is not this build's, for writers that can't upgrade it.
 ///
 /// # Errors
 /// No tables; a file of a newer build (both versions named), or of an older one that no call has
 /// upgraded yet.
 pub fn require_current(database: &Database) -> Result<()> {
-    let version = 1 + UPGRADES.len() as i64;
-    match installed(database)? {
-        Some(found) if found == version => Ok(()),
-        Some(found) if found > version => Err(newer(found, version)),
-        _ => Err(Error::misuse(
-            "the tables of syncscope are missing or old; call sync_init() first",
+    match readable(database)? {
+        Some(VERSION) => Ok(()),
+        Some(found) => Err(Error::misuse(format!(
+            "the tables of syncscope are of schema {found}, and no statement but a function's upgrades them to \
+             schema {VERSION}; call sync_init() first"
+        ))),
+        None => Err(Error::misuse(
+            "the tables of syncscope are missing; call sync_init() first",
         )),
     }
 }
@@ -94,27 +117,19 @@ pub fn ensure(database: &Database) -> Result<()> {
 
 fn bring(database: &Database, scripts: &[&str], upgrades: &[&str]) -> Result<()> {
     let version = 1 + upgrades.len() as i64;
-    if installed(database)? == Some(version) {
+    let before = installed(database)?;
+    if before == Some(version) {
         return Ok(());
     }
     transact(database.connection(), || {
         // Looked at again now that nobody else can write.
         match installed(database)? {
-            None => {
-                for script in scripts {
-                    database.execute_script(script)?;
-                }
-            }
+            None => run(database, scripts)?,
             Some(found) if found > version => return Err(newer(found, version)),
-            Some(found) if found < 1 => {
-                return Err(Error::Corrupt(format!(
-                    "schema version {found} never existed"
-                )));
-            }
             Some(found) => {
-                for step in upgrades.iter().skip(found as usize - 1) {
-                    database.execute_script(step)?;
-                }
+                let objects = AppObjects::of(database)?;
+                run(database, &upgrades[found as usize - 1..])?;
+                objects.restore(database)?;
             }
         }
         database.execute(
@@ -124,7 +139,35 @@ fn bring(database: &Database, scripts: &[&str], upgrades: &[&str]) -> Result<()>
         )?;
         Ok(())
     })
+    .map_err(|error| match before {
+        Some(found) => not_upgraded(error, found, version),
+        None => error,
+    })
 }
+
+fn run(database: &Database, scripts: &[&str]) -> Result<()> {
+    scripts
+        .iter()
+        .try_for_each(|script| database.execute_script(script))
+}
+
+/// What SQLite says of a statement of the upgrade, which the caller knows nothing of, in a sentence about the file.
+fn not_upgraded(error: Error, found: i64, version: i64) -> Error {
+    let Error::Sqlite { code, text } = error else {
+        return error;
+    };
+    let remedy = match code {
+        LOCKED => "; finish or reset the statements of this connection that are still reading",
+        _ => "",
+    };
+    let text = format!(
+        "the file could not be upgraded from schema {found} to {version} and is as it was: {text}{remedy}"
+    );
+    Error::Sqlite { code, text }
+}
+
+/// `SQLITE_LOCKED`: a table can't be dropped while this connection reads, whatever it reads.
+const LOCKED: i32 = 6;
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ pub mod help;
 pub mod help_option;
 pub mod log;
 pub mod pending;
+pub mod progress;
 pub mod scope;
 pub mod scope_member;
 pub mod status;

@@ -11,10 +11,9 @@ use crate::capture::reader::RowReader;
 use crate::capture::sends::{changed, sends};
 use crate::capture::shape::Shape;
 use crate::capture::{Key, Status, Tracked, log};
+use crate::coordination::installed;
 use crate::runs::Waiting;
-use crate::store::{
-    Access, Database, Error, Ready, Result, Rows, Session, Table, Value, ValueRef, schema_installed,
-};
+use crate::store::{Access, Database, Error, Ready, Result, Rows, Session, Table, Value, ValueRef};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 pub const TABLE: Table = Table {
@@ -51,7 +50,7 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
     };
     let schema = text(1).unwrap_or("main").to_owned();
     let database = session.database(&schema)?;
-    if schema_installed(&database)?.is_none() {
+    if !installed(&database)? {
         return Ok(Box::new(Ready::new(Vec::new())));
     }
     let mut tables = Tracked::all(&database)?;

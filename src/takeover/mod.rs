@@ -69,14 +69,7 @@ pub fn take_over(database: &Database, request: &Takeover) -> Result<Json> {
         let binding = bind(database, &config, &table.tracked)?;
         track::bind_provider(database, &binding.table, provider)?;
         if let Some(cursor) = &pulled.at {
-            cursor::store(
-                database,
-                provider,
-                &binding.entity,
-                binding.table.id,
-                cursor,
-                at,
-            )?;
+            cursor::store(database, provider, &binding, cursor, at)?;
             if let Some(version) = pulled.schema_version {
                 cursor::store_schema(database, provider, &binding, version)?;
             }
@@ -146,7 +139,8 @@ fn bind(database: &Database, settings: &Settings, table: &Tracked) -> Result<Bin
         .texts("tableMap")
         .find(|(_, mapped)| mapped.eq_ignore_ascii_case(name));
     let entity = mapped.map_or(name.as_str(), |(entity, _)| entity);
-    let binding = Binding::resolve(database, settings, entity)?;
+    let kind = settings.open().map_err(Error::argument)?;
+    let binding = Binding::resolve(database, settings, &*kind, entity)?;
     if binding.table.id != table.id {
         return Err(Error::argument(format!(
             "tableMap keeps the entity {entity:?} in {}; give {} an entity of its own",

@@ -5,9 +5,10 @@ use serde_json::Value as Json;
 use crate::capture::Tracked;
 use crate::capture::tracked::ColumnType;
 use crate::ground::SyncError;
+use crate::providers::Settings;
+use crate::providers::conversation::{ApplyRules, Provider};
 use crate::providers::wire::{Entity, WireColumn, WireId, WireType};
-use crate::providers::{ApplyRules, Settings};
-use crate::store::{Connection, Database, Error, Result, Value, quote_name};
+use crate::store::{Database, Error, Result, Value, quote_name};
 
 /// An entity of a run and its table.
 #[derive(Debug, Clone)]
@@ -24,7 +25,6 @@ pub struct Binding {
     pub replacement_where: Option<String>,
     /// `"schema"."table"`, quoted.
     pub qualified: String,
-    pub connection: Connection,
 }
 
 impl Binding {
@@ -32,7 +32,12 @@ impl Binding {
     ///
     /// # Errors
     /// Not tracked, dropped, or with a key the protocol can't carry.
-    pub fn resolve(database: &Database, settings: &Settings, entity: &str) -> Result<Self> {
+    pub fn resolve(
+        database: &Database,
+        settings: &Settings,
+        kind: &dyn Provider,
+        entity: &str,
+    ) -> Result<Self> {
         let name = of_entity(settings, "tableMap", entity).unwrap_or(entity);
         let table = Tracked::open(database, name)?;
         let keys = table.shape.keys();
@@ -86,18 +91,16 @@ impl Binding {
             columns: wire_columns,
             integer_key,
         };
-        refuse_reserved(&wire)?;
+        kind.admit(&wire).map_err(Error::argument)?;
         let qualified = database.qualified(&table.shape.name);
-        let connection = database.connection();
         Ok(Self {
             entity: entity.to_owned(),
             table,
             columns,
             wire,
-            rules: ApplyRules::of(settings),
+            rules: kind.manners().apply.clone(),
             replacement_where: of_entity(settings, "replacementWhere", entity).map(str::to_owned),
             qualified,
-            connection,
         })
     }
 
@@ -207,22 +210,5 @@ fn wire_column(table: &Tracked, position: usize) -> WireColumn {
         name: column.name.clone(),
         kind,
         required: column.not_null,
-    }
-}
-
-/// Names with a meaning of their own in rows on the wire.
-fn refuse_reserved(entity: &Entity) -> Result<()> {
-    let reserved = entity
-        .columns
-        .iter()
-        .find(|column| matches!(column.name.as_str(), "id" | "_status" | "_changed"));
-    match reserved {
-        None => Ok(()),
-        Some(column) => Err(Error::argument(format!(
-            "column {} of {} has a name that the protocol uses for itself; leave it out with \
-             excludeColumns",
-            quote_name(&column.name),
-            quote_name(&entity.name)
-        ))),
     }
 }

@@ -58,7 +58,7 @@ impl Counts {
     }
 
     /// The counts that are not nought, for the log.
-    pub fn told(&self) -> Json {
+    pub fn shown(&self) -> Json {
         let mut all = Map::new();
         self.put(&mut all);
         all.retain(|key, count| key != "pulled" && *count != 0);

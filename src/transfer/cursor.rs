@@ -1,7 +1,7 @@
 //! How far each entity has been pulled.
 
 use crate::ground::SyncError;
-use crate::providers::watermelon::LastSchema;
+use crate::providers::conversation::LastSchema;
 use crate::store::{Database, Error, Result};
 
 use crate::transfer::binding::Binding;
@@ -31,8 +31,7 @@ pub fn read(database: &Database, provider: &str, binding: &Binding) -> Result<Op
 pub fn store(
     database: &Database,
     provider: &str,
-    entity: &str,
-    table: i64,
+    binding: &Binding,
     cursor: &str,
     at: i64,
 ) -> Result<()> {
@@ -42,8 +41,8 @@ pub fn store(
          SET tableId = excluded.tableId, cursor = excluded.cursor, pulledAt = excluded.pulledAt",
         &[
             provider.into(),
-            entity.into(),
-            table.into(),
+            (&binding.entity).into(),
+            binding.table.id.into(),
             cursor.into(),
             at.into(),
         ],

@@ -12,8 +12,8 @@ use serde_json::Value as Json;
 
 use crate::coordination::EntitiesCall;
 use crate::http::Secrets;
-use crate::runs::complete;
-use crate::runs::run::Run;
+use crate::providers::conversation::Goal;
+use crate::runs::{Run, complete};
 use crate::store::{Door, Error, Result, Session, require_idle};
 use crate::transfer::declared::Declared;
 
@@ -100,7 +100,7 @@ fn run(
     second.session().share(secrets);
     second.session().share(declared);
     call.schema = "main".into();
-    match Run::begin(second.session(), &call) {
+    match Run::begin(second.session(), &call, Goal::Sync, true) {
         Err(error) => {
             let _ = say.send(Err(error));
         }
@@ -108,7 +108,7 @@ fn run(
             run.cancel_with(cancel);
             let _ = say.send(Ok(run.begun()));
             // What happened stands in _syncRun and _syncStatus; nobody waits for it here.
-            let _ = complete(run);
+            let _ = complete(second.session(), run);
         }
     }
 }

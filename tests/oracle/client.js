@@ -1,5 +1,5 @@
 'use strict'
-// The WatermelonDB client, run over cases from tests/watermelon_oracle.rs: a request per line comes in,
+// The WatermelonDB client, run over cases from tests/oracle: a request per line comes in,
 // an answer per line goes out, in the same order.
 //
 // request: {"case": {...}, "off": [names]}   `off`: differences that are not to be applied

@@ -11,8 +11,7 @@ use serde_json::{Map, Number, Value, json};
 use tempfile::TempDir;
 
 use super::case::{Case, Column, Edit, Kind, Op, PullFailure, PushKind, Step, Sync, Table};
-use super::sync_common::common::load;
-use super::sync_common::{Canned, closing, json_answer, query, status_answer, sync_on};
+use support::{Canned, closing, json_answer, load, query, status_answer, sync_on};
 
 /// Runs cases one after the other. Databases with the same tables are copies of one file.
 pub struct Devices {

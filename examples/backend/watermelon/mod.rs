@@ -35,8 +35,9 @@ pub use request::{NO_CURSOR, PullCall, PullRequest, PushCall};
 
 /// Answers a pull; the rows are sent while they are read.
 pub fn pull(app: &Arc<App>, request: PullRequest, switches: Switches, plan: BodyPlan) -> Response {
+    let moments = app.moments.clone();
     stream(app, plan, move |store, out| {
-        pull::write_answer(store, &request, &switches, out)
+        pull::write_answer(store, &request, &switches, &moments, out)
     })
 }
 

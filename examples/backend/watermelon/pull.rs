@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use rusqlite::{Connection, Row};
 use serde_json::Value;
 
+use super::super::faults::Kind;
+use super::super::moments::{Moment, Moments};
 use super::super::schema::{Schema, Table};
 use super::super::store::{Store, last_stamp};
 use super::super::strategy::Strategy;
@@ -21,6 +23,7 @@ pub fn write_answer(
     store: &Store,
     request: &PullRequest,
     switches: &Switches,
+    moments: &Moments,
     out: &mut impl Write,
 ) -> Result<(), ReadError> {
     let mut reader = store.reader()?;
@@ -49,6 +52,7 @@ pub fn write_answer(
         let stamp = match switches.timestamp_after {
             None => stamp,
             Some(pause) => {
+                moments.come_here(Kind::Pull, Moment::Read);
                 std::thread::sleep(pause);
                 last_stamp(&reader)?
             }

@@ -7,8 +7,15 @@ use serde_json::Value as Json;
 use super::options::Options;
 use crate::ground::{Class, SyncError};
 use crate::providers::cutter::{BYTE_ORDER_MARK, parse_owned};
-use crate::providers::protocol::PushAnswer;
 use crate::providers::wire::Entity;
+
+/// What the backend said of a push.
+#[derive(Debug, Default, PartialEq)]
+pub struct PushAnswer {
+    /// For each entity, ids (as text) that the backend did not take, and why if it said so.
+    pub rejected: Vec<HashMap<String, Option<String>>>,
+    pub warnings: Vec<String>,
+}
 
 /// Most characters of a reason that are kept.
 const LONGEST_REASON: usize = 500;
@@ -49,12 +56,10 @@ pub fn read_answer(
         let mut error = SyncError::new(
             Class::Server,
             "SYNC_ERROR_HTTP",
-            format!(
-                "HTTP {status}, but the backend's answer has no true at {success}: {}",
-                shown.trim()
-            ),
+            format!("HTTP {status}, but the backend's answer has no true at {success}"),
             false,
-        );
+        )
+        .saying(shown.trim());
         error.status = Some(status);
         return Err(error);
     }

@@ -15,15 +15,8 @@
 //! With `"migrations":"auto"` nothing is declared: what is told are the entities and columns that the last
 //! sync did not have.
 
+use crate::providers::conversation::LastSchema;
 use serde_json::{Value as Json, json};
-
-/// What was known of an entity when it was last synced.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct LastSchema {
-    /// LS.
-    pub version: Option<i64>,
-    pub columns: Option<Vec<String>>,
-}
 
 /// What one pull tells the backend.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -65,6 +65,8 @@ pub struct Options {
     pub ids_as_numbers: bool,
     pub retry_once: bool,
     pub migrations: Policy,
+    /// In place of the file's own.
+    pub schema_version: Option<i64>,
 }
 
 impl Options {
@@ -122,6 +124,9 @@ impl Options {
                     .optional_number("migrationsEnabledAtVersion")
                     .map(u64::cast_signed),
             )?,
+            schema_version: settings
+                .optional_number("schemaVersion")
+                .map(u64::cast_signed),
             pull,
             push,
         };

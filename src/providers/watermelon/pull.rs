@@ -12,7 +12,6 @@ use super::strategy::Strategy;
 use crate::ground::HashedSet;
 use crate::ground::SyncError;
 use crate::providers::cutter::{Cutter, parse, parse_owned};
-use crate::providers::protocol::PullEnd;
 use crate::providers::sink::{Announced, RemoteRow, Scope, Sink};
 use crate::providers::wire::{Entity, Slot, WireId};
 
@@ -27,6 +26,16 @@ const LONGEST_TIMESTAMP: usize = 16 << 10;
 /// Bytes of all extra top-level values together.
 const LARGEST_REST: usize = 1 << 20;
 
+/// What a pull answer says besides its rows.
+#[derive(Debug, PartialEq)]
+pub struct Pulled {
+    /// Where the next pull starts, exactly as the backend wrote it.
+    pub cursor: String,
+    /// Extra top-level members.
+    pub rest: Map<String, Json>,
+    pub warnings: Vec<String>,
+}
+
 /// Reads a whole answer and hands the changes of the wanted entities to `sink` as they come. The caller rolls back when this
 /// fails: then nothing of the answer counts.
 ///
@@ -39,7 +48,7 @@ pub fn read_pull(
     entities: &[Entity],
     wanted: &[usize],
     sink: &mut dyn Sink,
-) -> Result<PullEnd> {
+) -> Result<Pulled> {
     let mut cutter = Cutter::new(source);
     let mut answer = Answer {
         layout,
@@ -79,10 +88,8 @@ pub fn read_pull(
             answer.strangers.join(", ")
         ));
     }
-    Ok(PullEnd {
-        entities: wanted.to_vec(),
+    Ok(Pulled {
         cursor,
-        schema_version: None,
         rest: answer.rest,
         warnings: answer.warnings,
     })
@@ -396,14 +403,16 @@ fn timestamp(text: &[u8], opaque: bool) -> Result<String> {
         true => "a number above 0, or text",
     };
     Err(SyncError::protocol(format!(
-        "the answer's timestamp is {shown}, not {wanted}; nothing was applied"
-    )))
+        "the answer's timestamp is not {wanted}; nothing was applied"
+    ))
+    .saying(&shown))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::providers::path::Path;
+    use crate::providers::sink::{Sent, Verdict};
     use crate::providers::wire::{WireColumn, WireType};
 
     #[derive(Default)]
@@ -432,9 +441,13 @@ mod tests {
             self.0.push(format!("{entity} Kept {kept:?}"));
             Ok(())
         }
+
+        fn verdict(&mut self, _: Sent<'_>, _: Verdict<'_>) -> Result<()> {
+            unreachable!("a pull is about no row that was sent")
+        }
     }
 
-    fn read(text: &str) -> (Result<PullEnd>, Vec<String>) {
+    fn read(text: &str) -> (Result<Pulled>, Vec<String>) {
         read_as(("$.timestamp", "$.changes"), Reading::default(), text)
     }
 
@@ -442,7 +455,7 @@ mod tests {
         (timestamp, changes): (&str, &str),
         reading: Reading,
         text: &str,
-    ) -> (Result<PullEnd>, Vec<String>) {
+    ) -> (Result<Pulled>, Vec<String>) {
         let layout = Layout {
             timestamp: Path::parse(timestamp).unwrap(),
             changes: Path::parse(changes).unwrap(),

@@ -5,67 +5,59 @@ use std::io::{self, Write};
 use serde_json::Value as Json;
 
 use super::options::Options;
-use crate::providers::protocol::Outbox;
+use crate::providers::conversation::{ParcelRows, RowToSend};
 use crate::providers::values;
-use crate::providers::wire::{Entity, WireType};
+use crate::providers::wire::{ChangeKind, Entity, WireType};
 use crate::store::ValueRef;
 
-const KINDS: [&str; 3] = ["created", "updated", "deleted"];
+const KINDS: [ChangeKind; 3] = [
+    ChangeKind::Created,
+    ChangeKind::Updated,
+    ChangeKind::Deleted,
+];
 
-/// One row that is to be sent.
-pub struct Row<'a> {
-    pub kind: &'a str,
-    pub id: ValueRef<'a>,
-    /// In the order of the entity's columns.
-    pub values: &'a [ValueRef<'a>],
-    /// Indexes into the columns.
-    pub changed: &'a [usize],
-}
-
-impl Row<'_> {
-    /// Writes the row; of a deleted one its id.
-    ///
-    /// # Errors
-    /// A value that JSON can't hold, said in words.
-    pub fn write(
-        &self,
-        options: &Options,
-        entity: &Entity,
-        out: &mut Vec<u8>,
-    ) -> Result<(), String> {
-        if self.kind == "deleted" {
-            return write_id(options, entity, self.id, out);
-        }
-        out.extend_from_slice(b"{\"id\":");
-        write_id(options, entity, self.id, out)?;
-        if options.send_meta {
-            let names: Vec<&str> = self
-                .changed
-                .iter()
-                .map(|place| entity.columns[*place].name.as_str())
-                .collect();
-            out.extend_from_slice(b",\"_status\":");
-            values::write_json(out, self.kind)?;
-            out.extend_from_slice(b",\"_changed\":");
-            values::write_json(out, &names.join(","))?;
-        }
-        for (column, value) in entity.columns.iter().zip(self.values) {
-            if let Some(problem) = values::misfit(column.kind, *value) {
-                return Err(format!("column {:?} holds {problem}", column.name));
-            }
-            let kind = match column.kind {
-                WireType::Boolean if options.booleans_as_numbers => WireType::Number,
-                kind => kind,
-            };
-            out.push(b',');
-            values::write_json(out, &column.name)?;
-            out.push(b':');
-            values::write_value(out, kind, *value)
-                .map_err(|problem| format!("column {:?} holds {problem}", column.name))?;
-        }
-        out.push(b'}');
-        Ok(())
+/// Writes one row; of a deleted one its id.
+///
+/// # Errors
+/// A value that JSON can't hold, in words.
+pub fn write_row(
+    options: &Options,
+    entity: &Entity,
+    row: &RowToSend<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), String> {
+    if row.kind == ChangeKind::Deleted {
+        return write_id(options, entity, row.id, out);
     }
+    out.extend_from_slice(b"{\"id\":");
+    write_id(options, entity, row.id, out)?;
+    if options.send_meta {
+        let names: Vec<&str> = row
+            .changed
+            .iter()
+            .map(|place| entity.columns[*place].name.as_str())
+            .collect();
+        out.extend_from_slice(b",\"_status\":");
+        values::write_json(out, row.kind.as_str())?;
+        out.extend_from_slice(b",\"_changed\":");
+        values::write_json(out, &names.join(","))?;
+    }
+    for (column, value) in entity.columns.iter().zip(row.values) {
+        if let Some(problem) = values::misfit(column.kind, *value) {
+            return Err(format!("column {:?} holds {problem}", column.name));
+        }
+        let kind = match column.kind {
+            WireType::Boolean if options.booleans_as_numbers => WireType::Number,
+            kind => kind,
+        };
+        out.push(b',');
+        values::write_json(out, &column.name)?;
+        out.push(b':');
+        values::write_value(out, kind, *value)
+            .map_err(|problem| format!("column {:?} holds {problem}", column.name))?;
+    }
+    out.push(b'}');
+    Ok(())
 }
 
 fn write_id(
@@ -94,7 +86,7 @@ fn write_id(
 pub fn write_changes(
     entities: &[Entity],
     with_empty: bool,
-    outbox: &dyn Outbox,
+    parcel: &dyn ParcelRows,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     out.write_all(b"{")?;
@@ -110,9 +102,9 @@ pub fn write_changes(
             table.open_lists(1, out)?;
         }
         for (number, kind) in KINDS.into_iter().enumerate() {
-            outbox.rows(place, kind, &mut |content| {
+            parcel.rows(place, Some(kind), &mut |row| {
                 table.open_lists(number + 1, out)?;
-                table.row(content, out)
+                table.row(row.content, out)
             })?;
         }
         if table.lists > 0 {
@@ -142,7 +134,7 @@ impl TableWriter<'_> {
                 (0, false) => format!(",{}:{{", Json::from(self.name)),
                 _ => "],".into(),
             };
-            write!(out, "{before}\"{}\":[", KINDS[self.lists])?;
+            write!(out, "{before}\"{}\":[", KINDS[self.lists].as_str())?;
             self.lists += 1;
             self.rows = 0;
         }
@@ -161,6 +153,7 @@ impl TableWriter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::conversation::ParcelRow;
     use crate::providers::kinds;
     use crate::providers::wire::WireColumn;
 
@@ -185,16 +178,16 @@ mod tests {
         }
     }
 
-    fn written(keys: &str, kind: &str) -> String {
-        let row = Row {
+    fn written(keys: &str, kind: ChangeKind) -> String {
+        let row = RowToSend {
             kind,
             id: ValueRef::Integer(7),
             values: &[ValueRef::Integer(1), ValueRef::Integer(1)],
             changed: &[1],
+            version: None,
         };
         let mut out = Vec::new();
-        row.write(&options(keys), &entity("t", true), &mut out)
-            .unwrap();
+        write_row(&options(keys), &entity("t", true), &row, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -211,25 +204,31 @@ mod tests {
                 r#"{"id":7,"n":1,"b":1}"#,
             ),
         ] {
-            assert_eq!(written(keys, "updated"), row, "{keys}");
+            assert_eq!(written(keys, ChangeKind::Updated), row, "{keys}");
         }
-        assert_eq!(written("", "deleted"), "\"7\"");
-        assert_eq!(written(r#","idAs":"number""#, "deleted"), "7");
+        assert_eq!(written("", ChangeKind::Deleted), "\"7\"");
+        assert_eq!(written(r#","idAs":"number""#, ChangeKind::Deleted), "7");
     }
 
     /// Rows by entity and kind.
-    struct Rows(Vec<(usize, &'static str, &'static str)>);
+    struct Rows(Vec<(usize, ChangeKind, &'static str)>);
 
-    impl Outbox for Rows {
+    impl ParcelRows for Rows {
         fn rows(
             &self,
             entity: usize,
-            kind: &str,
-            each: &mut dyn FnMut(&str) -> io::Result<()>,
+            kind: Option<ChangeKind>,
+            each: &mut dyn FnMut(&ParcelRow<'_>) -> io::Result<()>,
         ) -> io::Result<()> {
-            let rows = self.0.iter();
-            rows.filter(|row| row.0 == entity && row.1 == kind)
-                .try_for_each(|row| each(row.2))
+            let rows = self.0.iter().filter(|row| row.0 == entity);
+            rows.filter(|row| kind.is_none_or(|kind| kind == row.1))
+                .try_for_each(|(_, kind, content)| {
+                    each(&ParcelRow {
+                        change: 0,
+                        kind: *kind,
+                        content,
+                    })
+                })
         }
     }
 
@@ -244,9 +243,9 @@ mod tests {
         const EMPTY: &str = r#"{"created":[],"updated":[],"deleted":[]}"#;
         let rows = || {
             Rows(vec![
-                (1, "updated", "1"),
-                (1, "updated", "2"),
-                (2, "deleted", "3"),
+                (1, ChangeKind::Updated, "1"),
+                (1, ChangeKind::Updated, "2"),
+                (2, ChangeKind::Deleted, "3"),
             ])
         };
         let b = r#"{"created":[],"updated":[1,2],"deleted":[]}"#;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::options::Reading;
-use crate::ground::SyncError;
+use crate::ground::{SyncError, complaint};
 use crate::providers::mend::mended;
 use crate::providers::values::{IdSeed, ValueSeed, whole};
 use crate::providers::wire::{Entity, Slot, WireId};
@@ -76,8 +76,9 @@ fn parse_id(text: &[u8]) -> serde_json::Result<WireId<'_>> {
 
 fn refused(entity: &Entity, error: &serde_json::Error) -> SyncError {
     SyncError::protocol(format!(
-        "a row of {:?}: {error}; nothing was applied",
-        entity.name
+        "a row of {:?} can't be read, {}; nothing was applied",
+        entity.name,
+        complaint(error)
     ))
 }
 

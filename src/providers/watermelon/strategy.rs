@@ -67,10 +67,10 @@ fn replaces(value: &Json) -> Result<bool, SyncError> {
 
 fn invalid(value: &Json) -> SyncError {
     let shown: String = value.to_string().chars().take(60).collect();
-    SyncError::protocol(format!(
-        "Invalid pull strategy: {shown} is neither \"incremental\" nor \"replacement\"; nothing was \
-         applied"
-    ))
+    SyncError::protocol(
+        "the answer's experimentalStrategy is neither \"incremental\" nor \"replacement\"; nothing was applied",
+    )
+    .saying(&shown)
 }
 
 #[cfg(test)]
@@ -118,11 +118,9 @@ mod tests {
             json!({"override": {"a": "x"}}),
             json!({"override": []}),
         ] {
-            let error = Strategy::parse(&value).err().map(|error| error.message);
+            let error = Strategy::parse(&value).err().map(|error| error.text());
             assert!(
-                error
-                    .unwrap_or_default()
-                    .starts_with("Invalid pull strategy"),
+                error.unwrap_or_default().contains("experimentalStrategy"),
                 "{value}"
             );
         }

@@ -21,8 +21,8 @@ pub fn require_declared(session: &Session, binding: &Binding) -> Result<()> {
     let how = "call sync_provider with the same replacementWhere after opening the file";
     declared::require(session, condition, how)?;
     let sql = format!("SELECT 1 FROM {} WHERE ({condition})", binding.qualified);
-    binding
-        .connection
+    session
+        .connection()
         .prepare(&sql)
         .map(drop)
         .map_err(|error| error.prefixed(&format!("replacementWhere of {:?}", binding.entity)))
@@ -40,7 +40,7 @@ impl TableApplier<'_> {
             None => String::new(),
         };
         let sql = format!("SELECT {key} FROM {}{condition}", self.binding.qualified);
-        let mut scan = self.binding.connection.prepare(&sql)?;
+        let mut scan = self.database.connection().prepare(&sql)?;
         let mut doomed = Vec::new();
         while scan.step()? {
             let key = scan.column(0);

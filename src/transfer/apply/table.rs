@@ -508,6 +508,6 @@ impl<'a> TableApplier<'a> {
     }
 
     fn connection(&self) -> crate::store::Connection {
-        self.binding.connection
+        self.database.connection()
     }
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
+use crate::ground::complaint;
 use crate::store::{Error, Result};
 
 /// A plain JSON value that a field is compared with.
@@ -329,7 +330,7 @@ fn check_conditions(
 
 fn typed<T: DeserializeOwned>(value: &Json, label: &str) -> Result<T> {
     serde_json::from_value(value.clone())
-        .map_err(|error| Error::argument(format!("{label}: {error}")))
+        .map_err(|error| Error::argument(format!("{label}: {}", complaint(&error))))
 }
 
 #[cfg(test)]

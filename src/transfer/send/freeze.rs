@@ -6,12 +6,14 @@ use crate::capture::reader::RowReader;
 use crate::capture::sends::{changed, sends};
 use crate::capture::{Key, Pending, PendingRows, Status, log};
 use crate::coordination::now;
-use crate::providers::Protocol;
+use crate::providers::conversation::{Provider, RowToSend};
+use crate::providers::wire::ChangeKind;
 use crate::store::{Database, Result, Statement, Value, ValueRef};
 
+use super::slices::Entries;
 use crate::transfer::binding::Binding;
-use crate::transfer::send::slices::Entries;
 use crate::transfer::send::unacknowledged::Unacknowledged;
+use crate::transfer::version::Versions;
 
 /// A frozen batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +38,7 @@ pub fn freeze(
     database: &Database,
     provider: &str,
     run: i64,
-    protocol: &dyn Protocol,
+    kind: &dyn Provider,
     bindings: &[Binding],
     unacknowledged: &Unacknowledged,
 ) -> Result<Frozen> {
@@ -60,9 +62,12 @@ pub fn freeze(
         let mut table = TableFreezer {
             database,
             provider,
-            protocol,
+            kind,
             binding,
-            place,
+            versions: match kind.manners().versions {
+                true => Some(Versions::of(database, provider, binding.table.id)?),
+                false => None,
+            },
             reader: RowReader::following(database, &binding.table, &binding.columns, pending)?,
             insert: database.prepare(
                 "INSERT INTO main._syncOutbox (pushId, tbl, kind, pk, content, uptoSeq) \
@@ -131,9 +136,9 @@ enum Fate {
 struct TableFreezer<'a> {
     database: &'a Database,
     provider: &'a str,
-    protocol: &'a dyn Protocol,
+    kind: &'a dyn Provider,
     binding: &'a Binding,
-    place: usize,
+    versions: Option<Versions>,
     reader: RowReader,
     insert: Statement,
     content: Vec<u8>,
@@ -148,27 +153,36 @@ impl TableFreezer<'_> {
     ) -> Result<Fate> {
         let exists = self.reader.find(row)?;
         let columns = &self.binding.columns;
-        let kind = sends(row, exists, columns, may_have_arrived);
-        if kind == Status::Nothing {
-            self.reader.release();
-            return Ok(Fate::Nothing);
-        }
+        let kind = match sends(row, exists, columns, may_have_arrived) {
+            Status::Created => ChangeKind::Created,
+            Status::Updated => ChangeKind::Updated,
+            Status::Deleted => ChangeKind::Deleted,
+            Status::Nothing => {
+                self.reader.release();
+                return Ok(Fate::Nothing);
+            }
+        };
+        let version = match &mut self.versions {
+            Some(versions) => versions.get(&row.key)?,
+            None => None,
+        };
         let changed: Vec<usize> = changed(row, columns).collect();
         self.content.clear();
         let values: Vec<ValueRef<'_>> = match kind {
-            Status::Deleted => Vec::new(),
+            ChangeKind::Deleted => Vec::new(),
             _ => (0..columns.len())
                 .map(|place| self.reader.column(place))
                 .collect(),
         };
-        let encoded = self.protocol.encode(
-            self.place,
-            kind.as_str(),
-            row.key.0.borrow(),
-            &values,
-            &changed,
-            &mut self.content,
-        );
+        let to_send = RowToSend {
+            kind,
+            id: row.key.0.borrow(),
+            values: &values,
+            changed: &changed,
+            version,
+        };
+        let entity = &self.binding.wire;
+        let encoded = self.kind.encode(entity, &to_send, &mut self.content);
         drop(values);
         self.reader.release();
         if let Err(problem) = encoded {
@@ -187,7 +201,7 @@ impl TableFreezer<'_> {
         Ok(Fate::Frozen)
     }
 
-    fn reject(&self, row: &Pending, kind: Status, problem: &str) -> Result<()> {
+    fn reject(&self, row: &Pending, kind: ChangeKind, problem: &str) -> Result<()> {
         let reason = format!("can't be sent: {problem}");
         reject(
             self.database,

@@ -3,15 +3,34 @@
 use std::io;
 
 use crate::coordination::now;
-use crate::ground::SyncError;
+use crate::ground::{Class, SyncError};
 use crate::http::{Spool, SpoolWriter};
-use crate::providers::{Outbox, Protocol};
-use crate::store::{Database, Result};
+use crate::providers::conversation::{Conversation, ParcelRow, ParcelRows};
+use crate::providers::wire::ChangeKind;
+use crate::store::{Database, Result, Statement, ValueRef};
 
 use crate::transfer::binding::Binding;
 
-/// Pulls of its tables after which a journal entry goes: by then the server has shown what it made of the push.
-const PULLS: i64 = 2;
+/// How a push ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// The server has it.
+    Acknowledged,
+    /// The server said no as a whole, or it was never sent: its rows are pending as before.
+    Refused,
+    /// No complete answer came: the server may or may not have it.
+    Unknown,
+}
+
+impl State {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "acknowledged",
+            Self::Refused => "refused",
+            Self::Unknown => "unknown",
+        }
+    }
+}
 
 /// Bytes of a push body kept in memory; more goes to a temporary file.
 const BODY_MEMORY: usize = 8 << 20;
@@ -30,11 +49,12 @@ pub fn close_abandoned(database: &Database, provider: &str) -> Result<()> {
 }
 
 /// Counts a committed pull and removes journal entries that have seen enough of them: by then the server
-/// has shown what it has. A pull of other tables (`pulled`: those of this one) shows nothing.
+/// has shown what it has. A pull of other tables (`pulled`: those of this one) shows nothing. `enough`: how many
+/// pulls that takes.
 ///
 /// # Errors
 /// SQLite's.
-pub fn count_pull(database: &Database, provider: &str, pulled: &[i64]) -> Result<()> {
+pub fn count_pull(database: &Database, provider: &str, pulled: &[i64], enough: i64) -> Result<()> {
     let pulled: Vec<String> = pulled.iter().map(i64::to_string).collect();
     database.execute(
         &format!(
@@ -48,11 +68,11 @@ pub fn count_pull(database: &Database, provider: &str, pulled: &[i64]) -> Result
     database.execute(
         "DELETE FROM main._syncOutbox WHERE pushId IN (SELECT id FROM main._syncPush \
          WHERE provider = ?1 AND pulls >= ?2 AND state <> 'open')",
-        &[provider.into(), PULLS.into()],
+        &[provider.into(), enough.into()],
     )?;
     database.execute(
         "DELETE FROM main._syncPush WHERE provider = ?1 AND pulls >= ?2 AND state <> 'open'",
-        &[provider.into(), PULLS.into()],
+        &[provider.into(), enough.into()],
     )?;
     Ok(())
 }
@@ -62,28 +82,70 @@ pub fn count_pull(database: &Database, provider: &str, pulled: &[i64]) -> Result
 ///
 /// # Errors
 /// SQLite's.
-pub fn close(database: &Database, provider: &str, push: i64, state: &str) -> Result<()> {
+pub fn close(database: &Database, provider: &str, push: i64, state: State) -> Result<()> {
     database.execute(
         "UPDATE main._syncPush SET state = ?2, finishedAt = ?3 WHERE id = ?1",
-        &[push.into(), state.into(), now().into()],
+        &[push.into(), state.as_str().into(), now().into()],
     )?;
-    if state == "refused" {
-        database.execute(
-            "DELETE FROM main._syncOutbox WHERE pushId = ?1",
-            &[push.into()],
-        )?;
-    }
-    if state == "acknowledged" {
-        settle_unknown(database, provider, push)?;
-    }
-    if state == "unknown" {
-        supersede_unknown(database, provider, push)?;
+    match state {
+        State::Refused => {
+            database.execute(
+                "DELETE FROM main._syncOutbox WHERE pushId = ?1",
+                &[push.into()],
+            )?;
+        }
+        State::Acknowledged => settle_unknown(database, provider, push)?,
+        State::Unknown => supersede_unknown(database, provider, push)?,
     }
     database.execute(
         "DELETE FROM main._syncPush WHERE provider = ?1 AND state IN ('refused', 'unknown') \
          AND NOT EXISTS (SELECT 1 FROM main._syncOutbox WHERE pushId = _syncPush.id)",
         &[provider.into()],
     )?;
+    Ok(())
+}
+
+/// Closes a push as acknowledged but for some of its rows, of which nobody knows whether the server has them:
+/// these become a push of their own, of unknown outcome.
+///
+/// # Errors
+/// SQLite's.
+pub fn close_but(database: &Database, provider: &str, push: i64, unsure: &[i64]) -> Result<()> {
+    if !unsure.is_empty() {
+        let rest = move_to_new_push(database, push, unsure.iter().copied())?;
+        close(database, provider, rest, State::Unknown)?;
+    }
+    close(database, provider, push, State::Acknowledged)
+}
+
+/// Puts rows of a push into a new one like it; its number.
+///
+/// # Errors
+/// SQLite's.
+pub fn move_to_new_push(
+    database: &Database,
+    push: i64,
+    rows: impl ExactSizeIterator<Item = i64>,
+) -> Result<i64> {
+    database.execute(
+        "INSERT INTO main._syncPush (provider, runId, state, uptoSeq, rows, createdAt) \
+         SELECT provider, runId, state, uptoSeq, ?2, createdAt FROM main._syncPush WHERE id = ?1",
+        &[push.into(), (rows.len() as i64).into()],
+    )?;
+    let new = database.connection().last_insert_rowid();
+    let mut update = database.prepare("UPDATE main._syncOutbox SET pushId = ?1 WHERE id = ?2")?;
+    for row in rows {
+        update.run(&[new.into(), row.into()])?;
+    }
+    Ok(new)
+}
+
+/// Removes a row from its push: it is pending as before, and not on its way.
+///
+/// # Errors
+/// SQLite's.
+pub fn remove(database: &Database, row: i64) -> Result<()> {
+    database.execute("DELETE FROM main._syncOutbox WHERE id = ?1", &[row.into()])?;
     Ok(())
 }
 
@@ -126,7 +188,7 @@ fn settle_unknown(database: &Database, provider: &str, push: i64) -> Result<()> 
 /// Reading the outbox, writing a temporary file.
 pub fn body(
     database: &Database,
-    protocol: &dyn Protocol,
+    talk: &dyn Conversation,
     bindings: &[Binding],
     push: i64,
 ) -> Result<Spool, SyncError> {
@@ -138,12 +200,11 @@ pub fn body(
     };
     {
         let mut buffered = io::BufWriter::with_capacity(64 << 10, &mut writer);
-        protocol
-            .write_push(&rows, &mut buffered)
+        talk.write_body(&rows, &mut buffered)
             .and_then(|()| io::Write::flush(&mut buffered))
             .map_err(|error| {
                 SyncError::new(
-                    crate::ground::Class::Data,
+                    Class::Data,
                     "SYNC_ERROR_STORAGE",
                     format!("the upload could not be put together: {error}; free some space"),
                     true,
@@ -159,25 +220,44 @@ struct FrozenRows<'a> {
     push: i64,
 }
 
-impl Outbox for FrozenRows<'_> {
+impl FrozenRows<'_> {
+    fn open(&self, entity: usize, kind: Option<ChangeKind>) -> Result<Statement> {
+        let table = self.bindings[entity].table.id;
+        // With a kind, the index has the rows in this very order.
+        let mut rows = self.database.prepare(match kind {
+            Some(_) => {
+                "SELECT id, kind, content FROM main._syncOutbox \
+                 WHERE pushId = ?1 AND tbl = ?2 AND kind = ?3 ORDER BY id"
+            }
+            None => {
+                "SELECT id, kind, content FROM main._syncOutbox \
+                 WHERE pushId = ?1 AND tbl = ?2 ORDER BY id"
+            }
+        })?;
+        let mut values: Vec<ValueRef<'_>> = vec![self.push.into(), table.into()];
+        if let Some(kind) = kind {
+            values.push(kind.as_str().into());
+        }
+        rows.bind_all(&values)?;
+        Ok(rows)
+    }
+}
+
+impl ParcelRows for FrozenRows<'_> {
     fn rows(
         &self,
         entity: usize,
-        kind: &str,
-        each: &mut dyn FnMut(&str) -> io::Result<()>,
+        kind: Option<ChangeKind>,
+        each: &mut dyn FnMut(&ParcelRow<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let mut rows = self
-            .database
-            .prepare(
-                "SELECT content FROM main._syncOutbox \
-                 WHERE pushId = ?1 AND tbl = ?2 AND kind = ?3 ORDER BY id",
-            )
-            .map_err(io::Error::other)?;
-        let table = self.bindings[entity].table.id;
-        rows.bind_all(&[self.push.into(), table.into(), kind.into()])
-            .map_err(io::Error::other)?;
+        let mut rows = self.open(entity, kind).map_err(io::Error::other)?;
         while rows.step().map_err(io::Error::other)? {
-            each(rows.column(0).as_str().unwrap_or_default())?;
+            let kind = rows.column(1).as_str().and_then(ChangeKind::named);
+            each(&ParcelRow {
+                change: rows.integer(0),
+                kind: kind.ok_or_else(|| io::Error::other("a row of _syncOutbox has no kind"))?,
+                content: rows.column(2).as_str().unwrap_or_default(),
+            })?;
         }
         Ok(())
     }

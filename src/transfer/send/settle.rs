@@ -1,57 +1,329 @@
-//! Settling: what the server said of a push, written down in one transaction.
+//! Settling: what the server said of the rows that were sent, written down in one transaction.
 
 use std::collections::HashMap;
 
-use crate::capture::log;
-use crate::providers::PushAnswer;
+use crate::capture::{Key, log};
+use crate::ground::SyncError;
+use crate::providers::sink::{Sent, Verdict};
+use crate::providers::wire::WireId;
 use crate::store::{Database, Result, Value, ValueRef};
 
+use super::freeze::{Frozen, reject};
+use super::{outbox, rekey};
 use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;
-use crate::transfer::send::freeze::{Frozen, reject};
-use crate::transfer::send::outbox;
+use crate::transfer::version;
 
-/// Takes out of the log what the server has; keeps what it did not take, with the reason.
-///
-/// Linear in the number of rows: the log is acknowledged by range. Call inside a transaction.
-///
-/// # Errors
-/// SQLite's.
-pub fn settle(
-    database: &Database,
-    provider: &str,
-    bindings: &[Binding],
-    frozen: &Frozen,
-    answer: &PushAnswer,
-) -> Result<Vec<Counts>> {
-    forget_old_rejections(database, provider, frozen.push)?;
-    let mut all = Vec::new();
-    for (place, binding) in bindings.iter().enumerate() {
-        let sent = database.query_value(
-            "SELECT count(*) FROM main._syncOutbox WHERE pushId = ?1 AND tbl = ?2",
-            &[frozen.push.into(), binding.table.id.into()],
-        )?;
-        let rejected = match answer.rejected.get(place) {
-            Some(ids) => keep_rejected(database, provider, binding, frozen.push, ids)?,
-            None => 0,
-        };
-        let pushed = sent.as_i64().unwrap_or(0) - rejected;
-        all.push(Counts {
-            pushed,
-            rejected,
-            ..Counts::default()
-        });
-    }
-    match &frozen.entries {
-        Some(entries) => log::acknowledge_entries(database, provider, entries)?,
-        None => {
-            for binding in bindings {
-                log::acknowledge(database, provider, binding.table.id, frozen.upto)?;
-            }
+/// A verdict that outlives the answer's text.
+#[derive(Debug, Clone, PartialEq)]
+enum Fate {
+    Taken {
+        version: Option<i64>,
+        new_id: Option<WireId<'static>>,
+    },
+    Refused(Option<String>),
+    Conflict,
+    Unsure,
+}
+
+impl Fate {
+    fn of(verdict: Verdict<'_>) -> Self {
+        match verdict {
+            Verdict::Taken { version, new_id } => Self::Taken {
+                version,
+                new_id: new_id.map(|id| id.clone().into_owned()),
+            },
+            Verdict::Refused(reason) => Self::Refused(reason.map(str::to_owned)),
+            Verdict::Conflict => Self::Conflict,
+            Verdict::Unsure => Self::Unsure,
         }
     }
-    outbox::close(database, provider, frozen.push, "acknowledged")?;
-    Ok(all)
+
+    /// The server has the row as it was sent, and that is all there is to write down.
+    fn is_plain(&self) -> bool {
+        let plain = Self::Taken {
+            version: None,
+            new_id: None,
+        };
+        *self == plain
+    }
+}
+
+/// A row of the outbox.
+struct SentRow {
+    /// Its number, which is that of the change.
+    id: i64,
+    place: usize,
+    key: Value,
+    kind: String,
+    /// Last log entry of the row that was sent.
+    upto: i64,
+}
+
+/// Gathers the verdicts on one parcel and writes down what they come to.
+pub struct Settler<'a> {
+    database: &'a Database,
+    provider: &'a str,
+    bindings: &'a [Binding],
+    frozen: &'a Frozen,
+    /// Blacks out in a reason what must not be kept.
+    clean: &'a dyn Fn(&str) -> String,
+    by_change: HashMap<i64, Fate>,
+    by_id: Vec<HashMap<String, Fate>>,
+    rest: Option<Fate>,
+    counts: Vec<Counts>,
+    /// Rows that the server has, with the last log entry that it has of each.
+    taken: log::RowsUpTo,
+    /// Rows that have another key from now on.
+    renamed: Vec<rekey::Renamed<'a>>,
+}
+
+impl<'a> Settler<'a> {
+    pub fn new(
+        database: &'a Database,
+        provider: &'a str,
+        bindings: &'a [Binding],
+        frozen: &'a Frozen,
+        clean: &'a dyn Fn(&str) -> String,
+    ) -> Self {
+        Self {
+            database,
+            provider,
+            bindings,
+            frozen,
+            clean,
+            by_change: HashMap::new(),
+            by_id: vec![HashMap::new(); bindings.len()],
+            rest: None,
+            counts: vec![Counts::default(); bindings.len()],
+            taken: log::RowsUpTo::new(),
+            renamed: Vec::new(),
+        }
+    }
+
+    /// Takes note of a verdict. The last one about a row counts.
+    ///
+    /// # Errors
+    /// An entity there is not.
+    pub fn verdict(&mut self, sent: Sent<'_>, verdict: Verdict<'_>) -> Result<(), SyncError> {
+        let fate = Fate::of(verdict);
+        match sent {
+            Sent::Change(change) => {
+                self.by_change.insert(change, fate);
+            }
+            Sent::Row(place, id) => {
+                let ids = self.by_id.get_mut(place).ok_or_else(|| {
+                    SyncError::protocol("the answer speaks of a table that was not sent")
+                })?;
+                ids.insert(id.to_owned(), fate);
+            }
+            Sent::Rest => self.rest = Some(fate),
+        }
+        Ok(())
+    }
+
+    /// Takes out of the log what the server has, keeps what it did not take, with the reason, and closes the
+    /// push. Call inside a transaction.
+    ///
+    /// # Errors
+    /// Rows without a verdict, verdicts on changes that were not sent; SQLite's.
+    pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<String>), SyncError> {
+        forget_old_rejections(self.database, self.provider, self.frozen.push)?;
+        self.count_sent()?;
+        if self.all_plain() {
+            self.acknowledge_all()?;
+        } else {
+            self.settle_each()?;
+        }
+        let warnings = self.strangers();
+        Ok((self.counts, warnings))
+    }
+
+    /// Ids that were not sent are passed over, but not in silence: they may be meant for rows that are written
+    /// differently here.
+    fn strangers(&self) -> Vec<String> {
+        let places = self.bindings.iter().zip(&self.by_id).zip(&self.counts);
+        let strange = places.filter_map(|((binding, ids), counts)| {
+            let refused = ids.values().filter(|fate| matches!(fate, Fate::Refused(_)));
+            let unknown = refused.count() as i64 - counts.rejected;
+            let entity = &binding.wire.name;
+            (unknown > 0).then(|| {
+                format!("the backend rejected {unknown} ids of {entity:?} that were not pushed")
+            })
+        });
+        strange.collect()
+    }
+
+    /// Whether the server took all it did not refuse, which is settled by a range of the log.
+    fn all_plain(&self) -> bool {
+        let refused = |fate: &Fate| matches!(fate, Fate::Refused(_));
+        self.rest.as_ref().is_some_and(Fate::is_plain)
+            && self.by_change.is_empty()
+            && self.by_id.iter().flat_map(HashMap::values).all(refused)
+    }
+
+    /// Counts all rows as pushed; those that were not are taken off again.
+    fn count_sent(&mut self) -> Result<()> {
+        for (binding, counts) in self.bindings.iter().zip(&mut self.counts) {
+            let sent = self.database.query_value(
+                "SELECT count(*) FROM main._syncOutbox WHERE pushId = ?1 AND tbl = ?2",
+                &[self.frozen.push.into(), binding.table.id.into()],
+            )?;
+            counts.pushed = sent.as_i64().unwrap_or(0);
+        }
+        Ok(())
+    }
+
+    /// Linear in the number of rows: the log is acknowledged by range.
+    fn acknowledge_all(&mut self) -> Result<()> {
+        for place in 0..self.bindings.len() {
+            if self.by_id[place].is_empty() {
+                continue;
+            }
+            for row in self.rows(place)? {
+                let fate = wire_id(&row.key).and_then(|id| self.by_id[place].get(&id));
+                if let Some(Fate::Refused(reason)) = fate.cloned() {
+                    self.refuse(&row, reason.as_deref())?;
+                }
+            }
+        }
+        match &self.frozen.entries {
+            Some(entries) => log::acknowledge_entries(self.database, self.provider, entries)?,
+            None => {
+                for binding in self.bindings {
+                    let (table, upto) = (binding.table.id, self.frozen.upto);
+                    log::acknowledge(self.database, self.provider, table, upto)?;
+                }
+            }
+        }
+        outbox::close(
+            self.database,
+            self.provider,
+            self.frozen.push,
+            outbox::State::Acknowledged,
+        )
+    }
+
+    /// Every row by its own verdict.
+    fn settle_each(&mut self) -> Result<(), SyncError> {
+        let mut unsure = Vec::new();
+        let mut silent = 0;
+        for place in 0..self.bindings.len() {
+            for row in self.rows(place)? {
+                let named = self.by_change.remove(&row.id);
+                let by_id = || wire_id(&row.key).and_then(|id| self.by_id[place].get(&id).cloned());
+                match named.or_else(by_id).or_else(|| self.rest.clone()) {
+                    Some(Fate::Taken { version, new_id }) => self.take(&row, version, new_id)?,
+                    Some(Fate::Refused(reason)) => self.refuse(&row, reason.as_deref())?,
+                    Some(Fate::Conflict) => {
+                        self.counts[place].pushed -= 1;
+                        outbox::remove(self.database, row.id)?;
+                    }
+                    Some(Fate::Unsure) => {
+                        self.counts[place].pushed -= 1;
+                        unsure.push(row.id);
+                    }
+                    None => silent += 1,
+                }
+            }
+        }
+        if silent > 0 {
+            return Err(SyncError::protocol(format!(
+                "the answer says nothing of {silent} of the rows that were sent; all stay pending"
+            )));
+        }
+        if !self.by_change.is_empty() {
+            return Err(SyncError::protocol(format!(
+                "the answer speaks of {} changes that were not sent; all rows stay pending",
+                self.by_change.len()
+            )));
+        }
+        log::forget(self.database, &self.taken)?;
+        rekey::rename(self.database, &self.renamed)?;
+        let push = self.frozen.push;
+        outbox::close_but(self.database, self.provider, push, &unsure)?;
+        Ok(())
+    }
+
+    fn rows(&self, place: usize) -> Result<Vec<SentRow>> {
+        let table = self.bindings[place].table.id;
+        self.database.query_all(
+            "SELECT id, pk, kind, uptoSeq FROM main._syncOutbox WHERE pushId = ?1 AND tbl = ?2",
+            &[self.frozen.push.into(), table.into()],
+            |row| {
+                Ok(SentRow {
+                    id: row.integer(0),
+                    place,
+                    key: row.column(1).to_owned(),
+                    kind: row.text(2),
+                    upto: row.integer(3),
+                })
+            },
+        )
+    }
+
+    fn take(
+        &mut self,
+        row: &SentRow,
+        counted: Option<i64>,
+        new_id: Option<WireId<'static>>,
+    ) -> Result<(), SyncError> {
+        let binding = &self.bindings[row.place];
+        let table = binding.table.id;
+        self.taken.insert((table, Key(row.key.clone())), row.upto);
+        let mut key = row.key.clone();
+        if let Some(id) = new_id {
+            let new = binding.wire_key(&id).ok_or_else(|| {
+                SyncError::protocol(format!(
+                    "the server gave a row of {:?} an id that its key can't hold; all rows stay pending",
+                    binding.entity
+                ))
+            })?;
+            if new != key {
+                self.renamed.push(rekey::Renamed {
+                    binding,
+                    old: std::mem::replace(&mut key, new.clone()),
+                    new,
+                });
+            }
+        }
+        if let Some(counted) = counted {
+            let deleted = row.kind == "deleted";
+            version::store(self.database, self.provider, table, &key, counted, deleted)?;
+        }
+        Ok(())
+    }
+
+    /// The row stays pending, and is not on its way either.
+    fn refuse(&mut self, row: &SentRow, reason: Option<&str>) -> Result<()> {
+        let content = self.database.query_value(
+            "SELECT content FROM main._syncOutbox WHERE id = ?1",
+            &[row.id.into()],
+        )?;
+        let reason = reason.map(self.clean);
+        reject(
+            self.database,
+            self.provider,
+            self.bindings[row.place].table.id,
+            &row.key,
+            &row.kind,
+            reason.as_deref().unwrap_or("rejected by the backend"),
+            content.as_str(),
+        )?;
+        outbox::remove(self.database, row.id)?;
+        self.counts[row.place].pushed -= 1;
+        self.counts[row.place].rejected += 1;
+        Ok(())
+    }
+}
+
+/// A key as the server names it.
+fn wire_id(key: &Value) -> Option<String> {
+    match key.borrow() {
+        ValueRef::Text(id) => Some(id.to_owned()),
+        ValueRef::Integer(id) => Some(id.to_string()),
+        _ => None,
+    }
 }
 
 /// Rows that are sent again have a new fate.
@@ -69,54 +341,4 @@ fn forget_old_rejections(database: &Database, provider: &str, push: i64) -> Resu
         &[provider.into(), push.into()],
     )?;
     Ok(())
-}
-
-/// Ids the push did not hold are passed over.
-fn keep_rejected(
-    database: &Database,
-    provider: &str,
-    binding: &Binding,
-    push: i64,
-    rejected: &HashMap<String, Option<String>>,
-) -> Result<i64> {
-    if rejected.is_empty() {
-        return Ok(0);
-    }
-    let frozen = database.query_all(
-        "SELECT pk, kind, content, id FROM main._syncOutbox WHERE pushId = ?1 AND tbl = ?2",
-        &[push.into(), binding.table.id.into()],
-        |row| {
-            let why = match row.column(0) {
-                ValueRef::Text(id) => rejected.get(id),
-                ValueRef::Integer(id) => rejected.get(&id.to_string()),
-                _ => None,
-            };
-            Ok(why.map(|why| {
-                (
-                    row.column(0).to_owned(),
-                    row.text(1),
-                    row.text(2),
-                    row.integer(3),
-                    why.clone(),
-                )
-            }))
-        },
-    )?;
-    let mut count = 0;
-    for (key, kind, content, id, why) in frozen.into_iter().flatten() {
-        let reason = why.as_deref().unwrap_or("rejected by the backend");
-        reject(
-            database,
-            provider,
-            binding.table.id,
-            &key,
-            &kind,
-            reason,
-            Some(&content),
-        )?;
-        // What was not taken is not on its way either.
-        database.execute("DELETE FROM main._syncOutbox WHERE id = ?1", &[id.into()])?;
-        count += 1;
-    }
-    Ok(count)
 }

@@ -8,8 +8,9 @@ use std::ops::RangeInclusive;
 use crate::capture::Key;
 use crate::store::{Database, Result};
 
+use super::freeze::Frozen;
+use super::outbox;
 use crate::transfer::binding::Binding;
-use crate::transfer::send::freeze::Frozen;
 
 /// Numbers of log entries.
 pub type Entries = Vec<RangeInclusive<i64>>;
@@ -38,7 +39,10 @@ pub fn cut(
     for (number, chunk) in rows.chunks(size).enumerate() {
         let push = match number {
             0 => frozen.push,
-            _ => move_to_new_push(database, frozen.push, chunk)?,
+            _ => {
+                let rows = chunk.iter().map(|row| row.id);
+                outbox::move_to_new_push(database, frozen.push, rows)?
+            }
         };
         for row in chunk {
             part_of.insert((row.table, row.key.clone()), number);
@@ -141,21 +145,6 @@ fn visit(place: usize, parents: &[Vec<usize>], seen: &mut [bool], order: &mut Ve
         visit(*parent, parents, seen, order);
     }
     order.push(place);
-}
-
-/// Puts rows of a push into a new one like it.
-fn move_to_new_push(database: &Database, push: i64, rows: &[Row]) -> Result<i64> {
-    database.execute(
-        "INSERT INTO main._syncPush (provider, runId, state, uptoSeq, rows, createdAt) \
-         SELECT provider, runId, state, uptoSeq, 0, createdAt FROM main._syncPush WHERE id = ?1",
-        &[push.into()],
-    )?;
-    let new = database.connection().last_insert_rowid();
-    let mut update = database.prepare("UPDATE main._syncOutbox SET pushId = ?1 WHERE id = ?2")?;
-    for row in rows {
-        update.run(&[new.into(), row.id.into()])?;
-    }
-    Ok(new)
 }
 
 /// Finds the log entries of each part's rows, in one scan of the log.

@@ -8,7 +8,7 @@ mod options;
 use serde_json::{Map, Value, json};
 
 use super::case::{Case, Column, Kind, PullFailure, Push, PushKind, Step, Sync, Table};
-use super::sync_common::Random;
+use support::Random;
 
 /// The oddities a case may have. Most have none or one.
 #[derive(Clone, Copy, Default)]

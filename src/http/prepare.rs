@@ -1,0 +1,66 @@
+//! A request as a provider makes it, completed with what every request has: Accept, Content-Type, credentials.
+
+use std::collections::BTreeMap;
+
+use super::request::{Body, Method, Request};
+use super::secret::SecretError;
+use super::secrets::Secrets;
+use super::spool::Spool;
+
+/// A request without its credentials.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    pub method: Method,
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Option<Spool>,
+}
+
+/// Which secrets go with every request of a provider, by the names given to `sync_secret`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Credentials {
+    /// Sent as `Authorization: Bearer …`.
+    pub token: Option<String>,
+    /// Header to the name of the secret that is its value.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// The headers of a request that are no secrets: its own, and what is usual where it has none of that name.
+pub fn plain_headers(outgoing: &Outgoing) -> Vec<(String, String)> {
+    let mut headers = vec![("Accept".to_owned(), "application/json".to_owned())];
+    if outgoing.body.is_some() {
+        headers.push(("Content-Type".into(), "application/json".into()));
+    }
+    for (name, value) in &outgoing.headers {
+        headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        headers.push((name.clone(), value.clone()));
+    }
+    headers
+}
+
+/// Completes a request.
+///
+/// # Errors
+/// A secret that is not set, or bound to another origin than the request's.
+pub fn prepare(
+    outgoing: &Outgoing,
+    credentials: &Credentials,
+    secrets: &Secrets,
+) -> Result<Request, SecretError> {
+    let url = outgoing.url.as_str();
+    let mut secret = Vec::new();
+    if let Some(name) = &credentials.token {
+        let token = secrets.lookup(name, url)?;
+        secret.push(("Authorization".to_owned(), token.bearer()));
+    }
+    for (header, name) in &credentials.headers {
+        secret.push((header.clone(), secrets.lookup(name, url)?));
+    }
+    Ok(Request {
+        method: outgoing.method,
+        url: outgoing.url.clone(),
+        headers: plain_headers(outgoing),
+        body: outgoing.body.clone().map(Body::Spool),
+        credentials: secret,
+    })
+}

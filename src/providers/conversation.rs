@@ -1,0 +1,251 @@
+//! The face of every kind of provider: what it is like, and the conversation of one run with it.
+//!
+//! A conversation does no input or output. It says what is due; somebody else sends the request (the HTTP
+//! room, the host program, a test) and somebody else touches the tables. An answer is first *read*, which
+//! can be repeated when the database was locked in the middle of it, and *adopted* once what it said is
+//! committed.
+
+use std::io::{self, Read as Input, Write};
+
+use serde_json::{Map, Value as Json};
+
+use super::sink::Sink;
+use super::wire::{ChangeKind, Entity};
+use crate::ground::SyncError;
+use crate::store::ValueRef;
+
+/// What a run is to bring about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// Remote changes here, local changes there.
+    Sync,
+    /// Everything the server has is compared with what is here; nothing changes on either side.
+    Check,
+}
+
+impl Goal {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Check => "check",
+        }
+    }
+}
+
+/// How the general rooms behave for a kind.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Manners {
+    /// Most rows that one request carries; 0: no limit.
+    pub batch: u64,
+    /// Pulls of its tables after which a push is no longer remembered: by then the server has shown what it
+    /// made of it.
+    pub journal_pulls: i64,
+    /// The server counts versions of rows, and wants to be sent the one that a change is based on.
+    pub versions: bool,
+    /// How remote rows are applied.
+    pub apply: ApplyRules,
+}
+
+/// How remote rows are applied.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ApplyRules {
+    /// A row created here stays when the server deletes it.
+    pub keep_created: bool,
+    /// Rows that are not here may be announced as updated.
+    pub created_as_updated: bool,
+    /// Columns that don't count when a row comes back.
+    pub echo_ignore: Vec<String>,
+}
+
+/// An entity when a conversation begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownEntity {
+    pub entity: Entity,
+    /// Where its next pull starts, as the server wrote it; none when it was never pulled.
+    pub cursor: Option<String>,
+    pub schema: LastSchema,
+}
+
+/// What was known of an entity's schema when the server was last told of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LastSchema {
+    pub version: Option<i64>,
+    pub columns: Option<Vec<String>>,
+}
+
+/// What the file knows when a conversation begins.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// In the order in which indexes name them.
+    pub entities: Vec<KnownEntity>,
+    /// `PRAGMA user_version`, at least 1.
+    pub schema_version: i64,
+    /// What this kind has asked to be remembered; null at first.
+    pub memory: Json,
+    /// The options of the call.
+    pub options: Map<String, Json>,
+}
+
+/// Why a conversation does not begin.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The call is wrong: it is refused as a whole.
+    Call(String),
+    /// The call is right, but this sync can't be made as things are: it fails.
+    Sync(SyncError),
+}
+
+/// A row that is to be sent.
+#[derive(Debug)]
+pub struct RowToSend<'a> {
+    pub kind: ChangeKind,
+    pub id: ValueRef<'a>,
+    /// In the order of the entity's columns; none of a deleted row.
+    pub values: &'a [ValueRef<'a>],
+    /// Indexes of the columns that were changed.
+    pub changed: &'a [usize],
+    /// The version that the server is known to hold, where it counts them.
+    pub version: Option<i64>,
+}
+
+/// A configured provider.
+pub trait Provider: Send {
+    fn manners(&self) -> &Manners;
+
+    /// Whether it can carry an entity.
+    ///
+    /// # Errors
+    /// What is in the way, and what to do.
+    fn admit(&self, entity: &Entity) -> Result<(), String>;
+
+    /// Writes one row as it will be sent.
+    ///
+    /// # Errors
+    /// A value that can't be carried, in words.
+    fn encode(&self, entity: &Entity, row: &RowToSend<'_>, out: &mut Vec<u8>)
+    -> Result<(), String>;
+
+    /// Begins the conversation of one run.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    fn begin(&self, goal: Goal, known: Known) -> Result<Box<dyn Conversation>, Refusal>;
+}
+
+/// What a run must do next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Send this and read the answer.
+    Ask(Ask),
+    /// Freeze what is pending and report [`Event::Frozen`].
+    Freeze,
+    Done,
+    /// The sync ends here.
+    Fail(SyncError),
+}
+
+/// A request without its credentials.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ask {
+    /// One word for people: what this request is about.
+    pub label: &'static str,
+    pub method: &'static str,
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub body: AskBody,
+    /// Entities of which rows may come that came before.
+    pub again: Vec<usize>,
+    /// The change of the schema that the server is told of; null when it is told of none.
+    pub migration: Json,
+}
+
+/// The body of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AskBody {
+    None,
+    Bytes(Vec<u8>),
+    /// The frozen rows, as [`Conversation::write_body`] writes them. The answer is about these rows.
+    Parcel,
+}
+
+/// The rows of one parcel.
+pub trait ParcelRows {
+    /// Calls `each` with every row of an entity, or with those of one kind, oldest first.
+    ///
+    /// # Errors
+    /// Reading the outbox, those of `each`.
+    fn rows(
+        &self,
+        entity: usize,
+        kind: Option<ChangeKind>,
+        each: &mut dyn FnMut(&ParcelRow<'_>) -> io::Result<()>,
+    ) -> io::Result<()>;
+}
+
+/// A frozen row.
+#[derive(Debug, Clone, Copy)]
+pub struct ParcelRow<'a> {
+    /// Names this change for good: never given to another.
+    pub change: i64,
+    pub kind: ChangeKind,
+    /// As [`Provider::encode`] wrote it.
+    pub content: &'a str,
+}
+
+/// A complete answer.
+pub struct Answer<'a> {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: &'a [(String, String)],
+    pub body: &'a mut dyn Input,
+    /// Bytes of the body.
+    pub length: u64,
+}
+
+/// What an answer says besides its rows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Read {
+    /// Where the next pull of an entity starts, exactly as the server wrote it.
+    pub cursors: Vec<(usize, String)>,
+    /// The schema version that their columns have been pulled with, when it is to be remembered.
+    pub schema_version: Option<i64>,
+    /// What this kind wants to be remembered of the server from now on.
+    pub memory: Option<Json>,
+    /// Extra members, for the caller.
+    pub rest: Map<String, Json>,
+    pub warnings: Vec<String>,
+}
+
+/// What has become of what was due.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// So many rows are in the next parcel; none: nothing is to be sent.
+    Frozen(u64),
+    /// The answer was read, and what it said is committed.
+    Read(&'a Read),
+    /// A complete answer said no.
+    Refused { status: u16, error: &'a SyncError },
+    /// No complete answer came.
+    Lost(&'a SyncError),
+}
+
+/// One run with a provider, step by step.
+pub trait Conversation: Send {
+    /// What is due. Asked twice, it says the same.
+    fn due(&self) -> Step;
+
+    /// Writes the body of a request that carries a parcel.
+    ///
+    /// # Errors
+    /// Reading the parcel, writing the body.
+    fn write_body(&self, parcel: &dyn ParcelRows, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Reads the answer to what is due, one with a status of 2xx. May be called again for the same answer.
+    ///
+    /// # Errors
+    /// An answer that breaks the protocol, or that says no; those of the sink.
+    fn read(&self, answer: &mut Answer<'_>, sink: &mut dyn Sink) -> Result<Read, SyncError>;
+
+    /// Takes note of what has become of what was due.
+    fn adopt(&mut self, event: Event<'_>);
+}

@@ -1,0 +1,61 @@
+//! Handing out a request: its body, its place in the record.
+
+use serde_json::json;
+
+use crate::coordination::run_record;
+use crate::ground::SyncError;
+use crate::http::{Method, Outgoing, Spool, redacted};
+use crate::providers::conversation::{Ask, AskBody};
+use crate::store::{Database, Transaction};
+use crate::transfer::send::outbox;
+
+use super::patience::Patience;
+use super::run::{Asked, Run};
+
+impl Run {
+    /// Before a request leaves, what it is about is in the run's row: whoever looks sees what is going on, and
+    /// after a crash how far it came.
+    pub(super) fn ask(&mut self, database: &Database, ask: Ask) -> Result<Outgoing, SyncError> {
+        let parcel = ask.body == AskBody::Parcel;
+        let body = match ask.body {
+            AskBody::None => None,
+            AskBody::Bytes(bytes) => Some(Spool::from_bytes(bytes)),
+            AskBody::Parcel => Some(self.parcel_body(database)?),
+        };
+        let url = redacted(&ask.url);
+        let bytes = body.as_ref().map_or(0, Spool::len);
+        self.live.ask(ask.label, parcel, ask.method, &url, bytes);
+        self.diary
+            .note(ask.label, json!({"method": ask.method, "url": url}));
+        if !ask.migration.is_null() {
+            self.report.migration = ask.migration;
+        }
+        self.asked = Some(Asked {
+            parcel,
+            again: ask.again,
+        });
+        Patience::new(&self.config).sync(|| {
+            let transaction = Transaction::begin(database.connection())?;
+            let step = self.live.step();
+            run_record::progress(database, self.id, &self.live.record(step))?;
+            self.diary.write(database, self.id)?;
+            Ok(transaction.commit()?)
+        })?;
+        self.diary.committed();
+        Ok(Outgoing {
+            method: Method::parse(ask.method).unwrap_or(Method::Get),
+            url: ask.url,
+            headers: ask.headers,
+            body,
+        })
+    }
+
+    fn parcel_body(&self, database: &Database) -> Result<Spool, SyncError> {
+        match (&self.talk, &self.parcels.current) {
+            (Some(talk), Some(frozen)) => {
+                outbox::body(database, &**talk, &self.bindings, frozen.push)
+            }
+            _ => Err(SyncError::bug()),
+        }
+    }
+}

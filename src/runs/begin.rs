@@ -1,0 +1,241 @@
+//! How a run begins: all or nothing, in the transaction of the call.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::capture::{drift, track};
+use crate::coordination::run_record::{self, NewRun};
+use crate::coordination::{self, EntitiesCall, Ground, begin, lease, now};
+use crate::ground::SyncError;
+use crate::http::Redactor;
+use crate::providers::Settings;
+use crate::providers::conversation::{Conversation, Goal, Known, KnownEntity, Provider, Refusal};
+use crate::store::{Database, Error, Result, Session};
+use crate::transfer::apply::require_declared;
+use crate::transfer::binding::Binding;
+use crate::transfer::conflict::resolver::require_usable;
+use crate::transfer::counts::Counts;
+use crate::transfer::send::outbox;
+use crate::transfer::send::unacknowledged::Unacknowledged;
+use crate::transfer::{cursor, peer};
+
+use super::diary::Diary;
+use super::gate::{refuse_overlap, refuse_twice, refuse_unknown, schema_version, stored_config};
+use super::host::refuse_own;
+use super::parcels::Parcels;
+use super::progress::Live;
+use super::report::Report;
+use super::run::Run;
+use super::silent::Silent;
+
+/// How often a run that waits for its turn looks whether it has come.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What a run works with, looked up when its turn has come.
+struct Prepared {
+    bindings: Vec<Binding>,
+    cursors: Vec<Option<String>>,
+    /// None: this sync can't be made as things are.
+    talk: Result<Box<dyn Conversation>, SyncError>,
+}
+
+impl Run {
+    /// Writes a run down and opens its operations. `queue`: it waits until the syncs of its provider that came
+    /// before it are done; otherwise it takes the provider's lease at once, or is refused.
+    ///
+    /// # Errors
+    /// The instance or the provider is being synced by somebody else, an entity is not tracked or
+    /// can't be carried; SQLite's.
+    pub fn begin(session: &Session, call: &EntitiesCall, goal: Goal, queue: bool) -> Result<Self> {
+        refuse_unknown(call)?;
+        coordination::write(session, &call.schema, |ground| {
+            refuse_overlap(ground, call)?;
+            let config = stored_config(ground.database, &call.provider)?;
+            Self::begin_in(session, ground, call, goal, config, queue)
+        })
+    }
+
+    fn begin_in(
+        session: &Session,
+        ground: &Ground<'_>,
+        call: &EntitiesCall,
+        goal: Goal,
+        config: Settings,
+        queue: bool,
+    ) -> Result<Self> {
+        let database = ground.database;
+        let kind = config
+            .open()
+            .map_err(|problem| Error::Corrupt(format!("the stored {problem}")))?;
+        let started = now();
+        // What can be refused is refused now, also when the run has to wait.
+        let prepared = prepare(session, database, call, goal, &config, &*kind)?;
+        let run = NewRun {
+            provider: &call.provider,
+            instance: call.instance_id.as_deref(),
+            goal: goal.as_str(),
+            owner: ground.owner,
+            started,
+        };
+        let id = run_record::begin(database, &run)?;
+        let operations = match goal {
+            Goal::Check => Vec::new(),
+            Goal::Sync => begin(database, ground.owner, call)?
+                .into_iter()
+                .map(|operation| (operation.status_id, operation.entity))
+                .collect(),
+        };
+        let mut run = Self {
+            call: call.clone(),
+            goal,
+            id,
+            started,
+            owner: ground.owner,
+            operations,
+            report: Report {
+                entities: vec![Counts::default(); prepared.bindings.len()],
+                ..Report::default()
+            },
+            config,
+            kind,
+            talk: None,
+            bindings: Vec::new(),
+            cursors: Vec::new(),
+            unacknowledged: Unacknowledged::default(),
+            parcels: Parcels::default(),
+            asked: None,
+            pulled: HashSet::new(),
+            diary: Diary::default(),
+            live: Live::begin(session, &call.schema, id),
+            redactor: Redactor::default(),
+            cancel: Arc::default(),
+            beat: Instant::now(),
+        };
+        if !queue {
+            refuse_own(session, &call.provider)?;
+        }
+        if !queue || run_record::is_next(database, &call.provider, id)? {
+            lease::take(database, &call.provider, ground.owner, id)?;
+            run.start(database, prepared)?;
+        }
+        Ok(run)
+    }
+
+    /// Looks whether a run that waits may begin, and begins it; how long to wait when it may not.
+    pub(super) fn try_to_start(
+        &mut self,
+        session: &Session,
+    ) -> Result<Option<Duration>, SyncError> {
+        let schema = self.call.schema.clone();
+        if !run_record::is_next(&session.database(&schema)?, &self.call.provider, self.id)? {
+            return Ok(Some(LOOK));
+        }
+        let started = coordination::write(session, &schema, |ground| {
+            let (database, provider) = (ground.database, self.call.provider.as_str());
+            // Somebody may have been faster.
+            if !run_record::is_next(database, provider, self.id)? {
+                return Ok(None);
+            }
+            lease::take(database, provider, self.owner, self.id)?;
+            let call = self.call.clone();
+            let prepared = prepare(
+                session,
+                database,
+                &call,
+                self.goal,
+                &self.config,
+                &*self.kind,
+            )?;
+            self.start(database, prepared).map(Some)
+        });
+        match started {
+            Ok(Some(())) => Ok(None),
+            Ok(None) => Ok(Some(LOOK)),
+            Err(error) if error.is_busy() => Ok(Some(LOOK)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn start(&mut self, database: &Database, prepared: Prepared) -> Result<()> {
+        let provider = self.call.provider.as_str();
+        run_record::start(database, provider, self.id)?;
+        outbox::close_abandoned(database, provider)?;
+        self.unacknowledged = Unacknowledged::read(database, Some(provider))?;
+        self.bindings = prepared.bindings;
+        self.cursors = prepared.cursors;
+        self.talk = Some(match prepared.talk {
+            _ if self.bindings.is_empty() => Box::new(Silent::done()),
+            Ok(talk) => talk,
+            Err(error) => Box::new(Silent::failed(error)),
+        });
+        Ok(())
+    }
+}
+
+fn prepare(
+    session: &Session,
+    database: &Database,
+    call: &EntitiesCall,
+    goal: Goal,
+    config: &Settings,
+    kind: &dyn Provider,
+) -> Result<Prepared> {
+    drift::refresh(database)?;
+    let provider = call.provider.as_str();
+    let mut bindings: Vec<Binding> = Vec::with_capacity(call.operations.len());
+    let mut entities = Vec::with_capacity(call.operations.len());
+    for operation in &call.operations {
+        let binding = Binding::resolve(database, config, kind, &operation.entity)?;
+        refuse_twice(&bindings, &binding)?;
+        if goal == Goal::Sync {
+            require_usable(session, database, &binding.entity)?;
+            require_declared(session, &binding)?;
+            track::bind_provider(database, &binding.table, provider)?;
+        }
+        entities.push(known(database, provider, goal, &binding)?);
+        bindings.push(binding);
+    }
+    let cursors = bindings
+        .iter()
+        .map(|binding| cursor::read(database, provider, binding))
+        .collect::<Result<Vec<_>>>()?;
+    let known = Known {
+        entities,
+        schema_version: schema_version(database)?,
+        memory: peer::memory(database, provider)?,
+        options: call.options.clone(),
+    };
+    let talk = match kind.begin(goal, known) {
+        Ok(talk) => Ok(talk),
+        Err(Refusal::Sync(error)) => Err(error),
+        Err(Refusal::Call(problem)) => return Err(Error::argument(problem)),
+    };
+    Ok(Prepared {
+        bindings,
+        cursors,
+        talk,
+    })
+}
+
+/// A check begins as if nothing was ever pulled: it wants everything.
+fn known(
+    database: &Database,
+    provider: &str,
+    goal: Goal,
+    binding: &Binding,
+) -> Result<KnownEntity> {
+    let entity = binding.wire.clone();
+    Ok(match goal {
+        Goal::Check => KnownEntity {
+            entity,
+            cursor: None,
+            schema: Default::default(),
+        },
+        Goal::Sync => KnownEntity {
+            entity,
+            cursor: cursor::read(database, provider, binding)?,
+            schema: cursor::last_schema(database, provider, binding)?,
+        },
+    })
+}

@@ -1,0 +1,117 @@
+//! What a run sends: freezing it, and the parts that go out one after the other.
+
+use std::collections::VecDeque;
+
+use serde_json::json;
+
+use crate::coordination::{lease, run_record};
+use crate::ground::SyncError;
+use crate::providers::conversation::Event;
+use crate::store::{Database, Transaction};
+use crate::transfer::send::freeze::{self, Frozen};
+use crate::transfer::send::unacknowledged::Unacknowledged;
+use crate::transfer::send::{outbox, slices};
+
+use super::patience::Patience;
+use super::run::Run;
+
+/// The frozen parts of a run that are not settled.
+#[derive(Default)]
+pub struct Parcels {
+    /// The one that goes out now.
+    pub current: Option<Frozen>,
+    /// Each goes out on its own, later.
+    pub waiting: VecDeque<Frozen>,
+}
+
+impl Run {
+    /// Freezes what is pending.
+    pub(super) fn freeze(&mut self, database: &Database) -> Result<(), SyncError> {
+        let (frozen, parts) = Patience::new(&self.config).sync(|| {
+            let transaction = Transaction::begin(database.connection())?;
+            lease::require(database, &self.call.provider, self.id)?;
+            for binding in &self.bindings {
+                binding.require_unchanged(database)?;
+            }
+            let frozen = freeze::freeze(
+                database,
+                &self.call.provider,
+                self.id,
+                &*self.kind,
+                &self.bindings,
+                &self.unacknowledged,
+            )?;
+            let batch = self.kind.manners().batch;
+            let parts = slices::cut(database, &frozen, &self.bindings, batch)?;
+            self.live.reach("fetched local changes");
+            self.live.parts(parts.len(), frozen.rows);
+            run_record::progress(database, self.id, &self.live.record(None))?;
+            self.diary.write(database, self.id)?;
+            transaction.commit()?;
+            Ok((frozen, parts))
+        })?;
+        self.diary.committed();
+        let unsendable: i64 = frozen.unsendable.iter().copied().sum();
+        self.diary.note(
+            "frozen",
+            json!({"rows": frozen.rows, "unsendable": unsendable, "pushes": parts.len()}),
+        );
+        for (place, unsendable) in frozen.unsendable.iter().enumerate() {
+            if *unsendable == 0 {
+                continue;
+            }
+            self.report.entities[place].rejected += unsendable;
+            self.report.warn([format!(
+                "{}: {unsendable} rows can't be sent; see _syncRejected",
+                self.bindings[place].entity
+            )]);
+        }
+        self.parcels.waiting = parts;
+        self.next_parcel();
+        Ok(())
+    }
+
+    /// Goes on with the next part of what was frozen, if there is one.
+    pub(super) fn next_parcel(&mut self) {
+        self.parcels.current = self.parcels.waiting.pop_front();
+        let rows = self.parcels.current.as_ref().map_or(0, |part| part.rows);
+        if let Some(talk) = &mut self.talk {
+            talk.adopt(Event::Frozen(rows));
+        }
+    }
+
+    /// Closes the parcel that was sent, and those that were to follow it, which were not.
+    pub(super) fn close_parcel(
+        &mut self,
+        database: &Database,
+        frozen: &Frozen,
+        state: outbox::State,
+    ) -> Result<(), SyncError> {
+        self.diary
+            .note(state.as_str(), json!({"rows": frozen.rows}));
+        let provider = &self.call.provider;
+        Patience::new(&self.config).sync(|| {
+            let transaction = Transaction::begin(database.connection())?;
+            outbox::close(database, provider, frozen.push, state)?;
+            for part in &self.parcels.waiting {
+                outbox::close(database, provider, part.push, outbox::State::Refused)?;
+            }
+            self.diary.write(database, self.id)?;
+            transaction.commit()?;
+            Ok(())
+        })?;
+        self.diary.committed();
+        self.parcels.waiting.clear();
+        self.unacknowledged = Unacknowledged::read(database, Some(provider))?;
+        Ok(())
+    }
+
+    /// The request that was handed out is not sent: what it would have carried is pending as before.
+    pub(super) fn take_back(&mut self, database: &Database) -> Result<(), SyncError> {
+        self.asked = None;
+        match self.parcels.current.take() {
+            Some(frozen) => self.close_parcel(database, &frozen, outbox::State::Refused),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Taking the answer to a request: what it says becomes part of the file in one transaction.
+
+use crate::coordination::{lease, now, run_record};
+use crate::ground::{Class, SyncError};
+use crate::http::{HttpError, Response};
+use crate::providers::conversation::{Answer, Event, Goal, Read};
+use crate::providers::sink::Sink;
+use crate::store::{Database, Session, Snapshot, Transaction};
+use crate::transfer::apply::{Setting, explain_foreign_key};
+use crate::transfer::counts::Counts;
+use crate::transfer::intake::Intake;
+use crate::transfer::send::freeze::Frozen;
+use crate::transfer::send::outbox;
+use crate::transfer::send::settle::Settler;
+use crate::transfer::{cursor, peer};
+
+use super::check::{Comparer, Found};
+use super::patience::Patience;
+use super::progress::{Counting, Reading};
+use super::run::{Asked, Run};
+
+impl Run {
+    /// Takes what came of the request that was handed out last.
+    pub(super) fn take(
+        &mut self,
+        session: &Session,
+        database: &Database,
+        answer: Result<Response, HttpError>,
+    ) -> Result<(), SyncError> {
+        let Some(asked) = self.asked.take() else {
+            return Err(SyncError::bug());
+        };
+        if let Ok(response) = &answer {
+            self.report.requests += response.attempts;
+            self.redactor = response.redactor().clone();
+        }
+        self.note_answer(&asked, &answer);
+        let frozen = self.parcels.current.take().filter(|_| asked.parcel);
+        let response = match answer {
+            Ok(response) => response,
+            Err(error) => return self.lost(database, frozen.as_ref(), error.into()),
+        };
+        self.live.reach(match asked.parcel {
+            true => "pushed",
+            false => "pulled",
+        });
+        if !(200..300).contains(&response.status) {
+            let excerpt = response.excerpt(500);
+            let error = SyncError::from_status(response.status, asked.parcel, &excerpt);
+            return self.refused(database, frozen.as_ref(), &response, error);
+        }
+        match self.read(session, database, &asked, frozen.as_ref(), &response) {
+            Ok((read, counts)) => {
+                self.adopt(&asked, read, &counts);
+                Ok(())
+            }
+            Err(error) => match &frozen {
+                // It took the rows, or some of them: which, the next pull shows.
+                Some(frozen) if matches!(error.class, Class::Protocol | Class::Network) => {
+                    self.close_parcel(database, frozen, outbox::State::Unknown)?;
+                    Err(error)
+                }
+                Some(_) if error.class == Class::Server => {
+                    self.refused(database, frozen.as_ref(), &response, error)
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// No complete answer came. Whether rows arrived, the next pull shows.
+    fn lost(
+        &mut self,
+        database: &Database,
+        frozen: Option<&Frozen>,
+        error: SyncError,
+    ) -> Result<(), SyncError> {
+        if let Some(frozen) = frozen {
+            self.close_parcel(database, frozen, outbox::State::Unknown)?;
+        }
+        self.hear(Event::Lost(&error));
+        Ok(())
+    }
+
+    /// A complete answer that says no.
+    fn refused(
+        &mut self,
+        database: &Database,
+        frozen: Option<&Frozen>,
+        response: &Response,
+        error: SyncError,
+    ) -> Result<(), SyncError> {
+        let status = response.status;
+        if let Some(frozen) = frozen {
+            // A repeated request may have arrived the first time, and been refused for that.
+            let unknown = status == 408 || status >= 500 || response.attempts > 1;
+            let state = match unknown {
+                true => outbox::State::Unknown,
+                false => outbox::State::Refused,
+            };
+            self.close_parcel(database, frozen, state)?;
+        }
+        self.hear(Event::Refused {
+            status,
+            error: &error,
+        });
+        if self.goes_on() {
+            self.report
+                .warn([format!("{}; pulled and pushed once more", error.text())]);
+        }
+        Ok(())
+    }
+
+    /// Reads an answer, again if the database was locked in the middle of it.
+    fn read(
+        &mut self,
+        session: &Session,
+        database: &Database,
+        asked: &Asked,
+        frozen: Option<&Frozen>,
+        response: &Response,
+    ) -> Result<(Read, Vec<Counts>), SyncError> {
+        let patience = Patience::new(&self.config);
+        if self.goal == Goal::Check {
+            let compared = patience.sync(|| self.compare(database, response))?;
+            self.report.compared = compared.found;
+            return Ok((compared.read, Vec::new()));
+        }
+        let connection = database.connection();
+        let taken = patience.sync(|| {
+            let transaction = Transaction::begin(connection).map_err(SyncError::from)?;
+            self.live.reads(response.body.len());
+            let taken = self.apply(session, database, asked, frozen, response)?;
+            self.live.reach(match asked.parcel {
+                true => "marked local changes as synced",
+                false => "applied remote changes",
+            });
+            run_record::progress(database, self.id, &self.live.record(None))?;
+            self.diary.write(database, self.id)?;
+            transaction.commit_or(|error| explain_foreign_key(connection, error))?;
+            Ok(taken)
+        })?;
+        self.diary.committed();
+        self.live.committed(settled(&taken.1));
+        Ok(taken)
+    }
+
+    /// Rows, verdicts and cursors in one transaction; the caller commits.
+    fn apply(
+        &self,
+        session: &Session,
+        database: &Database,
+        asked: &Asked,
+        frozen: Option<&Frozen>,
+        response: &Response,
+    ) -> Result<(Read, Vec<Counts>), SyncError> {
+        let provider = self.call.provider.as_str();
+        lease::require(database, provider, self.id)?;
+        for (binding, before) in self.bindings.iter().zip(&self.cursors) {
+            binding.require_unchanged(database)?;
+            cursor::require(database, provider, binding, before)?;
+        }
+        let setting = Setting {
+            session,
+            database,
+            provider,
+            run: self.id,
+            cancel: &self.cancel,
+            redelivers: (0..self.bindings.len())
+                .map(|place| asked.again.contains(&place))
+                .collect(),
+        };
+        // A server may repeat our token in what it says.
+        let clean = |text: &str| self.redactor.clean(text);
+        let settler =
+            frozen.map(|frozen| Settler::new(database, provider, &self.bindings, frozen, &clean));
+        let intake = Intake::new(&setting, &self.bindings, &self.unacknowledged, settler);
+        let mut sink = Counting::new(intake, &self.live);
+        let mut read = self.read_into(response, &mut sink)?;
+        let (counts, warnings) = sink.into_inner().finish()?;
+        read.warnings.extend(warnings);
+        self.store(database, &read)?;
+        Ok((read, counts))
+    }
+
+    fn read_into(&self, response: &Response, sink: &mut dyn Sink) -> Result<Read, SyncError> {
+        let talk = self.talk.as_ref().ok_or_else(SyncError::bug)?;
+        let headers: Vec<(String, String)> = response
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let mut answer = Answer {
+            status: response.status,
+            headers: &headers,
+            body: &mut Reading::new(response.body.reader(), &self.live),
+            length: response.body.len(),
+        };
+        talk.read(&mut answer, sink)
+    }
+
+    /// Cursors, and what the kind wants to be remembered.
+    fn store(&self, database: &Database, read: &Read) -> Result<(), SyncError> {
+        let provider = self.call.provider.as_str();
+        let at = now();
+        for (place, cursor) in &read.cursors {
+            let binding = &self.bindings[*place];
+            cursor::store(database, provider, binding, cursor, at)?;
+            if let Some(version) = read.schema_version {
+                cursor::store_schema(database, provider, binding, version)?;
+            }
+        }
+        if let Some(memory) = &read.memory {
+            peer::store(database, provider, memory)?;
+        }
+        let due: Vec<usize> = (0..self.bindings.len())
+            .filter(|place| !self.pulled.contains(place))
+            .collect();
+        let pulled = |place: &usize| read.cursors.iter().any(|(pulled, _)| pulled == place);
+        if !due.is_empty() && due.iter().all(pulled) {
+            let tables: Vec<i64> = self.bindings.iter().map(|one| one.table.id).collect();
+            let enough = self.kind.manners().journal_pulls;
+            outbox::count_pull(database, provider, &tables, enough)?;
+        }
+        Ok(())
+    }
+
+    /// Compares an answer with what is here: nobody else's writes in between, and nobody kept from writing.
+    fn compare(&self, database: &Database, response: &Response) -> Result<Compared, SyncError> {
+        let _snapshot = Snapshot::begin(database.connection())?;
+        self.live.reads(response.body.len());
+        let comparer = Comparer::new(database, &self.bindings)?;
+        let mut sink = Counting::new(comparer, &self.live);
+        let read = self.read_into(response, &mut sink)?;
+        Ok(Compared {
+            found: sink.into_inner().finish(database)?,
+            read,
+        })
+    }
+
+    /// Takes note of what is committed now.
+    fn adopt(&mut self, asked: &Asked, read: Read, counts: &[Counts]) {
+        for (total, counts) in self.report.entities.iter_mut().zip(counts) {
+            total.add(counts);
+        }
+        let cursor = read.cursors.first().map(|(_, cursor)| cursor.as_str());
+        self.note_counts(asked, counts, cursor);
+        for (place, cursor) in &read.cursors {
+            self.cursors[*place] = Some(cursor.clone());
+            self.pulled.insert(*place);
+        }
+        self.hear(Event::Read(&read));
+        self.report.warn(read.warnings);
+        if !asked.parcel {
+            self.report.rest = read.rest;
+        } else if !self.parcels.waiting.is_empty() {
+            self.next_parcel();
+        }
+    }
+}
+
+/// Rows that are settled: the server has them, or said that it does not want them.
+fn settled(counts: &[Counts]) -> u64 {
+    let settled: i64 = counts
+        .iter()
+        .map(|count| count.pushed + count.rejected)
+        .sum();
+    settled.unsigned_abs()
+}
+
+struct Compared {
+    read: Read,
+    found: Found,
+}

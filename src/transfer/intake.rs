@@ -1,0 +1,105 @@
+//! Where the answers of a run go: rows to the applier, verdicts to the settler.
+
+use crate::ground::SyncError;
+use crate::providers::sink::{RemoteRow, Scope, Sent, Sink, Verdict};
+use crate::providers::wire::WireId;
+use crate::store::Result;
+
+use super::apply::{Applier, Setting};
+use super::binding::Binding;
+use super::counts::Counts;
+use super::send::settle::Settler;
+use super::send::unacknowledged::Unacknowledged;
+
+/// Takes one answer, in the caller's transaction.
+pub struct Intake<'a> {
+    setting: &'a Setting<'a>,
+    bindings: &'a [Binding],
+    unacknowledged: &'a Unacknowledged,
+    settler: Option<Settler<'a>>,
+    /// Made for the first row: most answers to a push have none.
+    applier: Option<Applier<'a>>,
+    counts: Vec<Counts>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Intake<'a> {
+    /// `settler`: for the answer to rows that were sent.
+    pub fn new(
+        setting: &'a Setting<'a>,
+        bindings: &'a [Binding],
+        unacknowledged: &'a Unacknowledged,
+        settler: Option<Settler<'a>>,
+    ) -> Self {
+        Self {
+            setting,
+            bindings,
+            unacknowledged,
+            settler,
+            applier: None,
+            counts: vec![Counts::default(); bindings.len()],
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The applier. What was sent is settled first: the log then holds what the rows really meet.
+    fn applier(&mut self) -> Result<&mut Applier<'a>, SyncError> {
+        self.settle()?;
+        let applier = match self.applier.take() {
+            Some(applier) => applier,
+            None => Applier::new(self.setting, self.bindings, self.unacknowledged)?,
+        };
+        Ok(self.applier.insert(applier))
+    }
+
+    fn settle(&mut self) -> Result<(), SyncError> {
+        let Some(settler) = self.settler.take() else {
+            return Ok(());
+        };
+        let (settled, warnings) = settler.finish()?;
+        for (total, counts) in self.counts.iter_mut().zip(&settled) {
+            total.add(counts);
+        }
+        self.warnings.extend(warnings);
+        Ok(())
+    }
+
+    /// Applies and settles what had to wait. Call once, before the commit. Returns the counts of each entity,
+    /// and warnings.
+    ///
+    /// # Errors
+    /// SQLite's; an answer that leaves out rows that were sent.
+    pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<String>), SyncError> {
+        self.settle()?;
+        let Some(applier) = self.applier else {
+            return Ok((self.counts, self.warnings));
+        };
+        let (applied, warnings) = applier.finish()?;
+        for (total, counts) in self.counts.iter_mut().zip(&applied) {
+            total.add(counts);
+        }
+        self.warnings.extend(warnings);
+        Ok((self.counts, self.warnings))
+    }
+}
+
+impl Sink for Intake<'_> {
+    fn row(&mut self, row: &RemoteRow<'_>) -> Result<(), SyncError> {
+        self.applier()?.row(row)
+    }
+
+    fn gone(&mut self, entity: usize, id: &WireId<'_>) -> Result<(), SyncError> {
+        self.applier()?.gone(entity, id)
+    }
+
+    fn scope(&mut self, entity: usize, scope: &Scope<'_>) -> Result<(), SyncError> {
+        self.applier()?.scope(entity, scope)
+    }
+
+    fn verdict(&mut self, sent: Sent<'_>, verdict: Verdict<'_>) -> Result<(), SyncError> {
+        match self.settler.as_mut() {
+            Some(settler) => settler.verdict(sent, verdict),
+            None => self.applier()?.verdict(sent, verdict),
+        }
+    }
+}

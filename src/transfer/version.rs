@@ -1,0 +1,59 @@
+//! The versions of rows, for kinds whose server counts them.
+
+use crate::capture::Key;
+use crate::store::{Database, Result, Statement, Value};
+
+/// Remembers the version that the server holds of a row; of a deleted one that of its tombstone.
+///
+/// # Errors
+/// SQLite's.
+pub fn store(
+    database: &Database,
+    provider: &str,
+    table: i64,
+    key: &Value,
+    version: i64,
+    deleted: bool,
+) -> Result<()> {
+    database.execute(
+        "INSERT INTO main._syncVersion (provider, tbl, pk, version, deleted) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT (provider, tbl, pk) DO UPDATE \
+         SET version = excluded.version, deleted = excluded.deleted",
+        &[
+            provider.into(),
+            table.into(),
+            key.borrow(),
+            version.into(),
+            deleted.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Reads the versions of one table's rows.
+pub struct Versions {
+    find: Statement,
+}
+
+impl Versions {
+    /// # Errors
+    /// SQLite's.
+    pub fn of(database: &Database, provider: &str, table: i64) -> Result<Self> {
+        let mut find = database.prepare(
+            "SELECT version FROM main._syncVersion WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
+        )?;
+        find.bind_all(&[provider.into(), table.into()])?;
+        Ok(Self { find })
+    }
+
+    /// The version that the server is known to hold; none of a row that it was never known to have.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn get(&mut self, key: &Key) -> Result<Option<i64>> {
+        self.find.bind(3, key.0.borrow())?;
+        let version = self.find.step()?.then(|| self.find.integer(0));
+        self.find.reset();
+        Ok(version)
+    }
+}

@@ -1,0 +1,7 @@
+//! The reference backend keeps its promises, with every preset, and breaks them on request.
+
+mod astray;
+mod modes;
+mod presets;
+mod replacement;
+mod rules;

@@ -1,0 +1,9 @@
+//! Capture: which changes of tracked tables are pending, whoever made them.
+
+mod conflicts;
+mod history;
+mod keys;
+mod schema;
+mod status;
+mod tracking;
+mod writers;

@@ -1,0 +1,214 @@
+//! Every call that changes anything settles the work of dead owners first; every other changes nothing.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+use serde_json::json;
+use support::scopes::{begin, scope, start, status};
+use support::{Canned, World, ask};
+
+/// Functions that change something, with calls that do.
+const WRITING: &[(&str, &str)] = &[
+    ("sync_init", "sync_init()"),
+    (
+        "sync_provider",
+        r#"sync_provider('new', '{"kind":"host"}')"#,
+    ),
+    ("sync_track", "sync_track('plain')"),
+    ("sync_track", "sync_track('planes')"),
+    ("sync_untrack", "sync_untrack('planes')"),
+    ("sync_untrack", "sync_untrack('unknown')"),
+    ("sync_capture_existing", "sync_capture_existing('planes')"),
+    (
+        "sync_alter",
+        "sync_alter('planes', 'ALTER TABLE planes ADD COLUMN more')",
+    ),
+    ("sync_resolver", "sync_resolver('planes', 'serverWins')"),
+    ("sync_takeover", "sync_takeover('fresh')"),
+    ("sync_start_scope", "sync_start_scope('new', '[]')"),
+    (
+        "sync_entities",
+        r#"sync_entities('new', 'host', '["new"]')"#,
+    ),
+    (
+        "sync_entities",
+        r#"sync_entities('new', 'api', '["planes"]')"#,
+    ),
+    (
+        "sync_next_request",
+        r#"sync_next_request(sync_entities('new', 'api', '["planes"]', '{"transport":"host"}') ->> 'runId')"#,
+    ),
+    (
+        "sync_put_response",
+        r#"sync_put_response(sync_next_request(sync_entities('new', 'api', '["planes"]',
+            '{"transport":"host"}') ->> 'runId') ->> 'runId', 503)"#,
+    ),
+    (
+        "sync_check",
+        r#"sync_check('api', '{"entities":["planes"]}')"#,
+    ),
+    ("sync_set_status", "sync_set_status(1, 'synced')"),
+    ("sync_apply", "sync_apply(1, '[]')"),
+    ("sync_delete_scope", "sync_delete_scope('unknown')"),
+    ("sync_delete_status", "sync_delete_status(999)"),
+    ("sync_interrupt", "sync_interrupt()"),
+    ("sync_interrupt", "sync_interrupt('unknown')"),
+    ("sync_recover", "sync_recover()"),
+    ("sync_heartbeat", "sync_heartbeat()"),
+];
+
+/// Functions that change nothing in the file.
+const READING: &[(&str, &str)] = &[
+    (
+        "sync_secret",
+        "sync_secret('name', 'value', 'https://example.com')",
+    ),
+    ("sync_has_pending", "sync_has_pending()"),
+    ("sync_is_stale", "sync_is_stale('api', 1)"),
+    ("sync_version", "sync_version()"),
+    ("sync_debug", "sync_debug()"),
+];
+
+/// Writes to virtual tables.
+const WRITABLE: &[(&str, &str)] = &[
+    (
+        "sync_scope",
+        "INSERT INTO sync_scope (id, instanceIds) VALUES ('new', '[]')",
+    ),
+    (
+        "sync_scope",
+        "UPDATE sync_scope SET state = 'interrupted' WHERE id = 'mine'",
+    ),
+    ("sync_scope", "DELETE FROM sync_scope WHERE id = 'mine'"),
+    (
+        "sync_status",
+        "UPDATE sync_status SET state = 'synced' WHERE id = 1",
+    ),
+    ("sync_status", "DELETE FROM sync_status WHERE id = 1"),
+];
+
+/// A connection with something for every call to do.
+fn furnished(world: &World, server: &Canned) -> Connection {
+    let db = world.ready();
+    db.execute_batch(
+        "CREATE TABLE planes (id TEXT PRIMARY KEY NOT NULL, name TEXT);
+         CREATE TABLE plain (id TEXT PRIMARY KEY NOT NULL);
+         CREATE TABLE native (id TEXT PRIMARY KEY NOT NULL, name, _status, _changed);
+         CREATE TABLE local_storage (id, key, value);",
+    )
+    .expect("schema");
+    let url = server.url();
+    for provider in ["api", "fresh"] {
+        let config = json!({"kind": "watermelon", "url": url, "attempts": 1});
+        ask(
+            &db,
+            &format!("SELECT sync_provider('{provider}', '{config}')"),
+        );
+    }
+    ask(&db, "SELECT sync_track('planes')");
+    begin(&db, "mine", r#"["mine"]"#);
+    start(&db, "mine", r#"["mine"]"#);
+    let synced = ask(
+        &db,
+        r#"SELECT sync_entities('first', 'api', '["planes"]') ->> 'state'"#,
+    );
+    assert_eq!(synced, "synced");
+    db
+}
+
+/// The open work of an owner that dies: operation, scope, run and lease. The number of its status row.
+fn leave_dead_work(db: &Connection) -> i64 {
+    start(db, "dead", r#"["dead"]"#);
+    begin(db, "dead", r#"["dead"]"#);
+    db.execute_batch(
+        "INSERT INTO _syncRun (id, provider, state, phase, startedAt) VALUES (77, 'gone', 'running', 'x', 0);
+         INSERT INTO _syncLease (provider, ownerId, runId, acquiredAt)
+           SELECT 'gone', ownerId, 77, 0 FROM _syncOperation WHERE entity = 'dead';
+         UPDATE _syncOwner SET token = 'stranger', processStart = '1', heartbeatAt = 0
+           WHERE id = (SELECT ownerId FROM _syncLease)",
+    )
+    .expect("the dead");
+    let id = ask(db, "SELECT id FROM _syncStatus WHERE entity = 'dead'");
+    assert_eq!(dead_work(db, id.parse().expect("a number")), ALIVE);
+    id.parse().expect("a number")
+}
+
+const ALIVE: &str = "syncing|NULL syncing 0/1/0/0 running 1";
+
+/// What became of it.
+fn dead_work(db: &Connection, id: i64) -> String {
+    let run = ask(db, "SELECT state FROM _syncRun WHERE id = 77");
+    let leases = ask(
+        db,
+        "SELECT count(*) FROM _syncLease WHERE provider = 'gone'",
+    );
+    format!("{} {} {run} {leases}", status(db, id), scope(db, "dead"))
+}
+
+fn assert_settled(sql: &str) {
+    let world = World::new(false);
+    let server = Canned::start();
+    let db = furnished(&world, &server);
+    let other = world.open();
+    let dead = leave_dead_work(&other);
+    db.execute_batch(sql)
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    assert_eq!(
+        dead_work(&db, dead),
+        "failed|interrupted: crashed interrupted 0/0/0/0 failed 0",
+        "{sql}"
+    );
+}
+
+#[test]
+fn every_function_that_writes_settles_the_work_of_the_dead() {
+    for (_, call) in WRITING {
+        assert_settled(&format!("SELECT {call}"));
+    }
+}
+
+#[test]
+fn every_write_to_a_virtual_table_settles_the_work_of_the_dead() {
+    for (_, sql) in WRITABLE {
+        assert_settled(sql);
+    }
+}
+
+#[test]
+fn the_other_functions_write_nothing() {
+    let world = World::new(false);
+    let server = Canned::start();
+    let db = furnished(&world, &server);
+    let dead = leave_dead_work(&world.open());
+    ask(&db, "PRAGMA query_only = ON");
+    for (_, call) in READING {
+        ask(&db, &format!("SELECT {call}"));
+        assert_eq!(dead_work(&db, dead), ALIVE, "{call}");
+    }
+    // The proof that a call which writes would have been found out.
+    for (_, call) in WRITING {
+        let answer = support::try_ask(&db, &format!("SELECT {call}"));
+        assert!(answer.is_err(), "{call}: {answer:?}");
+    }
+}
+
+#[test]
+fn no_function_or_writable_table_is_left_out() {
+    let db = World::new(false).open();
+    let listed = |kinds: &str| -> BTreeSet<String> {
+        let names = ask(
+            &db,
+            &format!("SELECT name FROM sync_help WHERE kind IN ({kinds})"),
+        );
+        names.lines().map(str::to_owned).collect()
+    };
+    let named = |lists: &[&[(&str, &str)]]| -> BTreeSet<String> {
+        let all = lists.iter().copied().flatten();
+        all.map(|(name, _)| (*name).to_owned()).collect()
+    };
+    assert_eq!(
+        named(&[WRITING, READING]),
+        listed("'function', 'pure function'")
+    );
+    assert_eq!(named(&[WRITABLE]), listed("'writable table'"));
+}

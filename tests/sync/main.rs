@@ -1,0 +1,30 @@
+//! The sync itself: what is sent and applied, when and in what order, and that nothing is lost whatever fails.
+
+mod answers;
+mod background;
+mod calls;
+mod check;
+mod converge;
+mod decisions;
+mod edits;
+mod failures;
+mod gate;
+mod hazards;
+#[cfg(unix)]
+mod kill;
+mod locks;
+mod log;
+mod lost_answers;
+mod policies;
+mod questions;
+mod rejections;
+mod replacement;
+#[cfg(unix)]
+mod schedules;
+mod secrets;
+mod steps;
+#[cfg(unix)]
+mod steps_kill;
+mod storage;
+mod tables;
+mod waiting;
