@@ -112,6 +112,54 @@ pub fn acknowledge_entries(
     keep_high_water(database, before)
 }
 
+/// What becomes of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Stays,
+    /// The server has settled it.
+    Goes,
+    /// If it is an insert, it says from now on that the row was there before ("met"): the server knows the row.
+    Met,
+    /// If it is an insert, it is one of a row that the server has too, made by somebody else.
+    There,
+}
+
+/// Goes through the entries up to `upto` and does with each what `fate` says of its number, and of the row: table
+/// and key.
+///
+/// # Errors
+/// SQLite's.
+pub fn rewrite(
+    database: &Database,
+    upto: i64,
+    fate: impl Fn(i64, &(i64, Key)) -> Fate,
+) -> Result<()> {
+    const INSERT: i64 = 1;
+    const MET: i64 = 4;
+    const INSERT_THERE: i64 = 5;
+    let mut gone = Vec::new();
+    let mut changed = Vec::new();
+    let mut scan =
+        database.prepare("SELECT seq, tbl, op, pk FROM main._syncChange WHERE seq <= ?1")?;
+    scan.bind(1, upto.into())?;
+    while scan.step()? {
+        let (seq, op) = (scan.integer(0), scan.integer(2));
+        let inserts = matches!(op, INSERT | INSERT_THERE);
+        match fate(seq, &(scan.integer(1), Key(scan.column(3).to_owned()))) {
+            Fate::Goes => gone.push(seq),
+            Fate::Met if inserts => changed.push((seq, MET)),
+            Fate::There if inserts => changed.push((seq, INSERT_THERE)),
+            Fate::Stays | Fate::Met | Fate::There => {}
+        }
+    }
+    drop(scan);
+    let mut update = database.prepare("UPDATE main._syncChange SET op = ?2 WHERE seq = ?1")?;
+    for (seq, op) in changed {
+        update.run(&[seq.into(), op.into()])?;
+    }
+    remove(database, &gone)
+}
+
 /// Rows by table and key, each with the last of its entries that is meant.
 pub type RowsUpTo = HashMap<(i64, Key), i64>;
 
@@ -123,47 +171,10 @@ pub fn forget(database: &Database, rows: &RowsUpTo) -> Result<()> {
     let Some(last) = rows.values().max() else {
         return Ok(());
     };
-    let doomed = |seq: i64, row: &(i64, Key)| rows.get(row).is_some_and(|upto| seq <= *upto);
-    remove_matching(database, (0, *last), doomed).map(drop)
-}
-
-/// Writes down that the server knows rows that were created here: their inserts become "met" entries,
-/// which say that the row existed before.
-///
-/// # Errors
-/// SQLite's.
-pub fn mark_known(database: &Database, rows: &RowsUpTo) -> Result<()> {
-    mark_inserts(database, rows, 4)
-}
-
-/// Writes down that the server has rows that were created here, made by somebody else.
-///
-/// # Errors
-/// SQLite's.
-pub fn mark_there(database: &Database, rows: &RowsUpTo) -> Result<()> {
-    mark_inserts(database, rows, 5)
-}
-
-fn mark_inserts(database: &Database, rows: &RowsUpTo, op: i64) -> Result<()> {
-    let Some(last) = rows.values().max() else {
-        return Ok(());
-    };
-    let inserts = database.query_all(
-        "SELECT seq, tbl, pk FROM main._syncChange WHERE seq <= ?1 AND op IN (1, 5)",
-        &[(*last).into()],
-        |row| {
-            Ok((
-                row.integer(0),
-                (row.integer(1), Key(row.column(2).to_owned())),
-            ))
-        },
-    )?;
-    let mut update = database.prepare("UPDATE main._syncChange SET op = ?2 WHERE seq = ?1")?;
-    let meant = |seq: i64, row| rows.get(row).is_some_and(|upto| seq <= *upto);
-    for (seq, _) in inserts.iter().filter(|(seq, row)| meant(*seq, row)) {
-        update.run(&[(*seq).into(), op.into()])?;
-    }
-    Ok(())
+    rewrite(database, *last, |seq, row| match rows.get(row) {
+        Some(upto) if seq <= *upto => Fate::Goes,
+        _ => Fate::Stays,
+    })
 }
 
 /// Puts the entries of rows under the keys that they have from now on.
@@ -196,7 +207,20 @@ pub fn take_back(
     mark: i64,
     rows: &HashSet<(i64, Key)>,
 ) -> Result<Vec<(i64, Key)>> {
-    remove_matching(database, (mark, i64::MAX), |_, row| rows.contains(row))
+    let mut ours = Vec::new();
+    let mut others = Vec::new();
+    let mut scan = database.prepare("SELECT seq, tbl, pk FROM main._syncChange WHERE seq > ?1")?;
+    scan.bind(1, mark.into())?;
+    while scan.step()? {
+        let row = (scan.integer(1), Key(scan.column(2).to_owned()));
+        match rows.contains(&row) {
+            true => ours.push(scan.integer(0)),
+            false => others.push(row),
+        }
+    }
+    drop(scan);
+    remove(database, &ours)?;
+    Ok(others)
 }
 
 /// As [`take_back`] when nothing but the applied rows can have been touched.
@@ -211,33 +235,14 @@ pub fn take_back_all(database: &Database, mark: i64) -> Result<()> {
     Ok(())
 }
 
-fn remove_matching(
-    database: &Database,
-    (after, upto): (i64, i64),
-    is_doomed: impl Fn(i64, &(i64, Key)) -> bool,
-) -> Result<Vec<(i64, Key)>> {
-    let mut doomed = Vec::new();
-    let mut kept = Vec::new();
-    let mut scan = database
-        .prepare("SELECT seq, tbl, pk FROM main._syncChange WHERE seq > ?1 AND seq <= ?2")?;
-    scan.bind_all(&[after.into(), upto.into()])?;
-    while scan.step()? {
-        let row = (scan.integer(1), Key(scan.column(2).to_owned()));
-        if is_doomed(scan.integer(0), &row) {
-            doomed.push(scan.integer(0));
-        } else if upto == i64::MAX {
-            kept.push(row);
-        }
-    }
-    drop(scan);
+fn remove(database: &Database, entries: &[i64]) -> Result<()> {
     keeping_the_high_water(database, || {
         let mut delete = database.prepare("DELETE FROM main._syncChange WHERE seq = ?1")?;
-        for seq in doomed {
-            delete.run(&[seq.into()])?;
+        for seq in entries {
+            delete.run(&[(*seq).into()])?;
         }
         Ok(())
-    })?;
-    Ok(kept)
+    })
 }
 
 /// Removes all entries of a table.

@@ -28,7 +28,6 @@ use super::reader::RowReader;
 use super::shape::Column;
 use super::tracked::Tracked;
 use super::triggers::GROUP;
-use crate::ground::HashedMap;
 
 /// What would be sent of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,7 +224,7 @@ pub struct PendingRows {
     rows: Vec<Pending>,
     /// Places in `rows` by the hash of the key. The keys stand in the rows; a second copy of each would be
     /// most of the memory.
-    places: HashedMap<usize>,
+    places: HashMap<u64, usize>,
     hasher: RandomState,
 }
 

@@ -294,6 +294,8 @@ pub fn instance_state(database: &Database, instance: &str) -> Result<Option<Stri
 /// An operation that is open, as [`open_work`] finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenWork {
+    /// None when neither the status row nor an instance says.
+    pub provider: Option<String>,
     pub entity: String,
     /// JSON; none: the default.
     pub settings: Option<String>,
@@ -307,8 +309,10 @@ pub struct OpenWork {
 /// SQLite's.
 pub fn open_work(database: &Database, status_id: i64) -> Result<Option<OpenWork>> {
     database.query_row(
-        "SELECT operation.entity, operation.settings, provider.kind \
+        "SELECT operation.entity, operation.settings, provider.kind, \
+           coalesce(status.provider, instance.provider) \
          FROM main._syncOperation AS operation \
+         LEFT JOIN main._syncInstance AS instance ON instance.instanceId = operation.instanceId \
          LEFT JOIN main._syncStatus AS status ON status.id = operation.statusId \
          LEFT JOIN main._syncProvider AS provider ON provider.id = status.provider \
          WHERE operation.statusId = ?1 AND operation.state = 'syncing' \
@@ -319,6 +323,7 @@ pub fn open_work(database: &Database, status_id: i64) -> Result<Option<OpenWork>
                 entity: row.text(0),
                 settings: row.optional_text(1),
                 kind: row.optional_text(2),
+                provider: row.optional_text(3),
             })
         },
     )

@@ -39,6 +39,8 @@ pub struct SyncError {
     pub said: Option<String>,
     /// Whether the same sync can succeed later without anybody changing anything.
     pub retryable: bool,
+    /// SQLite's result code, where the database is at fault.
+    pub database: Option<i32>,
 }
 
 impl SyncError {
@@ -76,6 +78,15 @@ impl SyncError {
             message: message.into(),
             said: None,
             retryable,
+            database: None,
+        }
+    }
+
+    /// The same failure, of the database, with SQLite's code.
+    pub fn of_database(self, code: i32) -> Self {
+        Self {
+            database: Some(code),
+            ..self
         }
     }
 

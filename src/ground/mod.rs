@@ -2,7 +2,6 @@
 
 mod complaint;
 mod fault;
-mod hashed;
 mod json;
 pub mod key;
 mod mask;
@@ -10,7 +9,6 @@ mod nearest;
 
 pub use complaint::complaint;
 pub use fault::{BUSY, Class, SyncError};
-pub use hashed::{HashedMap, HashedSet};
 pub use json::{read_members, read_object, syntax_problem};
 pub use mask::{mask_message, mask_row, masked};
 pub use nearest::nearest;

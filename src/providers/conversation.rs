@@ -53,6 +53,8 @@ pub struct ApplyRules {
     pub keep_created: bool,
     /// Rows that are not here may be announced as updated.
     pub created_as_updated: bool,
+    /// A column that a row leaves out counts as holding its default when rows are compared.
+    pub missing_is_default: bool,
     /// Columns that don't count when a row comes back.
     pub echo_ignore: Vec<String>,
 }

@@ -2,6 +2,7 @@
 
 use super::wire::{Slot, WireId};
 use crate::ground::SyncError;
+use crate::store::Value;
 
 /// How a row was announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,10 @@ pub struct RemoteRow<'a> {
 pub enum Scope<'a> {
     /// All rows there are were named: those whose id this does not know go.
     Retain(&'a dyn Fn(&str) -> bool),
+    /// All rows go before those of the answer come. What waits to be sent stays.
+    Wipe,
+    /// The same for the rows that meet an SQL condition, with the values of its parameters in order.
+    Where(&'a str, &'a [Value]),
 }
 
 /// Which of the rows that were sent a verdict is about.
@@ -66,11 +71,16 @@ pub trait Sink {
     /// A row that can't be applied ends the answer.
     fn row(&mut self, row: &RemoteRow<'_>) -> Result<(), SyncError>;
 
-    /// A row was deleted.
+    /// A row was deleted. `version`: that of the delete, where the server counts them.
     ///
     /// # Errors
     /// As [`Sink::row`].
-    fn gone(&mut self, entity: usize, id: &WireId<'_>) -> Result<(), SyncError>;
+    fn gone(
+        &mut self,
+        entity: usize,
+        id: &WireId<'_>,
+        version: Option<i64>,
+    ) -> Result<(), SyncError>;
 
     /// What the answer says of an entity's rows as a whole.
     ///

@@ -23,6 +23,7 @@ pub fn apply_rules(settings: &Settings) -> ApplyRules {
     ApplyRules {
         keep_created: settings.flag("keepCreated"),
         created_as_updated: false,
+        missing_is_default: false,
         echo_ignore: ignored.map(str::to_owned).collect(),
     }
 }

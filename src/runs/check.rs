@@ -179,7 +179,7 @@ impl Sink for Comparer<'_> {
     }
 
     /// A full pull should name no deleted rows; those it names are not there.
-    fn gone(&mut self, _: usize, _: &WireId<'_>) -> Result<(), SyncError> {
+    fn gone(&mut self, _: usize, _: &WireId<'_>, _: Option<i64>) -> Result<(), SyncError> {
         Ok(())
     }
 

@@ -246,9 +246,14 @@ impl<S: Sink> Sink for Counting<'_, S> {
         self.inner.row(row)
     }
 
-    fn gone(&mut self, entity: usize, id: &WireId<'_>) -> Result<(), SyncError> {
+    fn gone(
+        &mut self,
+        entity: usize,
+        id: &WireId<'_>,
+        version: Option<i64>,
+    ) -> Result<(), SyncError> {
         self.count();
-        self.inner.gone(entity, id)
+        self.inner.gone(entity, id, version)
     }
 
     fn scope(&mut self, entity: usize, scope: &Scope<'_>) -> Result<(), SyncError> {

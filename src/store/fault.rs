@@ -11,14 +11,15 @@ impl From<Error> for SyncError {
         const FULL: i32 = 13;
         // A journal that can't be made.
         const CANT_OPEN: i32 = 14;
+        let code = error.code();
         if error.is_busy() {
             let text = format!("{error}; another connection holds the database, sync again");
-            return Self::new(Class::Data, BUSY, text, true);
+            return Self::new(Class::Data, BUSY, text, true).of_database(code);
         }
         if error.is_constraint() {
-            return Self::data(error.to_string());
+            return Self::data(error.to_string()).of_database(code);
         }
-        match error.code() & 0xff {
+        let fault = match code & 0xff {
             INTERRUPT => Self::cancelled("interrupted by the program"),
             READ_ONLY | IO | FULL | CANT_OPEN => Self::new(
                 Class::Data,
@@ -29,6 +30,7 @@ impl From<Error> for SyncError {
                 true,
             ),
             _ => Self::new(Class::Data, "SYNC_ERROR_DATABASE", error.to_string(), false),
-        }
+        };
+        fault.of_database(code)
     }
 }

@@ -21,6 +21,8 @@ mod second;
 mod session;
 mod statement;
 mod table;
+#[cfg(test)]
+pub mod testing;
 mod transaction;
 mod value;
 

@@ -171,17 +171,11 @@ const LOCKED: i32 = 6;
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::{c_char, c_int};
-    use std::sync::Mutex;
-
     use super::*;
-    use crate::store::api::{adopt, sqlite3, sqlite3_api_routines};
-    use crate::store::connection::Connection;
+    use crate::store::testing::in_memory;
 
     const FIRST: &[&str] =
         &["CREATE TABLE main._syncMeta (key TEXT PRIMARY KEY, value); CREATE TABLE main.a (x);"];
-
-    static OUTCOME: Mutex<Option<Result<Vec<String>>>> = Mutex::new(None);
 
     fn columns(database: &Database) -> Result<String> {
         let columns =
@@ -214,40 +208,9 @@ mod tests {
         Ok(told)
     }
 
-    unsafe extern "C" fn probe(
-        db: *mut sqlite3,
-        _message: *mut *mut c_char,
-        routines: *mut sqlite3_api_routines,
-    ) -> c_int {
-        // SAFETY: SQLite's own pointers.
-        let outcome = unsafe {
-            adopt(routines)
-                .and_then(|()| Database::open(Connection::new(db), "main"))
-                .and_then(|database| story(&database))
-        };
-        if let Ok(mut slot) = OUTCOME.lock() {
-            *slot = Some(outcome);
-        }
-        0
-    }
-
     #[test]
     fn upgrades_happen_step_by_step_and_whole_or_not_at_all() {
-        type Entry = unsafe extern "C" fn(
-            *mut rusqlite::ffi::sqlite3,
-            *mut *mut c_char,
-            *const rusqlite::ffi::sqlite3_api_routines,
-        ) -> c_int;
-        // SAFETY: the same C signature; only the names of the opaque structs differ.
-        let entry = unsafe { std::mem::transmute::<*const (), Entry>(probe as *const ()) };
-        // SAFETY: the entry has the signature SQLite calls.
-        unsafe { rusqlite::ffi::sqlite3_auto_extension(Some(entry)) };
-        let opened = rusqlite::Connection::open_in_memory();
-        // SAFETY: nobody opens a connection meanwhile.
-        unsafe { rusqlite::ffi::sqlite3_reset_auto_extension() };
-        assert!(opened.is_ok());
-        let outcome = OUTCOME.lock().map(|mut slot| slot.take()).ok().flatten();
-        let told = outcome.expect("the entry ran").expect("the story");
+        let told = story(&in_memory().database).expect("the story");
         assert_eq!(told[0], "Some(1) x");
         assert_eq!(told[1], "Some(2) x y");
         assert!(told[2].contains("syntax error"), "{}", told[2]);

@@ -40,39 +40,7 @@ impl Binding {
     ) -> Result<Self> {
         let name = of_entity(settings, "tableMap", entity).unwrap_or(entity);
         let table = Tracked::open(database, name)?;
-        let keys = table.shape.keys();
-        let [key] = keys.as_slice() else {
-            return Err(Error::argument(format!(
-                "{} has a key of {} columns, which this protocol can't carry; give it a single text \
-                 or integer key",
-                quote_name(name),
-                keys.len()
-            )));
-        };
-        let integer_key = match key_kind(&key.declared) {
-            KeyKind::Integer => true,
-            KeyKind::Text => false,
-            KeyKind::Refused(what) => {
-                return Err(Error::argument(format!(
-                    "the key of {} is {what}, which this protocol can't carry; declare it TEXT or \
-                     INTEGER",
-                    quote_name(name)
-                )));
-            }
-        };
-        let key_name = key.name.clone();
-        let typed = table
-            .options
-            .types
-            .keys()
-            .any(|name| name.eq_ignore_ascii_case(&key_name));
-        if typed {
-            return Err(Error::argument(format!(
-                "sync_track gave a type to the key of {}; a key travels as it is declared, leave it \
-                 out of types",
-                quote_name(name)
-            )));
-        }
+        let integer_key = has_integer_key(&table)?;
         let unknown = excluded(settings, &table.shape.name)
             .find(|column| table.shape.position(column).is_none());
         if let Some(unknown) = unknown {
@@ -82,13 +50,9 @@ impl Binding {
             )));
         }
         let columns = travelling(&table, Some(settings));
-        let wire_columns = columns
-            .iter()
-            .map(|position| wire_column(&table, *position))
-            .collect();
         let wire = Entity {
             name: entity.to_owned(),
-            columns: wire_columns,
+            columns: wire_columns(&table, &columns),
             integer_key,
         };
         kind.admit(&wire).map_err(Error::argument)?;
@@ -122,6 +86,11 @@ impl Binding {
             "table {:?} was altered while the sync was running; sync again",
             shape.name
         )))
+    }
+
+    /// The key's column, quoted.
+    pub fn key_name(&self) -> String {
+        quote_name(&self.table.shape.keys()[0].name)
     }
 
     /// An id of the wire, whatever its form there.
@@ -173,6 +142,48 @@ pub fn travelling(table: &Tracked, settings: Option<&Settings>) -> Vec<usize> {
 fn of_entity<'a>(settings: &'a Settings, key: &str, entity: &str) -> Option<&'a str> {
     let mut entities = settings.texts(key);
     entities.find_map(|(name, text)| (name == entity).then_some(text))
+}
+
+/// Whether the key of a table holds integers; else it holds text.
+///
+/// # Errors
+/// A key that can't be carried.
+pub fn has_integer_key(table: &Tracked) -> Result<bool> {
+    let name = quote_name(&table.shape.name);
+    let keys = table.shape.keys();
+    let [key] = keys.as_slice() else {
+        return Err(Error::argument(format!(
+            "{name} has a key of {} columns, which this protocol can't carry; give it a single text \
+             or integer key",
+            keys.len()
+        )));
+    };
+    let integer_key = match key_kind(&key.declared) {
+        KeyKind::Integer => true,
+        KeyKind::Text => false,
+        KeyKind::Refused(what) => {
+            return Err(Error::argument(format!(
+                "the key of {name} is {what}, which this protocol can't carry; declare it TEXT or \
+                 INTEGER"
+            )));
+        }
+    };
+    let mut typed = table.options.types.keys();
+    if typed.any(|typed| typed.eq_ignore_ascii_case(&key.name)) {
+        return Err(Error::argument(format!(
+            "sync_track gave a type to the key of {name}; a key travels as it is declared, leave it \
+             out of types"
+        )));
+    }
+    Ok(integer_key)
+}
+
+/// Columns of a table as they travel.
+pub fn wire_columns(table: &Tracked, columns: &[usize]) -> Vec<WireColumn> {
+    let columns = columns.iter();
+    columns
+        .map(|position| wire_column(table, *position))
+        .collect()
 }
 
 /// How a key is stored, by SQLite's rules of affinity. An id must come back from the table as it went

@@ -88,8 +88,13 @@ impl Sink for Intake<'_> {
         self.applier()?.row(row)
     }
 
-    fn gone(&mut self, entity: usize, id: &WireId<'_>) -> Result<(), SyncError> {
-        self.applier()?.gone(entity, id)
+    fn gone(
+        &mut self,
+        entity: usize,
+        id: &WireId<'_>,
+        version: Option<i64>,
+    ) -> Result<(), SyncError> {
+        self.applier()?.gone(entity, id, version)
     }
 
     fn scope(&mut self, entity: usize, scope: &Scope<'_>) -> Result<(), SyncError> {

@@ -6,3 +6,4 @@ mod ownership;
 mod plain_sql;
 mod start;
 mod states;
+mod tracked_documents;

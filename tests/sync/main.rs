@@ -26,5 +26,6 @@ mod steps;
 #[cfg(unix)]
 mod steps_kill;
 mod storage;
+mod swaps;
 mod tables;
 mod waiting;

@@ -432,7 +432,7 @@ mod tests {
             Ok(())
         }
 
-        fn gone(&mut self, _: usize, _: &WireId<'_>) -> Result<(), SyncError> {
+        fn gone(&mut self, _: usize, _: &WireId<'_>, _: Option<i64>) -> Result<(), SyncError> {
             Ok(())
         }
 

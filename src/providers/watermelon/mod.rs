@@ -75,6 +75,7 @@ impl Watermelon {
                 versions: false,
                 apply: ApplyRules {
                     created_as_updated: settings.flag("sendCreatedAsUpdated"),
+                    missing_is_default: true,
                     ..table_keys::apply_rules(settings)
                 },
             },

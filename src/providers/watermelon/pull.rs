@@ -9,7 +9,6 @@ use serde_json::{Map, Value as Json};
 use super::options::{Layout, Reading};
 use super::row::{read_id, read_row};
 use super::strategy::Strategy;
-use crate::ground::HashedSet;
 use crate::ground::SyncError;
 use crate::providers::cutter::{Cutter, parse, parse_owned};
 use crate::providers::sink::{Announced, RemoteRow, Scope, Sink};
@@ -58,7 +57,7 @@ pub fn read_pull(
         wanted,
         sink,
         deleted: vec![HashSet::new(); entities.len()],
-        seen: vec![HashedSet::default(); entities.len()],
+        seen: vec![HashSet::new(); entities.len()],
         hasher: RandomState::new(),
         changes: false,
         strategy: Strategy::default(),
@@ -108,7 +107,7 @@ struct Answer<'a> {
     deleted: Vec<HashSet<String>>,
     /// Fingerprints of the ids of created and updated rows. A clash of fingerprints costs a needless
     /// warning; ids themselves would cost much more memory.
-    seen: Vec<HashedSet>,
+    seen: Vec<HashSet<u64>>,
     hasher: RandomState,
     /// The member `changes` was there.
     changes: bool,
@@ -304,7 +303,7 @@ impl Answer<'_> {
                 complain(self.reading, warnings, entity, ALSO_DELETED, "deleted wins")?;
             }
             self.deleted[place].insert(id_text(&id));
-            self.sink.gone(place, &id)
+            self.sink.gone(place, &id, None)
         })
     }
 }
@@ -430,13 +429,15 @@ mod tests {
             Ok(())
         }
 
-        fn gone(&mut self, entity: usize, id: &WireId<'_>) -> Result<()> {
+        fn gone(&mut self, entity: usize, id: &WireId<'_>, _: Option<i64>) -> Result<()> {
             self.0.push(format!("{entity} Deleted {}", id_text(id)));
             Ok(())
         }
 
         fn scope(&mut self, entity: usize, scope: &Scope<'_>) -> Result<()> {
-            let Scope::Retain(named) = scope;
+            let Scope::Retain(named) = scope else {
+                return Err(SyncError::protocol("this protocol names rows"));
+            };
             let kept: Vec<&str> = ["a", "b", "7"].into_iter().filter(|id| named(id)).collect();
             self.0.push(format!("{entity} Kept {kept:?}"));
             Ok(())

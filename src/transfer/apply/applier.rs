@@ -1,77 +1,44 @@
-//! Applying remote changes to the application's tables: the decision table, row by row.
-//!
-//! | local | remote created or updated | remote deleted |
-//! |---|---|---|
-//! | absent | inserted | – |
-//! | nothing pending | updated; not written when equal | deleted |
-//! | created or updated here | columns changed here stay, the others are taken; still pending | deleted |
-//! | deleted here | created: brought back; updated: stays deleted | forgotten |
-//!
-//! What was pushed comes back with the next pull. Such an echo never undoes what was done here since: a
-//! row stays deleted, and one made again stays. The same goes for an answer that repeats what was pulled
-//! before.
-//!
-//! Everything happens in the caller's transaction. Rows are inserted or updated, never replaced.
+//! Applies what an answer says to the application's tables, row by row, in the caller's transaction. Rows are
+//! inserted or updated, never replaced.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::capture::log::Mark;
-use crate::capture::{Key, PendingRows, Status, log};
+use crate::capture::{Key, PendingRows, log};
 use crate::ground::SyncError;
 use crate::providers::sink::{Announced, RemoteRow, Scope, Sink};
 use crate::providers::wire::{Slot, WireId};
-use crate::store::{Database, Result, Session, TriggersOff, Value};
-
-use crate::transfer::apply::deferred::{Deferred, DeferredRow, Orders};
-use crate::transfer::apply::side_effects;
-use crate::transfer::apply::swept::Swept;
-use crate::transfer::apply::table::{Settlement, TableApplier, Trouble, UNIQUE};
+use crate::store::{Database, Result, Value, ValueRef};
 use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
-/// Rows after which entries of other rows are told from ours, where others can appear at all.
-const BATCH: usize = 1000;
+use super::decide::Remote;
+use super::deferred::{Deferred, Waiting, Word, unique_columns};
+use super::effects;
+use super::meeting::Chosen;
+use super::own_writes::OwnWrites;
+use super::scope::is_named;
+use super::setting::Setting;
+use super::swept::Swept;
+use super::table::{TableApplier, Trouble};
+use super::writer::UNIQUE;
 
-/// What one pull is about.
-pub struct Setting<'a> {
-    pub session: &'a Session,
-    pub database: &'a Database,
-    pub provider: &'a str,
-    pub run: i64,
-    /// Set when the run must end.
-    pub cancel: &'a AtomicBool,
-    /// For each binding, whether rows that were pulled before come again.
-    pub redelivers: Vec<bool>,
-}
-
-/// Applies the changes of one pull.
+/// Applies the changes of one answer.
 pub struct Applier<'a> {
     database: &'a Database,
     tables: Vec<TableApplier<'a>>,
-    /// Rows whose log entries the server has settled.
-    forgotten: log::RowsUpTo,
-    /// Keys about which something else is pending from now on.
-    marked: HashMap<(i64, Key), Mark>,
-    /// Keys applied since `mark`, when that matters.
-    applied: Option<HashSet<(i64, Key)>>,
-    /// Rows that others' triggers and foreign key actions have changed so far, and those of them that the
-    /// answer named later after all.
-    others: HashSet<(i64, Key)>,
-    named_later: HashSet<(i64, Key)>,
+    own: OwnWrites<'a>,
     deferred: Deferred,
     swept: Swept,
-    /// Where every entry would be taken back anyway, none is made.
-    triggers_off: Option<TriggersOff>,
     /// The log's end before we wrote anything.
     start: i64,
-    mark: i64,
     cancel: &'a AtomicBool,
 }
 
 impl<'a> Applier<'a> {
-    /// Prepares to apply: looks at what is pending now.
+    /// Prepares to apply: looks at what is pending now. `unacknowledged`: rows that the server may have
+    /// from a push without an answer.
     ///
     /// # Errors
     /// SQLite's.
@@ -97,113 +64,82 @@ impl<'a> Applier<'a> {
                 TableApplier::new(setting, binding, redelivers, pending, unacknowledged, start)
             })
             .collect::<Result<Vec<_>>>()?;
-        let applied = side_effects::possible(database, bindings)?.then(HashSet::new);
-        let alone = applied.is_none() && !tables.iter().any(TableApplier::asks_the_application);
-        let triggers_off = alone.then(|| TriggersOff::begin(database.connection()));
+        let asks = tables.iter().any(TableApplier::asks_the_application);
         Ok(Self {
             database,
             tables,
-            forgotten: log::RowsUpTo::new(),
-            marked: HashMap::new(),
-            applied,
-            others: HashSet::new(),
-            named_later: HashSet::new(),
+            own: OwnWrites::begin(database, bindings, start, asks)?,
             deferred: Deferred::default(),
             swept: Swept::default(),
-            triggers_off: triggers_off.flatten(),
             start,
-            mark: start,
             cancel: setting.cancel,
         })
     }
 
-    /// Applies what had to wait, and cleans the log of what applying has written. Call once, before the commit. Returns the counts
+    /// Applies what had to wait, and brings the log up to date. Call once, before the commit. Returns the counts
     /// of each binding, and warnings.
     ///
     /// # Errors
-    /// SQLite's.
+    /// SQLite's; a row that fits nowhere.
     pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<String>), SyncError> {
         self.apply_deferred()?;
         self.swept.record(&mut self.tables)?;
-        self.triggers_off = None;
-        self.take_back()?;
-        if !self.named_later.is_empty() {
-            log::take_back(self.database, self.start, &self.named_later)?;
-        }
-        for table in &self.tables {
-            for (key, upto) in &table.acknowledged {
-                let row = (table.binding.table.id, key.clone());
-                let forgotten = self.forgotten.entry(row).or_default();
-                *forgotten = (*forgotten).max(*upto);
-            }
-        }
-        for row in self.marked.keys() {
-            self.forgotten.insert(row.clone(), self.start);
-        }
-        log::forget(self.database, &self.forgotten)?;
-        let mut known = log::RowsUpTo::new();
-        let mut there = log::RowsUpTo::new();
-        for table in &self.tables {
-            let named = |key: &Key| (table.binding.table.id, key.clone());
-            let sent = table.known.iter();
-            known.extend(sent.map(|(key, upto)| (named(key), *upto.min(&self.start))));
-            there.extend(table.there.iter().map(|key| (named(key), self.start)));
-        }
-        log::mark_known(self.database, &known)?;
-        log::mark_there(self.database, &there)?;
-        for ((table, key), mark) in &self.marked {
-            log::mark(self.database, *table, key, mark)?;
-        }
-        let mut counts = Vec::new();
+        self.own.finish()?;
+        let tables = self.tables.iter_mut();
+        let effects: HashMap<_, _> = tables
+            .map(|table| (table.binding.table.id, std::mem::take(&mut table.effects)))
+            .collect();
+        effects::write(self.database, self.start, &effects)?;
+        let mut all = Vec::new();
         let mut warnings = Vec::new();
         for table in self.tables {
-            warnings.extend(table.counts.warnings(&table.binding.entity));
-            warnings.extend(table.policy_warning());
-            counts.push(table.counts);
-            table.conflicts.finish()?;
+            let (counts, warned) = table.finish()?;
+            all.push(counts);
+            warnings.extend(warned);
         }
-        Ok((counts, warnings))
+        Ok((all, warnings))
     }
 
     /// Tries the rows that wait again and again, as long as that gets any of them in.
     fn apply_deferred(&mut self) -> Result<(), SyncError> {
         let mut waiting = self.deferred.take();
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        let bindings = self.tables.iter().map(|table| table.binding);
-        let orders = Orders::of(self.database, bindings)?;
-        let mut parked = false;
-        loop {
+        let mut let_go = false;
+        while !waiting.is_empty() {
             let before = waiting.len();
-            for pass in 0..orders.passes() {
-                orders.arrange(&mut waiting, pass);
-                for row in waiting {
-                    self.try_again(row)?;
-                }
-                waiting = self.deferred.take();
-                if waiting.is_empty() {
-                    return Ok(());
-                }
+            for row in waiting {
+                self.try_again(row)?;
             }
-            if waiting.len() == before && parked {
-                let stuck = waiting.swap_remove(0);
-                return Err(stuck.error);
+            waiting = self.deferred.take();
+            if waiting.len() == before && let_go {
+                return Err(waiting.swap_remove(0).error);
             }
-            // A circle, such as two rows that swap their values, or a chain in no order: all let go of
-            // them first.
-            if waiting.len() * 2 > before && !parked {
-                parked = true;
-                self.park(&waiting, &orders)?;
+            // A circle, such as two rows that swap their values, or a long chain: all let go of them first.
+            if waiting.len() * 2 > before && !let_go {
+                let_go = true;
+                self.let_go(&mut waiting)?;
             }
         }
+        Ok(())
     }
 
-    fn park(&mut self, waiting: &[DeferredRow], orders: &Orders) -> Result<()> {
+    /// Frees the values that rows hold which wait for others: where nothing of the application's fires, the rows
+    /// are taken out for a while, elsewhere they hold other values meanwhile.
+    fn let_go(&mut self, waiting: &mut [Waiting]) -> Result<()> {
+        let bindings = self.tables.iter().map(|table| table.binding);
+        let unique = bindings
+            .map(|binding| unique_columns(self.database, binding))
+            .collect::<Result<Vec<_>>>()?;
         for row in waiting {
-            let wanted = row.wanted().iter().enumerate();
-            for (place, _) in wanted.filter(|(_, slot)| !slot.is_missing()) {
-                if !orders.is_unique(row.place, place) {
+            let table = &mut self.tables[row.place];
+            if self.own.are_alone() {
+                row.lifted = table.lift(&row.key);
+            }
+            if row.lifted.is_some() {
+                continue;
+            }
+            let wanted = row.word.slots().iter().zip(&unique[row.place]).enumerate();
+            for (place, (slot, is_unique)) in wanted {
+                if slot.is_missing() || !is_unique {
                     continue;
                 }
                 match self.tables[row.place].park(&row.key, place) {
@@ -216,60 +152,59 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    fn try_again(&mut self, row: DeferredRow) -> Result<(), SyncError> {
-        let Some(decision) = row.decision else {
-            return self.upsert_key(row.place, row.announced, &row.key, &row.row);
-        };
-        let written = self.tables[row.place].write_decided(&row.key, decision);
-        self.upserted(row.place, row.announced, &row.key, &row.row, written)
-    }
-
-    fn upsert_key(
+    fn upsert(
         &mut self,
         place: usize,
-        announced: Announced,
-        key: &Value,
+        remote: Remote,
+        key: &Key,
         row: &[Slot<'_>],
+        old: bool,
     ) -> Result<(), SyncError> {
-        let table = &mut self.tables[place];
-        let settled = !self.forgotten.is_empty() && {
-            let named = (table.binding.table.id, Key(key.clone()));
-            self.forgotten.get(&named) == Some(&self.start)
+        if self.tables[place].may_delete() {
+            self.look_before_a_delete()?;
+        }
+        let trouble = match self.tables[place].row(remote, key, row, old) {
+            Ok(gone) => return self.wrote(place, key, gone),
+            Err(trouble) => trouble,
         };
-        let written = table.upsert(announced, key, row, settled);
-        self.upserted(place, announced, key, row, written)
-    }
-
-    fn upserted(
-        &mut self,
-        place: usize,
-        announced: Announced,
-        key: &Value,
-        row: &[Slot<'_>],
-        written: Result<Settlement, Trouble>,
-    ) -> Result<(), SyncError> {
-        let table = &self.tables[place];
-        let (error, decision) = match written {
-            Ok(settlement) => {
-                if settlement != Settlement::Stays {
-                    self.note((table.binding.table.id, Key(key.clone())), settlement);
-                }
-                self.applied(place, key)?;
-                return Ok(());
-            }
-            Err(Trouble::Clash(error, decision)) => (error, Some(decision)),
-            Err(Trouble::Store(error)) if error.code() == UNIQUE && self.is_open() => (error, None),
-            Err(trouble) => return Err(table.named(trouble, key)),
-        };
-        // The row that holds the value now may be about to change or go.
-        self.deferred.put_off(DeferredRow {
+        let (error, chosen) = self.clash(place, key, trouble)?;
+        let owned = || row.iter().map(|slot| slot.clone().into_owned()).collect();
+        self.deferred.put_off(Waiting {
             place,
-            announced,
             key: key.clone(),
-            row: row.iter().map(|slot| slot.clone().into_owned()).collect(),
-            decision,
-            error: table.named(error, key),
+            word: chosen.map_or_else(|| Word::Row(remote, owned()), Word::Chosen),
+            lifted: None,
+            error,
         })
+    }
+
+    fn try_again(&mut self, row: Waiting) -> Result<(), SyncError> {
+        let table = &mut self.tables[row.place];
+        let trouble = match table.again(&row.key, &row.word, row.lifted.as_ref()) {
+            Ok(gone) => return self.wrote(row.place, &row.key, gone),
+            Err(trouble) => trouble,
+        };
+        let (error, chosen) = self.clash(row.place, &row.key, trouble)?;
+        let word = chosen.map_or(row.word, Word::Chosen);
+        self.deferred.put_off(Waiting { word, error, ..row })
+    }
+
+    /// A row that clashes with another is put off: that may be about to change or go. Gives the error to end with
+    /// if it never fits, and what was decided about the row.
+    fn clash(
+        &self,
+        place: usize,
+        key: &Key,
+        trouble: Trouble,
+    ) -> Result<(SyncError, Option<Chosen<'static>>), SyncError> {
+        let table = &self.tables[place];
+        match trouble {
+            Trouble::Clash(error, chosen) => Ok((table.named(error, key), Some(chosen))),
+            Trouble::Store(error) if error.code() == UNIQUE && self.is_open() => {
+                Ok((table.named(error, key), None))
+            }
+            trouble => Err(table.named(trouble, key)),
+        }
     }
 
     /// A trigger may have ended the transaction (`RAISE(ROLLBACK)`): nothing must be written after that.
@@ -277,120 +212,117 @@ impl<'a> Applier<'a> {
         !self.database.connection().standing().autocommit
     }
 
-    fn note(&mut self, row: (i64, Key), settlement: Settlement) {
-        match settlement {
-            Settlement::Stays => {}
-            Settlement::Settled => {
-                self.marked.remove(&row);
-                self.forgotten.insert(row, self.start);
-            }
-            Settlement::SettledUpTo(upto) => {
-                self.forgotten.insert(row, upto.min(self.start));
-            }
-            Settlement::Marked(mark) => {
-                if mark.status == Status::Deleted {
-                    self.swept.named(&row);
-                }
-                self.marked.insert(row, mark);
-            }
+    /// A delete may take rows with it that nobody named.
+    fn look_before_a_delete(&mut self) -> Result<()> {
+        match self.own.may_touch_others() {
+            true => self.swept.look(&mut self.tables),
+            false => Ok(()),
         }
     }
 
-    /// Before a delete, which may take rows with it that nobody named.
-    fn before_delete(&mut self, place: usize, key: &Value) -> Result<()> {
-        if self.applied.is_some() {
-            self.swept.look(&mut self.tables)?;
-            let id = self.tables[place].binding.table.id;
-            self.swept.named(&(id, Key(key.clone())));
+    /// Deletes a row.
+    fn take_away(
+        &mut self,
+        place: usize,
+        remote: Remote,
+        key: &Key,
+        old: bool,
+    ) -> Result<(), SyncError> {
+        if !old {
+            self.deferred.forget(place, key);
         }
-        Ok(())
+        self.look_before_a_delete()?;
+        let table = &mut self.tables[place];
+        let gone = table
+            .gone(remote, key, old)
+            .map_err(|error| table.named(error, key))?;
+        match gone {
+            true => self.wrote(place, key, gone),
+            // What others have changed of it in passing is an edit.
+            false => Ok(()),
+        }
     }
 
-    fn take_back(&mut self) -> Result<()> {
-        match self.applied.as_mut() {
-            None => log::take_back_all(self.database, self.mark),
-            Some(applied) => {
-                let kept = log::take_back(self.database, self.mark, applied)?;
-                self.others.extend(kept);
-                applied.clear();
-                self.mark = log::high_water(self.database)?;
-                Ok(())
-            }
+    fn wrote(&mut self, place: usize, key: &Key, gone: bool) -> Result<(), SyncError> {
+        if gone {
+            self.swept.named(place, key);
         }
+        let table = self.tables[place].binding.table.id;
+        Ok(self.own.wrote(table, key)?)
     }
 
-    fn applied(&mut self, place: usize, key: &Value) -> Result<()> {
-        let Some(applied) = self.applied.as_mut() else {
-            return Ok(());
-        };
-        let named = (self.tables[place].binding.table.id, Key(key.clone()));
-        if self.others.contains(&named) {
-            self.named_later.insert(named.clone());
-        }
-        applied.insert(named);
-        if applied.len() < BATCH {
-            return Ok(());
-        }
-        self.take_back()
-    }
-
-    fn key(&self, place: usize, id: &WireId<'_>) -> Result<Value, SyncError> {
+    fn key(&self, place: usize, id: &WireId<'_>) -> Result<Key, SyncError> {
         if self.cancel.load(Ordering::Relaxed) {
             return Err(SyncError::cancelled(
                 "interrupted because the connection closes",
             ));
         }
         let binding = self.tables[place].binding;
-        binding.wire_key(id).ok_or_else(|| {
+        binding.wire_key(id).map(Key).ok_or_else(|| {
             SyncError::protocol(format!(
                 "{:?} has an integer key, but the backend sent the id {id:?}; nothing was applied",
                 binding.entity
             ))
         })
     }
+
+    /// All rows there are were named: others go, and so do deletes that wait. With a condition nobody can tell any
+    /// more whether it was true of a deleted row, and its delete stays.
+    fn retain(&mut self, place: usize, named: &dyn Fn(&str) -> bool) -> Result<(), SyncError> {
+        let others = |key: ValueRef<'_>| !is_named(key, named);
+        let table = &mut self.tables[place];
+        let condition = table.binding.replacement_where.as_deref();
+        let mut doomed = table.keys(condition.unwrap_or("1"), &[], others)?;
+        if condition.is_none() {
+            let absent = table.absent()?.into_iter();
+            doomed.extend(absent.filter(|key| others(key.0.borrow())));
+        }
+        for key in doomed {
+            self.take_away(place, Remote::Unnamed, &key, false)?;
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self, place: usize, condition: &str, values: &[Value]) -> Result<(), SyncError> {
+        let values: Vec<ValueRef<'_>> = values.iter().map(Value::borrow).collect();
+        let doomed = self.tables[place].keys(condition, &values, |_| true)?;
+        for key in doomed {
+            self.take_away(place, Remote::Cleared, &key, false)?;
+        }
+        Ok(())
+    }
 }
 
 impl Sink for Applier<'_> {
     fn row(&mut self, row: &RemoteRow<'_>) -> Result<(), SyncError> {
         let key = self.key(row.entity, row.id)?;
-        self.deferred.forget(row.entity, &key);
-        self.upsert_key(row.entity, row.announced, &key, row.slots)
+        let old = self.tables[row.entity].is_old(&key, row.version, false)?;
+        if !old {
+            self.deferred.forget(row.entity, &key);
+        }
+        let remote = match row.announced {
+            Announced::Created => Remote::Created,
+            Announced::Updated => Remote::Updated,
+        };
+        self.upsert(row.entity, remote, &key, row.slots, old)
     }
 
-    fn gone(&mut self, place: usize, id: &WireId<'_>) -> Result<(), SyncError> {
+    fn gone(
+        &mut self,
+        place: usize,
+        id: &WireId<'_>,
+        version: Option<i64>,
+    ) -> Result<(), SyncError> {
         let key = self.key(place, id)?;
-        self.deferred.forget(place, &key);
-        let named = (self.tables[place].binding.table.id, Key(key.clone()));
-        let settled = self.forgotten.get(&named) == Some(&self.start);
-        self.before_delete(place, &key)?;
-        let table = &mut self.tables[place];
-        let settlement = table
-            .remove(&key, settled)
-            .map_err(|error| table.named(error, &key))?;
-        self.note(named, settlement);
-        self.applied(place, &key)?;
-        Ok(())
+        let old = self.tables[place].is_old(&key, version, true)?;
+        self.take_away(place, Remote::Deleted, &key, old)
     }
 
     fn scope(&mut self, place: usize, scope: &Scope<'_>) -> Result<(), SyncError> {
-        let Scope::Retain(named) = scope;
-        let table = &mut self.tables[place];
-        let doomed = table.unnamed(named)?;
-        let forgotten = table.unnamed_deletes(named)?;
-        let id = table.binding.table.id;
-        for key in doomed {
-            self.deferred.forget(place, &key);
-            self.before_delete(place, &key)?;
-            let table = &mut self.tables[place];
-            let settlement = table
-                .take_away(&key)
-                .map_err(|error| table.named(error, &key))?;
-            self.note((id, Key(key.clone())), settlement);
-            self.applied(place, &key)?;
+        match scope {
+            Scope::Retain(named) => self.retain(place, named),
+            Scope::Wipe => self.clear(place, "1", &[]),
+            Scope::Where(condition, values) => self.clear(place, condition, values),
         }
-        for key in forgotten {
-            self.note((id, Key(key)), Settlement::Settled);
-        }
-        Ok(())
     }
 }

@@ -1,16 +1,38 @@
 //! Applying remote rows to the application's tables.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `decide` | the decision table: what becomes of a row, without the database |
+//! | `knowledge`, `journal`, `version` | what is known of a row: what waits of it, what was pushed of it, its version |
+//! | `meeting` | two rows and a policy: which columns stay |
+//! | `writer`, `lift` | the statements on a table |
+//! | `effects` | what applied rows mean for the log |
+//! | `table` | these put together, for one table |
+//! | `applier` | an answer about several tables; rows that must wait for others (`deferred`), that go with others (`swept`) |
+//! | `own_writes`, `side_effects` | keeping what is applied out of the log |
 
 mod applier;
-mod by_columns;
+mod decide;
 mod deferred;
-mod echo;
+mod effects;
 mod foreign_key;
-mod pending;
-mod replacement;
+mod journal;
+mod knowledge;
+mod lift;
+mod meeting;
+mod own_writes;
+mod scope;
+mod setting;
 mod side_effects;
 mod swept;
 mod table;
+#[cfg(test)]
+mod tests;
+mod version;
+mod writer;
 
-pub use applier::{Applier, Setting};
+pub use applier::Applier;
 pub use foreign_key::explain_foreign_key;
-pub use replacement::require_declared;
+pub use own_writes::OwnWrites;
+pub use scope::require_declared;
+pub use setting::Setting;

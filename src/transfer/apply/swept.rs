@@ -3,19 +3,17 @@
 
 use std::collections::HashSet;
 
-use crate::capture::{Key, Status};
-use crate::providers::wire::Slot;
+use crate::capture::Key;
 use crate::store::Result;
 
-use crate::transfer::apply::table::TableApplier;
-use crate::transfer::conflict::record::{Kind, Sides};
+use super::table::TableApplier;
 
-/// The rows edited here before the first delete of an answer, as JSON.
+/// The rows edited here before the first delete of an answer, as JSON, each with the place of its table.
 #[derive(Default)]
 pub struct Swept {
-    edited: Option<Vec<(i64, Key, String)>>,
+    edited: Option<Vec<(usize, Key, String)>>,
     /// Rows whose end is written down elsewhere.
-    named: HashSet<(i64, Key)>,
+    named: HashSet<(usize, Key)>,
 }
 
 impl Swept {
@@ -28,19 +26,18 @@ impl Swept {
             return Ok(());
         }
         let mut edited = Vec::new();
-        for table in tables {
-            let id = table.binding.table.id;
+        for (place, table) in tables.iter_mut().enumerate() {
             let rows = table.edited()?;
-            edited.extend(rows.into_iter().map(|(key, row)| (id, key, row)));
+            edited.extend(rows.into_iter().map(|(key, row)| (place, key, row)));
         }
         self.edited = Some(edited);
         Ok(())
     }
 
     /// The answer itself deletes this row.
-    pub fn named(&mut self, row: &(i64, Key)) {
-        if !self.edited.as_ref().is_some_and(Vec::is_empty) {
-            self.named.insert(row.clone());
+    pub fn named(&mut self, place: usize, key: &Key) {
+        if self.edited.as_ref().is_some_and(|rows| !rows.is_empty()) {
+            self.named.insert((place, key.clone()));
         }
     }
 
@@ -49,51 +46,11 @@ impl Swept {
     /// # Errors
     /// SQLite's.
     pub fn record(&mut self, tables: &mut [TableApplier<'_>]) -> Result<()> {
-        for (id, key, row) in self.edited.take().into_iter().flatten() {
-            if self.named.contains(&(id, key.clone())) {
-                continue;
-            }
-            let mut tables = tables.iter_mut();
-            if let Some(table) = tables.find(|table| table.binding.table.id == id) {
-                table.record_if_gone(&key, row)?;
+        for (place, key, row) in self.edited.take().into_iter().flatten() {
+            if !self.named.contains(&(place, key.clone())) {
+                tables[place].record_if_gone(&key, row)?;
             }
         }
         Ok(())
-    }
-}
-
-impl TableApplier<'_> {
-    /// The rows that are to be pushed, as JSON.
-    fn edited(&mut self) -> Result<Vec<(Key, String)>> {
-        let missing = vec![Slot::Missing; self.binding.columns.len()];
-        let mut edited = Vec::new();
-        for pending in self.pending.rows().to_vec() {
-            if self.reader.find(&pending)? && self.sends(&pending, true) != Status::Nothing {
-                let meeting = self.meeting(&pending.key.0, &missing, Some(&pending));
-                edited.push((pending.key.clone(), self.local_json(&meeting)));
-            }
-            self.reader.release();
-        }
-        Ok(edited)
-    }
-
-    fn record_if_gone(&mut self, key: &Key, row: String) -> Result<()> {
-        let exists = self.reader.find_key(&key.0)?;
-        self.reader.release();
-        if exists {
-            return Ok(());
-        }
-        let sides = Sides {
-            local: Some(row),
-            ..Sides::default()
-        };
-        self.counts.conflicts += 1;
-        self.conflicts.record(
-            &self.binding.entity,
-            key.0.borrow(),
-            Kind::DeletedRemotely,
-            None,
-            &sides,
-        )
     }
 }

@@ -2,26 +2,23 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::store::{Database, Error, Result, Session, Statement, Value, ValueRef};
+use crate::store::{Error, Result, Statement, Value, ValueRef};
 use crate::transfer::declared;
 
-use super::Effect;
-use super::Failure;
-use super::Page;
-use super::entity_table::EntityTable;
-use super::records::Records;
+use super::entity_table::{self, EntityTable};
+use super::find_replace::find_replace;
+use super::outcome::{Failure, Job, Outcome, Page};
+use super::records::{Record, Records};
 use super::scope::{Scope, sql_value};
 use super::settings::{ExecuteSql, FindReplace, Operation, Settings, TableOperation, When};
 
 const HOW: &str = "call sync_entities with these operations on this connection";
 
 struct Runner<'a> {
-    session: &'a Session,
-    database: &'a Database,
-    entity: &'a str,
+    job: &'a Job<'a>,
     settings: &'a Settings,
     page: &'a Page<'a>,
-    effect: Effect,
+    outcome: Outcome,
 }
 
 /// Runs all operations on one page.
@@ -29,77 +26,79 @@ struct Runner<'a> {
 /// # Errors
 /// Whatever the first that fails says.
 pub fn run_operations(
-    session: &Session,
-    database: &Database,
-    entity: &str,
+    job: &Job<'_>,
     settings: &Settings,
     operations: &[Operation],
     page: &Page<'_>,
-) -> Result<Effect, Failure> {
+) -> Result<Outcome, Failure> {
     let mut runner = Runner {
-        session,
-        database,
-        entity,
+        job,
         settings,
         page,
-        effect: Effect::default(),
+        outcome: Outcome::default(),
     };
     for operation in operations {
         match operation {
             Operation::DeleteInsert(table) => runner.delete_insert(table)?,
-            Operation::UpsertReplace(table) => runner.upsert(table, false)?,
-            Operation::UpsertMerge(table) => runner.upsert(table, true)?,
+            Operation::UpsertReplace(table) => {
+                runner.each(table, |table, record| table.replace(record))?;
+            }
+            Operation::UpsertMerge(table) => {
+                runner.each(table, |table, record| table.merge(record))?;
+            }
             Operation::FindReplace(find) => runner.find_replace(find)?,
             Operation::ExecuteSql(execute) => runner.execute_sql(execute)?,
         }
     }
-    Ok(runner.effect)
+    Ok(runner.outcome)
 }
 
 impl Runner<'_> {
     fn delete_insert(&mut self, operation: &TableOperation) -> Result<(), Failure> {
-        if !self.is_due(operation.when.as_ref())? {
-            return Ok(());
-        }
-        let text = self.records(operation)?;
-        let records = Records::of_response(&text)?.keyed(
-            operation.primary_key.as_ref(),
-            operation.time_stamp.as_deref(),
-        );
-        let mut table = EntityTable::open(self.database, self.table(operation))?;
-        if self.page.number == 1 {
-            table.clear(&Scope::new(
+        let scope = (self.page.number == 1).then(|| {
+            Scope::new(
                 operation.for_rows_with_values.as_ref(),
                 operation.for_rows_in_range.as_ref(),
                 &self.settings.keep_temp_ids,
-            ))?;
-        }
-        for record in records.iter() {
-            table.put(&record?)?;
-        }
-        let effect = table.effect;
-        self.add(effect);
-        Ok(())
+            )
+        });
+        self.write(operation, |table, records| {
+            if let Some(scope) = &scope {
+                table.clear(scope)?;
+            }
+            records.iter().try_for_each(|record| table.put(&record?))
+        })
     }
 
-    fn upsert(&mut self, operation: &TableOperation, merge: bool) -> Result<(), Failure> {
+    /// Does something with each record.
+    fn each(
+        &mut self,
+        operation: &TableOperation,
+        write: impl Fn(&mut EntityTable<'_>, &Record<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.write(operation, |table, records| {
+            records.iter().try_for_each(|record| write(table, &record?))
+        })
+    }
+
+    /// Writes the records of an operation, if it is due, to its table.
+    fn write(
+        &mut self,
+        operation: &TableOperation,
+        body: impl FnOnce(&mut EntityTable<'_>, &Records<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         if !self.is_due(operation.when.as_ref())? {
             return Ok(());
         }
         let text = self.records(operation)?;
-        let records = Records::of_response(&text)?.keyed(
+        let (key, stamp) = (
             operation.primary_key.as_ref(),
             operation.time_stamp.as_deref(),
         );
-        let mut table = EntityTable::open(self.database, self.table(operation))?;
-        for record in records.iter() {
-            match merge {
-                true => table.merge(&record?)?,
-                false => table.replace(&record?)?,
-            }
-        }
-        let effect = table.effect;
-        self.add(effect);
+        let records = Records::of_response(&text)?.keyed(key, stamp);
+        let name = operation.table.as_deref().unwrap_or(self.job.entity);
+        let outcome = entity_table::write(self.job, name, |table| body(table, &records))?;
+        self.outcome.add(outcome);
         Ok(())
     }
 
@@ -120,17 +119,16 @@ impl Runner<'_> {
         let mut names: Vec<&str> = operation.tables.iter().map(String::as_str).collect();
         names.extend(operation.table.as_deref());
         if names.is_empty() {
-            names.push(self.entity);
+            names.push(self.job.entity);
         }
         for name in names {
-            let mut table = EntityTable::open(self.database, name)?;
-            table.find_replace(&find, &replace)?;
-            let effect = table.effect;
-            self.add(effect);
+            let outcome = find_replace(self.job, name, &find, &replace)?;
+            self.outcome.add(outcome);
         }
         Ok(())
     }
 
+    /// The program's own SQL. What it writes to a tracked table is captured, as any program's writes are.
     fn execute_sql(&mut self, operation: &ExecuteSql) -> Result<(), Failure> {
         if !self.is_due(operation.when.as_ref())? {
             return Ok(());
@@ -142,22 +140,12 @@ impl Runner<'_> {
         Ok(())
     }
 
-    fn add(&mut self, effect: Effect) {
-        self.effect.deleted += effect.deleted;
-        self.effect.inserted += effect.inserted;
-        self.effect.updated += effect.updated;
-    }
-
-    fn table<'s>(&'s self, operation: &'s TableOperation) -> &'s str {
-        operation.table.as_deref().unwrap_or(self.entity)
-    }
-
     fn is_due(&self, when: Option<&When>) -> Result<bool, Failure> {
         match when {
             None => Ok(true),
             Some(When::Switch(due)) => Ok(*due),
             Some(When::Sql(sql)) => {
-                declared::require(self.session, sql, HOW)?;
+                declared::require(self.job.session, sql, HOW)?;
                 let mut statement = self.bound(&format!("SELECT ({sql}) IS TRUE"), &Map::new())?;
                 statement.step()?;
                 Ok(statement.integer(0) == 1)
@@ -184,7 +172,7 @@ impl Runner<'_> {
 
     /// The JSON at a path of the response.
     fn part(&self, path: &str) -> Result<String, Failure> {
-        let part = self.database.query_value(
+        let part = self.job.database.query_value(
             "SELECT CASE WHEN json_valid(?1) THEN ?1 -> ?2 END",
             &[self.page.response.into(), path.into()],
         )?;
@@ -211,13 +199,13 @@ impl Runner<'_> {
     }
 
     fn prepare(&self, sql: &str, parameters: &Map<String, Json>) -> Result<Statement, Failure> {
-        declared::require(self.session, sql, HOW)?;
+        declared::require(self.job.session, sql, HOW)?;
         self.bound(sql, parameters)
     }
 
     /// `:response`, `:entity` and `:page` are there for every SQL text.
     fn bound(&self, sql: &str, parameters: &Map<String, Json>) -> Result<Statement, Failure> {
-        let mut statement = self.database.connection().prepare(sql)?;
+        let mut statement = self.job.database.connection().prepare(sql)?;
         for (place, name) in statement.parameters().into_iter().enumerate() {
             let bare = name.trim_start_matches([':', '@', '$']);
             let given;
@@ -227,7 +215,7 @@ impl Runner<'_> {
                     given.borrow()
                 }
                 (None, "response") => self.page.response.into(),
-                (None, "entity") => self.entity.into(),
+                (None, "entity") => self.job.entity.into(),
                 (None, "page") => ValueRef::Integer(self.page.number),
                 _ => {
                     let problem = match name.as_str() {

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::store::{Value, ValueRef};
 
-use super::Failure;
+use super::outcome::Failure;
 use super::settings::PrimaryKey;
 
 type Members<'a> = HashMap<Cow<'a, str>, &'a RawValue>;

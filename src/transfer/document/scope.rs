@@ -8,6 +8,9 @@ use crate::store::Value;
 
 use super::settings::{KeepTempIds, Range, Scalar};
 
+/// The condition of all rows.
+const ALL: &str = "1";
+
 /// A condition over the columns `id` and `data`.
 pub struct Scope {
     pub condition: String,
@@ -22,7 +25,7 @@ impl Scope {
         keep: &KeepTempIds,
     ) -> Self {
         let mut scope = Self {
-            condition: "1".into(),
+            condition: ALL.into(),
             values: Vec::new(),
         };
         for (field, value) in values.into_iter().flatten() {
@@ -44,6 +47,11 @@ impl Scope {
             KeepTempIds::Switch(false) | KeepTempIds::No => {}
         }
         scope
+    }
+
+    /// Whether it holds every row.
+    pub fn is_all(&self) -> bool {
+        self.condition == ALL
     }
 
     fn bind(&mut self, value: Value) -> String {

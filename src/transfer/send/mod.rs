@@ -2,7 +2,7 @@
 
 pub mod freeze;
 pub mod outbox;
-mod rekey;
+pub mod rekey;
 pub mod settle;
 pub mod slices;
 pub mod unacknowledged;

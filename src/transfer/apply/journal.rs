@@ -1,0 +1,186 @@
+//! What was pushed lately of the rows that wait, to recognise our own rows when the server sends them back.
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Map, Value as Json};
+
+use crate::capture::{Key, PendingRows};
+use crate::providers::wire::{Slot, WireType};
+use crate::store::{Database, Result, Statement, ValueRef, same};
+use crate::transfer::binding::Binding;
+use crate::transfer::send::unacknowledged::Sent;
+
+/// What was pushed of one row.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pushed {
+    /// Where its content is kept, as sent last.
+    content: Option<i64>,
+    /// The last log entry that a delete covers, if nothing was pushed since.
+    pub deleted_up_to: Option<i64>,
+}
+
+/// The journal of one table. It holds no more rows than are pending, and no content.
+pub struct Journal {
+    table: i64,
+    rows: HashMap<Key, Pushed>,
+    content: Statement,
+}
+
+impl Journal {
+    /// Reads what is said of the pending rows.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn read(
+        database: &Database,
+        provider: &str,
+        table: i64,
+        pending: &PendingRows,
+    ) -> Result<Self> {
+        let mut rows: HashMap<Key, Pushed> = HashMap::new();
+        let mut scan = database.prepare(
+            "SELECT outbox.id, outbox.pk, outbox.kind = 'deleted', outbox.uptoSeq \
+             FROM main._syncOutbox AS outbox \
+             JOIN main._syncPush AS push ON push.id = outbox.pushId \
+             WHERE push.provider = ?1 AND outbox.tbl = ?2 AND push.state <> 'refused' \
+             ORDER BY outbox.id",
+        )?;
+        scan.bind_all(&[provider.into(), table.into()])?;
+        while scan.step()? {
+            let key = Key(scan.column(1).to_owned());
+            if pending.get(&key).is_none() {
+                continue;
+            }
+            let pushed = rows.entry(key).or_default();
+            let deleted = scan.integer(2) != 0;
+            pushed.deleted_up_to = deleted.then(|| scan.integer(3));
+            if !deleted {
+                pushed.content = Some(scan.integer(0));
+            }
+        }
+        drop(scan);
+        // The number alone may belong to another row by now: a pull of this very run can have removed the entry.
+        let content = database.prepare(
+            "SELECT content FROM main._syncOutbox WHERE id = ?1 AND tbl = ?2 AND pk IS ?3",
+        )?;
+        Ok(Self {
+            table,
+            rows,
+            content,
+        })
+    }
+
+    /// What was pushed of a row; nothing when it was not.
+    pub fn get(&self, key: &Key) -> Pushed {
+        self.rows.get(key).copied().unwrap_or_default()
+    }
+
+    /// Whether an incoming row is what was pushed last, as far as it says anything.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn is_echo(&mut self, key: &Key, binding: &Binding, row: &[Slot<'_>]) -> Result<bool> {
+        match self.get(key).content {
+            Some(entry) => self.is_as_sent(entry, key, binding, row, true),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether an incoming row proves that a push of unknown outcome has arrived. One that leaves columns out
+    /// proves nothing: the edit may be in just those.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn has_arrived(
+        &mut self,
+        sent: &Sent,
+        key: &Key,
+        binding: &Binding,
+        row: &[Slot<'_>],
+    ) -> Result<bool> {
+        self.is_as_sent(sent.entry, key, binding, row, false)
+    }
+
+    fn is_as_sent(
+        &mut self,
+        entry: i64,
+        key: &Key,
+        binding: &Binding,
+        row: &[Slot<'_>],
+        lenient: bool,
+    ) -> Result<bool> {
+        let entry = [entry.into(), self.table.into(), key.0.borrow()];
+        self.content.bind_all(&entry)?;
+        let same = self.content.step()? && {
+            let content = self.content.column(0).as_str();
+            content.is_some_and(|content| is_same_row(content, binding, row, lenient))
+        };
+        self.content.reset();
+        Ok(same)
+    }
+}
+
+/// Whether an incoming row holds what `content` says. `lenient`: as far as it says anything.
+fn is_same_row(content: &str, binding: &Binding, row: &[Slot<'_>], lenient: bool) -> bool {
+    let Ok(pushed) = serde_json::from_str::<Map<String, Json>>(content) else {
+        return false;
+    };
+    let ignored = &binding.rules.echo_ignore;
+    binding.wire.columns.iter().zip(row).all(|(column, slot)| {
+        if ignored.contains(&column.name) {
+            return true;
+        }
+        if slot.is_missing() {
+            return lenient;
+        }
+        pushed
+            .get(&column.name)
+            .is_some_and(|value| equal(column.kind, value, slot.value()))
+    })
+}
+
+/// Compares a value as it was sent with one as it came in.
+fn equal(kind: WireType, sent: &Json, came: ValueRef<'_>) -> bool {
+    match sent {
+        Json::Null => came.is_null(),
+        Json::Bool(truth) => same(ValueRef::Integer((*truth).into()), came),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => same(ValueRef::Integer(whole), came),
+            (None, Some(real)) => same(ValueRef::Real(real), came),
+            _ => false,
+        },
+        Json::String(text) if kind == WireType::Base64 => BASE64
+            .decode(text)
+            .is_ok_and(|bytes| came == ValueRef::Blob(&bytes)),
+        Json::String(text) => came == ValueRef::Text(text),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_compared_across_their_forms() {
+        assert!(equal(
+            WireType::Boolean,
+            &Json::Bool(true),
+            ValueRef::Integer(1)
+        ));
+        assert!(equal(
+            WireType::Number,
+            &serde_json::json!(1.0),
+            ValueRef::Integer(1)
+        ));
+        assert!(equal(
+            WireType::Base64,
+            &"aGk=".into(),
+            ValueRef::Blob(b"hi")
+        ));
+        assert!(!equal(WireType::String, &"a".into(), ValueRef::Text("b")));
+        assert!(!equal(WireType::String, &Json::Null, ValueRef::Text("")));
+    }
+}

@@ -1,0 +1,176 @@
+//! What is known of the rows of a table: what waits to be sent, and what was pushed of that lately.
+
+use crate::capture::sends::sends;
+use crate::capture::{Key, Pending, PendingRows, Status};
+use crate::providers::wire::Slot;
+use crate::store::{Database, Result};
+use crate::transfer::binding::Binding;
+use crate::transfer::send::unacknowledged::{Sent, Unacknowledged};
+
+use super::decide::{Case, Local, Push, Remote, Rules};
+use super::journal::Journal;
+
+/// What is known of one table. The journal is read when a row that waits is met.
+pub struct Knowledge<'a> {
+    database: &'a Database,
+    provider: &'a str,
+    binding: &'a Binding,
+    pending: PendingRows,
+    /// Rows that the server may have from a push without an answer.
+    unacknowledged: &'a Unacknowledged,
+    journal: Option<Journal>,
+    /// What was logged since of the rows of unknown outcome. Read when somebody asks.
+    newer: Option<PendingRows>,
+    /// The log's end before anything was applied.
+    start: i64,
+    pub rules: Rules,
+}
+
+impl<'a> Knowledge<'a> {
+    pub fn new(
+        database: &'a Database,
+        provider: &'a str,
+        binding: &'a Binding,
+        pending: PendingRows,
+        unacknowledged: &'a Unacknowledged,
+        start: i64,
+        rules: Rules,
+    ) -> Self {
+        Self {
+            database,
+            provider,
+            binding,
+            pending,
+            unacknowledged,
+            journal: None,
+            newer: None,
+            start,
+            rules,
+        }
+    }
+
+    /// Whether nothing waits in the whole table.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// What is logged of a row, if anything is.
+    pub fn pending(&self, key: &Key) -> Option<&Pending> {
+        self.pending.get(key)
+    }
+
+    pub fn rows(&self) -> &[Pending] {
+        self.pending.rows()
+    }
+
+    /// What is here of a row that something is logged of.
+    pub fn local(&self, pending: &Pending, exists: bool) -> Local {
+        let table = self.binding.table.id;
+        let may_have_arrived = || self.unacknowledged.may_have_created(table, &pending.key);
+        match sends(pending, exists, &self.binding.columns, may_have_arrived) {
+            Status::Created => Local::Created,
+            Status::Updated => Local::Updated,
+            Status::Deleted if may_have_arrived() => Local::Withdrawn,
+            Status::Deleted => Local::Deleted,
+            Status::Nothing if exists => Local::Clean,
+            Status::Nothing => Local::Undone,
+        }
+    }
+
+    /// All that matters about a row that something is logged of. `row` is what came, if a row did; `differs`:
+    /// it says something else than the row here.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn case(
+        &mut self,
+        local: Local,
+        remote: Remote,
+        pending: &Pending,
+        row: &[Slot<'_>],
+        differs: bool,
+    ) -> Result<Case> {
+        let mut case = Case::clean(remote, self.rules);
+        case.local = local;
+        case.differs = differs;
+        let edited = matches!(local, Local::Created | Local::Updated);
+        match remote {
+            Remote::Created | Remote::Updated if !matches!(local, Local::Clean | Local::Undone) => {
+                let (binding, sent) = (self.binding, self.sent(&pending.key));
+                let journal = self.journal()?;
+                case.echo = journal.is_echo(&pending.key, binding, row)?;
+                case.push = match sent {
+                    Some(sent) if journal.has_arrived(sent, &pending.key, binding, row)? => {
+                        Push::Arrived {
+                            upto: sent.upto,
+                            edited_since: pending.last_seq > sent.upto,
+                        }
+                    }
+                    sent => differing(sent),
+                };
+            }
+            Remote::Deleted if edited => {
+                case.push = differing(self.sent(&pending.key));
+                case.made_after = self.made_after(local, pending)?;
+            }
+            _ => {}
+        }
+        Ok(case)
+    }
+
+    /// Whether the server's delete says nothing about the row that is here now, since that was made after it: the
+    /// delete is our own and was the last word pushed about the key, or it may be known from an earlier answer.
+    /// Gives the last log entry that a push of ours covered, 0 when there is none.
+    fn made_after(&mut self, local: Local, pending: &Pending) -> Result<Option<i64>> {
+        if !pending.inserted_after(0) {
+            return Ok(None);
+        }
+        let upto = self.journal()?.get(&pending.key).deleted_up_to;
+        let ours = upto.filter(|upto| pending.inserted_after(*upto));
+        let known = self.rules.redelivers && local == Local::Created;
+        Ok(ours.or(known.then_some(0)))
+    }
+
+    /// The row as a push without an answer carried it.
+    fn sent(&self, key: &Key) -> Option<&'a Sent> {
+        self.unacknowledged.get(self.binding.table.id, key)
+    }
+
+    fn journal(&mut self) -> Result<&mut Journal> {
+        let journal = match self.journal.take() {
+            Some(journal) => journal,
+            None => {
+                let table = self.binding.table.id;
+                Journal::read(self.database, self.provider, table, &self.pending)?
+            }
+        };
+        Ok(self.journal.insert(journal))
+    }
+
+    /// What was logged of a row since it was sent by a push of unknown outcome.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn since_sent(&mut self, key: &Key) -> Result<Option<Pending>> {
+        let newer = match self.newer.take() {
+            Some(newer) => newer,
+            None => {
+                let table = &self.binding.table;
+                let sent = self.unacknowledged.covered(table.id);
+                PendingRows::read_newer(self.database, table, self.start, &sent)?
+            }
+        };
+        Ok(self.newer.insert(newer).get(key).cloned())
+    }
+}
+
+/// A push of unknown outcome that the answer does not show to have arrived.
+fn differing(sent: Option<&Sent>) -> Push {
+    match sent {
+        Some(sent) => Push::Differs {
+            created: sent.created,
+            upto: sent.upto,
+        },
+        None => Push::None,
+    }
+}

@@ -1,0 +1,296 @@
+//! A row of the server meets one that is here: which columns stay, by the entity's policy.
+
+use std::cmp::Ordering;
+
+use crate::capture::log::Mark;
+use crate::capture::{Key, Pending, Status};
+use crate::ground::SyncError;
+use crate::providers::wire::{Slot, fallback};
+use crate::store::{Value, ValueRef, compare, same, shown};
+use crate::transfer::binding::Binding;
+use crate::transfer::conflict::policy::Policy;
+use crate::transfer::conflict::record::{Sides, pending_words, remote_json, row_json};
+use crate::transfer::conflict::resolver::{self, Resolver, Rows, Verdict};
+
+use super::effects::Effect;
+use super::writer::Writer;
+
+/// A row of the server and the one that is here.
+pub struct Meeting<'r> {
+    binding: &'r Binding,
+    key: &'r Key,
+    row: &'r [Slot<'r>],
+    /// The row here, a value for each column that travels.
+    local: Vec<Value>,
+    /// The server's row with what was changed here; missing: as here.
+    resolved: Vec<Slot<'r>>,
+    /// What waits of the row here, if anything does.
+    pending: Option<&'r Pending>,
+    status: &'static str,
+    changed: String,
+    /// The server has the row, whatever waits of it.
+    known: bool,
+}
+
+/// The row that stays.
+pub struct Chosen<'r> {
+    /// The columns to write.
+    pub row: Vec<Slot<'r>>,
+    pub effect: Effect,
+}
+
+impl Chosen<'_> {
+    /// A resolver decided that the row goes.
+    pub fn is_delete(&self) -> bool {
+        matches!(&self.effect, Effect::Marked(mark) if mark.status == Status::Deleted)
+    }
+
+    pub fn into_owned(self) -> Chosen<'static> {
+        Chosen {
+            row: self.row.into_iter().map(Slot::into_owned).collect(),
+            effect: self.effect,
+        }
+    }
+}
+
+impl<'r> Meeting<'r> {
+    /// The row on which the writer stands, and one of the server. `known_upto`: the server knows the row, as it
+    /// was sent up to this log entry.
+    pub fn new(
+        writer: &Writer<'_>,
+        binding: &'r Binding,
+        key: &'r Key,
+        row: &'r [Slot<'r>],
+        pending: Option<&'r Pending>,
+        known_upto: Option<i64>,
+    ) -> Self {
+        let made_since = |pending: &Pending| {
+            // What was made again since it was sent changed as a whole.
+            known_upto.is_some_and(|upto| pending.inserted_after(upto))
+        };
+        let made_since = pending.is_some_and(made_since);
+        let stays = |position: usize| {
+            made_since || pending.is_some_and(|pending| pending.changed(position))
+        };
+        let resolved = row.iter().zip(&binding.columns);
+        let (status, changed) = pending_words(&binding.wire, &binding.columns, pending);
+        Self {
+            binding,
+            key,
+            row,
+            local: (0..row.len())
+                .map(|place| writer.value(place).to_owned())
+                .collect(),
+            resolved: resolved
+                .map(|(slot, position)| match stays(*position) {
+                    true => Slot::Missing,
+                    false => slot.clone(),
+                })
+                .collect(),
+            pending,
+            status,
+            changed,
+            known: known_upto.is_some(),
+        }
+    }
+
+    /// What was changed here stays, the rest is the server's.
+    pub fn merged(&self) -> Chosen<'r> {
+        Chosen {
+            row: self.resolved.clone(),
+            effect: Effect::Stays,
+        }
+    }
+
+    /// Whether the row here is as it came.
+    pub fn is_equal(&self) -> bool {
+        let columns = &self.binding.wire.columns;
+        let by_default = self.binding.rules.missing_is_default;
+        (0..self.row.len()).all(|place| {
+            let local = self.local[place].borrow();
+            match &self.row[place] {
+                Slot::Missing if by_default => {
+                    let default = fallback(columns[place].kind, columns[place].required);
+                    same(local, default.value())
+                }
+                Slot::Missing => true,
+                slot => same(local, slot.value()),
+            }
+        })
+    }
+
+    /// The row here as JSON, with what waits of it.
+    pub fn local_json(&self) -> String {
+        let pending = Some((self.status, self.changed.as_str()));
+        row_json(&self.binding.wire, self.key.0.borrow(), pending, |place| {
+            Some(self.local[place].borrow())
+        })
+    }
+
+    /// The rows of a conflict that ended with `chosen`.
+    pub fn sides(&self, chosen: &Chosen<'_>) -> Sides {
+        let (entity, key) = (&self.binding.wire, self.key.0.borrow());
+        let resolved = || {
+            row_json(entity, key, None, |place| {
+                Some(self.value(&chosen.row, place))
+            })
+        };
+        Sides {
+            local: Some(self.local_json()),
+            remote: Some(remote_json(entity, key, self.row)),
+            resolved: (!chosen.is_delete()).then(resolved),
+        }
+    }
+
+    /// The value that a row which was put together has in a column.
+    fn value<'v>(&'v self, row: &'v [Slot<'_>], place: usize) -> ValueRef<'v> {
+        match row[place].is_missing() {
+            true => self.local[place].borrow(),
+            false => row[place].value(),
+        }
+    }
+
+    /// Whether the row here has the greater value in a column. No value on either side: it has not.
+    fn is_newer(&self, column: &str) -> bool {
+        let columns = &self.binding.wire.columns;
+        let place = columns
+            .iter()
+            .position(|known| known.name.eq_ignore_ascii_case(column));
+        let Some(place) = place else { return false };
+        let (here, there) = (self.local[place].borrow(), self.row[place].value());
+        !here.is_null() && !there.is_null() && compare(here, there) == Ordering::Greater
+    }
+
+    /// What waits of a row that was chosen whole: the columns in which it is not the server's.
+    fn left_over(&self, chosen: &[Slot<'_>]) -> Effect {
+        let Some(pending) = self.pending else {
+            return Effect::Stays;
+        };
+        let created = self.status == Status::Created.as_str() && !self.known;
+        let status = match created {
+            true => Status::Created,
+            false => Status::Updated,
+        };
+        let is_left = |place: &usize| {
+            let value = self.value(chosen, *place);
+            match self.row[*place].is_missing() {
+                // The server has not said what it holds there; of a new row it can't hold anything.
+                true => {
+                    pending.changed(self.binding.columns[*place])
+                        || (status == Status::Created && !value.is_null())
+                        || !same(value, self.local[*place].borrow())
+                }
+                false => !same(value, self.row[*place].value()),
+            }
+        };
+        let columns: Vec<usize> = (0..chosen.len())
+            .filter(is_left)
+            .map(|place| self.binding.columns[place])
+            .collect();
+        match columns.is_empty() {
+            true => Effect::Settled,
+            false => self.marked(status, columns),
+        }
+    }
+
+    /// What `_status` and `_changed` of a resolver's answer ask for.
+    fn honoured(&self, verdict: &Verdict) -> Effect {
+        let Some(status) = verdict.status.as_deref() else {
+            return Effect::Stays;
+        };
+        let mut names = verdict.changed.clone().unwrap_or_default();
+        names.sort();
+        let before = self.changed.split(',').filter(|name| !name.is_empty());
+        let mut before: Vec<&str> = before.collect();
+        before.sort_unstable();
+        if status == self.status && names == before {
+            return Effect::Stays;
+        }
+        let status = match status {
+            "created" => Status::Created,
+            "updated" => Status::Updated,
+            "deleted" => Status::Deleted,
+            _ if self.pending.is_some() => return Effect::Settled,
+            _ => return Effect::Stays,
+        };
+        let columns = &self.binding.columns;
+        let wire = self.binding.wire.columns.iter().zip(columns);
+        let named: Vec<usize> = wire
+            .filter(|(column, _)| names.contains(&column.name))
+            .map(|(_, position)| *position)
+            .collect();
+        match named.is_empty() && status == Status::Updated {
+            // It is to be sent, but an update of no column would not be.
+            true => self.marked(status, columns.clone()),
+            false => self.marked(status, named),
+        }
+    }
+
+    fn marked(&self, status: Status, columns: Vec<usize>) -> Effect {
+        Effect::Marked(Mark {
+            status,
+            columns,
+            rowid: self.pending.and_then(Pending::rowid),
+        })
+    }
+}
+
+/// An entity's policy at work.
+pub struct Judge {
+    pub policy: Policy,
+    pub resolver: Option<Resolver>,
+}
+
+impl Judge {
+    /// The row that stays, and what waits of it then.
+    ///
+    /// # Errors
+    /// A resolver's.
+    pub fn choose<'r>(&mut self, meeting: &Meeting<'r>) -> Result<Chosen<'r>, SyncError> {
+        let here = || vec![Slot::Missing; meeting.row.len()];
+        let row = match &self.policy {
+            Policy::Columns => return Ok(meeting.merged()),
+            Policy::ServerWins => meeting.row.to_vec(),
+            Policy::ClientWins => here(),
+            Policy::LastWriteWins(column) => match meeting.is_newer(column) {
+                true => here(),
+                false => meeting.row.to_vec(),
+            },
+            Policy::Sql2(_) => self.ask(meeting)?.row,
+            Policy::Sql4(_) => {
+                let verdict = self.ask(meeting)?;
+                let effect = meeting.honoured(&verdict);
+                let row = verdict.row;
+                return Ok(Chosen { row, effect });
+            }
+        };
+        let effect = meeting.left_over(&row);
+        Ok(Chosen { row, effect })
+    }
+
+    fn ask(&mut self, meeting: &Meeting<'_>) -> Result<Verdict, SyncError> {
+        let (entity, key) = (&meeting.binding.wire, meeting.key.0.borrow());
+        let pending = Some((meeting.status, meeting.changed.as_str()));
+        let name = &meeting.binding.entity;
+        let rows = Rows {
+            table: name,
+            local: &meeting.local_json(),
+            remote: &remote_json(entity, key, meeting.row),
+            resolved: &row_json(entity, key, pending, |place| {
+                Some(meeting.value(&meeting.resolved, place))
+            }),
+        };
+        let answer = match self.resolver.as_mut() {
+            Some(resolver) => resolver.ask(entity, &rows),
+            None => Err("it was taken away".into()),
+        };
+        let mut verdict =
+            answer.map_err(|problem| resolver::failed(name, &shown(&meeting.key.0), &problem))?;
+        for (slot, resolved) in verdict.row.iter_mut().zip(&meeting.resolved) {
+            if slot.is_missing() {
+                *slot = resolved.clone().into_owned();
+            }
+        }
+        Ok(verdict)
+    }
+}

@@ -1,0 +1,33 @@
+//! What an answer says of all rows of an entity: some go although nobody named them.
+
+use crate::store::{Result, Session, ValueRef};
+use crate::transfer::binding::Binding;
+use crate::transfer::declared;
+
+/// Makes sure, before anything is sent, that the condition of a replacement may be run.
+///
+/// # Errors
+/// It comes from the file alone; it does not compile.
+pub fn require_declared(session: &Session, binding: &Binding) -> Result<()> {
+    let Some(condition) = &binding.replacement_where else {
+        return Ok(());
+    };
+    let how = "call sync_provider with the same replacementWhere after opening the file";
+    declared::require(session, condition, how)?;
+    let sql = format!("SELECT 1 FROM {} WHERE ({condition})", binding.qualified);
+    session
+        .connection()
+        .prepare(&sql)
+        .map(drop)
+        .map_err(|error| error.prefixed(&format!("replacementWhere of {:?}", binding.entity)))
+}
+
+/// Whether an answer that names all rows names this one.
+pub fn is_named(key: ValueRef<'_>, named: &dyn Fn(&str) -> bool) -> bool {
+    match key {
+        ValueRef::Text(text) => named(text),
+        ValueRef::Integer(number) => named(&number.to_string()),
+        // Nothing that the server could name.
+        _ => false,
+    }
+}

@@ -1,0 +1,18 @@
+//! What applying an answer is about.
+
+use std::sync::atomic::AtomicBool;
+
+use crate::store::{Database, Session};
+
+/// What one answer is about.
+pub struct Setting<'a> {
+    pub session: &'a Session,
+    pub database: &'a Database,
+    pub provider: &'a str,
+    /// The row of `_syncRun`; 0 outside of a run.
+    pub run: i64,
+    /// Set when the run must end.
+    pub cancel: &'a AtomicBool,
+    /// For each binding, whether rows that were pulled before come again.
+    pub redelivers: Vec<bool>,
+}

@@ -1,0 +1,44 @@
+//! Versions of rows, where the server counts them: what comes late is old news.
+
+use crate::capture::Key;
+use crate::store::{Database, Result};
+use crate::transfer::version::{Versions, store};
+
+/// Looks at the versions of the rows that come in for one table. A server that sends none costs nothing.
+pub struct VersionGate<'a> {
+    database: &'a Database,
+    provider: &'a str,
+    table: i64,
+    /// Made for the first row that has a version.
+    versions: Option<Versions>,
+}
+
+impl<'a> VersionGate<'a> {
+    pub fn new(database: &'a Database, provider: &'a str, table: i64) -> Self {
+        Self {
+            database,
+            provider,
+            table,
+            versions: None,
+        }
+    }
+
+    /// Whether a state of a row is not newer than the one that is known. A newer one is noted. Ask once for each
+    /// state: the second time it is old.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn is_old(&mut self, key: &Key, version: i64, deleted: bool) -> Result<bool> {
+        let (database, provider, table) = (self.database, self.provider, self.table);
+        let versions = match self.versions.take() {
+            Some(versions) => versions,
+            None => Versions::of(database, provider, table)?,
+        };
+        let known = self.versions.insert(versions).get(key)?;
+        if known.is_some_and(|known| version <= known) {
+            return Ok(true);
+        }
+        store(database, provider, table, &key.0, version, deleted)?;
+        Ok(false)
+    }
+}

@@ -1,0 +1,309 @@
+//! The statements on one table: finding a row, inserting, updating and deleting it. Nothing is decided here.
+
+use crate::capture::reader::RowReader;
+use crate::capture::{Key, Pending};
+use crate::providers::wire::{Slot, WireType, fallback};
+use crate::store::{Database, Error, Result, Statement, Value, ValueRef, quote_name, same};
+use crate::transfer::binding::Binding;
+
+use super::decide::Written;
+use super::lift::{Lifted, Lifter};
+
+/// SQLite's code for a value that must be unique and is not.
+pub const UNIQUE: i32 = 2067;
+
+/// Statements of a kind, by the columns that a row holds. The rows of one answer mostly hold the same.
+type ByColumns<T> = Vec<(Vec<bool>, T)>;
+
+/// Statements kept of a kind.
+const KEPT: usize = 32;
+
+/// Writes the rows of one table.
+pub struct Writer<'a> {
+    database: &'a Database,
+    binding: &'a Binding,
+    reader: RowReader,
+    /// With the places of the columns each names.
+    inserts: ByColumns<(Statement, Vec<usize>)>,
+    updates: ByColumns<Statement>,
+    delete: Statement,
+    lifter: Option<Lifter>,
+    /// The columns that the row at hand holds.
+    present: Vec<bool>,
+    /// What INSERT and UPDATE begin with: a table's own ON CONFLICT clauses must not replace or skip rows.
+    /// Elsewhere nothing is said, since it would count in the triggers of the application too.
+    otherwise: &'static str,
+    /// The table held no row at first: try to insert before looking.
+    was_empty: bool,
+}
+
+impl<'a> Writer<'a> {
+    /// # Errors
+    /// SQLite's.
+    pub fn new(database: &'a Database, binding: &'a Binding) -> Result<Self> {
+        let connection = database.connection();
+        let (table, key) = (&binding.qualified, binding.key_name());
+        let was_empty = !connection
+            .prepare(&format!("SELECT 1 FROM {table} LIMIT 1"))?
+            .step()?;
+        let delete = connection.prepare(&format!(
+            "DELETE FROM {table} WHERE {key} = ?1 AND {key} = ?1 COLLATE BINARY"
+        ))?;
+        let own_clause = database.query_value(
+            "SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?1 COLLATE NOCASE \
+             AND sql LIKE '%conflict%'",
+            &[binding.table.shape.name.as_str().into()],
+        )?;
+        Ok(Self {
+            database,
+            binding,
+            reader: RowReader::new(database, &binding.table, &binding.columns)?,
+            inserts: Vec::new(),
+            updates: Vec::new(),
+            delete,
+            lifter: None,
+            present: Vec::new(),
+            otherwise: match own_clause {
+                Value::Null => "",
+                _ => " OR ABORT",
+            },
+            was_empty,
+        })
+    }
+
+    /// Whether every row is likely to be new.
+    pub fn was_empty(&self) -> bool {
+        self.was_empty
+    }
+
+    /// Goes to the row that entries of the log are about; false when there is none.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn find(&mut self, pending: &Pending) -> Result<bool> {
+        self.reader.find(pending)
+    }
+
+    /// Goes to a row; false when there is none.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn find_key(&mut self, key: &Key) -> Result<bool> {
+        self.reader.find_key(&key.0)
+    }
+
+    /// Column `place` of the row found, among those that travel.
+    pub fn value(&self, place: usize) -> ValueRef<'_> {
+        self.reader.column(place)
+    }
+
+    /// Whether an incoming row says anything else than the row found.
+    pub fn differs(&self, row: &[Slot<'_>]) -> bool {
+        let mut slots = row.iter().enumerate();
+        slots.any(|(place, slot)| !slot.is_missing() && !same(self.value(place), slot.value()))
+    }
+
+    /// Lets go of the row found.
+    pub fn release(&mut self) {
+        self.reader.release();
+    }
+
+    /// Inserts a row; false when one with this key is there already.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn insert(&mut self, key: &Key, row: &[Slot<'_>]) -> Result<bool> {
+        self.look_at(row);
+        let known = match place_of(&self.inserts, &self.present) {
+            Some(place) => place,
+            None => {
+                let insert = self.prepare_insert()?;
+                keep(&mut self.inserts, &self.present, insert)
+            }
+        };
+        let (insert, places) = &mut self.inserts[known].1;
+        let columns = &self.binding.wire.columns;
+        let required = places.iter().filter(|place| row[**place].is_missing());
+        let fallbacks: Vec<Slot<'_>> = required
+            .map(|place| fallback(columns[*place].kind, columns[*place].required))
+            .collect();
+        let mut fallbacks = fallbacks.iter();
+        let mut values = Vec::with_capacity(places.len() + 1);
+        values.push(key.0.borrow());
+        values.extend(places.iter().map(|place| match &row[*place] {
+            Slot::Missing => fallbacks.next().map_or(ValueRef::Null, Slot::value),
+            slot => slot.value(),
+        }));
+        Ok(insert.run(&values)? > 0)
+    }
+
+    /// Inserts a row that is not there. What comes to nothing must not do so in silence: another row may have
+    /// the key by the column's collation, or a trigger of the application ignored the row.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn insert_new(&mut self, key: &Key, row: &[Slot<'_>]) -> Result<Written> {
+        if self.insert(key, row)? {
+            return Ok(Written::Inserted);
+        }
+        let name = self.binding.key_name();
+        let sql = format!("SELECT 1 FROM {} WHERE {name} = ?1", self.binding.qualified);
+        let mut clash = self.database.connection().prepare(&sql)?;
+        clash.bind(1, key.0.borrow())?;
+        if clash.step()? {
+            return Err(Error::Sqlite {
+                code: UNIQUE,
+                text: "another row has the same key by the column's collation".into(),
+            });
+        }
+        Ok(Written::Ignored)
+    }
+
+    /// Writes the columns that a row holds over the row found, if any of them differs, and lets go of that.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn update(&mut self, key: &Key, row: &[Slot<'_>]) -> Result<Written> {
+        let differs = self.differs(row);
+        self.release();
+        if !differs {
+            return Ok(Written::Unchanged);
+        }
+        self.look_at(row);
+        let known = match place_of(&self.updates, &self.present) {
+            Some(place) => place,
+            None => {
+                let update = self.prepare_update()?;
+                keep(&mut self.updates, &self.present, update)
+            }
+        };
+        let held = row.iter().filter(|slot| !slot.is_missing());
+        let mut values: Vec<ValueRef<'_>> = held.map(Slot::value).collect();
+        values.push(key.0.borrow());
+        self.updates[known].1.run(&values)?;
+        Ok(Written::Updated)
+    }
+
+    /// Deletes a row; how many went.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn delete(&mut self, key: &Key) -> Result<i64> {
+        self.delete.run(&[key.0.borrow()])
+    }
+
+    /// Takes a row out of the table for a while; nothing when it is not there. Only where nothing of the
+    /// application's fires.
+    ///
+    /// # Errors
+    /// SQLite's: a foreign key may hold it.
+    pub fn lift(&mut self, key: &Key) -> Result<Option<Lifted>> {
+        let lifter = match self.lifter.take() {
+            Some(lifter) => lifter,
+            None => Lifter::new(self.database, self.binding)?,
+        };
+        let Some(lifted) = self.lifter.insert(lifter).read(key)? else {
+            return Ok(None);
+        };
+        self.delete(key)?;
+        Ok(Some(lifted))
+    }
+
+    /// Puts a row back that was lifted, with what `row` holds.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn put_back(&mut self, lifted: &Lifted, row: &[Slot<'_>]) -> Result<Written> {
+        match self.lifter.as_mut() {
+            Some(lifter) => lifter.put_back(lifted, row),
+            None => Ok(Written::Unchanged),
+        }
+    }
+
+    /// Empties a column that a waiting row is about to get. One that may not be empty gets a value that
+    /// nobody has.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn park(&mut self, key: &Key, place: usize) -> Result<()> {
+        let column = &self.binding.table.shape.columns[self.binding.columns[place]];
+        let value = match (column.not_null, self.binding.wire.columns[place].kind) {
+            (false, _) => "NULL",
+            (true, WireType::Number | WireType::Boolean) => "-abs(random() >> 1)",
+            (true, WireType::Base64) => "randomblob(16)",
+            (true, WireType::String | WireType::Any) => "hex(randomblob(16))",
+        };
+        let name = self.binding.key_name();
+        let sql = format!(
+            "UPDATE{} {} SET {} = {value} WHERE {name} = ?1 AND {name} = ?1 COLLATE BINARY",
+            self.otherwise,
+            self.binding.qualified,
+            self.column_name(place),
+        );
+        let mut park = self.database.connection().prepare(&sql)?;
+        park.run(&[key.0.borrow()])?;
+        Ok(())
+    }
+
+    fn look_at(&mut self, row: &[Slot<'_>]) {
+        self.present.clear();
+        self.present
+            .extend(row.iter().map(|slot| !slot.is_missing()));
+    }
+
+    /// The columns an INSERT names: those present, and those that are required and have no DEFAULT of their own.
+    fn prepare_insert(&self) -> Result<(Statement, Vec<usize>)> {
+        let shape = &self.binding.table.shape;
+        let is_named = |place: &usize| {
+            let column = &shape.columns[self.binding.columns[*place]];
+            self.present[*place] || (column.not_null && column.default.is_none())
+        };
+        let places: Vec<usize> = (0..self.present.len()).filter(is_named).collect();
+        let key = self.binding.key_name();
+        let mut names = vec![key.clone()];
+        names.extend(places.iter().map(|place| self.column_name(*place)));
+        let sql = format!(
+            "INSERT{} INTO {} ({}) VALUES ({}) ON CONFLICT ({key}) DO NOTHING",
+            self.otherwise,
+            self.binding.qualified,
+            names.join(", "),
+            vec!["?"; names.len()].join(", "),
+        );
+        Ok((self.database.connection().prepare(&sql)?, places))
+    }
+
+    fn prepare_update(&self) -> Result<Statement> {
+        let set: Vec<String> = (0..self.present.len())
+            .filter(|place| self.present[*place])
+            .zip(1..)
+            .map(|(place, number)| format!("{} = ?{number}", self.column_name(place)))
+            .collect();
+        // The first comparison finds the row by its index, the second looks at every byte.
+        let sql = format!(
+            "UPDATE{} {} SET {} WHERE {key} = ?{number} AND {key} = ?{number} COLLATE BINARY",
+            self.otherwise,
+            self.binding.qualified,
+            set.join(", "),
+            key = self.binding.key_name(),
+            number = set.len() + 1,
+        );
+        self.database.connection().prepare(&sql)
+    }
+
+    fn column_name(&self, place: usize) -> String {
+        quote_name(&self.binding.table.shape.columns[self.binding.columns[place]].name)
+    }
+}
+
+fn place_of<T>(kept: &ByColumns<T>, columns: &[bool]) -> Option<usize> {
+    kept.iter().position(|(known, _)| known == columns)
+}
+
+/// Keeps a statement; its place.
+fn keep<T>(kept: &mut ByColumns<T>, columns: &[bool], statement: T) -> usize {
+    if kept.len() == KEPT {
+        kept.clear();
+    }
+    kept.push((columns.to_vec(), statement));
+    kept.len() - 1
+}

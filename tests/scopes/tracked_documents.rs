@@ -1,0 +1,426 @@
+//! Responses that are applied to a tracked document table: the server's rows are no edits made here, and edits
+//! made here survive them.
+
+use rusqlite::Connection;
+use support::{World, ask, both, refused};
+
+/// A connection whose table `note` was filled by a response and is tracked.
+fn ready(world: &World) -> Connection {
+    let db = world.open();
+    ask(&db, r#"SELECT sync_provider('app', '{"kind":"host"}')"#);
+    sync(
+        &db,
+        "{}",
+        r#"[{"id":"a","n":1},{"id":"b","n":2},{"id":"c","n":3}]"#,
+    );
+    ask(&db, r#"SELECT sync_track('note', '{"existing":"skip"}')"#);
+    assert_eq!(pending(&db), "");
+    db
+}
+
+fn open(db: &Connection, options: &str) -> i64 {
+    let sql = "SELECT json_extract(sync_entities('i', 'app', '[\"note\"]', ?1), '$.operations[0].statusId')";
+    db.query_row(sql, [options], |row| row.get(0))
+        .expect("opens")
+}
+
+/// Applies a whole response; state and counts.
+fn sync(db: &Connection, options: &str, response: &str) -> String {
+    let id = open(db, options);
+    let sql = "SELECT (answer ->> 'state') || ' -' || (answer ->> 'deleted') || ' +' || (answer ->> 'inserted') \
+               || ' ~' || (answer ->> 'updated') || ' !' || (answer ->> 'conflicts') \
+               || coalesce(' ' || (answer ->> '$.error.message'), '') \
+               FROM (SELECT sync_apply(?1, ?2) AS answer)";
+    db.query_row(sql, (id, response), |row| row.get(0))
+        .expect("answers")
+}
+
+fn rows(db: &Connection) -> String {
+    ask(
+        db,
+        "SELECT coalesce(group_concat(id || (data ->> 'n'), ' '), '') FROM (SELECT * FROM note ORDER BY id)",
+    )
+}
+
+fn pending(db: &Connection) -> String {
+    let sql = "SELECT coalesce(group_concat(key || ' ' || op || coalesce(' ' || changed, ''), '; '), '') \
+               FROM (SELECT * FROM sync_pending ORDER BY key)";
+    ask(db, sql)
+}
+
+fn conflicts(db: &Connection) -> String {
+    ask(
+        db,
+        "SELECT coalesce(group_concat(rowKey || ' ' || kind, '; '), '') FROM (SELECT * FROM sync_conflict ORDER BY id)",
+    )
+}
+
+const OTHERS: &str = r#"[{"id":"a","n":10},{"id":"d","n":40}]"#;
+
+#[test]
+fn what_a_response_writes_is_no_edit() {
+    both(|world| {
+        let db = ready(world);
+        assert_eq!(sync(&db, "{}", OTHERS), "synced -3 +2 ~0 !0");
+        assert_eq!((rows(&db), pending(&db)), ("a10 d40".into(), String::new()));
+        let merge = r#"{"forRowsWithMatchingIds":true}"#;
+        assert_eq!(
+            sync(&db, merge, r#"[{"id":"a","m":1},{"id":"e","n":5}]"#),
+            "synced -0 +1 ~1 !0"
+        );
+        assert_eq!(
+            ask(&db, "SELECT data FROM note WHERE id = 'a'"),
+            r#"{"id":"a","m":1,"n":10}"#
+        );
+        let some = r#"{"forRowsWithValues":{"n":40}}"#;
+        assert_eq!(
+            sync(&db, some, r#"[{"id":"f","n":6}]"#),
+            "synced -1 +1 ~0 !0"
+        );
+        let operations = r#"{"operations":[
+            {"type":"upsert-replace","records":[{"id":"a","n":11}]},
+            {"type":"upsert-merge","records":[{"id":"e","n":7}]},
+            {"type":"delete-insert","records":[{"id":"g","n":8}],"forRowsInRange":{"n":{"to":6}}}]}"#;
+        assert_eq!(sync(&db, operations, "{}"), "synced -1 +1 ~2 !0");
+        assert_eq!(rows(&db), "a11 e7 g8");
+        assert_eq!((pending(&db).as_str(), conflicts(&db).as_str()), ("", ""));
+        assert_eq!(
+            ask(&db, "SELECT count(*) FROM _syncChange WHERE tbl <> 0"),
+            "0"
+        );
+    });
+}
+
+#[test]
+fn a_replaced_table_keeps_what_waits_to_be_sent() {
+    both(|world| {
+        let db = ready(world);
+        db.execute_batch(
+            r#"UPDATE note SET data = '{"id":"b","n":20}' WHERE id = 'b';
+               DELETE FROM note WHERE id = 'c';
+               INSERT INTO note VALUES ('mine', '{"id":"mine","n":0}', 1);"#,
+        )
+        .expect("edits");
+        let waiting = r#"b updated ["data"]; c deleted; mine created []"#;
+        assert_eq!(pending(&db), waiting);
+        // Neither the edited row nor the deleted one is named.
+        assert_eq!(sync(&db, "{}", OTHERS), "synced -1 +2 ~0 !0");
+        assert_eq!(
+            (rows(&db).as_str(), pending(&db).as_str()),
+            ("a10 b20 d40 mine0", waiting)
+        );
+        // Each of them is. What was not changed of them since they were made is the server's.
+        let all = r#"[{"id":"a","n":10},{"id":"b","n":21},{"id":"c","n":31},{"id":"mine","n":9}]"#;
+        assert_eq!(sync(&db, "{}", all), "synced -2 +1 ~2 !3");
+        assert_eq!(
+            (rows(&db).as_str(), pending(&db).as_str()),
+            ("a10 b20 mine9", waiting)
+        );
+        assert_eq!(conflicts(&db), "b edited; c deletedHere; mine edited");
+        // A response of some rows takes none along that waits either.
+        let some = r#"{"forRowsInRange":{"n":{"from":0,"to":20}}}"#;
+        assert_eq!(sync(&db, some, "[]"), "synced -1 +0 ~0 !0");
+        assert_eq!(
+            (rows(&db).as_str(), pending(&db).as_str()),
+            ("b20 mine9", waiting)
+        );
+        let told = "SELECT provider, runId, local ->> '$.data', remote ->> '$.data' FROM sync_conflict WHERE rowKey = 'b'";
+        assert_eq!(
+            ask(&db, told),
+            r#"app|0|{"id":"b","n":20}|{"id":"b","n":21}"#
+        );
+    });
+}
+
+#[test]
+fn an_edited_row_meets_the_servers_by_the_policy_of_its_entity() {
+    for (policy, row, waiting) in [
+        ("'columns'", "n1", r#"a updated ["data"]"#),
+        ("'clientWins'", "n1", r#"a updated ["data","timestamp"]"#),
+        ("'serverWins'", "n2", ""),
+        ("'lastWriteWins', 'timestamp'", "n2", ""),
+        (
+            "'sql4', 'json_set(:remote, ''$.data'', ''{\"n\":\"n3\"}'')'",
+            "n3",
+            r#"a updated ["data"]"#,
+        ),
+    ] {
+        let world = World::new(false);
+        let db = ready(&world);
+        ask(&db, &format!("SELECT sync_resolver('note', {policy})"));
+        db.execute_batch(r#"UPDATE note SET data = '{"n":"n1"}' WHERE id = 'a'"#)
+            .expect("an edit");
+        let stamped = r#"{"operations":[{"type":"upsert-replace","timeStamp":"at"}]}"#;
+        let remote = r#"[{"id":"a","n":"n2","at":99999999999999},{"id":"b","n":"same","at":5}]"#;
+        let answer = sync(&db, stamped, remote);
+        assert!(answer.ends_with(" !1"), "{policy}: {answer}");
+        assert_eq!(
+            ask(&db, "SELECT data ->> 'n' FROM note WHERE id = 'a'"),
+            row,
+            "{policy}"
+        );
+        assert_eq!(pending(&db), waiting, "{policy}");
+        assert_eq!(conflicts(&db), "a edited", "{policy}");
+    }
+}
+
+/// What was sent by the program and comes back says nothing against the row.
+#[test]
+fn a_row_that_comes_as_it_is_here_is_no_conflict() {
+    let world = World::new(false);
+    let db = ready(&world);
+    db.execute_batch(r#"UPDATE note SET data = '{"id":"a","n":7}' WHERE id = 'a'"#)
+        .expect("an edit");
+    let merge = r#"{"forRowsWithMatchingIds":true}"#;
+    assert_eq!(
+        sync(&db, merge, r#"[{"id":"a","n":7}]"#),
+        "synced -0 +0 ~0 !0"
+    );
+    assert_eq!(
+        (pending(&db).as_str(), conflicts(&db).as_str()),
+        (r#"a updated ["data"]"#, "")
+    );
+    ask(&db, "SELECT sync_resolver('note', 'serverWins')");
+    assert_eq!(
+        sync(&db, merge, r#"[{"id":"a","n":7}]"#),
+        "synced -0 +0 ~0 !0"
+    );
+    assert_eq!(pending(&db), "", "the server has it");
+}
+
+fn replacing(find: &str, replace: &str) -> String {
+    format!(r#"{{"operations":[{{"type":"find-replace","find":"{find}","replace":"{replace}"}}]}}"#)
+}
+
+#[test]
+fn an_id_that_the_server_gives_is_no_edit_and_what_waits_goes_on_under_it() {
+    both(|world| {
+        let db = ready(world);
+        db.execute_batch(
+            r#"INSERT INTO note VALUES ('TEMP-1', '{"id":"TEMP-1","n":1}', 1);
+               INSERT INTO note VALUES ('TEMP-2', '{"id":"TEMP-2","n":2}', 1);
+               UPDATE note SET data = '{"id":"TEMP-2","n":22}' WHERE id = 'TEMP-2';
+               INSERT INTO note VALUES ('TEMP-3', '{"id":"TEMP-3","n":3}', 1);
+               DELETE FROM note WHERE id = 'TEMP-3';
+               UPDATE note SET data = '{"n":5,"ref":"TEMP-1"}' WHERE id = 'b';
+               INSERT INTO note VALUES ('own', '{"n":6,"ref":"TEMP-1"}', 1);"#,
+        )
+        .expect("edits");
+        sync(&db, &replacing("TEMP-1", "k1"), "{}");
+        sync(&db, &replacing("TEMP-2", "k2"), "{}");
+        sync(&db, &replacing("TEMP-3", "k3"), "{}");
+        // The server has the rows now: none is created there again, later edits and the delete go up.
+        assert_eq!(
+            pending(&db),
+            r#"b updated ["data"]; k2 updated ["data"]; k3 deleted; own created []"#
+        );
+        assert_eq!(rows(&db), "a1 b5 c3 k11 k222 own6");
+        assert_eq!(
+            ask(
+                &db,
+                "SELECT group_concat(data ->> 'ref') FROM note WHERE id IN ('b', 'own')"
+            ),
+            "k1,k1"
+        );
+        assert_eq!(
+            ask(&db, "SELECT data FROM note WHERE id = 'k1'"),
+            r#"{"id":"k1","n":1}"#
+        );
+        assert_eq!(conflicts(&db), "");
+        // A row that came under its new id already takes the place of the one made here.
+        db.execute_batch(r#"INSERT INTO note VALUES ('TEMP-4', '{"n":4}', 1)"#)
+            .expect("a row");
+        let merge = r#"{"forRowsWithMatchingIds":true}"#;
+        sync(&db, merge, r#"[{"id":"k4","n":44}]"#);
+        assert_eq!(
+            sync(&db, &replacing("TEMP-4", "k4"), "{}"),
+            "synced -1 +0 ~0 !1"
+        );
+        assert_eq!(conflicts(&db), "TEMP-4 deletedRemotely");
+        assert!(
+            !pending(&db).contains("TEMP") && !pending(&db).contains("k4"),
+            "{}",
+            pending(&db)
+        );
+    });
+}
+
+/// Triggers of the application stay on: what they write elsewhere is an edit, what the response writes is not.
+#[test]
+fn beside_triggers_of_the_application_a_response_is_no_edit_either() {
+    both(|world| {
+        let db = ready(world);
+        db.execute_batch(
+            "CREATE TABLE seen (id TEXT PRIMARY KEY, times INTEGER);
+             CREATE TRIGGER saw AFTER INSERT ON note BEGIN
+               INSERT INTO seen VALUES (NEW.id, 1) ON CONFLICT (id) DO UPDATE SET times = times + 1; END;
+             CREATE TRIGGER changed AFTER UPDATE OF data ON note BEGIN
+               INSERT INTO seen VALUES (NEW.id, 0); END;",
+        )
+        .expect("triggers");
+        ask(&db, r#"SELECT sync_track('seen', '{"existing":"skip"}')"#);
+        sync(&db, "{}", OTHERS);
+        sync(&db, &replacing("d", "dd"), "{}");
+        assert_eq!(rows(&db), "a10 dd40");
+        assert_eq!(
+            ask(
+                &db,
+                r#"SELECT group_concat("table" || ' ' || key) FROM sync_pending ORDER BY key"#
+            ),
+            "seen a,seen d,seen dd"
+        );
+    });
+}
+
+#[test]
+fn sql_of_the_program_is_captured_as_ever() {
+    let world = World::new(false);
+    let db = ready(&world);
+    let settings = r#"{"operations":[
+        {"type":"upsert-replace","records":[{"id":"a","n":9}]},
+        {"type":"execute-sql","statements":["UPDATE note SET data = '{}' WHERE id = 'b'","DELETE FROM note WHERE id = 'c'"]},
+        {"type":"upsert-replace","records":[{"id":"z","n":9}]}]}"#;
+    assert_eq!(sync(&db, settings, "{}"), "synced -0 +1 ~1 !0");
+    assert_eq!(pending(&db), r#"b updated ["data"]; c deleted"#);
+}
+
+#[test]
+fn columns_of_the_program_in_the_table_are_its_own() {
+    let world = World::new(false);
+    let db = ready(&world);
+    db.execute_batch(
+        "ALTER TABLE note ADD COLUMN starred BOOLEAN NOT NULL DEFAULT 0; ALTER TABLE note ADD COLUMN local TEXT;",
+    )
+    .expect("columns");
+    ask(
+        &db,
+        r#"SELECT sync_track('note', '{"exclude":["local","timestamp"]}')"#,
+    );
+    db.execute_batch("UPDATE note SET starred = 1, local = 'l' WHERE id = 'a'; UPDATE note SET local = 'l' WHERE id = 'b'")
+        .expect("edits");
+    assert_eq!(pending(&db), r#"a updated ["starred"]"#);
+    // The starred row waits, so it stays; the other was only changed in what is not synced.
+    assert_eq!(
+        sync(&db, "{}", r#"[{"id":"a","n":10},{"id":"b","n":20}]"#),
+        "synced -2 +1 ~1 !1"
+    );
+    assert_eq!(
+        ask(
+            &db,
+            "SELECT id, data ->> 'n', starred, local, timestamp > 1000 FROM note ORDER BY id"
+        ),
+        "a|10|1|l|1\nb|20|0|NULL|1"
+    );
+    assert_eq!(pending(&db), r#"a updated ["starred"]"#);
+}
+
+#[test]
+fn a_page_that_fails_changes_nothing_and_the_callers_transaction_is_joined() {
+    let world = World::new(false);
+    let db = ready(&world);
+    db.execute_batch(
+        "CREATE TRIGGER small BEFORE INSERT ON note WHEN NEW.data ->> 'n' > 90 BEGIN \
+         SELECT RAISE(ABORT, 'too large'); END; DELETE FROM note WHERE id = 'c'",
+    )
+    .expect("a trigger");
+    let said = sync(&db, "{}", r#"[{"id":"a","n":1},{"id":"y","n":99}]"#);
+    assert!(said.starts_with("failed -0 +0 ~0 !0"), "{said}");
+    assert!(
+        said.contains("record 2") && said.contains("too large"),
+        "{said}"
+    );
+    assert_eq!(
+        (rows(&db).as_str(), pending(&db).as_str()),
+        ("a1 b2", "c deleted")
+    );
+    let id = open(&db, "{}");
+    db.execute_batch("BEGIN; INSERT INTO note VALUES ('n', '{\"n\":5}', 1)")
+        .expect("begins");
+    ask(
+        &db,
+        &format!("SELECT sync_apply({id}, '[{{\"id\":\"q\",\"n\":4}}]')"),
+    );
+    assert_eq!(
+        (rows(&db).as_str(), pending(&db).as_str()),
+        ("n5 q4", "c deleted; n created []")
+    );
+    db.execute_batch("ROLLBACK").expect("ends");
+    assert_eq!(
+        (rows(&db).as_str(), pending(&db).as_str()),
+        ("a1 b2", "c deleted")
+    );
+}
+
+/// The rows of a response are matched by id: a tracked table must have it as its key.
+#[test]
+fn a_tracked_table_with_another_key_is_refused() {
+    let world = World::new(false);
+    let db = world.open();
+    ask(&db, r#"SELECT sync_provider('app', '{"kind":"host"}')"#);
+    db.execute_batch(
+        "CREATE TABLE note (number INTEGER PRIMARY KEY, id TEXT, data TEXT, timestamp INTEGER)",
+    )
+    .expect("a table");
+    assert_eq!(
+        sync(&db, "{}", r#"[{"id":"a","n":1}]"#),
+        "synced -0 +1 ~0 !0"
+    );
+    ask(&db, r#"SELECT sync_track('note', '{"existing":"skip"}')"#);
+    let said = sync(&db, "{}", r#"[{"id":"a","n":1}]"#);
+    assert!(
+        said.contains("make id its PRIMARY KEY, or call sync_untrack"),
+        "{said}"
+    );
+    ask(&db, "SELECT sync_untrack('note')");
+    assert_eq!(
+        sync(&db, "{}", r#"[{"id":"a","n":2}]"#),
+        "synced -1 +1 ~0 !0"
+    );
+}
+
+#[test]
+fn keys_of_every_type_a_table_may_have_are_matched() {
+    for (key, first, other) in [
+        ("INTEGER", "7", "\"7\""),
+        ("TEXT", "\"7\"", "7"),
+        ("TEXT", "1.5", "\"1.5\""),
+    ] {
+        let world = World::new(false);
+        let db = world.open();
+        ask(&db, r#"SELECT sync_provider('app', '{"kind":"host"}')"#);
+        db.execute_batch(&format!(
+            "CREATE TABLE note (id {key} PRIMARY KEY, data TEXT, timestamp INTEGER)"
+        ))
+        .expect("a table");
+        ask(&db, r#"SELECT sync_track('note', '{"existing":"skip"}')"#);
+        let merge = r#"{"forRowsWithMatchingIds":true}"#;
+        assert_eq!(
+            sync(&db, merge, &format!(r#"[{{"id":{first},"n":1}}]"#)),
+            "synced -0 +1 ~0 !0"
+        );
+        assert_eq!(
+            sync(&db, merge, &format!(r#"[{{"id":{other},"n":2}}]"#)),
+            "synced -0 +0 ~1 !0",
+            "{key}"
+        );
+        assert_eq!(
+            (ask(&db, "SELECT data ->> 'n' FROM note"), pending(&db)),
+            ("2".into(), String::new())
+        );
+    }
+}
+
+#[test]
+fn a_resolver_from_the_file_alone_is_not_run_for_a_response() {
+    let world = World::new(false);
+    let db = ready(&world);
+    ask(&db, "SELECT sync_resolver('note', 'sql2', ':local')");
+    let id = open(&db, "{}");
+    let other = world.open();
+    let said = refused(&other, &format!("SELECT sync_apply({id}, '[]')"));
+    assert!(
+        said.contains("unless this connection declared it"),
+        "{said}"
+    );
+    assert_eq!(rows(&db), "a1 b2 c3");
+}

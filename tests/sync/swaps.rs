@@ -1,0 +1,100 @@
+//! UNIQUE values that move between the rows of one answer, in tables where that is not easy.
+
+use serde_json::{Value, json};
+use support::{Canned, Device};
+
+/// A device with two rows, whose places are about to be swapped.
+fn swapping(schema: &str) -> (Canned, Device) {
+    let server = Canned::start();
+    let device = Device::with(schema, &["item"], &server.url());
+    server.changes(json!({"item": {"created": places([1, 2])}}));
+    device.synced();
+    server.changes(json!({"item": {"updated": places([2, 1])}}));
+    (server, device)
+}
+
+fn places([one, other]: [i64; 2]) -> Value {
+    json!([{"id": "a", "place": one}, {"id": "b", "place": other}])
+}
+
+fn swapped(device: &Device) -> String {
+    let answer = device.synced();
+    assert_eq!(answer["updated"], 2, "{answer}");
+    assert_eq!(
+        (device.pending().as_str(), device.log().as_str()),
+        ("", "0")
+    );
+    device.ask("SELECT id, place FROM item ORDER BY id")
+}
+
+/// No value can be lent to such a column while its row waits.
+#[test]
+fn values_that_a_check_confines_are_swapped() {
+    let (_server, device) = swapping(
+        "CREATE TABLE item (id TEXT PRIMARY KEY NOT NULL, place INTEGER NOT NULL UNIQUE CHECK (place IN (1, 2)))",
+    );
+    assert_eq!(swapped(&device), "a|2\nb|1");
+}
+
+#[test]
+fn rows_that_swap_keep_their_rowid_and_what_is_not_synced() {
+    let schema = "CREATE TABLE item (id TEXT PRIMARY KEY NOT NULL, place INTEGER NOT NULL UNIQUE, mine TEXT, \
+                  twice INTEGER AS (place * 2) STORED)";
+    let (_server, device) = swapping(schema);
+    device.ask(r#"SELECT sync_track('item', '{"exclude":["mine"]}')"#);
+    device.exec("UPDATE item SET mine = 'note ' || id; UPDATE item SET rowid = rowid + 40");
+    let before = device.ask("SELECT id, rowid, mine FROM item ORDER BY id");
+    assert_eq!(swapped(&device), "a|2\nb|1");
+    let after = device.ask("SELECT id, rowid, mine FROM item ORDER BY id");
+    assert_eq!(after, before);
+    assert_eq!(device.ask("SELECT twice FROM item ORDER BY id"), "4\n2");
+}
+
+#[test]
+fn rows_that_swap_stay_where_others_refer_to_them() {
+    for action in ["RESTRICT", "NO ACTION", "CASCADE", "SET NULL"] {
+        let (_server, device) = swapping(&format!(
+            "CREATE TABLE item (id TEXT PRIMARY KEY NOT NULL, place INTEGER NOT NULL UNIQUE);
+             CREATE TABLE part (id INTEGER PRIMARY KEY, item TEXT REFERENCES item (id) ON DELETE {action});"
+        ));
+        device.exec("PRAGMA foreign_keys = ON; INSERT INTO part VALUES (1, 'a'), (2, 'b')");
+        assert_eq!(swapped(&device), "a|2\nb|1", "{action}");
+        let parts = device.ask("SELECT item FROM part ORDER BY id");
+        assert_eq!(parts, "a\nb", "{action}");
+    }
+}
+
+/// Where triggers of the application fire, a swap is a series of updates, never a delete.
+#[test]
+fn triggers_see_no_delete_when_rows_swap() {
+    let (_server, device) = swapping(
+        "CREATE TABLE item (id TEXT PRIMARY KEY NOT NULL, place INTEGER NOT NULL UNIQUE);
+         CREATE TABLE seen (what TEXT);
+         CREATE TRIGGER gone AFTER DELETE ON item BEGIN INSERT INTO seen VALUES ('delete'); END;",
+    );
+    assert_eq!(swapped(&device), "a|2\nb|1");
+    assert_eq!(device.ask("SELECT count(*) FROM seen"), "0");
+}
+
+#[test]
+fn edits_that_wait_survive_a_swap_and_a_clash_that_stays_is_named() {
+    let schema = "CREATE TABLE item (id TEXT PRIMARY KEY NOT NULL, place INTEGER NOT NULL UNIQUE CHECK (place > 0), \
+                  note TEXT)";
+    let (server, device) = swapping(schema);
+    device.exec("UPDATE item SET note = 'mine' WHERE id = 'a'");
+    let answer = device.synced();
+    assert_eq!(answer["updated"], 2, "{answer}");
+    assert_eq!(server.pushed()[0]["item"]["updated"][0]["note"], "mine");
+    device.exec("INSERT INTO item VALUES ('c', 3, NULL)");
+    device.synced();
+    server
+        .changes(json!({"item": {"updated": [{"id": "a", "place": 1}, {"id": "b", "place": 3}]}}));
+    let error = device.failed();
+    let message = error["message"].as_str().unwrap_or_default();
+    assert!(
+        message.contains("\"b\"") && message.contains("UNIQUE"),
+        "{error}"
+    );
+    let rows = device.ask("SELECT id, place FROM item ORDER BY id");
+    assert_eq!(rows, "a|2\nb|1\nc|3", "nothing was applied");
+}
