@@ -30,7 +30,7 @@ mod take;
 mod waiting;
 
 pub use check::check;
-pub use drive::{check_policy, complete, run_entities};
+pub use drive::{complete, run_entities};
 pub use questions::{has_pending, is_stale};
 pub use run::Run;
 pub use waiting::{Waiting, capture_existing, untrack};

@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use crate::coordination::{EntitiesCall, OwnerId, is_open, owner, run_record};
 use crate::ground::SyncError;
 use crate::http::{HttpError, Outgoing, Redactor, Response};
-use crate::providers::Config;
+use crate::providers::Settings;
 use crate::providers::conversation::{Conversation, Goal, Provider, Step};
 use crate::store::{Database, Result, Session};
 use crate::transfer::binding::Binding;
@@ -63,7 +63,7 @@ pub struct Run {
     pub(super) owner: OwnerId,
     /// Status row and entity of each operation; none when the run opened none.
     pub(super) operations: Vec<(i64, String)>,
-    pub(super) config: Config,
+    pub(super) config: Settings,
     pub(super) kind: Box<dyn Provider>,
     /// None until the run's turn has come.
     pub(super) talk: Option<Box<dyn Conversation>>,
@@ -107,7 +107,7 @@ impl Run {
         &self.call.schema
     }
 
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &Settings {
         &self.config
     }
 

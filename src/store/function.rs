@@ -10,6 +10,7 @@ use super::error::{Error, Result, guarded, shortened};
 use super::session::Session;
 use super::statement::{slice, text_or_bytes};
 use super::value::{Value, ValueRef};
+use crate::ground::key::{Key, Keys};
 
 /// What a function may touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,19 +32,70 @@ pub struct Function {
     pub body: fn(&Call<'_>) -> Result<Value>,
     /// The arguments as `sync_help` shows them, optional ones in brackets with their default.
     pub arguments: &'static str,
+    /// The keys of its argument `options`.
+    pub options: Keys,
+    /// One object that it takes in place of all arguments.
+    pub object: Option<&'static Shape>,
     /// One sentence for `sync_help` and the reference.
     pub summary: &'static str,
     /// One statement that can be typed as it stands.
     pub example: &'static str,
 }
 
+/// The keys of one object in place of several arguments.
+///
+/// ```json
+/// {"type":"action.start-sync-scope","options":{"instanceIds":["a","b"]},"instanceId":"startup"}
+/// ```
+#[derive(Clone, Copy)]
+pub struct Shape {
+    /// Beside `options`.
+    pub top: Keys,
+    /// Within it.
+    pub options: Keys,
+}
+
+impl Function {
+    /// With an argument `options` that takes some keys.
+    pub const fn taking(self, options: Keys) -> Self {
+        Self { options, ..self }
+    }
+
+    /// With one object in place of all arguments.
+    pub const fn or_object(self, shape: &'static Shape) -> Self {
+        Self {
+            object: Some(shape),
+            ..self
+        }
+    }
+
+    /// Every key that it takes, each once.
+    pub fn keys(&self) -> Vec<&'static Key> {
+        let (top, within) = self
+            .object
+            .map_or((&[][..], &[][..]), |shape| (shape.top, shape.options));
+        let mut keys: Vec<&Key> = Vec::new();
+        for key in [top, within, self.options].concat().into_iter().flatten() {
+            if !keys.iter().any(|known| known.name == key.name) {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+}
+
 /// One call of a function.
 pub struct Call<'a> {
+    function: &'a Function,
     session: &'a Arc<Session>,
     arguments: &'a [*mut sqlite3_value],
 }
 
 impl Call<'_> {
+    pub fn function(&self) -> &Function {
+        self.function
+    }
+
     pub fn session(&self) -> &Arc<Session> {
         self.session
     }
@@ -128,6 +180,7 @@ unsafe extern "C" fn trampoline(
             std::slice::from_raw_parts(values, count as usize)
         };
         let call = Call {
+            function: &registered.function,
             session: &registered.session,
             arguments,
         };

@@ -32,7 +32,7 @@ pub use compare::{compare, same, shown};
 pub use connection::Connection;
 pub use database::{Database, quote_name};
 pub use error::{Error, Result};
-pub use function::{Call, Effect, Function};
+pub use function::{Call, Effect, Function, Shape};
 pub use name::checked_name;
 pub use quiet::TriggersOff;
 pub use schema::{

@@ -14,6 +14,8 @@
 //! | `.read FILE` | runs that file of the repository; other dot commands are for the shell |
 //! | `http://127.0.0.1:8787` | a reference backend with the flights data, fresh for each file |
 
+mod help_option;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -596,55 +598,6 @@ fn the_reference_names_every_code_of_a_warning() {
         .map(str::to_owned)
         .collect();
     assert_eq!(listed, warning_codes());
-}
-
-/// A field name of Rust as the key of JSON it stands for.
-fn camel_case(field: &str) -> String {
-    let mut key = String::new();
-    let mut upper = false;
-    for character in field.chars() {
-        if character == '_' {
-            upper = true;
-        } else {
-            key.extend(if upper {
-                character.to_uppercase().collect::<Vec<_>>()
-            } else {
-                vec![character]
-            });
-            upper = false;
-        }
-    }
-    key
-}
-
-/// The public fields of a struct, as JSON keys.
-fn keys_of(file: &str, name: &str) -> Vec<String> {
-    read(&root().join(file))
-        .lines()
-        .skip_while(|line| !line.starts_with(&format!("pub struct {name} {{")))
-        .take_while(|line| *line != "}")
-        .filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':'))
-        .map(|(field, _)| camel_case(field))
-        .collect()
-}
-
-#[test]
-fn the_reference_names_every_option_key() {
-    let sections = sections();
-    for (file, structure, function) in [
-        ("src/providers/config.rs", "Config", "sync_provider"),
-        ("src/capture/tracked.rs", "TrackOptions", "sync_track"),
-    ] {
-        let keys = keys_of(file, structure);
-        assert!(keys.len() > 3, "{file} was not understood");
-        for key in keys {
-            let row = format!("\n| `{key}` |");
-            assert!(
-                sections[function].contains(&row),
-                "{function}: the key {key} has no line"
-            );
-        }
-    }
 }
 
 // ------------------------------------------------------------------------------------------- drivers
