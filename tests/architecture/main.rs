@@ -55,11 +55,6 @@ const CIRCLES: &[&str] = &[
     "store/session.rs",
     "store/statement.rs",
     "store/table.rs",
-    "transfer/document/entity_table.rs",
-    "transfer/document/plain.rs",
-    "transfer/document/tracked.rs",
-    "transfer/send/freeze.rs",
-    "transfer/send/slices.rs",
 ];
 
 /// Files that are known to name a kind which is none of their business. Nothing may be added.
