@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 
 use super::connection::Connection;
 use super::database::Database;
-use super::entry::Contents;
 use super::error::Result;
+use super::hook;
 
 /// Connections that this copy of the library is loaded into, by address. An address is free again once
 /// SQLite has let go of our functions, which it does before it frees the connection.
@@ -33,13 +33,16 @@ impl Drop for Session {
 /// What is to happen before a connection closes; gets the token that ends.
 pub type CloseHook = fn(&Session, &str);
 
+/// Gives a new session its close hooks.
+pub type Opened = fn(&Session);
+
 /// State of one loaded connection; every function and virtual table on it holds a reference.
 ///
 /// The rooms above keep what is theirs in typed parts ([`Session::part`]), so that the store need
 /// not know about secrets, owners or workers.
 pub struct Session {
     connection: Connection,
-    contents: &'static Contents,
+    opened: Opened,
     loaded: bool,
     /// Incarnation of the connection: names it among all connections of all processes. A new one is
     /// drawn when the host goes on using a connection whose close failed.
@@ -50,18 +53,25 @@ pub struct Session {
 
 impl Session {
     /// `loaded`: the connection is the host's, not one of our own.
-    pub(super) fn new(connection: Connection, contents: &'static Contents, loaded: bool) -> Self {
+    pub(super) fn new(connection: Connection, opened: Opened, loaded: bool) -> Self {
         if loaded {
             LOADED.lock().insert(connection.raw() as usize);
         }
-        Self {
+        let session = Self {
             connection,
-            contents,
+            opened,
             loaded,
             token: Mutex::new(None),
             parts: Mutex::new(HashMap::new()),
             close_hooks: Mutex::new(Vec::new()),
-        }
+        };
+        opened(&session);
+        session
+    }
+
+    /// What a new session begins with, for a second connection that is to have the same.
+    pub(super) fn opened(&self) -> Opened {
+        self.opened
     }
 
     pub fn connection(&self) -> Connection {
@@ -72,11 +82,6 @@ impl Session {
     /// first one knows.
     pub fn share<T: Send + Sync + 'static>(&self, part: Arc<T>) {
         self.parts.lock().insert(TypeId::of::<T>(), part);
-    }
-
-    /// Everything this library registered: what `sync_help` lists.
-    pub fn contents(&self) -> &'static Contents {
-        self.contents
     }
 
     /// The file attached as `schema` on this connection.
@@ -109,7 +114,7 @@ impl Session {
         let fresh = random_token();
         *token = Some(fresh.clone());
         drop(token);
-        super::close::arm(self.connection);
+        hook::arm(self.connection);
         fresh
     }
 

@@ -7,10 +7,10 @@ use std::ptr::{null, null_mut};
 use sqlite_loadable::ext::sqlite3_stmt;
 
 use super::api::sq;
+use super::border::read_value;
 use super::connection::Connection;
 use super::error::{Error, Result};
-use super::function::read_value;
-use super::value::ValueRef;
+use super::value::{Value, ValueRef};
 
 /// Tells SQLite to copy what is bound (`SQLITE_TRANSIENT`, the pointer -1).
 fn transient() -> Option<unsafe extern "C" fn(*mut c_void)> {
@@ -25,10 +25,18 @@ pub struct Statement {
     connection: Connection,
 }
 
-impl Statement {
+impl Connection {
+    /// Prepares one statement.
+    ///
     /// # Errors
     /// SQLite's, with the text of what it could not parse or find.
-    pub(super) fn prepare(connection: Connection, sql: &str) -> Result<Self> {
+    pub fn prepare(self, sql: &str) -> Result<Statement> {
+        Statement::prepare(self, sql)
+    }
+}
+
+impl Statement {
+    fn prepare(connection: Connection, sql: &str) -> Result<Self> {
         let mut raw = null_mut();
         let mut tail = null();
         let length = c_int::try_from(sql.len())
@@ -238,7 +246,7 @@ impl Statement {
     }
 
     /// All columns of the current row, owned.
-    pub fn row(&self) -> Vec<super::value::Value> {
+    pub fn row(&self) -> Vec<Value> {
         (0..self.column_count())
             .map(|index| self.column(index).to_owned())
             .collect()
@@ -250,18 +258,4 @@ impl Drop for Statement {
         // SAFETY: `raw` is live and not used afterwards. The code repeats an error already seen.
         unsafe { sq!(finalize(self.raw)) };
     }
-}
-
-/// # Safety
-/// `pointer` is null or points to `length` bytes that outlive the result.
-pub(super) unsafe fn slice<'a>(pointer: *const u8, length: c_int) -> &'a [u8] {
-    if pointer.is_null() || length <= 0 {
-        return &[];
-    }
-    // SAFETY: the caller vouches for it.
-    unsafe { std::slice::from_raw_parts(pointer, length as usize) }
-}
-
-pub(super) fn text_or_bytes(bytes: &[u8]) -> ValueRef<'_> {
-    std::str::from_utf8(bytes).map_or(ValueRef::InvalidText(bytes), ValueRef::Text)
 }

@@ -16,10 +16,10 @@ use sqlite_loadable::ext::{
 };
 
 use super::api::{c_text, sq};
+use super::border::{fail, give, read_value};
 use super::error::{Error, Result, guarded, shortened};
-use super::function::{fail, give, read_value};
 use super::session::Session;
-use super::value::Value;
+use super::value::{Value, ValueRef};
 
 /// Who may use a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -430,7 +430,7 @@ unsafe extern "C" fn column(
                 .current
                 .as_ref()
                 .and_then(|(_, values)| values.get(index.max(0) as usize))
-                .map_or(super::value::ValueRef::Null, Value::borrow);
+                .map_or(ValueRef::Null, Value::borrow);
             give(context, value);
             Ok(())
         });

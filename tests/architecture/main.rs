@@ -41,15 +41,6 @@ const CIRCLES: &[&str] = &[
     "runs/parcels.rs",
     "runs/report.rs",
     "runs/run.rs",
-    "store/close.rs",
-    "store/connection.rs",
-    "store/database.rs",
-    "store/entry.rs",
-    "store/function.rs",
-    "store/second.rs",
-    "store/session.rs",
-    "store/statement.rs",
-    "store/table.rs",
 ];
 
 /// Files that are known to name a kind which is none of their business. Nothing may be added.
