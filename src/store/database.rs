@@ -4,17 +4,20 @@
 //! call names another attached file, the prefix `main.` is exchanged for that file's quoted name.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::connection::Connection;
 use super::error::{Error, Result};
+use super::kept::Kept;
 use super::statement::Statement;
 use super::value::{Value, ValueRef};
 
 /// A connection together with the attached file that a call is about.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Database {
     connection: Connection,
     schema: String,
+    kept: Arc<Kept>,
 }
 
 impl Database {
@@ -22,7 +25,7 @@ impl Database {
     ///
     /// # Errors
     /// No file is attached under that name.
-    pub fn open(connection: Connection, schema: &str) -> Result<Self> {
+    pub(super) fn open(connection: Connection, schema: &str, kept: &Arc<Kept>) -> Result<Self> {
         if connection.read_only(schema).is_none() {
             return Err(Error::argument(format!(
                 "schema {} is not attached; ATTACH it first or leave it out",
@@ -32,6 +35,7 @@ impl Database {
         Ok(Self {
             connection,
             schema: schema.into(),
+            kept: Arc::clone(kept),
         })
     }
 
@@ -56,13 +60,13 @@ impl Database {
         Cow::Owned(with_schema(sql, &quote_name(&self.schema)))
     }
 
-    /// Prepares one of our own statements (with the prefix `main.`). Statements that name an
-    /// application's table must go through [`Connection::prepare`] with [`Database::qualified`].
+    /// Prepares one of our own statements (with the prefix `main.`), which is kept for the next call. Statements
+    /// that name an application's table must go through [`Connection::prepare`] with [`Database::qualified`].
     ///
     /// # Errors
     /// SQLite's.
     pub fn prepare(&self, sql: &str) -> Result<Statement> {
-        self.connection.prepare(&self.localized(sql))
+        Statement::kept(self.connection, &self.kept, &self.localized(sql))
     }
 
     /// Runs a script of our own (schema files).

@@ -11,6 +11,7 @@ use super::function::{self, Function};
 use super::second::is_ours;
 use super::session::{Opened, Session, is_loaded};
 use super::table::{self, Table};
+use super::turn;
 
 /// Everything a connection gets.
 pub struct Contents {
@@ -47,6 +48,7 @@ pub unsafe fn start(
     if routines.is_null() {
         return 1;
     }
+    let _turn = turn::begin();
     // SAFETY: the caller vouches for the pointers.
     let outcome = unsafe {
         guarded(|| {

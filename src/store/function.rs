@@ -9,6 +9,7 @@ use super::api::{c_text, sq};
 use super::border::{fail, give, read_value};
 use super::error::{Result, guarded};
 use super::session::Session;
+use super::turn;
 use super::value::{Value, ValueRef};
 
 /// What a function may touch.
@@ -118,6 +119,7 @@ unsafe extern "C" fn trampoline(
     count: c_int,
     values: *mut *mut sqlite3_value,
 ) {
+    let _turn = turn::begin();
     // SAFETY: SQLite passes the user data given at registration, and `count` values (a null pointer
     // when there are none).
     unsafe {

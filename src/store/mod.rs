@@ -16,6 +16,7 @@ mod error;
 mod fault;
 mod function;
 mod hook;
+mod kept;
 mod name;
 mod quiet;
 mod schema;
@@ -26,6 +27,7 @@ mod table;
 #[cfg(test)]
 pub mod testing;
 mod transaction;
+mod turn;
 mod value;
 
 pub use api::{host_version, sqlite3, sqlite3_api_routines, threads_allowed};

@@ -12,6 +12,7 @@ use super::connection::Connection;
 use super::database::Database;
 use super::error::Result;
 use super::hook;
+use super::kept::Kept;
 
 /// Connections that this copy of the library is loaded into, by address. An address is free again once
 /// SQLite has let go of our functions, which it does before it frees the connection.
@@ -49,6 +50,7 @@ pub struct Session {
     token: Mutex<Option<String>>,
     parts: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     close_hooks: Mutex<Vec<CloseHook>>,
+    kept: Arc<Kept>,
 }
 
 impl Session {
@@ -57,6 +59,11 @@ impl Session {
         if loaded {
             LOADED.lock().insert(connection.raw() as usize);
         }
+        // A connection of our own is closed by us, which needs no hook.
+        let arm = if loaded { hook::arm } else { |_| true };
+        // Shared by what lives on one thread at a time.
+        #[allow(clippy::arc_with_non_send_sync)]
+        let kept = Arc::new(Kept::new(connection, arm));
         let session = Self {
             connection,
             opened,
@@ -64,6 +71,7 @@ impl Session {
             token: Mutex::new(None),
             parts: Mutex::new(HashMap::new()),
             close_hooks: Mutex::new(Vec::new()),
+            kept,
         };
         opened(&session);
         session
@@ -89,7 +97,7 @@ impl Session {
     /// # Errors
     /// As [`Database::open`].
     pub fn database(&self, schema: &str) -> Result<Database> {
-        Database::open(self.connection, schema)
+        Database::open(self.connection, schema, &self.kept)
     }
 
     /// The one part of type `T` that belongs to this connection, made when first asked for.
@@ -114,7 +122,7 @@ impl Session {
         let fresh = random_token();
         *token = Some(fresh.clone());
         drop(token);
-        hook::arm(self.connection);
+        self.kept.arm();
         fresh
     }
 
@@ -124,16 +132,17 @@ impl Session {
         self.close_hooks.lock().push(hook);
     }
 
-    /// Runs the close hooks. The connection may live on (the host left a statement open and its
-    /// close failed): then the next call draws a new token.
+    /// Runs the close hooks and finalizes the statements that are kept. The connection may live on (the
+    /// host left a statement open and its close failed): then the next call draws a new token.
     pub(super) fn closing(&self) {
-        let Some(token) = self.token.lock().take() else {
-            return;
-        };
+        let token = self.token.lock().take();
         let hooks = self.close_hooks.lock().clone();
-        for hook in hooks {
-            hook(self, &token);
+        if let Some(token) = token {
+            for hook in hooks {
+                hook(self, &token);
+            }
         }
+        self.kept.clear();
     }
 }
 
