@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use crate::store::{Database, Error, Result};
 
+use super::op::{EVERY_COLUMN, GROUP, OP_BITS, Op, bit};
 use super::shape::Shape;
 use super::tracked::{Registration, Tracked, captured_table, registrations};
-use super::triggers::{self, GROUP};
-use super::{PendingRows, log, meet};
+use super::{PendingRows, log, meet, triggers};
 
 /// Looks at every tracked table and adapts. Cheap when nothing changed. Call inside a transaction.
 ///
@@ -156,12 +156,11 @@ fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
             .clone()
             .filter(|position| row.changed(*position))
         {
-            let op = (2 | (position / GROUP) << 3) as i64;
-            let mask = NEW | 1i64 << (position % GROUP);
+            let (group, bit) = bit(position);
             insert.run(&[
                 tracked.id.into(),
-                op.into(),
-                mask.into(),
+                Op::Update { group }.code().into(),
+                (NEW | bit).into(),
                 row.key.0.borrow(),
             ])?;
         }
@@ -169,8 +168,8 @@ fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
     drop(insert);
     log::keeping_the_high_water(database, || {
         database.execute(
-            "DELETE FROM main._syncChange WHERE tbl = ?1 AND op = 2 AND mask = 0",
-            &[tracked.id.into()],
+            "DELETE FROM main._syncChange WHERE tbl = ?1 AND op = ?2 AND mask = 0",
+            &[tracked.id.into(), Op::UPDATE.code().into()],
         )
     })?;
     Ok(())
@@ -181,6 +180,7 @@ const NEW: i64 = 1 << 62;
 
 /// Rewrites the masks of logged updates from the old columns' bits to the new ones'.
 fn remap(database: &Database, id: i64, places: &[Option<usize>]) -> Result<()> {
+    let update = Op::UPDATE.code();
     let stays = places
         .iter()
         .enumerate()
@@ -188,14 +188,21 @@ fn remap(database: &Database, id: i64, places: &[Option<usize>]) -> Result<()> {
     if !stays {
         let logged = database.query_all(
             "SELECT DISTINCT op, mask FROM main._syncChange \
-             WHERE tbl = ?1 AND op & 7 = 2 AND mask > 0 AND mask < ?2",
-            &[id.into(), NEW.into()],
+             WHERE tbl = ?1 AND op & ?3 = ?4 AND mask > 0 AND mask < ?2",
+            &[id.into(), NEW.into(), OP_BITS.into(), update.into()],
             |row| Ok((row.integer(0), row.integer(1))),
         )?;
         for (op, mask) in logged {
-            let (new_op, new_mask) = moved(op, mask, places);
+            let Op::Update { group } = Op::of(op) else {
+                continue;
+            };
+            let (new_group, new_mask) = moved(group, mask, places);
             // Marked as new, so that it is not taken for one that is still to be rewritten.
-            let marked = if new_mask == -1 { -1 } else { new_mask | NEW };
+            let marked = match new_mask {
+                EVERY_COLUMN => EVERY_COLUMN,
+                mask => mask | NEW,
+            };
+            let new_op = Op::Update { group: new_group }.code();
             database.execute(
                 "UPDATE main._syncChange SET op = ?4, mask = ?5 \
                  WHERE tbl = ?1 AND op = ?2 AND mask = ?3",
@@ -216,30 +223,29 @@ fn remap(database: &Database, id: i64, places: &[Option<usize>]) -> Result<()> {
     // Updates of dropped columns only are nothing any more.
     log::keeping_the_high_water(database, || {
         database.execute(
-            "DELETE FROM main._syncChange WHERE tbl = ?1 AND op & 7 = 2 AND mask = 0",
-            &[id.into()],
+            "DELETE FROM main._syncChange WHERE tbl = ?1 AND op & ?2 = ?3 AND mask = 0",
+            &[id.into(), OP_BITS.into(), update.into()],
         )
     })?;
     Ok(())
 }
 
-/// Where the bits of one mask go. Bits that would spread over two groups become "every column".
-fn moved(op: i64, mask: i64, places: &[Option<usize>]) -> (i64, i64) {
-    let first = (op >> 3) as usize * GROUP;
-    let moved: Vec<usize> = (0..GROUP)
+/// Where the bits of a group's mask go. Bits that would spread over two groups become "every column".
+fn moved(group: usize, mask: i64, places: &[Option<usize>]) -> (usize, i64) {
+    let first = group * GROUP;
+    let moved: Vec<(usize, i64)> = (0..GROUP)
         .filter(|bit| mask & (1 << bit) != 0)
         .filter_map(|bit| places.get(first + bit).copied().flatten())
+        .map(bit)
         .collect();
-    let Some(group) = moved.first().map(|place| place / GROUP) else {
-        return (op, 0);
+    let Some((new_group, _)) = moved.first().copied() else {
+        return (group, 0);
     };
-    if moved.iter().any(|place| place / GROUP != group) {
-        return (2, -1);
+    if moved.iter().any(|(group, _)| *group != new_group) {
+        return (0, EVERY_COLUMN);
     }
-    let mask = moved
-        .iter()
-        .fold(0, |mask, place| mask | 1 << (place % GROUP));
-    (2 | (group as i64) << 3, mask)
+    let mask = moved.iter().fold(0, |mask, (_, bit)| mask | bit);
+    (new_group, mask)
 }
 
 /// Writes a table's present shape into its registration.
@@ -298,7 +304,13 @@ mod tests {
     fn bits_follow_their_columns() {
         // a b c d, b dropped.
         let places = [Some(0), None, Some(1), Some(2)];
-        assert_eq!(moved(2, 0b1101, &places), (2, 0b111));
-        assert_eq!(moved(2, 0b0010, &places), (2, 0));
+        assert_eq!(moved(0, 0b1101, &places), (0, 0b111));
+        assert_eq!(moved(0, 0b0010, &places), (0, 0));
+        // Two columns before them: one goes over the border of the first group.
+        let places: Vec<_> = (2..GROUP + 2).map(Some).collect();
+        let last = |bits: &[usize]| bits.iter().fold(0, |mask, bit| mask | 1 << (GROUP - bit));
+        assert_eq!(moved(0, last(&[3]), &places), (0, last(&[1])));
+        assert_eq!(moved(0, last(&[1, 2]), &places), (1, 0b11));
+        assert_eq!(moved(0, last(&[2, 3]), &places), (0, EVERY_COLUMN));
     }
 }

@@ -10,6 +10,7 @@ pub mod drift;
 pub mod key;
 pub mod log;
 mod meet;
+mod op;
 pub mod pending;
 pub mod reader;
 pub mod sends;

@@ -24,10 +24,10 @@ use crate::store::{Database, Result, Value};
 
 use super::drift::Drift;
 use super::key::Key;
+use super::op::{EVERY_COLUMN, GROUP, Op, bit};
 use super::reader::RowReader;
 use super::shape::Column;
 use super::tracked::Tracked;
-use super::triggers::GROUP;
 
 /// What would be sent of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub struct Pending {
     /// It was updated while the triggers did not know all columns.
     unseen: bool,
     /// Changed columns, 62 to a group.
-    groups: Vec<u64>,
+    groups: Vec<i64>,
     /// Where the row was when last logged.
     rowid: Option<i64>,
     pub first_seq: i64,
@@ -98,10 +98,8 @@ impl Pending {
         if self.every_column || replaced {
             return true;
         }
-        let bit = 1u64 << (position % GROUP);
-        self.groups
-            .get(position / GROUP)
-            .is_some_and(|mask| mask & bit != 0)
+        let (group, bit) = bit(position);
+        self.groups.get(group).is_some_and(|mask| mask & bit != 0)
     }
 
     /// Whether it was made, or replaced as a whole, after this entry of the log.
@@ -165,11 +163,10 @@ impl Pending {
             }
             Op::Delete => self.balance -= 1,
             Op::Update { group } => {
-                // All bits set stands for "every column".
-                self.every_column |= entry.mask == -1;
+                self.every_column |= entry.mask == EVERY_COLUMN;
                 match drift {
-                    None => self.mark(group, entry.mask as u64),
-                    Some(drift) => self.mark_moved(group, entry.mask as u64, drift),
+                    None => self.mark(group, entry.mask),
+                    Some(drift) => self.mark_moved(group, entry.mask, drift),
                 }
             }
         }
@@ -177,11 +174,11 @@ impl Pending {
     }
 
     /// The log speaks of the columns as they were.
-    fn mark_moved(&mut self, group: usize, mask: u64, drift: &Drift) {
+    fn mark_moved(&mut self, group: usize, mask: i64, drift: &Drift) {
         self.unseen |= !drift.added.is_empty();
-        for bit in (0..GROUP).filter(|bit| mask & 1 << bit != 0) {
-            if let Some(Some(position)) = drift.places.get(group * GROUP + bit) {
-                self.mark(position / GROUP, 1 << (position % GROUP));
+        for place in (0..GROUP).filter(|place| mask & 1 << place != 0) {
+            if let Some(Some(position)) = drift.places.get(group * GROUP + place) {
+                self.mark_column(*position);
             }
         }
     }
@@ -191,24 +188,17 @@ impl Pending {
         self.unseen
     }
 
-    fn mark(&mut self, group: usize, mask: u64) {
+    fn mark_column(&mut self, position: usize) {
+        let (group, bit) = bit(position);
+        self.mark(group, bit);
+    }
+
+    fn mark(&mut self, group: usize, mask: i64) {
         if self.groups.len() <= group {
             self.groups.resize(group + 1, 0);
         }
         self.groups[group] |= mask;
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Op {
-    Insert,
-    Update {
-        group: usize,
-    },
-    Delete,
-    Met,
-    /// An insert of a row that the server turned out to have too.
-    InsertThere,
 }
 
 struct Entry {
@@ -301,7 +291,7 @@ impl PendingRows {
                     .as_ref()
                     .is_some_and(|given| reader.column(place) == given.borrow());
                 if !as_given {
-                    row.mark(position / GROUP, 1 << (position % GROUP));
+                    row.mark_column(*position);
                 }
             }
             reader.release();
@@ -358,16 +348,7 @@ fn scan(database: &Database, upto: i64, mut each: impl FnMut(i64, Value, &Entry)
     )?;
     scan.bind(1, upto.into())?;
     while scan.step()? {
-        let op = scan.integer(2);
-        let op = match op & 7 {
-            1 => Op::Insert,
-            2 => Op::Update {
-                group: (op >> 3).clamp(0, 63) as usize,
-            },
-            3 => Op::Delete,
-            5 => Op::InsertThere,
-            _ => Op::Met,
-        };
+        let op = Op::of(scan.integer(2));
         let entry = Entry {
             seq: scan.integer(0),
             op,
@@ -426,22 +407,20 @@ mod tests {
         rows.places.insert(rows.hasher.hash_one(&two), 0);
         assert!(rows.get(&two).is_none());
         rows.add(two.clone(), &entry(1, Op::Insert, 0), None);
-        rows.add(two.clone(), &entry(2, UPDATE, 1), None);
+        rows.add(two.clone(), &entry(2, Op::UPDATE, 1), None);
         assert_eq!(rows.rows.len(), 2);
         let last = [&one, &two].map(|key| rows.get(key).map(|row| row.last_seq));
         assert_eq!(last, [Some(1), Some(3)]);
     }
 
-    const UPDATE: Op = Op::Update { group: 0 };
-
     #[test]
     fn statuses() {
         for (ops, exists, status) in [
             (&[(Op::Insert, 0)][..], true, Status::Created),
-            (&[(Op::Insert, 0), (UPDATE, 1)], true, Status::Created),
+            (&[(Op::Insert, 0), (Op::UPDATE, 1)], true, Status::Created),
             (&[(Op::Insert, 0), (Op::Delete, 0)], false, Status::Nothing),
-            (&[(UPDATE, 1)], true, Status::Updated),
-            (&[(UPDATE, 1), (Op::Delete, 0)], false, Status::Deleted),
+            (&[(Op::UPDATE, 1)], true, Status::Updated),
+            (&[(Op::UPDATE, 1), (Op::Delete, 0)], false, Status::Deleted),
             (&[(Op::Delete, 0), (Op::Insert, 0)], true, Status::Updated),
             (&[(Op::Met, 0)], true, Status::Nothing),
             (&[(Op::Met, 0)], false, Status::Deleted),
@@ -465,7 +444,11 @@ mod tests {
     fn an_application_s_triggers_may_turn_the_order_around() {
         for (ops, exists, status) in [
             // Stamped by a trigger that ran before ours.
-            (&[(UPDATE, 1), (Op::Insert, 0)][..], true, Status::Created),
+            (
+                &[(Op::UPDATE, 1), (Op::Insert, 0)][..],
+                true,
+                Status::Created,
+            ),
             // Put back by a delete trigger.
             (&[(Op::Insert, 0), (Op::Delete, 0)], true, Status::Updated),
             // Taken away again by an insert trigger.
@@ -477,7 +460,7 @@ mod tests {
 
     #[test]
     fn changed_columns() {
-        let created = history(&[(Op::Insert, 0), (UPDATE, 0b10)]);
+        let created = history(&[(Op::Insert, 0), (Op::UPDATE, 0b10)]);
         assert!(!created.changed(0) && created.changed(1));
         let again = history(&[(Op::Delete, 0), (Op::Insert, 0)]);
         assert!(again.changed(0) && again.changed(500));
