@@ -6,8 +6,7 @@ use std::ops::RangeInclusive;
 use crate::store::{Database, Result, Value};
 
 use super::key::Key;
-use super::op::{Op, updates};
-use super::pending::Status;
+use super::op::{Op, Status, updates};
 
 /// What is to be pending about a row from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 pub mod alter;
 pub mod carry;
+mod columns;
 pub mod drift;
 
 pub mod key;
@@ -13,6 +14,7 @@ mod meet;
 mod op;
 pub mod pending;
 pub mod reader;
+mod scan;
 pub mod sends;
 pub mod shape;
 pub mod track;
@@ -22,5 +24,6 @@ mod triggers;
 pub use key::Key;
 #[cfg(fuzzing)]
 pub use meet::index_terms;
-pub use pending::{Pending, PendingRows, Status};
+pub use op::Status;
+pub use pending::{Pending, PendingRows};
 pub use tracked::Tracked;

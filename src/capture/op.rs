@@ -1,4 +1,5 @@
-//! What an entry of the log says: the operation, and of an update the columns that it changed.
+//! What is said of a row: by one entry of the log (an operation, and of an update the columns that it changed),
+//! and by all of them together (a status).
 
 use std::collections::BTreeMap;
 
@@ -50,6 +51,27 @@ impl Op {
             3 => Self::Delete,
             5 => Self::InsertThere,
             _ => Self::Met,
+        }
+    }
+}
+
+/// What would be sent of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    Created,
+    Updated,
+    Deleted,
+    /// Logged, but nothing to tell the server.
+    Nothing,
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
+            Self::Nothing => "nothing",
         }
     }
 }

@@ -20,35 +20,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use crate::store::{Database, Result, Value};
-
-use super::drift::Drift;
+use super::columns::Drift;
 use super::key::Key;
-use super::op::{EVERY_COLUMN, GROUP, Op, bit};
-use super::reader::RowReader;
-use super::shape::Column;
-use super::tracked::Tracked;
-
-/// What would be sent of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    Created,
-    Updated,
-    Deleted,
-    /// Logged, but nothing to tell the server.
-    Nothing,
-}
-
-impl Status {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Updated => "updated",
-            Self::Deleted => "deleted",
-            Self::Nothing => "nothing",
-        }
-    }
-}
+use super::op::{EVERY_COLUMN, GROUP, Op, Status, bit};
 
 /// The coalesced entries of one row.
 #[derive(Debug, Clone)]
@@ -188,7 +162,8 @@ impl Pending {
         self.unseen
     }
 
-    fn mark_column(&mut self, position: usize) {
+    /// The column at `position` changed.
+    pub(super) fn mark_column(&mut self, position: usize) {
         let (group, bit) = bit(position);
         self.mark(group, bit);
     }
@@ -201,11 +176,12 @@ impl Pending {
     }
 }
 
-struct Entry {
-    seq: i64,
-    op: Op,
-    mask: i64,
-    rowid: Option<i64>,
+/// An entry of the log, without its table and key.
+pub(super) struct Entry {
+    pub seq: i64,
+    pub op: Op,
+    pub mask: i64,
+    pub rowid: Option<i64>,
 }
 
 /// The pending rows of one table, oldest first, and by key.
@@ -219,87 +195,8 @@ pub struct PendingRows {
 }
 
 impl PendingRows {
-    /// Reads the log up to `upto` for some tables: one scan, whatever their number. The answer has
-    /// the tables' order. Memory grows with the number of pending rows.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub fn read(database: &Database, tables: &[&Tracked], upto: i64) -> Result<Vec<Self>> {
-        let mut all: Vec<Self> = tables.iter().map(|_| Self::default()).collect();
-        let places: HashMap<i64, usize> = tables
-            .iter()
-            .enumerate()
-            .map(|(place, table)| (table.id, place))
-            .collect();
-        scan(database, upto, |table, key, entry| {
-            if let Some(place) = places.get(&table) {
-                all[*place].add(Key(key), entry, tables[*place].drift.as_ref());
-            }
-        })?;
-        for (table, rows) in tables.iter().zip(&mut all) {
-            rows.look_at_added(database, table)?;
-        }
-        Ok(all)
-    }
-
-    /// What was logged of some rows after the number given for each. One scan of the log up to `upto`.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub fn read_newer(
-        database: &Database,
-        table: &Tracked,
-        upto: i64,
-        after: &HashMap<Key, i64>,
-    ) -> Result<Self> {
-        let mut newer = Self::default();
-        scan(database, upto, |id, key, entry| {
-            let key = Key(key);
-            if id == table.id && after.get(&key).is_some_and(|seq| entry.seq > *seq) {
-                newer.add(key, entry, table.drift.as_ref());
-            }
-        })?;
-        newer.look_at_added(database, table)?;
-        Ok(newer)
-    }
-
-    /// Finds out which columns that the triggers did not know were changed by updates they did log: those
-    /// that no longer hold what ADD COLUMN gave them.
-    fn look_at_added(&mut self, database: &Database, table: &Tracked) -> Result<()> {
-        let Some(drift) = table.drift.as_ref() else {
-            return Ok(());
-        };
-        if !self.rows.iter().any(|row| row.unseen) {
-            return Ok(());
-        }
-        let added: Vec<usize> = drift
-            .added
-            .clone()
-            .filter(|position| !table.shape.columns[*position].generated)
-            .collect();
-        let mut given = Vec::with_capacity(added.len());
-        for position in &added {
-            given.push(added_value(database, &table.shape.columns[*position])?);
-        }
-        let mut reader = RowReader::new(database, table, &added)?;
-        for row in self.rows.iter_mut().filter(|row| row.unseen) {
-            if !reader.find(row)? {
-                continue;
-            }
-            for (place, position) in added.iter().enumerate() {
-                let as_given = given[place]
-                    .as_ref()
-                    .is_some_and(|given| reader.column(place) == given.borrow());
-                if !as_given {
-                    row.mark_column(*position);
-                }
-            }
-            reader.release();
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, key: Key, entry: &Entry, drift: Option<&Drift>) {
+    /// One more entry of the log.
+    pub(super) fn add(&mut self, key: Key, entry: &Entry, drift: Option<&Drift>) {
         let slot = match self.find(&key) {
             Ok(place) => {
                 self.rows[place].add(entry, drift);
@@ -336,51 +233,20 @@ impl PendingRows {
         &self.rows
     }
 
+    /// The rows that were updated while the triggers did not know all columns.
+    pub(super) fn unseen(&mut self) -> impl Iterator<Item = &mut Pending> {
+        self.rows.iter_mut().filter(|row| row.unseen)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 }
 
-/// Walks the log up to `upto`: `each` gets the id of the table, the key and the entry.
-fn scan(database: &Database, upto: i64, mut each: impl FnMut(i64, Value, &Entry)) -> Result<()> {
-    let mut scan = database.prepare(
-        "SELECT seq, tbl, op, mask, rid, pk FROM main._syncChange WHERE seq <= ?1 ORDER BY seq",
-    )?;
-    scan.bind(1, upto.into())?;
-    while scan.step()? {
-        let op = Op::of(scan.integer(2));
-        let entry = Entry {
-            seq: scan.integer(0),
-            op,
-            mask: match op {
-                Op::Update { .. } => scan.integer(3),
-                _ => 0,
-            },
-            rowid: scan.column(4).as_i64(),
-        };
-        each(scan.integer(1), scan.column(5).to_owned(), &entry);
-    }
-    Ok(())
-}
-
-/// What ADD COLUMN gave to the rows that were there; none when that can't be told.
-fn added_value(database: &Database, column: &Column) -> Result<Option<Value>> {
-    if column.default.is_none() {
-        return Ok(Some(Value::Null));
-    }
-    let Some(default) = column.default_value() else {
-        return Ok(None);
-    };
-    let mut value = database
-        .connection()
-        .prepare(&format!("SELECT {default}"))?;
-    value.step()?;
-    Ok(Some(value.column(0).to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Value;
 
     fn entry(number: usize, op: Op, mask: i64) -> Entry {
         Entry {
