@@ -573,6 +573,19 @@ fn the_example_of_every_line_of_help_runs() {
     }
 }
 
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("a folder");
+    let mut files = Vec::new();
+    for path in entries.map(|entry| entry.expect("an entry").path()) {
+        match path.is_dir() {
+            true => files.extend(rust_files(&path)),
+            false => files.push(path),
+        }
+    }
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "rs"));
+    files
+}
+
 /// The codes of warnings that the code can give.
 fn warning_codes() -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
