@@ -19,7 +19,7 @@ pub struct OperationSpec {
 pub struct EntitiesCall {
     /// The attached file it is about.
     pub schema: String,
-    /// None: work that no scope follows.
+    /// None: work that followed by no scope.
     pub instance_id: Option<String>,
     pub provider: String,
     /// No two are equal.

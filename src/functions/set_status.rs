@@ -1,6 +1,7 @@
 //! `sync_set_status(status_id, state [, error])`: a host program reports a result.
 
 use crate::coordination::{operation, write};
+use crate::ground::quoted;
 use crate::store::{Call, Error, Result, Value};
 
 use super::arguments;
@@ -29,6 +30,7 @@ pub fn checked_state(state: &str) -> Result<&str> {
         return Ok(state);
     }
     Err(Error::argument(format!(
-        "state must be syncing, synced or failed, not {state:?}"
+        "state must be syncing, synced or failed, not {}",
+        quoted(state)
     )))
 }
