@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::{Database, Error, Result, quote_name};
 
-use super::drift::Drift;
+use super::columns::Drift;
 use super::shape::Shape;
 use super::triggers;
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 
 use super::sink::Sink;
 use super::wire::{ChangeKind, Entity};
-use crate::ground::SyncError;
+use crate::ground::{SyncError, Warning};
 use crate::store::ValueRef;
 
 /// What a run is to bring about.
@@ -215,7 +215,7 @@ pub struct Read {
     pub memory: Option<Json>,
     /// Extra members, for the caller.
     pub rest: Map<String, Json>,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 /// What has become of what was due.

@@ -23,10 +23,9 @@ use crate::transfer::{cursor, peer};
 use super::diary::Diary;
 use super::gate::{refuse_overlap, refuse_twice, refuse_unknown, schema_version, stored_config};
 use super::host::refuse_own;
-use super::parcels::Parcels;
 use super::progress::Live;
 use super::report::Report;
-use super::run::Run;
+use super::run::{Parcels, Run};
 use super::silent::Silent;
 
 /// How often a run that waits for its turn looks whether it has come.

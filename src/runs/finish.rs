@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value as Json, json};
 
 use crate::coordination::{Outcome, finish, is_open, is_open_for, lease, now, owner, run_record};
-use crate::ground::{Class, SyncError, mask_message, masked};
+use crate::ground::{Class, SyncError, masked};
 use crate::providers::conversation::Goal;
 use crate::store::{Database, Result, Session, Transaction};
 
@@ -61,11 +61,10 @@ impl Run {
     /// Warnings and the end in the log, where what a server said is masked: it may hold values of rows.
     fn note_end(&self, state: &str, error: Option<&SyncError>) {
         for warning in &self.report.warnings {
-            let mut warning = self.redactor.clean(warning);
-            if warning.starts_with("HTTP ") {
-                warning = mask_message(&warning);
-            }
-            self.diary.note("warning", json!(warning));
+            let mut warning = warning.clone();
+            warning.said = warning.said.map(|said| masked(&said));
+            let clean = |text: &str| self.redactor.clean(text);
+            self.diary.note("warning", warning.to_json(&clean));
         }
         let shown = error.cloned().map(|mut error| {
             error.said = error.said.map(|said| masked(&said));

@@ -8,11 +8,12 @@
 //! | `finish`, `report`, `diary`, `notes` | its end, its answer, its log |
 //! | `progress` | what is seen of it while it goes on |
 //! | `drive`, `host` | who sends its requests: the HTTP room, or the host program |
-//! | `check` | comparing in place of applying |
+//! | `check`, `compare` | comparing in place of applying |
 
 mod ask;
 mod begin;
 mod check;
+mod compare;
 mod diary;
 mod drive;
 mod finish;

@@ -1,11 +1,9 @@
 //! What a run sends: freezing it, and the parts that go out one after the other.
 
-use std::collections::VecDeque;
-
 use serde_json::json;
 
 use crate::coordination::{lease, run_record};
-use crate::ground::SyncError;
+use crate::ground::{SyncError, Warning};
 use crate::providers::conversation::Event;
 use crate::store::{Database, Transaction};
 use crate::transfer::send::freeze::{self, Frozen};
@@ -14,15 +12,6 @@ use crate::transfer::send::{outbox, slices};
 
 use super::patience::Patience;
 use super::run::Run;
-
-/// The frozen parts of a run that are not settled.
-#[derive(Default)]
-pub struct Parcels {
-    /// The one that goes out now.
-    pub current: Option<Frozen>,
-    /// Each goes out on its own, later.
-    pub waiting: VecDeque<Frozen>,
-}
 
 impl Run {
     /// Freezes what is pending.
@@ -61,10 +50,11 @@ impl Run {
                 continue;
             }
             self.report.entities[place].rejected += unsendable;
-            self.report.warn([format!(
-                "{}: {unsendable} rows can't be sent; see _syncRejected",
-                self.bindings[place].entity
-            )]);
+            let entity = &self.bindings[place].entity;
+            let message = format!("{entity}: rows that can't be sent; see _syncRejected");
+            self.report.warn([Warning::new("rowsNotSendable", message)
+                .of(entity)
+                .times(*unsendable)]);
         }
         self.parcels.waiting = parts;
         self.next_parcel();

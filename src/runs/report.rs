@@ -2,18 +2,18 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::ground::SyncError;
+use crate::ground::{SyncError, Warning, add_warning};
 use crate::http::Redactor;
 use crate::transfer::counts::Counts;
 
-use super::check::Found;
+use super::compare::Found;
 
 /// Everything worth telling about one run.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// In the order of the run's entities.
     pub entities: Vec<Counts>,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// Extra keys of the last pull answer.
     pub rest: Map<String, Json>,
     /// The migration that the backend was told; null when there was nothing to tell.
@@ -28,12 +28,21 @@ pub struct Report {
 const WARNINGS: usize = 20;
 
 impl Report {
-    pub fn warn(&mut self, warnings: impl IntoIterator<Item = String>) {
+    pub fn warn(&mut self, warnings: impl IntoIterator<Item = Warning>) {
         for warning in warnings {
-            if self.warnings.len() < WARNINGS && !self.warnings.contains(&warning) {
-                self.warnings.push(warning);
+            let is_known = self.warnings.iter().any(|known| known.is_like(&warning));
+            if is_known || self.warnings.len() < WARNINGS {
+                add_warning(&mut self.warnings, warning);
             }
         }
+    }
+
+    fn warnings(&self) -> Vec<Json> {
+        let warnings = self.warnings.iter();
+        // Secrets are blacked out of the answer as a whole.
+        warnings
+            .map(|warning| warning.to_json(&str::to_owned))
+            .collect()
     }
 
     /// The answer of `sync_entities`.
@@ -63,7 +72,7 @@ impl Report {
         answer.insert("migration".into(), self.migration.clone());
         answer.insert("phase".into(), facts.phase.into());
         answer.insert("requests".into(), self.requests.into());
-        answer.insert("warnings".into(), json!(self.warnings));
+        answer.insert("warnings".into(), self.warnings().into());
         answer.insert("rest".into(), Json::Object(self.rest.clone()));
         answer.insert("error".into(), error.map_or(Json::Null, SyncError::to_json));
         Json::Object(answer)
@@ -84,7 +93,7 @@ impl Report {
             "state": state,
             "runId": facts.run,
             "entities": self.compared.entities,
-            "warnings": self.warnings,
+            "warnings": self.warnings(),
             "error": error.map(SyncError::to_json),
         })
     }

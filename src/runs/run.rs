@@ -2,7 +2,7 @@
 //! is due. Whoever drives it (the HTTP room, the host program, a test) sends the request in between. No
 //! transaction or statement is open while a request is under way.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +17,10 @@ use crate::providers::Settings;
 use crate::providers::conversation::{Conversation, Goal, Provider, Step};
 use crate::store::{Database, Result, Session};
 use crate::transfer::binding::Binding;
+use crate::transfer::send::freeze::Frozen;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::diary::Diary;
-use super::parcels::Parcels;
 use super::progress::Live;
 use super::report::Report;
 
@@ -50,6 +50,15 @@ pub(super) struct Asked {
     pub parcel: bool,
     /// Entities of which rows may come that came before.
     pub again: Vec<usize>,
+}
+
+/// The frozen parts of a run that are not settled.
+#[derive(Default)]
+pub(super) struct Parcels {
+    /// The one that goes out now.
+    pub current: Option<Frozen>,
+    /// Each goes out on its own, later.
+    pub waiting: VecDeque<Frozen>,
 }
 
 /// A sync under way.

@@ -1,7 +1,7 @@
 //! Taking the answer to a request: what it says becomes part of the file in one transaction.
 
 use crate::coordination::{lease, now, run_record};
-use crate::ground::{Class, SyncError};
+use crate::ground::{Class, SyncError, Warning};
 use crate::http::{HttpError, Response};
 use crate::providers::conversation::{Answer, Event, Goal, Read};
 use crate::providers::sink::Sink;
@@ -14,7 +14,7 @@ use crate::transfer::send::outbox;
 use crate::transfer::send::settle::Settler;
 use crate::transfer::{cursor, peer};
 
-use super::check::{Comparer, Found};
+use super::compare::{Comparer, Found};
 use super::patience::Patience;
 use super::progress::{Counting, Reading};
 use super::run::{Asked, Run};
@@ -105,8 +105,9 @@ impl Run {
             error: &error,
         });
         if self.goes_on() {
-            self.report
-                .warn([format!("{}; pulled and pushed once more", error.text())]);
+            let message = format!("{}; pulled and pushed once more", error.message);
+            let warning = Warning::new("pushedAgain", message).saying(error.said);
+            self.report.warn([warning]);
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::ground::key::Key;
 use crate::providers::kinds;
+use crate::store::entry::contents;
 use crate::store::{Access, Ready, Result, Rows, Session, Table, Value};
 
 pub const TABLE: Table = Table {
@@ -20,9 +21,9 @@ pub const TABLE: Table = Table {
 };
 
 fn open(session: &Arc<Session>, wanted: &[Option<Value>]) -> Result<Box<dyn Rows>> {
-    let contents = session.contents();
+    let functions = contents(session).map_or(&[][..], |contents| contents.functions);
     let mut lines: Vec<(&str, &Key)> = Vec::new();
-    for function in contents.functions {
+    for function in functions {
         let keys = function.keys().into_iter();
         lines.extend(keys.map(|key| (function.name, key)));
     }

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value as Json};
 
+use crate::ground::Warning;
+
 /// What happened to the rows of one entity.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Counts {
@@ -40,21 +42,23 @@ impl Counts {
         self.inserted + self.updated + self.deleted
     }
 
-    pub fn warnings(&self, entity: &str) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.announced_wrongly > 0 {
-            warnings.push(format!(
-                "{entity}: announced as created but here already, or as updated but not here: {} row(s)",
-                self.announced_wrongly
-            ));
-        }
-        if self.ignored > 0 {
-            warnings.push(format!(
-                "{entity}: ignored by a trigger of the application: {} row(s)",
-                self.ignored
-            ));
-        }
-        warnings
+    /// What is worth a warning.
+    pub fn warnings(&self, entity: &str) -> Vec<Warning> {
+        let wrongly = Warning::new(
+            "announcedWrongly",
+            format!(
+                "{entity}: rows announced as created but here already, or as updated but not here"
+            ),
+        );
+        let ignored = Warning::new(
+            "ignoredByTrigger",
+            format!("{entity}: rows ignored by a trigger of the application"),
+        );
+        [(wrongly, self.announced_wrongly), (ignored, self.ignored)]
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(warning, count)| warning.of(entity).times(count))
+            .collect()
     }
 
     /// The counts that are not nought, for the log.

@@ -1,6 +1,6 @@
 //! Where the answers of a run go: rows to the applier, verdicts to the settler.
 
-use crate::ground::SyncError;
+use crate::ground::{SyncError, Warning};
 use crate::providers::sink::{RemoteRow, Scope, Sent, Sink, Verdict};
 use crate::providers::wire::WireId;
 use crate::store::Result;
@@ -20,7 +20,7 @@ pub struct Intake<'a> {
     /// Made for the first row: most answers to a push have none.
     applier: Option<Applier<'a>>,
     counts: Vec<Counts>,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 impl<'a> Intake<'a> {
@@ -69,7 +69,7 @@ impl<'a> Intake<'a> {
     ///
     /// # Errors
     /// SQLite's; an answer that leaves out rows that were sent.
-    pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<String>), SyncError> {
+    pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<Warning>), SyncError> {
         self.settle()?;
         let Some(applier) = self.applier else {
             return Ok((self.counts, self.warnings));

@@ -19,6 +19,7 @@ mod policies;
 mod questions;
 mod rejections;
 mod replacement;
+mod resolver_deletes;
 #[cfg(unix)]
 mod schedules;
 mod secrets;

@@ -630,7 +630,7 @@ fn line_09_last_write_wins_tells_of_a_column_that_is_not_there() {
     server.changes(json!({"thing": {"updated": [remote(10)]}}));
     let answer = device.synced();
     assert!(
-        answer["warnings"][0]
+        answer["warnings"][0]["message"]
             .as_str()
             .unwrap()
             .contains("\"udpated_at\""),

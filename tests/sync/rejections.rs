@@ -263,7 +263,10 @@ fn either_form_of_rejections_is_understood_and_strange_tables_are_told() {
     server.push_raw(|_| status_answer(200, &[], r#"{"experimentalRejectedIds":{"Task":["a"]}}"#));
     let answer = device.synced();
     assert!(
-        answer["warnings"][0].as_str().unwrap().contains("\"Task\""),
+        answer["warnings"][0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("\"Task\""),
         "{answer}"
     );
 }
@@ -287,7 +290,8 @@ fn ids_are_read_as_javascript_reads_them_and_strange_ones_are_told() {
     );
     assert_eq!(
         answer["warnings"],
-        json!([r#"the backend rejected 2 ids of "t" that were not pushed"#])
+        json!([{"code": "rejectedUnknownRow", "entity": "t", "count": 2,
+            "message": r#"the backend rejected ids of "t" that were not pushed"#}])
     );
     assert_eq!(device.pending(), "t|8|created|[]\nt|9|created|[]");
     // No id at all: nobody knows what it means.

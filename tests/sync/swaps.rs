@@ -1,7 +1,7 @@
 //! UNIQUE values that move between the rows of one answer, in tables where that is not easy.
 
 use serde_json::{Value, json};
-use support::{Canned, Device};
+use support::{Canned, Device, closing};
 
 /// A device with two rows, whose places are about to be swapped.
 fn swapping(schema: &str) -> (Canned, Device) {
@@ -97,4 +97,29 @@ fn edits_that_wait_survive_a_swap_and_a_clash_that_stays_is_named() {
     );
     let rows = device.ask("SELECT id, place FROM item ORDER BY id");
     assert_eq!(rows, "a|2\nb|1\nc|3", "nothing was applied");
+}
+
+/// What shows that a push without an answer has arrived settles it, also where its rows must wait for each other.
+#[test]
+fn rows_that_swap_settle_a_push_that_has_arrived() {
+    let server = Canned::start();
+    let schema =
+        "CREATE TABLE item (id TEXT PRIMARY KEY NOT NULL, note TEXT, updated_at INTEGER UNIQUE)";
+    let device = Device::with(schema, &["item"], &server.url());
+    let row = |id: &str, at: i64| json!({"id": id, "note": "mine", "updated_at": at});
+    server.changes(json!({"item": {"created": [row("a", 1), row("b", 2)]}}));
+    device.synced();
+    device.exec("UPDATE item SET note = 'ours'; UPDATE item SET note = 'mine'");
+    server.push_raw(|_| closing("{", 100));
+    device.failed();
+    assert_eq!(device.ask("SELECT count(*) FROM sync_pending"), "2");
+    server.clear();
+    server.changes(json!({"item": {"updated": [row("a", 2), row("b", 1)]}}));
+    device.synced();
+    assert_eq!(server.pushed(), Vec::<Value>::new());
+    assert_eq!(
+        device.ask("SELECT id, updated_at FROM item ORDER BY id"),
+        "a|2\nb|1"
+    );
+    assert_eq!(device.log(), "0");
 }

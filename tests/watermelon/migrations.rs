@@ -151,7 +151,9 @@ fn an_unknown_version_is_taken_for_the_first_enabled_one_with_a_warning() {
     let (server, device) = pulled_before(&enabled_at(9), None);
     let answer = device.synced();
     assert_eq!(told(&server), from_9());
-    let warning = answer["warnings"][0].as_str().unwrap_or_default();
+    let warning = answer["warnings"][0]["message"]
+        .as_str()
+        .unwrap_or_default();
     assert!(
         warning.contains("not known") && warning.contains('9'),
         "{answer}"

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value as Json;
 
 use super::options::Options;
-use crate::ground::{Class, SyncError};
+use crate::ground::{Class, SyncError, Warning, add_warning};
 use crate::providers::cutter::{BYTE_ORDER_MARK, parse_owned};
 use crate::providers::wire::Entity;
 
@@ -14,7 +14,7 @@ use crate::providers::wire::Entity;
 pub struct PushAnswer {
     /// For each entity, ids (as text) that the backend did not take, and why if it said so.
     pub rejected: Vec<HashMap<String, Option<String>>>,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 /// Most characters of a reason that are kept.
@@ -97,9 +97,15 @@ fn read_rejected(rejected: &Json, entities: &[Entity]) -> Option<PushAnswer> {
         let id = read_id(id)?;
         match entities.iter().position(|entity| entity.name == table) {
             Some(place) => drop(answer.rejected[place].insert(id, reason)),
-            None => answer.warnings.push(format!(
-                "the backend rejected {id:?} of {table:?}, which is no entity of this sync"
-            )),
+            None => add_warning(
+                &mut answer.warnings,
+                Warning::new(
+                    "rejectedUnknownEntity",
+                    format!(
+                        "the backend rejected rows of {table:?}, which is no entity of this sync"
+                    ),
+                ),
+            ),
         }
         Some(())
     };
@@ -264,7 +270,7 @@ mod tests {
         assert!(read_answer(&strict, &[entity("t")], 200, body).is_err());
         let body = br#"{"experimentalRejectedIds":{"T":["x"]}}"#;
         let answer = read_answer(&options(""), &[entity("t")], 200, body).unwrap();
-        assert!(answer.warnings[0].contains(r#""x" of "T""#));
+        assert!(answer.warnings[0].message.contains(r#"rows of "T""#));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::migration::{Present, Told};
 use super::options::Options;
 use super::pull::read_pull;
 use super::push::write_changes;
-use crate::ground::{Class, SyncError};
+use crate::ground::{Class, SyncError, Warning};
 use crate::providers::conversation::{
     Answer, Ask, AskBody, Conversation, Event, Goal, Known, KnownEntity, LastSchema, ParcelRows,
     Read, Refusal, Step,
@@ -247,10 +247,13 @@ impl Talk {
             sink,
         )?;
         if !self.options.opaque && is_lower(&pulled.cursor, group.cursor.as_deref()) {
-            pulled.warnings.push(format!(
-                "the backend's timestamp went back from {} to {}",
-                group.cursor.as_deref().unwrap_or_default(),
-                pulled.cursor
+            let before = group.cursor.as_deref().unwrap_or_default();
+            pulled.warnings.push(Warning::new(
+                "timestampWentBack",
+                format!(
+                    "the backend's timestamp went back from {before} to {}",
+                    pulled.cursor
+                ),
             ));
         }
         let told = self.tell(group);

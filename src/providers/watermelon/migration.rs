@@ -15,6 +15,7 @@
 //! With `"migrations":"auto"` nothing is declared: what is told are the entities and columns that the last
 //! sync did not have.
 
+use crate::ground::Warning;
 use crate::providers::conversation::LastSchema;
 use serde_json::{Value as Json, json};
 
@@ -24,7 +25,7 @@ pub struct Told {
     pub migration: Option<Json>,
     /// LS becomes CV with this pull.
     pub store: bool,
-    pub warning: Option<String>,
+    pub warning: Option<Warning>,
 }
 
 impl Told {
@@ -256,9 +257,12 @@ impl Migrations {
             migration: Some(self.between(from, current)),
             store: true,
             warning: unknown.then(|| {
-                format!(
-                    "the schema version of the last sync is not known; taken to be {enabled_at} \
-                     (migrationsEnabledAtVersion)"
+                Warning::new(
+                    "schemaVersionUnknown",
+                    format!(
+                        "the schema version of the last sync is not known; taken to be {enabled_at} \
+                         (migrationsEnabledAtVersion)"
+                    ),
                 )
             }),
         }

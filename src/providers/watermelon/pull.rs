@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::options::{Layout, Reading};
 use super::row::{read_id, read_row};
 use super::strategy::Strategy;
-use crate::ground::SyncError;
+use crate::ground::{SyncError, Warning, add_warning};
 use crate::providers::cutter::{Cutter, parse, parse_owned};
 use crate::providers::sink::{Announced, RemoteRow, Scope, Sink};
 use crate::providers::wire::{Entity, Slot, WireId};
@@ -32,7 +32,7 @@ pub struct Pulled {
     pub cursor: String,
     /// Extra top-level members.
     pub rest: Map<String, Json>,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 /// Reads a whole answer and hands the changes of the wanted entities to `sink` as they come. The caller rolls back when this
@@ -82,9 +82,10 @@ pub fn read_pull(
         .take()
         .ok_or_else(|| SyncError::protocol("the answer has no timestamp; nothing was applied"))?;
     if !answer.strangers.is_empty() {
-        answer.warnings.push(format!(
-            "tables that this sync did not ask for were passed over: {}",
-            answer.strangers.join(", ")
+        let names = answer.strangers.join(", ");
+        answer.warnings.push(Warning::new(
+            "unaskedTables",
+            format!("tables that this sync did not ask for were passed over: {names}"),
         ));
     }
     Ok(Pulled {
@@ -118,7 +119,7 @@ struct Answer<'a> {
     cursor: Option<String>,
     rest: Map<String, Json>,
     rest_bytes: usize,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
     /// Names of tables that nobody asked for.
     strangers: Vec<String>,
 }
@@ -283,10 +284,12 @@ impl Answer<'_> {
             })
         })?;
         if any && self.reading.created_as_updated && announced == Announced::Created {
-            self.warnings.push(format!(
-                "{}: the backend announced rows as created, though sendCreatedAsUpdated is set",
-                self.entities[place].name
-            ));
+            let name = &self.entities[place].name;
+            let message = format!(
+                "{name}: the backend announced rows as created, though sendCreatedAsUpdated is set"
+            );
+            self.warnings
+                .push(Warning::new("createdDespiteSetting", message).of(name));
         }
         Ok(())
     }
@@ -329,7 +332,7 @@ const ALSO_DELETED: &str = "an id stands in deleted and elsewhere";
 /// Puts up with something, or refuses the answer when it is read strictly.
 fn complain(
     reading: Reading,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Warning>,
     entity: &Entity,
     what: &str,
     outcome: &str,
@@ -340,15 +343,9 @@ fn complain(
             entity.name
         )));
     }
-    warn_once(warnings, || format!("{}: {what}; {outcome}", entity.name));
+    let warning = Warning::new("idTwice", format!("{}: {what}; {outcome}", entity.name));
+    add_warning(warnings, warning.of(&entity.name));
     Ok(())
-}
-
-fn warn_once(warnings: &mut Vec<String>, text: impl FnOnce() -> String) {
-    let text = text();
-    if !warnings.contains(&text) {
-        warnings.push(text);
-    }
 }
 
 fn fingerprint(hasher: &RandomState, id: &WireId<'_>) -> u64 {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::capture::{Key, PendingRows, log};
-use crate::ground::SyncError;
+use crate::ground::{SyncError, Warning};
 use crate::providers::sink::{Announced, RemoteRow, Scope, Sink};
 use crate::providers::wire::{Slot, WireId};
 use crate::store::{Database, Result, Value, ValueRef};
@@ -81,7 +81,7 @@ impl<'a> Applier<'a> {
     ///
     /// # Errors
     /// SQLite's; a row that fits nowhere.
-    pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<String>), SyncError> {
+    pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<Warning>), SyncError> {
         self.apply_deferred()?;
         self.swept.record(&mut self.tables)?;
         self.own.finish()?;

@@ -1,7 +1,7 @@
 //! Applying what an answer says to one table: what is known of a row, the decision, the statements.
 
 use crate::capture::{Key, Pending, PendingRows};
-use crate::ground::SyncError;
+use crate::ground::{SyncError, Warning};
 use crate::providers::wire::Slot;
 use crate::store::{Database, Error, Result, ValueRef, shown};
 use crate::transfer::binding::Binding;
@@ -136,7 +136,7 @@ impl<'a> TableApplier<'a> {
                 old,
                 ..Case::clean(remote, self.knowledge.rules)
             };
-            return self.clean(&case, decide(&case).action, key, row);
+            return self.clean(&case, decide(&case), key, row);
         };
         let exists = self.writer.find(&pending)?;
         let local = self.knowledge.local(&pending, exists);
@@ -146,15 +146,16 @@ impl<'a> TableApplier<'a> {
         let decision = decide(&case);
         if local == Local::Clean {
             self.writer.release();
-            return self.clean(&case, decision.action, key, row);
+            return self.clean(&case, decision, key, row);
         }
         match decision.action {
             Action::Ask | Action::Merge => {
                 return self.meet(&case, decision, key, row, Some(&pending));
             }
             Action::Store => {
-                let written = self.writer.update(key, row)?;
-                self.count(&case, Action::Store, written);
+                let row = row.to_vec();
+                let effect = decision.effect;
+                return self.write_or_clash(key, Chosen { row, effect });
             }
             Action::Insert => {
                 self.writer.release();
@@ -180,10 +181,11 @@ impl<'a> TableApplier<'a> {
     fn clean(
         &mut self,
         case: &Case,
-        action: Action,
+        decision: Decision,
         key: &Key,
         row: &[Slot<'_>],
     ) -> Result<bool, Trouble> {
+        let action = decision.action;
         if action == Action::Keep {
             return Ok(false);
         }
@@ -194,7 +196,6 @@ impl<'a> TableApplier<'a> {
             self.writer.release();
             self.writer.insert_new(key, row)?
         } else if action == Action::Ask {
-            let decision = decide(case);
             return self.meet(case, decision, key, row, None);
         } else {
             self.writer.update(key, row)?
@@ -237,17 +238,19 @@ impl<'a> TableApplier<'a> {
             let sides = meeting.sides(&chosen);
             self.record(key, kind, true, &sides)?;
         }
-        let chosen = Chosen {
-            row: chosen.row,
-            effect: decision.effect.and(chosen.effect),
-        };
+        let effect = decision.effect.and(chosen.effect);
+        let row = chosen.row;
+        self.write_or_clash(key, Chosen { row, effect })
+    }
+
+    /// Writes the row that was chosen over the one on which the writer stands; true when it went.
+    fn write_or_clash(&mut self, key: &Key, chosen: Chosen<'_>) -> Result<bool, Trouble> {
         match self.write(key, &chosen) {
             Err(error) if error.code() == UNIQUE => Err(Trouble::Clash(error, chosen.into_owned())),
             outcome => Ok(outcome?),
         }
     }
 
-    /// Writes the row that was chosen over the one on which the writer stands; true when it went.
     fn write(&mut self, key: &Key, chosen: &Chosen<'_>) -> Result<bool> {
         let gone = chosen.is_delete();
         if gone {
@@ -432,7 +435,7 @@ impl<'a> TableApplier<'a> {
     ///
     /// # Errors
     /// SQLite's.
-    pub fn finish(self) -> Result<(Counts, Vec<String>)> {
+    pub fn finish(self) -> Result<(Counts, Vec<Warning>)> {
         let mut warnings = self.counts.warnings(&self.binding.entity);
         warnings.extend(self.policy_warning());
         self.conflicts.finish()?;
@@ -471,17 +474,18 @@ impl<'a> TableApplier<'a> {
     }
 
     /// A policy that can't do what it says.
-    fn policy_warning(&self) -> Option<String> {
+    fn policy_warning(&self) -> Option<Warning> {
         let Policy::LastWriteWins(column) = &self.judge.policy else {
             return None;
         };
         let mut columns = self.binding.wire.columns.iter();
         let is_there = columns.any(|known| known.name.eq_ignore_ascii_case(column));
         (self.counts.conflicts > 0 && !is_there).then(|| {
-            format!(
-                "{}: lastWriteWins compares {column:?}, which is no synced column, so the server won",
-                self.binding.entity
-            )
+            let entity = &self.binding.entity;
+            let message = format!(
+                "{entity}: lastWriteWins compares {column:?}, which is no synced column, so the server won"
+            );
+            Warning::new("lastWriteWinsColumn", message).of(entity)
         })
     }
 

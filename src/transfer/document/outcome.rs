@@ -1,6 +1,6 @@
 //! A page of a response, what it does, and why it is not applied.
 
-use crate::ground::{Class, SyncError};
+use crate::ground::{Class, SyncError, Warning};
 use crate::store::{Database, Error, Session};
 
 /// One page of a response.
@@ -20,14 +20,14 @@ pub struct Job<'a> {
 }
 
 /// What a page does.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outcome {
     pub deleted: i64,
     pub inserted: i64,
     pub updated: i64,
     /// Rows that were changed here too.
     pub conflicts: i64,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl Outcome {

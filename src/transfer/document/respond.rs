@@ -88,6 +88,10 @@ pub fn apply_response(
         }
         None => "syncing",
     };
+    let warnings = outcome.warnings.iter();
+    let warnings: Vec<Json> = warnings
+        .map(|warning| warning.to_json(&str::to_owned))
+        .collect();
     Ok(json!({
         "statusId": status_id,
         "entity": work.entity,
@@ -97,7 +101,7 @@ pub fn apply_response(
         "inserted": outcome.inserted,
         "updated": outcome.updated,
         "conflicts": outcome.conflicts,
-        "warnings": outcome.warnings,
+        "warnings": warnings,
         "error": error.map(|error| error.to_json()),
     }))
 }

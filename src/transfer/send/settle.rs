@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::capture::{Key, log};
-use crate::ground::SyncError;
+use crate::ground::{SyncError, Warning};
 use crate::providers::sink::{Sent, Verdict};
 use crate::providers::wire::WireId;
 use crate::store::{Database, Result, Value, ValueRef};
@@ -127,7 +127,7 @@ impl<'a> Settler<'a> {
     ///
     /// # Errors
     /// Rows without a verdict, verdicts on changes that were not sent; SQLite's.
-    pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<String>), SyncError> {
+    pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<Warning>), SyncError> {
         forget_old_rejections(self.database, self.provider, self.frozen.push)?;
         self.count_sent()?;
         if self.all_plain() {
@@ -141,14 +141,18 @@ impl<'a> Settler<'a> {
 
     /// Ids that were not sent are passed over, but not in silence: they may be meant for rows that are written
     /// differently here.
-    fn strangers(&self) -> Vec<String> {
+    fn strangers(&self) -> Vec<Warning> {
         let places = self.bindings.iter().zip(&self.by_id).zip(&self.counts);
         let strange = places.filter_map(|((binding, ids), counts)| {
             let refused = ids.values().filter(|fate| matches!(fate, Fate::Refused(_)));
             let unknown = refused.count() as i64 - counts.rejected;
             let entity = &binding.wire.name;
             (unknown > 0).then(|| {
-                format!("the backend rejected {unknown} ids of {entity:?} that were not pushed")
+                let message =
+                    format!("the backend rejected ids of {entity:?} that were not pushed");
+                Warning::new("rejectedUnknownRow", message)
+                    .of(entity)
+                    .times(unknown)
             })
         });
         strange.collect()

@@ -1,9 +1,7 @@
 //! A resolver that lets a row go takes others with it, by a foreign key: what was edited in these is kept.
 
-mod sync_common;
-
 use serde_json::json;
-use sync_common::{Canned, Device};
+use support::{Canned, Device};
 
 #[test]
 fn an_edited_row_that_goes_with_one_a_resolver_lets_go_is_kept_as_a_conflict() {
