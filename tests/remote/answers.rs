@@ -120,6 +120,9 @@ fn a_silent_server_is_waited_for_no_longer_than_said() {
                 (&json!("network"), &json!(true)),
                 "{error}"
             );
+            if case.transport == Transport::Http {
+                assert!(error["message"].to_string().contains("200"), "{error}");
+            }
             assert_eq!(client.pending(), pending);
         });
     }
@@ -147,6 +150,7 @@ fn an_answer_that_is_larger_than_allowed_is_refused() {
         client.declare(&json!({"maxResponseBytes": 100}));
         let error = client.failed();
         assert_eq!(error["class"], "protocol", "{error}");
+        assert!(error["message"].to_string().contains("100"), "{error}");
         nothing_was_applied(&client);
     });
 }

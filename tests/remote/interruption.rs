@@ -178,7 +178,9 @@ type Stop = fn(&rusqlite::Connection, &InterruptHandle);
 
 const STOPS: [(&str, Stop); 3] = [
     ("sync_interrupt of the scope", |second, _| {
-        ask(second, "SELECT sync_interrupt('s', 'background')");
+        let interrupted = ask(second, "SELECT sync_interrupt('s', 'background')");
+        assert_eq!(interrupted, "1");
+        assert_eq!(ask(second, "SELECT state FROM _syncScope"), "interrupted");
     }),
     ("sync_interrupt of everything", |second, _| {
         ask(second, "SELECT sync_interrupt(NULL, 'background')");

@@ -33,6 +33,7 @@ fn rejected_rows_stay_pending_with_their_reason_and_the_others_settle() {
     everywhere(|case| {
         let server = case.server();
         let client = with_work(case, &*server);
+        client.exec("INSERT INTO list VALUES ('c', 'of the same id'), ('l', 'x')");
         let trouble = Trouble::Rejected(vec![
             ("task", "c", "too short"),
             ("task", "d", "still needed"),
@@ -42,7 +43,7 @@ fn rejected_rows_stay_pending_with_their_reason_and_the_others_settle() {
         let answer = client.synced();
         assert_eq!(
             (&answer["pushed"], &answer["rejected"]),
-            (&json!(1), &json!(3)),
+            (&json!(3), &json!(3)),
             "{answer}"
         );
         assert_eq!(
@@ -77,6 +78,12 @@ fn rejected_rows_stay_pending_with_their_reason_and_the_others_settle() {
         client.synced();
         client.is_at_rest();
         assert_eq!(client.ask("SELECT count(*) FROM _syncRejected"), "0");
+        // A row made anew under the key is another story.
+        client.exec("INSERT INTO task (id) VALUES ('c')");
+        assert_eq!(
+            client.ask("SELECT key, rejected FROM sync_pending"),
+            "c|NULL"
+        );
     });
 }
 
@@ -130,6 +137,7 @@ fn a_pull_that_is_refused_changes_nothing_and_never_speaks_of_an_upload() {
         (401, "auth", false),
         (403, "auth", false),
         (404, "server", false),
+        (408, "server", true),
         (409, "server", true),
         (413, "server", false),
         (429, "server", true),
@@ -147,6 +155,11 @@ fn a_pull_that_is_refused_changes_nothing_and_never_speaks_of_an_upload() {
                 (&json!(class), &json!(status), &json!(retryable)),
                 "{error}"
             );
+            let code = match class {
+                "auth" => "SYNC_ERROR_AUTH",
+                _ => "SYNC_ERROR_HTTP",
+            };
+            assert_eq!(error["code"], code, "{error}");
             assert!(!message.contains("upload"), "{message}");
             assert!(message.contains(SAID), "{message}");
             assert_eq!(client.pending(), WAITING, "{status}");

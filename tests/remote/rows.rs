@@ -170,90 +170,151 @@ fn rows_made_changed_and_deleted_go_up_with_the_right_columns() {
 
 #[test]
 fn edits_made_during_the_pull_go_up_with_it() {
-    everywhere(|case| {
-        let server = case.server();
-        server.put(
-            "task",
-            &[
-                json!({"id": "a", "title": "A", "n": 1}),
-                json!({"id": "b", "title": "B"}),
-                json!({"id": "c", "title": "C"}),
-            ],
-        );
-        let client = case.client(&*server);
-        client.synced();
-        client.exec("UPDATE task SET title = 'before' WHERE id = 'a'");
-        server.put(
-            "task",
-            &[
-                json!({"id": "a", "n": 5}),
-                json!({"id": "b", "title": "R", "n": 5}),
-            ],
-        );
-        server.forget();
-        let answer = client.sync_while(
-            On::Download,
-            "UPDATE task SET title = 'during' WHERE id = 'b'; DELETE FROM task WHERE id = 'c';
+    for journal in ["wal", "delete"] {
+        everywhere(|case| {
+            let server = case.server();
+            server.put(
+                "task",
+                &[
+                    json!({"id": "a", "title": "A", "n": 1}),
+                    json!({"id": "b", "title": "B"}),
+                    json!({"id": "c", "title": "C"}),
+                ],
+            );
+            let client = case.client(&*server);
+            client.ask(&format!("PRAGMA journal_mode = {journal}"));
+            client.synced();
+            client.exec("UPDATE task SET title = 'before' WHERE id = 'a'");
+            server.put(
+                "task",
+                &[
+                    json!({"id": "a", "n": 5}),
+                    json!({"id": "b", "title": "R", "n": 5}),
+                ],
+            );
+            server.forget();
+            let answer = client.sync_while(
+                On::Download,
+                "UPDATE task SET title = 'during' WHERE id = 'b'; DELETE FROM task WHERE id = 'c';
              INSERT INTO task (id, title) VALUES ('n', 'new')",
-        );
-        assert_eq!(answer["state"], "synced", "{answer}");
-        assert_eq!(
-            listed(&server.pushed()[0]),
-            "task Created n\ntask Updated a\ntask Updated b\ntask Deleted c"
-        );
-        client.is_at_rest();
-        assert_eq!(
-            client.ask("SELECT id, title, n FROM task ORDER BY id"),
-            "a|before|5\nb|during|5\nn|new|NULL"
-        );
-    });
+            );
+            assert_eq!(answer["state"], "synced", "{answer}");
+            assert_eq!(
+                listed(&server.pushed()[0]),
+                "task Created n\ntask Updated a\ntask Updated b\ntask Deleted c"
+            );
+            client.is_at_rest();
+            assert_eq!(
+                client.ask("SELECT id, title, n FROM task ORDER BY id"),
+                "a|before|5\nb|during|5\nn|new|NULL"
+            );
+        });
+    }
 }
 
 #[test]
 fn edits_made_during_the_push_stay_pending_with_only_what_changed_since() {
+    for journal in ["wal", "delete"] {
+        everywhere(|case| {
+            let server = case.server();
+            server.put(
+                "task",
+                &[
+                    json!({"id": "a", "title": "A", "n": 1, "note": "x"}),
+                    json!({"id": "b", "title": "B"}),
+                ],
+            );
+            let client = case.client(&*server);
+            client.ask(&format!("PRAGMA journal_mode = {journal}"));
+            client.synced();
+            server.forget();
+            client.exec(
+            "UPDATE task SET title = 'one' WHERE id = 'a'; UPDATE task SET note = 'two' WHERE id = 'b';
+             INSERT INTO task (id, title) VALUES ('n', 'new'), ('m', 'new')",
+        );
+            let answer = client.sync_while(
+                On::Upload,
+                "UPDATE task SET n = 7 WHERE id = 'a'; DELETE FROM task WHERE id = 'b';
+             UPDATE task SET note = 'late' WHERE id = 'n'; DELETE FROM task WHERE id = 'm';
+             INSERT INTO task (id, title) VALUES ('late', 'late')",
+            );
+            assert_eq!(answer["state"], "synced", "{answer}");
+            let sent = change(&server.pushed()[0], "a").clone();
+            assert_eq!(sent.values["title"], "one");
+            assert_ne!(sent.values["n"], json!(7), "what was frozen was sent");
+            assert_eq!(
+                client.pending(),
+                "task|a|updated|[\"n\"]\ntask|b|deleted|NULL\ntask|late|created|[]\n\
+             task|m|deleted|NULL\ntask|n|updated|[\"note\"]"
+            );
+            server.forget();
+            client.synced();
+            let again = change(&server.pushed()[0], "a").clone();
+            if let Some(changed) = &again.changed {
+                assert_eq!(changed, &["n"]);
+            }
+            client.synced();
+            client.is_at_rest();
+            assert_eq!(
+                client.ask("SELECT id, title, n, note FROM task ORDER BY id"),
+                "a|one|7|x\nlate|late|NULL|NULL\nn|new|NULL|late"
+            );
+        });
+    }
+}
+
+#[test]
+fn an_edit_made_during_a_push_that_fails_is_not_lost_and_neither_is_what_was_sent() {
+    for trouble in [
+        Trouble::Refused(500, "no"),
+        Trouble::Lost { done: false },
+        Trouble::Lost { done: true },
+    ] {
+        everywhere(|case| {
+            let server = case.server();
+            server.put("task", &[json!({"id": "a", "title": "A"})]);
+            let client = case.client(&*server);
+            client.synced();
+            client.exec("UPDATE task SET title = 'one' WHERE id = 'a'");
+            server.trouble(On::Upload, &trouble, Some(1));
+            let answer =
+                client.sync_while(On::Upload, "UPDATE task SET note = 'two' WHERE id = 'a'");
+            assert_eq!(answer["state"], "failed", "{answer}");
+            assert_eq!(client.pending(), "task|a|updated|[\"title\",\"note\"]");
+            client.synced();
+            client.synced();
+            client.is_at_rest();
+            assert_eq!(client.ask("SELECT title, note FROM task"), "one|two");
+        });
+    }
+}
+
+#[test]
+fn rejected_rows_and_edits_made_during_the_push_are_what_stays_pending() {
     everywhere(|case| {
         let server = case.server();
         server.put(
             "task",
-            &[
-                json!({"id": "a", "title": "A", "n": 1, "note": "x"}),
-                json!({"id": "b", "title": "B"}),
-            ],
+            &[json!({"id": "a"}), json!({"id": "b"}), json!({"id": "c"})],
         );
         let client = case.client(&*server);
         client.synced();
-        server.forget();
         client.exec(
-            "UPDATE task SET title = 'one' WHERE id = 'a'; UPDATE task SET note = 'two' WHERE id = 'b';
-             INSERT INTO task (id, title) VALUES ('n', 'new'), ('m', 'new')",
+            "UPDATE task SET title = 'one'; DELETE FROM task WHERE id = 'c';
+             INSERT INTO task (id) VALUES ('n'), ('m')",
         );
-        let answer = client.sync_while(
-            On::Upload,
-            "UPDATE task SET n = 7 WHERE id = 'a'; DELETE FROM task WHERE id = 'b';
-             UPDATE task SET note = 'late' WHERE id = 'n'; DELETE FROM task WHERE id = 'm';
-             INSERT INTO task (id, title) VALUES ('late', 'late')",
-        );
+        let rejected = ["b", "c", "n", "x"].map(|id| ("task", id, "no"));
+        server.trouble(On::Upload, &Trouble::Rejected(rejected.into()), Some(1));
+        let answer = client.sync_while(On::Upload, "UPDATE task SET n = 3 WHERE id = 'm'");
         assert_eq!(answer["state"], "synced", "{answer}");
-        let sent = change(&server.pushed()[0], "a").clone();
-        assert_eq!(sent.values["title"], "one");
-        assert_ne!(sent.values["n"], json!(7), "what was frozen was sent");
+        assert_eq!(counts(&answer, &["pushed", "rejected"]), [2, 3], "{answer}");
         assert_eq!(
             client.pending(),
-            "task|a|updated|[\"n\"]\ntask|b|deleted|NULL\ntask|late|created|[]\n\
-             task|m|deleted|NULL\ntask|n|updated|[\"note\"]"
+            "task|b|updated|[\"title\"]\ntask|c|deleted|NULL\ntask|m|updated|[\"n\"]\ntask|n|created|[]"
         );
-        server.forget();
         client.synced();
-        let again = change(&server.pushed()[0], "a").clone();
-        if let Some(changed) = &again.changed {
-            assert_eq!(changed, &["n"]);
-        }
         client.synced();
         client.is_at_rest();
-        assert_eq!(
-            client.ask("SELECT id, title, n, note FROM task ORDER BY id"),
-            "a|one|7|x\nlate|late|NULL|NULL\nn|new|NULL|late"
-        );
     });
 }
 

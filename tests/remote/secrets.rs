@@ -93,7 +93,11 @@ fn a_secret_that_is_not_set_or_of_another_origin_ends_the_sync_without_a_request
             "SELECT sync_secret('main', '{TOKEN}', '{origin}')"
         ));
         let error = client.failed();
-        assert_eq!(error["code"], "SYNC_ERROR_AUTH", "{error}");
+        assert_eq!(
+            (&error["class"], &error["code"], &error["retryable"]),
+            (&json!("auth"), &json!("SYNC_ERROR_AUTH"), &json!(false)),
+            "{error}"
+        );
         let message = error["message"].to_string();
         assert!(
             message.contains(&origin) && message.contains(&server.origin()),
