@@ -102,7 +102,7 @@ impl Switches {
             "drop" => self.drop = flag(name, value)?,
             "status" => self.status = Some(status(value)?),
             "retryAfter" => self.retry_after = Some(header(name, value)?),
-            "says" => self.says = value.as_str().map(str::to_string),
+            "says" => self.says = Some(header(name, value)?),
             "garbage" => self.garbage = flag(name, value)?,
             "html" => self.html = flag(name, value)?,
             "empty" => self.empty = flag(name, value)?,

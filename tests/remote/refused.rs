@@ -13,14 +13,29 @@ fn with_work<'a>(case: &Case, server: &'a dyn Remote) -> Client<'a> {
         ],
     );
     let client = case.client(server);
+    work(&client);
+    client
+}
+
+/// Makes work for a client that has none.
+fn work(client: &Client<'_>) {
+    client.remote.put(
+        "task",
+        &[
+            json!({"id": "d", "title": "goes"}),
+            json!({"id": "r", "title": "before"}),
+        ],
+    );
+    client.exec("DELETE FROM task WHERE id IN ('c', 'ok')");
     client.synced();
     client.exec(
         "INSERT INTO task (id, title) VALUES ('c', 'made'), ('ok', 'made');
-         UPDATE task SET title = 'mine' WHERE id = 'u'; DELETE FROM task WHERE id = 'd'",
+         UPDATE task SET title = title || '+' WHERE id = 'u'; DELETE FROM task WHERE id = 'd'",
     );
-    server.put("task", &[json!({"id": "r", "title": "remote"})]);
-    server.forget();
     client
+        .remote
+        .put("task", &[json!({"id": "r", "title": "remote"})]);
+    client.remote.forget();
 }
 
 const WAITING: &str =
@@ -89,18 +104,18 @@ fn rejected_rows_stay_pending_with_their_reason_and_the_others_settle() {
 
 #[test]
 fn an_upload_that_is_refused_leaves_everything_pending_and_speaks_of_itself() {
-    for (status, class, retryable, words) in [
-        (400, "server", false, "refused the request"),
-        (401, "auth", false, "sync_secret"),
-        (403, "auth", false, "rights"),
-        (409, "server", true, "upload"),
-        (413, "server", false, "upload"),
-        (429, "server", true, "less often"),
-        (500, "server", true, "in trouble"),
-    ] {
-        everywhere(|case| {
-            let server = case.server();
-            let client = with_work(case, &*server);
+    everywhere(|case| {
+        let server = case.server();
+        let client = with_work(case, &*server);
+        for (status, class, retryable, words) in [
+            (400, "server", false, "refused the request"),
+            (401, "auth", false, "sync_secret"),
+            (403, "auth", false, "rights"),
+            (409, "server", true, "upload"),
+            (413, "server", false, "upload"),
+            (429, "server", true, "less often"),
+            (500, "server", true, "in trouble"),
+        ] {
             server.trouble(On::Upload, &Trouble::Refused(status, SAID), None);
             let error = client.failed();
             let message = error["message"].as_str().expect("a message");
@@ -116,37 +131,35 @@ fn an_upload_that_is_refused_leaves_everything_pending_and_speaks_of_itself() {
             assert!(!message.contains("this pull"), "{message}");
             assert_eq!(client.pending(), WAITING, "{status}");
             // What was pulled before stays.
-            assert_eq!(
-                client.ask("SELECT title FROM task WHERE id = 'r'"),
-                "remote"
-            );
-            assert!(!server.pushed().is_empty());
+            let pulled = client.ask("SELECT title FROM task WHERE id = 'r'");
+            assert_eq!(pulled, "remote", "{status}");
+            assert!(!server.pushed().is_empty(), "{status}");
             server.behave();
-            client.synced();
             client.synced();
             client.is_at_rest();
             assert_eq!(server.rows("task").len(), 4, "{status}");
-        });
-    }
+            work(&client);
+        }
+    });
 }
 
 #[test]
 fn a_pull_that_is_refused_changes_nothing_and_never_speaks_of_an_upload() {
-    for (status, class, retryable) in [
-        (400, "server", false),
-        (401, "auth", false),
-        (403, "auth", false),
-        (404, "server", false),
-        (408, "server", true),
-        (409, "server", true),
-        (413, "server", false),
-        (429, "server", true),
-        (500, "server", true),
-        (503, "server", true),
-    ] {
-        everywhere(|case| {
-            let server = case.server();
-            let client = with_work(case, &*server);
+    everywhere(|case| {
+        let server = case.server();
+        let client = with_work(case, &*server);
+        for (status, class, retryable) in [
+            (400, "server", false),
+            (401, "auth", false),
+            (403, "auth", false),
+            (404, "server", false),
+            (408, "server", true),
+            (409, "server", true),
+            (413, "server", false),
+            (429, "server", true),
+            (500, "server", true),
+            (503, "server", true),
+        ] {
             server.trouble(On::Download, &Trouble::Refused(status, SAID), None);
             let error = client.failed();
             let message = error["message"].as_str().expect("a message");
@@ -163,13 +176,19 @@ fn a_pull_that_is_refused_changes_nothing_and_never_speaks_of_an_upload() {
             assert!(!message.contains("upload"), "{message}");
             assert!(message.contains(SAID), "{message}");
             assert_eq!(client.pending(), WAITING, "{status}");
-            assert_eq!(client.ask("SELECT count(*) FROM task WHERE id = 'r'"), "0");
+            let pulled = client.ask("SELECT title FROM task WHERE id = 'r'");
+            assert_eq!(pulled, "before", "{status}");
             assert_eq!(server.asked().len(), 1, "{status}: it is not asked again");
             server.behave();
-            client.synced();
-            client.is_at_rest();
-        });
-    }
+            server.forget();
+        }
+        client.synced();
+        client.is_at_rest();
+        assert_eq!(
+            client.ask("SELECT title FROM task WHERE id = 'r'"),
+            "remote"
+        );
+    });
 }
 
 #[test]
