@@ -3,6 +3,7 @@
 use super::clock::now;
 use super::owner::{OwnerDescription, OwnerId, text};
 use super::recovery::Judged;
+use crate::ground::quoted;
 use crate::store::{Database, Error, Result, Statement, Value, ValueRef};
 
 /// One entity of a call.
@@ -369,6 +370,20 @@ pub fn finish(database: &Database, status_id: i64, outcome: &Outcome) -> Result<
             Some(&error.replace('\0', "\u{fffd}")),
         ),
     }
+}
+
+/// A state that can be reported.
+///
+/// # Errors
+/// Not one of the three states of an operation.
+pub fn checked_state(state: &str) -> Result<&str> {
+    if matches!(state, "syncing" | "synced" | "failed") {
+        return Ok(state);
+    }
+    Err(Error::argument(format!(
+        "state must be syncing, synced or failed, not {}",
+        quoted(state)
+    )))
 }
 
 /// Reports a state of an operation; whether anything changed. Work set to `syncing` belongs to

@@ -342,7 +342,10 @@ fn a_file_can_not_make_tables_of_our_modules() {
             .expect(module);
         let connection = victim.world.open();
         let text = refused(&connection, "SELECT * FROM v");
-        assert!(text.contains("exists without CREATE VIRTUAL TABLE"), "{text}");
+        assert!(
+            text.contains("exists without CREATE VIRTUAL TABLE"),
+            "{text}"
+        );
         assert_eq!(victim.exercise(), Vec::<String>::new(), "{module}");
     }
 }
