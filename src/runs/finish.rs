@@ -15,7 +15,7 @@ use super::report::{Facts, black_out};
 use super::run::Run;
 
 impl Run {
-    /// Closes the operations and the run, gives the lease back, and makes the answer.
+    /// Closes the operations and the run, gives back the lease, and builds the answer.
     ///
     /// # Errors
     /// SQLite's, when even that can't be written; the next call of this connection settles it then.
@@ -90,7 +90,7 @@ impl Run {
     fn close_operations(&self, database: &Database, error: Option<&SyncError>) -> Result<()> {
         let ours = lease::is_held(database, &self.call.provider, self.id)?;
         for (status, _) in &self.operations {
-            // Whoever took over may have opened it anew.
+            // The process that took over may have opened it again.
             if !ours && !is_open_for(database, *status, self.owner)? {
                 continue;
             }
