@@ -8,7 +8,7 @@ pub fn process() -> Duration {
     read(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
-/// CPU time of another process; none where the system does not tell.
+/// CPU time of another process; none where the system does not report it.
 #[cfg(target_os = "linux")]
 pub fn of_process(id: i32) -> Option<Duration> {
     let mut clock = 0;
@@ -17,7 +17,7 @@ pub fn of_process(id: i32) -> Option<Duration> {
     (code == 0).then(|| read(clock))
 }
 
-/// CPU time of another process; none where the system does not tell.
+/// CPU time of another process; none where the system does not report it.
 #[cfg(not(target_os = "linux"))]
 pub fn of_process(_id: i32) -> Option<Duration> {
     None

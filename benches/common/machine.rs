@@ -9,7 +9,7 @@ use super::Result;
 use super::arguments::library;
 use super::database::load;
 
-/// Processor, system and versions; what a system does not tell is left out.
+/// Processor, system and versions; what a system does not report is left out.
 pub fn facts() -> Result<Value> {
     let db = Connection::open_in_memory()?;
     load(&db, &library()?)?;

@@ -1,6 +1,6 @@
 //! Memory of this process.
 
-/// Resident memory now, and its peak so far, in MiB. None where the system does not tell.
+/// Resident memory now, and its peak so far, in MiB. None where the system does not report it.
 ///
 /// Not from getrusage: there the peak of a new process begins with its parent's.
 pub fn resident() -> Option<(f64, f64)> {

@@ -44,7 +44,7 @@ impl Server {
     }
 
     /// The CPU time of this process at the arrival of each of the last `count` requests; none where the
-    /// system does not tell.
+    /// system does not report it.
     pub fn arrivals(&self, count: usize) -> Result<Vec<Option<Duration>>> {
         let mut lines = self
             .lines

@@ -13,7 +13,7 @@ const MANY: usize = 1_000_000;
 
 pub fn measure(count: usize) -> Result<Vec<Figure>> {
     if resident().is_none() {
-        println!("\nmemory: this system does not tell");
+        println!("\nmemory: not reported by this system");
         return Ok(Vec::new());
     }
     let server = Server::start()?;
@@ -76,9 +76,9 @@ pub fn ours(rows: usize, url: &str) -> Result<()> {
 }
 
 fn above(work: impl FnOnce() -> Result<()>) -> Result<()> {
-    let before = resident().ok_or("this system does not tell")?.0;
+    let before = resident().ok_or("not reported by this system")?.0;
     work()?;
-    let peak = resident().ok_or("this system does not tell")?.1;
+    let peak = resident().ok_or("not reported by this system")?.1;
     println!("{}", peak - before);
     Ok(())
 }

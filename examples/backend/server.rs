@@ -50,7 +50,7 @@ impl App {
     }
 }
 
-/// Serves until `stop` is sent or dropped. Tells `ready` the address, or why there is none.
+/// Serves until `stop` is sent or dropped. Sends `ready` the address, or why there is none.
 pub fn run(
     app: Arc<App>,
     port: u16,

@@ -1,6 +1,6 @@
 .load ./libsyncscope
 
--- Where the backend is, which tables are synced with it, and a scope that tells when all is there.
+-- Where the backend is, which tables are synced with it, and a scope that shows when everything is there.
 SELECT sync_provider('airline-api', '{"kind":"watermelon","url":"http://127.0.0.1:8787/sync"}');
 SELECT sync_track('airports'), sync_track('planes'), sync_track('flights');
 SELECT sync_start_scope('startup', '["reference-data","flights"]');

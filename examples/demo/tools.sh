@@ -151,7 +151,7 @@ http() {
 
 # misbehave FAULTS: a JSON list of faults, see examples/backend/faults.rs; [] is good behaviour.
 misbehave() {
-  note "The backend is told: $1"
+  note "Sent to the backend: $1"
   http POST /_control "$1" >/dev/null
 }
 

@@ -29,7 +29,7 @@ fn at<'j>(json: &'j Json, path: &[&str]) -> Option<&'j Json> {
         .try_fold(json, |json, name| json.as_object()?.get(*name))
 }
 
-/// The rejected rows of an entity, by a plain reading; none when they can't be told.
+/// The rejected rows of an entity, by a plain reading; none when they are in an unknown form.
 fn rejected(rejected: &Json, name: &str) -> Option<Vec<String>> {
     match rejected {
         Json::Null => Some(Vec::new()),

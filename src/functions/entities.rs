@@ -21,7 +21,7 @@ use super::json::{Object, SCHEMA, members};
 /// How a protocol runs.
 #[rustfmt::skip]
 const PROTOCOL: &[Key] = &[
-    key("background", Takes::Switch, Usual::Json("false"), "with a protocol: whether to run in a thread of its own and answer at once; needs a file", r#"{"background":true}"#),
+    key("background", Takes::Switch, Usual::Json("false"), "with a protocol: whether to run in its own thread and return at once; needs a file", r#"{"background":true}"#),
     key("transport", Takes::OneOf(&["http", "host"]), Usual::Json("\"http\""), "with a protocol: who sends the requests: syncscope, or your program with `sync_next_request`", r#"{"transport":"host"}"#),
     key("secrets", Takes::OneOf(&["values", "names"]), Usual::Json("\"values\""), "with transport `host`: whether secrets are filled into the headers, or `{secret:NAME}` is left there", r#"{"transport":"host","secrets":"names"}"#),
     key("turbo", Takes::Switch, Usual::Json("false"), "with a protocol: whether the first pull is a bulk load; refused when an entity was pulled before", r#"{"turbo":true}"#),

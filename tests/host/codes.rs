@@ -176,7 +176,7 @@ fn the_messages_are_the_ones_of_the_snapshot() {
     let world = World::new(true);
     let connection = furnished(&world);
     let mut text = String::from(
-        "-- What wrong use is told. `UPDATE_SNAPSHOTS=1 cargo test --test host codes` writes it anew.\n",
+        "-- The errors of wrong calls. `UPDATE_SNAPSHOTS=1 cargo test --test host codes` writes it anew.\n",
     );
     for sql in WRONG {
         connection

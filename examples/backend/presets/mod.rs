@@ -127,7 +127,7 @@ impl Preset {
         .map_err(|message| self.explained(&message, Kind::Push))
     }
 
-    /// How a client is told that its push was taken.
+    /// How a client learns that its push was accepted.
     pub fn pushed(self, taken: &Taken) -> Answer {
         match self {
             Preset::Docs | Preset::Seed | Preset::Rpc => docs::pushed(taken),

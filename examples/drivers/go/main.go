@@ -93,7 +93,7 @@ func example(file string) error {
 	return nil
 }
 
-// first runs a sync in the background; the tables tell how it goes.
+// first runs a sync in the background; the tables show its progress.
 func first(db *sql.DB) error {
 	if _, err := db.Exec(`SELECT sync_start_scope('startup', '["reference-data"]')`); err != nil {
 		return err

@@ -71,7 +71,7 @@ public class Example {
         System.out.println("closed");
     }
 
-    /** In the background; the tables tell how it goes. */
+    /** In the background; the tables show its progress. */
     private static void firstSync(Connection db) throws SQLException, InterruptedException {
         one(db, "SELECT sync_start_scope('startup', '[\"reference-data\"]')");
         System.out.println("first sync: " + one(db, """

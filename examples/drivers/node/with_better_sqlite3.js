@@ -29,7 +29,7 @@ async function example(file) {
   one(`SELECT sync_track('airlines')`);
   one(`SELECT sync_track('planes')`);
 
-  // The first sync runs in the background; the tables tell how it goes.
+  // The first sync runs in the background; the tables show its progress.
   one(`SELECT sync_start_scope('startup', '["reference-data"]')`);
   const first = one(`SELECT sync_entities('reference-data', 'airline-api', '["airlines","planes"]',
                                           '{"background":true}')->>'state'`);

@@ -39,7 +39,7 @@ sub example {
     $one->(q{SELECT sync_track('airlines')});
     $one->(q{SELECT sync_track('planes')});
 
-    # The first sync runs in the background; the tables tell how it goes.
+    # The first sync runs in the background; the tables show its progress.
     $one->(q{SELECT sync_start_scope('startup', '["reference-data"]')});
     my $first = $one->(q{SELECT sync_entities('reference-data', 'airline-api', '["airlines","planes"]',
                                               '{"background":true}')->>'state'});

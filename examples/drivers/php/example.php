@@ -27,7 +27,7 @@ function example(string $file): void
     $db->querySingle("SELECT sync_track('airlines')");
     $db->querySingle("SELECT sync_track('planes')");
 
-    // The first sync runs in the background; the tables tell how it goes.
+    // The first sync runs in the background; the tables show its progress.
     $db->querySingle("SELECT sync_start_scope('startup', '[\"reference-data\"]')");
     $state = $db->querySingle(<<<'SQL'
         SELECT sync_entities('reference-data', 'airline-api', '["airlines","planes"]', '{"background":true}')->>'state'

@@ -41,7 +41,7 @@ def example(file):
     one(db, "SELECT sync_track('airlines')")
     one(db, "SELECT sync_track('planes')")
 
-    # The first sync runs in the background; the tables tell how it goes.
+    # The first sync runs in the background; the tables show its progress.
     one(db, """SELECT sync_start_scope('startup', '["reference-data"]')""")
     state = one(db, """SELECT sync_entities('reference-data', 'airline-api', '["airlines","planes"]',
                                             '{"background":true}')->>'state'""")

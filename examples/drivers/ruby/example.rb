@@ -33,7 +33,7 @@ def example(file)
   db.get_first_value("SELECT sync_track('airlines')")
   db.get_first_value("SELECT sync_track('planes')")
 
-  # The first sync runs in the background; the tables tell how it goes.
+  # The first sync runs in the background; the tables show its progress.
   db.get_first_value(%q(SELECT sync_start_scope('startup', '["reference-data"]')))
   state = db.get_first_value(<<~SQL)
     SELECT sync_entities('reference-data', 'airline-api', '["airlines","planes"]', '{"background":true}')->>'state'

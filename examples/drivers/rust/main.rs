@@ -72,7 +72,7 @@ fn example(file: &Path) -> Outcome {
     Ok(())
 }
 
-/// In the background; the tables tell how it goes.
+/// In the background; the tables show its progress.
 fn first_sync(db: &Connection) -> Outcome {
     let start = r#"SELECT sync_start_scope('startup', '["reference-data"]')"#;
     one::<String>(db, start, ())?;

@@ -28,7 +28,7 @@ proc example {file} {
     db eval {SELECT sync_track('airlines')}
     db eval {SELECT sync_track('planes')}
 
-    # The first sync runs in the background; the tables tell how it goes.
+    # The first sync runs in the background; the tables show its progress.
     db eval {SELECT sync_start_scope('startup', '["reference-data"]')}
     set state [db onecolumn {
         SELECT sync_entities('reference-data', 'airline-api', '["airlines","planes"]', '{"background":true}')->>'state'

@@ -15,7 +15,7 @@ const ROWIDS: &str =
 const NO_ROWIDS: &str = "CREATE TABLE item (id TEXT PRIMARY KEY NOT NULL, born TEXT, a TEXT, b TEXT, n INTEGER) WITHOUT ROWID;";
 const LABELS: &str =
     "CREATE TABLE label (id INTEGER PRIMARY KEY NOT NULL, born TEXT, name TEXT, n INTEGER);";
-/// A trigger of the application, which makes the apply tell its own log entries from others'.
+/// A trigger of the application, which makes the apply distinguish its own log entries from others'.
 const AUDIT: &str = "CREATE TABLE audit (id TEXT);
     CREATE TRIGGER audited AFTER INSERT ON item BEGIN INSERT INTO audit VALUES (NEW.id); END;";
 

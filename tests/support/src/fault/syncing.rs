@@ -177,7 +177,7 @@ impl Schedule<'_> {
         }
     }
 
-    /// Tells the model what the sync did to the backend.
+    /// Reports to the model what the sync did to the backend.
     pub fn look_at(&mut self, who: Who, pending: &PendingRows, during: &BTreeSet<RowName>) {
         let lines = self.read_history();
         let lost = "SELECT count(*) FROM _syncPush WHERE state IN ('open', 'unknown')";

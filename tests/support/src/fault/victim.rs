@@ -63,7 +63,7 @@ pub enum Word {
     Moment(Sender<()>),
 }
 
-/// Plans that `words` is told of a moment of the backend, after `skip` others of the kind. The request
+/// Plans that `words` is sent a moment of the backend, after `skip` others of the kind. The request
 /// waits there until the sender that comes with the word is dropped.
 pub fn tell_of(moments: &Moments, (kind, moment): (Kind, Moment), skip: u32, words: &Sender<Word>) {
     let words = words.clone();
