@@ -9,7 +9,7 @@ use support::{
 };
 
 /// A device with something to push.
-fn device(url: &str) -> Device {
+fn with_an_edit(url: &str) -> Device {
     let device = Device::new(url);
     device.exec("INSERT INTO task (id, title) VALUES ('n', 'new')");
     device
@@ -73,14 +73,14 @@ fn nothing_lost(device: &Device) {
 
 #[test]
 fn nobody_listens() {
-    let device = device(&format!("{NOBODY}/sync"));
+    let device = with_an_edit(&format!("{NOBODY}/sync"));
     network(&device.failed(), &["refused"]);
     nothing_lost(&device);
 }
 
 #[test]
 fn the_host_is_unknown() {
-    let device = device("http://nonexistent.invalid/sync");
+    let device = with_an_edit("http://nonexistent.invalid/sync");
     network(&device.failed(), &["nonexistent.invalid"]);
     nothing_lost(&device);
 }
@@ -89,7 +89,7 @@ fn the_host_is_unknown() {
 fn the_backend_is_silent() {
     let backend = Backend::start(SCHEMA);
     backend.faults().add(json!({"delayMs": 600_000}));
-    let device = device(&backend.sync_url());
+    let device = with_an_edit(&backend.sync_url());
     device.provider(&backend.sync_url(), json!({"timeoutMs": 200}));
     network(&device.failed(), &["200"]);
     nothing_lost(&device);
@@ -99,7 +99,7 @@ fn the_backend_is_silent() {
 fn the_backend_is_silent_in_the_middle_of_a_body() {
     let backend = Backend::start(SCHEMA);
     backend.faults().add(json!({"delayBodyMs": 600_000}));
-    let device = device(&backend.sync_url());
+    let device = with_an_edit(&backend.sync_url());
     device.provider(&backend.sync_url(), json!({"timeoutMs": 200}));
     network(&device.failed(), &[]);
     nothing_lost(&device);
@@ -109,7 +109,7 @@ fn the_backend_is_silent_in_the_middle_of_a_body() {
 fn the_whole_request_takes_too_long() {
     let backend = Backend::start(SCHEMA);
     backend.faults().add(json!({"delayMs": 600_000}));
-    let device = device(&backend.sync_url());
+    let device = with_an_edit(&backend.sync_url());
     device.provider(
         &backend.sync_url(),
         json!({"totalTimeoutMs": 300, "attempts": 100}),
@@ -127,7 +127,7 @@ fn the_connection_breaks() {
     ] {
         let backend = Backend::start(SCHEMA);
         backend.faults().add(fault);
-        let device = device(&backend.sync_url());
+        let device = with_an_edit(&backend.sync_url());
         network(&device.failed(), &[]);
         nothing_lost(&device);
     }
@@ -135,7 +135,7 @@ fn the_connection_breaks() {
     let server = Canned::start();
     let whole = r#"{"changes":{"task":{"created":[{"id":"r"}]}},"timestamp":5}"#;
     server.pull_raw(move |_| closing(whole, whole.len() + 1));
-    let device = device(&server.url());
+    let device = with_an_edit(&server.url());
     network(&device.failed(), &[]);
     nothing_lost(&device);
 }
@@ -143,7 +143,7 @@ fn the_connection_breaks() {
 #[test]
 fn the_answer_of_a_push_breaks_off() {
     let server = Canned::start();
-    let device = device(&server.url());
+    let device = with_an_edit(&server.url());
     server.push_raw(|_| closing("{", 10));
     network(&device.failed(), &[]);
     nothing_lost(&device);
@@ -165,7 +165,7 @@ fn statuses_of_a_pull() {
         (503, "server", "SYNC_ERROR_HTTP", true, "503"),
     ] {
         let backend = Backend::start(SCHEMA);
-        let device = device(&backend.sync_url());
+        let device = with_an_edit(&backend.sync_url());
         backend
             .faults()
             .add(json!({"on": "pull", "status": status}));
@@ -201,7 +201,7 @@ fn statuses_of_a_push() {
         (422, "server", 4),
     ] {
         let backend = Backend::start(SCHEMA);
-        let device = device(&backend.sync_url());
+        let device = with_an_edit(&backend.sync_url());
         backend
             .faults()
             .add(json!({"on": "push", "status": status}));
@@ -222,7 +222,7 @@ fn statuses_of_a_push() {
 #[test]
 fn up_to_500_bytes_of_the_body_are_told() {
     let server = Canned::start();
-    let device = device(&server.url());
+    let device = with_an_edit(&server.url());
     let long = format!("reason ż {}END", "x".repeat(600));
     server.pull_raw(move |_| status_answer(500, &[], &long));
     let error = device.failed();
@@ -246,7 +246,7 @@ fn a_busy_backend_is_asked_again_and_the_sync_succeeds() {
     ] {
         for on in ["pull", "push"] {
             let backend = Backend::start(SCHEMA);
-            let device = device(&backend.sync_url());
+            let device = with_an_edit(&backend.sync_url());
             device.provider(&backend.sync_url(), json!({"attempts": 4}));
             let mut fault = fault.clone();
             fault["times"] = json!(2);
@@ -263,7 +263,7 @@ fn a_busy_backend_is_asked_again_and_the_sync_succeeds() {
 #[test]
 fn retry_after_is_honoured_up_to_its_limit() {
     let backend = Backend::start(SCHEMA);
-    let device = device(&backend.sync_url());
+    let device = with_an_edit(&backend.sync_url());
     device.provider(&backend.sync_url(), json!({"attempts": 2}));
     backend
         .faults()
@@ -310,7 +310,7 @@ fn answers_that_are_no_answers() {
     ] {
         let backend = Backend::start(SCHEMA);
         backend.sql(|sql| sql.execute_batch("INSERT INTO task (id) VALUES ('r')"));
-        let device = device(&backend.sync_url());
+        let device = with_an_edit(&backend.sync_url());
         let mut fault = fault.clone();
         fault["on"] = json!("pull");
         backend.faults().add(fault);
@@ -321,7 +321,7 @@ fn answers_that_are_no_answers() {
         assert_equal(&device, &backend, &["task"]);
     }
     let server = Canned::start();
-    let device = device(&server.url());
+    let device = with_an_edit(&server.url());
     server.pull_raw(|_| status_answer(200, &[], ""));
     protocol(&device.failed(), &[]);
     nothing_lost(&device);
@@ -342,7 +342,7 @@ fn any_2xx_is_success_of_a_push() {
         (200, "[1]"),
     ] {
         let server = Canned::start();
-        let device = device(&server.url());
+        let device = with_an_edit(&server.url());
         server.push_raw(move |_| status_answer(status, &[], body));
         let answer = device.synced();
         assert_eq!(
@@ -357,7 +357,7 @@ fn any_2xx_is_success_of_a_push() {
 #[test]
 fn what_is_no_http_at_all() {
     let server = Canned::start();
-    let device = device(&server.url());
+    let device = with_an_edit(&server.url());
     server.pull_raw(|_| b"SSH-2.0-OpenSSH_9.6\r\n".to_vec());
     let error = device.failed();
     assert!(
@@ -370,7 +370,7 @@ fn what_is_no_http_at_all() {
 #[test]
 fn an_answer_larger_than_allowed() {
     let server = Canned::start();
-    let device = device(&server.url());
+    let device = with_an_edit(&server.url());
     device.provider(&server.url(), json!({"maxResponseBytes": 1000}));
     let rows: Vec<Value> = (0..100)
         .map(|n| json!({"id": format!("r{n}"), "title": "x"}))
@@ -383,7 +383,7 @@ fn an_answer_larger_than_allowed() {
 #[test]
 fn a_redirect_within_the_origin_is_followed_with_its_body() {
     let backend = Backend::start(SCHEMA);
-    let device = device(&backend.sync_url());
+    let device = with_an_edit(&backend.sync_url());
     backend.faults().add(json!({"redirect": "/moved/sync"}));
     device.synced();
     assert_equal(&device, &backend, &["task"]);
@@ -394,7 +394,7 @@ fn a_redirect_within_the_origin_is_followed_with_its_body() {
 fn a_redirect_to_another_origin_is_not_followed_and_the_secret_stays_home() {
     let elsewhere = Canned::start();
     let backend = Backend::start(SCHEMA);
-    let device = device(&backend.sync_url());
+    let device = with_an_edit(&backend.sync_url());
     device.provider(
         &backend.sync_url(),
         json!({"token": "t", "secretHeaders": {"X-Key": "t"}}),
@@ -431,7 +431,7 @@ fn redirects_in_a_circle_end() {
             head(302, &[("Location", &url), ("Content-Length", "0")]).into_bytes()
         });
     }
-    let device = device(&server.url());
+    let device = with_an_edit(&server.url());
     protocol(&device.failed(), &["redirect"]);
     assert!(server.seen().len() < 20);
 }
@@ -439,7 +439,7 @@ fn redirects_in_a_circle_end() {
 #[test]
 fn a_failed_sync_is_told_in_the_scope_too() {
     let backend = Backend::start(SCHEMA);
-    let device = device(&backend.sync_url());
+    let device = with_an_edit(&backend.sync_url());
     device.ask("SELECT sync_start_scope('s', '[\"all\"]')");
     backend.faults().add(json!({"status": 500, "times": 1}));
     let error = device.failed();
