@@ -3,11 +3,11 @@
 
 use std::io::Read;
 
-use syncscope::providers::watermelon::{LastSchema, Watermelon};
 use syncscope::ground::SyncError;
 use syncscope::providers::sink::{Announced, RemoteRow, Scope, Sink};
+use syncscope::providers::watermelon::{LastSchema, Watermelon};
 use syncscope::providers::wire::{Entity, Slot, WireColumn, WireId, WireType};
-use syncscope::providers::{Config, Protocol, PullEnd};
+use syncscope::providers::{Protocol, PullEnd, Settings, kinds};
 
 /// The columns of `t`, one of each type.
 pub const COLUMNS: &[(&str, WireType, bool)] = &[
@@ -36,18 +36,17 @@ pub fn entities() -> Vec<Entity> {
 /// A protocol before its first pull. `keys`: further ones of the configuration, each with a comma before it.
 pub fn protocol(keys: &str) -> Watermelon {
     let text = format!(r#"{{"kind":"watermelon","url":"http://h/sync"{keys}}}"#);
-    let config = Config::parse(&text).expect("a configuration");
-    with_config(&config).expect("usable")
+    let settings = kinds::parse(&text).expect("a configuration");
+    with_settings(&settings).expect("usable")
 }
 
-pub fn with_config(config: &Config) -> Result<Watermelon, String> {
-    let config = config.effective()?;
+pub fn with_settings(settings: &Settings) -> Result<Watermelon, String> {
     let last = LastSchema {
         version: None,
         columns: None,
     };
     Watermelon::new(
-        &config,
+        settings,
         entities(),
         1,
         vec![None, None],

@@ -5,44 +5,36 @@
 mod common;
 
 use libfuzzer_sys::fuzz_target;
-use syncscope::http::{Origin, check_url};
-use syncscope::providers::config::Kind;
-use syncscope::providers::{Config, Protocol, Step};
+use syncscope::http::Origin;
+use syncscope::providers::watermelon::Options;
+use syncscope::providers::{Protocol, Step, Transport, kinds};
 
 fuzz_target!(|text: &str| {
-    let Ok(config) = Config::parse(text) else {
+    let Ok(settings) = kinds::parse(text) else {
         return;
     };
-    let stored = serde_json::to_string(&config).expect("JSON");
-    let again = Config::parse(&stored).unwrap_or_else(|error| panic!("{error}: {stored}"));
-    assert_eq!(again, config, "{stored}");
-    let effective = config.effective().expect("a preset fits");
-    assert_eq!(effective.effective().as_ref(), Ok(&effective));
-    for name in config.headers.keys() {
+    let stored = settings.stored();
+    for again in [kinds::parse(stored), kinds::parse_stored(stored)] {
+        let again = again.unwrap_or_else(|error| panic!("{error}: {stored}"));
+        assert_eq!(again.stored(), stored);
+    }
+    for (name, _) in settings.texts("headers") {
         let name = name.to_ascii_lowercase();
         assert!(
             !name.contains("authorization") && !name.contains("cookie"),
             "{name}"
         );
     }
-    let addresses = config.addresses().expect("addresses");
-    if config.kind == Kind::Host {
-        assert!(addresses.is_empty());
+    if settings.kind().transport == Transport::Nobody {
         return;
     }
-    // As sync_provider does.
-    if addresses
-        .iter()
-        .any(|(_, address)| check_url(address).is_err())
-    {
-        return;
-    }
-    let mut protocol = common::with_config(&config).expect("usable");
+    let addresses = Options::resolve(&settings).expect("checked").addresses();
+    let mut protocol = common::with_settings(&settings).expect("usable");
     match protocol.next() {
         Step::Pull(request) => {
             assert!(request.url.starts_with("http"), "{}", request.url);
             assert!(request.method != "GET" || request.body.is_none());
-            // With the address checked, nothing that is filled in makes another origin of it.
+            // Nothing that is filled in makes another origin of it.
             let origin = |url: &str| url::Url::parse(url).map(|url| url.origin());
             let sample = addresses.iter().find(|(key, _)| *key == "pullUrl");
             let sample = sample.map(|(_, address)| origin(address));

@@ -3,7 +3,7 @@
 use crate::store::{Database, Result, Statement, Value};
 
 use super::Tracked;
-use super::triggers::GROUP;
+use super::op::{EVERY_COLUMN, Op, updates};
 
 /// Writes such changes of one table. Deletes need no help: deleting the row logs them.
 pub struct Carrier<'t> {
@@ -26,7 +26,7 @@ impl<'t> Carrier<'t> {
     /// # Errors
     /// SQLite's.
     pub fn inserted(&mut self, key: &Value, rowid: Option<i64>) -> Result<()> {
-        self.log(1, None, key, rowid)
+        self.log(Op::Insert, None, key, rowid)
     }
 
     /// Columns of the row were updated: those at `positions`, each less than the number of columns.
@@ -34,14 +34,8 @@ impl<'t> Carrier<'t> {
     /// # Errors
     /// SQLite's.
     pub fn updated(&mut self, key: &Value, rowid: Option<i64>, positions: &[usize]) -> Result<()> {
-        for group in 0..self.table.shape.columns.len().div_ceil(GROUP) {
-            let mask = positions
-                .iter()
-                .filter(|position| **position / GROUP == group)
-                .fold(0, |mask, position| mask | 1i64 << (position % GROUP));
-            if mask != 0 {
-                self.log(2 | (group as i64) << 3, Some(mask), key, rowid)?;
-            }
+        for (op, mask) in updates(positions.iter().copied()) {
+            self.log(op, Some(mask), key, rowid)?;
         }
         Ok(())
     }
@@ -51,13 +45,13 @@ impl<'t> Carrier<'t> {
     /// # Errors
     /// SQLite's.
     pub fn updated_everywhere(&mut self, key: &Value, rowid: Option<i64>) -> Result<()> {
-        self.log(2, Some(-1), key, rowid)
+        self.log(Op::UPDATE, Some(EVERY_COLUMN), key, rowid)
     }
 
-    fn log(&mut self, op: i64, mask: Option<i64>, key: &Value, rowid: Option<i64>) -> Result<()> {
+    fn log(&mut self, op: Op, mask: Option<i64>, key: &Value, rowid: Option<i64>) -> Result<()> {
         self.insert.run(&[
             self.table.id.into(),
-            op.into(),
+            op.code().into(),
             mask.into(),
             rowid.into(),
             key.borrow(),

@@ -1,14 +1,12 @@
 //! Tables change under us: renamed, given columns, dropped, made again, by programs that never heard
 //! of syncscope. This brings `_syncTable`, the log and the triggers back in step.
 
-use std::ops::Range;
-
 use crate::store::{Database, Error, Result};
 
+use super::op::{EVERY_COLUMN, GROUP, OP_BITS, Op, bit};
 use super::shape::Shape;
 use super::tracked::{Registration, Tracked, captured_table, registrations};
-use super::triggers::{self, GROUP};
-use super::{PendingRows, log, meet};
+use super::{PendingRows, log, meet, triggers};
 
 /// Looks at every tracked table and adapts. Cheap when nothing changed. Call inside a transaction.
 ///
@@ -89,51 +87,6 @@ pub(super) fn reshape(
     store(database, id, shape)
 }
 
-/// How a table's columns have moved.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Drift {
-    /// Where each column that the triggers know is now; none for one that was dropped.
-    pub places: Vec<Option<usize>>,
-    /// Columns that the triggers do not know: SQLite puts them at the end.
-    pub added: Range<usize>,
-}
-
-impl Drift {
-    /// Compares two lists of columns; none when nothing moved. A name that is gone from a place where a
-    /// new name stands was renamed, unless columns became fewer.
-    pub fn between(before: &[String], now: &[String]) -> Option<Self> {
-        if before == now {
-            return None;
-        }
-        let find = |name: &String| {
-            now.iter()
-                .position(|column| column.eq_ignore_ascii_case(name))
-        };
-        let is_new = |place: usize| {
-            now.get(place)
-                .is_some_and(|name| !before.iter().any(|old| old.eq_ignore_ascii_case(name)))
-        };
-        let fewer = before.len() > now.len();
-        // ALTER can't reorder: when every name is still there, two columns have swapped theirs.
-        let all_there = !fewer && before.iter().all(|name| find(name).is_some());
-        let places: Vec<Option<usize>> = before
-            .iter()
-            .enumerate()
-            .map(|(place, name)| {
-                if all_there {
-                    return Some(place);
-                }
-                find(name).or_else(|| (!fewer && is_new(place)).then_some(place))
-            })
-            .collect();
-        let kept = places.iter().flatten().count();
-        Some(Self {
-            places,
-            added: kept..now.len().max(kept),
-        })
-    }
-}
-
 /// Writes down which updates that are logged have changed columns that the triggers do not know.
 fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
     let Some(drift) = tracked
@@ -156,12 +109,11 @@ fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
             .clone()
             .filter(|position| row.changed(*position))
         {
-            let op = (2 | (position / GROUP) << 3) as i64;
-            let mask = NEW | 1i64 << (position % GROUP);
+            let (group, bit) = bit(position);
             insert.run(&[
                 tracked.id.into(),
-                op.into(),
-                mask.into(),
+                Op::Update { group }.code().into(),
+                (NEW | bit).into(),
                 row.key.0.borrow(),
             ])?;
         }
@@ -169,8 +121,8 @@ fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
     drop(insert);
     log::keeping_the_high_water(database, || {
         database.execute(
-            "DELETE FROM main._syncChange WHERE tbl = ?1 AND op = 2 AND mask = 0",
-            &[tracked.id.into()],
+            "DELETE FROM main._syncChange WHERE tbl = ?1 AND op = ?2 AND mask = 0",
+            &[tracked.id.into(), Op::UPDATE.code().into()],
         )
     })?;
     Ok(())
@@ -181,6 +133,7 @@ const NEW: i64 = 1 << 62;
 
 /// Rewrites the masks of logged updates from the old columns' bits to the new ones'.
 fn remap(database: &Database, id: i64, places: &[Option<usize>]) -> Result<()> {
+    let update = Op::UPDATE.code();
     let stays = places
         .iter()
         .enumerate()
@@ -188,14 +141,21 @@ fn remap(database: &Database, id: i64, places: &[Option<usize>]) -> Result<()> {
     if !stays {
         let logged = database.query_all(
             "SELECT DISTINCT op, mask FROM main._syncChange \
-             WHERE tbl = ?1 AND op & 7 = 2 AND mask > 0 AND mask < ?2",
-            &[id.into(), NEW.into()],
+             WHERE tbl = ?1 AND op & ?3 = ?4 AND mask > 0 AND mask < ?2",
+            &[id.into(), NEW.into(), OP_BITS.into(), update.into()],
             |row| Ok((row.integer(0), row.integer(1))),
         )?;
         for (op, mask) in logged {
-            let (new_op, new_mask) = moved(op, mask, places);
+            let Op::Update { group } = Op::of(op) else {
+                continue;
+            };
+            let (new_group, new_mask) = moved(group, mask, places);
             // Marked as new, so that it is not taken for one that is still to be rewritten.
-            let marked = if new_mask == -1 { -1 } else { new_mask | NEW };
+            let marked = match new_mask {
+                EVERY_COLUMN => EVERY_COLUMN,
+                mask => mask | NEW,
+            };
+            let new_op = Op::Update { group: new_group }.code();
             database.execute(
                 "UPDATE main._syncChange SET op = ?4, mask = ?5 \
                  WHERE tbl = ?1 AND op = ?2 AND mask = ?3",
@@ -216,30 +176,29 @@ fn remap(database: &Database, id: i64, places: &[Option<usize>]) -> Result<()> {
     // Updates of dropped columns only are nothing any more.
     log::keeping_the_high_water(database, || {
         database.execute(
-            "DELETE FROM main._syncChange WHERE tbl = ?1 AND op & 7 = 2 AND mask = 0",
-            &[id.into()],
+            "DELETE FROM main._syncChange WHERE tbl = ?1 AND op & ?2 = ?3 AND mask = 0",
+            &[id.into(), OP_BITS.into(), update.into()],
         )
     })?;
     Ok(())
 }
 
-/// Where the bits of one mask go. Bits that would spread over two groups become "every column".
-fn moved(op: i64, mask: i64, places: &[Option<usize>]) -> (i64, i64) {
-    let first = (op >> 3) as usize * GROUP;
-    let moved: Vec<usize> = (0..GROUP)
+/// Where the bits of a group's mask go. Bits that would spread over two groups become "every column".
+fn moved(group: usize, mask: i64, places: &[Option<usize>]) -> (usize, i64) {
+    let first = group * GROUP;
+    let moved: Vec<(usize, i64)> = (0..GROUP)
         .filter(|bit| mask & (1 << bit) != 0)
         .filter_map(|bit| places.get(first + bit).copied().flatten())
+        .map(bit)
         .collect();
-    let Some(group) = moved.first().map(|place| place / GROUP) else {
-        return (op, 0);
+    let Some((new_group, _)) = moved.first().copied() else {
+        return (group, 0);
     };
-    if moved.iter().any(|place| place / GROUP != group) {
-        return (2, -1);
+    if moved.iter().any(|(group, _)| *group != new_group) {
+        return (0, EVERY_COLUMN);
     }
-    let mask = moved
-        .iter()
-        .fold(0, |mask, place| mask | 1 << (place % GROUP));
-    (2 | (group as i64) << 3, mask)
+    let mask = moved.iter().fold(0, |mask, (_, bit)| mask | bit);
+    (new_group, mask)
 }
 
 /// Writes a table's present shape into its registration.
@@ -268,37 +227,17 @@ pub(super) fn store(database: &Database, id: i64, shape: &Shape) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn names(list: &str) -> Vec<String> {
-        list.split(' ').map(String::from).collect()
-    }
-
-    #[test]
-    fn columns_are_followed() {
-        for (before, now, expected, new) in [
-            ("a b c", "a b c d", vec![Some(0), Some(1), Some(2)], 3..4),
-            ("a b c", "a x c", vec![Some(0), Some(1), Some(2)], 3..3),
-            ("a b c", "a c", vec![Some(0), None, Some(1)], 2..2),
-            ("a b c", "b a c d", vec![Some(0), Some(1), Some(2)], 3..4),
-            ("a b c", "a x c d", vec![Some(0), Some(1), Some(2)], 3..4),
-        ] {
-            let drift = Drift::between(&names(before), &names(now));
-            assert_eq!(
-                drift,
-                Some(Drift {
-                    places: expected,
-                    added: new
-                }),
-                "{before} -> {now}"
-            );
-        }
-        assert_eq!(Drift::between(&names("a b"), &names("a b")), None);
-    }
-
     #[test]
     fn bits_follow_their_columns() {
         // a b c d, b dropped.
         let places = [Some(0), None, Some(1), Some(2)];
-        assert_eq!(moved(2, 0b1101, &places), (2, 0b111));
-        assert_eq!(moved(2, 0b0010, &places), (2, 0));
+        assert_eq!(moved(0, 0b1101, &places), (0, 0b111));
+        assert_eq!(moved(0, 0b0010, &places), (0, 0));
+        // Two columns before them: one goes over the border of the first group.
+        let places: Vec<_> = (2..GROUP + 2).map(Some).collect();
+        let last = |bits: &[usize]| bits.iter().fold(0, |mask, bit| mask | 1 << (GROUP - bit));
+        assert_eq!(moved(0, last(&[3]), &places), (0, last(&[1])));
+        assert_eq!(moved(0, last(&[1, 2]), &places), (1, 0b11));
+        assert_eq!(moved(0, last(&[2, 3]), &places), (0, EVERY_COLUMN));
     }
 }

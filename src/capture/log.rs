@@ -1,13 +1,12 @@
 //! The change log as a queue: its end, acknowledging its front, taking back its tail.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
 use crate::store::{Database, Result, Value};
 
 use super::key::Key;
-use super::pending::Status;
-use super::triggers::GROUP;
+use super::op::{Op, Status, updates};
 
 /// What is to be pending about a row from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,33 +24,26 @@ pub struct Mark {
 /// # Errors
 /// SQLite's.
 pub fn mark(database: &Database, table: i64, key: &Key, mark: &Mark) -> Result<()> {
-    // Of a row that the server has too: it was met there.
-    const INSERT: i64 = 5;
-    const UPDATE: i64 = 2;
-    const DELETE: i64 = 3;
     let mut append = database.prepare(
         "INSERT INTO main._syncChange (tbl, op, mask, rid, pk) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
-    let mut append = |op: i64, mask: Option<i64>| {
+    let mut append = |op: Op, mask: Option<i64>| {
         append.run(&[
             table.into(),
-            op.into(),
+            op.code().into(),
             mask.into(),
             mark.rowid.into(),
             key.0.borrow(),
         ])
     };
     match mark.status {
-        Status::Created => append(INSERT, None)?,
-        Status::Deleted => return append(DELETE, None).map(drop),
+        // The server has the row too: it was met there.
+        Status::Created => append(Op::InsertThere, None)?,
+        Status::Deleted => return append(Op::Delete, None).map(drop),
         Status::Updated | Status::Nothing => 0,
     };
-    let mut groups: BTreeMap<usize, i64> = BTreeMap::new();
-    for position in &mark.columns {
-        *groups.entry(position / GROUP).or_default() |= 1 << (position % GROUP);
-    }
-    for (group, mask) in groups {
-        append(UPDATE | (group as i64) << 3, Some(mask))?;
+    for (op, mask) in updates(mark.columns.iter().copied()) {
+        append(op, Some(mask))?;
     }
     Ok(())
 }
@@ -134,28 +126,25 @@ pub fn rewrite(
     upto: i64,
     fate: impl Fn(i64, &(i64, Key)) -> Fate,
 ) -> Result<()> {
-    const INSERT: i64 = 1;
-    const MET: i64 = 4;
-    const INSERT_THERE: i64 = 5;
     let mut gone = Vec::new();
     let mut changed = Vec::new();
     let mut scan =
         database.prepare("SELECT seq, tbl, op, pk FROM main._syncChange WHERE seq <= ?1")?;
     scan.bind(1, upto.into())?;
     while scan.step()? {
-        let (seq, op) = (scan.integer(0), scan.integer(2));
-        let inserts = matches!(op, INSERT | INSERT_THERE);
+        let (seq, op) = (scan.integer(0), Op::of(scan.integer(2)));
+        let inserts = matches!(op, Op::Insert | Op::InsertThere);
         match fate(seq, &(scan.integer(1), Key(scan.column(3).to_owned()))) {
             Fate::Goes => gone.push(seq),
-            Fate::Met if inserts => changed.push((seq, MET)),
-            Fate::There if inserts => changed.push((seq, INSERT_THERE)),
+            Fate::Met if inserts => changed.push((seq, Op::Met)),
+            Fate::There if inserts => changed.push((seq, Op::InsertThere)),
             Fate::Stays | Fate::Met | Fate::There => {}
         }
     }
     drop(scan);
     let mut update = database.prepare("UPDATE main._syncChange SET op = ?2 WHERE seq = ?1")?;
     for (seq, op) in changed {
-        update.run(&[seq.into(), op.into()])?;
+        update.run(&[seq.into(), op.code().into()])?;
     }
     remove(database, &gone)
 }

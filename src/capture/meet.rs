@@ -8,6 +8,7 @@
 use crate::store::{Database, Result, quote_name};
 
 use super::key;
+use super::op::Op;
 use super::shape::Shape;
 
 /// One way to meet a row: the columns or expressions of a key or unique index.
@@ -64,7 +65,9 @@ pub fn meetings(database: &Database, shape: &Shape, id: i64) -> Result<Meetings>
     for way in &ways {
         let meets = way.condition(shape);
         let from = format!("FROM {table} AS o WHERE {meets}");
-        let log = format!("INSERT INTO _syncChange (tbl, op, pk) SELECT {id}, 4, {logged} {from}");
+        let met = Op::Met.code();
+        let log =
+            format!("INSERT INTO _syncChange (tbl, op, pk) SELECT {id}, {met}, {logged} {from}");
         let given = way.given();
         insert.0.push(format!("{given}EXISTS (SELECT 1 {from})"));
         insert.1.push(format!("{log};"));

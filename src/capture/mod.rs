@@ -5,13 +5,16 @@
 
 pub mod alter;
 pub mod carry;
+mod columns;
 pub mod drift;
 
 pub mod key;
 pub mod log;
 mod meet;
+mod op;
 pub mod pending;
 pub mod reader;
+mod scan;
 pub mod sends;
 pub mod shape;
 pub mod track;
@@ -21,5 +24,6 @@ mod triggers;
 pub use key::Key;
 #[cfg(fuzzing)]
 pub use meet::index_terms;
-pub use pending::{Pending, PendingRows, Status};
+pub use op::Status;
+pub use pending::{Pending, PendingRows};
 pub use tracked::Tracked;

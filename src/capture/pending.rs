@@ -20,35 +20,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use crate::store::{Database, Result, Value};
-
-use super::drift::Drift;
+use super::columns::Drift;
 use super::key::Key;
-use super::reader::RowReader;
-use super::shape::Column;
-use super::tracked::Tracked;
-use super::triggers::GROUP;
-
-/// What would be sent of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    Created,
-    Updated,
-    Deleted,
-    /// Logged, but nothing to tell the server.
-    Nothing,
-}
-
-impl Status {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Updated => "updated",
-            Self::Deleted => "deleted",
-            Self::Nothing => "nothing",
-        }
-    }
-}
+use super::op::{EVERY_COLUMN, GROUP, Op, Status, bit};
 
 /// The coalesced entries of one row.
 #[derive(Debug, Clone)]
@@ -70,7 +44,7 @@ pub struct Pending {
     /// It was updated while the triggers did not know all columns.
     unseen: bool,
     /// Changed columns, 62 to a group.
-    groups: Vec<u64>,
+    groups: Vec<i64>,
     /// Where the row was when last logged.
     rowid: Option<i64>,
     pub first_seq: i64,
@@ -98,10 +72,8 @@ impl Pending {
         if self.every_column || replaced {
             return true;
         }
-        let bit = 1u64 << (position % GROUP);
-        self.groups
-            .get(position / GROUP)
-            .is_some_and(|mask| mask & bit != 0)
+        let (group, bit) = bit(position);
+        self.groups.get(group).is_some_and(|mask| mask & bit != 0)
     }
 
     /// Whether it was made, or replaced as a whole, after this entry of the log.
@@ -165,11 +137,10 @@ impl Pending {
             }
             Op::Delete => self.balance -= 1,
             Op::Update { group } => {
-                // All bits set stands for "every column".
-                self.every_column |= entry.mask == -1;
+                self.every_column |= entry.mask == EVERY_COLUMN;
                 match drift {
-                    None => self.mark(group, entry.mask as u64),
-                    Some(drift) => self.mark_moved(group, entry.mask as u64, drift),
+                    None => self.mark(group, entry.mask),
+                    Some(drift) => self.mark_moved(group, entry.mask, drift),
                 }
             }
         }
@@ -177,11 +148,11 @@ impl Pending {
     }
 
     /// The log speaks of the columns as they were.
-    fn mark_moved(&mut self, group: usize, mask: u64, drift: &Drift) {
+    fn mark_moved(&mut self, group: usize, mask: i64, drift: &Drift) {
         self.unseen |= !drift.added.is_empty();
-        for bit in (0..GROUP).filter(|bit| mask & 1 << bit != 0) {
-            if let Some(Some(position)) = drift.places.get(group * GROUP + bit) {
-                self.mark(position / GROUP, 1 << (position % GROUP));
+        for place in (0..GROUP).filter(|place| mask & 1 << place != 0) {
+            if let Some(Some(position)) = drift.places.get(group * GROUP + place) {
+                self.mark_column(*position);
             }
         }
     }
@@ -191,7 +162,13 @@ impl Pending {
         self.unseen
     }
 
-    fn mark(&mut self, group: usize, mask: u64) {
+    /// The column at `position` changed.
+    pub(super) fn mark_column(&mut self, position: usize) {
+        let (group, bit) = bit(position);
+        self.mark(group, bit);
+    }
+
+    fn mark(&mut self, group: usize, mask: i64) {
         if self.groups.len() <= group {
             self.groups.resize(group + 1, 0);
         }
@@ -199,23 +176,12 @@ impl Pending {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Op {
-    Insert,
-    Update {
-        group: usize,
-    },
-    Delete,
-    Met,
-    /// An insert of a row that the server turned out to have too.
-    InsertThere,
-}
-
-struct Entry {
-    seq: i64,
-    op: Op,
-    mask: i64,
-    rowid: Option<i64>,
+/// An entry of the log, without its table and key.
+pub(super) struct Entry {
+    pub seq: i64,
+    pub op: Op,
+    pub mask: i64,
+    pub rowid: Option<i64>,
 }
 
 /// The pending rows of one table, oldest first, and by key.
@@ -229,87 +195,8 @@ pub struct PendingRows {
 }
 
 impl PendingRows {
-    /// Reads the log up to `upto` for some tables: one scan, whatever their number. The answer has
-    /// the tables' order. Memory grows with the number of pending rows.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub fn read(database: &Database, tables: &[&Tracked], upto: i64) -> Result<Vec<Self>> {
-        let mut all: Vec<Self> = tables.iter().map(|_| Self::default()).collect();
-        let places: HashMap<i64, usize> = tables
-            .iter()
-            .enumerate()
-            .map(|(place, table)| (table.id, place))
-            .collect();
-        scan(database, upto, |table, key, entry| {
-            if let Some(place) = places.get(&table) {
-                all[*place].add(Key(key), entry, tables[*place].drift.as_ref());
-            }
-        })?;
-        for (table, rows) in tables.iter().zip(&mut all) {
-            rows.look_at_added(database, table)?;
-        }
-        Ok(all)
-    }
-
-    /// What was logged of some rows after the number given for each. One scan of the log up to `upto`.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub fn read_newer(
-        database: &Database,
-        table: &Tracked,
-        upto: i64,
-        after: &HashMap<Key, i64>,
-    ) -> Result<Self> {
-        let mut newer = Self::default();
-        scan(database, upto, |id, key, entry| {
-            let key = Key(key);
-            if id == table.id && after.get(&key).is_some_and(|seq| entry.seq > *seq) {
-                newer.add(key, entry, table.drift.as_ref());
-            }
-        })?;
-        newer.look_at_added(database, table)?;
-        Ok(newer)
-    }
-
-    /// Finds out which columns that the triggers did not know were changed by updates they did log: those
-    /// that no longer hold what ADD COLUMN gave them.
-    fn look_at_added(&mut self, database: &Database, table: &Tracked) -> Result<()> {
-        let Some(drift) = table.drift.as_ref() else {
-            return Ok(());
-        };
-        if !self.rows.iter().any(|row| row.unseen) {
-            return Ok(());
-        }
-        let added: Vec<usize> = drift
-            .added
-            .clone()
-            .filter(|position| !table.shape.columns[*position].generated)
-            .collect();
-        let mut given = Vec::with_capacity(added.len());
-        for position in &added {
-            given.push(added_value(database, &table.shape.columns[*position])?);
-        }
-        let mut reader = RowReader::new(database, table, &added)?;
-        for row in self.rows.iter_mut().filter(|row| row.unseen) {
-            if !reader.find(row)? {
-                continue;
-            }
-            for (place, position) in added.iter().enumerate() {
-                let as_given = given[place]
-                    .as_ref()
-                    .is_some_and(|given| reader.column(place) == given.borrow());
-                if !as_given {
-                    row.mark(position / GROUP, 1 << (position % GROUP));
-                }
-            }
-            reader.release();
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, key: Key, entry: &Entry, drift: Option<&Drift>) {
+    /// One more entry of the log.
+    pub(super) fn add(&mut self, key: Key, entry: &Entry, drift: Option<&Drift>) {
         let slot = match self.find(&key) {
             Ok(place) => {
                 self.rows[place].add(entry, drift);
@@ -346,60 +233,20 @@ impl PendingRows {
         &self.rows
     }
 
+    /// The rows that were updated while the triggers did not know all columns.
+    pub(super) fn unseen(&mut self) -> impl Iterator<Item = &mut Pending> {
+        self.rows.iter_mut().filter(|row| row.unseen)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 }
 
-/// Walks the log up to `upto`: `each` gets the id of the table, the key and the entry.
-fn scan(database: &Database, upto: i64, mut each: impl FnMut(i64, Value, &Entry)) -> Result<()> {
-    let mut scan = database.prepare(
-        "SELECT seq, tbl, op, mask, rid, pk FROM main._syncChange WHERE seq <= ?1 ORDER BY seq",
-    )?;
-    scan.bind(1, upto.into())?;
-    while scan.step()? {
-        let op = scan.integer(2);
-        let op = match op & 7 {
-            1 => Op::Insert,
-            2 => Op::Update {
-                group: (op >> 3).clamp(0, 63) as usize,
-            },
-            3 => Op::Delete,
-            5 => Op::InsertThere,
-            _ => Op::Met,
-        };
-        let entry = Entry {
-            seq: scan.integer(0),
-            op,
-            mask: match op {
-                Op::Update { .. } => scan.integer(3),
-                _ => 0,
-            },
-            rowid: scan.column(4).as_i64(),
-        };
-        each(scan.integer(1), scan.column(5).to_owned(), &entry);
-    }
-    Ok(())
-}
-
-/// What ADD COLUMN gave to the rows that were there; none when that can't be told.
-fn added_value(database: &Database, column: &Column) -> Result<Option<Value>> {
-    if column.default.is_none() {
-        return Ok(Some(Value::Null));
-    }
-    let Some(default) = column.default_value() else {
-        return Ok(None);
-    };
-    let mut value = database
-        .connection()
-        .prepare(&format!("SELECT {default}"))?;
-    value.step()?;
-    Ok(Some(value.column(0).to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Value;
 
     fn entry(number: usize, op: Op, mask: i64) -> Entry {
         Entry {
@@ -426,22 +273,20 @@ mod tests {
         rows.places.insert(rows.hasher.hash_one(&two), 0);
         assert!(rows.get(&two).is_none());
         rows.add(two.clone(), &entry(1, Op::Insert, 0), None);
-        rows.add(two.clone(), &entry(2, UPDATE, 1), None);
+        rows.add(two.clone(), &entry(2, Op::UPDATE, 1), None);
         assert_eq!(rows.rows.len(), 2);
         let last = [&one, &two].map(|key| rows.get(key).map(|row| row.last_seq));
         assert_eq!(last, [Some(1), Some(3)]);
     }
 
-    const UPDATE: Op = Op::Update { group: 0 };
-
     #[test]
     fn statuses() {
         for (ops, exists, status) in [
             (&[(Op::Insert, 0)][..], true, Status::Created),
-            (&[(Op::Insert, 0), (UPDATE, 1)], true, Status::Created),
+            (&[(Op::Insert, 0), (Op::UPDATE, 1)], true, Status::Created),
             (&[(Op::Insert, 0), (Op::Delete, 0)], false, Status::Nothing),
-            (&[(UPDATE, 1)], true, Status::Updated),
-            (&[(UPDATE, 1), (Op::Delete, 0)], false, Status::Deleted),
+            (&[(Op::UPDATE, 1)], true, Status::Updated),
+            (&[(Op::UPDATE, 1), (Op::Delete, 0)], false, Status::Deleted),
             (&[(Op::Delete, 0), (Op::Insert, 0)], true, Status::Updated),
             (&[(Op::Met, 0)], true, Status::Nothing),
             (&[(Op::Met, 0)], false, Status::Deleted),
@@ -465,7 +310,11 @@ mod tests {
     fn an_application_s_triggers_may_turn_the_order_around() {
         for (ops, exists, status) in [
             // Stamped by a trigger that ran before ours.
-            (&[(UPDATE, 1), (Op::Insert, 0)][..], true, Status::Created),
+            (
+                &[(Op::UPDATE, 1), (Op::Insert, 0)][..],
+                true,
+                Status::Created,
+            ),
             // Put back by a delete trigger.
             (&[(Op::Insert, 0), (Op::Delete, 0)], true, Status::Updated),
             // Taken away again by an insert trigger.
@@ -477,7 +326,7 @@ mod tests {
 
     #[test]
     fn changed_columns() {
-        let created = history(&[(Op::Insert, 0), (UPDATE, 0b10)]);
+        let created = history(&[(Op::Insert, 0), (Op::UPDATE, 0b10)]);
         assert!(!created.changed(0) && created.changed(1));
         let again = history(&[(Op::Delete, 0), (Op::Insert, 0)]);
         assert!(again.changed(0) && again.changed(500));

@@ -9,7 +9,8 @@
 //! | nothing | the row is gone, and a push without an answer may have created it | deleted |
 //! | nothing | | nothing |
 
-use super::pending::{Pending, Status};
+use super::op::Status;
+use super::pending::Pending;
 
 /// What would be sent of a row, given whether it exists now, the positions of the columns that are synced
 /// (the key left out), and whether a push whose outcome is not known may have created it.

@@ -4,6 +4,7 @@ use chrono::Utc;
 
 use crate::store::{Database, Error, Result, Value, quote_name};
 
+use super::op::Op;
 use super::shape::Shape;
 use super::tracked::{Existing, TrackOptions, Tracked, captured_table, registration};
 use super::{drift, key, log, meet, triggers};
@@ -122,11 +123,16 @@ fn check_columns(shape: &Shape, options: &TrackOptions) -> Result<()> {
 fn keep_only_deletes(database: &Database, id: i64) -> Result<()> {
     log::keeping_the_high_water(database, || {
         database.execute(
-            "DELETE FROM main._syncChange WHERE tbl = ?1 AND (op <> 3 OR pk NOT IN \
-             (SELECT pk FROM (SELECT pk, sum(op = 3) - sum(op = 1) AS gone, max(op = 4) AS met \
+            "DELETE FROM main._syncChange WHERE tbl = ?1 AND (op <> ?2 OR pk NOT IN \
+             (SELECT pk FROM (SELECT pk, sum(op = ?2) - sum(op = ?3) AS gone, max(op = ?4) AS met \
               FROM main._syncChange WHERE tbl = ?1 AND pk IS NOT NULL GROUP BY pk) \
               WHERE gone > 0 OR (met AND gone >= 0)))",
-            &[id.into()],
+            &[
+                id.into(),
+                Op::Delete.code().into(),
+                Op::Insert.code().into(),
+                Op::Met.code().into(),
+            ],
         )
     })?;
     Ok(())
@@ -149,30 +155,33 @@ pub fn log_existing(database: &Database, table: &Tracked, except: &[Value]) -> R
         _ => "NULL".into(),
     };
     let logged = key::expression("o", &names);
-    // Keys that are left alone pass through a temporary mark: op 7 means nothing to anybody.
+    // Keys that are left alone pass through the log with a code that means nothing to anybody.
+    const LEFT_ALONE: i64 = 7;
     let mark = log::high_water(database)?;
     let mut insert =
-        database.prepare("INSERT INTO main._syncChange (tbl, op, pk) VALUES (?1, 7, ?2)")?;
+        database.prepare("INSERT INTO main._syncChange (tbl, op, pk) VALUES (?1, ?2, ?3)")?;
     for key in except {
-        insert.run(&[table.id.into(), key.borrow()])?;
+        insert.run(&[table.id.into(), LEFT_ALONE.into(), key.borrow()])?;
     }
     let sql = format!(
-        "INSERT INTO {changes} (tbl, op, rid, pk) SELECT ?1, 1, {rowid}, {logged} FROM {table} AS o \
+        "INSERT INTO {changes} (tbl, op, rid, pk) SELECT ?1, ?3, {rowid}, {logged} FROM {table} AS o \
          WHERE ({logged}) COLLATE BINARY NOT IN \
-         (SELECT pk FROM {changes} WHERE seq > ?2 AND tbl = ?1 AND op = 7 AND pk IS NOT NULL) \
+         (SELECT pk FROM {changes} WHERE seq > ?2 AND tbl = ?1 AND op = ?4 AND pk IS NOT NULL) \
          AND NOT (({logged}) IS NULL AND EXISTS \
-         (SELECT 1 FROM {changes} WHERE seq > ?2 AND tbl = ?1 AND op = 7 AND pk IS NULL))",
+         (SELECT 1 FROM {changes} WHERE seq > ?2 AND tbl = ?1 AND op = ?4 AND pk IS NULL))",
         changes = database.qualified("_syncChange"),
         table = database.qualified(&shape.name),
     );
-    let captured = database
-        .connection()
-        .prepare(&sql)?
-        .run(&[table.id.into(), mark.into()])?;
+    let captured = database.connection().prepare(&sql)?.run(&[
+        table.id.into(),
+        mark.into(),
+        Op::Insert.code().into(),
+        LEFT_ALONE.into(),
+    ])?;
     // Nobody has seen their numbers, so these may be used again.
     database.execute(
-        "DELETE FROM main._syncChange WHERE seq > ?1 AND op = 7",
-        &[mark.into()],
+        "DELETE FROM main._syncChange WHERE seq > ?1 AND op = ?2",
+        &[mark.into(), LEFT_ALONE.into()],
     )?;
     Ok(captured)
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::{Database, Error, Result, quote_name};
 
-use super::drift::Drift;
+use super::columns::Drift;
 use super::shape::Shape;
 use super::triggers;
 
@@ -23,8 +23,8 @@ pub enum ColumnType {
     Any,
 }
 
-/// The types as an error lists them.
-pub const COLUMN_TYPES: &str = "string, number, boolean, base64 or any";
+/// What users call them.
+pub const COLUMN_TYPES: &[&str] = &["string", "number", "boolean", "base64", "any"];
 
 /// What `sync_track` was told.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -4,12 +4,10 @@ use crate::store::{Database, Error, Result, quote_name};
 
 use super::key;
 use super::meet;
+use super::op::{GROUP, Op};
 use super::shape::Shape;
 
 const TEMPLATE: &str = include_str!("../../sql/templates/capture.sql");
-
-/// Columns in one mask: bits 0 to 61 of a positive 64-bit integer.
-pub const GROUP: usize = 62;
 
 /// Name of a capture trigger of table number `id`.
 pub fn name(id: i64, kind: &str) -> String {
@@ -104,7 +102,7 @@ pub fn create(database: &Database, shape: &Shape, id: i64) -> Result<()> {
     }
     for group in 0..shape.columns.len().div_ceil(GROUP).max(1) {
         let (changed, mask) = group_expressions(shape, group, id);
-        let op = (2 | group << 3).to_string();
+        let op = Op::Update { group }.code().to_string();
         let more = [("changed", changed.as_str()), ("mask", &mask), ("op", &op)];
         // The name shows when SQLite refuses to drop a column, so it says what to do.
         make(

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
+use crate::ground::syntax_problem;
 use crate::store::{Error, Result};
 
 /// The canonical form of the parameters of an operation. Absent, `null` and `{}` are equal.
@@ -101,7 +102,8 @@ fn write_string(value: &str, out: &mut String) -> Result<()> {
 }
 
 fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| Error::argument(format!("is not JSON: {error}")))
+    serde_json::from_str(text)
+        .map_err(|error| Error::argument(format!("is not JSON: {}", syntax_problem(&error))))
 }
 
 /// The one form of a JSON number, as ECMAScript prints it: `1.50e1` is `15`, `-0.0` is `0`, from

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::now;
+use super::clock::now;
 use crate::store::{Database, Result};
 
 /// Work to interrupt, each with its reason.

@@ -4,29 +4,26 @@
 //! everything else from, inside the caller's transaction, and decides who is alive.
 
 pub mod canonical;
+mod clock;
 pub mod interruption;
 pub mod lease;
 pub mod live;
+mod meta;
 pub mod operation;
 pub mod owner;
 pub mod recovery;
 pub mod run_record;
 pub mod scope;
 
+pub use clock::now;
+pub use meta::installed;
 pub use operation::{EntitiesCall, Outcome, begin, finish, is_open, is_open_for, live_owner_of};
 pub use owner::OwnerId;
 pub use recovery::{Recovered, recover, recover_at_load};
 
 use std::collections::HashSet;
 
-use crate::store::{
-    Database, Result, Session, ensure_schema, readable_schema, require_current_schema, transact,
-};
-
-/// Now, in milliseconds since 1970: the unit of every time in the database.
-pub fn now() -> i64 {
-    chrono::Utc::now().timestamp_millis()
-}
+use crate::store::{Database, Result, Session, ensure_schema, require_current_schema, transact};
 
 /// What a writing call stands on: the file, and who is calling.
 pub struct Ground<'a> {
@@ -99,24 +96,4 @@ fn stand<T>(
         owner,
         recovered,
     })
-}
-
-/// Whether a file holds our tables, to be read by those who write nothing. They may be an older version's.
-///
-/// # Errors
-/// A file of a newer version; SQLite's.
-pub fn installed(database: &Database) -> Result<bool> {
-    Ok(readable_schema(database)?.is_some())
-}
-
-/// A whole-number setting of `_syncMeta`, or its default.
-///
-/// # Errors
-/// SQLite's.
-fn setting(database: &Database, key: &str, default: i64) -> Result<i64> {
-    let value = database.query_value(
-        "SELECT value FROM main._syncMeta WHERE key = ?1",
-        &[key.into()],
-    )?;
-    Ok(value.as_i64().unwrap_or(default))
 }

@@ -1,6 +1,6 @@
 //! Operations: begun by a call, ended by a result.
 
-use super::now;
+use super::clock::now;
 use super::owner::{OwnerDescription, OwnerId, text};
 use super::recovery::Judged;
 use crate::store::{Database, Error, Result, Statement, Value, ValueRef};

@@ -9,7 +9,8 @@ use std::sync::LazyLock;
 
 use parking_lot::Mutex;
 
-use super::now;
+use super::clock::now;
+use super::meta::setting;
 use crate::store::{Database, Error, Result, Session, Statement, Value, ValueRef};
 
 /// `_syncOwner.id`.
@@ -172,7 +173,7 @@ pub fn renew(database: &Database, session: &Session) -> Result<OwnerId> {
         return Ok(id);
     }
     let process = Process::current();
-    let lease = super::setting(database, "ownerLeaseMs", DEFAULT_LEASE)?;
+    let lease = setting(database, "ownerLeaseMs", DEFAULT_LEASE)?;
     database.execute(
         "INSERT INTO main._syncOwner (token, processId, processStart, bootId, pidNamespace, \
          startedAt, heartbeatAt, leaseMs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)",

@@ -3,9 +3,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use super::clock::now;
 use super::interruption::{Work, interrupt};
+use super::meta::setting;
 use super::owner::{self, OwnerId, Process, Verdict};
-use super::{now, run_record, setting};
+use super::run_record;
 use crate::store::{
     Database, Door, Result, Session, require_current_schema, require_idle, transact,
 };

@@ -1,6 +1,6 @@
 //! The table of runs: one row for each, for looking back. Nothing else writes it.
 
-use super::now;
+use super::clock::now;
 use super::owner::{self, OwnerId};
 use crate::ground::SyncError;
 use crate::store::{Database, Result, ValueRef, readable_schema};

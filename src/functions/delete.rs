@@ -1,36 +1,49 @@
 //! `sync_delete_scope(id)` and `sync_delete_status(id)`: what is no longer of interest.
 
+use serde_json::Value as Json;
+
 use crate::coordination::{operation, scope, write};
-use crate::store::{Call, Error, Result, Value, ValueRef, checked_name};
+use crate::ground::key::{Key, Takes, Usual, key, shown};
+use crate::store::{Call, Error, Result, Shape, Value, ValueRef, checked_name};
 
-use super::action::{ActionObject, Shape, object_text};
+use super::action::{ACTION, ActionObject, OPTIONS, action_type};
 use super::arguments::{self, MAIN};
-use super::json::typed;
 
-const SCOPE: Shape = Shape {
-    action: "delete-sync-scope",
-    top: &[],
-    options: &["id"],
+#[rustfmt::skip]
+const SCOPE_TYPE: Key = action_type(
+    &["action.delete-sync-scope", "action-delete-sync-scope"],
+    r#"{"when":false,"type":"action.delete-sync-scope"}"#,
+);
+#[rustfmt::skip]
+pub static SCOPE: Shape = Shape {
+    top: &[&[SCOPE_TYPE, OPTIONS], ACTION],
+    options: &[&[
+        SCOPE_TYPE,
+        key("id", Takes::Text, Usual::Required, "in `options` of one object: the scope", r#"{"options":{"id":"startup"}}"#),
+    ], ACTION],
 };
-const STATUS: Shape = Shape {
-    action: "delete-sync-status",
-    top: &[],
-    options: &["id"],
+
+#[rustfmt::skip]
+const STATUS_TYPE: Key = action_type(
+    &["action.delete-sync-status", "action-delete-sync-status"],
+    r#"{"when":false,"type":"action.delete-sync-status"}"#,
+);
+#[rustfmt::skip]
+pub static STATUS: Shape = Shape {
+    top: &[&[STATUS_TYPE, OPTIONS], ACTION],
+    options: &[&[
+        STATUS_TYPE,
+        key("id", Takes::Json, Usual::Required, "in `options` of one object: `_syncStatus.id`, an integer or its decimal text", r#"{"options":{"id":1}}"#),
+    ], ACTION],
 };
 
 /// `SELECT sync_delete_scope('startup');` gives 1, or 0 when there is no such scope. Running work
 /// goes on; status rows stay.
 pub fn delete_scope(call: &Call<'_>) -> Result<Value> {
-    let (schema, id) = match object_text(call) {
-        Some(text) => {
-            let action = ActionObject::parse(text, &SCOPE)?;
-            if !action.when {
-                return Ok(Value::Null);
-            }
-            let id = action
-                .object
-                .name("id")?
-                .ok_or_else(|| Error::argument("options.id is missing"))?;
+    let (schema, id) = match ActionObject::of(call)? {
+        Some(action) if !action.when => return Ok(Value::Null),
+        Some(action) => {
+            let id = action.within.required_name("id")?;
             (action.schema, id)
         }
         None => (MAIN.to_owned(), arguments::text(call, 0, "id")?.to_owned()),
@@ -44,17 +57,15 @@ pub fn delete_scope(call: &Call<'_>) -> Result<Value> {
 /// `SELECT sync_delete_status(7);` gives 1, or 0 when there is no such row. A running operation goes
 /// on, and its result still counts.
 pub fn delete_status(call: &Call<'_>) -> Result<Value> {
-    let (schema, id) = match object_text(call) {
-        Some(text) => {
-            let action = ActionObject::parse(text, &STATUS)?;
-            if !action.when {
-                return Ok(Value::Null);
-            }
-            let raw = action.object.required("id")?;
-            let id = if raw.get().starts_with('"') {
-                decimal(&typed::<String>(raw, "id", "an integer")?)?
-            } else {
-                typed(raw, "id", "an integer")?
+    let (schema, id) = match ActionObject::of(call)? {
+        Some(action) if !action.when => return Ok(Value::Null),
+        Some(action) => {
+            let id = match action.within.get::<Json>("id")?.unwrap_or_default() {
+                Json::String(text) => decimal(&text)?,
+                other => other.as_i64().ok_or_else(|| {
+                    let given = shown(&other);
+                    Error::argument(format!("options.id must be an integer, not {given}"))
+                })?,
             };
             (action.schema, id)
         }

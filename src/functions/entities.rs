@@ -7,45 +7,60 @@ use serde_json::{Value as Json, json};
 
 use crate::coordination::operation::{EntitiesCall, OperationSpec, begin, instance_state};
 use crate::coordination::{canonical, installed, write};
+use crate::ground::key::{Key, Keys, Takes, Usual, key, unknown_key};
+use crate::providers::{Kind, Transport, kinds};
 use crate::runs;
-use crate::store::{Call, Database, Error, Result, Value};
+use crate::store::{Call, Database, Error, Result, Shape, Value};
 use crate::transfer::document::check_settings;
 
-use super::action::{ActionObject, Shape, object_text};
+use super::action::{ACTION, ActionObject, OPTIONS, action_type};
 use super::arguments;
-use super::json::{Object, elements, members, name};
+use super::json::{Object, SCHEMA, elements, members, name};
 
-/// What data a call replaces, and how it runs. For a `host` provider `sync_apply` follows them; the
-/// protocol providers say which of them they know.
-const SETTINGS: &[&str] = &[
-    "background",
-    "forRowsInRange",
-    "forRowsWithMatchingIds",
-    "forRowsWithValues",
-    "keepTempIds",
-    "operations",
-    "secrets",
-    "transport",
-    "turbo",
+/// How a protocol runs.
+#[rustfmt::skip]
+const PROTOCOL: &[Key] = &[
+    key("background", Takes::Switch, Usual::Json("false"), "with a protocol: whether to run in a thread of its own and answer at once; needs a file", r#"{"background":true}"#),
+    key("transport", Takes::OneOf(&["http", "host"]), Usual::Json("\"http\""), "with a protocol: who sends the requests: syncscope, or your program, which gets them from `sync_next_request`", r#"{"transport":"host"}"#),
+    key("secrets", Takes::OneOf(&["values", "names"]), Usual::Json("\"values\""), "with transport `host`: whether secrets are filled into the headers, or `{secret:NAME}` is left there", r#"{"transport":"host","secrets":"names"}"#),
+    key("turbo", Takes::Switch, Usual::Json("false"), "with a protocol: whether the first pull is a bulk load; refused when an entity was pulled before", r#"{"turbo":true}"#),
 ];
 
-const SHAPE: Shape = Shape {
-    action: "sync-entities",
-    top: &["instanceId"],
-    options: &[
-        "provider",
-        "entities",
-        "background",
-        "forRowsInRange",
-        "forRowsWithMatchingIds",
-        "forRowsWithValues",
-        "keepTempIds",
-        "operations",
-        "secrets",
-        "transport",
-        "turbo",
-    ],
+/// What a response that the program hands over does to the tables.
+#[rustfmt::skip]
+const RESPONSE: &[Key] = &[
+    key("forRowsWithMatchingIds", Takes::Switch, Usual::Json("false"), "with `sync_apply`: whether rows are merged by `id`, and others stay", r#"{"forRowsWithMatchingIds":true}"#),
+    key("forRowsWithValues", Takes::Map(&Takes::Json), Usual::Nothing, "with `sync_apply`: the rows whose fields equal all values go", r#"{"forRowsWithValues":{"project":"p1"}}"#),
+    key("forRowsInRange", Takes::Map(&Takes::Json), Usual::Nothing, "with `sync_apply`: the rows in the range go, both ends included", r#"{"forRowsInRange":{"year":{"from":1800,"to":1850}}}"#),
+    key("keepTempIds", Takes::SwitchOrText, Usual::Json("false"), "with `sync_apply`: whether rows with an id that begins with `temp-` or `temp_` never go; text is a GLOB pattern for such ids", r#"{"keepTempIds":"tmp*"}"#),
+    key("operations", Takes::List(&Takes::Json), Usual::Nothing, "with `sync_apply`: what to do with a response, in order", r#"{"operations":[{"type":"upsert-merge","records":"$.items"}]}"#),
+];
+
+const SETTINGS: Keys = &[PROTOCOL, RESPONSE];
+
+pub const KEYS: Keys = &[PROTOCOL, RESPONSE, SCHEMA];
+
+#[rustfmt::skip]
+const TYPE: Key = action_type(
+    &["action.sync-entities", "action-sync-entities"],
+    r#"{"when":false,"type":"action.sync-entities"}"#,
+);
+#[rustfmt::skip]
+pub static SHAPE: Shape = Shape {
+    top: &[&[
+        TYPE,
+        key("instanceId", Takes::Text, Usual::Words("no scope follows"), "in one object: the instance", r#"{"instanceId":"fleet","options":{"provider":"local","entities":["planes"]}}"#),
+        OPTIONS,
+    ], ACTION],
+    options: &[&[
+        TYPE,
+        key("provider", Takes::Text, Usual::Required, "in `options` of one object: the provider", r#"{"options":{"provider":"local","entities":["planes"]}}"#),
+        key("entities", Takes::Json, Usual::Required, "in `options` of one object: list of the entities", r#"{"options":{"provider":"local","entities":["planes"]}}"#),
+    ], PROTOCOL, RESPONSE, ACTION],
 };
+
+/// The keys of an element of `entities` that is an object.
+const ELEMENT: &[&str] = &["entity", "function", "parameters", "functionParameters"];
 
 /// `SELECT sync_entities('reference-data', 'airline-api', '["airports","planes"]');` gives
 /// `{"instanceId":"reference-data","state":"syncing","operations":[{"statusId":1,…},…]}`.
@@ -54,15 +69,12 @@ pub fn entities(call: &Call<'_>) -> Result<Value> {
         return Ok(Value::Null);
     };
     let database = call.session().database(&request.schema)?;
-    let in_background = in_background(&request)?;
-    let answer = if provider_kind(&database, &request.provider)? == "host" {
-        if in_background {
-            return Err(Error::argument(
-                "options.background goes with a protocol, not with a provider of kind host",
-            ));
-        }
+    let kind = provider_kind(&database, &request.provider)?;
+    refuse_settings_of_others(kind, &request)?;
+    let in_background = request.options.get("background") == Some(&Json::Bool(true));
+    let answer = if kind.transport == Transport::Nobody {
         open(call, &request)?
-    } else if runs::host::is_wanted(&request)? {
+    } else if runs::host::is_wanted(&request) {
         if in_background {
             return Err(Error::argument(
                 "with transport \"host\" the program sends the requests, so there is nothing to do in the \
@@ -78,11 +90,21 @@ pub fn entities(call: &Call<'_>) -> Result<Value> {
     Ok(answer.to_string().into())
 }
 
-fn in_background(request: &EntitiesCall) -> Result<bool> {
-    match request.options.get("background") {
-        None | Some(Json::Bool(false)) => Ok(false),
-        Some(Json::Bool(true)) => Ok(true),
-        Some(_) => Err(Error::argument("background must be true or false")),
+/// A setting that would have no effect is refused, unless it is off.
+fn refuse_settings_of_others(kind: &Kind, request: &EntitiesCall) -> Result<()> {
+    let own = match kind.transport {
+        Transport::Nobody => RESPONSE,
+        Transport::Http => PROTOCOL,
+    };
+    let mut given = request.options.iter();
+    match given.find(|(key, value)| {
+        **value != Json::Bool(false) && !own.iter().any(|own| own.name == key.as_str())
+    }) {
+        None => Ok(()),
+        Some((key, _)) => Err(Error::argument(format!(
+            "options.{key} does not apply to a provider of kind {}; leave it out",
+            kind.name
+        ))),
     }
 }
 
@@ -120,8 +142,8 @@ fn open(call: &Call<'_>, request: &EntitiesCall) -> Result<Json> {
 }
 
 fn read(call: &Call<'_>) -> Result<Option<EntitiesCall>> {
-    if let Some(text) = object_text(call) {
-        return read_object(text);
+    if let Some(action) = ActionObject::of(call)? {
+        return of_action(action);
     }
     let instance_id = arguments::optional_text(call, 0, "instance_id")?.map(str::to_owned);
     if call.len() < 3 {
@@ -131,7 +153,7 @@ fn read(call: &Call<'_>) -> Result<Option<EntitiesCall>> {
     }
     let provider = arguments::text(call, 1, "provider")?.to_owned();
     let operations = operations(arguments::text(call, 2, "entities")?)?;
-    let options = Object::options(call, 3, &[&["schema"], SETTINGS].concat())?;
+    let options = Object::options(call, 3)?;
     Ok(Some(EntitiesCall {
         schema: options.schema()?,
         instance_id,
@@ -144,28 +166,20 @@ fn read(call: &Call<'_>) -> Result<Option<EntitiesCall>> {
 /// How many operations an option object names, for the fuzzers.
 #[cfg(fuzzing)]
 pub fn count_operations(text: &str) -> Option<usize> {
-    read_object(text).ok()?.map(|call| call.operations.len())
+    let action = ActionObject::parse(text, &SHAPE, "sync_entities").ok()?;
+    of_action(action).ok()?.map(|call| call.operations.len())
 }
 
-fn read_object(text: &str) -> Result<Option<EntitiesCall>> {
-    let ActionObject {
-        object,
-        schema,
-        when,
-    } = ActionObject::parse(text, &SHAPE)?;
-    if !when {
+fn of_action(action: ActionObject) -> Result<Option<EntitiesCall>> {
+    if !action.when {
         return Ok(None);
     }
-    let provider = object
-        .name("provider")?
-        .ok_or_else(|| Error::argument("options.provider is missing"))?;
-    let operations = operations(object.required("entities")?.get())?;
     Ok(Some(EntitiesCall {
-        instance_id: object.name("instanceId")?,
-        provider,
-        operations,
-        options: object.settings(SETTINGS)?,
-        schema,
+        instance_id: action.top.name("instanceId")?,
+        provider: action.within.required_name("provider")?,
+        operations: operations(action.within.required("entities"))?,
+        options: action.within.settings(SETTINGS)?,
+        schema: action.schema,
     }))
 }
 
@@ -222,9 +236,9 @@ fn operation(element: &RawValue, label: &str) -> Result<OperationSpec> {
                 parameters = Some(canonical);
             }
             _ => {
-                return Err(Error::argument(format!(
-                    "unknown key \"{inner}\"; known are entity, function, parameters"
-                )));
+                let level = format!("{label}.");
+                let problem = unknown_key(&level, &key, ELEMENT, "sync_entities");
+                return Err(Error::Argument(problem));
             }
         }
     }
@@ -237,7 +251,7 @@ fn operation(element: &RawValue, label: &str) -> Result<OperationSpec> {
 }
 
 /// Kind of a declared provider. One that is not declared is an error naming those that are.
-pub fn provider_kind(database: &Database, provider: &str) -> Result<String> {
+pub fn provider_kind(database: &Database, provider: &str) -> Result<&'static Kind> {
     let mut declared = Vec::new();
     if installed(database)? {
         let providers = database.query_all(
@@ -247,7 +261,12 @@ pub fn provider_kind(database: &Database, provider: &str) -> Result<String> {
         )?;
         for (id, kind) in providers {
             if id == provider {
-                return Ok(kind);
+                return kinds::find(&kind).ok_or_else(|| {
+                    Error::Corrupt(format!(
+                        "provider '{id}' is of kind {kind}, which this version does not know ({})",
+                        kinds::names()
+                    ))
+                });
             }
             declared.push(format!("'{id}'"));
         }
@@ -271,11 +290,6 @@ mod tests {
             .err()
             .map(|error| error.to_string())
             .unwrap_or_default()
-    }
-
-    #[test]
-    fn the_settings_of_both_forms_are_the_same() {
-        assert_eq!(&SHAPE.options[2..], SETTINGS);
     }
 
     #[test]

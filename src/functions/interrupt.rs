@@ -1,15 +1,25 @@
 //! `sync_interrupt([scope_id [, reason]])`: the app goes to the background, or is closed.
 
 use crate::coordination::{Ground, scope, write};
-use crate::store::{Call, Result, Value};
+use crate::ground::key::{Key, Takes, Usual, key};
+use crate::store::{Call, Result, Shape, Value};
 
-use super::action::{ActionObject, Shape, object_text};
+use super::action::{ACTION, ActionObject, OPTIONS, action_type};
 use super::arguments::{MAIN, optional_text};
 
-const SHAPE: Shape = Shape {
-    action: "interrupt-sync",
-    top: &[],
-    options: &["id", "reason"],
+#[rustfmt::skip]
+const TYPE: Key = action_type(
+    &["action.interrupt-sync", "action-interrupt-sync"],
+    r#"{"when":false,"type":"action.interrupt-sync"}"#,
+);
+#[rustfmt::skip]
+pub static SHAPE: Shape = Shape {
+    top: &[&[TYPE, OPTIONS], ACTION],
+    options: &[&[
+        TYPE,
+        key("id", Takes::Text, Usual::Words("all work of this process"), "in `options` of one object: the scope", r#"{"options":{"id":"startup"}}"#),
+        key("reason", Takes::Text, Usual::Json("\"unspecified\""), "in `options` of one object: why", r#"{"options":{"id":"startup","reason":"background"}}"#),
+    ], ACTION],
 };
 
 /// Used when the caller gives no reason.
@@ -18,13 +28,10 @@ const UNSPECIFIED: &str = "unspecified";
 /// `SELECT sync_interrupt('startup', 'background');` gives the number of scopes interrupted. Without
 /// a scope: all work of this process, of dead processes and of nobody.
 pub fn interrupt(call: &Call<'_>) -> Result<Value> {
-    let (schema, id, reason) = match object_text(call) {
-        Some(text) => {
-            let action = ActionObject::parse(text, &SHAPE)?;
-            if !action.when {
-                return Ok(Value::Null);
-            }
-            let (id, reason) = (action.object.name("id")?, action.object.name("reason")?);
+    let (schema, id, reason) = match ActionObject::of(call)? {
+        Some(action) if !action.when => return Ok(Value::Null),
+        Some(action) => {
+            let (id, reason) = (action.within.name("id")?, action.within.name("reason")?);
             (action.schema, id, reason)
         }
         None => {

@@ -7,6 +7,10 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
 use super::arguments::MAIN;
+use crate::ground::key::{
+    Key, Keys, Takes, Usual, find_key, key, key_names, require_keys, unknown_key,
+};
+use crate::ground::{complaint, read_members, syntax_problem};
 use crate::store::{Call, Error, Result, ValueRef, checked_name};
 
 /// The members of an object, their values unread.
@@ -15,22 +19,20 @@ pub type Members = BTreeMap<String, Box<RawValue>>;
 /// The members of a JSON object.
 ///
 /// # Errors
-/// Malformed JSON; another type.
+/// Malformed JSON; another type; a key that is given twice.
 pub fn members(text: &str, label: &str) -> Result<Members> {
-    if !text.trim_start().starts_with('{') {
-        return Err(Error::argument(format!("{label} must be a JSON object")));
-    }
-    parse(text, label)
+    let members = read_members(text, label).map_err(Error::Argument)?;
+    Ok(members.into_iter().collect())
 }
 
-/// The members of an argument that is a JSON object; NULL or absent reads as `{}`.
+/// The text of an argument that is a JSON object; `{}` when it is NULL or absent.
 ///
 /// # Errors
-/// Malformed JSON; another type.
-pub fn argument(call: &Call<'_>, index: usize, label: &str) -> Result<Members> {
+/// Another type.
+pub fn argument<'a>(call: &'a Call<'_>, index: usize, label: &str) -> Result<&'a str> {
     match call.argument(index) {
-        ValueRef::Null => Ok(Members::new()),
-        ValueRef::Text(text) => members(text, label),
+        ValueRef::Null => Ok("{}"),
+        ValueRef::Text(text) => Ok(text),
         other => Err(Error::argument(format!(
             "{label} must be a JSON object, not {}",
             other.type_name()
@@ -46,25 +48,16 @@ pub fn elements(text: &str, label: &str) -> Result<Vec<Box<RawValue>>> {
     if !text.trim_start().starts_with('[') {
         return Err(Error::argument(format!("{label} must be a JSON array")));
     }
-    parse(text, label)
-}
-
-fn parse<T: DeserializeOwned>(text: &str, label: &str) -> Result<T> {
-    serde_json::from_str(text)
-        .map_err(|error| Error::argument(format!("{label} is not valid JSON: {error}")))
-}
-
-/// A JSON value of a certain type; `must` says which.
-///
-/// # Errors
-/// Another type.
-pub fn typed<T: DeserializeOwned>(raw: &RawValue, label: &str, must: &str) -> Result<T> {
-    serde_json::from_str(raw.get()).map_err(|_| {
-        Error::argument(format!(
-            "{label} must be {must}, not {}",
-            excerpt(raw.get())
-        ))
+    serde_json::from_str(text).map_err(|error| {
+        let problem = syntax_problem(&error);
+        Error::argument(format!("{label} is not valid JSON: {problem}"))
     })
+}
+
+/// Any JSON value.
+fn value(raw: &RawValue, label: &str) -> Result<Json> {
+    serde_json::from_str(raw.get())
+        .map_err(|error| Error::argument(format!("{label}: {}", syntax_problem(&error))))
 }
 
 /// A name.
@@ -72,9 +65,10 @@ pub fn typed<T: DeserializeOwned>(raw: &RawValue, label: &str, must: &str) -> Re
 /// # Errors
 /// Another type, what no name may be.
 pub fn name(raw: &RawValue, label: &str) -> Result<String> {
-    let name: String = typed(raw, label, "text")?;
-    checked_name(&name, label)?;
-    Ok(name)
+    let name = value(raw, label)?;
+    Takes::Text.check(&name, label).map_err(Error::Argument)?;
+    let name = name.as_str().unwrap_or_default();
+    Ok(checked_name(name, label)?.to_owned())
 }
 
 /// The names of a JSON array.
@@ -88,74 +82,83 @@ pub fn names(text: &str, label: &str) -> Result<Vec<String>> {
         .collect()
 }
 
-/// Enough of a value to recognise it in a message.
-fn excerpt(text: &str) -> String {
-    const LONGEST: usize = 40;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into(),
-    }
-}
-
-/// An object whose keys are known. JSON null counts as absent.
+/// An object whose keys have been checked, each by itself. JSON null counts as absent.
 pub struct Object {
-    /// What the object is called in front of its keys; empty: nothing.
-    label: &'static str,
+    /// What an error puts in front of its keys.
+    level: &'static str,
     members: Members,
 }
 
-impl Object {
-    pub fn new(label: &'static str, members: Members) -> Self {
-        Self { label, members }
-    }
+/// The attached file that a call is about.
+#[rustfmt::skip]
+pub const SCHEMA: &[Key] = &[
+    key("schema", Takes::Text, Usual::Json("\"main\""), "the attached file", r#"{"schema":"main"}"#),
+];
 
-    /// The argument `options` of a function.
+impl Object {
+    /// Checks the members of an object; `of` is the function that it is for.
     ///
     /// # Errors
-    /// As [`argument`]; a key that is not `known`: a misspelt one would otherwise silently do something else.
-    pub fn options(call: &Call<'_>, index: usize, known: &[&str]) -> Result<Self> {
-        const LABEL: &str = "options";
-        let members = argument(call, index, LABEL)?;
-        match members.keys().find(|key| !known.contains(&key.as_str())) {
-            None => Ok(Self::new(LABEL, members)),
-            Some(key) => Err(Error::argument(format!(
-                "unknown key \"{LABEL}.{key}\"; known are {}",
-                known.join(", ")
-            ))),
+    /// A key that is not known (a misspelt one would otherwise silently do something else), or whose value is
+    /// not as declared.
+    pub fn read(mut members: Members, keys: Keys, level: &'static str, of: &str) -> Result<Self> {
+        let mut ignored = Vec::new();
+        for (name, raw) in &members {
+            let Some(key) = find_key(keys, name) else {
+                let problem = unknown_key(level, name, &key_names(keys), of);
+                return Err(Error::Argument(problem));
+            };
+            let label = format!("{level}{name}");
+            let value = value(raw, &label)?;
+            key.check(&value, &label).map_err(Error::Argument)?;
+            if key.ignores(&value) {
+                ignored.push(name.clone());
+            }
         }
+        for name in ignored {
+            members.remove(&name);
+        }
+        Ok(Self { level, members })
+    }
+
+    /// # Errors
+    /// A key that must be there is not.
+    pub fn require(&self, keys: Keys) -> Result<()> {
+        require_keys(keys, self.level, |name| self.members.contains_key(name))
+            .map_err(Error::Argument)
+    }
+
+    /// The argument `options` of the function that is called.
+    ///
+    /// # Errors
+    /// As [`Object::read`]; another type.
+    pub fn options(call: &Call<'_>, index: usize) -> Result<Self> {
+        let members = members(argument(call, index, "options")?, "options")?;
+        let function = call.function();
+        Self::read(members, function.options, "options.", function.name)
     }
 
     fn label(&self, key: &str) -> String {
-        match self.label {
-            "" => key.into(),
-            label => format!("{label}.{key}"),
-        }
+        format!("{}{key}", self.level)
     }
 
-    /// The value of a key.
+    /// The value of a key, unread.
     pub fn raw(&self, key: &str) -> Option<&RawValue> {
-        self.members
-            .get(key)
-            .map(|value| &**value)
-            .filter(|value| value.get() != "null")
+        self.members.get(key).map(|value| &**value)
     }
 
-    /// The value of a key that must be there.
+    /// The value of a key, in a form that what it was declared to take can be read in.
     ///
     /// # Errors
-    /// It is missing.
-    pub fn required(&self, key: &str) -> Result<&RawValue> {
-        self.raw(key)
-            .ok_or_else(|| Error::argument(format!("{} is missing", self.label(key))))
-    }
-
-    /// As [`typed`], when given.
-    ///
-    /// # Errors
-    /// Another type.
-    pub fn typed<T: DeserializeOwned>(&self, key: &str, must: &str) -> Result<Option<T>> {
-        let read = |raw| typed(raw, &self.label(key), must);
-        self.raw(key).map(read).transpose()
+    /// Another form.
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        let Some(raw) = self.raw(key) else {
+            return Ok(None);
+        };
+        serde_json::from_str(raw.get()).map(Some).map_err(|error| {
+            let problem = complaint(&error);
+            Error::argument(format!("{}: {problem}", self.label(key)))
+        })
     }
 
     /// Whether a switch is on; absent: off.
@@ -163,7 +166,7 @@ impl Object {
     /// # Errors
     /// Neither true nor false.
     pub fn flag(&self, key: &str) -> Result<bool> {
-        Ok(self.typed(key, "true or false")?.unwrap_or_default())
+        Ok(self.get(key)?.unwrap_or_default())
     }
 
     /// As [`name`], when given.
@@ -173,6 +176,19 @@ impl Object {
     pub fn name(&self, key: &str) -> Result<Option<String>> {
         let read = |raw| name(raw, &self.label(key));
         self.raw(key).map(read).transpose()
+    }
+
+    /// As [`name`], where the key has been required.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn required_name(&self, key: &str) -> Result<String> {
+        Ok(self.name(key)?.unwrap_or_default())
+    }
+
+    /// The value of a key that has been required, unread.
+    pub fn required(&self, key: &str) -> &str {
+        self.raw(key).map(RawValue::get).unwrap_or_default()
     }
 
     /// As [`names`], when given.
@@ -187,13 +203,9 @@ impl Object {
     /// Values by name; absent: none.
     ///
     /// # Errors
-    /// Another type, what no name may be.
-    pub fn by_name<T: DeserializeOwned>(
-        &self,
-        key: &str,
-        must: &str,
-    ) -> Result<BTreeMap<String, T>> {
-        let values: BTreeMap<String, T> = self.typed(key, must)?.unwrap_or_default();
+    /// What no name may be.
+    pub fn by_name<T: DeserializeOwned>(&self, key: &str) -> Result<BTreeMap<String, T>> {
+        let values: BTreeMap<String, T> = self.get(key)?.unwrap_or_default();
         for name in values.keys() {
             checked_name(name, &format!("a name in {}", self.label(key)))?;
         }
@@ -212,11 +224,11 @@ impl Object {
     ///
     /// # Errors
     /// A number beyond what JSON values here can hold.
-    pub fn settings(&self, keys: &[&str]) -> Result<Map<String, Json>> {
+    pub fn settings(&self, keys: Keys) -> Result<Map<String, Json>> {
         let mut settings = Map::new();
-        for (key, value) in &self.members {
-            if keys.contains(&key.as_str()) {
-                settings.insert(key.clone(), typed(value, &self.label(key), "valid")?);
+        for (key, raw) in &self.members {
+            if find_key(keys, key).is_some() {
+                settings.insert(key.clone(), value(raw, &self.label(key))?);
             }
         }
         Ok(settings)

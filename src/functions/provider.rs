@@ -1,11 +1,12 @@
 //! `sync_provider` and `sync_secret`: where data comes from, and what opens the door.
 
+use serde_json::Value as Json;
+
 use crate::coordination::{now, write};
-use crate::http::{self, Secrets};
-use crate::providers::Config;
-use crate::providers::config::Kind;
-use crate::runs;
-use crate::store::{Call, Error, Result, Value};
+use crate::ground::read_object;
+use crate::http::Secrets;
+use crate::providers::{Settings, kinds};
+use crate::store::{Call, Error, Result, Value, checked_name};
 
 use super::arguments::{self, MAIN};
 use super::json;
@@ -13,38 +14,38 @@ use super::json;
 /// `SELECT sync_provider('airline-api', '{"kind":"watermelon","url":"…"}');` gives the provider's id.
 pub fn provider(call: &Call<'_>) -> Result<Value> {
     let id = arguments::text(call, 0, "id")?;
-    let mut members = json::argument(call, 1, "config")?;
-    let schema = match members.remove("schema") {
-        None => MAIN.to_owned(),
-        Some(schema) => json::name(&schema, "config: schema")?,
-    };
-    let text = serde_json::to_string(&members)
-        .map_err(|error| Error::argument(format!("config: {error}")))?;
-    let config = Config::parse(&text).map_err(Error::Argument)?;
-    runs::check_policy(&config).map_err(|problem| Error::argument(format!("config: {problem}")))?;
-    for (key, address) in config.addresses().map_err(Error::Argument)? {
-        http::check_url(&address)
-            .map_err(|problem| Error::argument(format!("config: {key} {problem}")))?;
-    }
-    let kind = match config.kind {
-        Kind::Host => "host",
-        Kind::Watermelon => "watermelon",
-    };
-    let stored = serde_json::to_string(&config)
-        .map_err(|error| Error::argument(format!("config: {error}")))?;
+    let (settings, schema) = read(call)?;
     write(call.session(), &schema, |ground| {
         ground.database.execute(
             "INSERT INTO main._syncProvider (id, kind, config, updatedAt) VALUES (?1, ?2, ?3, ?4) \
              ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, config = excluded.config, \
              updatedAt = excluded.updatedAt WHERE config <> excluded.config",
-            &[id.into(), kind.into(), stored.as_str().into(), now().into()],
+            &[
+                id.into(),
+                settings.kind().name.into(),
+                settings.stored().into(),
+                now().into(),
+            ],
         )?;
         Ok(())
     })?;
-    for condition in config.replacement_where.values() {
+    for (_, condition) in settings.texts("replacementWhere") {
         crate::transfer::declared::declare(call.session(), condition);
     }
     Ok(id.into())
+}
+
+/// The configuration, and the attached file that it goes to.
+fn read(call: &Call<'_>) -> Result<(Settings, String)> {
+    let text = json::argument(call, 1, "config")?;
+    let mut given = read_object(text, "config").map_err(Error::Argument)?;
+    let schema = given.shift_remove("schema").unwrap_or(Json::Null);
+    let label = "config: schema";
+    let checked = kinds::SCHEMA.check(&schema, label);
+    checked.map_err(Error::Argument)?;
+    let schema = checked_name(schema.as_str().unwrap_or(MAIN), label)?.to_owned();
+    let settings = kinds::read(given).map_err(Error::Argument)?;
+    Ok((settings, schema))
 }
 
 /// `SELECT sync_secret('airline', 'token', 'https://api.example.com');` gives 1. The value stays in

@@ -1,34 +1,40 @@
 //! `sync_start_scope(id, instance_ids)`: declares a scope, or begins to track it anew.
 
 use crate::coordination::{scope, write};
-use crate::store::{Call, Error, Result, Value};
+use crate::ground::key::{Key, Takes, Usual, key};
+use crate::store::{Call, Error, Result, Shape, Value};
 
-use super::action::{ActionObject, Shape, object_text};
+use super::action::{ACTION, ActionObject, OPTIONS, action_type};
 use super::arguments::{self, MAIN};
 use super::json::names;
 
-const SHAPE: Shape = Shape {
-    action: "start-sync-scope",
-    top: &["instanceId"],
-    options: &["instanceIds"],
+#[rustfmt::skip]
+const TYPE: Key = action_type(
+    &["action.start-sync-scope", "action-start-sync-scope"],
+    r#"{"when":false,"type":"action.start-sync-scope"}"#,
+);
+#[rustfmt::skip]
+pub static SHAPE: Shape = Shape {
+    top: &[&[
+        TYPE,
+        key("instanceId", Takes::Text, Usual::Required, "in one object: the scope's id", r#"{"instanceId":"startup","options":{"instanceIds":["flights"]}}"#),
+        OPTIONS,
+    ], ACTION],
+    options: &[&[
+        TYPE,
+        key("instanceIds", Takes::List(&Takes::Text), Usual::Required, "in `options` of one object: its instances", r#"{"instanceId":"startup","options":{"instanceIds":["flights"]}}"#),
+    ], ACTION],
 };
 
 /// `SELECT sync_start_scope('startup', '["a","b"]');` gives `syncing`.
 pub fn start_scope(call: &Call<'_>) -> Result<Value> {
-    if let Some(text) = object_text(call) {
-        let ActionObject {
-            object,
-            schema,
-            when,
-        } = ActionObject::parse(text, &SHAPE)?;
-        if !when {
+    if let Some(action) = ActionObject::of(call)? {
+        if !action.when {
             return Ok(Value::Null);
         }
-        let id = object
-            .name("instanceId")?
-            .ok_or_else(|| Error::argument("instanceId is missing"))?;
-        let instances = names(object.required("instanceIds")?.get(), "instanceIds")?;
-        return start(call, &schema, &id, &instances);
+        let id = action.top.required_name("instanceId")?;
+        let instances = action.within.names("instanceIds")?.unwrap_or_default();
+        return start(call, &action.schema, &id, &instances);
     }
     let id = arguments::text(call, 0, "id")?;
     if call.len() < 2 {

@@ -5,18 +5,34 @@ use serde_json::json;
 use crate::capture::tracked::{COLUMN_TYPES, TrackOptions};
 use crate::capture::{alter, track};
 use crate::coordination::write;
+use crate::ground::key::{Keys, Takes, Usual, key};
 use crate::runs;
 use crate::store::{Call, Result, Value};
 use crate::transfer::forget;
 
 use super::arguments;
-use super::json::Object;
+use super::json::{Object, SCHEMA};
+
+#[rustfmt::skip]
+pub const TRACK: Keys = &[&[
+    key("existing", Takes::OneOf(&["capture", "skip"]), Usual::Json("\"capture\""), "whether rows that are there become pending", r#"{"existing":"skip"}"#),
+    key("columns", Takes::List(&Takes::Text), Usual::Words("all but generated ones"), "the columns to sync; the key always is", r#"{"columns":["seats"]}"#),
+    key("exclude", Takes::List(&Takes::Text), Usual::Nothing, "columns that are not synced; columns added later are", r#"{"exclude":["speed"]}"#),
+    key("types", Takes::Map(&Takes::OneOf(COLUMN_TYPES)), Usual::Words("by declared type"), "column to how its values travel", r#"{"types":{"seats":"number"}}"#),
+], SCHEMA];
+
+#[rustfmt::skip]
+pub const UNTRACK: Keys = &[&[
+    key("discard", Takes::Switch, Usual::Json("false"), "whether to give pending changes up", r#"{"discard":true}"#),
+], SCHEMA];
+
+/// Those of functions that only need to know where.
+pub const PLACE: Keys = &[SCHEMA];
 
 /// `SELECT sync_track('planes');` gives `{"table":"planes","tracked":true,…}`.
 pub fn track(call: &Call<'_>) -> Result<Value> {
     let table = arguments::text(call, 0, "table")?;
-    const KNOWN: &[&str] = &["existing", "columns", "exclude", "types", "schema"];
-    let given = Object::options(call, 1, KNOWN)?;
+    let given = Object::options(call, 1)?;
     let options = match call.argument(1).is_null() {
         true => None,
         false => Some(track_options(&given)?),
@@ -39,17 +55,17 @@ pub fn track(call: &Call<'_>) -> Result<Value> {
 
 fn track_options(given: &Object) -> Result<TrackOptions> {
     Ok(TrackOptions {
-        existing: given.typed("existing", "capture or skip")?,
+        existing: given.get("existing")?,
         columns: given.names("columns")?,
         exclude: given.names("exclude")?.unwrap_or_default(),
-        types: given.by_name("types", &format!("an object: column to {COLUMN_TYPES}"))?,
+        types: given.by_name("types")?,
     })
 }
 
 /// `SELECT sync_untrack('planes');` gives 1, or 0 when it was not tracked.
 pub fn untrack(call: &Call<'_>) -> Result<Value> {
     let table = arguments::text(call, 0, "table")?;
-    let options = Object::options(call, 1, &["discard", "schema"])?;
+    let options = Object::options(call, 1)?;
     let discard = options.flag("discard")?;
     let done = write(call.session(), &options.schema()?, |ground| {
         runs::untrack(ground.database, table, discard)
@@ -60,7 +76,7 @@ pub fn untrack(call: &Call<'_>) -> Result<Value> {
 /// `SELECT sync_capture_existing('planes');` gives the number of rows that are now pending.
 pub fn capture_existing(call: &Call<'_>) -> Result<Value> {
     let table = arguments::text(call, 0, "table")?;
-    let options = Object::options(call, 1, &["schema"])?;
+    let options = Object::options(call, 1)?;
     let captured = write(call.session(), &options.schema()?, |ground| {
         runs::capture_existing(ground.database, table)
     })?;
@@ -71,7 +87,7 @@ pub fn capture_existing(call: &Call<'_>) -> Result<Value> {
 pub fn alter(call: &Call<'_>) -> Result<Value> {
     let table = arguments::text(call, 0, "table")?;
     let sql = arguments::text(call, 1, "sql")?;
-    let options = Object::options(call, 2, &["schema"])?;
+    let options = Object::options(call, 2)?;
     write(call.session(), &options.schema()?, |ground| {
         alter::alter(ground.database, table, sql)
     })?;

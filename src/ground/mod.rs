@@ -2,10 +2,15 @@
 
 mod complaint;
 mod fault;
+mod json;
+pub mod key;
 mod mask;
+mod nearest;
 mod warning;
 
 pub use complaint::complaint;
 pub use fault::{BUSY, Class, SyncError};
+pub use json::{read_members, read_object, syntax_problem};
 pub use mask::{mask_row, masked};
+pub use nearest::nearest;
 pub use warning::{Warning, add_warning};

@@ -1,7 +1,6 @@
 //! One attempt: the request goes out, redirects within the origin are followed, the answer comes in.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use ureq::http::header::{
@@ -13,12 +12,13 @@ use super::body::{self, Coding};
 use super::error::{HttpError, Kind};
 use super::explain::explain;
 use super::meter::Meter;
+use super::outgoing::Outgoing;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::redirect;
 use super::request::Method;
 use super::response::Headers;
-use super::spool::{Spool, SpoolReader};
+use super::spool::Spool;
 use super::url::Url;
 
 /// What one attempt brought.
@@ -82,10 +82,8 @@ fn ask(
     if announce {
         request = request.header(EXPECT, HeaderValue::from_static("100-continue"));
     }
-    agent.run(request.body(SendBody::from_owned_reader(Outgoing {
-        body: body.reader(),
-        meter: Arc::clone(&plan.meter),
-    }))?)
+    let body = Outgoing::new(body.reader(), &plan.meter);
+    agent.run(request.body(SendBody::from_owned_reader(body))?)
 }
 
 fn take(
@@ -142,32 +140,6 @@ fn text(headers: &HeaderMap, name: http::HeaderName) -> Option<String> {
     headers
         .get(name)
         .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-}
-
-/// The request's body on its way out. Marks its own failures, to tell a broken disk from a broken network.
-struct Outgoing {
-    body: SpoolReader,
-    meter: Arc<Meter>,
-}
-
-#[derive(Debug)]
-pub(super) struct BodyLost(io::Error);
-
-impl std::fmt::Display for BodyLost {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for BodyLost {}
-
-impl io::Read for Outgoing {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.body.read(buffer);
-        let read = read.map_err(|error| io::Error::other(BodyLost(error)))?;
-        self.meter.sent(read as u64);
-        Ok(read)
-    }
 }
 
 /// The answer's body on its way in, as it comes over the wire.

@@ -6,7 +6,7 @@ use ureq::Timeout;
 
 use super::agents;
 use super::error::{HttpError, Kind, Wait};
-use super::exchange::BodyLost;
+use super::outgoing::BodyLost;
 use super::policy::Policy;
 use super::url::Url;
 

@@ -11,7 +11,7 @@
 //! | `watch` | runs an attempt so that the caller can give up at any moment |
 //! | `agents` | connections kept between requests |
 //! | `prepare` | what every request has besides what its provider says |
-//! | `request`, `plan`, `response`, `spool` | what goes in, how it is checked, what comes out, bodies of any size |
+//! | `request`, `plan`, `outgoing`, `response`, `spool` | what goes in, how it is checked, how its body leaves, what comes out, bodies of any size |
 //! | `body` | reading an answer: gzip, limits, truncation |
 //! | `meter` | how many bytes have gone out and come in |
 //! | `policy`, `retry` | timeouts and limits; when to try again and after how long |
@@ -27,6 +27,7 @@ mod exchange;
 mod explain;
 mod meter;
 mod origin;
+mod outgoing;
 mod plan;
 mod policy;
 mod prepare;

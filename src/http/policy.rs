@@ -32,10 +32,6 @@ pub struct Policy {
     pub spool_memory: usize,
 }
 
-const MS: Duration = Duration::from_millis(1);
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
-
 impl Default for Policy {
     fn default() -> Policy {
         Policy {
@@ -53,39 +49,53 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Refuses values out of range: the text names the field, its value and the range.
-    /// [`send`](super::send) checks too; call this where options are parsed, to complain early.
+    /// Bounds of [`Policy::connect`] in milliseconds.
+    pub const CONNECT_MS: (u64, u64) = (1, HOUR);
+    /// Bounds of [`Policy::idle`] in milliseconds.
+    pub const IDLE_MS: (u64, u64) = (1, 24 * HOUR);
+    /// Bounds of [`Policy::total`] in milliseconds.
+    pub const TOTAL_MS: (u64, u64) = (1, 24 * HOUR);
+    /// Bounds of the pauses between attempts in milliseconds.
+    pub const PAUSE_MS: (u64, u64) = (0, HOUR);
+    /// Bounds of [`Policy::attempts`].
+    pub const ATTEMPTS: (u64, u64) = (1, 100);
+    /// Bounds of [`Policy::max_response_bytes`].
+    pub const RESPONSE_BYTES: (u64, u64) = (1, 1 << 40);
+    const SPOOL_BYTES: (u64, u64) = (0, 1 << 30);
+
+    /// Refuses values out of range, as [`send`](super::send) does: the text names the field, its value and
+    /// the range.
     pub fn check(&self) -> Result<(), String> {
-        duration("connect", self.connect, MS, HOUR)?;
-        duration("idle", self.idle, MS, DAY)?;
-        duration("total", self.total, MS, DAY)?;
-        number("attempts", self.attempts.into(), 1, 100)?;
-        duration("backoff_base", self.backoff_base, Duration::ZERO, HOUR)?;
-        duration("backoff_max", self.backoff_max, Duration::ZERO, HOUR)?;
-        duration(
-            "retry_after_max",
-            self.retry_after_max,
-            Duration::ZERO,
-            HOUR,
+        duration("connect", self.connect, Self::CONNECT_MS)?;
+        duration("idle", self.idle, Self::IDLE_MS)?;
+        duration("total", self.total, Self::TOTAL_MS)?;
+        number("attempts", self.attempts.into(), Self::ATTEMPTS)?;
+        duration("backoff_base", self.backoff_base, Self::PAUSE_MS)?;
+        duration("backoff_max", self.backoff_max, Self::PAUSE_MS)?;
+        duration("retry_after_max", self.retry_after_max, Self::PAUSE_MS)?;
+        number(
+            "max_response_bytes",
+            self.max_response_bytes,
+            Self::RESPONSE_BYTES,
         )?;
-        number("max_response_bytes", self.max_response_bytes, 1, 1 << 40)?;
-        number("spool_memory", self.spool_memory as u64, 0, 1 << 30)
+        number("spool_memory", self.spool_memory as u64, Self::SPOOL_BYTES)
     }
 }
 
-fn duration(name: &str, value: Duration, low: Duration, high: Duration) -> Result<(), String> {
-    if (low..=high).contains(&value) {
+/// In milliseconds.
+const HOUR: u64 = 3_600_000;
+
+fn duration(name: &str, value: Duration, (low, high): (u64, u64)) -> Result<(), String> {
+    if (Duration::from_millis(low)..=Duration::from_millis(high)).contains(&value) {
         return Ok(());
     }
     Err(format!(
-        "{name} is {} ms; give {} to {} ms",
-        value.as_millis(),
-        low.as_millis(),
-        high.as_millis()
+        "{name} is {} ms; give {low} to {high} ms",
+        value.as_millis()
     ))
 }
 
-fn number(name: &str, value: u64, low: u64, high: u64) -> Result<(), String> {
+fn number(name: &str, value: u64, (low, high): (u64, u64)) -> Result<(), String> {
     if (low..=high).contains(&value) {
         return Ok(());
     }

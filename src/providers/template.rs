@@ -16,6 +16,8 @@ use std::io::{self, Write};
 
 use serde_json::Value as Json;
 
+use crate::ground::syntax_problem;
+
 /// The values of `params`.
 pub type Params = BTreeMap<String, Json>;
 
@@ -243,7 +245,7 @@ impl Url {
             .collect::<Result<Vec<_>, _>>()?;
         let path = Text::parse(&path, params)?;
         if path.has_changes() || query.iter().any(Text::has_changes) {
-            return Err("has {changes}, which belongs into pushBody".into());
+            return Err("has {changes}, which belongs in pushBody".into());
         }
         if !path.has_fixed_host() {
             return Err(
@@ -344,7 +346,8 @@ impl Body {
             return Self::parse_part(template, params);
         };
         let json = serde_json::from_str(&with_quotes(text)).map_err(|error| {
-            format!("is not JSON, even with its placeholders filled in: {error}")
+            let problem = syntax_problem(&error);
+            format!("is not JSON, even with its placeholders filled in: {problem}")
         })?;
         Self::parse_part(&json, params)
     }

@@ -9,7 +9,7 @@ use crate::coordination::run_record::{self, NewRun};
 use crate::coordination::{self, EntitiesCall, Ground, begin, lease, now};
 use crate::ground::SyncError;
 use crate::http::Redactor;
-use crate::providers::Config;
+use crate::providers::Settings;
 use crate::providers::conversation::{Conversation, Goal, Known, KnownEntity, Provider, Refusal};
 use crate::store::{Database, Error, Result, Session};
 use crate::transfer::apply::require_declared;
@@ -23,10 +23,9 @@ use crate::transfer::{cursor, peer};
 use super::diary::Diary;
 use super::gate::{refuse_overlap, refuse_twice, refuse_unknown, schema_version, stored_config};
 use super::host::refuse_own;
-use super::parcels::Parcels;
 use super::progress::Live;
 use super::report::Report;
-use super::run::Run;
+use super::run::{Parcels, Run};
 use super::silent::Silent;
 
 /// How often a run that waits for its turn looks whether it has come.
@@ -61,11 +60,12 @@ impl Run {
         ground: &Ground<'_>,
         call: &EntitiesCall,
         goal: Goal,
-        config: Config,
+        config: Settings,
         queue: bool,
     ) -> Result<Self> {
         let database = ground.database;
-        let kind = crate::providers::open(&config)
+        let kind = config
+            .open()
             .map_err(|problem| Error::Corrupt(format!("the stored {problem}")))?;
         let started = now();
         // What can be refused is refused now, also when the run has to wait.
@@ -177,7 +177,7 @@ fn prepare(
     database: &Database,
     call: &EntitiesCall,
     goal: Goal,
-    config: &Config,
+    config: &Settings,
     kind: &dyn Provider,
 ) -> Result<Prepared> {
     drift::refresh(database)?;

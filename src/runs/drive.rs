@@ -1,14 +1,12 @@
 //! Driving a run with the HTTP room, to its end.
 
-use std::time::Duration;
-
 use serde_json::Value as Json;
 
 use crate::coordination::EntitiesCall;
 use crate::ground::{Class, SyncError};
-use crate::http::{self, Credentials, Policy, SecretError, Secrets};
-use crate::providers::Config;
+use crate::http::{self, SecretError, Secrets};
 use crate::providers::conversation::Goal;
+use crate::providers::{credentials, policy};
 use crate::store::{Result, Session, require_idle};
 
 use super::run::{Input, Run, Turn};
@@ -63,55 +61,4 @@ fn send(
 /// A secret that can't be sent along.
 pub(super) fn unusable(error: SecretError) -> SyncError {
     SyncError::new(Class::Auth, "SYNC_ERROR_AUTH", error.to_string(), false)
-}
-
-/// The secrets that go with every request of a provider.
-pub(super) fn credentials(config: &Config) -> Credentials {
-    Credentials {
-        token: config.token.clone(),
-        headers: config.secret_headers.clone(),
-    }
-}
-
-/// Checks the ranges of a provider's timeouts and limits.
-///
-/// # Errors
-/// The key as the provider's config spells it, its value and its range.
-pub fn check_policy(config: &Config) -> std::result::Result<(), String> {
-    const SPELLINGS: &[(&str, &str)] = &[
-        ("connect ", "connectTimeoutMs "),
-        ("idle ", "timeoutMs "),
-        ("total ", "totalTimeoutMs "),
-        ("backoff_base ", "backoffMs "),
-        ("backoff_max ", "maxBackoffMs "),
-        ("retry_after_max ", "maxRetryAfterMs "),
-        ("max_response_bytes ", "maxResponseBytes "),
-    ];
-    policy(config).check().map_err(|problem| {
-        let spelled = SPELLINGS.iter().find_map(|(ours, theirs)| {
-            problem
-                .strip_prefix(ours)
-                .map(|rest| format!("{theirs}{rest}"))
-        });
-        spelled.unwrap_or(problem)
-    })
-}
-
-/// The provider's timeouts and limits; what it does not say stays at the default.
-fn policy(config: &Config) -> Policy {
-    let usual = Policy::default();
-    let time = |set: Option<u64>, usual: Duration| set.map_or(usual, Duration::from_millis);
-    Policy {
-        connect: time(config.connect_timeout_ms, usual.connect),
-        idle: time(config.timeout_ms, usual.idle),
-        total: time(config.total_timeout_ms, usual.total),
-        attempts: config.attempts.unwrap_or(usual.attempts),
-        backoff_base: time(config.backoff_ms, usual.backoff_base),
-        backoff_max: time(config.max_backoff_ms, usual.backoff_max),
-        retry_after_max: time(config.max_retry_after_ms, usual.retry_after_max),
-        max_response_bytes: config
-            .max_response_bytes
-            .unwrap_or(usual.max_response_bytes),
-        spool_memory: usual.spool_memory,
-    }
 }

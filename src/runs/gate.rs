@@ -1,23 +1,13 @@
 //! What is looked at before a run begins: refused calls change nothing and send nothing.
 
 use crate::coordination::{EntitiesCall, Ground, live_owner_of};
-use crate::providers::Config;
+use crate::providers::{Settings, kinds};
 use crate::store::{Database, Error, Result, Value};
 
 use crate::transfer::binding::Binding;
 
-/// The settings of `sync_entities` that this kind of provider does not know.
+/// What belongs to an operation that the program carries out itself.
 pub fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
-    let known = ["background", "secrets", "transport", "turbo"];
-    if let Some(key) = call
-        .options
-        .keys()
-        .find(|key| !known.contains(&key.as_str()))
-    {
-        return Err(Error::argument(format!(
-            "option {key:?} does not apply to a provider of this kind; leave it out"
-        )));
-    }
     let special = call
         .operations
         .iter()
@@ -31,21 +21,18 @@ pub fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
     }
 }
 
-/// The config of a declared provider, with what its preset says.
+/// The configuration of a declared provider.
 ///
 /// # Errors
 /// [`Error::Corrupt`] when it is not readable.
-pub fn stored_config(database: &Database, provider: &str) -> Result<Config> {
+pub fn stored_config(database: &Database, provider: &str) -> Result<Settings> {
     let stored = database.query_value(
         "SELECT config FROM main._syncProvider WHERE id = ?1",
         &[provider.into()],
     )?;
-    let config = Config::parse(stored.as_str().unwrap_or_default());
-    config
-        .and_then(|config| config.effective())
-        .map_err(|problem| {
-            Error::Corrupt(format!("the stored {problem}; call sync_provider again"))
-        })
+    kinds::parse_stored(stored.as_str().unwrap_or_default()).map_err(|problem| {
+        Error::Corrupt(format!("the stored {problem}; call sync_provider again"))
+    })
 }
 
 /// An instance that somebody alive is syncing is left alone.

@@ -8,9 +8,10 @@ use serde_json::{Map, Value as Json, json};
 use crate::coordination::{self, EntitiesCall};
 use crate::http::{self, HttpError, Outgoing, Response, Secrets, Spool};
 use crate::providers::conversation::Goal;
+use crate::providers::credentials;
 use crate::store::{Error, Result, Session, require_idle};
 
-use super::drive::{credentials, unusable};
+use super::drive::unusable;
 use super::run::{Input, Run, Turn};
 
 /// The runs that this connection's program drives, by number.
@@ -34,17 +35,12 @@ enum SecretsAs {
 }
 
 /// Whether a call wants to send its requests itself.
-///
-/// # Errors
-/// A transport there is not.
-pub fn is_wanted(call: &EntitiesCall) -> Result<bool> {
-    match call.options.get("transport").map(Json::as_str) {
-        None | Some(Some("http")) => Ok(false),
-        Some(Some("host")) => Ok(true),
-        Some(_) => Err(Error::argument(
-            "transport must be \"http\" (syncscope sends the requests) or \"host\" (the program does)",
-        )),
-    }
+pub fn is_wanted(call: &EntitiesCall) -> bool {
+    option(call, "transport") == Some("host")
+}
+
+fn option<'c>(call: &'c EntitiesCall, key: &str) -> Option<&'c str> {
+    call.options.get(key)?.as_str()
 }
 
 /// Begins a run whose requests the program sends. The answer is that of a run under way.
@@ -53,14 +49,9 @@ pub fn is_wanted(call: &EntitiesCall) -> Result<bool> {
 /// As [`Run::begin`].
 pub fn open(session: &Session, call: &EntitiesCall) -> Result<Json> {
     require_idle(session.connection())?;
-    let secrets = match call.options.get("secrets").map(Json::as_str) {
-        None | Some(Some("values")) => SecretsAs::Values,
-        Some(Some("names")) => SecretsAs::Names,
-        Some(_) => {
-            return Err(Error::argument(
-                "secrets must be \"values\" (filled in) or \"names\" (the program fills them in)",
-            ));
-        }
+    let secrets = match option(call, "secrets") {
+        Some("names") => SecretsAs::Names,
+        _ => SecretsAs::Values,
     };
     let run = Run::begin(session, call, Goal::Sync, false)?;
     let (id, begun) = (run.id(), run.begun());

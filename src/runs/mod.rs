@@ -8,11 +8,12 @@
 //! | `finish`, `report`, `diary`, `notes` | its end, its answer, its log |
 //! | `progress` | what is seen of it while it goes on |
 //! | `drive`, `host` | who sends its requests: the HTTP room, or the host program |
-//! | `check` | comparing in place of applying |
+//! | `check`, `compare` | comparing in place of applying |
 
 mod ask;
 mod begin;
 mod check;
+mod compare;
 mod diary;
 mod drive;
 mod finish;
@@ -30,7 +31,7 @@ mod take;
 mod waiting;
 
 pub use check::check;
-pub use drive::{check_policy, complete, run_entities};
+pub use drive::{complete, run_entities};
 pub use questions::{has_pending, is_stale};
 pub use run::Run;
 pub use waiting::{Waiting, capture_existing, untrack};

@@ -1,7 +1,5 @@
 //! What a run sends: freezing it, and the parts that go out one after the other.
 
-use std::collections::VecDeque;
-
 use serde_json::json;
 
 use crate::coordination::{lease, run_record};
@@ -14,15 +12,6 @@ use crate::transfer::send::{outbox, slices};
 
 use super::patience::Patience;
 use super::run::Run;
-
-/// The frozen parts of a run that are not settled.
-#[derive(Default)]
-pub struct Parcels {
-    /// The one that goes out now.
-    pub current: Option<Frozen>,
-    /// Each goes out on its own, later.
-    pub waiting: VecDeque<Frozen>,
-}
 
 impl Run {
     /// Freezes what is pending.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::ground::SyncError;
-use crate::providers::Config;
+use crate::providers::{Settings, busy_timeout};
 use crate::store::Result;
 
 /// Patience in the middle of a run, where giving up would waste what the network
@@ -14,9 +14,9 @@ pub struct Patience {
 
 impl Patience {
     /// Starts the clock.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(settings: &Settings) -> Self {
         Self {
-            until: Instant::now() + config.busy_timeout(),
+            until: Instant::now() + busy_timeout(settings),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::ground::{SyncError, Warning, add_warning};
 use crate::http::Redactor;
 use crate::transfer::counts::Counts;
 
-use super::check::Found;
+use super::compare::Found;
 
 /// Everything worth telling about one run.
 #[derive(Debug, Clone, Default)]

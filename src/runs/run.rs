@@ -2,7 +2,7 @@
 //! is due. Whoever drives it (the HTTP room, the host program, a test) sends the request in between. No
 //! transaction or statement is open while a request is under way.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,14 +13,14 @@ use serde_json::Value as Json;
 use crate::coordination::{EntitiesCall, OwnerId, is_open, owner, run_record};
 use crate::ground::SyncError;
 use crate::http::{HttpError, Outgoing, Redactor, Response};
-use crate::providers::Config;
+use crate::providers::Settings;
 use crate::providers::conversation::{Conversation, Goal, Provider, Step};
 use crate::store::{Database, Result, Session};
 use crate::transfer::binding::Binding;
+use crate::transfer::send::freeze::Frozen;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::diary::Diary;
-use super::parcels::Parcels;
 use super::progress::Live;
 use super::report::Report;
 
@@ -52,6 +52,15 @@ pub(super) struct Asked {
     pub again: Vec<usize>,
 }
 
+/// The frozen parts of a run that are not settled.
+#[derive(Default)]
+pub(super) struct Parcels {
+    /// The one that goes out now.
+    pub current: Option<Frozen>,
+    /// Each goes out on its own, later.
+    pub waiting: VecDeque<Frozen>,
+}
+
 /// A sync under way.
 pub struct Run {
     pub(super) call: EntitiesCall,
@@ -63,7 +72,7 @@ pub struct Run {
     pub(super) owner: OwnerId,
     /// Status row and entity of each operation; none when the run opened none.
     pub(super) operations: Vec<(i64, String)>,
-    pub(super) config: Config,
+    pub(super) config: Settings,
     pub(super) kind: Box<dyn Provider>,
     /// None until the run's turn has come.
     pub(super) talk: Option<Box<dyn Conversation>>,
@@ -107,7 +116,7 @@ impl Run {
         &self.call.schema
     }
 
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &Settings {
         &self.config
     }
 

@@ -14,7 +14,7 @@ use crate::transfer::send::outbox;
 use crate::transfer::send::settle::Settler;
 use crate::transfer::{cursor, peer};
 
-use super::check::{Comparer, Found};
+use super::compare::{Comparer, Found};
 use super::patience::Patience;
 use super::progress::{Counting, Reading};
 use super::run::{Asked, Run};

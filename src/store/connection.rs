@@ -7,7 +7,6 @@ use sqlite_loadable::ext::sqlite3;
 
 use super::api::sq;
 use super::error::{Error, Result};
-use super::statement::Statement;
 
 /// Where a connection stands, for the rules of [`super::transaction`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,14 +63,6 @@ impl Connection {
             code
         };
         Error::Sqlite { code, text }
-    }
-
-    /// Prepares one statement.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub fn prepare(self, sql: &str) -> Result<Statement> {
-        Statement::prepare(self, sql)
     }
 
     /// Runs a script of any number of statements, rows ignored.

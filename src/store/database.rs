@@ -4,17 +4,20 @@
 //! call names another attached file, the prefix `main.` is exchanged for that file's quoted name.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::connection::Connection;
 use super::error::{Error, Result};
+use super::kept::Kept;
 use super::statement::Statement;
 use super::value::{Value, ValueRef};
 
 /// A connection together with the attached file that a call is about.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Database {
     connection: Connection,
     schema: String,
+    kept: Arc<Kept>,
 }
 
 impl Database {
@@ -22,7 +25,7 @@ impl Database {
     ///
     /// # Errors
     /// No file is attached under that name.
-    pub fn open(connection: Connection, schema: &str) -> Result<Self> {
+    pub(super) fn open(connection: Connection, schema: &str, kept: &Arc<Kept>) -> Result<Self> {
         if connection.read_only(schema).is_none() {
             return Err(Error::argument(format!(
                 "schema {} is not attached; ATTACH it first or leave it out",
@@ -32,6 +35,7 @@ impl Database {
         Ok(Self {
             connection,
             schema: schema.into(),
+            kept: Arc::clone(kept),
         })
     }
 
@@ -53,16 +57,16 @@ impl Database {
         if self.schema == "main" {
             return Cow::Borrowed(sql);
         }
-        Cow::Owned(sql.replace("main.", &format!("{}.", quote_name(&self.schema))))
+        Cow::Owned(with_schema(sql, &quote_name(&self.schema)))
     }
 
-    /// Prepares one of our own statements (with the prefix `main.`). Statements that name an
-    /// application's table must go through [`Connection::prepare`] with [`Database::qualified`].
+    /// Prepares one of our own statements (with the prefix `main.`), which is kept for the next call. Statements
+    /// that name an application's table must go through [`Connection::prepare`] with [`Database::qualified`].
     ///
     /// # Errors
     /// SQLite's.
     pub fn prepare(&self, sql: &str) -> Result<Statement> {
-        self.connection.prepare(&self.localized(sql))
+        Statement::kept(self.connection, &self.kept, &self.localized(sql))
     }
 
     /// Runs a script of our own (schema files).
@@ -145,9 +149,75 @@ pub fn quote_name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// The statement with `schema` in place of each `main` that stands before a dot. Literals, quoted names and
+/// comments stay as they are.
+fn with_schema(sql: &str, schema: &str) -> String {
+    let mut out = String::with_capacity(sql.len() + 64);
+    let mut rest = sql;
+    while let Some(letter) = rest.chars().next() {
+        let length = match letter {
+            '\'' | '"' | '`' => end_of(&rest[1..], &rest[..1]) + 1,
+            '[' => end_of(rest, "]"),
+            '-' if rest.starts_with("--") => end_of(rest, "\n"),
+            '/' if rest.starts_with("/*") => end_of(rest, "*/"),
+            _ if is_word(letter) => rest.find(|letter| !is_word(letter)).unwrap_or(rest.len()),
+            _ => letter.len_utf8(),
+        };
+        let (part, further) = rest.split_at(length);
+        let names_main = part == "main" && further.starts_with('.');
+        out.push_str(if names_main { schema } else { part });
+        rest = further;
+    }
+    out
+}
+
+fn is_word(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_' || letter == '$'
+}
+
+/// Bytes up to and with `end`, or all of them. A doubled quote ends a literal and begins the next, which makes no
+/// difference here.
+fn end_of(text: &str, end: &str) -> usize {
+    text.find(end).map_or(text.len(), |place| place + end.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_names_of_the_schema_are_exchanged() {
+        for (sql, expected) in [
+            ("SELECT * FROM main.t", "SELECT * FROM \"x\".t"),
+            ("main.a,main.b", "\"x\".a,\"x\".b"),
+            ("SELECT 'main.t', main.t.a", "SELECT 'main.t', \"x\".t.a"),
+            (
+                "SELECT 'it''s main.t', main.a",
+                "SELECT 'it''s main.t', \"x\".a",
+            ),
+            ("'main.é' || main.é", "'main.é' || \"x\".é"),
+            (
+                "\"main.t\" `main.t` [main.t]",
+                "\"main.t\" `main.t` [main.t]",
+            ),
+            (
+                "domain.a main_.b éxmain.c main",
+                "domain.a main_.b éxmain.c main",
+            ),
+            (
+                "-- main.t\nmain.t -- main.t",
+                "-- main.t\n\"x\".t -- main.t",
+            ),
+            (
+                "/* main.t */main.t/* main.t",
+                "/* main.t */\"x\".t/* main.t",
+            ),
+            ("a - main.b / main.c", "a - \"x\".b / \"x\".c"),
+            ("SELECT 'main.", "SELECT 'main."),
+        ] {
+            assert_eq!(with_schema(sql, "\"x\""), expected, "{sql}");
+        }
+    }
 
     #[test]
     fn names_are_quoted() {

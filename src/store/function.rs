@@ -6,10 +6,12 @@ use std::sync::Arc;
 use sqlite_loadable::ext::{sqlite3_context, sqlite3_value};
 
 use super::api::{c_text, sq};
-use super::error::{Error, Result, guarded, shortened};
+use super::border::{fail, give, read_value};
+use super::error::{Result, guarded};
 use super::session::Session;
-use super::statement::{slice, text_or_bytes};
+use super::turn;
 use super::value::{Value, ValueRef};
+use crate::ground::key::{Key, Keys};
 
 /// What a function may touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,19 +33,70 @@ pub struct Function {
     pub body: fn(&Call<'_>) -> Result<Value>,
     /// The arguments as `sync_help` shows them, optional ones in brackets with their default.
     pub arguments: &'static str,
+    /// The keys of its argument `options`.
+    pub options: Keys,
+    /// One object that it takes in place of all arguments.
+    pub object: Option<&'static Shape>,
     /// One sentence for `sync_help` and the reference.
     pub summary: &'static str,
     /// One statement that can be typed as it stands.
     pub example: &'static str,
 }
 
+/// The keys of one object in place of several arguments.
+///
+/// ```json
+/// {"type":"action.start-sync-scope","options":{"instanceIds":["a","b"]},"instanceId":"startup"}
+/// ```
+#[derive(Clone, Copy)]
+pub struct Shape {
+    /// Beside `options`.
+    pub top: Keys,
+    /// Within it.
+    pub options: Keys,
+}
+
+impl Function {
+    /// With an argument `options` that takes some keys.
+    pub const fn taking(self, options: Keys) -> Self {
+        Self { options, ..self }
+    }
+
+    /// With one object in place of all arguments.
+    pub const fn or_object(self, shape: &'static Shape) -> Self {
+        Self {
+            object: Some(shape),
+            ..self
+        }
+    }
+
+    /// Every key that it takes, each once.
+    pub fn keys(&self) -> Vec<&'static Key> {
+        let (top, within) = self
+            .object
+            .map_or((&[][..], &[][..]), |shape| (shape.top, shape.options));
+        let mut keys: Vec<&Key> = Vec::new();
+        for key in [top, within, self.options].concat().into_iter().flatten() {
+            if !keys.iter().any(|known| known.name == key.name) {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+}
+
 /// One call of a function.
 pub struct Call<'a> {
+    function: &'a Function,
     session: &'a Arc<Session>,
     arguments: &'a [*mut sqlite3_value],
 }
 
 impl Call<'_> {
+    pub fn function(&self) -> &Function {
+        self.function
+    }
+
     pub fn session(&self) -> &Arc<Session> {
         self.session
     }
@@ -118,6 +171,7 @@ unsafe extern "C" fn trampoline(
     count: c_int,
     values: *mut *mut sqlite3_value,
 ) {
+    let _turn = turn::begin();
     // SAFETY: SQLite passes the user data given at registration, and `count` values (a null pointer
     // when there are none).
     unsafe {
@@ -128,6 +182,7 @@ unsafe extern "C" fn trampoline(
             std::slice::from_raw_parts(values, count as usize)
         };
         let call = Call {
+            function: &registered.function,
             session: &registered.session,
             arguments,
         };
@@ -145,82 +200,4 @@ unsafe extern "C" fn release(pointer: *mut c_void) {
         drop(registered);
         Ok(())
     });
-}
-
-/// # Safety
-/// `value` must be alive for as long as the result is used.
-pub(super) unsafe fn read_value<'a>(value: *mut sqlite3_value) -> ValueRef<'a> {
-    // SAFETY: the type is looked at first; the length is asked after the pointer.
-    unsafe {
-        match sq!(value_type(value)) {
-            1 => ValueRef::Integer(sq!(value_int64(value))),
-            2 => ValueRef::Real(sq!(value_double(value))),
-            3 => {
-                let pointer = sq!(value_text(value));
-                text_or_bytes(slice(pointer, sq!(value_bytes(value))))
-            }
-            4 => {
-                let pointer = sq!(value_blob(value));
-                ValueRef::Blob(slice(pointer.cast(), sq!(value_bytes(value))))
-            }
-            _ => ValueRef::Null,
-        }
-    }
-}
-
-/// Sets the result of a function or of a virtual table's column.
-///
-/// # Safety
-/// `context` must be the one SQLite passed to the callback that is running.
-pub(super) unsafe fn give(context: *mut sqlite3_context, value: ValueRef<'_>) {
-    // SAFETY: SQLite copies text and blobs at once (transient marker, the pointer -1, never called).
-    unsafe {
-        let copy = std::mem::transmute::<isize, Option<unsafe extern "C" fn(*mut c_void)>>(-1);
-        match value {
-            ValueRef::Null => sq!(result_null(context)),
-            ValueRef::Integer(number) => sq!(result_int64(context, number)),
-            ValueRef::Real(number) => sq!(result_double(context, number)),
-            ValueRef::Text(text) => {
-                sq!(result_text64(
-                    context,
-                    text.as_ptr().cast(),
-                    text.len() as u64,
-                    copy,
-                    1
-                ))
-            }
-            ValueRef::InvalidText(bytes) => {
-                sq!(result_text64(
-                    context,
-                    bytes.as_ptr().cast(),
-                    bytes.len() as u64,
-                    copy,
-                    1
-                ))
-            }
-            ValueRef::Blob([]) => sq!(result_zeroblob(context, 0)),
-            ValueRef::Blob(bytes) => {
-                sq!(result_blob64(
-                    context,
-                    bytes.as_ptr().cast(),
-                    bytes.len() as u64,
-                    copy
-                ))
-            }
-        }
-    }
-}
-
-/// First the text, then the code: `result_error` alone would set code 1.
-///
-/// # Safety
-/// As [`give`].
-pub(super) unsafe fn fail(context: *mut sqlite3_context, error: &Error) {
-    let text = shortened(error.to_string().replace('\0', ""));
-    let length = c_int::try_from(text.len()).unwrap_or(c_int::MAX);
-    // SAFETY: pointer and length describe `text`, which SQLite copies.
-    unsafe {
-        sq!(result_error(context, text.as_ptr().cast(), length));
-        sq!(result_error_code(context, error.code()));
-    }
 }

@@ -6,6 +6,7 @@
 
 mod api;
 mod app_objects;
+mod border;
 mod close;
 mod compare;
 mod connection;
@@ -14,6 +15,8 @@ pub mod entry;
 mod error;
 mod fault;
 mod function;
+mod hook;
+mod kept;
 mod name;
 mod quiet;
 mod schema;
@@ -24,15 +27,16 @@ mod table;
 #[cfg(test)]
 pub mod testing;
 mod transaction;
+mod turn;
 mod value;
 
 pub use api::{host_version, sqlite3, sqlite3_api_routines, threads_allowed};
-pub use close::HOOK;
 pub use compare::{compare, same, shown};
 pub use connection::Connection;
 pub use database::{Database, quote_name};
 pub use error::{Error, Result};
-pub use function::{Call, Effect, Function};
+pub use function::{Call, Effect, Function, Shape};
+pub use hook::HOOK;
 pub use name::checked_name;
 pub use quiet::TriggersOff;
 pub use schema::{

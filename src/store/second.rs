@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use super::api::sq;
 use super::connection::Connection;
-use super::entry::Contents;
 use super::error::{Error, Result, guarded};
-use super::session::Session;
+use super::session::{Opened, Session};
 
 thread_local! {
     /// True while this thread opens a connection of ours. A program that linked us in may have made us
@@ -25,7 +24,7 @@ pub(super) fn is_ours() -> bool {
 /// What a second connection to a file needs; made on the caller's thread, used on another.
 pub struct Door {
     path: CString,
-    contents: &'static Contents,
+    opened: Opened,
     /// What the caller's connection has set and the file does not keep.
     settings: String,
 }
@@ -56,7 +55,7 @@ impl Door {
         }
         Ok(Self {
             path,
-            contents: parent.contents(),
+            opened: parent.opened(),
             settings,
         })
     }
@@ -84,13 +83,12 @@ impl Door {
         // SAFETY: also a failed open gives a handle, for its error text, that must be closed.
         let connection = unsafe { Connection::new(raw) };
         let second = Second {
-            session: Session::new(connection, self.contents, false),
+            session: Session::new(connection, self.opened, false),
             limit: None,
         };
         if code != 0 {
             return Err(connection.error(code));
         }
-        (self.contents.opened)(&second.session);
         let milliseconds = c_int::try_from(busy.as_millis()).unwrap_or(c_int::MAX);
         // SAFETY: the connection is open.
         unsafe { sq!(busy_timeout(connection.raw(), milliseconds)) };

@@ -10,8 +10,9 @@ use parking_lot::Mutex;
 
 use super::connection::Connection;
 use super::database::Database;
-use super::entry::Contents;
 use super::error::Result;
+use super::hook;
+use super::kept::Kept;
 
 /// Connections that this copy of the library is loaded into, by address. An address is free again once
 /// SQLite has let go of our functions, which it does before it frees the connection.
@@ -33,35 +34,52 @@ impl Drop for Session {
 /// What is to happen before a connection closes; gets the token that ends.
 pub type CloseHook = fn(&Session, &str);
 
+/// Gives a new session its close hooks.
+pub type Opened = fn(&Session);
+
 /// State of one loaded connection; every function and virtual table on it holds a reference.
 ///
 /// The rooms above keep what is theirs in typed parts ([`Session::part`]), so that the store need
 /// not know about secrets, owners or workers.
 pub struct Session {
     connection: Connection,
-    contents: &'static Contents,
+    opened: Opened,
     loaded: bool,
     /// Incarnation of the connection: names it among all connections of all processes. A new one is
     /// drawn when the host goes on using a connection whose close failed.
     token: Mutex<Option<String>>,
     parts: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     close_hooks: Mutex<Vec<CloseHook>>,
+    kept: Arc<Kept>,
 }
 
 impl Session {
     /// `loaded`: the connection is the host's, not one of our own.
-    pub(super) fn new(connection: Connection, contents: &'static Contents, loaded: bool) -> Self {
+    pub(super) fn new(connection: Connection, opened: Opened, loaded: bool) -> Self {
         if loaded {
             LOADED.lock().insert(connection.raw() as usize);
         }
-        Self {
+        // A connection of our own is closed by us, which needs no hook.
+        let arm = if loaded { hook::arm } else { |_| true };
+        // Shared by what lives on one thread at a time.
+        #[allow(clippy::arc_with_non_send_sync)]
+        let kept = Arc::new(Kept::new(connection, arm));
+        let session = Self {
             connection,
-            contents,
+            opened,
             loaded,
             token: Mutex::new(None),
             parts: Mutex::new(HashMap::new()),
             close_hooks: Mutex::new(Vec::new()),
-        }
+            kept,
+        };
+        opened(&session);
+        session
+    }
+
+    /// What a new session begins with, for a second connection that is to have the same.
+    pub(super) fn opened(&self) -> Opened {
+        self.opened
     }
 
     pub fn connection(&self) -> Connection {
@@ -74,17 +92,12 @@ impl Session {
         self.parts.lock().insert(TypeId::of::<T>(), part);
     }
 
-    /// Everything this library registered: what `sync_help` lists.
-    pub fn contents(&self) -> &'static Contents {
-        self.contents
-    }
-
     /// The file attached as `schema` on this connection.
     ///
     /// # Errors
     /// As [`Database::open`].
     pub fn database(&self, schema: &str) -> Result<Database> {
-        Database::open(self.connection, schema)
+        Database::open(self.connection, schema, &self.kept)
     }
 
     /// The one part of type `T` that belongs to this connection, made when first asked for.
@@ -109,7 +122,7 @@ impl Session {
         let fresh = random_token();
         *token = Some(fresh.clone());
         drop(token);
-        super::close::arm(self.connection);
+        self.kept.arm();
         fresh
     }
 
@@ -119,16 +132,17 @@ impl Session {
         self.close_hooks.lock().push(hook);
     }
 
-    /// Runs the close hooks. The connection may live on (the host left a statement open and its
-    /// close failed): then the next call draws a new token.
+    /// Runs the close hooks and finalizes the statements that are kept. The connection may live on (the
+    /// host left a statement open and its close failed): then the next call draws a new token.
     pub(super) fn closing(&self) {
-        let Some(token) = self.token.lock().take() else {
-            return;
-        };
+        let token = self.token.lock().take();
         let hooks = self.close_hooks.lock().clone();
-        for hook in hooks {
-            hook(self, &token);
+        if let Some(token) = token {
+            for hook in hooks {
+                hook(self, &token);
+            }
         }
+        self.kept.clear();
     }
 }
 

@@ -1,16 +1,19 @@
-//! A prepared statement that is always finalized and whose errors are never mistaken for the end
-//! of the rows.
+//! A prepared statement that is always finalized or kept, and whose errors are never mistaken for the
+//! end of the rows.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::{null, null_mut};
+use std::sync::Arc;
 
 use sqlite_loadable::ext::sqlite3_stmt;
 
 use super::api::sq;
+use super::border::read_value;
 use super::connection::Connection;
 use super::error::{Error, Result};
-use super::function::read_value;
-use super::value::ValueRef;
+use super::kept::{self, Kept};
+use super::turn;
+use super::value::{Value, ValueRef};
 
 /// Tells SQLite to copy what is bound (`SQLITE_TRANSIENT`, the pointer -1).
 fn transient() -> Option<unsafe extern "C" fn(*mut c_void)> {
@@ -18,17 +21,51 @@ fn transient() -> Option<unsafe extern "C" fn(*mut c_void)> {
     unsafe { std::mem::transmute::<isize, Option<unsafe extern "C" fn(*mut c_void)>>(-1) }
 }
 
-/// One prepared statement. Dropping it finalizes it, so no statement outlives the call that made
-/// it unless it is kept on purpose (cursors of virtual tables).
+/// One prepared statement. Dropping it finalizes it or puts it where statements are kept for the next call, reset
+/// and without values; so none is open after the call that made it, unless it is held on purpose (cursors of
+/// virtual tables).
 pub struct Statement {
     raw: *mut sqlite3_stmt,
     connection: Connection,
+    /// The text as SQLite has it.
+    sql: Box<str>,
+    /// The turn in which it was prepared or taken from those that are kept.
+    turn: u64,
+    /// Where it is kept after use; none: it is finalized.
+    home: Option<Arc<Kept>>,
+}
+
+impl Connection {
+    /// Prepares one statement.
+    ///
+    /// # Errors
+    /// SQLite's, with the text of what it could not parse or find.
+    pub fn prepare(self, sql: &str) -> Result<Statement> {
+        Statement::prepare(self, sql, None)
+    }
 }
 
 impl Statement {
+    /// Takes a statement from those that are kept, or prepares one that will be.
+    ///
     /// # Errors
-    /// SQLite's, with the text of what it could not parse or find.
-    pub(super) fn prepare(connection: Connection, sql: &str) -> Result<Self> {
+    /// As [`Connection::prepare`].
+    pub(super) fn kept(connection: Connection, kept: &Arc<Kept>, sql: &str) -> Result<Self> {
+        if let Some(raw) = kept.take(sql) {
+            return Ok(Self {
+                raw,
+                connection,
+                sql: sql.into(),
+                turn: turn::current(),
+                home: Some(Arc::clone(kept)),
+            });
+        }
+        let home = kept.arm().then(|| Arc::clone(kept));
+        Self::prepare(connection, sql, home)
+    }
+
+    fn prepare(connection: Connection, sql: &str, home: Option<Arc<Kept>>) -> Result<Self> {
+        const PERSISTENT: u32 = 1;
         let mut raw = null_mut();
         let mut tail = null();
         let length = c_int::try_from(sql.len())
@@ -39,7 +76,7 @@ impl Statement {
                 connection.raw(),
                 sql.as_ptr().cast(),
                 length,
-                0,
+                if home.is_some() { PERSISTENT } else { 0 },
                 &mut raw,
                 &mut tail
             ))
@@ -50,10 +87,18 @@ impl Statement {
         if raw.is_null() {
             return Err(Error::argument("the SQL text holds no statement"));
         }
-        let statement = Self { raw, connection };
         // SAFETY: SQLite points into `sql`, or at its end.
         let used = unsafe { tail.offset_from(sql.as_ptr().cast()) };
-        let rest = sql.get(used.max(0) as usize..).unwrap_or_default();
+        let (used, rest) = sql
+            .split_at_checked(used.max(0) as usize)
+            .unwrap_or((sql, ""));
+        let statement = Self {
+            raw,
+            connection,
+            sql: used.into(),
+            turn: turn::current(),
+            home,
+        };
         if rest.contains(|letter: char| letter != ';' && !letter.is_whitespace()) {
             return Err(Error::argument(
                 "the SQL text holds more than one statement",
@@ -238,7 +283,7 @@ impl Statement {
     }
 
     /// All columns of the current row, owned.
-    pub fn row(&self) -> Vec<super::value::Value> {
+    pub fn row(&self) -> Vec<Value> {
         (0..self.column_count())
             .map(|index| self.column(index).to_owned())
             .collect()
@@ -247,21 +292,45 @@ impl Statement {
 
 impl Drop for Statement {
     fn drop(&mut self) {
-        // SAFETY: `raw` is live and not used afterwards. The code repeats an error already seen.
-        unsafe { sq!(finalize(self.raw)) };
+        let is_ours =
+            self.turn == turn::current() || kept::is_alive(self.connection, self.raw, &self.sql);
+        if !is_ours {
+            return;
+        }
+        let Some(home) = self.home.take() else {
+            return kept::finalize(self.raw);
+        };
+        // SAFETY: `raw` is live; its values are not used again.
+        unsafe {
+            sq!(reset(self.raw));
+            sq!(clear_bindings(self.raw));
+        }
+        home.put(std::mem::take(&mut self.sql), self.raw);
     }
 }
 
-/// # Safety
-/// `pointer` is null or points to `length` bytes that outlive the result.
-pub(super) unsafe fn slice<'a>(pointer: *const u8, length: c_int) -> &'a [u8] {
-    if pointer.is_null() || length <= 0 {
-        return &[];
-    }
-    // SAFETY: the caller vouches for it.
-    unsafe { std::slice::from_raw_parts(pointer, length as usize) }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::in_memory;
 
-pub(super) fn text_or_bytes(bytes: &[u8]) -> ValueRef<'_> {
-    std::str::from_utf8(bytes).map_or(ValueRef::InvalidText(bytes), ValueRef::Text)
+    #[test]
+    fn a_statement_in_use_is_not_handed_out_again() {
+        let memory = in_memory();
+        let open = |value: Option<i64>| {
+            let mut statement = memory.database.prepare("SELECT ?1").expect("prepared");
+            if let Some(value) = value {
+                statement.bind(1, value.into()).expect("bound");
+            }
+            assert!(statement.step().expect("a row"));
+            statement
+        };
+        let (one, two) = (open(Some(1)), open(Some(2)));
+        assert_ne!(one.raw, two.raw);
+        assert_eq!((one.integer(0), two.integer(0)), (1, 2));
+        let kept = two.raw;
+        drop((one, two));
+        let again = open(None);
+        assert_eq!((again.raw, again.column(0)), (kept, ValueRef::Null));
+    }
 }

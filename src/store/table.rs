@@ -16,10 +16,11 @@ use sqlite_loadable::ext::{
 };
 
 use super::api::{c_text, sq};
+use super::border::{fail, give, read_value};
 use super::error::{Error, Result, guarded, shortened};
-use super::function::{fail, give, read_value};
 use super::session::Session;
-use super::value::Value;
+use super::turn;
+use super::value::{Value, ValueRef};
 
 /// Who may use a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -234,6 +235,7 @@ unsafe extern "C" fn connect(
 }
 
 unsafe extern "C" fn disconnect(vtab: *mut sqlite3_vtab) -> c_int {
+    let _turn = turn::begin();
     // SAFETY: `vtab` is the box made by `connect`, given back once. SQLite has freed or will free
     // zErrMsg itself.
     let vtab = unsafe { Box::from_raw(vtab.cast::<Vtab>()) };
@@ -345,6 +347,7 @@ unsafe extern "C" fn open(_vtab: *mut sqlite3_vtab, out: *mut *mut sqlite3_vtab_
 }
 
 unsafe extern "C" fn close(cursor: *mut sqlite3_vtab_cursor) -> c_int {
+    let _turn = turn::begin();
     // SAFETY: the box made by `open`, given back once.
     let cursor = unsafe { Box::from_raw(cursor.cast::<Cursor>()) };
     let _ = guarded(|| {
@@ -361,6 +364,7 @@ unsafe extern "C" fn filter(
     count: c_int,
     values: *mut *mut sqlite3_value,
 ) -> c_int {
+    let _turn = turn::begin();
     // SAFETY: `cursor` is ours, `pVtab` the table it was opened on, `values` holds `count` entries.
     unsafe {
         let vtab = (*cursor).pVtab.cast::<Vtab>();
@@ -389,6 +393,7 @@ unsafe extern "C" fn filter(
 }
 
 unsafe extern "C" fn next(cursor: *mut sqlite3_vtab_cursor) -> c_int {
+    let _turn = turn::begin();
     // SAFETY: as in `filter`.
     unsafe {
         let vtab = (*cursor).pVtab.cast::<Vtab>();
@@ -430,7 +435,7 @@ unsafe extern "C" fn column(
                 .current
                 .as_ref()
                 .and_then(|(_, values)| values.get(index.max(0) as usize))
-                .map_or(super::value::ValueRef::Null, Value::borrow);
+                .map_or(ValueRef::Null, Value::borrow);
             give(context, value);
             Ok(())
         });
@@ -459,6 +464,7 @@ unsafe extern "C" fn update(
     values: *mut *mut sqlite3_value,
     out: *mut i64,
 ) -> c_int {
+    let _turn = turn::begin();
     // SAFETY: SQLite's calling convention for xUpdate: `values[0]` is the old rowid or NULL,
     // `values[1]` the new rowid, the columns follow; one value alone is a delete.
     unsafe {

@@ -6,21 +6,19 @@ use std::sync::Once;
 use super::api::{adopt, sqlite3, sqlite3_api_routines};
 use super::connection::Connection;
 use super::database::Database;
-use super::entry::Contents;
 use super::session::Session;
-
-static NOTHING: Contents = Contents {
-    functions: &[],
-    tables: &[],
-    opened: |_| {},
-    loaded: |_| {},
-};
 
 /// A session on a database of its own. The connection closes last.
 pub struct Memory {
     pub session: Session,
     pub database: Database,
     _connection: rusqlite::Connection,
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.session.closing();
+    }
 }
 
 /// Opens a database in memory.
@@ -30,7 +28,7 @@ pub fn in_memory() -> Memory {
     let opened = rusqlite::Connection::open_in_memory().expect("opens");
     // SAFETY: the handle lives as long as `opened`, which is dropped last.
     let connection = unsafe { Connection::new(opened.handle().cast()) };
-    let session = Session::new(connection, &NOTHING, false);
+    let session = Session::new(connection, |_| {}, false);
     Memory {
         database: session.database("main").expect("a file"),
         session,

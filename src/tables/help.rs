@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::store::entry::contents;
 use crate::store::{Access, Effect, HOOK, Ready, Result, Rows, Session, Table, Value};
 
 pub const TABLE: Table = Table {
@@ -17,7 +18,9 @@ pub const TABLE: Table = Table {
 };
 
 fn open(session: &Arc<Session>, _: &[Option<Value>]) -> Result<Box<dyn Rows>> {
-    let contents = session.contents();
+    let Some(contents) = contents(session) else {
+        return Ok(Box::new(Ready::new(Vec::new())));
+    };
     let mut lines: Vec<Vec<Value>> = contents
         .functions
         .iter()

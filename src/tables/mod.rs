@@ -2,6 +2,7 @@
 
 pub mod conflict;
 pub mod help;
+pub mod help_option;
 pub mod log;
 pub mod pending;
 pub mod progress;

@@ -20,7 +20,7 @@ use crate::capture::shape::Shape;
 use crate::capture::tracked::ColumnType;
 use crate::capture::{Tracked, drift, track};
 use crate::coordination::now;
-use crate::providers::Config;
+use crate::providers::{Settings, watermelon};
 use crate::store::{Database, Error, Result, quote_name};
 
 use crate::runs::gate::stored_config;
@@ -45,8 +45,9 @@ pub struct Takeover {
 /// that the client doesn't know; SQLite's.
 pub fn take_over(database: &Database, request: &Takeover) -> Result<Json> {
     let provider = &request.provider;
-    refuse_known(database, provider)?;
     let config = stored_config(database, provider)?;
+    refuse_other_kind(&config, provider)?;
+    refuse_known(database, provider)?;
     drift::refresh(database)?;
     let shapes = shapes(database, request.tables.as_deref())?;
     let pulled = Pulled::read(database)?;
@@ -80,6 +81,16 @@ pub fn take_over(database: &Database, request: &Takeover) -> Result<Json> {
         "schemaVersion": pulled.schema_version,
         "tables": told,
     }))
+}
+
+fn refuse_other_kind(settings: &Settings, provider: &str) -> Result<()> {
+    let (given, wanted) = (settings.kind().name, watermelon::KIND.name);
+    if given == wanted {
+        return Ok(());
+    }
+    Err(Error::argument(format!(
+        "provider '{provider}' is of kind {given}; a file of WatermelonDB goes on with one of kind {wanted}"
+    )))
 }
 
 /// A cursor says that the provider's changes are ours already, or that others are.
@@ -122,15 +133,14 @@ fn types(request: &Takeover, shapes: &[Shape]) -> Result<Vec<BTreeMap<String, Co
 }
 
 /// The entity that a table keeps, by the provider's configuration.
-fn bind(database: &Database, config: &Config, table: &Tracked) -> Result<Binding> {
+fn bind(database: &Database, settings: &Settings, table: &Tracked) -> Result<Binding> {
     let name = &table.shape.name;
-    let mapped = config
-        .table_map
-        .iter()
+    let mapped = settings
+        .texts("tableMap")
         .find(|(_, mapped)| mapped.eq_ignore_ascii_case(name));
-    let entity = mapped.map_or(name, |(entity, _)| entity);
-    let kind = crate::providers::open(config).map_err(Error::argument)?;
-    let binding = Binding::resolve(database, config, &*kind, entity)?;
+    let entity = mapped.map_or(name.as_str(), |(entity, _)| entity);
+    let kind = settings.open().map_err(Error::argument)?;
+    let binding = Binding::resolve(database, settings, &*kind, entity)?;
     if binding.table.id != table.id {
         return Err(Error::argument(format!(
             "tableMap keeps the entity {entity:?} in {}; give {} an entity of its own",

@@ -1,9 +1,11 @@
 //! Which table keeps an entity, and which of its columns travel.
 
+use serde_json::Value as Json;
+
 use crate::capture::Tracked;
 use crate::capture::tracked::ColumnType;
 use crate::ground::SyncError;
-use crate::providers::Config;
+use crate::providers::Settings;
 use crate::providers::conversation::{ApplyRules, Provider};
 use crate::providers::wire::{Entity, WireColumn, WireId, WireType};
 use crate::store::{Database, Error, Result, Value, quote_name};
@@ -32,14 +34,14 @@ impl Binding {
     /// Not tracked, dropped, or with a key the protocol can't carry.
     pub fn resolve(
         database: &Database,
-        config: &Config,
+        settings: &Settings,
         kind: &dyn Provider,
         entity: &str,
     ) -> Result<Self> {
-        let name = config.table_map.get(entity).map_or(entity, String::as_str);
+        let name = of_entity(settings, "tableMap", entity).unwrap_or(entity);
         let table = Tracked::open(database, name)?;
         let integer_key = has_integer_key(&table)?;
-        let unknown = excluded(config, &table.shape.name)
+        let unknown = excluded(settings, &table.shape.name)
             .find(|column| table.shape.position(column).is_none());
         if let Some(unknown) = unknown {
             return Err(Error::argument(format!(
@@ -47,7 +49,7 @@ impl Binding {
                 quote_name(&table.shape.name)
             )));
         }
-        let columns = travelling(&table, Some(config));
+        let columns = travelling(&table, Some(settings));
         let wire = Entity {
             name: entity.to_owned(),
             columns: wire_columns(&table, &columns),
@@ -61,7 +63,7 @@ impl Binding {
             columns,
             wire,
             rules: kind.manners().apply.clone(),
-            replacement_where: config.replacement_where.get(entity).cloned(),
+            replacement_where: of_entity(settings, "replacementWhere", entity).map(str::to_owned),
             qualified,
         })
     }
@@ -111,28 +113,35 @@ impl Binding {
 }
 
 /// The columns of a table that a configuration leaves out.
-fn excluded<'c>(config: &'c Config, table: &str) -> impl Iterator<Item = &'c String> {
-    let tables = config.exclude_columns.iter();
+fn excluded<'s>(settings: &'s Settings, table: &str) -> impl Iterator<Item = &'s str> {
+    let tables = settings.map("excludeColumns");
     tables
         .filter(move |(name, _)| name.eq_ignore_ascii_case(table))
-        .flat_map(|(_, columns)| columns)
+        .flat_map(|(_, columns)| columns.as_array().into_iter().flatten())
+        .filter_map(Json::as_str)
 }
 
 /// Positions of a table's columns that are synced, by `sync_track` and the configuration of its provider. The
 /// key is left out: it travels as the name of the row.
-pub fn travelling(table: &Tracked, config: Option<&Config>) -> Vec<usize> {
+pub fn travelling(table: &Tracked, settings: Option<&Settings>) -> Vec<usize> {
     let shape = &table.shape;
-    let excluded: Vec<&String> = config
+    let excluded: Vec<&str> = settings
         .into_iter()
-        .flat_map(|config| excluded(config, &shape.name))
+        .flat_map(|settings| excluded(settings, &shape.name))
         .collect();
     let mut columns = table.synced_columns();
     columns.retain(|position| {
         let column = &shape.columns[*position];
-        let is_excluded = |name: &&String| name.eq_ignore_ascii_case(&column.name);
+        let is_excluded = |name: &&str| name.eq_ignore_ascii_case(&column.name);
         column.key_place == 0 && !excluded.iter().any(is_excluded)
     });
     columns
+}
+
+/// What a key of the configuration says of an entity.
+fn of_entity<'a>(settings: &'a Settings, key: &str, entity: &str) -> Option<&'a str> {
+    let mut entities = settings.texts(key);
+    entities.find_map(|(name, text)| (name == entity).then_some(text))
 }
 
 /// Whether the key of a table holds integers; else it holds text.

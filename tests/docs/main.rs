@@ -1,5 +1,5 @@
 //! The documentation is true: its SQL runs and answers what it says, the reference names what there
-//! is, its links lead somewhere, and the rooms of the house import downwards only.
+//! is, and its links lead somewhere.
 //!
 //! How a block of SQL in README.md or docs/*.md is read:
 //!
@@ -13,6 +13,8 @@
 //! | `…` in what is expected | anything |
 //! | `.read FILE` | runs that file of the repository; other dot commands are for the shell |
 //! | `http://127.0.0.1:8787` | a reference backend with the flights data, fresh for each file |
+
+mod help_option;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -571,6 +573,19 @@ fn the_example_of_every_line_of_help_runs() {
     }
 }
 
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("a folder");
+    let mut files = Vec::new();
+    for path in entries.map(|entry| entry.expect("an entry").path()) {
+        match path.is_dir() {
+            true => files.extend(rust_files(&path)),
+            false => files.push(path),
+        }
+    }
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "rs"));
+    files
+}
+
 /// The codes of warnings that the code can give.
 fn warning_codes() -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
@@ -596,55 +611,6 @@ fn the_reference_names_every_code_of_a_warning() {
         .map(str::to_owned)
         .collect();
     assert_eq!(listed, warning_codes());
-}
-
-/// A field name of Rust as the key of JSON it stands for.
-fn camel_case(field: &str) -> String {
-    let mut key = String::new();
-    let mut upper = false;
-    for character in field.chars() {
-        if character == '_' {
-            upper = true;
-        } else {
-            key.extend(if upper {
-                character.to_uppercase().collect::<Vec<_>>()
-            } else {
-                vec![character]
-            });
-            upper = false;
-        }
-    }
-    key
-}
-
-/// The public fields of a struct, as JSON keys.
-fn keys_of(file: &str, name: &str) -> Vec<String> {
-    read(&root().join(file))
-        .lines()
-        .skip_while(|line| !line.starts_with(&format!("pub struct {name} {{")))
-        .take_while(|line| *line != "}")
-        .filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':'))
-        .map(|(field, _)| camel_case(field))
-        .collect()
-}
-
-#[test]
-fn the_reference_names_every_option_key() {
-    let sections = sections();
-    for (file, structure, function) in [
-        ("src/providers/config.rs", "Config", "sync_provider"),
-        ("src/capture/tracked.rs", "TrackOptions", "sync_track"),
-    ] {
-        let keys = keys_of(file, structure);
-        assert!(keys.len() > 3, "{file} was not understood");
-        for key in keys {
-            let row = format!("\n| `{key}` |");
-            assert!(
-                sections[function].contains(&row),
-                "{function}: the key {key} has no line"
-            );
-        }
-    }
 }
 
 // ------------------------------------------------------------------------------------------- drivers
@@ -836,100 +802,6 @@ fn the_pages_name_no_machine_of_ours() {
         let text = read(&page);
         for word in ["/work/", "/root/", "/home/"] {
             assert!(!text.contains(word), "{} names {word}", shown(&page));
-        }
-    }
-}
-
-// --------------------------------------------------------------------------------------------- rooms
-
-/// The rooms and how high they lie.
-const ROOMS: &[(&str, u8)] = &[
-    ("functions", 10),
-    ("tables", 10),
-    ("worker", 9),
-    ("takeover", 8),
-    ("runs", 7),
-    ("transfer", 6),
-    ("providers", 5),
-    ("coordination", 4),
-    ("capture", 4),
-    ("http", 3),
-    ("store", 2),
-    ("ground", 1),
-];
-
-fn height(room: &str) -> Option<u8> {
-    ROOMS
-        .iter()
-        .find(|(name, _)| *name == room)
-        .map(|(_, height)| *height)
-}
-
-/// Every name that follows `crate::` in the code, comments left out.
-fn crate_paths(text: &str) -> Vec<String> {
-    let code: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect();
-    let code = code.join("\n");
-    let mut names = Vec::new();
-    for rest in code.split("crate::").skip(1) {
-        let group = rest
-            .strip_prefix('{')
-            .and_then(|rest| rest.split('}').next());
-        let paths = group.map_or(vec![rest], |group| group.split(',').collect());
-        names.extend(paths.into_iter().map(|path| {
-            let path = path.trim_start();
-            path.chars()
-                .take_while(|c| c.is_alphanumeric() || *c == '_')
-                .collect()
-        }));
-    }
-    names
-}
-
-fn rust_files(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory)
-        .expect("a room")
-        .map(|entry| entry.expect("an entry").path())
-    {
-        if entry.is_dir() {
-            files.extend(rust_files(&entry));
-        } else if entry.extension().is_some_and(|extension| extension == "rs") {
-            files.push(entry);
-        }
-    }
-    files
-}
-
-#[test]
-fn no_room_imports_from_a_room_above() {
-    let mut imports = 0;
-    for (room, own) in ROOMS {
-        let directory = root().join("src").join(room);
-        assert!(directory.is_dir(), "the room {room} is gone");
-        for file in rust_files(&directory) {
-            for name in crate_paths(&read(&file)) {
-                let below = height(&name).is_some_and(|height| height <= *own);
-                assert!(below, "{} imports crate::{name}", shown(&file));
-                imports += 1;
-            }
-        }
-    }
-    assert!(imports > 50, "only {imports} imports were found");
-}
-
-#[test]
-fn every_folder_of_src_is_a_room() {
-    for entry in fs::read_dir(root().join("src")).expect("src") {
-        let entry = entry.expect("an entry");
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.path().is_dir() && name != "sqlite3ext-sys" {
-            assert!(
-                height(&name).is_some(),
-                "src/{name} has no place in the house"
-            );
         }
     }
 }

@@ -112,6 +112,7 @@ fn a_lens_left_in_the_middle_does_not_keep_the_connection_from_closing() {
         "sync_scope_member",
         "sync_pending",
         "sync_help",
+        "sync_help_option",
     ] {
         let mut statement = connection
             .prepare(&format!("SELECT * FROM {table}"))

@@ -17,6 +17,7 @@ const LENSES: &[&str] = &[
     "sync_status",
     "sync_pending",
     "sync_help",
+    "sync_help_option",
 ];
 
 #[test]

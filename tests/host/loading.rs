@@ -45,6 +45,7 @@ const FUNCTIONS: &[(&str, &[i64])] = &[
 const MODULES: &[&str] = &[
     "sync_conflict",
     "sync_help",
+    "sync_help_option",
     "sync_log",
     "sync_pending",
     "sync_progress",

@@ -8,3 +8,4 @@ mod nesting;
 mod provoked;
 mod rubbish;
 mod schema;
+mod statements;

@@ -58,6 +58,7 @@ fn a_lens_in_a_trigger_or_view_is_refused_unless_it_is_innocuous() {
             ("sync_pending", true),
             ("syncscope_close_hook", true),
             ("sync_help", false),
+            ("sync_help_option", false),
         ] {
             connection
                 .execute_batch(&format!(

@@ -82,7 +82,7 @@ const JSON_NAMES: &[(&str, &str)] = &[
     ),
     (
         "sync_start_scope('{\"instanceId\":\"s\",\"options\":{\"instanceIds\":[NAME]}}')",
-        "instanceIds[0]",
+        "options.instanceIds[0]",
     ),
     (
         "sync_start_scope('{\"instanceId\":\"s\",\"options\":{\"instanceIds\":[]},\"schema\":NAME}')",
@@ -107,17 +107,23 @@ const JSON_NAMES: &[(&str, &str)] = &[
     ),
     (
         "sync_entities('{\"options\":{\"provider\":NAME,\"entities\":[]}}')",
-        "provider",
+        "options.provider",
     ),
-    ("sync_delete_scope('{\"options\":{\"id\":NAME}}')", "id"),
+    (
+        "sync_delete_scope('{\"options\":{\"id\":NAME}}')",
+        "options.id",
+    ),
     (
         "sync_delete_status('{\"options\":{\"id\":\"1\"},\"schema\":NAME}')",
         "schema",
     ),
-    ("sync_interrupt('{\"options\":{\"id\":NAME}}')", "id"),
+    (
+        "sync_interrupt('{\"options\":{\"id\":NAME}}')",
+        "options.id",
+    ),
     (
         "sync_interrupt('{\"options\":{\"reason\":NAME}}')",
-        "reason",
+        "options.reason",
     ),
     (
         "sync_check('api', '{\"entities\":[NAME]}')",

@@ -188,9 +188,9 @@ fn configurations_that_the_functions_would_not_take_are_refused_in_the_file_too(
     let base = Base::furnished();
     let evil = Canned::start();
     for (config, said) in [
-        ("", "EOF"),
+        ("", "ends too early"),
         ("[]", "config"),
-        (r#"{"kind":"watermelon"}"#, "url must start"),
+        (r#"{"kind":"watermelon"}"#, "url is missing"),
         (
             r#"{"kind":"watermelon","url":"file:///etc/passwd"}"#,
             "url must start",
@@ -205,11 +205,11 @@ fn configurations_that_the_functions_would_not_take_are_refused_in_the_file_too(
         ),
         (
             r#"{"kind":"watermelon","url":"URL","kind":"watermelon"}"#,
-            "duplicate",
+            "kind is given twice",
         ),
         (
             r#"{"kind":"watermelon","url":"URL","unknown":1}"#,
-            "unknown field",
+            "unknown key",
         ),
     ] {
         let victim = Victim::of(&base);

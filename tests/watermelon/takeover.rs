@@ -244,7 +244,7 @@ fn what_is_refused_is_named_and_changes_nothing() {
         (
             "",
             r#"{"types":{"tasks":{"done":"bool"}}}"#,
-            "column to string, number, boolean, base64 or any, not {\"tasks\"",
+            "options.types.tasks.done must be one of string, number, boolean, base64, any, not \"bool\"",
         ),
         (
             "",

@@ -6,7 +6,6 @@ use serde_json::Value as Json;
 
 use super::options::Options;
 use crate::ground::{Class, SyncError, Warning, add_warning};
-use crate::providers::config::RejectedFormat;
 use crate::providers::cutter::{BYTE_ORDER_MARK, parse_owned};
 use crate::providers::wire::Entity;
 
@@ -65,7 +64,7 @@ pub fn read_answer(
         return Err(error);
     }
     let rejected = options.rejected.find(&answer).unwrap_or(&Json::Null);
-    let answer = match options.reading.strict && !has_form(rejected, options.rejected_format) {
+    let answer = match options.reading.strict && !has_form(rejected, options.rejected_as_list) {
         true => None,
         false => read_rejected(rejected, entities),
     };
@@ -79,10 +78,10 @@ pub fn read_answer(
 }
 
 /// Whether rejected rows are told in the form of the configuration. None told: either.
-fn has_form(rejected: &Json, form: RejectedFormat) -> bool {
+fn has_form(rejected: &Json, as_list: bool) -> bool {
     match rejected {
-        Json::Object(tables) => tables.is_empty() || form == RejectedFormat::Tables,
-        Json::Array(list) => list.is_empty() || form == RejectedFormat::List,
+        Json::Object(tables) => tables.is_empty() || !as_list,
+        Json::Array(list) => list.is_empty() || as_list,
         _ => true,
     }
 }
@@ -159,11 +158,11 @@ fn read_reason(value: &Json) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::Config;
+    use crate::providers::kinds;
 
     fn options(keys: &str) -> Options {
         let text = format!(r#"{{"kind":"watermelon","url":"http://h"{keys}}}"#);
-        Options::resolve(&Config::parse(&text).unwrap()).unwrap()
+        Options::resolve(&kinds::parse(&text).unwrap()).unwrap()
     }
 
     fn entity(name: &str) -> Entity {

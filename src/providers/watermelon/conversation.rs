@@ -389,8 +389,8 @@ impl Conversation for Talk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::Config;
     use crate::providers::conversation::ParcelRow;
+    use crate::providers::kinds;
     use crate::providers::sink::{RemoteRow, Scope};
     use crate::providers::wire::{ChangeKind, WireId};
 
@@ -405,7 +405,7 @@ mod tests {
 
     fn begun(keys: &str, version: i64, entities: &[(&str, Option<&str>)]) -> Result<Talk, Refusal> {
         let text = format!(r#"{{"kind":"watermelon","url":"http://h/sync?app=1"{keys}}}"#);
-        let config = Config::parse(&text).unwrap().effective().unwrap();
+        let config = kinds::parse(&text).unwrap();
         let known = |(name, cursor): &(&str, Option<&str>)| KnownEntity {
             entity: Entity {
                 name: (*name).into(),

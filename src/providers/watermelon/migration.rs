@@ -60,13 +60,6 @@ impl Policy {
     /// # Errors
     /// Which key is wrong, and how.
     pub fn parse(migrations: Option<&Json>, enabled_at: Option<i64>) -> Result<Self, String> {
-        if let Some(enabled_at) = enabled_at
-            && enabled_at < 1
-        {
-            return Err(format!(
-                "migrationsEnabledAtVersion is {enabled_at}; give a schema version, 1 or more"
-            ));
-        }
         let list = match migrations {
             None => None,
             Some(Json::String(auto)) if auto == "auto" => {
@@ -532,7 +525,6 @@ mod tests {
         for (list, enabled_at, said) in [
             (None, Some(1), "no migrations"),
             (Some(json!([])), Some(1), "no migrations"),
-            (Some(migrations()), Some(0), "1 or more"),
             (Some(migrations()), Some(6), "begin at version 7"),
             (Some(json!("auto")), Some(1), "auto"),
             (Some(json!("automatic")), None, "migrations must be"),

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `mod` | the provider |
 //! | `conversation` | one run: what is due, what an answer changes |
-//! | `options`, `preset` | the configuration as it is used; well-known shapes of backends |
+//! | `keys`, `preset`, `options` | the configuration: its keys, well-known shapes of backends, how it is used |
 //! | `cursors` | what is pulled together, and from where |
 //! | `migration` | reporting changes in the schema to the backend |
 //! | `pull`, `push`, `row`, `answer` | answers, bodies, rows |
@@ -19,6 +19,7 @@
 mod answer;
 mod conversation;
 mod cursors;
+mod keys;
 mod migration;
 mod options;
 mod preset;
@@ -29,14 +30,25 @@ mod strategy;
 
 use serde_json::Value as Json;
 
-use super::config::Config;
-use super::conversation::{Conversation, Goal, Known, Manners, Provider, Refusal, RowToSend};
+use super::conversation::{
+    ApplyRules, Conversation, Goal, Known, Manners, Provider, Refusal, RowToSend,
+};
+use super::kind::{Kind, Settings, Transport};
 use super::wire::Entity;
+use super::{http_keys, table_keys};
 
 use conversation::Talk;
 
-pub use options::{Options, sample_base};
-pub use preset::Preset;
+pub use options::Options;
+
+pub static KIND: Kind = Kind {
+    name: "watermelon",
+    transport: Transport::Http,
+    keys: &[http_keys::KEYS, table_keys::KEYS, keys::KEYS],
+    fill: preset::fill,
+    check: options::check,
+    open: Some(|settings| Ok(Box::new(Watermelon::open(settings)?))),
+};
 
 /// Pulls after which the backend has shown what it made of a push: the one that follows it may have begun
 /// before the push arrived.
@@ -52,18 +64,20 @@ pub struct Watermelon {
 }
 
 impl Watermelon {
-    /// `config` has its preset filled in.
-    ///
     /// # Errors
     /// A configuration that `sync_provider` would not take.
-    pub fn open(config: &Config) -> Result<Self, String> {
+    pub fn open(settings: &Settings) -> Result<Self, String> {
         Ok(Self {
-            options: Options::resolve(config)?,
+            options: Options::resolve(settings)?,
             manners: Manners {
-                batch: config.push_batch,
+                batch: settings.number("pushBatch"),
                 journal_pulls: JOURNAL_PULLS,
                 versions: false,
-                apply: config.apply_rules(),
+                apply: ApplyRules {
+                    created_as_updated: settings.flag("sendCreatedAsUpdated"),
+                    missing_is_default: true,
+                    ..table_keys::apply_rules(settings)
+                },
             },
         })
     }
@@ -104,10 +118,8 @@ impl Provider for Watermelon {
 
 /// Whether the call asks for a bulk load, which only a first pull can be.
 fn is_bulk(known: &Known) -> Result<bool, Refusal> {
-    match known.options.get("turbo") {
-        None | Some(Json::Bool(false)) => return Ok(false),
-        Some(Json::Bool(true)) => {}
-        Some(_) => return Err(Refusal::Call("turbo must be true or false".into())),
+    if known.options.get("turbo") != Some(&Json::Bool(true)) {
+        return Ok(false);
     }
     let mut entities = known.entities.iter();
     match entities.find(|known| known.cursor.is_some()) {

@@ -2,8 +2,11 @@
 
 use serde_json::Value as Json;
 
+use super::keys::{PULL_METHODS, PUSH_METHODS};
 use super::migration::Policy;
-use crate::providers::config::{BoolAs, Config, CursorUnit, IdAs, RejectedFormat, is_credential};
+use crate::http;
+use crate::providers::credential::refuse_credentials;
+use crate::providers::kind::Settings;
 use crate::providers::path::Path;
 use crate::providers::template::{Body, FirstToken, Params, Text, Url, Values};
 use crate::providers::values::Leniency;
@@ -42,6 +45,7 @@ pub struct Reading {
 /// Everything `sync_provider` was told, ready for use.
 #[derive(Debug, Clone)]
 pub struct Options {
+    base: Url,
     pub pull: Call,
     pub push: Call,
     pub headers: Vec<(String, Text)>,
@@ -51,7 +55,8 @@ pub struct Options {
     pub layout: Layout,
     pub reading: Reading,
     pub rejected: Path,
-    pub rejected_format: RejectedFormat,
+    /// Rejected rows come as a list of `{table, id, reason}`, not as `{table: [ids]}`.
+    pub rejected_as_list: bool,
     pub success: Option<Path>,
     pub send_meta: bool,
     pub send_tables: bool,
@@ -64,67 +69,69 @@ pub struct Options {
     pub schema_version: Option<i64>,
 }
 
-const PULL_URL: &str =
-    "?last_pulled_at={lastPulledAt}&schema_version={schemaVersion}&migration={migration}";
-const PUSH_URL: &str = "?last_pulled_at={lastPulledAt}";
-
 impl Options {
-    /// Reads a configuration whose preset has been filled in.
+    /// Reads a configuration.
     ///
     /// # Errors
     /// The key that is wrong, and how.
-    pub fn resolve(config: &Config) -> Result<Self, String> {
-        let opaque = config.cursor_unit == Some(CursorUnit::Opaque);
-        if opaque && config.overlap.is_some_and(|overlap| overlap > 0) {
+    pub fn resolve(settings: &Settings) -> Result<Self, String> {
+        let unit = settings.text("cursorUnit");
+        let opaque = unit == "opaque";
+        let overlap = settings.optional_number("overlap");
+        if opaque && overlap.is_some_and(|overlap| overlap > 0) {
             return Err(
                 "overlap can't be subtracted from a cursor of cursorUnit \"opaque\"; leave it out"
                     .into(),
             );
         }
-        let (pull, push) = (pull_call(config)?, push_call(config)?);
+        let params = params(settings);
+        let (pull, push) = (pull_call(settings, &params)?, push_call(settings, &params)?);
         let options = Self {
-            headers: headers(config)?,
-            first: first_token(config.first_token.as_ref())?,
+            base: url(settings, "url", "", &params)?,
+            headers: headers(settings, &params)?,
+            first: first_token(settings),
             opaque,
-            overlap: config.overlap(),
-            layout: layout(config)?,
+            overlap: overlap.unwrap_or(u64::from(unit == "s")),
+            layout: layout(settings)?,
             reading: Reading {
-                strict: !config.lenient,
-                strip_meta: config.strip_meta,
+                strict: !settings.flag("lenient"),
+                strip_meta: settings.flag("stripMeta"),
                 values: Leniency {
-                    js_numbers: config.js_numbers,
-                    coerce: config.coerce,
+                    js_numbers: settings.flag("jsNumbers"),
+                    coerce: settings.flag("coerce"),
                 },
-                created_as_updated: config.send_created_as_updated.unwrap_or(false),
+                created_as_updated: settings.flag("sendCreatedAsUpdated"),
                 opaque,
                 turbo: false,
             },
-            rejected: path(
-                "rejectedPath",
-                &config.rejected_path,
-                "$.experimentalRejectedIds",
-            )?,
-            rejected_format: config.rejected_format.unwrap_or(RejectedFormat::Tables),
-            success: match &config.success_path {
-                None => None,
-                given => Some(path("successPath", given, "$")?),
+            rejected: path(settings, "rejectedPath")?,
+            rejected_as_list: settings.text("rejectedFormat") == "list",
+            success: match settings.is_set("successPath") {
+                true => Some(path(settings, "successPath")?),
+                false => None,
             },
-            send_meta: config.send_meta,
-            send_tables: config.send_tables.unwrap_or(config.pull_url.is_none()),
-            send_empty_tables: config.send_empty_tables,
-            booleans_as_numbers: config.bool_as == Some(BoolAs::Numbers),
-            ids_as_numbers: config.id_as == IdAs::Number,
-            retry_once: config.retry_once,
+            send_meta: settings.flag("sendMeta"),
+            send_tables: settings
+                .optional_flag("sendTables")
+                .unwrap_or(!settings.is_set("pullUrl")),
+            send_empty_tables: settings.flag("sendEmptyTables"),
+            booleans_as_numbers: settings.text("boolAs") == "0/1",
+            ids_as_numbers: settings.text("idAs") == "number",
+            retry_once: settings.flag("retryOnce"),
             migrations: Policy::parse(
-                config.migrations.as_ref(),
-                config.migrations_enabled_at_version,
+                settings.get("migrations"),
+                settings
+                    .optional_number("migrationsEnabledAtVersion")
+                    .map(u64::cast_signed),
             )?,
-            schema_version: config.schema_version,
+            schema_version: settings
+                .optional_number("schemaVersion")
+                .map(u64::cast_signed),
             pull,
             push,
         };
         options.require_a_place_for_migrations()?;
-        options.refuse_secrets(config)?;
+        options.refuse_secrets(&params)?;
         Ok(options)
     }
 
@@ -144,36 +151,43 @@ impl Options {
         )
     }
 
-    fn refuse_secrets(&self, config: &Config) -> Result<(), String> {
-        let refuse = |place: &str, name: &str| {
-            Err(format!(
-                "{place} {name} would write a secret into the database; use token or secretHeaders \
-                 with the name given to sync_secret"
-            ))
-        };
-        if let Some(name) = config.params.keys().find(|name| is_credential(name)) {
-            return refuse("params", name);
-        }
+    fn refuse_secrets(&self, params: &Params) -> Result<(), String> {
+        refuse_credentials("params", params.keys().map(String::as_str))?;
         for (call, url, body) in [
             (&self.pull, "pullUrl", "pullBody"),
             (&self.push, "pushUrl", "pushBody"),
         ] {
             let names = call.url.written_parameters();
-            if let Some(name) = names.iter().find(|name| is_credential(name)) {
-                return refuse(&format!("the parameter of {url}"), name);
-            }
-            let keys = call.body.iter().flat_map(Body::written_keys);
-            if let Some(key) = keys.into_iter().find(|key| is_credential(key)) {
-                return refuse(&format!("the key of {body}"), &key);
-            }
+            let place = format!("the parameter of {url}");
+            refuse_credentials(&place, names.iter().map(|name| &**name))?;
+            let keys: Vec<String> = call.body.iter().flat_map(Body::written_keys).collect();
+            let place = format!("the key of {body}");
+            refuse_credentials(&place, keys.iter().map(String::as_str))?;
         }
         Ok(())
     }
 
-    /// The addresses of pull and push as they will be, for a look at their form.
-    pub fn sample_urls(&self) -> [String; 2] {
-        [&self.pull, &self.push].map(|call| call.url.fill(&SAMPLE))
+    /// The addresses of requests as they will be, each with the key that says so.
+    pub fn addresses(&self) -> [(&'static str, String); 3] {
+        [
+            ("url", self.base.fill(&SAMPLE)),
+            ("pullUrl", self.pull.url.fill(&SAMPLE)),
+            ("pushUrl", self.push.url.fill(&SAMPLE)),
+        ]
     }
+}
+
+/// Checks a configuration as a whole.
+///
+/// # Errors
+/// The key that is wrong, and how.
+pub fn check(settings: &Settings) -> Result<(), String> {
+    Options::resolve(settings)?
+        .addresses()
+        .iter()
+        .try_for_each(|(key, address)| {
+            http::check_url(address).map_err(|problem| format!("{key} {problem}"))
+        })
 }
 
 const SAMPLE: Values<'static> = Values {
@@ -183,85 +197,49 @@ const SAMPLE: Values<'static> = Values {
     migration: None,
 };
 
-/// `url` with its placeholders filled in.
-///
-/// # Errors
-/// The key that is wrong, and how.
-pub fn sample_base(config: &Config) -> Result<String, String> {
-    Ok(url(config, "url", "")?.fill(&SAMPLE))
+fn params(settings: &Settings) -> Params {
+    let params = settings.map("params");
+    params
+        .map(|(name, value)| (name.to_owned(), value.clone()))
+        .collect()
 }
 
-fn pull_call(config: &Config) -> Result<Call, String> {
-    let method = method(
-        "pullMethod",
-        config.pull_method.as_deref(),
-        &["GET", "POST", "PUT", "PATCH"],
-    )?;
-    let url = url(
-        config,
-        "pullUrl",
-        config.pull_url.as_deref().unwrap_or(PULL_URL),
-    )?;
-    let body = config
-        .pull_body
-        .as_ref()
-        .map(|body| read_body("pullBody", body, &config.params))
-        .transpose()?;
+fn pull_call(settings: &Settings, params: &Params) -> Result<Call, String> {
+    let method = method(settings, "pullMethod", PULL_METHODS);
+    let url = url(settings, "pullUrl", settings.text("pullUrl"), params)?;
+    let body = body(settings, "pullBody", params)?;
     if body.is_some() && method == "GET" {
         return Err("pullBody can't go with a GET; set pullMethod to POST".into());
     }
     if body.as_ref().is_some_and(Body::has_changes) {
-        return Err("pullBody has {changes}, which belongs into pushBody".into());
+        return Err("pullBody has {changes}, which belongs in pushBody".into());
     }
     Ok(Call { method, url, body })
 }
 
-fn push_call(config: &Config) -> Result<Call, String> {
-    let method = method(
-        "pushMethod",
-        config.push_method.as_deref(),
-        &["POST", "PUT", "PATCH"],
-    )?;
-    let url = url(
-        config,
-        "pushUrl",
-        config.push_url.as_deref().unwrap_or(PUSH_URL),
-    )?;
-    let bare = Json::from("{changes}");
-    let body = config.push_body.as_ref().unwrap_or(&bare);
-    let body = read_body("pushBody", body, &config.params)?;
-    if !body.has_changes() {
+fn push_call(settings: &Settings, params: &Params) -> Result<Call, String> {
+    let method = method(settings, "pushMethod", PUSH_METHODS);
+    let url = url(settings, "pushUrl", settings.text("pushUrl"), params)?;
+    let body = body(settings, "pushBody", params)?;
+    if !body.as_ref().is_some_and(Body::has_changes) {
         return Err("pushBody has no {changes}, so nothing would be sent; add it".into());
     }
-    Ok(Call {
-        method,
-        url,
-        body: Some(body),
-    })
+    Ok(Call { method, url, body })
 }
 
-/// The first of the allowed methods is the default.
-fn method(
-    key: &str,
-    given: Option<&str>,
-    allowed: &[&'static str],
-) -> Result<&'static str, String> {
-    let Some(given) = given else {
-        return Ok(allowed[0]);
-    };
-    let found = allowed
+fn method(settings: &Settings, key: &str, known: &[&'static str]) -> &'static str {
+    let given = settings.text(key);
+    let found = known
         .iter()
         .find(|method| method.eq_ignore_ascii_case(given));
-    found
-        .copied()
-        .ok_or_else(|| format!("{key} is {given:?}; give one of {}", allowed.join(", ")))
+    found.copied().unwrap_or_default()
 }
 
-fn url(config: &Config, key: &str, template: &str) -> Result<Url, String> {
-    let base = config.url.as_deref().unwrap_or_default();
-    Url::parse(base, template, &config.params).map_err(|problem| {
-        // A placeholder may stand in either.
-        let key = match Url::parse(base, "", &config.params) {
+fn url(settings: &Settings, key: &str, template: &str, params: &Params) -> Result<Url, String> {
+    let base = settings.text("url");
+    Url::parse(base, template, params).map_err(|problem| {
+        // A placeholder may be in either.
+        let key = match Url::parse(base, "", params) {
             Ok(_) => key,
             Err(_) => "url",
         };
@@ -269,44 +247,45 @@ fn url(config: &Config, key: &str, template: &str) -> Result<Url, String> {
     })
 }
 
-fn read_body(key: &str, template: &Json, params: &Params) -> Result<Body, String> {
-    Body::parse(template, params).map_err(|problem| format!("{key} {problem}"))
+fn body(settings: &Settings, key: &str, params: &Params) -> Result<Option<Body>, String> {
+    settings
+        .get(key)
+        .map(|template| Body::parse(template, params))
+        .transpose()
+        .map_err(|problem| format!("{key} {problem}"))
 }
 
-fn headers(config: &Config) -> Result<Vec<(String, Text)>, String> {
+fn headers(settings: &Settings, params: &Params) -> Result<Vec<(String, Text)>, String> {
     let mut headers = Vec::new();
-    for (name, value) in &config.headers {
-        let value = Text::parse(value, &config.params)
-            .map_err(|problem| format!("headers: {name} {problem}"))?;
+    for (name, value) in settings.texts("headers") {
+        let value =
+            Text::parse(value, params).map_err(|problem| format!("headers: {name} {problem}"))?;
         if value.has_changes() {
             return Err(format!(
-                "headers: {name} has {{changes}}, which belongs into pushBody"
+                "headers: {name} has {{changes}}, which belongs in pushBody"
             ));
         }
-        headers.push((name.clone(), value));
+        headers.push((name.to_owned(), value));
     }
     Ok(headers)
 }
 
-fn first_token(given: Option<&Json>) -> Result<FirstToken, String> {
-    match given {
-        None | Some(Json::Null) => Ok(FirstToken::Null),
-        Some(zero) if zero.as_i64() == Some(0) => Ok(FirstToken::Zero),
-        Some(Json::String(word)) if word == "omitted" => Ok(FirstToken::Omitted),
-        Some(Json::String(word)) if word == "empty" => Ok(FirstToken::Empty),
-        Some(other) => Err(format!(
-            "firstToken is {other}; give null, 0, \"omitted\" or \"empty\""
-        )),
+fn first_token(settings: &Settings) -> FirstToken {
+    match settings.get("firstToken") {
+        None | Some(Json::Null) => FirstToken::Null,
+        Some(Json::String(word)) if word == "omitted" => FirstToken::Omitted,
+        Some(Json::String(_)) => FirstToken::Empty,
+        Some(_) => FirstToken::Zero,
     }
 }
 
-fn path(key: &str, given: &Option<String>, usual: &str) -> Result<Path, String> {
-    Path::parse(given.as_deref().unwrap_or(usual)).map_err(|problem| format!("{key} {problem}"))
+fn path(settings: &Settings, key: &str) -> Result<Path, String> {
+    Path::parse(settings.text(key)).map_err(|problem| format!("{key} {problem}"))
 }
 
-fn layout(config: &Config) -> Result<Layout, String> {
-    let timestamp = path("timestampPath", &config.timestamp_path, "$.timestamp")?;
-    let changes = path("changesPath", &config.changes_path, "$.changes")?;
+fn layout(settings: &Settings) -> Result<Layout, String> {
+    let timestamp = path(settings, "timestampPath")?;
+    let changes = path(settings, "changesPath")?;
     for (key, path) in [("timestampPath", &timestamp), ("changesPath", &changes)] {
         if path.is_root() {
             return Err(format!("{key} is the whole answer; name a part of it"));

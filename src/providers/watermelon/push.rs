@@ -153,13 +153,13 @@ impl TableWriter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::Config;
     use crate::providers::conversation::ParcelRow;
+    use crate::providers::kinds;
     use crate::providers::wire::WireColumn;
 
     fn options(keys: &str) -> Options {
         let text = format!(r#"{{"kind":"watermelon","url":"http://h"{keys}}}"#);
-        Options::resolve(&Config::parse(&text).unwrap()).unwrap()
+        Options::resolve(&kinds::parse(&text).unwrap()).unwrap()
     }
 
     fn entity(name: &str, integer_key: bool) -> Entity {

@@ -6,25 +6,11 @@ use crate::store::{Database, Statement, Value};
 use super::outcome::{Failure, Job, Outcome};
 use super::plain::PlainRows;
 use super::records::{Record, merged};
+use super::rows::Rows;
 use super::scope::Scope;
 use super::tracked;
 
 const TEMPLATE: &str = include_str!("../../../sql/templates/entity.sql");
-
-/// How the rows of a table are written.
-pub trait Rows {
-    /// Takes rows away, before those of a response come.
-    ///
-    /// # Errors
-    /// The database's.
-    fn clear(&mut self, scope: &Scope) -> Result<(), Failure>;
-
-    /// Puts a document in the place of the row with its id, or adds it. Without a timestamp: now.
-    ///
-    /// # Errors
-    /// The table refuses it; the database's.
-    fn put(&mut self, id: &Value, data: &str, timestamp: Option<&Value>) -> Result<(), Failure>;
-}
 
 /// One table, with its statements at the ready.
 pub struct EntityTable<'a> {

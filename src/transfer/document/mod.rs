@@ -21,6 +21,7 @@ mod outcome;
 mod plain;
 mod records;
 mod respond;
+mod rows;
 mod scope;
 mod settings;
 mod tracked;

@@ -3,8 +3,8 @@
 use crate::coordination::now;
 use crate::store::{Database, Result, Statement, Value, ValueRef};
 
-use super::entity_table::Rows;
 use super::outcome::{Failure, Outcome};
+use super::rows::Rows;
 use super::scope::Scope;
 
 /// The rows of a table that is not tracked.

@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use crate::capture::drift;
 use crate::coordination::operation::{OpenWork, open_work};
 use crate::coordination::{Ground, Outcome as End, finish};
+use crate::providers::{Transport, kinds};
 use crate::store::{Error, Result, Session, Transaction};
 use crate::transfer::declared::declare;
 
@@ -111,10 +112,12 @@ fn require_open(ground: &Ground<'_>, status_id: i64) -> Result<OpenWork> {
             "status {status_id} has no open operation; open it with sync_entities"
         )));
     };
-    match work.kind.as_deref() {
-        None | Some("host") => Ok(work),
+    let kind = work.kind.as_deref().and_then(kinds::find);
+    match kind.filter(|kind| kind.transport != Transport::Nobody) {
+        None => Ok(work),
         Some(kind) => Err(Error::argument(format!(
-            "status {status_id} belongs to a provider of kind {kind}, which applies its answers by itself"
+            "status {status_id} belongs to a provider of kind {}, which applies its answers by itself",
+            kind.name
         ))),
     }
 }

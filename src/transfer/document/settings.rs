@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
+use crate::ground::complaint;
 use crate::store::{Error, Result};
 
 /// A plain JSON value that a field is compared with.
@@ -150,11 +151,6 @@ impl Settings {
                 "forRowsInRange" => read.for_rows_in_range = typed(value, &label)?,
                 "keepTempIds" => read.keep_temp_ids = typed(value, &label)?,
                 "operations" => read.operations = Some(operations(value)?),
-                "turbo" => {
-                    return Err(Error::argument(
-                        "options.turbo goes with a protocol, not with a provider of kind host",
-                    ));
-                }
                 _ => {}
             }
         }
@@ -334,7 +330,7 @@ fn check_conditions(
 
 fn typed<T: DeserializeOwned>(value: &Json, label: &str) -> Result<T> {
     serde_json::from_value(value.clone())
-        .map_err(|error| Error::argument(format!("{label}: {error}")))
+        .map_err(|error| Error::argument(format!("{label}: {}", complaint(&error))))
 }
 
 #[cfg(test)]

@@ -19,8 +19,8 @@ use crate::transfer::apply::{Applier, Setting};
 use crate::transfer::binding::{Binding, has_integer_key, travelling, wire_columns};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
-use super::entity_table::Rows;
 use super::outcome::{Failure, Job, Outcome};
+use super::rows::Rows;
 use super::scope::Scope;
 
 /// The table of that name, if it is tracked and captured.

@@ -1,6 +1,7 @@
 //! Freezing: what is pending becomes an immutable batch in the outbox, in one transaction.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use crate::capture::reader::RowReader;
 use crate::capture::sends::{changed, sends};
@@ -10,10 +11,12 @@ use crate::providers::conversation::{Provider, RowToSend};
 use crate::providers::wire::ChangeKind;
 use crate::store::{Database, Result, Statement, Value, ValueRef};
 
-use super::slices::Entries;
 use crate::transfer::binding::Binding;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 use crate::transfer::version::Versions;
+
+/// Numbers of log entries.
+pub type Entries = Vec<RangeInclusive<i64>>;
 
 /// A frozen batch.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,17 +3,13 @@
 //! Parents go before the rows that refer to them, deleted rows after all others and the other way around.
 
 use std::collections::{HashMap, VecDeque};
-use std::ops::RangeInclusive;
 
 use crate::capture::Key;
 use crate::store::{Database, Result};
 
-use super::freeze::Frozen;
+use super::freeze::{Entries, Frozen};
 use super::outbox;
 use crate::transfer::binding::Binding;
-
-/// Numbers of log entries.
-pub type Entries = Vec<RangeInclusive<i64>>;
 
 /// Cuts a frozen batch into parts of at most `most` rows (0: no limit). Call in the transaction that froze
 /// it.

@@ -1,6 +1,7 @@
 //! What the tests of life inside a host share: a database with a bit of everything, every function
 //! that changes something in a call that works, and the check that a call left nothing behind.
 
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::path::Path;
 
@@ -91,12 +92,20 @@ pub fn statements(connection: &Connection) -> Vec<(String, bool)> {
     }
 }
 
-/// After a call: the transaction state is as it was, and no statement is left, let alone a busy one.
+/// Statements that a connection keeps for the next call, at most.
+pub const KEPT: usize = 64;
+
+/// After a call: the transaction state is as it was, and no statement is left but those that are kept for the
+/// next call, each once.
 #[track_caller]
 pub fn settled(connection: &Connection, autocommit: bool, what: &str) {
     assert_eq!(connection.is_autocommit(), autocommit, "{what}: autocommit");
     let left = statements(connection);
-    assert!(left.is_empty(), "{what}: statements left: {left:?}");
+    let busy: Vec<_> = left.iter().filter(|(_, busy)| *busy).collect();
+    assert!(busy.is_empty(), "{what}: busy statements: {busy:?}");
+    let texts: BTreeSet<&str> = left.iter().map(|(text, _)| text.as_str()).collect();
+    assert_eq!(texts.len(), left.len(), "{what}: statements left: {left:?}");
+    assert!(left.len() <= KEPT, "{what}: statements left: {left:?}");
 }
 
 /// The extended code and the text of an error SQLite reported.

@@ -1,0 +1,219 @@
+//! Comparing an answer with what is here, row by row. What is pending here is not held against the row: columns
+//! changed here, rows created and rows deleted here.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+
+use serde_json::{Value as Json, json};
+
+use crate::capture::reader::RowReader;
+use crate::capture::sends::sends;
+use crate::capture::{Key, PendingRows, Status, log};
+use crate::ground::SyncError;
+use crate::providers::sink::{RemoteRow, Scope, Sink};
+use crate::providers::wire::{Slot, WireId};
+use crate::store::{Database, Result, Value, quote_name, same, shown};
+use crate::transfer::binding::Binding;
+use crate::transfer::send::unacknowledged::Unacknowledged;
+
+/// Ids shown of each kind of difference.
+const SHOWN: usize = 20;
+
+/// What a comparison has found.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    pub differs: bool,
+    /// One object for each entity.
+    pub entities: Vec<Json>,
+}
+
+/// Compares what comes in.
+pub struct Comparer<'a> {
+    tables: Vec<Comparison<'a>>,
+    unacknowledged: Unacknowledged,
+    hasher: RandomState,
+}
+
+struct Comparison<'a> {
+    binding: &'a Binding,
+    pending: PendingRows,
+    reader: RowReader,
+    /// Fingerprints of the ids that the server has.
+    seen: HashSet<u64>,
+    remote: i64,
+    local: i64,
+    equal: i64,
+    missing: Differences,
+    excess: Differences,
+    differing: Differences,
+}
+
+/// Differences of one kind: all are counted, some shown.
+#[derive(Default)]
+struct Differences {
+    count: i64,
+    shown: Vec<Json>,
+}
+
+impl Differences {
+    fn add(&mut self, what: impl FnOnce() -> Json) {
+        self.count += 1;
+        if self.shown.len() < SHOWN {
+            self.shown.push(what());
+        }
+    }
+}
+
+impl<'a> Comparer<'a> {
+    /// # Errors
+    /// SQLite's.
+    pub fn new(database: &Database, bindings: &'a [Binding]) -> Result<Self> {
+        let tracked: Vec<_> = bindings.iter().map(|binding| &binding.table).collect();
+        let pending = PendingRows::read(database, &tracked, log::high_water(database)?)?;
+        let tables = bindings
+            .iter()
+            .zip(pending)
+            .map(|(binding, pending)| {
+                Ok(Comparison {
+                    reader: RowReader::new(database, &binding.table, &binding.columns)?,
+                    binding,
+                    pending,
+                    seen: HashSet::new(),
+                    remote: 0,
+                    local: 0,
+                    equal: 0,
+                    missing: Differences::default(),
+                    excess: Differences::default(),
+                    differing: Differences::default(),
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            tables,
+            unacknowledged: Unacknowledged::read(database, None)?,
+            hasher: RandomState::new(),
+        })
+    }
+
+    /// Looks for rows that did not come in.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn finish(mut self, database: &Database) -> Result<Found> {
+        for table in &mut self.tables {
+            table.look_for_excess(database, &self.hasher)?;
+        }
+        Ok(Found {
+            differs: self.tables.iter().any(Comparison::differs),
+            entities: self.tables.iter().map(Comparison::shown).collect(),
+        })
+    }
+}
+
+impl Sink for Comparer<'_> {
+    fn row(&mut self, row: &RemoteRow<'_>) -> Result<(), SyncError> {
+        let table = &mut self.tables[row.entity];
+        let Some(key) = table.binding.wire_key(row.id) else {
+            table.remote += 1;
+            table.missing.add(|| json!(format!("{:?}", row.id)));
+            return Ok(());
+        };
+        table
+            .seen
+            .insert(self.hasher.hash_one(shown(&key).as_bytes()));
+        table.row(&key, row.slots, &self.unacknowledged)?;
+        Ok(())
+    }
+
+    /// A full pull should name no deleted rows; those it names are not there.
+    fn gone(&mut self, _: usize, _: &WireId<'_>, _: Option<i64>) -> Result<(), SyncError> {
+        Ok(())
+    }
+
+    fn scope(&mut self, _: usize, _: &Scope<'_>) -> Result<(), SyncError> {
+        Ok(())
+    }
+}
+
+impl Comparison<'_> {
+    fn row(
+        &mut self,
+        key: &Value,
+        row: &[Slot<'_>],
+        unacknowledged: &Unacknowledged,
+    ) -> Result<()> {
+        self.remote += 1;
+        let pending = self.pending.get(&Key(key.clone()));
+        if !self.reader.find_key(key)? {
+            self.reader.release();
+            let deleted = pending.is_some_and(|row| {
+                let may_have_arrived =
+                    || unacknowledged.may_have_created(self.binding.table.id, &row.key);
+                sends(row, false, &self.binding.columns, may_have_arrived) == Status::Deleted
+            });
+            if !deleted {
+                self.missing.add(|| shown(key).into());
+            }
+            return Ok(());
+        }
+        let columns: Vec<&str> = row
+            .iter()
+            .enumerate()
+            .filter(|(place, slot)| {
+                let position = self.binding.columns[*place];
+                !slot.is_missing()
+                    && !pending.is_some_and(|pending| pending.changed(position))
+                    && !same(self.reader.column(*place), slot.value())
+            })
+            .map(|(place, _)| self.binding.wire.columns[place].name.as_str())
+            .collect();
+        match columns.is_empty() {
+            true => self.equal += 1,
+            false => self
+                .differing
+                .add(|| json!({"id": shown(key), "columns": columns})),
+        }
+        self.reader.release();
+        Ok(())
+    }
+
+    fn look_for_excess(&mut self, database: &Database, hasher: &RandomState) -> Result<()> {
+        let key = quote_name(&self.binding.table.shape.keys()[0].name);
+        let sql = format!("SELECT {key} FROM {}", self.binding.qualified);
+        let mut scan = database.connection().prepare(&sql)?;
+        while scan.step()? {
+            self.local += 1;
+            let key = scan.column(0).to_owned();
+            if self.seen.contains(&hasher.hash_one(shown(&key).as_bytes())) {
+                continue;
+            }
+            let pending = self.pending.get(&Key(key.clone()));
+            let created = pending.is_some_and(|row| {
+                sends(row, true, &self.binding.columns, || false) == Status::Created
+            });
+            if !created {
+                self.excess.add(|| shown(&key).into());
+            }
+        }
+        Ok(())
+    }
+
+    fn differs(&self) -> bool {
+        self.missing.count + self.excess.count + self.differing.count > 0
+    }
+
+    fn shown(&self) -> Json {
+        json!({
+            "entity": self.binding.entity,
+            "remote": self.remote,
+            "local": self.local,
+            "equal": self.equal,
+            "missing": self.missing.count,
+            "excess": self.excess.count,
+            "differing": self.differing.count,
+            "missingIds": self.missing.shown,
+            "excessIds": self.excess.shown,
+            "differingRows": self.differing.shown,
+        })
+    }
+}

@@ -1,0 +1,21 @@
+//! What every table of an entity can do, tracked or not.
+
+use crate::store::Value;
+
+use super::outcome::Failure;
+use super::scope::Scope;
+
+/// How the rows of a table are written.
+pub trait Rows {
+    /// Takes rows away, before those of a response come.
+    ///
+    /// # Errors
+    /// The database's.
+    fn clear(&mut self, scope: &Scope) -> Result<(), Failure>;
+
+    /// Puts a document in the place of the row with its id, or adds it. Without a timestamp: now.
+    ///
+    /// # Errors
+    /// The table refuses it; the database's.
+    fn put(&mut self, id: &Value, data: &str, timestamp: Option<&Value>) -> Result<(), Failure>;
+}
