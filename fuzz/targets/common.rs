@@ -1,13 +1,17 @@
-//! What the targets share: a protocol with two entities, and a sink that writes down what it is given.
+//! What the targets share: a conversation with two entities, and a sink that writes down what it is given.
 #![allow(dead_code)]
 
-use std::io::Read;
+use std::io::Read as Input;
 
+use serde_json::Value as Json;
 use syncscope::ground::SyncError;
-use syncscope::providers::sink::{Announced, RemoteRow, Scope, Sink};
-use syncscope::providers::watermelon::{LastSchema, Watermelon};
+use syncscope::providers::conversation::{
+    Answer, Conversation, Event as Happened, Goal, Known, KnownEntity, LastSchema, Provider, Read,
+    Refusal,
+};
+use syncscope::providers::kinds;
+use syncscope::providers::sink::{Announced, RemoteRow, Scope, Sent, Sink, Verdict};
 use syncscope::providers::wire::{Entity, Slot, WireColumn, WireId, WireType};
-use syncscope::providers::{Protocol, PullEnd, Settings, kinds};
 
 /// The columns of `t`, one of each type.
 pub const COLUMNS: &[(&str, WireType, bool)] = &[
@@ -33,25 +37,26 @@ pub fn entities() -> Vec<Entity> {
     vec![entity("t", false), entity("i", true)]
 }
 
-/// A protocol before its first pull. `keys`: further ones of the configuration, each with a comma before it.
-pub fn protocol(keys: &str) -> Watermelon {
+/// A run before its first pull. `keys`: further ones of the configuration, each with a comma before it.
+pub fn talk(keys: &str) -> Box<dyn Conversation> {
     let text = format!(r#"{{"kind":"watermelon","url":"http://h/sync"{keys}}}"#);
     let settings = kinds::parse(&text).expect("a configuration");
-    with_settings(&settings).expect("usable")
+    begin(&*settings.open().expect("usable")).expect("begins")
 }
 
-pub fn with_settings(settings: &Settings) -> Result<Watermelon, String> {
-    let last = LastSchema {
-        version: None,
-        columns: None,
+pub fn begin(provider: &dyn Provider) -> Result<Box<dyn Conversation>, Refusal> {
+    let known = |entity| KnownEntity {
+        entity,
+        cursor: None,
+        schema: LastSchema::default(),
     };
-    Watermelon::new(
-        settings,
-        entities(),
-        1,
-        vec![None, None],
-        vec![last.clone(), last],
-    )
+    let known = Known {
+        entities: entities().into_iter().map(known).collect(),
+        schema_version: 1,
+        memory: Json::Null,
+        options: Default::default(),
+    };
+    provider.begin(Goal::Sync, known)
 }
 
 /// A row as it came: entity, announced, id, values.
@@ -64,6 +69,39 @@ pub enum Event {
 
 #[derive(Default)]
 pub struct Log(pub Vec<Event>);
+
+/// Keeps the rows that were refused: entity, id, reason. Whether the others were taken.
+#[derive(Default)]
+pub struct Verdicts {
+    pub refused: Vec<(usize, String, Option<String>)>,
+    pub taken: bool,
+}
+
+impl Sink for Verdicts {
+    fn row(&mut self, _: &RemoteRow<'_>) -> Result<(), SyncError> {
+        panic!("the answer to a push has no rows");
+    }
+
+    fn gone(&mut self, _: usize, _: &WireId<'_>, _: Option<i64>) -> Result<(), SyncError> {
+        panic!("the answer to a push has no rows");
+    }
+
+    fn scope(&mut self, _: usize, _: &Scope<'_>) -> Result<(), SyncError> {
+        panic!("the answer to a push has no rows");
+    }
+
+    fn verdict(&mut self, sent: Sent<'_>, verdict: Verdict<'_>) -> Result<(), SyncError> {
+        match (sent, verdict) {
+            (Sent::Row(entity, id), Verdict::Refused(reason)) => {
+                let reason = reason.map(str::to_owned);
+                self.refused.push((entity, id.to_owned(), reason));
+            }
+            (Sent::Rest, Verdict::Taken { .. }) => self.taken = true,
+            other => panic!("{other:?}"),
+        }
+        Ok(())
+    }
+}
 
 fn owned(id: &WireId<'_>) -> WireId<'static> {
     match id {
@@ -80,7 +118,7 @@ impl Sink for Log {
         Ok(())
     }
 
-    fn gone(&mut self, entity: usize, id: &WireId<'_>) -> Result<(), SyncError> {
+    fn gone(&mut self, entity: usize, id: &WireId<'_>, _: Option<i64>) -> Result<(), SyncError> {
         self.0.push(Event::Delete(entity, owned(id)));
         Ok(())
     }
@@ -94,7 +132,7 @@ impl Sink for Log {
 /// Hands out a few bytes at a time, so that every border of the reader's window is met.
 pub struct Drip<'a>(pub &'a [u8], pub usize);
 
-impl Read for Drip<'_> {
+impl Input for Drip<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.1.min(self.0.len()).min(buffer.len());
         let (now, rest) = self.0.split_at(count);
@@ -104,11 +142,38 @@ impl Read for Drip<'_> {
     }
 }
 
-/// Reads an answer: what is said of it, and its rows.
-pub fn pull(keys: &str, mut body: impl Read) -> (Result<PullEnd, SyncError>, Vec<Event>) {
+fn read(
+    talk: &dyn Conversation,
+    mut body: impl Input,
+    length: usize,
+    sink: &mut dyn Sink,
+) -> Result<Read, SyncError> {
+    let mut answer = Answer {
+        status: 200,
+        headers: &[],
+        body: &mut body,
+        length: length as u64,
+    };
+    talk.read(&mut answer, sink)
+}
+
+/// Reads the answer to the first pull: what is said of it, and its rows.
+pub fn pull(keys: &str, body: impl Input) -> (Result<Read, SyncError>, Vec<Event>) {
     let mut log = Log::default();
-    let end = protocol(keys).pulled(200, &mut body, &mut log);
+    let end = read(&*talk(keys), body, 0, &mut log);
     (end, log.0)
+}
+
+/// Reads the answer to a push.
+pub fn push(keys: &str, body: &[u8]) -> (Result<Read, SyncError>, Verdicts) {
+    const PULLED: &[u8] = br#"{"changes":{},"timestamp":1}"#;
+    let mut talk = talk(keys);
+    let pulled = read(&*talk, PULLED, PULLED.len(), &mut Log::default()).expect("pulled");
+    talk.adopt(Happened::Read(&pulled));
+    talk.adopt(Happened::Frozen(1));
+    let mut verdicts = Verdicts::default();
+    let end = read(&*talk, body, body.len(), &mut verdicts);
+    (end, verdicts)
 }
 
 /// Whether some bytes are JSON, however deep and whatever their text.

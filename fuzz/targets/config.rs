@@ -6,8 +6,9 @@ mod common;
 
 use libfuzzer_sys::fuzz_target;
 use syncscope::http::Origin;
+use syncscope::providers::conversation::{AskBody, Step};
 use syncscope::providers::watermelon::Options;
-use syncscope::providers::{Protocol, Step, Transport, kinds};
+use syncscope::providers::{Transport, kinds};
 
 fuzz_target!(|text: &str| {
     let Ok(settings) = kinds::parse(text) else {
@@ -29,22 +30,22 @@ fuzz_target!(|text: &str| {
         return;
     }
     let addresses = Options::resolve(&settings).expect("checked").addresses();
-    let mut protocol = common::with_settings(&settings).expect("usable");
-    match protocol.next() {
-        Step::Pull(request) => {
-            assert!(request.url.starts_with("http"), "{}", request.url);
-            assert!(request.method != "GET" || request.body.is_none());
-            // Nothing that is filled in makes another origin of it.
-            let origin = |url: &str| url::Url::parse(url).map(|url| url.origin());
-            let sample = addresses.iter().find(|(key, _)| *key == "pullUrl");
-            let sample = sample.map(|(_, address)| origin(address));
-            assert_eq!(sample, Some(origin(&request.url)), "{}", request.url);
-            if let Some(body) = &request.body {
-                assert!(common::is_json(body), "{}", String::from_utf8_lossy(body));
-            }
-        }
-        Step::Fail(_) => {}
-        other => panic!("{other:?}"),
+    // Migrations that don't go with the file's schema version end a sync before its first request.
+    let Ok(talk) = common::begin(&*settings.open().expect("usable")) else {
+        return;
+    };
+    let Step::Ask(ask) = talk.due() else {
+        panic!("{:?}", talk.due());
+    };
+    assert!(ask.url.starts_with("http"), "{}", ask.url);
+    assert!(ask.method != "GET" || ask.body == AskBody::None);
+    // Nothing that is filled in makes another origin of it.
+    let origin = |url: &str| url::Url::parse(url).map(|url| url.origin());
+    let sample = addresses.iter().find(|(key, _)| *key == "pullUrl");
+    let sample = sample.map(|(_, address)| origin(address));
+    assert_eq!(sample, Some(origin(&ask.url)), "{}", ask.url);
+    if let AskBody::Bytes(body) = &ask.body {
+        assert!(common::is_json(body), "{}", String::from_utf8_lossy(body));
     }
     let _ = Origin::parse(text);
 });

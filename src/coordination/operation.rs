@@ -371,6 +371,19 @@ pub fn finish(database: &Database, status_id: i64, outcome: &Outcome) -> Result<
     }
 }
 
+/// A state that can be reported.
+///
+/// # Errors
+/// Not one of the three states of an operation.
+pub fn checked_state(state: &str) -> Result<&str> {
+    if matches!(state, "syncing" | "synced" | "failed") {
+        return Ok(state);
+    }
+    Err(Error::argument(format!(
+        "state must be syncing, synced or failed, not {state:?}"
+    )))
+}
+
 /// Reports a state of an operation; whether anything changed. Work set to `syncing` belongs to
 /// `owner` from then on.
 ///

@@ -1,22 +1,16 @@
 //! Reading arguments: what a function takes, said in its error when it gets something else.
 //!
-//! Every text that is given by itself follows the rule for names ([`checked_name`]); what is given as JSON
+//! Every text that is given by itself follows the rule for names ([`name_of`]); what is given as JSON
 //! is read by `json.rs`, names under the same rule.
 
-use crate::store::{Call, Error, Result, ValueRef, checked_name};
+use crate::store::{Call, Error, Result, ValueRef, name_of};
 
 /// A text that must be there.
 ///
 /// # Errors
 /// NULL, another type, what no name may be.
 pub fn text<'a>(call: &'a Call<'_>, index: usize, name: &str) -> Result<&'a str> {
-    match call.argument(index) {
-        ValueRef::Text(text) => checked_name(text, name),
-        other => Err(Error::argument(format!(
-            "{name} must be text, not {}",
-            other.type_name()
-        ))),
-    }
+    name_of(call.argument(index), name)
 }
 
 /// As [`text`]; NULL or absent gives none.

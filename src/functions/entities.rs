@@ -8,14 +8,15 @@ use serde_json::{Value as Json, json};
 use crate::coordination::operation::{EntitiesCall, OperationSpec, begin, instance_state};
 use crate::coordination::{canonical, installed, write};
 use crate::ground::key::{Key, Keys, Takes, Usual, key, unknown_key};
+use crate::ground::read_elements;
 use crate::providers::{Kind, Transport, kinds};
 use crate::runs;
-use crate::store::{Call, Database, Error, Result, Shape, Value};
+use crate::store::{Call, Database, Error, Result, Shape, Value, read_name};
 use crate::transfer::document::check_settings;
 
 use super::action::{ACTION, ActionObject, OPTIONS, action_type};
 use super::arguments;
-use super::json::{Object, SCHEMA, elements, members, name};
+use super::json::{Object, SCHEMA, members};
 
 /// How a protocol runs.
 #[rustfmt::skip]
@@ -187,7 +188,8 @@ fn of_action(action: ActionObject) -> Result<Option<EntitiesCall>> {
 fn operations(text: &str) -> Result<Vec<OperationSpec>> {
     let mut operations = Vec::new();
     let mut seen = HashSet::new();
-    for (position, element) in elements(text, "entities")?.iter().enumerate() {
+    let elements = read_elements(text, "entities").map_err(Error::Argument)?;
+    for (position, element) in elements.iter().enumerate() {
         let operation = operation(element, &format!("entities[{position}]"))
             .map_err(|error| Error::argument(error.to_string()))?;
         let key = (
@@ -205,7 +207,7 @@ fn operations(text: &str) -> Result<Vec<OperationSpec>> {
 fn operation(element: &RawValue, label: &str) -> Result<OperationSpec> {
     if element.get().starts_with('"') {
         return Ok(OperationSpec {
-            entity: name(element, label)?,
+            entity: read_name(element, label)?,
             function_id: None,
             parameters: "{}".into(),
         });
@@ -222,9 +224,9 @@ fn operation(element: &RawValue, label: &str) -> Result<OperationSpec> {
     for (key, value) in members(element.get(), label)? {
         let inner = format!("{label}.{key}");
         match key.as_str() {
-            "entity" => entity = Some(name(&value, &inner)?),
+            "entity" => entity = Some(read_name(&value, &inner)?),
             "function" if value.get() == "null" => {}
-            "function" => function_id = Some(name(&value, &inner)?),
+            "function" => function_id = Some(read_name(&value, &inner)?),
             "parameters" | "functionParameters" => {
                 if parameters.is_some() {
                     return Err(Error::argument(format!(

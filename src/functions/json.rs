@@ -10,8 +10,8 @@ use super::arguments::MAIN;
 use crate::ground::key::{
     Key, Keys, Takes, Usual, find_key, key, key_names, require_keys, unknown_key,
 };
-use crate::ground::{complaint, read_members, syntax_problem};
-use crate::store::{Call, Error, Result, ValueRef, checked_name};
+use crate::ground::{complaint, read_members, read_value};
+use crate::store::{Call, Error, Result, ValueRef, checked_name, read_name, read_names};
 
 /// The members of an object, their values unread.
 pub type Members = BTreeMap<String, Box<RawValue>>;
@@ -38,48 +38,6 @@ pub fn argument<'a>(call: &'a Call<'_>, index: usize, label: &str) -> Result<&'a
             other.type_name()
         ))),
     }
-}
-
-/// The elements of a JSON array, unread.
-///
-/// # Errors
-/// Malformed JSON; another type.
-pub fn elements(text: &str, label: &str) -> Result<Vec<Box<RawValue>>> {
-    if !text.trim_start().starts_with('[') {
-        return Err(Error::argument(format!("{label} must be a JSON array")));
-    }
-    serde_json::from_str(text).map_err(|error| {
-        let problem = syntax_problem(&error);
-        Error::argument(format!("{label} is not valid JSON: {problem}"))
-    })
-}
-
-/// Any JSON value.
-fn value(raw: &RawValue, label: &str) -> Result<Json> {
-    serde_json::from_str(raw.get())
-        .map_err(|error| Error::argument(format!("{label}: {}", syntax_problem(&error))))
-}
-
-/// A name.
-///
-/// # Errors
-/// Another type, what no name may be.
-pub fn name(raw: &RawValue, label: &str) -> Result<String> {
-    let name = value(raw, label)?;
-    Takes::Text.check(&name, label).map_err(Error::Argument)?;
-    let name = name.as_str().unwrap_or_default();
-    Ok(checked_name(name, label)?.to_owned())
-}
-
-/// The names of a JSON array.
-///
-/// # Errors
-/// Anything but an array of names.
-pub fn names(text: &str, label: &str) -> Result<Vec<String>> {
-    let all = elements(text, label)?;
-    let all = all.iter().enumerate();
-    all.map(|(position, element)| name(element, &format!("{label}[{position}]")))
-        .collect()
 }
 
 /// An object whose keys have been checked, each by itself. JSON null counts as absent.
@@ -109,7 +67,7 @@ impl Object {
                 return Err(Error::Argument(problem));
             };
             let label = format!("{level}{name}");
-            let value = value(raw, &label)?;
+            let value = read_value(raw, &label).map_err(Error::Argument)?;
             key.check(&value, &label).map_err(Error::Argument)?;
             if key.ignores(&value) {
                 ignored.push(name.clone());
@@ -169,16 +127,16 @@ impl Object {
         Ok(self.get(key)?.unwrap_or_default())
     }
 
-    /// As [`name`], when given.
+    /// As [`read_name`], when given.
     ///
     /// # Errors
     /// As there.
     pub fn name(&self, key: &str) -> Result<Option<String>> {
-        let read = |raw| name(raw, &self.label(key));
+        let read = |raw| read_name(raw, &self.label(key));
         self.raw(key).map(read).transpose()
     }
 
-    /// As [`name`], where the key has been required.
+    /// As [`Object::name`], where the key has been required.
     ///
     /// # Errors
     /// As there.
@@ -191,12 +149,12 @@ impl Object {
         self.raw(key).map(RawValue::get).unwrap_or_default()
     }
 
-    /// As [`names`], when given.
+    /// As [`read_names`], when given.
     ///
     /// # Errors
     /// As there.
     pub fn names(&self, key: &str) -> Result<Option<Vec<String>>> {
-        let read = |raw: &RawValue| names(raw.get(), &self.label(key));
+        let read = |raw: &RawValue| read_names(raw.get(), &self.label(key));
         self.raw(key).map(read).transpose()
     }
 
@@ -215,7 +173,7 @@ impl Object {
     /// The attached file that the call is about.
     ///
     /// # Errors
-    /// As [`name`].
+    /// As [`read_name`].
     pub fn schema(&self) -> Result<String> {
         Ok(self.name("schema")?.unwrap_or_else(|| MAIN.into()))
     }
@@ -228,7 +186,8 @@ impl Object {
         let mut settings = Map::new();
         for (key, raw) in &self.members {
             if find_key(keys, key).is_some() {
-                settings.insert(key.clone(), value(raw, &self.label(key))?);
+                let value = read_value(raw, &self.label(key)).map_err(Error::Argument)?;
+                settings.insert(key.clone(), value);
             }
         }
         Ok(settings)

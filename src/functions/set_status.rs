@@ -9,7 +9,7 @@ use super::delete::status_id;
 /// `SELECT sync_set_status(7, 'failed', 'HTTP 500');` gives 1, or 0 when nothing changed.
 pub fn set_status(call: &Call<'_>) -> Result<Value> {
     let id = status_id(call, 0)?;
-    let state = checked_state(arguments::text(call, 1, "state")?)?;
+    let state = operation::checked_state(arguments::text(call, 1, "state")?)?;
     let error = arguments::optional_text(call, 2, "error")?;
     if error.is_some() && state != "failed" {
         return Err(Error::argument(format!(
@@ -20,15 +20,4 @@ pub fn set_status(call: &Call<'_>) -> Result<Value> {
         operation::report(ground.database, ground.owner, id, state, error)
     })?;
     Ok(i64::from(changed).into())
-}
-
-/// # Errors
-/// Not one of the three states of an operation.
-pub fn checked_state(state: &str) -> Result<&str> {
-    if matches!(state, "syncing" | "synced" | "failed") {
-        return Ok(state);
-    }
-    Err(Error::argument(format!(
-        "state must be syncing, synced or failed, not {state:?}"
-    )))
 }

@@ -2,11 +2,10 @@
 
 use crate::coordination::{scope, write};
 use crate::ground::key::{Key, Takes, Usual, key};
-use crate::store::{Call, Error, Result, Shape, Value};
+use crate::store::{Call, Error, Result, Shape, Value, read_names};
 
 use super::action::{ACTION, ActionObject, OPTIONS, action_type};
 use super::arguments::{self, MAIN};
-use super::json::names;
 
 #[rustfmt::skip]
 const TYPE: Key = action_type(
@@ -42,7 +41,7 @@ pub fn start_scope(call: &Call<'_>) -> Result<Value> {
             "instance_ids is missing; give a JSON array of instance ids, or one option object",
         ));
     }
-    let instances = names(arguments::text(call, 1, "instance_ids")?, "instance_ids")?;
+    let instances = read_names(arguments::text(call, 1, "instance_ids")?, "instance_ids")?;
     start(call, MAIN, id, &instances)
 }
 

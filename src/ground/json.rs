@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 
 use serde::Deserializer;
 use serde::de::{DeserializeOwned, Error, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
 use super::key::shown;
@@ -58,6 +59,27 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Members<T> {
         }
         Ok(all)
     }
+}
+
+/// The elements of a JSON array, unread.
+///
+/// # Errors
+/// `<name> is not valid JSON: …`, another type.
+pub fn read_elements(text: &str, name: &str) -> Result<Vec<Box<RawValue>>, String> {
+    if !text.trim_start().starts_with('[') {
+        return Err(format!("{name} must be a JSON array"));
+    }
+    let read = serde_json::from_str(text);
+    read.map_err(|error| format!("{name} is not valid JSON: {}", syntax_problem(&error)))
+}
+
+/// A value that was left unread.
+///
+/// # Errors
+/// A number beyond what JSON values here can hold, a text with half a character.
+pub fn read_value(raw: &RawValue, name: &str) -> Result<Json, String> {
+    let read = serde_json::from_str(raw.get());
+    read.map_err(|error| format!("{name}: {}", syntax_problem(&error)))
 }
 
 /// What a parser complains of, and where: `it ends too early (line 1, column 17)`.

@@ -10,7 +10,7 @@ mod warning;
 
 pub use complaint::complaint;
 pub use fault::{BUSY, Class, SyncError};
-pub use json::{read_members, read_object, syntax_problem};
+pub use json::{read_elements, read_members, read_object, read_value, syntax_problem};
 pub use mask::{mask_row, masked};
 pub use nearest::nearest;
 pub use warning::{Warning, add_warning};

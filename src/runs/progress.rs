@@ -59,14 +59,18 @@ pub struct Numbers {
     pub seconds_left: Option<f64>,
 }
 
-/// Names a file among all that this process has open.
-type File = String;
+/// A run that somebody may watch.
+struct Watched {
+    /// Names its file among all that this process has open.
+    file: String,
+    live: Weak<Live>,
+}
 
-/// The runs of this process, by file.
-static LIVE: LazyLock<Mutex<Vec<(File, Weak<Live>)>>> = LazyLock::new(Mutex::default);
+/// The runs of this process.
+static WATCHED: LazyLock<Mutex<Vec<Watched>>> = LazyLock::new(Mutex::default);
 
 /// Names a file among all that this process has open; a database in memory is its connection's.
-fn place(session: &Session, schema: &str) -> File {
+fn place(session: &Session, schema: &str) -> String {
     let file = session.connection().file(schema);
     file.unwrap_or_else(|| format!("{} {schema}", session.token()))
 }
@@ -74,9 +78,9 @@ fn place(session: &Session, schema: &str) -> File {
 /// The runs of this process on the file that is attached as `schema`.
 pub fn here(session: &Session, schema: &str) -> Vec<Arc<Live>> {
     let place = place(session, schema);
-    let known = LIVE.lock();
-    let ours = known.iter().filter(|(file, _)| *file == place);
-    ours.filter_map(|(_, live)| live.upgrade()).collect()
+    let watched = WATCHED.lock();
+    let ours = watched.iter().filter(|run| run.file == place);
+    ours.filter_map(|run| run.live.upgrade()).collect()
 }
 
 impl Live {
@@ -101,9 +105,12 @@ impl Live {
             total: AtomicU64::new(0),
             done: AtomicU64::new(0),
         });
-        let mut known = LIVE.lock();
-        known.retain(|(_, live)| live.strong_count() > 0);
-        known.push((place(session, schema), Arc::downgrade(&live)));
+        let mut watched = WATCHED.lock();
+        watched.retain(|run| run.live.strong_count() > 0);
+        watched.push(Watched {
+            file: place(session, schema),
+            live: Arc::downgrade(&live),
+        });
         live
     }
 

@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use crate::coordination::live::Abandoned;
 use crate::coordination::{installed, now, scope, write_within_statement};
-use crate::functions::json::names;
 use crate::store::{
     Access, Change, Database, Error, Ready, Result, Rows, Session, Table, Value, ValueRef,
-    checked_name,
+    checked_name, name_of, read_names,
 };
 
 pub const TABLE: Table = Table {
@@ -138,7 +137,7 @@ fn write(session: &Arc<Session>, change: Change) -> Result<Option<i64>> {
             let id = text(&values, ID as usize, "id")?;
             let instances = match values.get(INSTANCE_IDS) {
                 None | Some(Value::Null) => Vec::new(),
-                Some(_) => names(text(&values, INSTANCE_IDS, "instanceIds")?, "instanceIds")?,
+                Some(_) => read_names(text(&values, INSTANCE_IDS, "instanceIds")?, "instanceIds")?,
             };
             scope::start(ground, id, &instances)?;
             rowid(ground.database, id)
@@ -185,13 +184,8 @@ fn update(database: &Database, id: &str, values: &[Value], unchanged: &[bool]) -
 }
 
 fn text<'a>(values: &'a [Value], column: usize, name: &str) -> Result<&'a str> {
-    match values.get(column).map_or(ValueRef::Null, Value::borrow) {
-        ValueRef::Text(text) => checked_name(text, name),
-        other => Err(Error::argument(format!(
-            "{name} must be text, not {}",
-            other.type_name()
-        ))),
-    }
+    let value = values.get(column).map_or(ValueRef::Null, Value::borrow);
+    name_of(value, name)
 }
 
 fn rowid(database: &Database, id: &str) -> Result<Option<i64>> {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use crate::coordination::live::Abandoned;
 use crate::coordination::operation::INTERRUPTED;
 use crate::coordination::{installed, now, operation, write_within_statement};
-use crate::functions::set_status::checked_state;
 use crate::store::{Access, Change, Error, Ready, Result, Rows, Session, Table, Value};
 
 pub const TABLE: Table = Table {
@@ -92,7 +91,7 @@ fn write(session: &Arc<Session>, change: Change) -> Result<Option<i64>> {
                 };
                 source.and_then(Value::as_str)
             };
-            let state = checked_state(assigned(STATE, 0).unwrap_or_default())?;
+            let state = operation::checked_state(assigned(STATE, 0).unwrap_or_default())?;
             operation::report(
                 ground.database,
                 ground.owner,

@@ -275,7 +275,7 @@ fn a_file_with_broken_bytes_makes_errors_and_no_crash() {
         for _ in 0..=random.below(20) {
             // Not the header: what is no database at all is another test's.
             let place = 100 + random.below(bytes.len() as u64 - 100) as usize;
-            bytes[place] = random.bits() as u8;
+            bytes[place] = random.draw() as u8;
         }
         if random.chance(20) {
             let pages = 1 + random.below(bytes.len() as u64 / 4096) as usize;

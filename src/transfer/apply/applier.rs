@@ -266,16 +266,15 @@ impl<'a> Applier<'a> {
         })
     }
 
-    /// All rows there are were named: others go, and so do deletes that wait. With a condition nobody can tell any
-    /// more whether it was true of a deleted row, and its delete stays.
+    /// All rows there are were named: others go, and so do deletes that wait. Whether a condition was true of a row
+    /// that is deleted is not known any more, so with one its delete stays.
     fn retain(&mut self, place: usize, named: &dyn Fn(&str) -> bool) -> Result<(), SyncError> {
         let others = |key: ValueRef<'_>| !is_named(key, named);
         let table = &mut self.tables[place];
         let condition = table.binding.replacement_where.as_deref();
         let mut doomed = table.keys(condition.unwrap_or("1"), &[], others)?;
         if condition.is_none() {
-            let absent = table.absent()?.into_iter();
-            doomed.extend(absent.filter(|key| others(key.0.borrow())));
+            doomed.extend(table.absent(others)?);
         }
         for key in doomed {
             self.take_away(place, Remote::Unnamed, &key, false)?;

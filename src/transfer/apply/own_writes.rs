@@ -12,7 +12,7 @@ use crate::transfer::binding::Binding;
 
 use super::side_effects;
 
-/// Rows after which entries of other rows are told from ours, where others can appear at all.
+/// Rows after which entries of other rows are set apart from ours, where others can appear at all.
 const BATCH: usize = 1000;
 
 /// What we write, in one transaction.

@@ -5,8 +5,8 @@ use crate::store::{Database, Result, Value};
 
 use crate::transfer::binding::Binding;
 
-/// True when entries of other rows may appear in the log while rows are applied. They must be told
-/// apart then; otherwise everything new in the log is ours.
+/// True when entries of other rows may appear in the log while rows are applied. They must be kept apart
+/// then; otherwise everything new in the log is ours.
 ///
 /// # Errors
 /// SQLite's.

@@ -382,14 +382,14 @@ impl<'a> TableApplier<'a> {
         Ok(keys)
     }
 
-    /// Keys of the rows that something is logged of and that are not here.
+    /// Keys of the rows that something is logged of, that are not here, and that `is_meant` names.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn absent(&mut self) -> Result<Vec<Key>> {
+    pub fn absent(&mut self, is_meant: impl Fn(ValueRef<'_>) -> bool) -> Result<Vec<Key>> {
         let mut absent = Vec::new();
         for pending in self.knowledge.rows() {
-            if !self.writer.find(pending)? {
+            if is_meant(pending.key.0.borrow()) && !self.writer.find(pending)? {
                 absent.push(pending.key.clone());
             }
             self.writer.release();

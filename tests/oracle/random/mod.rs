@@ -90,7 +90,7 @@ const SHARED: u64 = 20;
 
 fn generator(seed: u64, number: u64) -> Random {
     let mut random = Random(seed ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93));
-    random.bits();
+    random.draw();
     random
 }
 
