@@ -3,6 +3,7 @@
 use super::clock::now;
 use super::owner::{OwnerDescription, OwnerId, text};
 use super::recovery::Judged;
+use crate::ground::quoted;
 use crate::store::{Database, Error, Result, Statement, Value, ValueRef};
 
 /// One entity of a call.
@@ -19,7 +20,7 @@ pub struct OperationSpec {
 pub struct EntitiesCall {
     /// The attached file it is about.
     pub schema: String,
-    /// None: work that no scope follows.
+    /// None: work that followed by no scope.
     pub instance_id: Option<String>,
     pub provider: String,
     /// No two are equal.
@@ -419,7 +420,8 @@ pub fn checked_state(state: &str) -> Result<&str> {
         return Ok(state);
     }
     Err(Error::argument(format!(
-        "state must be syncing, synced or failed, not {state:?}"
+        "state must be syncing, synced or failed, not {}",
+        quoted(state)
     )))
 }
 

@@ -287,7 +287,7 @@ fn read_headers(text: &str) -> Result<Vec<(String, String)>> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    let wrong = || Error::argument("headers must be a JSON object of names and texts");
+    let wrong = || Error::argument("headers must be a JSON object of texts");
     let object: Map<String, Json> = serde_json::from_str(text).map_err(|_| wrong())?;
     object
         .into_iter()
