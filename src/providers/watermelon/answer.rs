@@ -103,7 +103,7 @@ fn read_rejected(rejected: &Json, entities: &[Entity]) -> Option<PushAnswer> {
                     "rejectedUnknownEntity",
                     format!(
                         "the backend rejected rows of {}, which is not an entity of this sync",
-                        quoted(&table)
+                        quoted(table)
                     ),
                 ),
             ),
