@@ -72,23 +72,23 @@ const fn direct(
 const FUNCTIONS: &[Function] = &[
     // Setting up
     direct("sync_init", (0, 1), f::init::init, "[schema = 'main']", "creates the tables of syncscope, if they are missing", "SELECT sync_init();"),
-    direct("sync_provider", (2, 2), f::provider::provider, "id, config", "declares a backend, or changes it", "SELECT sync_provider('local', '{\"kind\":\"host\"}');"),
+    direct("sync_provider", (2, 2), f::provider::provider, "id, config", "declares or changes a backend", "SELECT sync_provider('local', '{\"kind\":\"host\"}');"),
     direct("sync_secret", (2, 3), f::provider::secret, "name, value, [origin]", "keeps a token in this connection's memory, for one origin only; value NULL forgets it", "SELECT sync_secret('airline', 'token', 'https://api.example.com');"),
-    direct("sync_track", (1, 2), f::track::track, "table, [options = '{}']", "begins to capture a table's changes; rows that are there become pending unless \"existing\":\"skip\"", "SELECT sync_track('planes');").taking(f::track::TRACK),
-    direct("sync_untrack", (1, 2), f::track::untrack, "table, [options = '{}']", "ends capturing a table; refused while changes are pending, unless \"discard\":true", "SELECT sync_untrack('planes', '{\"discard\":true}');").taking(f::track::UNTRACK),
-    direct("sync_capture_existing", (1, 2), f::track::capture_existing, "table, [options = '{}']", "makes every row of a tracked table pending that is not", "SELECT sync_capture_existing('planes');").taking(f::track::PLACE),
+    direct("sync_track", (1, 2), f::track::track, "table, [options = '{}']", "starts capturing a table's changes; existing rows become pending unless \"existing\":\"skip\"", "SELECT sync_track('planes');").taking(f::track::TRACK),
+    direct("sync_untrack", (1, 2), f::track::untrack, "table, [options = '{}']", "stops capturing a table; refused while changes are pending, unless \"discard\":true", "SELECT sync_untrack('planes', '{\"discard\":true}');").taking(f::track::UNTRACK),
+    direct("sync_capture_existing", (1, 2), f::track::capture_existing, "table, [options = '{}']", "makes every row of a tracked table pending, unless it already is", "SELECT sync_capture_existing('planes');").taking(f::track::PLACE),
     direct("sync_alter", (2, 3), f::track::alter, "table, sql, [options = '{}']", "runs one ALTER TABLE statement on a tracked table; DROP COLUMN needs it, others may be run directly", "SELECT sync_alter('planes', 'ALTER TABLE planes DROP COLUMN speed');").taking(f::track::PLACE),
     direct("sync_resolver", (2, 3), f::resolver::resolver, "entity, policy, [argument]", "who wins when a row was changed both here and by the server: columns, serverWins, clientWins, lastWriteWins, sql2, sql4; entity '*' is for all others", "SELECT sync_resolver('planes', 'lastWriteWins', 'updated_at');"),
     direct("sync_takeover", (1, 2), f::takeover::takeover, "provider, [options = '{}']", "takes over the tables of a WatermelonDB app, with its pending changes and its cursor", "SELECT sync_takeover('airline-api');").taking(f::takeover::KEYS),
     // Scopes and runs
     direct("sync_start_scope", (1, 2), f::start_scope::start_scope, "id, instance_ids, or one object", "starts or restarts a scope over some instances", "SELECT sync_start_scope('startup', '[\"reference-data\",\"flights\"]');").or_object(&f::start_scope::SHAPE),
     direct("sync_entities", (1, 4), f::entities::entities, "instance_id, provider, entities, [options = '{}'], or one object", "syncs some entities of a provider, up and down", "SELECT sync_entities('reference-data', 'local', '[\"planes\"]');").taking(f::entities::KEYS).or_object(&f::entities::SHAPE),
-    direct("sync_next_request", (0, 1), f::requests::next_request, "[run]", "the request that a run with transport \"host\" wants sent, or its answer once it is over", "SELECT sync_next_request();"),
-    direct("sync_put_response", (2, 4), f::requests::put_response, "run, status, [headers], [body]", "what came of that request: status, headers as a JSON object, body; status NULL when no complete answer came", "SELECT sync_put_response(1, 200, '{}', '{\"changes\":{},\"timestamp\":1}');"),
+    direct("sync_next_request", (0, 1), f::requests::next_request, "[run]", "the next request to send for a run with transport \"host\", or the run's answer once it is over", "SELECT sync_next_request();"),
+    direct("sync_put_response", (2, 4), f::requests::put_response, "run, status, [headers], [body]", "reports the outcome of that request: status, headers as a JSON object, body; status NULL if no complete answer came", "SELECT sync_put_response(1, 200, '{}', '{\"changes\":{},\"timestamp\":1}');"),
     direct("sync_set_status", (2, 3), f::set_status::set_status, "status_id, state, [error]", "reports how an operation of a host provider ended", "SELECT sync_set_status(1, 'failed', 'HTTP 500');"),
     direct("sync_apply", (2, 3), f::apply::apply, "status_id, response, [page]", "applies a response that the program fetched for an operation of a host provider", "SELECT sync_apply(1, '[{\"id\":\"a\",\"title\":\"Emma\"}]');"),
-    direct("sync_has_pending", (0, 1), f::questions::has_pending, "[provider]", "1 when a local change waits to be sent, of all tables or of those synced with a provider", "SELECT sync_has_pending();"),
-    direct("sync_is_stale", (2, 2), f::questions::is_stale, "provider, max_age_ms", "1 when the last successful sync of a provider is longer ago than that, or never was", "SELECT sync_is_stale('airline-api', 300000);"),
+    direct("sync_has_pending", (0, 1), f::questions::has_pending, "[provider]", "1 when a local change waits to be sent, in any table or in those synced with a provider", "SELECT sync_has_pending();"),
+    direct("sync_is_stale", (2, 2), f::questions::is_stale, "provider, max_age_ms", "1 when a provider's last successful sync is older than that, or there was none", "SELECT sync_is_stale('airline-api', 300000);"),
     direct("sync_delete_scope", (1, 1), f::delete::delete_scope, "id, or one object", "deletes a scope; its work and statuses stay", "SELECT sync_delete_scope('startup');").or_object(&f::delete::SCOPE),
     direct("sync_delete_status", (1, 1), f::delete::delete_status, "id, or one object", "deletes a status row", "SELECT sync_delete_status(1);").or_object(&f::delete::STATUS),
     direct("sync_interrupt", (0, 2), f::interrupt::interrupt, "[scope_id], [reason = 'unspecified'], or one object", "interrupts a scope, or all work of this process", "SELECT sync_interrupt('startup', 'background');").or_object(&f::interrupt::SHAPE),
@@ -97,7 +97,7 @@ const FUNCTIONS: &[Function] = &[
     direct("sync_heartbeat", (0, 1), f::init::heartbeat, "[schema = 'main']", "renews this connection's lease", "SELECT sync_heartbeat();"),
     // About
     Function { name: "sync_version", count: (0, 0), effect: Effect::Pure, body: f::version::version, arguments: "", options: &[], object: None, summary: "the version of syncscope", example: "SELECT sync_version();" },
-    direct("sync_debug", (0, 0), f::version::debug, "", "what a bug report needs, as JSON", "SELECT sync_debug();"),
+    direct("sync_debug", (0, 0), f::version::debug, "", "what to include in a bug report, as JSON", "SELECT sync_debug();"),
 ];
 
 const TABLES: &[Table] = &[

@@ -155,7 +155,8 @@ fn other_answer(peer: &Peer, uri: &Uri, switches: &Switches) -> Response {
         status(StatusCode::NO_CONTENT).into_response()
     } else {
         let status = status(StatusCode::INTERNAL_SERVER_ERROR);
-        error_response(status, "fault", "misbehaving on request")
+        let words = switches.says.as_deref();
+        error_response(status, "fault", words.unwrap_or("misbehaving on request"))
     };
     let retry_after = switches
         .retry_after

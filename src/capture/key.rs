@@ -6,7 +6,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use crate::store::{Database, Error, Result, Value, quote_name};
+use crate::store::{Database, Error, Result, Value, quote_name, shown};
 
 /// A key, usable in sets and maps. Numbers are equal as SQLite sees them: 1 and 1.0 are one key.
 #[derive(Debug, Clone)]
@@ -122,7 +122,10 @@ pub fn values(key: &Value, count: usize, encoding: Encoding) -> Result<Vec<Value
     if count == 1 {
         return Ok(vec![key.clone()]);
     }
-    let broken = || Error::Corrupt(format!("_syncChange holds the malformed key {key:?}"));
+    let broken = || {
+        let key = shown(key);
+        Error::Corrupt(format!("_syncChange holds the malformed key {key}"))
+    };
     let text = key.as_str().ok_or_else(broken)?;
     let values: Option<Vec<Value>> = text.split(',').map(|part| decode(part, encoding)).collect();
     values

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ground::complaint;
 use crate::store::{Database, Error, Result, quote_name};
 
 use super::columns::Drift;
@@ -98,8 +99,9 @@ fn read(row: &crate::store::Statement) -> Result<Registration> {
     let name = row.text(1);
     let broken = |error: serde_json::Error| {
         Error::Corrupt(format!(
-            "_syncTable of {} is not readable: {error}",
-            quote_name(&name)
+            "the row of {} in _syncTable can't be read, {}; restore the file from a backup",
+            quote_name(&name),
+            complaint(&error)
         ))
     };
     Ok(Registration {
@@ -279,6 +281,17 @@ mod tests {
             ("BLOB", ColumnType::Base64),
         ] {
             assert_eq!(declared_type(declared), kind, "{declared}");
+        }
+    }
+
+    #[test]
+    fn every_name_of_a_type_is_one() {
+        for name in COLUMN_TYPES {
+            let text = format!(r#"{{"types":{{"a":"{name}"}}}}"#);
+            assert!(
+                serde_json::from_str::<TrackOptions>(&text).is_ok(),
+                "{name}"
+            );
         }
     }
 

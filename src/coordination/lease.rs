@@ -67,6 +67,6 @@ pub fn require(database: &Database, provider: &str, run: i64) -> Result<(), Sync
         return Ok(());
     }
     Err(SyncError::concurrent(format!(
-        "another sync of provider {provider:?} took over; sync again"
+        "another sync of provider '{provider}' took over; sync again"
     )))
 }

@@ -212,7 +212,7 @@ pub fn close_abandoned(database: &Database, owner: OwnerId) -> Result<()> {
         "state IN ('queued', 'running') AND (ownerId = ?3 \
          OR id IN (SELECT runId FROM main._syncLease WHERE ownerId = ?3))",
         &[owner.into()],
-        "it ended without being able to say so",
+        "it ended before it could record that",
     )
 }
 

@@ -14,7 +14,7 @@ use crate::store::{Call, Error, Result, Shape};
 /// The key of the inner object.
 #[rustfmt::skip]
 pub const OPTIONS: Key =
-    key("options", Takes::Json, Usual::Nothing, "in one object: the object of the keys that are named so", r#"{"when":false,"options":{}}"#);
+    key("options", Takes::Json, Usual::Nothing, "in one object: the object that holds the keys described as `options`", r#"{"when":false,"options":{}}"#);
 
 /// The key that names the action, in two spellings.
 pub const fn action_type(names: &'static [&'static str], example: &'static str) -> Key {
@@ -25,12 +25,12 @@ pub const fn action_type(names: &'static [&'static str], example: &'static str) 
 /// Keys that every action takes, at either level.
 #[rustfmt::skip]
 pub const ACTION: &[Key] = &[
-    key("when", Takes::Switch, Usual::Json("true"), "in one object: false: nothing happens, and the answer is NULL", r#"{"when":false}"#),
+    key("when", Takes::Switch, Usual::Json("true"), "in one object: with false nothing happens, and the answer is NULL", r#"{"when":false}"#),
     SCHEMA[0],
-    key("title", Takes::Json, Usual::Nothing, "in one object: passed over", r#"{"when":false,"title":"Sync"}"#),
-    key("icon", Takes::Json, Usual::Nothing, "in one object: passed over", r#"{"when":false,"icon":"sync"}"#),
-    key("style", Takes::Json, Usual::Nothing, "in one object: passed over", r#"{"when":false,"style":{"isPrimary":true}}"#),
-    key("isHidden", Takes::Json, Usual::Nothing, "in one object: passed over", r#"{"when":false,"isHidden":false}"#),
+    key("title", Takes::Json, Usual::Nothing, "in one object: ignored", r#"{"when":false,"title":"Sync"}"#),
+    key("icon", Takes::Json, Usual::Nothing, "in one object: ignored", r#"{"when":false,"icon":"sync"}"#),
+    key("style", Takes::Json, Usual::Nothing, "in one object: ignored", r#"{"when":false,"style":{"isPrimary":true}}"#),
+    key("isHidden", Takes::Json, Usual::Nothing, "in one object: ignored", r#"{"when":false,"isHidden":false}"#),
 ];
 
 /// A parsed option object.

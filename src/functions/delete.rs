@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 
 use crate::coordination::{operation, scope, write};
 use crate::ground::key::{Key, Takes, Usual, key, shown};
+use crate::ground::quoted;
 use crate::store::{Call, Error, Result, Shape, Value, ValueRef, checked_name};
 
 use super::action::{ACTION, ActionObject, OPTIONS, action_type};
@@ -92,7 +93,8 @@ fn decimal(text: &str) -> Result<i64> {
     checked_name(text, "status id")?;
     text.parse().map_err(|_| {
         Error::argument(format!(
-            "status id must be an integer (_syncStatus.id), not {text:?}"
+            "status id must be an integer (_syncStatus.id), not {}",
+            quoted(text)
         ))
     })
 }

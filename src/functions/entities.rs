@@ -22,7 +22,7 @@ use super::json::{Object, SCHEMA, members};
 #[rustfmt::skip]
 const PROTOCOL: &[Key] = &[
     key("background", Takes::Switch, Usual::Json("false"), "with a protocol: whether to run in a thread of its own and answer at once; needs a file", r#"{"background":true}"#),
-    key("transport", Takes::OneOf(&["http", "host"]), Usual::Json("\"http\""), "with a protocol: who sends the requests: syncscope, or your program, which gets them from `sync_next_request`", r#"{"transport":"host"}"#),
+    key("transport", Takes::OneOf(&["http", "host"]), Usual::Json("\"http\""), "with a protocol: who sends the requests: syncscope, or your program with `sync_next_request`", r#"{"transport":"host"}"#),
     key("secrets", Takes::OneOf(&["values", "names"]), Usual::Json("\"values\""), "with transport `host`: whether secrets are filled into the headers, or `{secret:NAME}` is left there", r#"{"transport":"host","secrets":"names"}"#),
     key("turbo", Takes::Switch, Usual::Json("false"), "with a protocol: whether the first pull is a bulk load; refused when an entity was pulled before", r#"{"turbo":true}"#),
 ];
@@ -31,9 +31,9 @@ const PROTOCOL: &[Key] = &[
 #[rustfmt::skip]
 const RESPONSE: &[Key] = &[
     key("forRowsWithMatchingIds", Takes::Switch, Usual::Json("false"), "with `sync_apply`: whether rows are merged by `id`, and others stay", r#"{"forRowsWithMatchingIds":true}"#),
-    key("forRowsWithValues", Takes::Map(&Takes::Json), Usual::Nothing, "with `sync_apply`: the rows whose fields equal all values go", r#"{"forRowsWithValues":{"project":"p1"}}"#),
-    key("forRowsInRange", Takes::Map(&Takes::Json), Usual::Nothing, "with `sync_apply`: the rows in the range go, both ends included", r#"{"forRowsInRange":{"year":{"from":1800,"to":1850}}}"#),
-    key("keepTempIds", Takes::SwitchOrText, Usual::Json("false"), "with `sync_apply`: whether rows with an id that begins with `temp-` or `temp_` never go; text is a GLOB pattern for such ids", r#"{"keepTempIds":"tmp*"}"#),
+    key("forRowsWithValues", Takes::Map(&Takes::Json), Usual::Nothing, "with `sync_apply`: the rows whose fields equal all values are removed", r#"{"forRowsWithValues":{"project":"p1"}}"#),
+    key("forRowsInRange", Takes::Map(&Takes::Json), Usual::Nothing, "with `sync_apply`: the rows in the range are removed, both ends included", r#"{"forRowsInRange":{"year":{"from":1800,"to":1850}}}"#),
+    key("keepTempIds", Takes::SwitchOrText, Usual::Json("false"), "with `sync_apply`: whether rows with an id that begins with `temp-` or `temp_` are never removed; text is a GLOB pattern for such ids", r#"{"keepTempIds":"tmp*"}"#),
     key("operations", Takes::List(&Takes::Json), Usual::Nothing, "with `sync_apply`: what to do with a response, in order", r#"{"operations":[{"type":"upsert-merge","records":"$.items"}]}"#),
 ];
 
@@ -50,7 +50,7 @@ const TYPE: Key = action_type(
 pub static SHAPE: Shape = Shape {
     top: &[&[
         TYPE,
-        key("instanceId", Takes::Text, Usual::Words("no scope follows"), "in one object: the instance", r#"{"instanceId":"fleet","options":{"provider":"local","entities":["planes"]}}"#),
+        key("instanceId", Takes::Text, Usual::Words("followed by no scope"), "in one object: the instance", r#"{"instanceId":"fleet","options":{"provider":"local","entities":["planes"]}}"#),
         OPTIONS,
     ], ACTION],
     options: &[&[

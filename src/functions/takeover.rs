@@ -14,7 +14,7 @@ use super::json::{Object, SCHEMA};
 #[rustfmt::skip]
 pub const KEYS: Keys = &[&[
     key("tables", Takes::List(&Takes::Text), Usual::Words("all that have the primary key `id` and the columns `_status` and `_changed`"), "the tables", r#"{"tables":["airlines"]}"#),
-    key("types", Takes::Map(&Takes::Map(&Takes::OneOf(COLUMN_TYPES))), Usual::Words("values travel as they are stored"), "table to an object: column to how its values travel", r#"{"types":{"airlines":{"name":"string"}}}"#),
+    key("types", Takes::Map(&Takes::Map(&Takes::OneOf(COLUMN_TYPES))), Usual::Words("values travel as they are stored"), "table to an object: column to the type its values travel as", r#"{"types":{"airlines":{"name":"string"}}}"#),
 ], SCHEMA];
 
 /// `SELECT sync_takeover('airline-api');` gives

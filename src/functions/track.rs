@@ -15,15 +15,15 @@ use super::json::{Object, SCHEMA};
 
 #[rustfmt::skip]
 pub const TRACK: Keys = &[&[
-    key("existing", Takes::OneOf(&["capture", "skip"]), Usual::Json("\"capture\""), "whether rows that are there become pending", r#"{"existing":"skip"}"#),
+    key("existing", Takes::OneOf(&["capture", "skip"]), Usual::Json("\"capture\""), "whether existing rows become pending", r#"{"existing":"skip"}"#),
     key("columns", Takes::List(&Takes::Text), Usual::Words("all but generated ones"), "the columns to sync; the key always is", r#"{"columns":["seats"]}"#),
     key("exclude", Takes::List(&Takes::Text), Usual::Nothing, "columns that are not synced; columns added later are", r#"{"exclude":["speed"]}"#),
-    key("types", Takes::Map(&Takes::OneOf(COLUMN_TYPES)), Usual::Words("by declared type"), "column to how its values travel", r#"{"types":{"seats":"number"}}"#),
+    key("types", Takes::Map(&Takes::OneOf(COLUMN_TYPES)), Usual::Words("by declared type"), "column to the type its values travel as", r#"{"types":{"seats":"number"}}"#),
 ], SCHEMA];
 
 #[rustfmt::skip]
 pub const UNTRACK: Keys = &[&[
-    key("discard", Takes::Switch, Usual::Json("false"), "whether to give pending changes up", r#"{"discard":true}"#),
+    key("discard", Takes::Switch, Usual::Json("false"), "whether to discard pending changes", r#"{"discard":true}"#),
 ], SCHEMA];
 
 /// Those of functions that only need to know where.

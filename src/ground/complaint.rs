@@ -7,7 +7,7 @@ use serde_json::error::Category;
 pub fn complaint(error: &serde_json::Error) -> String {
     let place = format!("line {}, column {}", error.line(), error.column());
     match error.classify() {
-        Category::Syntax => return format!("it is no valid JSON ({place})"),
+        Category::Syntax => return format!("it is not valid JSON ({place})"),
         Category::Eof => return "its JSON ends too early".into(),
         Category::Io => return "it could not be read".into(),
         Category::Data => {}
@@ -26,7 +26,7 @@ pub fn complaint(error: &serde_json::Error) -> String {
     for (prefix, what) in [
         ("missing field ", "is missing"),
         ("duplicate field ", "is there twice"),
-        ("unknown field ", "is no key that there is"),
+        ("unknown field ", "is not a known key"),
     ] {
         if let Some(rest) = text.strip_prefix(prefix) {
             let name = rest.split('`').nth(1).unwrap_or(rest);
@@ -35,7 +35,7 @@ pub fn complaint(error: &serde_json::Error) -> String {
     }
     if let Some(rest) = text.strip_prefix("unknown variant ") {
         let known: Vec<&str> = rest.split('`').skip(3).step_by(2).collect();
-        return format!("it is none of {}", known.join(", "));
+        return format!("it is not one of {}", known.join(", "));
     }
     text.to_owned()
 }
@@ -85,7 +85,7 @@ mod tests {
             |text: &str| complaint(&serde_json::from_str::<Sample>(text).expect_err("a complaint"));
         for (text, said) in [
             ("{", "its JSON ends too early"),
-            ("{x", "it is no valid JSON (line 1, column 2)"),
+            ("{x", "it is not valid JSON (line 1, column 2)"),
             (r#"{"n":"secret"}"#, "a whole number is expected, not text"),
             (r#"{"n":-1}"#, "a whole number is expected, not a number"),
             (
@@ -96,7 +96,7 @@ mod tests {
             (r#"{"n":null}"#, "a whole number is expected, not null"),
             ("{}", "n is missing"),
             (r#"{"n":1,"n":2}"#, "n is there twice"),
-            (r#"{"m":1}"#, "m is no key that there is"),
+            (r#"{"m":1}"#, "m is not a known key"),
         ] {
             assert_eq!(sample(text), said, "{text}");
         }

@@ -95,8 +95,7 @@ impl SyncError {
         Self::new(
             Class::Protocol,
             "SYNC_ERROR_INTERNAL",
-            "the sync stopped at a mistake in syncscope itself, nothing was lost; please report it with what \
-             sync_debug() gives and the rows of sync_log for this run",
+            "the sync hit a bug in syncscope, nothing was lost; please report it with what sync_debug() returns and the rows of sync_log for this run",
             false,
         )
     }
@@ -118,24 +117,22 @@ impl SyncError {
             409 if upload => (
                 Class::Server,
                 "SYNC_ERROR_HTTP",
-                "the backend holds something else than this upload expects; sync again to pull it first",
+                "the backend has newer data than this upload expects; sync again to pull it first",
             ),
             409 => (
                 Class::Server,
                 "SYNC_ERROR_HTTP",
-                "the backend can't answer this pull as things are; sync again, and if that fails too, see what \
-                 it says",
+                "the backend refused this pull because of a conflict; sync again, and if that fails too, read its answer",
             ),
             413 if upload => (
                 Class::Server,
                 "SYNC_ERROR_HTTP",
-                "the upload is larger than the backend takes; set pushBatch, or raise its limit",
+                "the upload is larger than the backend accepts; set pushBatch, or raise its limit",
             ),
             413 => (
                 Class::Server,
                 "SYNC_ERROR_HTTP",
-                "the backend finds the request of this pull too large; sync fewer entities at a time, or raise \
-                 its limit",
+                "the request of this pull is larger than the backend accepts; sync fewer entities at a time, or raise its limit",
             ),
             429 => (
                 Class::Server,
@@ -145,7 +142,7 @@ impl SyncError {
             304 => (
                 Class::Server,
                 "SYNC_ERROR_HTTP",
-                "nothing was asked that could be \"not modified\"; keep caches away from this address",
+                "the backend answered \"not modified\" to a request without a condition; keep caches away from this address",
             ),
             300..=399 => (
                 Class::Server,
@@ -155,7 +152,7 @@ impl SyncError {
             500..=599 => (
                 Class::Server,
                 "SYNC_ERROR_HTTP",
-                "the backend is in trouble; try later",
+                "the backend has a problem; try again later",
             ),
             _ => (
                 Class::Server,

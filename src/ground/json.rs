@@ -92,7 +92,7 @@ pub fn syntax_problem(error: &serde_json::Error) -> String {
         "expected ident" => "expected true, false or null",
         "expected value" => "expected a value",
         "key must be a string" => "expected a key in double quotes",
-        "trailing comma" => "a comma has nothing after it",
+        "trailing comma" => "there is nothing after a comma",
         "trailing characters" => "something follows its end",
         _ if what.starts_with("control character") => {
             "text has a line break or another control character; write it as \\n or \\u…"
@@ -139,7 +139,7 @@ mod tests {
                 "{a:1}",
                 "expected a key in double quotes (line 1, column 2)",
             ),
-            ("{\"a\":1,}", "a comma has nothing after it"),
+            ("{\"a\":1,}", "there is nothing after a comma"),
             ("{\"a\" 1}", "expected `:`"),
             ("[1 2]", "expected `,` or `]`"),
             ("[\n1] x", "something follows its end (line 2, column 4)"),

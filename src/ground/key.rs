@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::nearest;
+use super::{nearest, quoted};
 
 /// One key.
 #[derive(Debug, Clone, Copy)]
@@ -214,7 +214,7 @@ pub fn shown(value: &Json) -> String {
         Json::Object(_) => "an object".into(),
         Json::String(text) if text.chars().count() > LONGEST => {
             let start: String = text.chars().take(LONGEST).collect();
-            format!("{:?}", start + "…")
+            quoted(&(start + "…"))
         }
         other => other.to_string(),
     }

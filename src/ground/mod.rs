@@ -6,6 +6,7 @@ mod json;
 pub mod key;
 mod mask;
 mod nearest;
+mod quoted;
 mod warning;
 
 pub use complaint::complaint;
@@ -13,4 +14,5 @@ pub use fault::{BUSY, Class, SyncError};
 pub use json::{read_elements, read_members, read_object, read_value, syntax_problem};
 pub use mask::{mask_row, masked};
 pub use nearest::nearest;
+pub use quoted::quoted;
 pub use warning::{Warning, add_warning};

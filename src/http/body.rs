@@ -34,7 +34,7 @@ impl Coding {
             _ => Err(HttpError::new(
                 Kind::BadEncoding,
                 format!(
-                    "{url} answered with a Content-Encoding other than gzip, which was not asked for; correct the server"
+                    "{url} answered with a Content-Encoding other than gzip; correct the server"
                 ),
             )),
         }
@@ -112,13 +112,7 @@ fn copy(
 
 /// The error for a body, or an announced length, beyond the limit.
 pub(super) fn too_large(url: &Url, policy: &Policy) -> HttpError {
-    HttpError::new(
-        Kind::TooLarge,
-        format!(
-            "the answer of {url} is larger than {} bytes; ask for smaller pages or raise maxResponseBytes",
-            policy.max_response_bytes
-        ),
-    )
+    HttpError::too_large(&format!("the answer of {url}"), policy.max_response_bytes)
 }
 
 fn explain_body(error: io::Error, url: &Url, policy: &Policy) -> HttpError {
@@ -132,7 +126,7 @@ fn explain_body(error: io::Error, url: &Url, policy: &Policy) -> HttpError {
         | io::ErrorKind::BrokenPipe
         | io::ErrorKind::NotConnected => HttpError::new(
             Kind::Truncated,
-            format!("the answer of {url} broke off before its end; try again"),
+            format!("the answer of {url} ended too early; try again"),
         ),
         // What the gunzipper says of bytes that are no gzip.
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData

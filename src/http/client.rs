@@ -134,7 +134,7 @@ fn once(
         Ended::Died => Err(HttpError::new(
             Kind::Internal,
             format!(
-                "the request to {} broke inside syncscope; please report it",
+                "the request to {} failed because of a bug in syncscope; please report it",
                 plan.url
             ),
         )),

@@ -33,7 +33,7 @@ impl Origin {
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "https" => true,
             "http" => false,
-            _ => return Err("only http and https are spoken".into()),
+            _ => return Err("only http and https are supported".into()),
         };
         let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(end);

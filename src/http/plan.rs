@@ -89,7 +89,7 @@ fn add(headers: &mut HeaderMap, name: &str, value: &str, sensitive: bool) -> Res
     let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
         HttpError::new(
             Kind::BadHeader,
-            format!("\"{shown}\" is no header name; use letters, digits and -"),
+            format!("\"{shown}\" is not a header name; use letters, digits and -"),
         )
     })?;
     if OURS.contains(&parsed.as_str()) {

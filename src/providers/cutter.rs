@@ -97,7 +97,7 @@ impl<R: Read> Cutter<R> {
         if self.take(wanted)? {
             return Ok(());
         }
-        Err(self.unexpected(&format!("{:?}", wanted as char)))
+        Err(self.unexpected(&format!("\"{}\"", wanted as char)))
     }
 
     /// Consumes `null` if it comes next.
@@ -322,7 +322,7 @@ impl<R: Read> Cutter<R> {
             return self.ended_early();
         }
         SyncError::protocol(format!(
-            "the answer is not the JSON expected, {wanted} should be at byte {place}; nothing was applied"
+            "the answer is not the JSON expected: {wanted} should be at byte {place}; nothing was applied"
         ))
         .saying(&shown)
     }

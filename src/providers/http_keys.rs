@@ -16,14 +16,14 @@ pub const KEYS: &[Key] = &[
     key("url", Takes::Text, Usual::Required, "address of the backend, `http://` or `https://`; its query is kept", r#"{"url":"https://api.example.com/sync"}"#),
     key("headers", Takes::Map(&Takes::Text), Usual::Nothing, "headers that are sent as they are; for credentials use `token` and `secretHeaders`", r#"{"headers":{"X-App":"planes"}}"#),
     key("token", Takes::Text, Usual::Nothing, "name of the secret, given to `sync_secret`, that is sent as `Authorization: Bearer …`", r#"{"token":"airline"}"#),
-    key("secretHeaders", Takes::Map(&Takes::Text), Usual::Nothing, "header to name of the secret that is its value", r#"{"secretHeaders":{"X-Api-Key":"airline"}}"#),
+    key("secretHeaders", Takes::Map(&Takes::Text), Usual::Nothing, "header to the name of the secret that is its value", r#"{"secretHeaders":{"X-Api-Key":"airline"}}"#),
     key("connectTimeoutMs", within(Policy::CONNECT_MS), Usual::Json("10000"), "longest wait for a connection", r#"{"connectTimeoutMs":5000}"#),
     key("timeoutMs", within(Policy::IDLE_MS), Usual::Json("30000"), "longest silence of the backend", r#"{"timeoutMs":60000}"#),
     key("totalTimeoutMs", within(Policy::TOTAL_MS), Usual::Json("600000"), "longest duration of one request with all its retries", r#"{"totalTimeoutMs":120000}"#),
     key("attempts", within(Policy::ATTEMPTS), Usual::Json("4"), "attempts at one request, the first included", r#"{"attempts":1}"#),
-    key("backoffMs", within(Policy::PAUSE_MS), Usual::Json("300"), "bound of the first pause between attempts; it doubles each time, and the pause is drawn from 0 to it", r#"{"backoffMs":1000}"#),
-    key("maxBackoffMs", within(Policy::PAUSE_MS), Usual::Json("10000"), "bound at which the doubling stops", r#"{"maxBackoffMs":60000}"#),
-    key("maxRetryAfterMs", within(Policy::PAUSE_MS), Usual::Json("60000"), "longest `Retry-After` that is waited for; a longer one ends the sync", r#"{"maxRetryAfterMs":0}"#),
+    key("backoffMs", within(Policy::PAUSE_MS), Usual::Json("300"), "upper bound of the first pause between attempts; it doubles each time, and the pause is random from 0 to it", r#"{"backoffMs":1000}"#),
+    key("maxBackoffMs", within(Policy::PAUSE_MS), Usual::Json("10000"), "where the doubling stops", r#"{"maxBackoffMs":60000}"#),
+    key("maxRetryAfterMs", within(Policy::PAUSE_MS), Usual::Json("60000"), "longest `Retry-After` that a sync waits for; a longer one ends it", r#"{"maxRetryAfterMs":0}"#),
     key("maxResponseBytes", within(Policy::RESPONSE_BYTES), Usual::Json("1073741824"), "most bytes of one answer, decompressed", r#"{"maxResponseBytes":100000000}"#),
 ];
 

@@ -2,6 +2,8 @@
 
 use serde_json::Value as Json;
 
+use crate::ground::quoted;
+
 /// A list of member names from the answer's root. `$` alone is the root.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Path(Vec<String>);
@@ -12,7 +14,12 @@ impl Path {
     /// # Errors
     /// What it must look like.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("is {text:?}; write names with dots between them, such as $.a.b");
+        let wrong = || {
+            format!(
+                "is {}; write names with dots between them, such as $.a.b",
+                quoted(text)
+            )
+        };
         let rest = text.strip_prefix('$').ok_or_else(wrong)?;
         if rest.is_empty() {
             return Ok(Self(Vec::new()));

@@ -94,7 +94,7 @@ pub trait Sink {
     /// Nothing was sent with the request, or not this.
     fn verdict(&mut self, _: Sent<'_>, _: Verdict<'_>) -> Result<(), SyncError> {
         Err(SyncError::protocol(
-            "the answer speaks of rows that were not sent with this request; nothing was applied",
+            "the answer names rows that were not sent with this request; nothing was applied",
         ))
     }
 }

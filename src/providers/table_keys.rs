@@ -8,13 +8,13 @@ use crate::ground::key::{Key, Takes, Usual, key};
 
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
-    key("tableMap", Takes::Map(&Takes::Text), Usual::Words("the entity's own name"), "entity to the table of another name that keeps it", r#"{"tableMap":{"aircraft":"planes"}}"#),
+    key("tableMap", Takes::Map(&Takes::Text), Usual::Words("the entity's own name"), "entity to the table that holds it, where their names differ", r#"{"tableMap":{"aircraft":"planes"}}"#),
     key("excludeColumns", Takes::Map(&Takes::List(&Takes::Text)), Usual::Nothing, "table to a list of its columns that are not synced", r#"{"excludeColumns":{"planes":["speed"]}}"#),
-    key("replacementWhere", Takes::Map(&Takes::Text), Usual::Words("all rows"), "entity to an SQL condition on its rows, which limits what a replacement takes away; it is only run on connections that were given it", r#"{"replacementWhere":{"planes":"seats > 50"}}"#),
+    key("replacementWhere", Takes::Map(&Takes::Text), Usual::Words("all rows"), "entity to an SQL condition on its rows, which limits what a replacement removes; only run on connections that were given it", r#"{"replacementWhere":{"planes":"seats > 50"}}"#),
     key("keepCreated", Takes::Switch, Usual::Json("false"), "whether a row that was created here stays when the backend deletes it", r#"{"keepCreated":true}"#),
-    key("echoIgnore", Takes::List(&Takes::Text), Usual::Json(r#"["created_at","updated_at"]"#), "columns that don't count when a row comes back as it was pushed, since servers set them", r#"{"echoIgnore":["updated_at"]}"#),
-    key("pushBatch", Takes::Number(0, 1_000_000), Usual::Json("0"), "most rows of one push; more are pushed one part after the other, parents first, each settled on its own; 0: all in one", r#"{"pushBatch":500}"#),
-    key("busyTimeoutMs", Takes::Number(0, 3_600_000), Usual::Json("10000"), "how long to go on trying when the database is locked in the middle of a sync", r#"{"busyTimeoutMs":30000}"#),
+    key("echoIgnore", Takes::List(&Takes::Text), Usual::Json(r#"["created_at","updated_at"]"#), "columns to ignore when comparing a row that comes back with the one pushed, since servers set them", r#"{"echoIgnore":["updated_at"]}"#),
+    key("pushBatch", Takes::Number(0, 1_000_000), Usual::Json("0"), "most rows of one push; more are pushed in parts, parents first, each settled on its own; 0: all in one", r#"{"pushBatch":500}"#),
+    key("busyTimeoutMs", Takes::Number(0, 3_600_000), Usual::Json("10000"), "how long to keep trying when the database is locked during a sync", r#"{"busyTimeoutMs":30000}"#),
 ];
 
 /// How remote rows are applied.

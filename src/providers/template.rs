@@ -16,7 +16,7 @@ use std::io::{self, Write};
 
 use serde_json::Value as Json;
 
-use crate::ground::syntax_problem;
+use crate::ground::{quoted, syntax_problem};
 
 /// The values of `params`.
 pub type Params = BTreeMap<String, Json>;
@@ -63,7 +63,10 @@ impl Hole {
                     params
                         .get(param)
                         .ok_or_else(|| {
-                            format!("has {{{name}}}, but params has no {param:?}; add it there")
+                            format!(
+                                "has {{{name}}}, but params has no {}; add it there",
+                                quoted(param)
+                            )
                         })?
                         .clone(),
                 ),

@@ -267,7 +267,7 @@ pub fn misfit(kind: WireType, value: ValueRef<'_>) -> Option<&'static str> {
              type number in sync_track",
         ),
         (ValueRef::Text(_) | ValueRef::Integer(_) | ValueRef::Real(_), WireType::Base64) => Some(
-            "no blob, and would come back as another; correct it, or give the column the type any in sync_track",
+            "a value other than a blob, which would come back changed; correct it, or give the column the type any in sync_track",
         ),
         _ => None,
     }

@@ -1,6 +1,7 @@
 //! Entities and rows as they travel, whatever the protocol.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::store::ValueRef;
 
@@ -115,6 +116,15 @@ pub fn fallback(kind: WireType, required: bool) -> Slot<'static> {
 pub enum WireId<'a> {
     Text(Cow<'a, str>),
     Integer(i64),
+}
+
+impl fmt::Display for WireId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Integer(number) => write!(f, "{number}"),
+        }
+    }
 }
 
 impl WireId<'_> {

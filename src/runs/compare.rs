@@ -115,7 +115,7 @@ impl Sink for Comparer<'_> {
         let table = &mut self.tables[row.entity];
         let Some(key) = table.binding.wire_key(row.id) else {
             table.remote += 1;
-            table.missing.add(|| json!(format!("{:?}", row.id)));
+            table.missing.add(|| row.id.to_string().into());
             return Ok(());
         };
         table

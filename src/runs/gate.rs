@@ -1,6 +1,7 @@
 //! What is looked at before a run begins: refused calls change nothing and send nothing.
 
 use crate::coordination::{EntitiesCall, Ground, live_owner_of};
+use crate::ground::quoted;
 use crate::providers::{Settings, kinds};
 use crate::store::{Database, Error, Result, Value};
 
@@ -15,8 +16,8 @@ pub fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
     match special {
         None => Ok(()),
         Some(operation) => Err(Error::argument(format!(
-            "entity {:?} names a function or parameters, which a provider of this kind does not have",
-            operation.entity
+            "entity {} has a function or parameters, which only a provider without a protocol takes; leave them out",
+            quoted(&operation.entity)
         ))),
     }
 }
@@ -69,8 +70,9 @@ pub fn refuse_twice(bindings: &[Binding], binding: &Binding) -> Result<()> {
     {
         None => Ok(()),
         Some(other) => Err(Error::argument(format!(
-            "entities {:?} and {:?} are kept in the same table; sync one of them",
-            other.entity, binding.entity
+            "entities {} and {} are kept in the same table; sync one of them",
+            quoted(&other.entity),
+            quoted(&binding.entity)
         ))),
     }
 }

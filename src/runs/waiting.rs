@@ -130,8 +130,7 @@ pub fn untrack(database: &Database, name: &str, discard: bool) -> Result<bool> {
     let may_lose = !discard && captured_table(database, id)?.is_some();
     if may_lose && anything(database, &[Tracked::open(database, &name)?])? {
         return Err(Error::argument(format!(
-            "{} has changes that were not uploaded; sync first, or pass {{\"discard\":true}} to give \
-             them up",
+            "{} has changes that were not uploaded; sync first, or pass {{\"discard\":true}} to discard them",
             quote_name(&name)
         )));
     }

@@ -45,7 +45,12 @@ pub fn shown(key: &Value) -> String {
     match key {
         Value::Text(text) => text.clone(),
         Value::Integer(number) => number.to_string(),
-        other => format!("{other:?}"),
+        Value::Real(number) => number.to_string(),
+        Value::Null => "NULL".into(),
+        Value::Blob(bytes) | Value::InvalidText(bytes) => {
+            let digits: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+            format!("X'{digits}'")
+        }
     }
 }
 

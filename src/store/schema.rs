@@ -46,7 +46,7 @@ pub fn installed(database: &Database) -> Result<Option<i64>> {
         None => return Ok(None),
         Some((name, true)) => {
             return Err(Error::Corrupt(format!(
-                "{} is no table; names that begin with _sync are syncscope's",
+                "{} is not a table; names that begin with _sync belong to syncscope",
                 quote_name(&name)
             )));
         }
@@ -58,7 +58,7 @@ pub fn installed(database: &Database) -> Result<Option<i64>> {
     )?;
     match version {
         Value::Integer(version) if version < 1 => Err(Error::Corrupt(format!(
-            "schema version {version} never existed"
+            "_syncMeta.schemaVersion is {version}, which never existed; restore the file from a backup"
         ))),
         Value::Integer(version) => Ok(Some(version)),
         other => Err(Error::Corrupt(format!(
@@ -90,19 +90,17 @@ pub fn require_current(database: &Database) -> Result<()> {
     match readable(database)? {
         Some(VERSION) => Ok(()),
         Some(found) => Err(Error::misuse(format!(
-            "the tables of syncscope are of schema {found}, and no statement but a function's upgrades them to \
-             schema {VERSION}; call sync_init() first"
+            "syncscope's tables have schema {found}; call sync_init() first to upgrade them to schema {VERSION}"
         ))),
         None => Err(Error::misuse(
-            "the tables of syncscope are missing; call sync_init() first",
+            "syncscope's tables are missing; call sync_init() first",
         )),
     }
 }
 
 fn newer(found: i64, version: i64) -> Error {
     Error::misuse(format!(
-        "this file was written by a newer syncscope (schema {found}), this one knows schema \
-         {version}; load the newer one"
+        "this file was written by a newer syncscope (schema {found}), this version knows schema {version}; load the newer one"
     ))
 }
 
@@ -161,7 +159,7 @@ fn not_upgraded(error: Error, found: i64, version: i64) -> Error {
         _ => "",
     };
     let text = format!(
-        "the file could not be upgraded from schema {found} to {version} and is as it was: {text}{remedy}"
+        "the file could not be upgraded from schema {found} to {version} and is unchanged: {text}{remedy}"
     );
     Error::Sqlite { code, text }
 }

@@ -42,7 +42,7 @@ impl Door {
         }
         let Some(path) = parent.connection().file(schema) else {
             return Err(Error::misuse(
-                "this database is in memory or temporary, so nobody else can open it; call without \
+                "this database is in memory or temporary, so no second connection can open it; call without \
                  \"background\"",
             ));
         };

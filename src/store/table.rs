@@ -206,7 +206,7 @@ unsafe extern "C" fn connect(
                     == registered.table.name.as_bytes();
             if !is_module {
                 return Err(Error::misuse(format!(
-                    "{} is there by itself; a file can't make a table of it",
+                    "{} exists without CREATE VIRTUAL TABLE; use it under its own name",
                     registered.table.name
                 )));
             }
@@ -472,7 +472,7 @@ unsafe extern "C" fn update(
         method(&mut (*vtab).base.zErrMsg, || {
             let all = std::slice::from_raw_parts(values, count.max(0) as usize);
             let (Some(write), Some(old)) = ((*vtab).table.write, all.first()) else {
-                return Err(Error::misuse("this table can't be written"));
+                return Err(Error::misuse("this table is read-only"));
             };
             let old = read_value(*old).as_i64();
             let columns = all.get(2..).unwrap_or_default();

@@ -20,7 +20,7 @@ pub const TABLE: Table = Table {
     open,
     write: None,
     disconnected: None,
-    summary: "the runs that wait or go on: step, rows and bytes so far, fraction, rate, seconds left",
+    summary: "the runs that are queued or running: step, rows and bytes so far, fraction, rate, seconds left",
     example: "SELECT run, step, rowsDown, fraction, secondsLeft FROM sync_progress;",
 };
 

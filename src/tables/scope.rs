@@ -202,5 +202,5 @@ fn id_of(database: &Database, rowid: i64) -> Result<String> {
         &[rowid.into()],
         |row| Ok(row.text(0)),
     )?;
-    id.ok_or_else(|| Error::argument("the scope is gone"))
+    id.ok_or_else(|| Error::argument("the scope no longer exists"))
 }

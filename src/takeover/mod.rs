@@ -20,6 +20,7 @@ use crate::capture::shape::Shape;
 use crate::capture::tracked::ColumnType;
 use crate::capture::{Tracked, drift, track};
 use crate::coordination::now;
+use crate::ground::quoted;
 use crate::providers::{Settings, watermelon};
 use crate::store::{Database, Error, Result, quote_name};
 
@@ -89,7 +90,7 @@ fn refuse_other_kind(settings: &Settings, provider: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::argument(format!(
-        "provider '{provider}' is of kind {given}; a file of WatermelonDB goes on with one of kind {wanted}"
+        "provider '{provider}' is of kind {given}; a WatermelonDB file can only be taken over by one of kind {wanted}"
     )))
 }
 
@@ -104,7 +105,8 @@ fn refuse_known(database: &Database, provider: &str) -> Result<()> {
         None => Ok(()),
         Some(entity) => Err(Error::argument(format!(
             "provider '{provider}' has been synced or has taken over tables already (entity \
-             {entity:?} has a cursor); take all tables over in one call, with a provider of their own"
+             {} has a cursor); take all tables over in one call, with a provider of their own",
+            quoted(&entity)
         ))),
     }
 }
@@ -143,7 +145,8 @@ fn bind(database: &Database, settings: &Settings, table: &Tracked) -> Result<Bin
     let binding = Binding::resolve(database, settings, &*kind, entity)?;
     if binding.table.id != table.id {
         return Err(Error::argument(format!(
-            "tableMap keeps the entity {entity:?} in {}; give {} an entity of its own",
+            "tableMap keeps the entity {} in {}; give {} an entity of its own",
+            quoted(entity),
             quote_name(&binding.table.shape.name),
             quote_name(name)
         )));

@@ -2,6 +2,7 @@
 
 use crate::capture::shape::Shape;
 use crate::capture::tracked::registration;
+use crate::ground::quoted;
 use crate::store::{Database, Error, Result, quote_name};
 
 /// The columns in which the client keeps the state of a row. They don't travel.
@@ -20,7 +21,7 @@ impl Pulled {
     pub fn read(database: &Database) -> Result<Self> {
         if !database.has_table("local_storage")? {
             return Err(Error::argument(
-                "this is no file of WatermelonDB: it has no table local_storage",
+                "this is not a WatermelonDB file: it has no table local_storage",
             ));
         }
         let stored = |key: &str| {
@@ -49,8 +50,9 @@ fn checked_cursor(text: String) -> Result<String> {
         return Ok(text);
     }
     Err(Error::argument(format!(
-        "__watermelon_last_pulled_at in local_storage is {text:?}, which is no timestamp; delete that \
-         row to pull from the beginning"
+        "__watermelon_last_pulled_at in local_storage is {}, which is not a timestamp; delete that row to \
+         pull from the beginning",
+        quoted(&text)
     )))
 }
 
@@ -77,7 +79,7 @@ pub fn shapes(database: &Database, tables: Option<&[String]>) -> Result<Vec<Shap
         }
         if !is_native(&shape) {
             return Err(Error::argument(format!(
-                "{} is no table of WatermelonDB: it needs the primary key id and the columns _status \
+                "{} is not a WatermelonDB table: it needs the primary key id and the columns _status \
                  and _changed",
                 quote_name(&shape.name)
             )));

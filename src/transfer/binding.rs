@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use crate::capture::Tracked;
 use crate::capture::tracked::ColumnType;
-use crate::ground::SyncError;
+use crate::ground::{SyncError, quoted};
 use crate::providers::Settings;
 use crate::providers::conversation::{ApplyRules, Provider};
 use crate::providers::wire::{Entity, WireColumn, WireId, WireType};
@@ -45,7 +45,8 @@ impl Binding {
             .find(|column| table.shape.position(column).is_none());
         if let Some(unknown) = unknown {
             return Err(Error::argument(format!(
-                "excludeColumns names {unknown:?}, which is no column of {}; correct it with sync_provider",
+                "excludeColumns names {}, which is no column of {}; correct it with sync_provider",
+                quoted(unknown),
                 quote_name(&table.shape.name)
             )));
         }
@@ -83,8 +84,8 @@ impl Binding {
             return Ok(());
         }
         Err(SyncError::concurrent(format!(
-            "table {:?} was altered while the sync was running; sync again",
-            shape.name
+            "table {} was altered while the sync was running; sync again",
+            quoted(&shape.name)
         )))
     }
 

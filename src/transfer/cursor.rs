@@ -1,6 +1,6 @@
 //! How far each entity has been pulled.
 
-use crate::ground::SyncError;
+use crate::ground::{SyncError, complaint, quoted};
 use crate::providers::conversation::LastSchema;
 use crate::store::{Database, Error, Result};
 
@@ -69,8 +69,9 @@ pub fn last_schema(database: &Database, provider: &str, binding: &Binding) -> Re
     let columns = columns.map(|text| serde_json::from_str(&text)).transpose();
     let columns = columns.map_err(|error| {
         Error::Corrupt(format!(
-            "_syncCursor.columns of {:?} is not readable: {error}",
-            binding.entity
+            "_syncCursor.columns of {} can't be read, {}; delete that row to pull from the beginning",
+            quoted(&binding.entity),
+            complaint(&error)
         ))
     })?;
     Ok(LastSchema { version, columns })
@@ -117,7 +118,7 @@ pub fn require(
         return Ok(());
     }
     Err(SyncError::concurrent(format!(
-        "another sync of {:?} finished meanwhile; nothing of this pull was applied",
-        binding.entity
+        "another sync of {} finished in the meantime; nothing of this pull was applied",
+        quoted(&binding.entity)
     )))
 }

@@ -17,8 +17,7 @@ pub fn memory(database: &Database, provider: &str) -> Result<Json> {
         None => Ok(Json::Null),
         Some(text) => serde_json::from_str(text).map_err(|_| {
             Error::Corrupt(format!(
-                "_syncPeer.memory of provider '{provider}' is no JSON; delete that row, and everything is \
-                 pulled again"
+                "_syncPeer.memory of provider '{provider}' is not JSON; delete that row to pull everything again"
             ))
         }),
     }

@@ -173,6 +173,8 @@ fn sensible(name: &str) -> Vec<Rubbish> {
         "sync_has_pending" => &["host"],
         "sync_is_stale" => &["host", "0"],
         "sync_takeover" => &["NET", "{}"],
+        "sync_next_request" => &["1"],
+        "sync_put_response" => &["1", "200", "{}", "{}"],
         "sync_delete_scope" => &["old"],
         "sync_delete_status" => &["1"],
         "sync_interrupt" => &["old", "why"],

@@ -1,7 +1,7 @@
 .load
 CREATE TABLE task (id TEXT PRIMARY KEY NOT NULL, title TEXT, done BOOLEAN NOT NULL DEFAULT 0, points INTEGER);
 INSERT INTO task (id, title) VALUES ('t1', 'was here before');
-SELECT 'rows that are there become pending', sync_track('task');
+SELECT 'existing rows become pending', sync_track('task');
 SELECT 'again, nothing happens', sync_track('task');
 INSERT INTO task (id, title) VALUES ('t2', 'new');
 UPDATE task SET points = 3 WHERE id = 't2';

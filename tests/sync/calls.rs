@@ -1,6 +1,5 @@
 //! Calls that are refused at once, with a text that says what to do; and who may run when.
 
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -294,107 +293,6 @@ fn during_the_push_nobody_is_blocked_either() {
 }
 
 // ---- Interrupting ----------------------------------------------------------------------------
-
-/// A sync on a thread of its own that hangs in its pull; gives its answer.
-fn hanging(
-    scope_id: Option<&str>,
-    stop: impl FnOnce(&rusqlite::Connection, &rusqlite::InterruptHandle),
-) -> (Device, Backend, rusqlite::Result<Value>) {
-    let (backend, device) = start();
-    device.exec("INSERT INTO task (id) VALUES ('a')");
-    if let Some(id) = scope_id {
-        device.ask(&format!("SELECT sync_start_scope('{id}', '[\"i\"]')"));
-    }
-    let pull = hold(&backend, Kind::Pull);
-    let (sender, receiver) = mpsc::channel();
-    let answer = thread::scope(|scope| {
-        let world = &device.world;
-        let first = scope.spawn(move || {
-            let db = world.open();
-            sender.send(db.get_interrupt_handle()).unwrap();
-            let answer = db.query_row(SYNC, [], |row| row.get::<_, String>(0));
-            // The next call of the same connection works and settles what was left.
-            ask(&db, "SELECT sync_recover()");
-            let left = "SELECT count(*) FROM _syncStatus WHERE state = 'syncing'";
-            assert_eq!(
-                ask(&db, left),
-                "0",
-                "the same connection settles what it left"
-            );
-            answer
-        });
-        let handle = receiver.recv().unwrap();
-        pull.wait();
-        thread::sleep(Duration::from_millis(100));
-        stop(&device.db, &handle);
-        // It ends although its pull has no answer yet.
-        first.join().unwrap()
-    });
-    (
-        device,
-        backend,
-        answer.map(|text| serde_json::from_str(&text).unwrap()),
-    )
-}
-
-#[test]
-fn sync_interrupt_on_a_second_connection_ends_a_hanging_sync() {
-    let (device, backend, answer) = hanging(Some("s"), |second, _| {
-        assert_eq!(ask(second, "SELECT sync_interrupt('s', 'background')"), "1");
-        assert_eq!(ask(second, "SELECT state FROM _syncScope"), "interrupted");
-    });
-    let answer = answer.expect("an answer");
-    assert_eq!(
-        (&answer["state"], &answer["error"]["class"]),
-        (&json!("failed"), &json!("cancelled")),
-        "{answer}"
-    );
-    assert_eq!(answer["error"]["code"], "SYNC_ERROR_CANCELLED");
-    assert_eq!(
-        device.ask("SELECT state, error FROM _syncStatus"),
-        "failed|interrupted: background"
-    );
-    assert_eq!(device.ask("SELECT state FROM _syncScope"), "interrupted");
-    assert_eq!(
-        device.ask("SELECT state, json_extract(error, '$.class') FROM _syncRun"),
-        "failed|cancelled"
-    );
-    assert_eq!(device.pending(), "task|a|created|[]");
-    backend.faults().clear();
-    assert_eq!(sync_on(&device.db, "i", &["task"])["state"], "synced");
-    assert_eq!(device.ask("SELECT state FROM _syncScope"), "synced");
-}
-
-#[test]
-fn sync_interrupt_without_a_scope_ends_the_work_of_the_process() {
-    let (device, _, answer) = hanging(None, |second, _| {
-        ask(second, "SELECT sync_interrupt(NULL, 'closed')");
-    });
-    assert_eq!(answer.expect("an answer")["error"]["class"], "cancelled");
-    assert_eq!(
-        device.ask("SELECT state, error FROM _syncStatus"),
-        "failed|interrupted: closed"
-    );
-}
-
-#[test]
-fn sqlite3_interrupt_ends_a_hanging_sync_and_the_next_one_works() {
-    let (device, backend, answer) = hanging(Some("s"), |_, handle| handle.interrupt());
-    match answer {
-        Ok(answer) => assert_eq!(answer["error"]["class"], "cancelled", "{answer}"),
-        Err(error) => assert!(error.to_string().contains("interrupt"), "{error}"),
-    }
-    device.ask("SELECT sync_recover()");
-    let status = device.ask("SELECT state, substr(error, 1, 13) FROM _syncStatus");
-    assert_eq!(status, "failed|interrupted: ");
-    assert_eq!(device.pending(), "task|a|created|[]");
-    backend.faults().clear();
-    assert_eq!(sync_on(&device.db, "i", &["task"])["state"], "synced");
-    assert_eq!(
-        device.ask("SELECT count(*) FROM _syncRun WHERE state = 'running'"),
-        "0"
-    );
-}
 
 #[test]
 fn a_sync_that_could_not_be_closed_takes_nothing_else_of_its_connection_along() {

@@ -7,24 +7,19 @@ use serde_json::{Value, json};
 use support::backend::Kind;
 use support::{
     Backend, Canned, Device, SCHEMA, World, assert_equal, backend_rows, hold, pushes, query, seen,
-    status_answer, sync_on,
+    sync_on,
 };
 
-/// Runs `edit` on a second connection while the backend holds back the answer to a request.
-fn edit_during(device: &Device, server: &Canned, push: bool, answer: Vec<u8>, edit: &str) -> Value {
+/// Runs `edit` on a second connection while the backend holds back the answer to a pull.
+fn edit_during(device: &Device, server: &Canned, answer: Vec<u8>, edit: &str) -> Value {
     let (arrived, waits) = mpsc::channel();
     let (go, gone) = mpsc::channel();
     let gone = std::sync::Mutex::new(gone);
-    let say = move |_: &support::Seen| {
+    server.pull_raw(move |_| {
         arrived.send(()).unwrap();
         gone.lock().unwrap().recv().unwrap();
         answer.clone()
-    };
-    if push {
-        server.push_raw(say)
-    } else {
-        server.pull_raw(say)
-    }
+    });
     let path = device.world.path();
     let edit = edit.to_owned();
     let editor = thread::spawn(move || {
@@ -41,136 +36,16 @@ fn edit_during(device: &Device, server: &Canned, push: bool, answer: Vec<u8>, ed
     answer
 }
 
-fn seeded(journal: &str) -> (Canned, Device) {
+fn seeded() -> (Canned, Device) {
     let server = Canned::start();
     let device = Device::new(&server.url());
-    device.ask(&format!("PRAGMA journal_mode = {journal}"));
+    device.ask("PRAGMA journal_mode = wal");
     server.changes(json!({"task": {"created": [
         {"id": "a", "title": "A", "n": 1, "note": "x"}, {"id": "b", "title": "B"},
         {"id": "c", "title": "C"}]}}));
     device.synced();
     server.clear();
     (server, device)
-}
-
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
-
-#[test]
-fn an_edit_before_the_sync_and_one_during_the_pull_are_pushed() {
-    for journal in ["wal", "delete"] {
-        let (server, device) = seeded(journal);
-        device.exec("UPDATE task SET title = 'before' WHERE id = 'a'");
-        let pull = support::json_answer(
-            &json!({"changes": {"task": {"updated": [{"id": "a", "title": "R", "n": 5},
-                {"id": "b", "title": "R", "n": 5}]}}, "timestamp": 2_000_000})
-            .to_string(),
-        );
-        let edit =
-            "UPDATE task SET title = 'during' WHERE id = 'b'; DELETE FROM task WHERE id = 'c';
-                    INSERT INTO task (id, title) VALUES ('n', 'new')";
-        let answer = edit_during(&device, &server, false, pull, edit);
-        assert_eq!(answer["state"], "synced", "{answer}");
-        let push = &server.pushed()[0]["task"];
-        assert_eq!(push["created"][0]["id"], "n");
-        assert_eq!(push["deleted"], json!(["c"]));
-        let updated: Vec<_> = push["updated"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|row| {
-                (
-                    row["id"].as_str().unwrap(),
-                    row["title"].as_str().unwrap(),
-                    row["n"].as_i64(),
-                )
-            })
-            .collect();
-        assert_eq!(
-            updated,
-            [("a", "before", Some(5)), ("b", "during", Some(5))]
-        );
-        assert_eq!(
-            (device.pending().as_str(), device.log().as_str()),
-            ("", "0")
-        );
-    }
-}
-
-#[test]
-fn an_edit_during_the_push_stays_pending_with_only_what_changed_since() {
-    for journal in ["wal", "delete"] {
-        let (server, device) = seeded(journal);
-        device.exec(
-            "UPDATE task SET title = 'one' WHERE id = 'a'; UPDATE task SET note = 'two' WHERE id = 'b';
-             INSERT INTO task (id, title) VALUES ('n', 'new'), ('m', 'new')",
-        );
-        let edit = "UPDATE task SET n = 7 WHERE id = 'a'; DELETE FROM task WHERE id = 'b';
-                    UPDATE task SET note = 'late' WHERE id = 'n'; DELETE FROM task WHERE id = 'm';
-                    INSERT INTO task (id, title) VALUES ('late', 'late')";
-        let answer = edit_during(&device, &server, true, OK.to_vec(), edit);
-        assert_eq!(answer["state"], "synced", "{answer}");
-        let sent = &server.pushed()[0]["task"];
-        assert_eq!(sent["updated"][0]["n"], 1, "what was frozen was sent");
-        assert_eq!(
-            device.pending(),
-            "task|a|updated|[\"n\"]\ntask|b|deleted|NULL\ntask|late|created|[]\n\
-             task|m|deleted|NULL\ntask|n|updated|[\"note\"]"
-        );
-        server.clear();
-        device.synced();
-        let push = &server.pushed()[0]["task"];
-        assert_eq!(push["created"][0]["id"], "late");
-        assert_eq!(push["deleted"], json!(["b", "m"]));
-        let a = &push["updated"][0];
-        assert_eq!(
-            (&a["_changed"], &a["title"], &a["n"]),
-            (&json!("n"), &json!("one"), &json!(7))
-        );
-        assert_eq!(device.pending(), "");
-    }
-}
-
-#[test]
-fn an_edit_during_a_push_that_fails_is_not_lost_and_neither_is_what_was_sent() {
-    let (server, device) = seeded("wal");
-    device.exec("UPDATE task SET title = 'one' WHERE id = 'a'");
-    let edit = "UPDATE task SET note = 'two' WHERE id = 'a'";
-    let answer = edit_during(&device, &server, true, status_answer(500, &[], ""), edit);
-    assert_eq!(answer["state"], "failed");
-    assert_eq!(device.pending(), "task|a|updated|[\"title\",\"note\"]");
-    server.clear();
-    device.synced();
-    assert_eq!(
-        server.pushed()[0]["task"]["updated"][0]["_changed"],
-        "title,note"
-    );
-}
-
-#[test]
-fn partial_rejection_and_edits_during_the_push_leave_just_those_pending() {
-    let (server, device) = seeded("wal");
-    device.exec(
-        "UPDATE task SET title = 'one'; DELETE FROM task WHERE id = 'c';
-         INSERT INTO task (id) VALUES ('n'), ('m')",
-    );
-    let answer = support::json_answer(r#"{"experimentalRejectedIds":{"task":["b","c","n","x"]}}"#);
-    let answer = edit_during(
-        &device,
-        &server,
-        true,
-        answer,
-        "UPDATE task SET n = 3 WHERE id = 'm'",
-    );
-    assert_eq!(answer["state"], "synced", "{answer}");
-    assert_eq!(
-        (&answer["pushed"], &answer["rejected"]),
-        (&json!(2), &json!(3)),
-        "{answer}"
-    );
-    assert_eq!(
-        device.pending(),
-        "task|b|updated|[\"title\"]\ntask|c|deleted|NULL\ntask|m|updated|[\"n\"]\ntask|n|created|[]"
-    );
 }
 
 // ---- Failures halfway -----------------------------------------------------------------------
@@ -344,37 +219,6 @@ fn a_lost_answer_that_is_repeated_by_itself_creates_nothing_twice() {
 }
 
 #[test]
-fn a_row_deleted_after_a_push_of_unknown_outcome_is_deleted_there_too() {
-    let backend = Backend::start(SCHEMA);
-    let device = edited(&backend);
-    device.exec("INSERT INTO task (id, title) VALUES ('n', 'new')");
-    backend
-        .faults()
-        .add(json!({"on": "push", "times": 1, "drop": true, "afterCommit": true}));
-    device.failed();
-    device.exec("DELETE FROM task WHERE id = 'n'");
-    device.synced();
-    assert_eq!(device.ask("SELECT id FROM task ORDER BY id"), "t1\nt2");
-    assert_equal(&device, &backend, &["task"]);
-}
-
-#[test]
-fn a_delete_that_will_go_up_after_a_push_of_unknown_outcome_is_shown_as_pending() {
-    let backend = Backend::start(SCHEMA);
-    let device = edited(&backend);
-    device.exec("INSERT INTO task (id, title) VALUES ('n', 'new')");
-    backend
-        .faults()
-        .add(json!({"on": "push", "times": 1, "drop": true, "afterCommit": true}));
-    device.failed();
-    device.exec("DELETE FROM task WHERE id = 'n'");
-    assert_eq!(
-        device.ask("SELECT op FROM sync_pending WHERE key = 'n'"),
-        "deleted"
-    );
-}
-
-#[test]
 fn a_row_deleted_after_a_repeated_push_of_unknown_outcome_is_deleted_there_too() {
     let backend = Backend::start(SCHEMA);
     let device = edited(&backend);
@@ -408,13 +252,13 @@ fn a_row_deleted_after_a_repeated_push_of_unknown_outcome_is_deleted_there_too()
 
 #[test]
 fn a_cursor_that_another_sync_moved_aborts_the_apply() {
-    let (server, device) = seeded("wal");
+    let (server, device) = seeded();
     let cursor = device.cursor("task");
     let pull = support::json_answer(
         r#"{"changes":{"task":{"created":[{"id":"late"}]}},"timestamp":3000000}"#,
     );
     let edit = "UPDATE _syncCursor SET cursor = '2500000'";
-    let answer = edit_during(&device, &server, false, pull, edit);
+    let answer = edit_during(&device, &server, pull, edit);
     assert_eq!(answer["state"], "failed", "{answer}");
     assert_eq!(answer["error"]["class"], "conflict", "{answer}");
     assert_eq!(answer["error"]["retryable"], true);

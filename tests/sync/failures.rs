@@ -86,35 +86,12 @@ fn the_host_is_unknown() {
 }
 
 #[test]
-fn the_backend_is_silent() {
-    let backend = Backend::start(SCHEMA);
-    backend.faults().add(json!({"delayMs": 600_000}));
-    let device = with_an_edit(&backend.sync_url());
-    device.provider(&backend.sync_url(), json!({"timeoutMs": 200}));
-    network(&device.failed(), &["200"]);
-    nothing_lost(&device);
-}
-
-#[test]
 fn the_backend_is_silent_in_the_middle_of_a_body() {
     let backend = Backend::start(SCHEMA);
     backend.faults().add(json!({"delayBodyMs": 600_000}));
     let device = with_an_edit(&backend.sync_url());
     device.provider(&backend.sync_url(), json!({"timeoutMs": 200}));
     network(&device.failed(), &[]);
-    nothing_lost(&device);
-}
-
-#[test]
-fn the_whole_request_takes_too_long() {
-    let backend = Backend::start(SCHEMA);
-    backend.faults().add(json!({"delayMs": 600_000}));
-    let device = with_an_edit(&backend.sync_url());
-    device.provider(
-        &backend.sync_url(),
-        json!({"totalTimeoutMs": 300, "attempts": 100}),
-    );
-    network(&device.failed(), &["300"]);
     nothing_lost(&device);
 }
 
@@ -148,45 +125,6 @@ fn the_answer_of_a_push_breaks_off() {
     network(&device.failed(), &[]);
     nothing_lost(&device);
     device.synced();
-}
-
-#[test]
-fn statuses_of_a_pull() {
-    for (status, class, code, retryable, said) in [
-        (400, "server", "SYNC_ERROR_HTTP", false, "400"),
-        (401, "auth", "SYNC_ERROR_AUTH", false, "sync_secret"),
-        (403, "auth", "SYNC_ERROR_AUTH", false, "403"),
-        (404, "server", "SYNC_ERROR_HTTP", false, "404"),
-        (408, "server", "SYNC_ERROR_HTTP", true, "408"),
-        (409, "server", "SYNC_ERROR_HTTP", true, "409"),
-        (413, "server", "SYNC_ERROR_HTTP", false, "413"),
-        (429, "server", "SYNC_ERROR_HTTP", true, "429"),
-        (500, "server", "SYNC_ERROR_HTTP", true, "500"),
-        (503, "server", "SYNC_ERROR_HTTP", true, "503"),
-    ] {
-        let backend = Backend::start(SCHEMA);
-        let device = with_an_edit(&backend.sync_url());
-        backend
-            .faults()
-            .add(json!({"on": "pull", "status": status}));
-        assert_error(
-            &device.failed(),
-            class,
-            code,
-            json!(status),
-            retryable,
-            &[said],
-        );
-        assert_eq!(
-            seen(&backend).len(),
-            1,
-            "{status} of a pull is no reason to push"
-        );
-        nothing_lost(&device);
-        backend.faults().clear();
-        device.synced();
-        assert_equal(&device, &backend, &["task"]);
-    }
 }
 
 #[test]
@@ -368,19 +306,6 @@ fn what_is_no_http_at_all() {
 }
 
 #[test]
-fn an_answer_larger_than_allowed() {
-    let server = Canned::start();
-    let device = with_an_edit(&server.url());
-    device.provider(&server.url(), json!({"maxResponseBytes": 1000}));
-    let rows: Vec<Value> = (0..100)
-        .map(|n| json!({"id": format!("r{n}"), "title": "x"}))
-        .collect();
-    server.changes(json!({"task": {"created": rows}}));
-    protocol(&device.failed(), &["1000"]);
-    nothing_lost(&device);
-}
-
-#[test]
 fn a_redirect_within_the_origin_is_followed_with_its_body() {
     let backend = Backend::start(SCHEMA);
     let device = with_an_edit(&backend.sync_url());
@@ -434,22 +359,4 @@ fn redirects_in_a_circle_end() {
     let device = with_an_edit(&server.url());
     protocol(&device.failed(), &["redirect"]);
     assert!(server.seen().len() < 20);
-}
-
-#[test]
-fn a_failed_sync_is_told_in_the_scope_too() {
-    let backend = Backend::start(SCHEMA);
-    let device = with_an_edit(&backend.sync_url());
-    device.ask("SELECT sync_start_scope('s', '[\"all\"]')");
-    backend.faults().add(json!({"status": 500, "times": 1}));
-    let error = device.failed();
-    assert_eq!(support::scopes::scope(&device.db, "s"), "failed 0/0/1/0");
-    let told = device.ask("SELECT json_extract(details, '$.failures[0].error') FROM _syncScope");
-    assert_eq!(serde_json::from_str::<Value>(&told).unwrap(), error);
-    device.synced();
-    assert_eq!(support::scopes::scope(&device.db, "s"), "synced 0/0/0/1");
-    assert_eq!(
-        device.ask("SELECT count(*) FROM _syncStatus WHERE error IS NOT NULL"),
-        "0"
-    );
 }

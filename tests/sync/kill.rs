@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::json;
-use support::backend::Kind;
 use support::{
-    Backend, Device, PATIENCE, Random, SCHEMA, again, ask, backend_rows, hold, load, rows_of,
-    sync_on,
+    Backend, Device, PATIENCE, Random, SCHEMA, again, ask, backend_rows, load, rows_of, sync_on,
 };
 
 const KILLS: u64 = 22;
@@ -205,34 +203,4 @@ fn killed_at_random_moments_with_a_write_ahead_log() {
 #[test]
 fn killed_at_random_moments_with_a_rollback_journal() {
     survive("delete", 2);
-}
-
-#[test]
-fn the_run_of_a_killed_process_is_closed_after_recovery() {
-    let backend = Backend::start(SCHEMA);
-    let device = Device::new(&backend.sync_url());
-    let pull = hold(&backend, Kind::Pull);
-    let mut child = again(module_path!(), "child_that_syncs_until_it_is_killed")
-        .env("SYNC_TEST_FILE", device.world.path())
-        .env("SYNC_TEST_SEED", "1")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("a child");
-    pull.wait();
-    assert_eq!(device.ask("SELECT state FROM _syncRun"), "running");
-    child.kill().expect("killed");
-    child.wait().expect("gone");
-    device.ask("SELECT sync_recover()");
-    pull.release();
-    assert_eq!(
-        device.ask("SELECT state, error FROM _syncStatus WHERE entity = 'task'"),
-        "failed|interrupted: crashed"
-    );
-    assert_eq!(device.ask("SELECT state FROM _syncScope"), "interrupted");
-    device.synced();
-    assert_eq!(
-        device.ask("SELECT count(*) FROM _syncRun WHERE state = 'running'"),
-        "0"
-    );
 }

@@ -107,20 +107,6 @@ fn j3_a_row_deleted_since_is_deleted_there_however_long_that_takes() {
 }
 
 #[test]
-fn j3_a_push_that_never_arrived_goes_up_again_unchanged() {
-    let backend = Backend::start(TABLE);
-    let device = Device::with(TABLE, &["t"], &backend.sync_url());
-    device.exec("INSERT INTO t VALUES ('new', 'x', 'y')");
-    backend
-        .faults()
-        .add(json!({"on": "push", "times": 1, "drop": true}));
-    device.failed();
-    let answer = device.synced();
-    assert_eq!(answer["pushed"], 1, "{answer}");
-    assert_eq!(device.pending(), "");
-}
-
-#[test]
 fn j7_the_journal_is_empty_after_two_more_pulls() {
     let (_backend, device) = lost("INSERT INTO t VALUES ('new', 'x', 'y')");
     for _ in 0..3 {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use support::backend::Options;
-use support::{Backend, Canned, Device, SCHEMA, again, assert_equal, file_holds, status_answer};
+use support::{Backend, Canned, Device, SCHEMA, again, file_holds, status_answer};
 
 const TOKEN: &str = "hunter2-5f3a9c-token";
 
@@ -49,87 +49,6 @@ fn written_nowhere(device: &Device, answers: &[Value]) {
         );
     }
     assert!(!device.ask("SELECT sync_debug()").contains("hunter2"));
-}
-
-#[test]
-fn a_bearer_token_opens_the_door_and_is_written_nowhere() {
-    let backend = guarded();
-    let device = Device::new(&backend.sync_url());
-    device.provider(&backend.sync_url(), json!({"token": "main"}));
-    device.exec("INSERT INTO task (id) VALUES ('a')");
-    secret(&device, &backend.url());
-    let answer = device.synced();
-    assert_equal(&device, &backend, &["task"]);
-    let sent = backend.requests();
-    assert!(
-        sent.iter()
-            .all(|request| { request.header("authorization") == Some(&format!("Bearer {TOKEN}")) })
-    );
-    assert!(sent.iter().all(|request| !request.path.contains("hunter2")));
-    written_nowhere(&device, &[answer]);
-}
-
-#[test]
-fn a_secret_of_another_origin_is_refused_without_any_request() {
-    let backend = guarded();
-    let elsewhere = Canned::start();
-    let device = Device::new(&elsewhere.url());
-    device.provider(&elsewhere.url(), json!({"token": "main"}));
-    secret(&device, &backend.url());
-    let error = device.failed();
-    assert_eq!(
-        (&error["class"], &error["code"]),
-        (&json!("auth"), &json!("SYNC_ERROR_AUTH")),
-        "{error}"
-    );
-    assert_eq!(error["retryable"], false);
-    let message = error["message"].as_str().unwrap();
-    assert!(
-        message.contains(&backend.url()) && message.contains(&elsewhere.origin()),
-        "{message}"
-    );
-    assert!(elsewhere.seen().is_empty() && backend.requests().is_empty());
-    written_nowhere(&device, &[error]);
-}
-
-#[test]
-fn a_secret_that_is_not_set_is_named() {
-    let backend = guarded();
-    let device = Device::new(&backend.sync_url());
-    device.provider(&backend.sync_url(), json!({"token": "main"}));
-    let error = device.failed();
-    assert_eq!(error["class"], "auth", "{error}");
-    let message = error["message"].as_str().unwrap();
-    assert!(
-        message.contains("main") && message.contains("sync_secret"),
-        "{message}"
-    );
-    assert!(backend.requests().is_empty());
-    // Set, then forgotten.
-    secret(&device, &backend.url());
-    device.synced();
-    assert_eq!(device.ask("SELECT sync_secret('main', NULL)"), "1");
-    assert_eq!(device.failed()["class"], "auth");
-}
-
-#[test]
-fn a_wrong_token_is_an_auth_failure_and_a_new_one_helps() {
-    let backend = guarded();
-    let device = Device::new(&backend.sync_url());
-    device.provider(&backend.sync_url(), json!({"token": "main"}));
-    device.ask(&format!(
-        "SELECT sync_secret('main', 'hunter2-wrong', '{}')",
-        backend.url()
-    ));
-    let error = device.failed();
-    assert_eq!(
-        (&error["class"], &error["status"]),
-        (&json!("auth"), &json!(401)),
-        "{error}"
-    );
-    secret(&device, &backend.url());
-    let answer = device.synced();
-    written_nowhere(&device, &[error, answer]);
 }
 
 #[test]

@@ -222,7 +222,7 @@ fn what_is_refused_is_named_and_changes_nothing() {
         (
             "",
             r#"{"tables":["notes"]}"#,
-            "\"notes\" is no table of WatermelonDB",
+            "\"notes\" is not a WatermelonDB table",
         ),
         ("", r#"{"tables":["nothing"]}"#, "no table \"nothing\""),
         ("", r#"{"tables":[]}"#, "there is nothing to take over"),
@@ -270,12 +270,12 @@ fn what_is_refused_is_named_and_changes_nothing() {
         (
             "UPDATE local_storage SET value = 'soon' WHERE value > '5' OR value LIKE '17%'",
             "{}",
-            "is \"soon\", which is no timestamp",
+            "is \"soon\", which is not a timestamp",
         ),
         (
             "UPDATE local_storage SET value = '-5' WHERE value LIKE '17%'",
             "{}",
-            "is \"-5\", which is no timestamp",
+            "is \"-5\", which is not a timestamp",
         ),
         (
             "SELECT sync_track('lists')",

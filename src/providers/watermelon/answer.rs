@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value as Json;
 
 use super::options::Options;
-use crate::ground::{Class, SyncError, Warning, add_warning};
+use crate::ground::{Class, SyncError, Warning, add_warning, quoted};
 use crate::providers::cutter::{BYTE_ORDER_MARK, parse_owned};
 use crate::providers::wire::Entity;
 
@@ -56,7 +56,7 @@ pub fn read_answer(
         let mut error = SyncError::new(
             Class::Server,
             "SYNC_ERROR_HTTP",
-            format!("HTTP {status}, but the backend's answer has no true at {success}"),
+            format!("HTTP {status}, but {success} is not true in the backend's answer"),
             false,
         )
         .saying(shown.trim());
@@ -102,7 +102,8 @@ fn read_rejected(rejected: &Json, entities: &[Entity]) -> Option<PushAnswer> {
                 Warning::new(
                     "rejectedUnknownEntity",
                     format!(
-                        "the backend rejected rows of {table:?}, which is no entity of this sync"
+                        "the backend rejected rows of {}, which is not an entity of this sync",
+                        quoted(table)
                     ),
                 ),
             ),

@@ -15,7 +15,7 @@
 //! With `"migrations":"auto"` nothing is declared: what is told are the entities and columns that the last
 //! sync did not have.
 
-use crate::ground::Warning;
+use crate::ground::{Warning, quoted};
 use crate::providers::conversation::LastSchema;
 use serde_json::{Value as Json, json};
 
@@ -260,8 +260,7 @@ impl Migrations {
                 Warning::new(
                     "schemaVersionUnknown",
                     format!(
-                        "the schema version of the last sync is not known; taken to be {enabled_at} \
-                         (migrationsEnabledAtVersion)"
+                        "the schema version of the last sync is not known; {enabled_at} was assumed (migrationsEnabledAtVersion)"
                     ),
                 )
             }),
@@ -323,7 +322,8 @@ impl Migration {
             .find(|key| !matches!(key.as_str(), "toVersion" | "steps"))
         {
             return Err(format!(
-                " has the unknown key {other:?}; known are toVersion, steps"
+                " has the unknown key {}; known are toVersion, steps",
+                quoted(other)
             ));
         }
         let to = json["toVersion"]
@@ -369,8 +369,8 @@ impl Step {
             }
             Some("sql") => Ok(Self::Sql),
             Some(other) => Err(format!(
-                ".type is {other:?}, which can't be told to a backend; known are create_table, \
-                 add_columns, sql"
+                ".type is {}, which can't be sent to a backend; known are create_table, add_columns, sql",
+                quoted(other)
             )),
             None => Err(".type is missing; give create_table, add_columns or sql".into()),
         }

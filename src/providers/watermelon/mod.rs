@@ -36,6 +36,7 @@ use super::conversation::{
 use super::kind::{Kind, Settings, Transport};
 use super::wire::Entity;
 use super::{http_keys, table_keys};
+use crate::ground::quoted;
 
 use conversation::Talk;
 
@@ -93,9 +94,9 @@ impl Provider for Watermelon {
         match columns.find(|column| RESERVED.contains(&column.name.as_str())) {
             None => Ok(()),
             Some(column) => Err(format!(
-                "column {:?} of {:?} has a name that the protocol uses for itself; leave it out with \
-                 excludeColumns",
-                column.name, entity.name
+                "column {} of {} has a name that the protocol reserves; leave it out with excludeColumns",
+                quoted(&column.name),
+                quoted(&entity.name)
             )),
         }
     }
@@ -125,8 +126,8 @@ fn is_bulk(known: &Known) -> Result<bool, Refusal> {
     match entities.find(|known| known.cursor.is_some()) {
         None => Ok(true),
         Some(known) => Err(Refusal::Call(format!(
-            "turbo is for a first sync, and {:?} was pulled before; leave turbo out",
-            known.entity.name
+            "turbo is for a first sync, and {} was pulled before; leave turbo out",
+            quoted(&known.entity.name)
         ))),
     }
 }

@@ -145,7 +145,7 @@ impl Options {
             return Ok(());
         }
         Err(
-            "migrations are to be told, but the pull has no {migration}; add it to pullUrl or \
+            "migrations are configured, but the pull has no {migration}; add it to pullUrl or \
              pullBody"
                 .into(),
         )
@@ -293,7 +293,7 @@ fn layout(settings: &Settings) -> Result<Layout, String> {
     }
     if timestamp.overlaps(&changes) {
         return Err(format!(
-            "timestampPath {timestamp} and changesPath {changes} lie within each other"
+            "of timestampPath {timestamp} and changesPath {changes} one is inside the other; give them separate places"
         ));
     }
     Ok(Layout { timestamp, changes })

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::options::{Layout, Reading};
 use super::row::{read_id, read_row};
 use super::strategy::Strategy;
-use crate::ground::{SyncError, Warning, add_warning};
+use crate::ground::{SyncError, Warning, add_warning, quoted};
 use crate::providers::cutter::{Cutter, parse, parse_owned};
 use crate::providers::sink::{Announced, RemoteRow, Scope, Sink};
 use crate::providers::wire::{Entity, Slot, WireId};
@@ -85,7 +85,7 @@ pub fn read_pull(
         let names = answer.strangers.join(", ");
         answer.warnings.push(Warning::new(
             "unaskedTables",
-            format!("tables that this sync did not ask for were passed over: {names}"),
+            format!("tables that this sync did not ask for were ignored: {names}"),
         ));
     }
     Ok(Pulled {
@@ -226,12 +226,12 @@ impl Answer<'_> {
             // Other entities of the same backend: they have cursors of their own.
             let is_ours = self.entities.iter().any(|entity| entity.name == name);
             if !is_ours && self.strangers.len() < STRANGERS {
-                self.strangers.push(format!("{name:?}"));
+                self.strangers.push(quoted(name));
             }
             return skip_table(cutter);
         };
         if cutter.take_null()? {
-            return self.require_lists(&format!("{name:?} is null"));
+            return self.require_lists(&format!("{} is null", quoted(name)));
         }
         self.present.push(place);
         let mut missing = vec!["created", "updated", "deleted"];
@@ -244,12 +244,12 @@ impl Answer<'_> {
                 "created" => self.rows(cutter, place, Announced::Created),
                 "updated" => self.rows(cutter, place, Announced::Updated),
                 "deleted" => self.ids(cutter, place),
-                other if self.reading.turbo => Err(bulk(&format!("{other:?} in a table"))),
+                other if self.reading.turbo => Err(bulk(&format!("{} in a table", quoted(other)))),
                 _ => parse::<serde::de::IgnoredAny>(cutter.value()?).map(drop),
             }
         })?;
         match missing.first() {
-            Some(list) => self.require_lists(&format!("{name:?} has no list {list}")),
+            Some(list) => self.require_lists(&format!("{} has no list {list}", quoted(name))),
             None => Ok(()),
         }
     }
@@ -326,8 +326,8 @@ fn bulk(what: &str) -> SyncError {
     ))
 }
 
-const TWICE: &str = "an id stands in the answer twice";
-const ALSO_DELETED: &str = "an id stands in deleted and elsewhere";
+const TWICE: &str = "an id is in the answer twice";
+const ALSO_DELETED: &str = "an id is in deleted and in another list";
 
 /// Puts up with something, or refuses the answer when it is read strictly.
 fn complain(

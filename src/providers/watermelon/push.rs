@@ -1,10 +1,12 @@
 //! Pushes: rows as they are sent, and the changes of a body.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use serde_json::Value as Json;
 
 use super::options::Options;
+use crate::ground::quoted;
 use crate::providers::conversation::{ParcelRows, RowToSend};
 use crate::providers::values;
 use crate::providers::wire::{ChangeKind, Entity, WireType};
@@ -43,8 +45,10 @@ pub fn write_row(
         values::write_json(out, &names.join(","))?;
     }
     for (column, value) in entity.columns.iter().zip(row.values) {
+        let held =
+            |problem: &dyn fmt::Display| format!("column {} holds {problem}", quoted(&column.name));
         if let Some(problem) = values::misfit(column.kind, *value) {
-            return Err(format!("column {:?} holds {problem}", column.name));
+            return Err(held(&problem));
         }
         let kind = match column.kind {
             WireType::Boolean if options.booleans_as_numbers => WireType::Number,
@@ -53,8 +57,7 @@ pub fn write_row(
         out.push(b',');
         values::write_json(out, &column.name)?;
         out.push(b':');
-        values::write_value(out, kind, *value)
-            .map_err(|problem| format!("column {:?} holds {problem}", column.name))?;
+        values::write_value(out, kind, *value).map_err(|problem| held(&problem))?;
     }
     out.push(b'}');
     Ok(())

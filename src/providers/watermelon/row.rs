@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::options::Reading;
-use crate::ground::{SyncError, complaint};
+use crate::ground::{SyncError, complaint, quoted};
 use crate::providers::mend::mended;
 use crate::providers::values::{IdSeed, ValueSeed, whole};
 use crate::providers::wire::{Entity, Slot, WireId};
@@ -35,8 +35,8 @@ pub fn read_row<'a>(
     };
     id.ok_or_else(|| {
         SyncError::protocol(format!(
-            "a row of {:?} has no id; nothing was applied",
-            entity.name
+            "a row of {} has no id; nothing was applied",
+            quoted(&entity.name)
         ))
     })
 }
@@ -76,8 +76,8 @@ fn parse_id(text: &[u8]) -> serde_json::Result<WireId<'_>> {
 
 fn refused(entity: &Entity, error: &serde_json::Error) -> SyncError {
     SyncError::protocol(format!(
-        "a row of {:?} can't be read, {}; nothing was applied",
-        entity.name,
+        "a row of {} can't be read, {}; nothing was applied",
+        quoted(&entity.name),
         complaint(error)
     ))
 }
@@ -117,7 +117,7 @@ impl<'a> Visitor<'a> for RowSeed<'_, 'a> {
                 }
                 Field::Reserved(name) => {
                     return Err(de::Error::custom(format!(
-                        "it carries {name}, which only clients may"
+                        "it has {name}, which only clients may send"
                     )));
                 }
                 Field::Column(place) => {

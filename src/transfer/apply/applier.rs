@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::capture::{Key, PendingRows, log};
-use crate::ground::{SyncError, Warning};
+use crate::ground::{SyncError, Warning, quoted};
 use crate::providers::sink::{Announced, RemoteRow, Scope, Sink};
 use crate::providers::wire::{Slot, WireId};
 use crate::store::{Database, Result, Value, ValueRef};
@@ -260,8 +260,9 @@ impl<'a> Applier<'a> {
         let binding = self.tables[place].binding;
         binding.wire_key(id).map(Key).ok_or_else(|| {
             SyncError::protocol(format!(
-                "{:?} has an integer key, but the backend sent the id {id:?}; nothing was applied",
-                binding.entity
+                "{} has an integer key, but the backend sent the id {}; nothing was applied",
+                quoted(&binding.entity),
+                quoted(&id.to_string())
             ))
         })
     }

@@ -1,5 +1,6 @@
 //! Naming the row that breaks a foreign key.
 
+use crate::ground::quoted;
 use crate::store::{Connection, Error, quote_name, shown};
 
 /// Names a row whose reference is broken, while the transaction is still open.
@@ -27,8 +28,10 @@ pub fn explain_foreign_key(connection: Connection, error: Error) -> Error {
     Error::Sqlite {
         code: error.code(),
         text: format!(
-            "{error}: a row of {table:?}{row} refers to a row that is missing from {parent:?}; \
-             nothing of this pull was applied; if the row was made here, delete it or let it refer to another"
+            "{error}: a row of {}{row} refers to a row that is missing from {}; nothing of this pull was applied; if \
+             the row was made here, delete it or let it refer to another",
+            quoted(&table),
+            quoted(&parent)
         ),
     }
 }
@@ -48,5 +51,5 @@ fn key_of(connection: Connection, table: &str, rowid: i64) -> Option<String> {
     let mut row = connection.prepare(&sql).ok()?;
     row.bind(1, rowid.into()).ok()?;
     let value = row.step().ok()?.then(|| row.column(0).to_owned())?;
-    Some(format!(" ({key} {:?})", shown(&value)))
+    Some(format!(" ({key} {})", quoted(&shown(&value))))
 }

@@ -282,7 +282,7 @@ impl Judge {
         };
         let answer = match self.resolver.as_mut() {
             Some(resolver) => resolver.ask(entity, &rows),
-            None => Err("it was taken away".into()),
+            None => Err("it was removed during the sync".into()),
         };
         let mut verdict =
             answer.map_err(|problem| resolver::failed(name, &shown(&meeting.key.0), &problem))?;

@@ -1,5 +1,6 @@
 //! What an answer says of all rows of an entity: some go although nobody named them.
 
+use crate::ground::quoted;
 use crate::store::{Result, Session, ValueRef};
 use crate::transfer::binding::Binding;
 use crate::transfer::declared;
@@ -19,7 +20,9 @@ pub fn require_declared(session: &Session, binding: &Binding) -> Result<()> {
         .connection()
         .prepare(&sql)
         .map(drop)
-        .map_err(|error| error.prefixed(&format!("replacementWhere of {:?}", binding.entity)))
+        .map_err(|error| {
+            error.prefixed(&format!("replacementWhere of {}", quoted(&binding.entity)))
+        })
 }
 
 /// Whether an answer that names all rows names this one.

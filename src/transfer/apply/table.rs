@@ -1,7 +1,7 @@
 //! Applying what an answer says to one table: what is known of a row, the decision, the statements.
 
 use crate::capture::{Key, Pending, PendingRows};
-use crate::ground::{SyncError, Warning};
+use crate::ground::{SyncError, Warning, quoted};
 use crate::providers::wire::Slot;
 use crate::store::{Database, Error, Result, ValueRef, shown};
 use crate::transfer::binding::Binding;
@@ -451,10 +451,10 @@ impl<'a> TableApplier<'a> {
         if !error.is_constraint() {
             return error.into();
         }
-        let id = shown(&key.0);
         SyncError::data(format!(
-            "the row {id:?} of {:?} can't be stored: {error}; nothing of this answer was applied",
-            self.binding.table.shape.name
+            "the row {} of {} can't be stored: {error}; nothing of this answer was applied",
+            quoted(&shown(&key.0)),
+            quoted(&self.binding.table.shape.name)
         ))
     }
 
@@ -483,7 +483,8 @@ impl<'a> TableApplier<'a> {
         (self.counts.conflicts > 0 && !is_there).then(|| {
             let entity = &self.binding.entity;
             let message = format!(
-                "{entity}: lastWriteWins compares {column:?}, which is no synced column, so the server won"
+                "{entity}: lastWriteWins compares {}, which is not a synced column, so the server won",
+                quoted(column)
             );
             Warning::new("lastWriteWinsColumn", message).of(entity)
         })

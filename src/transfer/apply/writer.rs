@@ -153,7 +153,7 @@ impl<'a> Writer<'a> {
         if clash.step()? {
             return Err(Error::Sqlite {
                 code: UNIQUE,
-                text: "another row has the same key by the column's collation".into(),
+                text: "another row has the same key under the column's collation".into(),
             });
         }
         Ok(Written::Ignored)

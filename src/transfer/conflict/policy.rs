@@ -1,5 +1,6 @@
 //! How conflicts of an entity are decided.
 
+use crate::ground::quoted;
 use crate::store::{Database, Error, Result};
 
 /// What is done when a row was changed both here and by the server.
@@ -43,7 +44,8 @@ impl Policy {
             "clientWins" => Self::ClientWins,
             _ => {
                 return Err(Error::argument(format!(
-                    "policy is {name:?}; known are {KNOWN}"
+                    "policy is {}; known are {KNOWN}",
+                    quoted(name)
                 )));
             }
         };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-use crate::ground::{Class, SyncError};
+use crate::ground::{Class, SyncError, complaint, quoted};
 use crate::providers::values::sanitise;
 use crate::providers::wire::{Entity, Slot};
 use crate::store::{Connection, Database, Error, Result, Session, Statement, ValueRef};
@@ -71,7 +71,7 @@ impl Resolver {
             .find(|name| !known.contains(&name.as_str()))
         {
             return Err(Error::argument(format!(
-                "the expression names {stranger:?}; {} has {}",
+                "the expression names {stranger}; {} has {}",
                 policy.name(),
                 known.join(", ")
             )));
@@ -143,13 +143,13 @@ pub fn require_usable(session: &Session, database: &Database, entity: &str) -> R
     let policy = Policy::of(database, entity)?;
     Resolver::of(session, database.connection(), &policy)
         .map(drop)
-        .map_err(|error| error.prefixed(&format!("the resolver of {entity:?}")))
+        .map_err(|error| error.prefixed(&format!("the resolver of {}", quoted(entity))))
 }
 
 /// Reads an answer. Unknown keys are dropped, and so is `id`, which can't change.
 fn read(entity: &Entity, answer: &str) -> Result<Verdict, String> {
-    let members: HashMap<String, Box<RawValue>> =
-        serde_json::from_str(answer).map_err(|error| format!("it gave no JSON object: {error}"))?;
+    let members: HashMap<String, Box<RawValue>> = serde_json::from_str(answer)
+        .map_err(|error| format!("it gave no JSON object: {}", complaint(&error)))?;
     let row = entity
         .columns
         .iter()
@@ -187,8 +187,9 @@ pub fn failed(entity: &str, id: &str, problem: &str) -> SyncError {
         Class::Data,
         "SYNC_ERROR_RESOLVER",
         format!(
-            "the resolver of {entity:?} failed for the row {id:?}: {problem}; nothing of this pull \
-             was applied"
+            "the resolver of {} failed for the row {}: {problem}; nothing of this pull was applied",
+            quoted(entity),
+            quoted(id)
         ),
         false,
     )

@@ -1,6 +1,6 @@
 //! The table of an entity: columns `id`, `data` (JSON text) and `timestamp`.
 
-use crate::ground::SyncError;
+use crate::ground::{SyncError, quoted};
 use crate::store::{Database, Statement, Value};
 
 use super::outcome::{Failure, Job, Outcome};
@@ -37,8 +37,9 @@ pub fn require(database: &Database, name: &str) -> Result<(), Failure> {
     for column in ["id", "data", "timestamp"] {
         if !columns.iter().any(|name| name == column) {
             return Err(SyncError::data(format!(
-                "table {name:?} has no column {column}; an entity's table has id, data and \
-                 timestamp. Rename the table, or let syncscope create it"
+                "table {} has no column {column}, but the table of an entity has id, data and timestamp; rename \
+                 it, or let syncscope create one",
+                quoted(name)
             ))
             .into());
         }
@@ -140,8 +141,9 @@ impl EntityTable<'_> {
     fn require_id<'r>(&self, record: &'r Record<'_>) -> Result<&'r Value, Failure> {
         record.id.as_ref().ok_or_else(|| {
             Failure::response(format!(
-                "record {} has no id, by which rows of {:?} are matched; nothing was applied",
-                record.position, self.name
+                "record {} has no id, by which rows of {} are matched; nothing was applied",
+                record.position,
+                quoted(self.name)
             ))
         })
     }

@@ -109,7 +109,7 @@ impl Runner<'_> {
         let find = self.resolved(&Json::String(operation.find.clone()), "find")?;
         let replace = self.resolved(&operation.replace, "replace")?;
         let Value::Text(find) = find else {
-            return Err(Failure::response("find-replace: find is no text"));
+            return Err(Failure::response("find-replace: find is not text"));
         };
         if find.is_empty() || replace == Value::Null || replace == Value::Text(String::new()) {
             return Err(Failure::response(

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
+use crate::ground::syntax_problem;
 use crate::store::{Value, ValueRef};
 
 use super::outcome::Failure;
@@ -39,7 +40,8 @@ impl<'a> Records<'a> {
         let text = text.trim_start_matches([' ', '\t', '\r', '\n']);
         let broken = |error: serde_json::Error| {
             Failure::response(format!(
-                "the response is not valid JSON: {error}; nothing was applied"
+                "the response is not valid JSON: {}; nothing was applied",
+                syntax_problem(&error)
             ))
         };
         let list = match text.as_bytes().first() {

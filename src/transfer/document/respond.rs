@@ -116,7 +116,7 @@ fn require_open(ground: &Ground<'_>, status_id: i64) -> Result<OpenWork> {
     match kind.filter(|kind| kind.transport != Transport::Nobody) {
         None => Ok(work),
         Some(kind) => Err(Error::argument(format!(
-            "status {status_id} belongs to a provider of kind {}, which applies its answers by itself",
+            "status {status_id} belongs to a provider of kind {}, which applies its own answers; sync it with sync_entities",
             kind.name
         ))),
     }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
-use crate::ground::complaint;
+use crate::ground::{complaint, quoted};
 use crate::store::{Error, Result};
 
 /// A plain JSON value that a field is compared with.
@@ -134,8 +134,12 @@ impl Settings {
         let Some(text) = text else {
             return Ok(Self::default());
         };
-        let settings = serde_json::from_str(text)
-            .map_err(|error| Error::argument(format!("the settings kept are broken: {error}")))?;
+        let settings = serde_json::from_str(text).map_err(|error| {
+            Error::argument(format!(
+                "the stored settings are broken: {}",
+                complaint(&error)
+            ))
+        })?;
         Self::read(&settings)
     }
 
@@ -232,7 +236,8 @@ fn operation(value: &Json, label: &str) -> Result<Operation> {
         "execute-sql" => Operation::ExecuteSql(execute_sql(&members, label)?),
         _ => {
             return Err(Error::argument(format!(
-                "{label}.type is {given:?}; known are {TYPES}"
+                "{label}.type is {}; known are {TYPES}",
+                quoted(&given)
             )));
         }
     };
@@ -264,7 +269,7 @@ fn upsert(members: &Json, label: &str) -> Result<TableOperation> {
     let operation = table_operation(members, label)?;
     if operation.for_rows_with_values.is_some() || operation.for_rows_in_range.is_some() {
         return Err(Error::argument(format!(
-            "{label}: forRowsWithValues and forRowsInRange go with delete-insert only"
+            "{label}: forRowsWithValues and forRowsInRange only work with delete-insert"
         )));
     }
     Ok(operation)
@@ -276,8 +281,9 @@ fn execute_sql(members: &Json, label: &str) -> Result<ExecuteSql> {
     for text in operation.texts() {
         if !begins_with(text, WRITES) {
             return Err(Error::argument(format!(
-                "{label}.statements: only {} statements can be run, not {text:?}",
-                WRITES.join(", ")
+                "{label}.statements: only {} statements can be run, not {}",
+                WRITES.join(", "),
+                quoted(text)
             )));
         }
     }

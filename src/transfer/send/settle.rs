@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::capture::{Key, log};
-use crate::ground::{SyncError, Warning};
+use crate::ground::{SyncError, Warning, quoted};
 use crate::providers::sink::{Sent, Verdict};
 use crate::providers::wire::WireId;
 use crate::store::{Database, Result, Value, ValueRef};
@@ -113,7 +113,7 @@ impl<'a> Settler<'a> {
             }
             Sent::Row(place, id) => {
                 let ids = self.by_id.get_mut(place).ok_or_else(|| {
-                    SyncError::protocol("the answer speaks of a table that was not sent")
+                    SyncError::protocol("the answer names a table that was not sent")
                 })?;
                 ids.insert(id.to_owned(), fate);
             }
@@ -148,8 +148,10 @@ impl<'a> Settler<'a> {
             let unknown = refused.count() as i64 - counts.rejected;
             let entity = &binding.wire.name;
             (unknown > 0).then(|| {
-                let message =
-                    format!("the backend rejected ids of {entity:?} that were not pushed");
+                let message = format!(
+                    "the backend rejected ids of {} that were not pushed",
+                    quoted(entity)
+                );
                 Warning::new("rejectedUnknownRow", message)
                     .of(entity)
                     .times(unknown)
@@ -233,12 +235,12 @@ impl<'a> Settler<'a> {
         }
         if silent > 0 {
             return Err(SyncError::protocol(format!(
-                "the answer says nothing of {silent} of the rows that were sent; all stay pending"
+                "the answer does not mention {silent} of the rows that were sent; all stay pending"
             )));
         }
         if !self.by_change.is_empty() {
             return Err(SyncError::protocol(format!(
-                "the answer speaks of {} changes that were not sent; all rows stay pending",
+                "the answer names {} changes that were not sent; all rows stay pending",
                 self.by_change.len()
             )));
         }
@@ -279,8 +281,8 @@ impl<'a> Settler<'a> {
         if let Some(id) = new_id {
             let new = binding.wire_key(&id).ok_or_else(|| {
                 SyncError::protocol(format!(
-                    "the server gave a row of {:?} an id that its key can't hold; all rows stay pending",
-                    binding.entity
+                    "the server gave a row of {} an id that its key can't hold; all rows stay pending",
+                    quoted(&binding.entity)
                 ))
             })?;
             if new != key {

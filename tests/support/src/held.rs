@@ -22,20 +22,28 @@ pub fn hold(backend: &Backend, kind: Kind) -> Held {
 
 /// A request is held at this moment, after `skip` others of its kind.
 pub fn hold_at(backend: &Backend, kind: Kind, moment: Moment, skip: u32) -> Held {
-    let here = Arc::new(AtomicBool::new(false));
-    let arrived = Arc::clone(&here);
-    let (go_on, wait) = channel::<()>();
-    backend.moments().plan(kind, moment, skip, move || {
-        arrived.store(true, Ordering::SeqCst);
-        let _ = wait.recv_timeout(PATIENCE);
-    });
-    Held {
-        here,
-        _go_on: go_on,
-    }
+    let (held, stop) = Held::new();
+    backend.moments().plan(kind, moment, skip, stop);
+    held
 }
 
 impl Held {
+    /// With what the request is to do when it arrives: that waits here.
+    pub fn new() -> (Held, impl FnOnce() + Send + 'static) {
+        let here = Arc::new(AtomicBool::new(false));
+        let arrived = Arc::clone(&here);
+        let (go_on, wait) = channel::<()>();
+        let stop = move || {
+            arrived.store(true, Ordering::SeqCst);
+            let _ = wait.recv_timeout(PATIENCE);
+        };
+        let held = Held {
+            here,
+            _go_on: go_on,
+        };
+        (held, stop)
+    }
+
     /// Waits until the request is there.
     pub fn wait(&self) {
         wait_for("the request", || self.here.load(Ordering::SeqCst));

@@ -5,6 +5,7 @@
 //! | `database.rs` | the built library, databases, a short way to ask |
 //! | `scopes.rs`, `capture.rs` | scopes and statuses; tracked tables |
 //! | `device.rs` | databases that sync, compared with the reference backend |
+//! | `remote/` | servers of any kind and programs of any make, for promises that hold for all of them |
 //! | `canned.rs` | a server that answers as it is ordered to, and keeps what it was asked |
 //! | `client/` | plain HTTP for the tests of the reference backend itself |
 //! | `host.rs` | life inside a host: every function in a call that works, and what must hold after it |
@@ -29,6 +30,7 @@ pub mod host;
 pub mod hostile;
 pub mod listener;
 pub mod random;
+pub mod remote;
 pub mod sample;
 pub mod scopes;
 pub mod waiting;

@@ -1,0 +1,28 @@
+//! The general promises of a sync, each written once, kept by every kind of server over every transport:
+//! syncscope's own HTTP, a host program in Python, and the same with the database in memory.
+//!
+//! | file | promises about |
+//! |---|---|
+//! | `rows.rs` | what comes and goes: pulls, pushes, edits meanwhile, parts |
+//! | `conflicts.rs` | rows that were changed on both sides |
+//! | `lost.rs` | answers that never came |
+//! | `refused.rs` | rows and requests that the server does not take |
+//! | `answers.rs` | answers that are none |
+//! | `interruption.rs` | syncs that are stopped |
+//! | `secrets.rs` | what opens the door, and where it may be seen |
+//! | `progress.rs` | what is seen of a sync while it goes on, and after its process was killed |
+//! | `queue.rs` | background syncs that wait for each other |
+//! | `requests.rs` | a program that sends the requests, and gets it wrong |
+
+mod answers;
+mod conflicts;
+mod interruption;
+mod lost;
+#[cfg(unix)]
+mod progress;
+#[cfg(unix)]
+mod queue;
+mod refused;
+mod requests;
+mod rows;
+mod secrets;

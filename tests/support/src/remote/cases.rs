@@ -1,0 +1,103 @@
+//! A test for every kind of server and every transport.
+
+use std::panic::resume_unwind;
+
+use super::client::Client;
+use super::server::{Remote, Wanted};
+use super::transport::{Transport, python};
+use super::watermelon;
+use crate::device::SCHEMA;
+
+/// A kind of server.
+pub struct Kind {
+    pub name: &'static str,
+    pub start: fn(&Wanted<'_>) -> Box<dyn Remote>,
+}
+
+/// The kinds that the general promises are tried with. Another one needs an implementation of [`Remote`]
+/// and a line here.
+pub const KINDS: &[Kind] = &[
+    Kind {
+        name: "watermelon",
+        start: watermelon::docs,
+    },
+    Kind {
+        name: "watermelon (camel_query)",
+        start: watermelon::camel_query,
+    },
+];
+
+/// One kind over one transport.
+pub struct Case {
+    pub kind: &'static Kind,
+    pub transport: Transport,
+}
+
+impl Case {
+    /// A server with the tables of [`SCHEMA`].
+    pub fn server(&self) -> Box<dyn Remote> {
+        self.server_of(SCHEMA)
+    }
+
+    /// A server with other tables.
+    pub fn server_of(&self, schema: &str) -> Box<dyn Remote> {
+        (self.kind.start)(&Wanted {
+            schema,
+            ..Wanted::default()
+        })
+    }
+
+    /// One that wants this token.
+    pub fn guarded(&self, token: &str) -> Box<dyn Remote> {
+        (self.kind.start)(&Wanted {
+            schema: SCHEMA,
+            token: Some(token),
+        })
+    }
+
+    pub fn client<'a>(&self, remote: &'a dyn Remote) -> Client<'a> {
+        Client::new(remote, self.transport)
+    }
+}
+
+/// Runs a test for every kind over every transport, all at once. The name of a thread that panics is the
+/// case's.
+pub fn everywhere(test: impl Fn(&Case) + Sync) {
+    everywhere_over(&Transport::ALL, test);
+}
+
+/// The same where there is a file, and so a second connection.
+pub fn everywhere_in_a_file(test: impl Fn(&Case) + Sync) {
+    everywhere_over(&[Transport::Http, Transport::Python], test);
+}
+
+/// The same for some transports; those of a host program are left out where there is no Python.
+pub fn everywhere_over(transports: &[Transport], test: impl Fn(&Case) + Sync) {
+    let mut cases = Vec::new();
+    for kind in KINDS {
+        for transport in transports {
+            if !transport.is_host() || python().is_some() {
+                cases.push(Case {
+                    kind,
+                    transport: *transport,
+                });
+            }
+        }
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = cases
+            .iter()
+            .map(|case| {
+                std::thread::Builder::new()
+                    .name(format!("{} over {:?}", case.kind.name, case.transport))
+                    .spawn_scoped(scope, || test(case))
+                    .expect("a thread")
+            })
+            .collect();
+        for thread in threads {
+            if let Err(panic) = thread.join() {
+                resume_unwind(panic);
+            }
+        }
+    });
+}
