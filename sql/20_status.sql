@@ -31,8 +31,8 @@ CREATE TABLE main._syncOperationKey (
 CREATE UNIQUE INDEX main._syncOperationKey_key
   ON _syncOperationKey (provider, entity, coalesce(functionId, ''), parameters);
 
--- The checks stand in triggers rather than constraints: a constraint can be overridden by OR REPLACE,
--- and REPLACE removes the old row without telling anybody. NEW.id is -1 here when SQLite chooses it.
+-- The checks are in triggers rather than constraints: a constraint can be overridden by OR REPLACE,
+-- and REPLACE removes the old row silently. NEW.id is -1 here when SQLite chooses it.
 CREATE TRIGGER main._syncStatus_check_insert BEFORE INSERT ON _syncStatus
 BEGIN
   SELECT RAISE(ABORT, '_syncStatus: an id is never reused; leave the id out or update the row')

@@ -23,7 +23,7 @@ CREATE INDEX main._syncInstance_hold ON _syncInstance (hold) WHERE hold <> 0;
 CREATE TABLE main._syncOperation (
   id INTEGER PRIMARY KEY NOT NULL,
   instanceId TEXT,                     -- NULL: work without an instance
-  statusId INTEGER NOT NULL,           -- the status row, which may be deleted meanwhile
+  statusId INTEGER NOT NULL,           -- the status row, which may be deleted in the meantime
   ordinal INTEGER NOT NULL DEFAULT 0,
   entity TEXT NOT NULL,
   functionId TEXT,

@@ -107,7 +107,7 @@ BEGIN
   UPDATE _syncScopeInfo SET revision = revision + 1 WHERE scopeId = NEW.scopeId;
 END;
 
--- A member can become interrupted without an interruption of its own: its last open operation ended
+-- A member can become interrupted without being interrupted itself: its last open operation ended
 -- while an earlier one had been interrupted before the scope was started again.
 CREATE TRIGGER main._syncScopeMember_update
 AFTER UPDATE OF state, fragment, failures ON _syncScopeMember

@@ -9,7 +9,7 @@ CREATE TABLE main._syncProvider (
   updatedAt INTEGER NOT NULL             -- epoch ms
 );
 
--- How far each entity has been pulled. Every entity has a cursor of its own, so that syncing some of a
+-- How far each entity has been pulled. Every entity has its own cursor, so that syncing some of a
 -- provider's entities never skips changes of the others.
 CREATE TABLE main._syncCursor (
   provider  TEXT NOT NULL,
@@ -17,7 +17,7 @@ CREATE TABLE main._syncCursor (
   tableId   INTEGER NOT NULL,            -- the table that keeps the entity, in _syncTable
   cursor    TEXT NOT NULL,               -- the server's timestamp, exactly as received (JSON)
   pulledAt  INTEGER NOT NULL,            -- epoch ms
-  schemaVersion INTEGER,                 -- the schema version that the server was last told of
+  schemaVersion INTEGER,                 -- the schema version last sent to the server
   columns   TEXT,                        -- JSON list of the columns that were synced then
   PRIMARY KEY (provider, entity)
 );
@@ -31,7 +31,7 @@ CREATE TABLE main._syncLease (
   acquiredAt INTEGER NOT NULL            -- epoch ms
 );
 
--- What the kind of a provider remembers by itself, beside the cursors: the name of this device, the number of the
+-- What the kind of a provider remembers besides the cursors: the name of this device, the number of the
 -- next change, ETags. Nobody else reads it.
 CREATE TABLE main._syncPeer (
   provider TEXT PRIMARY KEY NOT NULL,

@@ -1,6 +1,6 @@
 -- Conflicts: how they are decided, and what each decision was.
 
--- One row per entity with a policy of its own; '*' is for all others. Without a row: 'columns'.
+-- One row per entity with its own policy; '*' is for all others. Without a row: 'columns'.
 --
 -- policy    columns        columns changed here stay, the others are the server's
 --           serverWins     the server's row

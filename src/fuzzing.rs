@@ -1,4 +1,4 @@
-//! Doors to private readers, for the targets in `fuzz/`. No other build has them.
+//! Access to private readers, for the targets in `fuzz/`. No other build has them.
 
 use serde_json::value::RawValue;
 

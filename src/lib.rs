@@ -141,7 +141,7 @@ pub unsafe extern "C" fn sqlite3_syncscope_init(
     routines: *mut sqlite3_api_routines,
 ) -> c_int {
     const OK_LOAD_PERMANENTLY: c_int = 256;
-    // A loadable file has a standard library of its own: its panics, which all become SQL errors,
+    // A loadable file has its own standard library: its panics, which all become SQL errors,
     // must not print to the host's standard error.
     static QUIET: std::sync::Once = std::sync::Once::new();
     QUIET.call_once(|| std::panic::set_hook(Box::new(|_| {})));

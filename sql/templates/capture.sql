@@ -8,7 +8,7 @@
 --   changed   true when a column of the group changed    mask      which ones, a bit each
 
 -- [meet] A row that an INSERT is about to replace, update or be refused by. SQLite does not fire delete
--- triggers for rows that OR REPLACE removes, so they are written down beforehand.
+-- triggers for rows that OR REPLACE removes, so they are recorded beforehand.
 CREATE TRIGGER {name} BEFORE INSERT ON {table} WHEN {met} BEGIN
   {logMet}
 END;

@@ -1,7 +1,7 @@
 -- From schema version 1 (v0.1.0) to 2: a run shows what it is doing and can wait for its turn, and there is room
 -- for what protocols remember. A step never changes after its release: files were upgraded by it.
 --
--- SQLite can't alter a CHECK, so _syncRun is made anew. Its rows keep their ids, and an id of a row that is gone
+-- SQLite can't alter a CHECK, so _syncRun is created again. Its rows keep their ids, and an id of a row that is gone
 -- is still never used again.
 CREATE TABLE main._syncRunKept AS SELECT * FROM main._syncRun;
 CREATE TABLE main._syncRunIds AS SELECT seq FROM main.sqlite_sequence WHERE name = '_syncRun';

@@ -1,4 +1,4 @@
-//! Columns of a table that the triggers know, beside those that it has now.
+//! Columns of a table that the triggers know, besides those that it has now.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ pub struct Drift {
 
 impl Drift {
     /// Compares two lists of columns; none when nothing moved. A name that is gone from a place where a
-    /// new name stands was renamed, unless columns became fewer.
+    /// new name is was renamed, unless columns became fewer.
     pub fn between(before: &[String], now: &[String]) -> Option<Self> {
         if before == now {
             return None;

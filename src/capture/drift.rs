@@ -1,4 +1,4 @@
-//! Tables change under us: renamed, given columns, dropped, made again, by programs that never heard
+//! Tables change under us: renamed, given columns, dropped, created again, by programs that never heard
 //! of syncscope. This brings `_syncTable`, the log and the triggers back in step.
 
 use crate::store::{Database, Error, Result};
@@ -15,7 +15,7 @@ use super::{PendingRows, log, meet, triggers};
 pub fn refresh(database: &Database) -> Result<()> {
     let mut drifted = Vec::new();
     for registration in registrations(database)? {
-        // A table that was dropped took its triggers along; whoever needs it is told then.
+        // A table that was dropped took its triggers along; whoever needs it gets an error then.
         let Some(table) = captured_table(database, registration.id)? else {
             continue;
         };
@@ -87,7 +87,7 @@ pub(super) fn reshape(
     store(database, id, shape)
 }
 
-/// Writes down which updates that are logged have changed columns that the triggers do not know.
+/// Records which updates that are logged have changed columns that the triggers do not know.
 fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
     let Some(drift) = tracked
         .drift
@@ -150,7 +150,7 @@ fn remap(database: &Database, id: i64, places: &[Option<usize>]) -> Result<()> {
                 continue;
             };
             let (new_group, new_mask) = moved(group, mask, places);
-            // Marked as new, so that it is not taken for one that is still to be rewritten.
+            // Marked as new, so that it is not mistaken for one that is still to be rewritten.
             let marked = match new_mask {
                 EVERY_COLUMN => EVERY_COLUMN,
                 mask => mask | NEW,

@@ -1,4 +1,4 @@
-//! Keys as they stand in the log.
+//! Keys as they are in the log.
 //!
 //! A key of one column is logged as the value it is. A key of several columns is logged as text: the
 //! values joined by commas, text as `t` and its bytes in hexadecimal, everything else as SQLite's

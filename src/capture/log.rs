@@ -104,7 +104,7 @@ pub fn acknowledge_entries(
     keep_high_water(database, before)
 }
 
-/// What becomes of an entry.
+/// What happens to an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     Stays,

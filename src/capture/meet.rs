@@ -1,8 +1,8 @@
 //! Which existing rows a new row meets: through the primary key or a unique index.
 //!
 //! `INSERT OR REPLACE` and `UPDATE OR REPLACE` delete the rows they meet, and SQLite fires no delete
-//! trigger for them (unless `recursive_triggers` is on). So they are written down beforehand as "may
-//! have been replaced". Writing down one too many does no harm (a row that is still there afterwards
+//! trigger for them (unless `recursive_triggers` is on). So they are recorded beforehand as "may
+//! have been replaced". Recording one too many does no harm (a row that is still there afterwards
 //! was not replaced), so the WHERE clause of a partial index is not looked at.
 
 use crate::store::{Database, Result, quote_name};
@@ -25,7 +25,7 @@ enum Part {
     },
     /// An indexed expression, as written in CREATE INDEX.
     Expression(String),
-    /// The rowid beside the key, in a spelling that no column hides.
+    /// The rowid besides the key, in a spelling that no column hides.
     Rowid(&'static str),
 }
 
@@ -170,7 +170,7 @@ impl Way {
     }
 }
 
-/// `UPDATE OF` fires by the names in the SET list, so it can stand only where those names tell
+/// `UPDATE OF` fires by the names in the SET list, so it can be used only where those names show
 /// everything. The rowid has three more names.
 fn of_clause(ways: &[Way], shape: &Shape) -> String {
     let mut names = Vec::new();

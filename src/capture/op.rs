@@ -1,4 +1,4 @@
-//! What is said of a row: by one entry of the log (an operation, and of an update the columns that it changed),
+//! What is recorded about a row: by one entry of the log (an operation, and of an update the columns that it changed),
 //! and by all of them together (a status).
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub enum Op {
     InsertThere,
 }
 
-/// The bits of a code that hold the operation; a group stands above them.
+/// The bits of a code that hold the operation; a group is above them.
 pub const OP_BITS: i64 = 7;
 
 impl Op {
@@ -61,7 +61,7 @@ pub enum Status {
     Created,
     Updated,
     Deleted,
-    /// Logged, but nothing to tell the server.
+    /// Logged, but nothing to send to the server.
     Nothing,
 }
 

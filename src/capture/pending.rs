@@ -12,7 +12,7 @@
 //! if it existed before its first pending entry, and that follows from counting: it exists now (or did
 //! when it was "met"), less the inserts, plus the deletes. Counting does not depend on the order of the
 //! entries, which an application's own triggers can turn around. An insert of a known row (REPLACE, or
-//! deleted and made again) counts as an update of every column.
+//! deleted and created again) counts as an update of every column.
 //!
 //! A row made here may turn out to be on the server too, made by somebody else. It stays created, but is
 //! not forgotten any more: gone, it is deleted; replaced, it is updated.
@@ -81,7 +81,7 @@ impl Pending {
         self.last_insert > seq
     }
 
-    /// Whether it was made again, or replaced, since the server turned out to have it too.
+    /// Whether it was created again, or replaced, since the server turned out to have it too.
     fn replaced_there(&self) -> bool {
         self.there > 0 && self.inserted_after(self.there)
     }
@@ -188,7 +188,7 @@ pub(super) struct Entry {
 #[derive(Debug, Default)]
 pub struct PendingRows {
     rows: Vec<Pending>,
-    /// Places in `rows` by the hash of the key. The keys stand in the rows; a second copy of each would be
+    /// Places in `rows` by the hash of the key. The keys are in the rows; a second copy of each would be
     /// most of the memory.
     places: HashMap<u64, usize>,
     hasher: RandomState,

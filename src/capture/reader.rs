@@ -6,7 +6,7 @@ use super::key::{self, Encoding};
 use super::pending::{Pending, PendingRows};
 use super::tracked::Tracked;
 
-/// Finds rows, and stands on the one found until the next is looked for.
+/// Finds rows, and stays on the one found until the next is looked for.
 pub struct RowReader {
     walk: Option<Walk>,
     by_hint: Option<Statement>,
@@ -16,7 +16,7 @@ pub struct RowReader {
     found: Found,
 }
 
-/// Which of the statements stands on the row.
+/// Which of the statements is on the row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Found {
     Walk,
@@ -28,7 +28,7 @@ enum Found {
 /// than to look a row up.
 struct Walk {
     entries: Statement,
-    /// The entry it stands on; the greatest number there is after the last.
+    /// The entry it is on; the greatest number there is after the last.
     seq: i64,
 }
 

@@ -115,7 +115,7 @@ fn scan(database: &Database, upto: i64, mut each: impl FnMut(i64, Value, &Entry)
     Ok(())
 }
 
-/// What ADD COLUMN gave to the rows that were there; none when that can't be told.
+/// What ADD COLUMN gave to the rows that were there; none when that is not known.
 fn added_value(database: &Database, column: &Column) -> Result<Option<Value>> {
     if column.default.is_none() {
         return Ok(Some(Value::Null));

@@ -18,7 +18,7 @@ pub struct Column {
 }
 
 impl Column {
-    /// The DEFAULT as an expression that can stand anywhere. SQLite takes a bare or double-quoted word
+    /// The DEFAULT as an expression that is valid anywhere. SQLite takes a bare or double-quoted word
     /// in a DEFAULT clause for text, which elsewhere would be a column.
     pub fn default_expression(&self) -> Option<String> {
         let default = self.default.as_deref()?;
@@ -124,7 +124,7 @@ impl Shape {
         let columns = read_columns(database, &name)?;
         if columns.iter().all(|column| column.key_place == 0) {
             return Err(Error::argument(format!(
-                "{} has no primary key; rows can't be told apart without one",
+                "{} has no primary key; give it one, which identifies its rows",
                 quote_name(&name)
             )));
         }

@@ -1,4 +1,4 @@
-//! Beginning and ending to track a table, and logging rows that were there before.
+//! Starting and stopping to track a table, and logging rows that were there before.
 
 use chrono::Utc;
 
@@ -18,14 +18,14 @@ pub struct Outcome {
     pub table: String,
     /// It was tracked already, and still is.
     pub already: bool,
-    /// It had been dropped and made again: what the server sent before must be sent again, so the cursors
+    /// It had been dropped and created again: what the server sent before must be sent again, so the cursors
     /// of the table have to be forgotten.
     pub remade: bool,
     /// Rows that were there and are now pending.
     pub captured: i64,
 }
 
-/// Begins to track a table; again with other options, changes them (without options, keeps them).
+/// Starts tracking a table. For a tracked one changes the options, or keeps them if none are given.
 /// Call inside a transaction.
 ///
 /// # Errors
@@ -63,7 +63,7 @@ pub fn track(database: &Database, name: &str, options: Option<TrackOptions>) -> 
     }
     triggers::create(database, &shape, id)?;
     if existing != Some(Existing::Skip) {
-        // What the log still says about a table made again (its deletes) is older than its rows.
+        // What the log still says about a table created again (its deletes) is older than its rows.
         let table = Tracked::open(database, &shape.name)?;
         outcome.captured = log_existing(database, &table, &[])?;
     }
@@ -186,7 +186,7 @@ pub fn log_existing(database: &Database, table: &Tracked, except: &[Value]) -> R
     Ok(captured)
 }
 
-/// Ends to track a table: its triggers, its log and its registration go.
+/// Stops tracking a table: its triggers, its log and its registration go.
 ///
 /// # Errors
 /// SQLite's.

@@ -11,7 +11,7 @@ use super::columns::Drift;
 use super::shape::Shape;
 use super::triggers;
 
-/// How a column's values travel. Where the declared type does not tell, `sync_track` may.
+/// How a column's values travel. Where the declared type does not say, `sync_track` can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ColumnType {
@@ -27,7 +27,7 @@ pub enum ColumnType {
 /// What users call them.
 pub const COLUMN_TYPES: &[&str] = &["string", "number", "boolean", "base64", "any"];
 
-/// What `sync_track` was told.
+/// The options of `sync_track`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrackOptions {
@@ -154,7 +154,7 @@ impl Tracked {
     /// A tracked table by name. Call [`super::drift::refresh`] first in the same transaction.
     ///
     /// # Errors
-    /// Not tracked; dropped, or dropped and made again, since it was tracked.
+    /// Not tracked; dropped, or dropped and created again, since it was tracked.
     pub fn open(database: &Database, name: &str) -> Result<Self> {
         let Some(registration) = registration(database, name)? else {
             return Err(Error::argument(format!(

@@ -27,7 +27,7 @@ pub fn parameters(raw: Option<&RawValue>) -> Result<String> {
 }
 
 /// Lists and objects within each other, as many as `serde_json` reads elsewhere. A text that is cut into
-/// pieces level by level, as here, has no limit of its own, but the stack has.
+/// pieces level by level, as here, has no limit, but the stack has.
 const DEEPEST: usize = 127;
 
 /// The canonical form of any JSON value.

@@ -23,7 +23,7 @@ impl Work {
     }
 }
 
-/// Interrupts the work. Instances and scopes are held meanwhile and derived once at the end.
+/// Interrupts the work. Instances and scopes are held in the meantime and derived once at the end.
 /// Returns the scopes that are interrupted now.
 ///
 /// # Errors

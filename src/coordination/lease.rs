@@ -7,7 +7,7 @@ use crate::store::{Database, Error, Result};
 /// Takes the lease of a provider, from a dead owner if need be. Call inside a transaction.
 ///
 /// # Errors
-/// [`Error::Busy`] while somebody alive holds it.
+/// [`Error::Busy`] while a live process holds it.
 pub fn take(database: &Database, provider: &str, holder: OwnerId, run: i64) -> Result<()> {
     let held = database.query_row(
         "SELECT lease.ownerId, owner.processId FROM main._syncLease AS lease \
@@ -33,7 +33,7 @@ pub fn take(database: &Database, provider: &str, holder: OwnerId, run: i64) -> R
     Ok(())
 }
 
-/// Gives the lease of a run back.
+/// Returns the lease of a run back.
 ///
 /// # Errors
 /// SQLite's.
@@ -57,7 +57,7 @@ pub fn is_held(database: &Database, provider: &str, run: i64) -> Result<bool> {
     Ok(held.as_i64().is_some())
 }
 
-/// Makes sure that a run still holds its lease. One that lost it (its process was taken for dead) must
+/// Makes sure that a run still holds its lease. One that lost it (its process was considered dead) must
 /// not write.
 ///
 /// # Errors

@@ -27,7 +27,7 @@ use std::collections::HashSet;
 
 use crate::store::{Database, Result, Session, ensure_schema, require_current_schema, transact};
 
-/// What a writing call stands on: the file, and who is calling.
+/// What a writing call works with: the file, and who is calling.
 pub struct Ground<'a> {
     pub database: &'a Database,
     pub owner: OwnerId,

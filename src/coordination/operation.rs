@@ -18,9 +18,9 @@ pub struct OperationSpec {
 /// One call of `sync_entities`, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EntitiesCall {
-    /// The attached file it is about.
+    /// The attached file it acts on.
     pub schema: String,
-    /// None: work that followed by no scope.
+    /// None: work that no scope follows.
     pub instance_id: Option<String>,
     pub provider: String,
     /// No two are equal.
@@ -501,7 +501,7 @@ pub fn delete_status(database: &Database, status_id: i64) -> Result<i64> {
     )
 }
 
-/// Who is running an instance right now, if anyone alive is.
+/// Who is running an instance right now, if a live process is.
 ///
 /// # Errors
 /// SQLite's.

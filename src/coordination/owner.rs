@@ -1,6 +1,6 @@
 //! Owners: who is working, and is it still alive?
 //!
-//! A process is recognised by its id, start time, boot and pid namespace, as Linux tells them in
+//! A process is recognised by its id, start time, boot and pid namespace, as Linux reports them in
 //! `/proc`. Where they cannot be compared (another machine, another container, another system), a
 //! lease decides.
 
@@ -16,11 +16,11 @@ use crate::store::{Database, Error, Result, Session, Statement, Value, ValueRef}
 /// `_syncOwner.id`.
 pub type OwnerId = i64;
 
-/// What the operating system tells about a process.
+/// What the operating system reports about a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     pub id: i64,
-    /// Clock ticks after boot, as text; none where the system does not tell.
+    /// Clock ticks after boot, as text; none where the system does not report it.
     pub start: Option<String>,
     pub boot: Option<String>,
     pub namespace: Option<String>,
@@ -93,7 +93,7 @@ pub struct Owner {
 struct Registry {
     open: HashSet<String>,
     closed: HashSet<String>,
-    /// Connections that live on, but whose run ended without being able to write that down: the schema it
+    /// Connections that live on, but whose run ended before it could record that: the schema it
     /// ran in, and the statuses of its operations.
     adrift: HashMap<(String, String), HashSet<i64>>,
 }
@@ -127,7 +127,7 @@ pub fn set_adrift(session: &Session, schema: &str, statuses: impl IntoIterator<I
     registry.adrift.entry(place).or_default().extend(statuses);
 }
 
-/// Takes back what [`set_adrift`] declared, for it is being closed; none when nothing is adrift.
+/// Takes back what [`set_adrift`] declared, since it is being closed; none when nothing is adrift.
 pub fn end_adrift(session: &Session, schema: &str) -> Option<HashSet<i64>> {
     let place = (token_of(&session.token()), schema.to_owned());
     REGISTRY.lock().adrift.remove(&place)
@@ -206,7 +206,7 @@ pub(super) fn text(text: Option<&str>) -> ValueRef<'_> {
 pub(super) const SCOPE_IS_SYNCING: &str = "synced + failed <> members AND interrupted = 0";
 
 /// The owners about whom something is to be decided. Those that only started scopes that are complete
-/// now, which may be many, are passed over.
+/// now, which may be many, are ignored.
 ///
 /// # Errors
 /// SQLite's.

@@ -12,7 +12,7 @@ use crate::store::{
     Database, Door, Result, Session, require_current_schema, require_idle, transact,
 };
 
-/// Work begun by plain SQL is taken for abandoned an hour after its last change, unless
+/// Work begun by plain SQL is considered abandoned an hour after its last change, unless
 /// `_syncMeta.ownerlessLeaseMs` says otherwise.
 const OWNERLESS_LEASE: i64 = 3_600_000;
 
@@ -101,7 +101,7 @@ const OPEN_OPERATIONS: (&str, &str) = ("_syncOperation", "state = 'syncing'");
 const SYNCING_SCOPES: (&str, &str) = ("_syncScopeInfo", owner::SCOPE_IS_SYNCING);
 
 /// The owners of such rows, hopping from one to the next in the index: a call costs what there are
-/// owners, not operations or scopes. None, which is nobody, comes last.
+/// owners, not operations or scopes. None, which is no owner, comes last.
 fn owners_at_work(
     database: &Database,
     (table, open): (&str, &str),
@@ -167,7 +167,7 @@ impl Judged {
         })
     }
 
-    /// All work of this process, of dead owners and of nobody.
+    /// All work of this process, of dead owners and without one.
     ///
     /// # Errors
     /// SQLite's.
@@ -189,7 +189,7 @@ impl Judged {
         self.verdict(owner, timestamp) == Verdict::Live
     }
 
-    /// The open operations and syncing scopes for whose owner `why` gives a reason. A scope in which
+    /// The open operations and syncing scopes for whose owner `why` returns a reason. A scope in which
     /// an operation stays open is left alone.
     fn select(
         &self,
@@ -296,7 +296,7 @@ fn syncing_scopes(database: &Database, starter: Option<OwnerId>) -> Result<Vec<(
     })
 }
 
-/// Whether an operation of the scope is open beside those that end.
+/// Whether an operation of the scope is open besides those that end.
 fn goes_on(database: &Database, scope: &str, ended: &HashSet<i64>) -> Result<bool> {
     let open = database.query_all(
         "SELECT operation.id FROM main._syncScopeMember AS member \

@@ -5,10 +5,10 @@ use super::owner::{self, OwnerId};
 use crate::ground::SyncError;
 use crate::store::{Database, Result, ValueRef, readable_schema};
 
-/// Runs kept, beside the last successful one of each provider.
+/// Runs kept, besides the last successful one of each provider.
 const KEPT: i64 = 1000;
 
-/// A run when it is written down.
+/// A run when it is recorded.
 pub struct NewRun<'a> {
     pub provider: &'a str,
     pub instance: Option<&'a str>,
@@ -34,7 +34,7 @@ pub struct Progress {
     pub rows_total: Option<i64>,
 }
 
-/// Writes a new run down, which waits for its turn; its number.
+/// Records a new run, which waits for its turn; its number.
 ///
 /// # Errors
 /// SQLite's.
@@ -90,7 +90,7 @@ pub fn is_next(database: &Database, provider: &str, run: i64) -> Result<bool> {
     Ok(true)
 }
 
-/// Writes down where a run is.
+/// Records where a run is.
 ///
 /// # Errors
 /// SQLite's.
@@ -143,7 +143,7 @@ pub fn goes_on(database: &Database, run: i64) -> Result<bool> {
     Ok(cancel.as_str().is_none())
 }
 
-/// Writes down how a run ended, and forgets the oldest ones.
+/// Records how a run ended, and forgets the oldest ones.
 ///
 /// # Errors
 /// SQLite's.
@@ -202,7 +202,7 @@ pub fn last_success(database: &Database, provider: &str) -> Result<Option<i64>> 
     Ok(last.as_i64())
 }
 
-/// Ends the runs of an owner: it is dead, or it could not write their end down.
+/// Ends the runs of an owner: it is dead, or it could not record their end.
 ///
 /// # Errors
 /// SQLite's.

@@ -9,7 +9,7 @@ use super::run_record;
 use crate::store::{Database, Result, Value};
 
 /// Starts a scope, first or again, and returns its state. The list of members is replaced; the row
-/// stays the same one. The scope is held meanwhile, so that no state on the way is ever seen.
+/// stays the same one. The scope is held in the meantime, so that no state on the way is ever seen.
 ///
 /// # Errors
 /// SQLite's.
@@ -107,7 +107,7 @@ pub fn interrupt(database: &Database, id: &str, reason: &str) -> Result<i64> {
     Ok(touched.len() as i64)
 }
 
-/// Interrupts all work of this process, of dead owners and of nobody. Returns the number of scopes
+/// Interrupts all work of this process, of dead owners and without one. Returns the number of scopes
 /// interrupted, those settled by the recovery before it included.
 ///
 /// # Errors

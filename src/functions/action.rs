@@ -3,8 +3,8 @@
 //! ```json
 //! {"type":"action.start-sync-scope","options":{"instanceIds":["a","b"]},"instanceId":"startup"}
 //! ```
-//! Presentation keys of an action (`title`, `icon`, `style`, `isHidden`) are read over; a key that is
-//! not known is an error, for a misspelt one would otherwise silently do something else.
+//! Presentation keys of an action (`title`, `icon`, `style`, `isHidden`) are ignored; a key that is
+//! not known is an error, since a misspelt one would otherwise silently do something else.
 
 use super::arguments::MAIN;
 use super::json::{Members, Object, SCHEMA, members};
@@ -35,7 +35,7 @@ pub const ACTION: &[Key] = &[
 
 /// A parsed option object.
 pub struct ActionObject {
-    /// The keys beside `options`.
+    /// The keys besides `options`.
     pub top: Object,
     /// Those within it.
     pub within: Object,

@@ -8,7 +8,7 @@ use crate::transfer::document::apply_response;
 use super::arguments;
 use super::delete::status_id;
 
-/// `SELECT sync_apply(7, '[{"id":"a","title":"x"}]');` gives
+/// `SELECT sync_apply(7, '[{"id":"a","title":"x"}]');` returns
 /// `{"statusId":7,"entity":"local/books","page":1,"state":"synced","deleted":0,"inserted":1,…}`.
 ///
 /// Without `page` the response is the whole answer and ends the operation. With it, it is one page of

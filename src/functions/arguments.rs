@@ -38,7 +38,7 @@ pub fn integer(call: &Call<'_>, index: usize, name: &str) -> Result<i64> {
     }
 }
 
-/// The attached file that a call is about, unless it says otherwise.
+/// The attached file that a call acts on, unless it says otherwise.
 pub const MAIN: &str = "main";
 
 /// The schema argument of the functions that have nothing else to say.

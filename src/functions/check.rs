@@ -1,4 +1,4 @@
-//! `sync_check(provider [, options])`: is what is here what the server has?
+//! `sync_check(provider [, options])`: does the server have the same rows?
 
 use crate::ground::key::{Keys, Takes, Usual, key};
 use crate::providers::Transport;
@@ -14,7 +14,7 @@ pub const KEYS: Keys = &[&[
     key("entities", Takes::List(&Takes::Text), Usual::Words("all that were pulled"), "the entities to compare", r#"{"entities":["planes"]}"#),
 ], SCHEMA];
 
-/// `SELECT sync_check('airline-api');` gives `{"provider":"airline-api","state":"equal",…}`.
+/// `SELECT sync_check('airline-api');` returns `{"provider":"airline-api","state":"equal",…}`.
 pub fn check(call: &Call<'_>) -> Result<Value> {
     let provider = arguments::text(call, 0, "provider")?;
     let options = Object::options(call, 1)?;

@@ -1,4 +1,4 @@
-//! `sync_delete_scope(id)` and `sync_delete_status(id)`: what is no longer of interest.
+//! `sync_delete_scope(id)` and `sync_delete_status(id)`: deleting scopes and statuses.
 
 use serde_json::Value as Json;
 
@@ -38,7 +38,7 @@ pub static STATUS: Shape = Shape {
     ], ACTION],
 };
 
-/// `SELECT sync_delete_scope('startup');` gives 1, or 0 when there is no such scope. Running work
+/// `SELECT sync_delete_scope('startup');` returns 1, or 0 when there is no such scope. Running work
 /// goes on; status rows stay.
 pub fn delete_scope(call: &Call<'_>) -> Result<Value> {
     let (schema, id) = match ActionObject::of(call)? {
@@ -55,7 +55,7 @@ pub fn delete_scope(call: &Call<'_>) -> Result<Value> {
     Ok(deleted.into())
 }
 
-/// `SELECT sync_delete_status(7);` gives 1, or 0 when there is no such row. A running operation goes
+/// `SELECT sync_delete_status(7);` returns 1, or 0 when there is no such row. A running operation goes
 /// on, and its result still counts.
 pub fn delete_status(call: &Call<'_>) -> Result<Value> {
     let (schema, id) = match ActionObject::of(call)? {

@@ -50,7 +50,7 @@ const TYPE: Key = action_type(
 pub static SHAPE: Shape = Shape {
     top: &[&[
         TYPE,
-        key("instanceId", Takes::Text, Usual::Words("followed by no scope"), "in one object: the instance", r#"{"instanceId":"fleet","options":{"provider":"local","entities":["planes"]}}"#),
+        key("instanceId", Takes::Text, Usual::Words("none; no scope follows"), "in one object: the instance", r#"{"instanceId":"fleet","options":{"provider":"local","entities":["planes"]}}"#),
         OPTIONS,
     ], ACTION],
     options: &[&[
@@ -63,7 +63,7 @@ pub static SHAPE: Shape = Shape {
 /// The keys of an element of `entities` that is an object.
 const ELEMENT: &[&str] = &["entity", "function", "parameters", "functionParameters"];
 
-/// `SELECT sync_entities('reference-data', 'airline-api', '["airports","planes"]');` gives
+/// `SELECT sync_entities('reference-data', 'airline-api', '["airports","planes"]');` returns
 /// `{"instanceId":"reference-data","state":"syncing","operations":[{"statusId":1,…},…]}`.
 pub fn entities(call: &Call<'_>) -> Result<Value> {
     let Some(request) = read(call)? else {
@@ -184,7 +184,7 @@ fn of_action(action: ActionObject) -> Result<Option<EntitiesCall>> {
     }))
 }
 
-/// The operations of a JSON array of entities; equal ones collapse, the first position is kept.
+/// The operations of a JSON array of entities; repeated ones count once, at their first position.
 fn operations(text: &str) -> Result<Vec<OperationSpec>> {
     let mut operations = Vec::new();
     let mut seen = HashSet::new();

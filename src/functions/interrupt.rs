@@ -1,4 +1,4 @@
-//! `sync_interrupt([scope_id [, reason]])`: the app goes to the background, or is closed.
+//! `sync_interrupt([scope_id [, reason]])`: for an app that goes to the background or is closed.
 
 use crate::coordination::{Ground, scope, write};
 use crate::ground::key::{Key, Takes, Usual, key};
@@ -25,8 +25,8 @@ pub static SHAPE: Shape = Shape {
 /// Used when the caller gives no reason.
 const UNSPECIFIED: &str = "unspecified";
 
-/// `SELECT sync_interrupt('startup', 'background');` gives the number of scopes interrupted. Without
-/// a scope: all work of this process, of dead processes and of nobody.
+/// `SELECT sync_interrupt('startup', 'background');` returns the number of scopes interrupted. Without
+/// a scope: all work of this process, of dead processes and without an owner.
 pub fn interrupt(call: &Call<'_>) -> Result<Value> {
     let (schema, id, reason) = match ActionObject::of(call)? {
         Some(action) if !action.when => return Ok(Value::Null),

@@ -47,7 +47,7 @@ pub struct Object {
     members: Members,
 }
 
-/// The attached file that a call is about.
+/// The attached file that a call acts on.
 #[rustfmt::skip]
 pub const SCHEMA: &[Key] = &[
     key("schema", Takes::Text, Usual::Json("\"main\""), "the attached file", r#"{"schema":"main"}"#),
@@ -170,7 +170,7 @@ impl Object {
         Ok(values)
     }
 
-    /// The attached file that the call is about.
+    /// The attached file that the call acts on.
     ///
     /// # Errors
     /// As [`read_name`].

@@ -1,4 +1,4 @@
-//! `sync_provider` and `sync_secret`: where data comes from, and what opens the door.
+//! `sync_provider` and `sync_secret`: backends and secrets.
 
 use serde_json::Value as Json;
 
@@ -11,7 +11,7 @@ use crate::store::{Call, Error, Result, Value, checked_name};
 use super::arguments::{self, MAIN};
 use super::json;
 
-/// `SELECT sync_provider('airline-api', '{"kind":"watermelon","url":"…"}');` gives the provider's id.
+/// `SELECT sync_provider('airline-api', '{"kind":"watermelon","url":"…"}');` returns the provider's id.
 pub fn provider(call: &Call<'_>) -> Result<Value> {
     let id = arguments::text(call, 0, "id")?;
     let (settings, schema) = read(call)?;
@@ -48,7 +48,7 @@ fn read(call: &Call<'_>) -> Result<(Settings, String)> {
     Ok((settings, schema))
 }
 
-/// `SELECT sync_secret('airline', 'token', 'https://api.example.com');` gives 1. The value stays in
+/// `SELECT sync_secret('airline', 'token', 'https://api.example.com');` returns 1. The value stays in
 /// this connection's memory.
 pub fn secret(call: &Call<'_>) -> Result<Value> {
     let name = arguments::text(call, 0, "name")?;

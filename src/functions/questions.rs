@@ -6,7 +6,7 @@ use crate::store::{Call, Error, Result, Value};
 
 use super::arguments;
 
-/// `SELECT sync_has_pending();` gives 1 when a local change waits to be sent, else 0.
+/// `SELECT sync_has_pending();` returns 1 when a local change waits to be sent, else 0.
 pub fn has_pending(call: &Call<'_>) -> Result<Value> {
     let provider = arguments::optional_text(call, 0, "provider")?;
     let database = call.session().database("main")?;
@@ -16,7 +16,7 @@ pub fn has_pending(call: &Call<'_>) -> Result<Value> {
     Ok(runs::has_pending(&database, provider)?.into())
 }
 
-/// `SELECT sync_is_stale('airline-api', 300000);` gives 1 when the provider was last synced more than
+/// `SELECT sync_is_stale('airline-api', 300000);` returns 1 when the provider was last synced more than
 /// five minutes ago, or never.
 pub fn is_stale(call: &Call<'_>) -> Result<Value> {
     let provider = arguments::text(call, 0, "provider")?;

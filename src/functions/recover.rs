@@ -7,7 +7,7 @@ use crate::store::{Call, Result, Value};
 
 use super::arguments::schema;
 
-/// `SELECT sync_recover();` gives `{"operations":1,"scopes":["startup"]}`: how many open operations of
+/// `SELECT sync_recover();` returns `{"operations":1,"scopes":["startup"]}`: how many open operations of
 /// dead owners were interrupted, and which scopes. Every writing call does this first.
 pub fn recover(call: &Call<'_>) -> Result<Value> {
     let recovered = write(call.session(), schema(call, 0)?, |ground| {

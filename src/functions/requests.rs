@@ -6,7 +6,7 @@ use crate::store::{Call, Error, Result, Value, ValueRef};
 
 use super::arguments;
 
-/// `SELECT sync_next_request(7);` gives `{"runId":7,"state":"syncing","method":"GET","url":…}`, and the
+/// `SELECT sync_next_request(7);` returns `{"runId":7,"state":"syncing","method":"GET","url":…}`, and the
 /// run's answer once it is over.
 pub fn next_request(call: &Call<'_>) -> Result<Value> {
     let run = run(call)?;
@@ -14,7 +14,7 @@ pub fn next_request(call: &Call<'_>) -> Result<Value> {
 }
 
 /// `SELECT sync_put_response(7, 200, '{"content-type":"application/json"}', '{"changes":{},"timestamp":1}');`
-/// gives what [`next_request`] would give now. A status NULL stands for a request that got no complete answer;
+/// returns what [`next_request`] would give now. A status NULL means a request that got no complete answer;
 /// the body says why.
 pub fn put_response(call: &Call<'_>) -> Result<Value> {
     let run = run(call)?;

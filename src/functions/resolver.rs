@@ -6,7 +6,7 @@ use crate::transfer::conflict::resolver::set_resolver;
 
 use super::arguments;
 
-/// `SELECT sync_resolver('tasks', 'lastWriteWins', 'modified_at');` gives 1. The entity `*` stands for all
+/// `SELECT sync_resolver('tasks', 'lastWriteWins', 'modified_at');` returns 1. The entity `*` means all
 /// that have no policy of their own; policy NULL takes an entity's own away.
 pub fn resolver(call: &Call<'_>) -> Result<Value> {
     let entity = arguments::text(call, 0, "entity")?;

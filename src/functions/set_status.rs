@@ -6,7 +6,7 @@ use crate::store::{Call, Error, Result, Value};
 use super::arguments;
 use super::delete::status_id;
 
-/// `SELECT sync_set_status(7, 'failed', 'HTTP 500');` gives 1, or 0 when nothing changed.
+/// `SELECT sync_set_status(7, 'failed', 'HTTP 500');` returns 1, or 0 when nothing changed.
 pub fn set_status(call: &Call<'_>) -> Result<Value> {
     let id = status_id(call, 0)?;
     let state = operation::checked_state(arguments::text(call, 1, "state")?)?;

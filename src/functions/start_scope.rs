@@ -1,4 +1,4 @@
-//! `sync_start_scope(id, instance_ids)`: declares a scope, or begins to track it anew.
+//! `sync_start_scope(id, instance_ids)`: declares a scope, or restarts it.
 
 use crate::coordination::{scope, write};
 use crate::ground::key::{Key, Takes, Usual, key};
@@ -25,7 +25,7 @@ pub static SHAPE: Shape = Shape {
     ], ACTION],
 };
 
-/// `SELECT sync_start_scope('startup', '["a","b"]');` gives `syncing`.
+/// `SELECT sync_start_scope('startup', '["a","b"]');` returns `syncing`.
 pub fn start_scope(call: &Call<'_>) -> Result<Value> {
     if let Some(action) = ActionObject::of(call)? {
         if !action.when {

@@ -1,4 +1,4 @@
-//! `sync_takeover(provider [, options])`: goes on where a WatermelonDB client left off.
+//! `sync_takeover(provider [, options])`: continues where a WatermelonDB client left off.
 
 use crate::capture::tracked::COLUMN_TYPES;
 use crate::coordination::write;
@@ -17,7 +17,7 @@ pub const KEYS: Keys = &[&[
     key("types", Takes::Map(&Takes::Map(&Takes::OneOf(COLUMN_TYPES))), Usual::Words("values travel as they are stored"), "table to an object: column to the type its values travel as", r#"{"types":{"airlines":{"name":"string"}}}"#),
 ], SCHEMA];
 
-/// `SELECT sync_takeover('airline-api');` gives
+/// `SELECT sync_takeover('airline-api');` returns
 /// `{"provider":"airline-api","cursor":"1700000000000","schemaVersion":3,"tables":[{"table":"planes",…}]}`.
 pub fn takeover(call: &Call<'_>) -> Result<Value> {
     let provider = arguments::text(call, 0, "provider")?;

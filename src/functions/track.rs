@@ -26,10 +26,10 @@ pub const UNTRACK: Keys = &[&[
     key("discard", Takes::Switch, Usual::Json("false"), "whether to discard pending changes", r#"{"discard":true}"#),
 ], SCHEMA];
 
-/// Those of functions that only need to know where.
+/// The keys of functions that only need the file.
 pub const PLACE: Keys = &[SCHEMA];
 
-/// `SELECT sync_track('planes');` gives `{"table":"planes","tracked":true,…}`.
+/// `SELECT sync_track('planes');` returns `{"table":"planes","tracked":true,…}`.
 pub fn track(call: &Call<'_>) -> Result<Value> {
     let table = arguments::text(call, 0, "table")?;
     let given = Object::options(call, 1)?;
@@ -62,7 +62,7 @@ fn track_options(given: &Object) -> Result<TrackOptions> {
     })
 }
 
-/// `SELECT sync_untrack('planes');` gives 1, or 0 when it was not tracked.
+/// `SELECT sync_untrack('planes');` returns 1, or 0 when it was not tracked.
 pub fn untrack(call: &Call<'_>) -> Result<Value> {
     let table = arguments::text(call, 0, "table")?;
     let options = Object::options(call, 1)?;
@@ -73,7 +73,7 @@ pub fn untrack(call: &Call<'_>) -> Result<Value> {
     Ok(done.into())
 }
 
-/// `SELECT sync_capture_existing('planes');` gives the number of rows that are now pending.
+/// `SELECT sync_capture_existing('planes');` returns the number of rows that are now pending.
 pub fn capture_existing(call: &Call<'_>) -> Result<Value> {
     let table = arguments::text(call, 0, "table")?;
     let options = Object::options(call, 1)?;
@@ -83,7 +83,7 @@ pub fn capture_existing(call: &Call<'_>) -> Result<Value> {
     Ok(captured.into())
 }
 
-/// `SELECT sync_alter('planes', 'ALTER TABLE planes DROP COLUMN speed');` gives 1.
+/// `SELECT sync_alter('planes', 'ALTER TABLE planes DROP COLUMN speed');` returns 1.
 pub fn alter(call: &Call<'_>) -> Result<Value> {
     let table = arguments::text(call, 0, "table")?;
     let sql = arguments::text(call, 1, "sql")?;

@@ -1,10 +1,10 @@
-//! `sync_version()` and `sync_debug()`: who is it that was loaded, and where.
+//! `sync_version()` and `sync_debug()`: what was loaded, and where.
 
 use serde_json::json;
 
 use crate::store::{self, Call, Result, Value};
 
-/// `SELECT sync_version();` gives `v0.1.0`.
+/// `SELECT sync_version();` returns `v0.1.0`.
 pub fn version(_: &Call<'_>) -> Result<Value> {
     Ok(concat!("v", env!("CARGO_PKG_VERSION")).into())
 }

@@ -13,7 +13,7 @@ pub struct Key {
     pub default: Usual,
     /// One sentence.
     pub what: &'static str,
-    /// An object with the key in it that can be used as it stands, beside the keys that are required.
+    /// An object with the key in it that can be used as it is, together with the required keys.
     pub example: &'static str,
 }
 
@@ -50,7 +50,7 @@ pub enum Usual {
     Words(&'static str),
 }
 
-/// A key whose parts stand in one line.
+/// A key whose parts are written in one line.
 pub const fn key(
     name: &'static str,
     takes: Takes,
@@ -68,7 +68,7 @@ pub const fn key(
 }
 
 impl Key {
-    /// Checks a value; null counts as not given, except for a switch, where it could be taken for false.
+    /// Checks a value; null counts as not given, except for a switch, where it could be mistaken for false.
     ///
     /// # Errors
     /// `<label> must be …, not …`.

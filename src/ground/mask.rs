@@ -2,8 +2,8 @@
 
 use serde_json::Value as Json;
 
-/// Masks every text in a row but those of `id`, `…_id`, `_status` and `_changed`: its first and last two
-/// characters stay, and its length. Text too short for that shows its length only.
+/// Masks every text in a row except those of `id`, `…_id`, `_status` and `_changed`: its first and last two
+/// characters stay, with its length. Text too short for that shows its length only.
 pub fn mask_row(row: &mut Json) {
     let Json::Object(members) = row else { return };
     for (name, value) in members {
@@ -24,7 +24,7 @@ fn mask(value: &mut Json) {
     }
 }
 
-/// A text of which only the ends and the length are seen.
+/// A text of which only the ends and the length are shown.
 pub fn masked(text: &str) -> String {
     let letters: Vec<char> = text.chars().collect();
     if letters.len() < 8 {

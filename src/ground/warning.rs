@@ -1,4 +1,4 @@
-//! What a sync put up with: shown in its answer and in the log.
+//! Problems that did not stop a sync: shown in its answer and in the log.
 
 use serde_json::{Value as Json, json};
 

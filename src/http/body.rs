@@ -59,7 +59,7 @@ pub(super) fn read(
     let result = match coding {
         Coding::Plain => copy(&mut raw, &mut out, policy, stop, url),
         Coding::Gzip => {
-            // No body at all is no broken gzip stream: some servers label even their empty answers.
+            // No body at all is not a broken gzip stream: some servers label even their empty answers.
             let mut first = [0u8];
             match raw.read(&mut first) {
                 Ok(0) => Ok(()),
@@ -128,7 +128,7 @@ fn explain_body(error: io::Error, url: &Url, policy: &Policy) -> HttpError {
             Kind::Truncated,
             format!("the answer of {url} ended too early; try again"),
         ),
-        // What the gunzipper says of bytes that are no gzip.
+        // What the gunzipper says of bytes that are not gzip.
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
             if error.get_ref().is_none_or(not_ureq) =>
         {

@@ -6,7 +6,7 @@ use std::{fmt, io};
 use super::meter::Meter;
 use super::spool::SpoolReader;
 
-/// Reads the body and counts its bytes. Marks its own failures, so that a broken disk is not taken for a broken
+/// Reads the body and counts its bytes. Marks its own failures, so that a broken disk is not mistaken for a broken
 /// network.
 pub(super) struct Outgoing {
     body: SpoolReader,

@@ -7,7 +7,7 @@ use super::url::Url;
 /// Most redirects followed for one attempt.
 pub(super) const MOST: u32 = 5;
 
-/// The URL to go to, or `None` when the answer is no redirect and belongs to the caller.
+/// The URL to go to, or `None` when the answer is not a redirect and belongs to the caller.
 ///
 /// - To another origin: an error, for whoever receives the request learns its headers and body.
 /// - GET follows 301, 302, 303, 307 and 308; the other methods only 307 and 308, which keep method
@@ -60,7 +60,7 @@ pub(super) fn decide(
     Ok(Some(target))
 }
 
-/// Where a redirect leads, for the fuzzers: `Err` when `at` is no URL.
+/// Where a redirect leads, for the fuzzers: `Err` when `at` is not a URL.
 #[cfg(fuzzing)]
 pub fn follow(status: u16, location: &str, at: &str) -> Result<Option<String>, String> {
     let at = Url::parse(at)?;

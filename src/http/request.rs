@@ -53,7 +53,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// A request's body. It is streamed, and sent anew from the first byte with each attempt.
+/// A request's body. It is streamed, and sent again from the first byte with each attempt.
 #[derive(Clone)]
 pub enum Body {
     /// Bytes in memory.

@@ -17,7 +17,7 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// Binds a value to an origin. Refuses what can't stand in a header: empty, longer than 32 KiB,
+    /// Binds a value to an origin. Refuses what is not allowed in a header: empty, longer than 32 KiB,
     /// anything but printable ASCII.
     pub fn new(value: &str, origin: Origin) -> Result<Secret, SecretError> {
         if value.is_empty() || value.len() > LONGEST {
@@ -80,7 +80,7 @@ impl fmt::Debug for Secret {
 pub enum SecretError {
     /// The name is empty, longer than 128 bytes or has a control character.
     Name,
-    /// The value can't stand in a header; the text says why.
+    /// The value is not allowed in a header; the text says why.
     Value(String),
     /// The origin is missing or no `scheme://host[:port]`; the text says why.
     Origin(String),

@@ -125,7 +125,7 @@ impl fmt::Debug for Url {
 }
 
 /// A URL as it may be shown: without user information, fragment and query values.
-/// What is no URL at all is not shown at all.
+/// What is not a URL at all is not shown at all.
 pub fn redacted(url: &str) -> String {
     Url::parse(url).map_or_else(|_| "(not a usable URL)".into(), |url| url.to_string())
 }
@@ -147,7 +147,7 @@ fn has_scheme(text: &str) -> bool {
     })
 }
 
-/// Percent-encodes what may not stand in a path or query; leaves `%` alone, it is encoded already.
+/// Percent-encodes what is not allowed in a path or query; leaves `%` alone, it is encoded already.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -1,4 +1,4 @@
-//! Runs an attempt on a thread of its own, so that the caller can give up at any moment.
+//! Runs an attempt on its own thread, so that the caller can give up at any moment.
 //!
 //! A blocked socket can't be asked to stop, and `sqlite3_interrupt` doesn't reach it. So the caller's
 //! thread waits here, asks `cancelled` every [`POLL`], and then shuts the agent down, which closes its socket.

@@ -68,7 +68,7 @@ pub struct KnownEntity {
     pub schema: LastSchema,
 }
 
-/// What was known of an entity's schema when the server was last told of it.
+/// What was known of an entity's schema when it was last sent to the server.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LastSchema {
     pub version: Option<i64>,
@@ -93,7 +93,7 @@ pub struct Known {
 pub enum Refusal {
     /// The call is wrong: it is refused as a whole.
     Call(String),
-    /// The call is right, but this sync can't be made as things are: it fails.
+    /// The call is right, but this sync can't run: it fails.
     Sync(SyncError),
 }
 
@@ -157,7 +157,7 @@ pub struct Ask {
     pub body: AskBody,
     /// Entities of which rows may come that came before.
     pub again: Vec<usize>,
-    /// The change of the schema that the server is told of; null when it is told of none.
+    /// The change of the schema sent to the server; null when there is none.
     pub migration: Json,
 }
 

@@ -59,7 +59,7 @@ impl<R: Read> Cutter<R> {
         Ok(())
     }
 
-    /// The next byte that is no white space, not consumed; none at the end of the text.
+    /// The next byte that is not white space, not consumed; none at the end of the text.
     ///
     /// # Errors
     /// Reading the source.
@@ -92,7 +92,7 @@ impl<R: Read> Cutter<R> {
     /// Consumes `wanted`.
     ///
     /// # Errors
-    /// Something else stands there.
+    /// Something else is there.
     pub fn expect(&mut self, wanted: u8) -> Result<()> {
         if self.take(wanted)? {
             return Ok(());

@@ -97,7 +97,7 @@ impl Settings {
         }
     }
 
-    /// What was given, in a form that is the same however it was written down.
+    /// What was given, in a form that is the same however it was recorded.
     pub fn stored(&self) -> &str {
         &self.stored
     }

@@ -1,6 +1,6 @@
 //! The kinds of providers, and how a configuration is read.
 //!
-//! A new kind is a folder or file beside this one, and one line in [`KINDS`].
+//! A new kind is a folder or file next to this one, and one line in [`KINDS`].
 
 use parking_lot::RwLock;
 use serde_json::{Map, Value as Json};
@@ -73,7 +73,7 @@ pub fn parse(text: &str) -> Result<Settings, String> {
 }
 
 /// Reads a configuration out of a file. Version 0.1.0 has stored keys that only another kind has; they
-/// never had an effect, and are passed over.
+/// never had an effect, and are ignored.
 ///
 /// # Errors
 /// As [`read`].

@@ -36,7 +36,7 @@ pub fn mended(text: &[u8]) -> Option<Vec<u8>> {
     changed.then_some(whole)
 }
 
-/// The code unit of a `\uD800` to `\uDFFF` that stands here.
+/// The code unit of a `\uD800` to `\uDFFF` at this place.
 fn surrogate(text: &[u8]) -> Option<u16> {
     let digits = text.get(..6)?.strip_prefix(b"\\u")?;
     let unit = u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
@@ -51,7 +51,7 @@ fn is_low(unit: u16) -> bool {
     (0xdc00..0xe000).contains(&unit)
 }
 
-/// Length of the number that stands here.
+/// Length of the number at this place.
 fn number(text: &[u8]) -> usize {
     text.iter()
         .position(|byte| !matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9'))

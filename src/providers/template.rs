@@ -1,6 +1,6 @@
 //! Requests as the configuration describes them: URLs, headers and bodies with placeholders.
 //!
-//! | placeholder | stands for |
+//! | placeholder | value |
 //! |---|---|
 //! | `{lastPulledAt}` | the cursor, as it came |
 //! | `{schemaVersion}` | the schema version |
@@ -235,7 +235,7 @@ pub struct Url {
 }
 
 impl Url {
-    /// `template` follows `base`, unless it is an address of its own.
+    /// `template` follows `base`, unless it is a full address.
     ///
     /// # Errors
     /// As [`Text::parse`]; `{changes}`, which is too long for an address; a host that changes.
@@ -271,7 +271,7 @@ impl Url {
         self.path.has_migration() || self.query.iter().any(Text::has_migration)
     }
 
-    /// The names of parameters whose value stands in the configuration.
+    /// The names of parameters whose value is in the configuration.
     pub fn written_parameters(&self) -> Vec<String> {
         let written = |pair: &Text| {
             let Some(Piece::Literal(first)) = pair.0.first() else {
@@ -339,7 +339,7 @@ pub enum Body {
 pub type WriteChanges<'a> = &'a mut dyn FnMut(&mut dyn Write) -> io::Result<()>;
 
 impl Body {
-    /// Reads JSON in which a text that is a placeholder stands for its value. A body given as text is such
+    /// Reads JSON in which a text that is a placeholder is replaced by its value. A body given as text is such
     /// JSON with the placeholders' quotes left out.
     ///
     /// # Errors
@@ -444,7 +444,7 @@ impl Body {
         }
     }
 
-    /// The keys whose value stands in the configuration as text.
+    /// The keys whose value is in the configuration as text.
     pub fn written_keys(&self) -> Vec<String> {
         match self {
             Self::List(parts) => parts.iter().flat_map(Self::written_keys).collect(),

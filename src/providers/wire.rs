@@ -101,7 +101,7 @@ impl Slot<'_> {
     }
 }
 
-/// What stands in for a value that is missing or does not fit.
+/// What replaces a value that is missing or does not fit.
 pub fn fallback(kind: WireType, required: bool) -> Slot<'static> {
     match (required, kind) {
         (false, _) => Slot::Null,

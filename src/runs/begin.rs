@@ -35,12 +35,12 @@ const LOOK: Duration = Duration::from_millis(50);
 struct Prepared {
     bindings: Vec<Binding>,
     cursors: Vec<Option<String>>,
-    /// None: this sync can't be made as things are.
+    /// None: this sync can't run.
     talk: Result<Box<dyn Conversation>, SyncError>,
 }
 
 impl Run {
-    /// Writes a run down and opens its operations. `queue`: it waits until the syncs of its provider that came
+    /// Records a run and opens its operations. `queue`: it waits until the syncs of its provider that came
     /// before it are done; otherwise it takes the provider's lease at once, or is refused.
     ///
     /// # Errors
@@ -69,7 +69,7 @@ impl Run {
             .open()
             .map_err(|problem| Error::Corrupt(format!("the stored {problem}")))?;
         let started = now();
-        // What can be refused is refused now, also when the run has to wait.
+        // What can be refused is refused now, even if the run has to wait.
         let prepared = prepare(session, database, call, goal, &config, &*kind)?;
         let run = NewRun {
             provider: &call.provider,
@@ -133,7 +133,7 @@ impl Run {
         }
         let started = coordination::write(session, &schema, |ground| {
             let (database, provider) = (ground.database, self.call.provider.as_str());
-            // Somebody may have been faster.
+            // Another process may have been faster.
             if !run_record::is_next(database, provider, self.id)? {
                 return Ok(None);
             }

@@ -17,7 +17,7 @@ use super::report::{Facts, black_out};
 use super::run::Run;
 
 impl Run {
-    /// Closes the operations and the run, gives the lease back, and makes the answer.
+    /// Closes the operations and the run, gives back the lease, and builds the answer.
     ///
     /// # Errors
     /// SQLite's, when even that can't be written; the next call of this connection settles it then.
@@ -93,7 +93,7 @@ impl Run {
         let ours = lease::is_held(database, &self.call.provider, self.id)?;
         let instance = self.call.instance_id.as_deref();
         for (status, _) in &self.operations {
-            // Whoever took over may have opened it anew.
+            // The process that took over may have opened it again.
             if !ours && !is_open_for(database, *status, self.owner)? {
                 continue;
             }

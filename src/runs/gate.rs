@@ -1,4 +1,4 @@
-//! What is looked at before a run begins: refused calls change nothing and send nothing.
+//! What is checked before a run begins: refused calls change nothing and send nothing.
 
 use crate::coordination::{EntitiesCall, Ground, live_owner_of};
 use crate::ground::quoted;
@@ -36,7 +36,7 @@ pub fn stored_config(database: &Database, provider: &str) -> Result<Settings> {
     })
 }
 
-/// An instance that somebody alive is syncing is left alone.
+/// Refuses an instance that a live process is syncing.
 pub fn refuse_overlap(ground: &Ground<'_>, call: &EntitiesCall) -> Result<()> {
     let Some(instance) = &call.instance_id else {
         return Ok(());
@@ -46,7 +46,7 @@ pub fn refuse_overlap(ground: &Ground<'_>, call: &EntitiesCall) -> Result<()> {
          AND ownerId IS NOT ?2",
         &[instance.into(), ground.owner.into()],
     )?;
-    // What this very connection left open is a run that could not be closed: it is over.
+    // What this connection left open is a run that could not be closed: it is over.
     if others == Value::Null {
         return Ok(());
     }
@@ -59,7 +59,7 @@ pub fn refuse_overlap(ground: &Ground<'_>, call: &EntitiesCall) -> Result<()> {
     )))
 }
 
-/// Two entities in one table would get into each other's way.
+/// Two entities in one table would conflict with each other.
 ///
 /// # Errors
 /// Naming both.

@@ -110,7 +110,7 @@ pub(super) fn refuse_own(session: &Session, provider: &str) -> Result<()> {
     }
 }
 
-/// The request that a run wants sent, as JSON; its answer once it is over.
+/// The next request of a run, as JSON; its answer once it is over.
 ///
 /// # Errors
 /// No such run on this connection; called inside a transaction; as [`Run::advance`].
@@ -123,7 +123,7 @@ pub fn next_request(session: &Session, id: Option<i64>) -> Result<Json> {
     })
 }
 
-/// What came of the request that was handed out.
+/// The outcome of the request that was handed out.
 pub enum Given<'a> {
     Answer {
         status: u16,
@@ -134,10 +134,10 @@ pub enum Given<'a> {
     Lost(&'a str),
 }
 
-/// Takes what came of the request that was handed out; then as [`next_request`].
+/// Takes the outcome of the request that was handed out; then as [`next_request`].
 ///
 /// # Errors
-/// No request is out; headers that are no JSON object of texts; as [`next_request`].
+/// No request is out; headers that are not a JSON object of texts; as [`next_request`].
 pub fn put_response(session: &Session, id: Option<i64>, given: &Given<'_>) -> Result<Json> {
     with(session, id, |driven| {
         let Some(outgoing) = driven.asked.as_ref() else {
@@ -282,7 +282,7 @@ impl DrivenRun {
     }
 }
 
-/// A JSON object of names and texts; empty text stands for none.
+/// A JSON object of names and texts; empty text means none.
 fn read_headers(text: &str) -> Result<Vec<(String, String)>> {
     if text.is_empty() {
         return Ok(Vec::new());

@@ -2,11 +2,11 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `run` | the run as a value: what has happened in, what is due out |
+//! | `run` | the run as a value: takes what has happened, hands out what is due |
 //! | `begin`, `gate` | how it begins; what is refused before |
 //! | `ask`, `take`, `parcels` | handing out a request, taking its answer, freezing what is sent |
 //! | `finish`, `report`, `diary`, `notes` | its end, its answer, its log |
-//! | `progress` | what is seen of it while it goes on |
+//! | `progress` | what is shown of it while it is running |
 //! | `drive`, `host` | who sends its requests: the HTTP room, or the host program |
 //! | `check`, `compare` | comparing in place of applying |
 

@@ -22,7 +22,7 @@ impl Run {
         !matches!(due, None | Some(Step::Fail(_)))
     }
 
-    /// Notes what is not nought of an entity's counts.
+    /// Notes the counts of an entity that are not 0.
     pub(super) fn note_counts(&self, asked: &Asked, counts: &[Counts], cursor: Option<&str>) {
         let mut entities = json!({});
         for (binding, counts) in self.bindings.iter().zip(counts) {

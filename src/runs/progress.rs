@@ -1,4 +1,4 @@
-//! What is seen of a run while it goes on: in this process at once, elsewhere with each transaction.
+//! What is shown of a run while it is running: in this process at once, elsewhere with each transaction.
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use crate::providers::sink::{RemoteRow, Scope, Sent, Sink, Verdict};
 use crate::providers::wire::WireId;
 use crate::store::Session;
 
-/// A run under way, as it is now.
+/// A running run, as it is now.
 pub struct Live {
     pub run: i64,
     at: Mutex<At>,
@@ -25,7 +25,7 @@ pub struct Live {
     rows_down: AtomicU64,
     /// Rows of answers whose transaction is committed.
     committed: AtomicU64,
-    /// Of what is done now, how many bytes there are (0: not known) and how many are behind us.
+    /// Of the current step, the bytes in all (0: not known) and those done.
     total: AtomicU64,
     done: AtomicU64,
 }
@@ -51,10 +51,10 @@ pub struct Numbers {
     pub rows_down: i64,
     pub bytes_up: i64,
     pub bytes_down: i64,
-    /// Bytes of what is done now, when that is known.
+    /// Bytes of the current step, when known.
     pub total: Option<i64>,
     pub fraction: Option<f64>,
-    /// Bytes a second of what is done now.
+    /// Bytes a second of the current step.
     pub rate: Option<f64>,
     pub seconds_left: Option<f64>,
 }
@@ -173,7 +173,7 @@ impl Live {
         self.total.store(0, Ordering::Relaxed);
     }
 
-    /// What is written down of it. `step`: what it is doing, none between requests.
+    /// What is recorded of it. `step`: what it is doing, none between requests.
     pub fn record(&self, step: Option<Json>) -> Progress {
         let numbers = self.numbers();
         let at = self.at.lock();

@@ -8,7 +8,7 @@ use crate::transfer::counts::Counts;
 
 use super::compare::Found;
 
-/// Everything worth telling about one run.
+/// Everything worth reporting about one run.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// In the order of the run's entities.
@@ -16,7 +16,7 @@ pub struct Report {
     pub warnings: Vec<Warning>,
     /// Extra keys of the last pull answer.
     pub rest: Map<String, Json>,
-    /// The migration that the backend was told; null when there was nothing to tell.
+    /// The migration sent to the backend; null when there was none.
     pub migration: Json,
     /// What a check has found.
     pub compared: Found,

@@ -26,9 +26,9 @@ use super::report::Report;
 
 /// What has happened since a run was advanced last.
 pub enum Input {
-    /// Nothing that it waits for: go on.
+    /// Nothing in particular: continue.
     Go,
-    /// This came of the request that was handed out.
+    /// The outcome of the request that was handed out.
     Answer(Result<Response, HttpError>),
     /// The request that was handed out can't be sent at all.
     Stop(SyncError),

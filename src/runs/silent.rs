@@ -1,4 +1,4 @@
-//! Conversations without a request: of a sync of nothing, and of one that can't be made.
+//! Conversations without a request: for a sync of nothing, and for one that can't run.
 
 use std::io::{self, Write};
 
@@ -15,7 +15,7 @@ impl Silent {
         Self(Step::Done)
     }
 
-    /// It can't be done as things are.
+    /// It can't be done.
     pub fn failed(error: SyncError) -> Self {
         Self(Step::Fail(error))
     }

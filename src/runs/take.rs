@@ -20,7 +20,7 @@ use super::progress::{Counting, Reading};
 use super::run::{Asked, Run};
 
 impl Run {
-    /// Takes what came of the request that was handed out last.
+    /// Takes the outcome of the request that was handed out last.
     pub(super) fn take(
         &mut self,
         session: &Session,

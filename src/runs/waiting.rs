@@ -1,5 +1,5 @@
 //! What waits to be sent, table by table, as the next sync will find it: `sync_pending` shows it,
-//! `sync_has_pending` says whether there is any, and `sync_untrack` does not give it up unasked.
+//! `sync_has_pending` says whether there is any, and `sync_untrack` refuses to drop it.
 
 use crate::capture::reader::RowReader;
 use crate::capture::sends::sends;
@@ -15,7 +15,7 @@ use crate::transfer::send::unacknowledged::Unacknowledged;
 /// Entries of the log that are looked at first: one of them nearly always has the answer.
 const FIRST_LOOK: i64 = 100;
 
-/// The rows of a table that the log speaks of.
+/// The rows of a table that are in the log.
 pub struct Waiting {
     pub table: Tracked,
     /// Positions of the columns that are synced, the key left out.
@@ -24,7 +24,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Reads the log up to `upto` for some tables; those that it does not speak of are left out.
+    /// Reads the log up to `upto` for some tables; tables that are not in it are left out.
     ///
     /// # Errors
     /// SQLite's.
@@ -80,7 +80,7 @@ fn synced(database: &Database, table: &Tracked) -> Result<Vec<usize>> {
     }
 }
 
-/// Whether anything of some tables would be sent.
+/// Whether some tables have anything to send.
 ///
 /// # Errors
 /// SQLite's.
@@ -117,10 +117,10 @@ pub fn anything(database: &Database, tables: &[Tracked]) -> Result<bool> {
     Ok(false)
 }
 
-/// Ends to track a table. Returns false when it was not tracked. Call inside a transaction.
+/// Stops tracking a table. Returns false when it was not tracked. Call inside a transaction.
 ///
 /// # Errors
-/// Something of it would be sent and `discard` is false; SQLite's.
+/// Changes would be lost and `discard` is false; SQLite's.
 pub fn untrack(database: &Database, name: &str, discard: bool) -> Result<bool> {
     drift::refresh(database)?;
     let Some(Registration { id, name, .. }) = registration(database, name)? else {
@@ -139,7 +139,7 @@ pub fn untrack(database: &Database, name: &str, discard: bool) -> Result<bool> {
     Ok(true)
 }
 
-/// Logs rows that nothing would be sent of as inserted, so that they are. Calling it again before the next
+/// Logs rows that would not be sent as inserted, so that they will be. Calling it again before the next
 /// sync changes nothing. Returns the number of rows logged. Call inside a transaction.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
-//! What a program has put on our tables: indexes and triggers of its own. A table that a step of the schema
-//! makes anew takes them along, so they are made again after it.
+//! What a program has put on our tables: its own indexes and triggers. A table that a step of the schema
+//! creates again takes them along, so they are created again after it.
 
 use super::database::{Database, quote_name};
 use super::error::Result;

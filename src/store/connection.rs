@@ -8,7 +8,7 @@ use sqlite_loadable::ext::sqlite3;
 use super::api::sq;
 use super::error::{Error, Result};
 
-/// Where a connection stands, for the rules of [`super::transaction`].
+/// The state of a connection, for the rules of [`super::transaction`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
     /// No BEGIN is open.
@@ -81,7 +81,7 @@ impl Connection {
         }
     }
 
-    /// Where the connection stands right now.
+    /// The state of the connection right now.
     pub fn standing(self) -> Standing {
         // SAFETY: the connection is open; a null schema asks for all attached files.
         let (autocommit, state) = unsafe {

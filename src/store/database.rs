@@ -1,6 +1,6 @@
 //! One attached file of a connection: where our tables live.
 //!
-//! SQL in this project is written for `main` and can be pasted into the shell as it stands. When a
+//! SQL in this project is written for `main` and can be pasted into the shell as it is. When a
 //! call names another attached file, the prefix `main.` is exchanged for that file's quoted name.
 
 use std::borrow::Cow;
@@ -134,7 +134,7 @@ impl Database {
     /// Whether a table, of ours or of the application, exists in this file.
     ///
     /// # Errors
-    /// SQLite's: a file that is no database, a locked one.
+    /// SQLite's: a file that is not a database, a locked one.
     pub fn has_table(&self, name: &str) -> Result<bool> {
         let found = self.query_value(
             "SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?1 COLLATE NOCASE",
@@ -149,7 +149,7 @@ pub fn quote_name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The statement with `schema` in place of each `main` that stands before a dot. Literals, quoted names and
+/// The statement with `schema` in place of each `main` before a dot. Literals, quoted names and
 /// comments stay as they are.
 fn with_schema(sql: &str, schema: &str) -> String {
     let mut out = String::with_capacity(sql.len() + 64);

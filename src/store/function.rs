@@ -39,7 +39,7 @@ pub struct Function {
     pub object: Option<&'static Shape>,
     /// One sentence for `sync_help` and the reference.
     pub summary: &'static str,
-    /// One statement that can be typed as it stands.
+    /// One statement that can be typed as it is.
     pub example: &'static str,
 }
 
@@ -50,7 +50,7 @@ pub struct Function {
 /// ```
 #[derive(Clone, Copy)]
 pub struct Shape {
-    /// Beside `options`.
+    /// Besides `options`.
     pub top: Keys,
     /// Within it.
     pub options: Keys,

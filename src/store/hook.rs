@@ -9,7 +9,7 @@ use super::connection::Connection;
 /// Name of the hook's module. It is not meant to be queried.
 pub const HOOK: &str = "syncscope_close_hook";
 
-/// Connects the hook; whether that worked. Failing to is no reason to fail a call: then only the tidy goodbye is
+/// Connects the hook; whether that worked. Failing to is no reason to fail a call: then only the cleanup at close is
 /// lost, and the lease ends what this connection owned. Asked for in `temp`, where no table of a file can hide it.
 pub(super) fn arm(connection: Connection) -> bool {
     let connect = format!("SELECT 1 FROM temp.{HOOK}");

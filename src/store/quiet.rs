@@ -12,7 +12,7 @@ const ENABLE_TRIGGER: c_int = 1003;
 /// SQLite 3.35).
 ///
 /// The switch is a setting of the connection in memory: no other connection sees it, and a crash can't leave
-/// it off. Nobody else gets to the connection meanwhile, for SQLite's lock on it is held while a function runs.
+/// it off. Nobody else gets to the connection in the meantime, since SQLite's lock on it is held while a function runs.
 pub struct TriggersOff {
     connection: Connection,
 }

@@ -32,7 +32,7 @@ const VERSION: i64 = 1 + UPGRADES.len() as i64;
 /// The schema version of a file, whatever build wrote it; none when nothing is installed.
 ///
 /// # Errors
-/// SQLite's; [`Error::Corrupt`] when the version is no number, or something else than a table has the
+/// SQLite's; [`Error::Corrupt`] when the version is not a number, or something else than a table has the
 /// name of one of ours: reading a view of a stranger's file may take for ever.
 pub fn installed(database: &Database) -> Result<Option<i64>> {
     let mut found = database.query_all(
@@ -184,39 +184,39 @@ mod tests {
     }
 
     fn story(database: &Database) -> Result<Vec<String>> {
-        let mut told = Vec::new();
+        let mut states = Vec::new();
         bring(database, FIRST, &[])?;
-        told.push(columns(database)?);
+        states.push(columns(database)?);
         // Installed already: nothing happens.
         bring(database, FIRST, &[])?;
         let step = "ALTER TABLE main.a ADD COLUMN y;";
         bring(database, FIRST, &[step])?;
-        told.push(columns(database)?);
+        states.push(columns(database)?);
         // The first step is undone when the second fails.
         let steps = [step, "ALTER TABLE main.a ADD COLUMN z;", "nonsense"];
-        told.push(match bring(database, FIRST, &steps) {
+        states.push(match bring(database, FIRST, &steps) {
             Ok(()) => "upgraded by nonsense".into(),
             Err(error) => error.to_string(),
         });
-        told.push(columns(database)?);
-        told.push(match bring(database, FIRST, &[]) {
+        states.push(columns(database)?);
+        states.push(match bring(database, FIRST, &[]) {
             Ok(()) => "a newer file was taken".into(),
             Err(error) => error.to_string(),
         });
-        Ok(told)
+        Ok(states)
     }
 
     #[test]
     fn upgrades_happen_step_by_step_and_whole_or_not_at_all() {
-        let told = story(&in_memory().database).expect("the story");
-        assert_eq!(told[0], "Some(1) x");
-        assert_eq!(told[1], "Some(2) x y");
-        assert!(told[2].contains("syntax error"), "{}", told[2]);
-        assert_eq!(told[3], "Some(2) x y");
+        let states = story(&in_memory().database).expect("the story");
+        assert_eq!(states[0], "Some(1) x");
+        assert_eq!(states[1], "Some(2) x y");
+        assert!(states[2].contains("syntax error"), "{}", states[2]);
+        assert_eq!(states[3], "Some(2) x y");
         assert!(
-            told[4].contains("schema 2") && told[4].contains("schema 1"),
+            states[4].contains("schema 2") && states[4].contains("schema 1"),
             "{}",
-            told[4]
+            states[4]
         );
     }
 }

@@ -108,7 +108,7 @@ impl Session {
             .or_insert_with(|| Arc::new(T::default()))
             .clone();
         drop(parts);
-        // The key is the part's own type, so the cast can't miss; a fresh default stands in for
+        // The key is the part's own type, so the cast can't miss; a fresh default replaces
         // the case that can't be.
         part.downcast::<T>().unwrap_or_default()
     }

@@ -15,7 +15,7 @@ use super::kept::{self, Kept};
 use super::turn;
 use super::value::{Value, ValueRef};
 
-/// Tells SQLite to copy what is bound (`SQLITE_TRANSIENT`, the pointer -1).
+/// Makes SQLite copy what is bound (`SQLITE_TRANSIENT`, the pointer -1).
 fn transient() -> Option<unsafe extern "C" fn(*mut c_void)> {
     // SAFETY: SQLite defines this very bit pattern as a marker and never calls it.
     unsafe { std::mem::transmute::<isize, Option<unsafe extern "C" fn(*mut c_void)>>(-1) }
@@ -143,7 +143,7 @@ impl Statement {
         }
     }
 
-    /// Runs a statement that returns no rows (rows it does return are passed over) and makes it
+    /// Runs a statement that returns no rows (rows it does return are ignored) and makes it
     /// ready for the next run. The values are not copied: they live until the run is over.
     ///
     /// Returns the rows changed, triggers and foreign key actions not counted.

@@ -5,7 +5,7 @@
 //! call that makes it (xConnect, xOpen) to the call that ends it (xDisconnect, xClose).
 //!
 //! idxNum: bit *i* is set when the *i*-th entry of [`Table::keys`] is constrained by `=`; the values
-//! arrive in xFilter in that order. The bits above tell which columns the statement reads, where they fit.
+//! arrive in xFilter in that order. The bits above say which columns the statement reads, where they fit.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::Arc;
@@ -57,13 +57,13 @@ pub struct Table {
     pub disconnected: Option<fn(&Session)>,
     /// One sentence for `sync_help` and the reference.
     pub summary: &'static str,
-    /// One statement that can be typed as it stands.
+    /// One statement that can be typed as it is.
     pub example: &'static str,
 }
 
 /// The rows of one scan.
 pub trait Rows {
-    /// Told before the first row: bit *i* is set when column *i* is read. Others may be left NULL.
+    /// Called before the first row: bit *i* is set when column *i* is read. Others may be left NULL.
     fn reads(&mut self, _columns: u64) {}
 
     /// The next row: its rowid, and a value for each declared column (missing ones read as NULL).
@@ -94,7 +94,7 @@ pub enum Change {
     Insert {
         values: Vec<Value>,
     },
-    /// `unchanged[i]` tells that column `i` was not assigned to.
+    /// `unchanged[i]` says that column `i` was not assigned to.
     Update {
         rowid: i64,
         values: Vec<Value>,
@@ -174,7 +174,7 @@ unsafe extern "C" fn release(pointer: *mut c_void) {
 unsafe fn method(message: *mut *mut c_char, body: impl FnOnce() -> Result<()>) -> c_int {
     let Err(error) = guarded(body) else { return 0 };
     // SAFETY: the old text is freed with SQLite's allocator before the new one takes its place;
-    // "%s" keeps a percent sign in the text from being taken for a format.
+    // "%s" keeps a percent sign in the text from being mistaken for a format.
     unsafe {
         if !message.is_null() {
             if !(*message).is_null() {
@@ -305,16 +305,16 @@ const PLAN_BITS: usize = 31;
 fn columns_read(used: u64, keys: usize) -> c_int {
     let room = PLAN_BITS.saturating_sub(keys);
     let all = (1u64 << room) - 1;
-    let told = if used > all { all } else { used };
-    (told << keys) as c_int
+    let shown = if used > all { all } else { used };
+    (shown << keys) as c_int
 }
 
 /// The other way around.
 fn columns_told(plan: c_int, keys: usize) -> u64 {
     let room = PLAN_BITS.saturating_sub(keys);
     match (plan as u32 as u64) >> keys {
-        told if told == (1u64 << room) - 1 => u64::MAX,
-        told => told,
+        shown if shown == (1u64 << room) - 1 => u64::MAX,
+        shown => shown,
     }
 }
 
@@ -426,7 +426,7 @@ unsafe extern "C" fn column(
     // SAFETY: as in `filter`; `context` is the one of this call.
     unsafe {
         if sq!(vtab_nochange(context)) == NOCHANGE_FLAG {
-            // An UPDATE that does not assign this column: leave it unset, so that xUpdate can tell.
+            // An UPDATE that does not assign this column: leave it unset, so that xUpdate can notice.
             return 0;
         }
         let cursor = &*cursor.cast::<Cursor>();

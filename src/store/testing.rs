@@ -8,7 +8,7 @@ use super::connection::Connection;
 use super::database::Database;
 use super::session::Session;
 
-/// A session on a database of its own. The connection closes last.
+/// A session on its own database. The connection closes last.
 pub struct Memory {
     pub session: Session,
     pub database: Database,
@@ -56,7 +56,7 @@ fn adopt_linked() {
     // SAFETY: the entry has the signature SQLite calls.
     unsafe { rusqlite::ffi::sqlite3_auto_extension(Some(entry)) };
     let opened = rusqlite::Connection::open_in_memory();
-    // SAFETY: a connection opened meanwhile has stored the same table.
+    // SAFETY: a connection opened in the meantime has stored the same table.
     unsafe { rusqlite::ffi::sqlite3_reset_auto_extension() };
     assert!(opened.is_ok(), "the linked SQLite is taken");
 }

@@ -1,6 +1,6 @@
 //! Transactions on a connection that is in the middle of somebody else's statement.
 //!
-//! | caller stands at | done |
+//! | state of the caller | done |
 //! |---|---|
 //! | autocommit, nothing or only reads open | `BEGIN IMMEDIATE … COMMIT` of our own |
 //! | autocommit, inside a statement that writes | refused: our COMMIT would fail and leave a transaction open |
@@ -66,7 +66,7 @@ impl Transaction {
                 Err(Error::misuse(INSIDE_A_WRITE))
             }
             Err(error) => {
-                // An interruption may be told after BEGIN has taken effect: undo what there is.
+                // An interruption may be reported after BEGIN has taken effect: undo what there is.
                 transaction.open = joined || !connection.standing().autocommit;
                 Err(error)
             }

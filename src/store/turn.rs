@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Numbers are never used twice, so that turns of different threads are never taken for one.
+/// Numbers are never used twice, so that turns of different threads are never mistaken for one.
 static LAST: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {

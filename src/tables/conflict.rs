@@ -1,4 +1,4 @@
-//! `sync_conflict`: rows that were changed on both sides, and what became of them.
+//! `sync_conflict`: rows that were changed on both sides, and how that was resolved.
 
 use std::sync::Arc;
 

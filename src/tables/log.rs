@@ -1,4 +1,4 @@
-//! `sync_log`: what happened in each run, fit to be sent to somebody else.
+//! `sync_log`: what happened in each run, safe to send to somebody else.
 //!
 //! Values of rows appear in conflicts only, and masked.
 

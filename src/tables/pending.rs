@@ -70,7 +70,7 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
 }
 
 struct Lines {
-    /// Rows of pushes without a known outcome: deleted since, their delete goes up all the same.
+    /// Rows of pushes without a known outcome: deleted since, their delete is sent all the same.
     unacknowledged: Unacknowledged,
     database: Database,
     schema: String,
@@ -227,7 +227,7 @@ fn to_json(value: &impl Serialize, expected: usize) -> Result<String> {
     String::from_utf8(text).map_err(|error| Error::Corrupt(error.to_string()))
 }
 
-/// The row that the reader stands on.
+/// The row that the reader has found.
 struct Payload<'a> {
     shape: &'a Shape,
     columns: &'a [usize],

@@ -1,7 +1,7 @@
 //! `sync_scope`: the scopes as they are right now.
 //!
 //! `_syncScope` says what was last written; this table also sees that a scope's owner died without
-//! telling anybody, and computes how far a scope has come. INSERT starts a scope, UPDATE to
+//! notice, and computes how far a scope has come. INSERT starts a scope, UPDATE to
 //! `interrupted` interrupts it, DELETE deletes it, with the meaning of the functions.
 
 use std::sync::Arc;

@@ -22,7 +22,7 @@ pub const TABLE: Table = Table {
 };
 
 /// A member shows the operations of its instance only while it follows it: what the instance ran
-/// before the start of the scope is no business of the scope.
+/// before the start of the scope does not concern the scope.
 const QUERY: &str = "SELECT member.rowid, member.scopeId, member.instanceId, member.ordinal, \
     member.state, member.startedAt, member.finishedAt, \
     count(operation.id), total(operation.state <> 'syncing'), \

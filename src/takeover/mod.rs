@@ -2,7 +2,7 @@
 //!
 //! | in the file | taken over as |
 //! |---|---|
-//! | `local_storage`: `__watermelon_last_pulled_at` | the cursor of every entity, as it stands |
+//! | `local_storage`: `__watermelon_last_pulled_at` | the cursor of every entity, as it is |
 //! | `_status` `synced` | nothing is pending |
 //! | `created`, `updated`, with the columns in `_changed` | pending, with those columns as the mask |
 //! | `deleted` (the client keeps such rows) | the row goes, its delete is pending |
@@ -64,9 +64,9 @@ pub fn take_over(database: &Database, request: &Takeover) -> Result<Json> {
         deleted.push(table.delete_tombstones(database)?);
     }
     let at = now();
-    let mut told = Vec::with_capacity(taken.len());
+    let mut reports = Vec::with_capacity(taken.len());
     for (table, deleted) in taken.iter().zip(deleted) {
-        told.push(table.told(database, deleted)?);
+        reports.push(table.report(database, deleted)?);
         let binding = bind(database, &config, &table.tracked)?;
         track::bind_provider(database, &binding.table, provider)?;
         if let Some(cursor) = &pulled.at {
@@ -80,7 +80,7 @@ pub fn take_over(database: &Database, request: &Takeover) -> Result<Json> {
         "provider": provider,
         "cursor": pulled.at,
         "schemaVersion": pulled.schema_version,
-        "tables": told,
+        "tables": reports,
     }))
 }
 

@@ -73,7 +73,7 @@ impl Taken {
     ///
     /// # Errors
     /// SQLite's.
-    pub fn told(&self, database: &Database, deleted: i64) -> Result<Json> {
+    pub fn report(&self, database: &Database, deleted: i64) -> Result<Json> {
         let name = &self.tracked.shape.name;
         let mut count = database.connection().prepare(&format!(
             "SELECT count(*) FROM {}",

@@ -72,7 +72,7 @@ impl Binding {
     /// Makes sure that the table is still the one this run began with.
     ///
     /// # Errors
-    /// It was altered, renamed, dropped or untracked meanwhile; SQLite's.
+    /// It was altered, renamed, dropped or untracked in the meantime; SQLite's.
     pub fn require_unchanged(&self, database: &Database) -> Result<(), SyncError> {
         let shape = &self.table.shape;
         let definition = database.query_value(

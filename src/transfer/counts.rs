@@ -14,9 +14,9 @@ pub struct Counts {
     pub unchanged: i64,
     /// Rows changed on both sides.
     pub conflicts: i64,
-    /// Rows the server took.
+    /// Rows the server accepted.
     pub pushed: i64,
-    /// Rows the server did not take, or that could not be sent.
+    /// Rows the server did not accept, or that could not be sent.
     pub rejected: i64,
     /// Rows announced as created that were here, or as updated that were not.
     pub announced_wrongly: i64,
@@ -61,7 +61,7 @@ impl Counts {
             .collect()
     }
 
-    /// The counts that are not nought, for the log.
+    /// The counts that are not 0, for the log.
     pub fn shown(&self) -> Json {
         let mut all = Map::new();
         self.put(&mut all);

@@ -24,7 +24,7 @@ pub fn read(database: &Database, provider: &str, binding: &Binding) -> Result<Op
     )
 }
 
-/// Stores a cursor. Belongs into the transaction that applies the rows it stands for.
+/// Stores a cursor. Belongs in the transaction that applies the rows it stands for.
 ///
 /// # Errors
 /// SQLite's.
@@ -50,10 +50,10 @@ pub fn store(
     Ok(())
 }
 
-/// What was known of an entity's schema when that was last told to the backend.
+/// What was known of an entity's schema when that was last sent to the backend.
 ///
 /// # Errors
-/// SQLite's; [`Error::Corrupt`] for columns that are no JSON list.
+/// SQLite's; [`Error::Corrupt`] for columns that are not a JSON list.
 pub fn last_schema(database: &Database, provider: &str, binding: &Binding) -> Result<LastSchema> {
     let stored = database.query_row(
         "SELECT schemaVersion, columns FROM main._syncCursor \
@@ -77,7 +77,7 @@ pub fn last_schema(database: &Database, provider: &str, binding: &Binding) -> Re
     Ok(LastSchema { version, columns })
 }
 
-/// Stores the schema that an entity has been pulled with. Belongs into the transaction that stores the
+/// Stores the schema that an entity has been pulled with. Belongs in the transaction that stores the
 /// cursor, after it.
 ///
 /// # Errors
@@ -107,7 +107,7 @@ pub fn store_schema(
 /// Makes sure that an entity's cursor is still where it was when the pull began.
 ///
 /// # Errors
-/// Another sync of the entity has finished meanwhile; SQLite's.
+/// Another sync of the entity has finished in the meantime; SQLite's.
 pub fn require(
     database: &Database,
     provider: &str,

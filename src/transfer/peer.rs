@@ -7,7 +7,7 @@ use crate::store::{Database, Error, Result};
 /// The memory of a provider; null when it has none.
 ///
 /// # Errors
-/// SQLite's; [`Error::Corrupt`] for what is no JSON.
+/// SQLite's; [`Error::Corrupt`] for what is not JSON.
 pub fn memory(database: &Database, provider: &str) -> Result<Json> {
     let stored = database.query_value(
         "SELECT memory FROM main._syncPeer WHERE provider = ?1",

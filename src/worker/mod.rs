@@ -1,4 +1,4 @@
-//! Work in the background: a thread with a connection of its own to the same file.
+//! Work in the background: a thread with its own connection to the same file.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ use crate::transfer::declared::Declared;
 /// How long our own connection waits for a lock before a statement is busy.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// What a thread that was told to end has for writing that down. A statement that goes on for longer is
+/// How long a thread that was asked to end has to record that. A statement that goes on for longer is
 /// interrupted: a trigger in a stranger's file must not keep a connection from closing.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -37,7 +37,7 @@ struct Worker {
     alive: Weak<()>,
 }
 
-/// Begins a run in a thread of its own and answers as soon as its operations are open. What can be
+/// Begins a run in its own thread and answers as soon as its operations are open. What can be
 /// refused is refused here, as without `background`.
 ///
 /// # Errors
@@ -107,21 +107,21 @@ fn run(
         Ok(mut run) => {
             run.cancel_with(cancel);
             let _ = say.send(Ok(run.begun()));
-            // What happened stands in _syncRun and _syncStatus; nobody waits for it here.
+            // What happened is in _syncRun and _syncStatus; nobody waits for it here.
             let _ = complete(second.session(), run);
         }
     }
 }
 
-/// Says whether a thread was told to end some time ago, and still has not.
+/// Says whether a thread was asked to end some time ago, and still has not.
 fn overdue(cancel: Arc<AtomicBool>) -> impl Fn() -> bool + Send + 'static {
-    let told: Cell<Option<Instant>> = Cell::new(None);
+    let asked: Cell<Option<Instant>> = Cell::new(None);
     move || {
         if !cancel.load(Ordering::Relaxed) {
             return false;
         }
-        let since = told.get().unwrap_or_else(Instant::now);
-        told.set(Some(since));
+        let since = asked.get().unwrap_or_else(Instant::now);
+        asked.set(Some(since));
         since.elapsed() > GRACE
     }
 }

@@ -114,7 +114,7 @@ fn an_upload_that_is_refused_leaves_everything_pending_and_speaks_of_itself() {
             (409, "server", true, "upload"),
             (413, "server", false, "upload"),
             (429, "server", true, "less often"),
-            (500, "server", true, "in trouble"),
+            (500, "server", true, "has a problem"),
         ] {
             server.trouble(On::Upload, &Trouble::Refused(status, SAID), None);
             let error = client.failed();

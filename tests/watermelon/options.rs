@@ -501,7 +501,7 @@ fn rows_are_written_as_the_options_say() {
         assert_eq!(
             device.ask("SELECT * FROM t"),
             "1|0|5\n2|1|6",
-            "both forms are taken"
+            "both forms are accepted"
         );
         device.exec("UPDATE t SET ok = 1 WHERE id = 1; DELETE FROM t WHERE id = 2");
         device.synced();

@@ -24,7 +24,7 @@ const LONGEST_REASON: usize = 500;
 /// place is named that must hold true.
 ///
 /// # Errors
-/// That place does not; rejected rows that can't be told; JSON that is broken, as it may have held some.
+/// That place does not; rejected rows in an unknown form; JSON that is broken, as it may have held some.
 pub fn read_answer(
     options: &Options,
     entities: &[Entity],
@@ -77,7 +77,7 @@ pub fn read_answer(
     })
 }
 
-/// Whether rejected rows are told in the form of the configuration. None told: either.
+/// Whether rejected rows are named in the form of the configuration. None named: either.
 fn has_form(rejected: &Json, as_list: bool) -> bool {
     match rejected {
         Json::Object(tables) => tables.is_empty() || !as_list,
@@ -87,7 +87,7 @@ fn has_form(rejected: &Json, as_list: bool) -> bool {
 }
 
 /// The rejected rows: `{table: [ids]}` or a list of `{table, id, reason}`. None when one of them can't be
-/// told: to take it for one that was accepted would lose it.
+/// named: to take it for one that was accepted would lose it.
 fn read_rejected(rejected: &Json, entities: &[Entity]) -> Option<PushAnswer> {
     let mut answer = PushAnswer {
         rejected: vec![HashMap::new(); entities.len()],

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::answer::read_answer;
 use super::cursors::{Group, groups, is_lower, lowest, step_back};
-use super::migration::{Present, Told};
+use super::migration::{Notice, Present};
 use super::options::Options;
 use super::pull::read_pull;
 use super::push::write_changes;
@@ -122,9 +122,9 @@ impl Talk {
     }
 
     /// What the pull of a group reports of the schema.
-    fn tell(&self, group: &Group) -> Told {
+    fn notice(&self, group: &Group) -> Notice {
         if group.cursor.is_none() {
-            return Told::at_first();
+            return Notice::at_first();
         }
         let present: Vec<Present<'_>> = self
             .entities
@@ -141,16 +141,16 @@ impl Talk {
             })
             .collect();
         let migrations = &self.options.migrations;
-        migrations.tell(self.schema_version, &present, &group.entities)
+        migrations.notice(self.schema_version, &present, &group.entities)
     }
 
     fn pull(&self, group: &Group) -> Ask {
-        let told = self.tell(group);
+        let notice = self.notice(group);
         let cursor = group
             .cursor
             .as_deref()
             .map(|cursor| step_back(cursor, self.options.overlap));
-        let migration = told.migration.as_ref().map(Json::to_string);
+        let migration = notice.migration.as_ref().map(Json::to_string);
         let values = Values {
             migration: migration.as_deref(),
             ..self.values(cursor.as_deref())
@@ -184,7 +184,7 @@ impl Talk {
             headers: self.headers(&values),
             body,
             again: group.entities.iter().copied().filter(comes_again).collect(),
-            migration: told.migration.unwrap_or_default(),
+            migration: notice.migration.unwrap_or_default(),
         }
     }
 
@@ -256,12 +256,12 @@ impl Talk {
                 ),
             ));
         }
-        let told = self.tell(group);
-        pulled.warnings.extend(told.warning);
+        let notice = self.notice(group);
+        pulled.warnings.extend(notice.warning);
         let cursors = wanted.iter().map(|place| (*place, pulled.cursor.clone()));
         Ok(Read {
             cursors: cursors.collect(),
-            schema_version: told.store.then_some(self.schema_version),
+            schema_version: notice.store.then_some(self.schema_version),
             memory: None,
             rest: pulled.rest,
             warnings: pulled.warnings,
@@ -312,7 +312,7 @@ impl Talk {
                 };
             }
         }
-        // What comes after a refused push is no bulk load any more.
+        // What comes after a refused push is not a bulk load any more.
         self.options.reading.turbo = false;
         if let Some((_, cursor)) = read.cursors.first() {
             self.first_cursor.get_or_insert_with(|| cursor.clone());

@@ -72,7 +72,7 @@ pub fn lowest<'a>(
     Some(lowest)
 }
 
-/// Whether a cursor stands before the stored one.
+/// Whether a cursor is before the stored one.
 pub fn is_lower(cursor: &str, stored: Option<&str>) -> bool {
     stored.is_some_and(|stored| compare(cursor, stored) == Some(Ordering::Less))
 }
@@ -92,7 +92,7 @@ pub fn step_back(cursor: &str, overlap: u64) -> String {
     }
 }
 
-/// Compares two cursors; none when one is no number. Whole numbers compare exactly, however large.
+/// Compares two cursors; none when one is not a number. Whole numbers compare exactly, however large.
 fn compare(one: &str, two: &str) -> Option<Ordering> {
     if let (Ok(one), Ok(two)) = (one.parse::<i128>(), two.parse::<i128>()) {
         return Some(one.cmp(&two));

@@ -1,9 +1,9 @@
-//! Telling the backend of changes in the schema since the last pull.
+//! Sending the backend the changes of the schema since the last pull.
 //!
 //! LPA is the cursor, MEA `migrationsEnabledAtVersion`, LS the schema version at the last sync, CV the
 //! present one.
 //!
-//! | LPA | MEA | LS | told | LS becomes CV |
+//! | LPA | MEA | LS | sent | LS becomes CV |
 //! |---|---|---|---|---|
 //! | none | any | any | nothing | yes |
 //! | some | unset | any | nothing | no |
@@ -12,23 +12,23 @@
 //! | some | < CV | unset | from MEA, with a warning | yes |
 //!
 //! LS > CV, MEA > CV and a range that the migrations don't cover end the sync before any request.
-//! With `"migrations":"auto"` nothing is declared: what is told are the entities and columns that the last
+//! With `"migrations":"auto"` nothing is declared: what is sent are the entities and columns that the last
 //! sync did not have.
 
 use crate::ground::{Warning, quoted};
 use crate::providers::conversation::LastSchema;
 use serde_json::{Value as Json, json};
 
-/// What one pull tells the backend.
+/// What one pull sends the backend about the schema.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Told {
+pub struct Notice {
     pub migration: Option<Json>,
     /// LS becomes CV with this pull.
     pub store: bool,
     pub warning: Option<Warning>,
 }
 
-impl Told {
+impl Notice {
     /// A pull from the beginning, which needs no migration.
     pub fn at_first() -> Self {
         Self {
@@ -46,7 +46,7 @@ pub struct Present<'a> {
     pub last: Option<&'a LastSchema>,
 }
 
-/// How migrations are told.
+/// How migrations are sent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Policy {
     Never,
@@ -121,23 +121,23 @@ impl Policy {
 
     /// What a pull of entities that have a cursor says. `entities` are all of the sync, `pulled` those of
     /// the pull.
-    pub fn tell(&self, current: i64, entities: &[Present<'_>], pulled: &[usize]) -> Told {
+    pub fn notice(&self, current: i64, entities: &[Present<'_>], pulled: &[usize]) -> Notice {
         match self {
-            Self::Never => Told::default(),
+            Self::Never => Notice::default(),
             Self::Declared { enabled_at, list } => {
                 let versions: Vec<Option<i64>> = pulled
                     .iter()
                     .map(|place| entities[*place].last.and_then(|last| last.version))
                     .collect();
-                list.tell(*enabled_at, current, &versions)
+                list.notice(*enabled_at, current, &versions)
             }
-            Self::Auto => tell_difference(current, entities, pulled),
+            Self::Auto => difference_notice(current, entities, pulled),
         }
     }
 }
 
 /// What the entities and columns of a sync have become since the last one.
-fn tell_difference(current: i64, entities: &[Present<'_>], pulled: &[usize]) -> Told {
+fn difference_notice(current: i64, entities: &[Present<'_>], pulled: &[usize]) -> Notice {
     let tables: Vec<&str> = entities
         .iter()
         .filter(|entity| entity.last.is_none())
@@ -153,7 +153,7 @@ fn tell_difference(current: i64, entities: &[Present<'_>], pulled: &[usize]) -> 
             store = true;
             continue;
         };
-        // One that goes is forgotten, or it would not be told when it comes back.
+        // One that goes is forgotten, or it would not be sent when it comes back.
         store |= entity.columns != *before;
         let added: Vec<&str> = entity
             .columns
@@ -166,7 +166,7 @@ fn tell_difference(current: i64, entities: &[Present<'_>], pulled: &[usize]) -> 
         }
     }
     let anything = !tables.is_empty() || !columns.is_empty();
-    Told {
+    Notice {
         migration: anything.then(|| json!({"from": from, "tables": tables, "columns": columns})),
         store: anything || store,
         warning: None,
@@ -244,16 +244,16 @@ impl Migrations {
         ))
     }
 
-    fn tell(&self, enabled_at: i64, current: i64, versions: &[Option<i64>]) -> Told {
+    fn notice(&self, enabled_at: i64, current: i64, versions: &[Option<i64>]) -> Notice {
         let from = versions
             .iter()
             .map(|version| version.unwrap_or(enabled_at))
             .min();
         let Some(from) = from.filter(|from| *from < current) else {
-            return Told::default();
+            return Notice::default();
         };
         let unknown = versions.contains(&None);
-        Told {
+        Notice {
             migration: Some(self.between(from, current)),
             store: true,
             warning: unknown.then(|| {
@@ -406,23 +406,23 @@ mod tests {
         }
     }
 
-    fn told(policy: &Policy, last: Option<i64>) -> Told {
+    fn notice(policy: &Policy, last: Option<i64>) -> Notice {
         let last = LastSchema {
             version: last,
             columns: None,
         };
-        policy.tell(10, &[entity(Some(&last), &[])], &[0])
+        policy.notice(10, &[entity(Some(&last), &[])], &[0])
     }
 
     #[test]
     fn the_rows_of_the_table() {
-        assert_eq!(Told::at_first().migration, None);
-        assert!(Told::at_first().store);
+        assert_eq!(Notice::at_first().migration, None);
+        assert!(Notice::at_first().store);
         for last in [None, Some(9), Some(10), Some(11)] {
-            assert_eq!(told(&Policy::Never, last), Told::default());
+            assert_eq!(notice(&Policy::Never, last), Notice::default());
         }
-        assert_eq!(told(&declared(9), Some(10)), Told::default());
-        assert_eq!(told(&declared(10), None), Told::default());
+        assert_eq!(notice(&declared(9), Some(10)), Notice::default());
+        assert_eq!(notice(&declared(10), None), Notice::default());
         let from_9 =
             json!({"from": 9, "tables": [], "columns": [{"table": "x", "columns": ["c2", "c3"]}]});
         for (enabled_at, last, warns) in [
@@ -431,13 +431,13 @@ mod tests {
             (9, None, true),
             (10, Some(9), false),
         ] {
-            let told = told(&declared(enabled_at), last);
+            let notice = notice(&declared(enabled_at), last);
             assert_eq!(
-                told.migration,
+                notice.migration,
                 Some(from_9.clone()),
                 "{enabled_at} {last:?}"
             );
-            assert!(told.store && told.warning.is_some() == warns);
+            assert!(notice.store && notice.warning.is_some() == warns);
         }
     }
 
@@ -457,7 +457,7 @@ mod tests {
             );
         }
         assert_eq!(declared(9).check(10, &[Some(9), None, Some(10)]), Ok(()));
-        // Nothing to tell, nothing to cover.
+        // Nothing to send, nothing to cover.
         assert_eq!(declared(9).check(11, &[Some(11)]), Ok(()));
         assert_eq!(declared(9).check(11, &[]), Ok(()));
         assert_eq!(Policy::Never.check(1, &[Some(5)]), Ok(()));
@@ -467,7 +467,7 @@ mod tests {
     #[test]
     fn tables_once_and_columns_of_others_by_table() {
         assert_eq!(
-            told(&declared(7), Some(7)).migration,
+            notice(&declared(7), Some(7)).migration,
             Some(json!({"from": 7, "tables": ["z"], "columns": [
                 {"table": "y", "columns": ["c"]}, {"table": "x", "columns": ["c1", "c2", "c3"]}]}))
         );
@@ -481,8 +481,8 @@ mod tests {
         });
         let entities = [entity(Some(&nine), &[]), entity(Some(&ten), &[])];
         let from = |pulled: &[usize]| {
-            let told = declared(8).tell(10, &entities, pulled);
-            told.migration.map(|json| json["from"].clone())
+            let notice = declared(8).notice(10, &entities, pulled);
+            notice.migration.map(|json| json["from"].clone())
         };
         assert_eq!(from(&[0, 1]), Some(json!(9)));
         assert_eq!(from(&[1]), None);
@@ -495,28 +495,28 @@ mod tests {
             columns: Some(columns.iter().map(|name| (*name).to_owned()).collect()),
         };
         let (same, less) = (last(&["a", "b"]), last(&["a", "gone"]));
-        let tell =
-            |entities: &[Present<'_>], pulled: &[usize]| Policy::Auto.tell(4, entities, pulled);
+        let notice_of =
+            |entities: &[Present<'_>], pulled: &[usize]| Policy::Auto.notice(4, entities, pulled);
         assert_eq!(
-            tell(&[entity(Some(&same), &["a", "b"])], &[0]),
-            Told::default()
+            notice_of(&[entity(Some(&same), &["a", "b"])], &[0]),
+            Notice::default()
         );
-        let told = tell(
+        let notice = notice_of(
             &[entity(Some(&less), &["a", "b"]), entity(None, &["q"])],
             &[0],
         );
         assert_eq!(
-            told.migration,
+            notice.migration,
             Some(
                 json!({"from": 3, "tables": ["x"], "columns": [{"table": "x", "columns": ["b"]}]})
             )
         );
-        assert!(told.store);
-        let told = tell(&[entity(Some(&less), &["a"])], &[0]);
-        assert!(told.migration.is_none() && told.store, "one has gone");
-        // Columns that nobody has written down are written down now.
-        let told = tell(&[entity(Some(&LastSchema::default()), &["a"])], &[0]);
-        assert!(told.migration.is_none() && told.store);
+        assert!(notice.store);
+        let notice = notice_of(&[entity(Some(&less), &["a"])], &[0]);
+        assert!(notice.migration.is_none() && notice.store, "one has gone");
+        // Columns that nobody has recorded are recorded now.
+        let notice = notice_of(&[entity(Some(&LastSchema::default()), &["a"])], &[0]);
+        assert!(notice.migration.is_none() && notice.store);
     }
 
     #[test]

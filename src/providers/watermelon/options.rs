@@ -31,7 +31,7 @@ pub struct Layout {
 pub struct Reading {
     /// Nothing may be missing or stand twice.
     pub strict: bool,
-    /// `_status` and `_changed` in a row are passed over.
+    /// `_status` and `_changed` in a row are ignored.
     pub strip_meta: bool,
     pub values: Leniency,
     /// Rows are not to be announced as created.
@@ -42,7 +42,7 @@ pub struct Reading {
     pub turbo: bool,
 }
 
-/// Everything `sync_provider` was told, ready for use.
+/// The configuration given to `sync_provider`, ready for use.
 #[derive(Debug, Clone)]
 pub struct Options {
     base: Url,
@@ -138,10 +138,10 @@ impl Options {
     /// Migrations that nobody hears of would lose rows in silence.
     fn require_a_place_for_migrations(&self) -> Result<(), String> {
         let body = self.pull.body.as_ref();
-        let told = self.pull.url.has_migration()
+        let is_sent = self.pull.url.has_migration()
             || body.is_some_and(Body::has_migration)
             || self.headers.iter().any(|(_, value)| value.has_migration());
-        if told || self.migrations.is_never() {
+        if is_sent || self.migrations.is_never() {
             return Ok(());
         }
         Err(

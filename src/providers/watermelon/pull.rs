@@ -375,7 +375,7 @@ fn id_text(id: &WireId<'_>) -> String {
     }
 }
 
-/// A timestamp must be a number above zero, or text when it is `opaque`. It is kept as it stands, so that
+/// A timestamp must be a number above zero, or text when it is `opaque`. It is kept as it is, so that
 /// it goes back as it came.
 fn timestamp(text: &[u8], opaque: bool) -> Result<String> {
     if text.len() > LONGEST_TIMESTAMP {

@@ -122,8 +122,8 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    /// Frees the values that rows hold which wait for others: where nothing of the application's fires, the rows
-    /// are taken out for a while, elsewhere they hold other values meanwhile.
+    /// Frees the values that rows hold which wait for others: where no trigger of the application fires, the rows
+    /// are taken out for a while, elsewhere they hold other values in the meantime.
     fn let_go(&mut self, waiting: &mut [Waiting]) -> Result<()> {
         let bindings = self.tables.iter().map(|table| table.binding);
         let unique = bindings
@@ -212,7 +212,7 @@ impl<'a> Applier<'a> {
         !self.database.connection().standing().autocommit
     }
 
-    /// A delete may take rows with it that nobody named.
+    /// A delete may also delete rows that nobody named.
     fn look_before_a_delete(&mut self) -> Result<()> {
         match self.own.may_touch_others() {
             true => self.swept.look(&mut self.tables),
@@ -238,7 +238,7 @@ impl<'a> Applier<'a> {
             .map_err(|error| table.named(error, key))?;
         match gone {
             true => self.wrote(place, key, gone),
-            // What others have changed of it in passing is an edit.
+            // What others have changed of it as a side effect is an edit.
             false => Ok(()),
         }
     }

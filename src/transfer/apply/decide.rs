@@ -1,8 +1,8 @@
-//! What becomes of a row that an answer speaks of: the decision table, without the database.
+//! What happens to a row that an answer names: the decision table, without the database.
 //!
 //! | here | created or updated there | deleted there | not named by an answer of all rows | cleared before the rows come |
 //! |---|---|---|---|---|
-//! | clean: no row, or nothing of it waits | stored: inserted, or written where it differs | goes | goes | goes |
+//! | clean: no row, or nothing pending | stored: inserted, or written where it differs | goes | goes | goes |
 //! | created here | by the policy | goes, a conflict | stays | stays |
 //! | updated here | by the policy | goes, a conflict | goes, a conflict | stays |
 //! | deleted here | created: brought back, a conflict; updated: stays deleted, a conflict | settled | settled | stays |
@@ -10,7 +10,7 @@
 //! | undone: created and deleted here, never sent | inserted | settled | stays | stays |
 //!
 //! What was pushed comes back with the next pull. Such an echo never undoes what was done here since: a row stays
-//! deleted, one made again stays, and columns changed since stay without a conflict. The same goes for an answer that
+//! deleted, one created again stays, and columns changed since stay without a conflict. The same goes for an answer that
 //! repeats what was pulled before. A row that shows that a push of unknown outcome did arrive settles it.
 
 use super::effects::Effect;
@@ -19,7 +19,7 @@ use crate::transfer::conflict::record::Kind;
 /// What is here of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Local {
-    /// Nothing of it waits to be sent; whether there is a row shows when it is written.
+    /// Nothing of it is pending; whether there is a row shows when it is written.
     Clean,
     Created,
     Updated,
@@ -30,7 +30,7 @@ pub enum Local {
     Undone,
 }
 
-/// What the answer says of it.
+/// What the answer says about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remote {
     Created,
@@ -66,7 +66,7 @@ pub struct Rules {
     pub asks_always: bool,
 }
 
-/// A row of an answer, and all that matters about it.
+/// A row of an answer, and everything that matters about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Case {
     pub local: Local,
@@ -74,7 +74,7 @@ pub struct Case {
     pub push: Push,
     /// It comes as it was pushed last.
     pub echo: bool,
-    /// It says something else than the row here.
+    /// It differs from the row here.
     pub differs: bool,
     /// The row here was made after the delete that the server speaks of, which is about the log up to this entry.
     pub made_after: Option<i64>,
@@ -84,7 +84,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// A row that nothing waits of.
+    /// A row with nothing pending.
     pub fn clean(remote: Remote, rules: Rules) -> Self {
         Self {
             local: Local::Clean,
@@ -116,7 +116,7 @@ pub enum Action {
     Delete,
 }
 
-/// What becomes of a row.
+/// What happens to a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     pub action: Action,
@@ -174,7 +174,7 @@ fn meet_edited(case: &Case) -> Decision {
         Push::Differs { .. } | Push::None if created => Effect::There,
         Push::Differs { .. } | Push::None => Effect::Stays,
     };
-    // Our own row coming back is no word of the server against the edits made since.
+    // Our own row coming back is no statement of the server against the edits made since.
     let echo = case.echo && case.differs && !case.rules.asks_always;
     let met = decision(match echo {
         true => Action::Merge,

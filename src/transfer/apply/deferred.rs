@@ -66,7 +66,7 @@ impl Deferred {
         Ok(())
     }
 
-    /// A newer word on a row makes what waits of it void.
+    /// A newer word on a row makes what is pending of it void.
     pub fn forget(&mut self, place: usize, key: &Key) {
         if self.rows.is_empty() || !self.keys.remove(&(place, key.clone())) {
             return;

@@ -68,7 +68,7 @@ impl Effects {
         self.0.insert(key.clone(), before.and(effect));
     }
 
-    /// Whether this answer has settled all that waits of a row.
+    /// Whether this answer has settled all that is pending of a row.
     pub fn is_settled(&self, key: &Key) -> bool {
         self.0.get(key) == Some(&Effect::Settled)
     }

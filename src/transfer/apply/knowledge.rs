@@ -49,7 +49,7 @@ impl<'a> Knowledge<'a> {
         }
     }
 
-    /// Whether nothing waits in the whole table.
+    /// Whether nothing is pending in the whole table.
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
@@ -78,7 +78,7 @@ impl<'a> Knowledge<'a> {
     }
 
     /// All that matters about a row that something is logged of. `row` is what came, if a row did; `differs`:
-    /// it says something else than the row here.
+    /// it differs from the row here.
     ///
     /// # Errors
     /// SQLite's.
@@ -120,7 +120,7 @@ impl<'a> Knowledge<'a> {
 
     /// Whether the server's delete says nothing about the row that is here now, since that was made after it: the
     /// delete is our own and was the last word pushed about the key, or it may be known from an earlier answer.
-    /// Gives the last log entry that a push of ours covered, 0 when there is none.
+    /// Returns the last log entry that a push of ours covered, 0 when there is none.
     fn made_after(&mut self, local: Local, pending: &Pending) -> Result<Option<i64>> {
         if !pending.inserted_after(0) {
             return Ok(None);

@@ -24,11 +24,11 @@ pub struct Meeting<'r> {
     local: Vec<Value>,
     /// The server's row with what was changed here; missing: as here.
     resolved: Vec<Slot<'r>>,
-    /// What waits of the row here, if anything does.
+    /// The pending changes of the row here, if any.
     pending: Option<&'r Pending>,
     status: &'static str,
     changed: String,
-    /// The server has the row, whatever waits of it.
+    /// The server has the row, whatever is pending of it.
     known: bool,
 }
 
@@ -54,7 +54,7 @@ impl Chosen<'_> {
 }
 
 impl<'r> Meeting<'r> {
-    /// The row on which the writer stands, and one of the server. `known_upto`: the server knows the row, as it
+    /// The row that the writer has found, and one of the server. `known_upto`: the server knows the row, as it
     /// was sent up to this log entry.
     pub fn new(
         writer: &Writer<'_>,
@@ -65,7 +65,7 @@ impl<'r> Meeting<'r> {
         known_upto: Option<i64>,
     ) -> Self {
         let made_since = |pending: &Pending| {
-            // What was made again since it was sent changed as a whole.
+            // What was created again since it was sent changed as a whole.
             known_upto.is_some_and(|upto| pending.inserted_after(upto))
         };
         let made_since = pending.is_some_and(made_since);
@@ -119,7 +119,7 @@ impl<'r> Meeting<'r> {
         })
     }
 
-    /// The row here as JSON, with what waits of it.
+    /// The row here as JSON, with its pending changes.
     pub fn local_json(&self) -> String {
         let pending = Some((self.status, self.changed.as_str()));
         row_json(&self.binding.wire, self.key.0.borrow(), pending, |place| {
@@ -161,7 +161,7 @@ impl<'r> Meeting<'r> {
         !here.is_null() && !there.is_null() && compare(here, there) == Ordering::Greater
     }
 
-    /// What waits of a row that was chosen whole: the columns in which it is not the server's.
+    /// The pending changes of a row that was chosen as a whole: the columns in which it is not the server's.
     fn left_over(&self, chosen: &[Slot<'_>]) -> Effect {
         let Some(pending) = self.pending else {
             return Effect::Stays;
@@ -242,7 +242,7 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// The row that stays, and what waits of it then.
+    /// The row that stays, and what is then pending.
     ///
     /// # Errors
     /// A resolver's.

@@ -2,8 +2,8 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `decide` | the decision table: what becomes of a row, without the database |
-//! | `knowledge`, `journal`, `version` | what is known of a row: what waits of it, what was pushed of it, its version |
+//! | `decide` | the decision table: what happens to a row, without the database |
+//! | `knowledge`, `journal`, `version` | what is known of a row: what is pending of it, what was pushed of it, its version |
 //! | `meeting` | two rows and a policy: which columns stay |
 //! | `writer`, `lift` | the statements on a table |
 //! | `effects` | what applied rows mean for the log |

@@ -1,7 +1,7 @@
 //! Keeping what is applied out of the log.
 //!
 //! Where nothing but our own triggers would fire, triggers are off and nothing is logged. Where triggers or foreign
-//! key actions of the application may change rows in passing, they stay on, and what was logged of the rows applied
+//! key actions of the application may change rows as a side effect, they stay on, and what was logged of the rows applied
 //! is taken back: the entries of other rows are edits, and stay.
 
 use std::collections::HashSet;
@@ -23,7 +23,7 @@ pub struct OwnWrites<'a> {
     /// Other rows that have changed so far, and those of them that we wrote later after all.
     others: HashSet<(i64, Key)>,
     written_later: HashSet<(i64, Key)>,
-    /// Nothing of the application's runs.
+    /// Nothing of the application runs.
     alone: bool,
     triggers_off: Option<TriggersOff>,
     /// The log's end before we wrote anything.
@@ -32,7 +32,7 @@ pub struct OwnWrites<'a> {
 }
 
 impl<'a> OwnWrites<'a> {
-    /// `start` is the log's end. `asks`: SQL of the application's is run while we write.
+    /// `start` is the log's end. `asks`: the application's SQL runs while we write.
     ///
     /// # Errors
     /// SQLite's.
@@ -57,12 +57,12 @@ impl<'a> OwnWrites<'a> {
         })
     }
 
-    /// Whether nothing of the application's runs while we write.
+    /// Whether nothing of the application runs while we write.
     pub fn are_alone(&self) -> bool {
         self.alone
     }
 
-    /// Whether rows that nobody named may change in passing.
+    /// Whether rows that nobody named may change as a side effect.
     pub fn may_touch_others(&self) -> bool {
         self.written.is_some()
     }

@@ -1,5 +1,5 @@
-//! Rows edited here that go although the answer doesn't name them: a delete takes them with it, by a foreign
-//! key or a trigger of the application. What was written in them is kept as a conflict.
+//! Rows edited here that are deleted although the answer doesn't name them: together with another, by a foreign
+//! key or a trigger of the application. The edits are kept as a conflict.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use super::table::TableApplier;
 #[derive(Default)]
 pub struct Swept {
     edited: Option<Vec<(usize, Key, String)>>,
-    /// Rows whose end is written down elsewhere.
+    /// Rows whose deletion is recorded elsewhere.
     named: HashSet<(usize, Key)>,
 }
 
@@ -41,7 +41,7 @@ impl Swept {
         }
     }
 
-    /// Writes down those that are gone.
+    /// Records those that are gone.
     ///
     /// # Errors
     /// SQLite's.

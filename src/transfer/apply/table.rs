@@ -98,7 +98,7 @@ impl<'a> TableApplier<'a> {
         })
     }
 
-    /// Whether applying a row may run SQL of the application's.
+    /// Whether applying a row may run the application's SQL.
     pub fn asks_the_application(&self) -> bool {
         self.judge.resolver.is_some()
     }
@@ -177,7 +177,7 @@ impl<'a> TableApplier<'a> {
         Ok(false)
     }
 
-    /// A row that nothing waits of: inserted, or written over the one that is here.
+    /// A row with nothing pending: inserted, or written over the one that is here.
     fn clean(
         &mut self,
         case: &Case,
@@ -204,7 +204,7 @@ impl<'a> TableApplier<'a> {
         Ok(false)
     }
 
-    /// A row of the server over the one on which the writer stands.
+    /// A row of the server over the one that the writer has found.
     fn meet(
         &mut self,
         case: &Case,
@@ -243,7 +243,7 @@ impl<'a> TableApplier<'a> {
         self.write_or_clash(key, Chosen { row, effect })
     }
 
-    /// Writes the row that was chosen over the one on which the writer stands; true when it went.
+    /// Writes the row that was chosen over the one that the writer has found; true when it was deleted.
     fn write_or_clash(&mut self, key: &Key, chosen: Chosen<'_>) -> Result<bool, Trouble> {
         match self.write(key, &chosen) {
             Err(error) if error.code() == UNIQUE => Err(Trouble::Clash(error, chosen.into_owned())),
@@ -264,7 +264,7 @@ impl<'a> TableApplier<'a> {
         Ok(gone)
     }
 
-    /// Applies a row that had to wait; true when it went.
+    /// Applies a row that had to wait; true when it was deleted.
     ///
     /// # Errors
     /// SQLite's; a resolver's.
@@ -301,7 +301,7 @@ impl<'a> TableApplier<'a> {
     }
 
     /// Takes a row out of the table for a while; nothing when it is not there, or can't be. Only where nothing of
-    /// the application's fires.
+    /// the application fires.
     pub fn lift(&mut self, key: &Key) -> Option<Lifted> {
         self.writer.lift(key).ok().flatten()
     }
@@ -314,7 +314,7 @@ impl<'a> TableApplier<'a> {
         self.writer.park(key, place)
     }
 
-    /// A row that was deleted there, or goes for what was said of all; true when it went here too. `old`: see
+    /// A row that was deleted there, or goes for what was said of all; true when it was deleted here too. `old`: see
     /// [`TableApplier::is_old`].
     ///
     /// # Errors
@@ -414,7 +414,7 @@ impl<'a> TableApplier<'a> {
         Ok(edited)
     }
 
-    /// Writes down a row that was edited here, if it is gone now.
+    /// Records a row that was edited here, if it is gone now.
     ///
     /// # Errors
     /// SQLite's.
@@ -458,7 +458,7 @@ impl<'a> TableApplier<'a> {
         ))
     }
 
-    /// What waits of a row, unless this answer has settled it.
+    /// The pending changes of a row, unless this answer has settled it.
     fn waiting(&self, key: &Key) -> Option<Pending> {
         if self.knowledge.is_empty() || self.effects.is_settled(key) {
             return None;
@@ -466,7 +466,7 @@ impl<'a> TableApplier<'a> {
         self.knowledge.pending(key).cloned()
     }
 
-    /// The row on which the writer stands as JSON, with what waits of it.
+    /// The row that the writer has found as JSON, with its pending changes.
     fn local_json(&self, pending: &Pending) -> String {
         let missing = vec![Slot::Missing; self.binding.columns.len()];
         let (key, binding) = (&pending.key, self.binding);

@@ -97,7 +97,7 @@ impl<'a> Writer<'a> {
         self.reader.column(place)
     }
 
-    /// Whether an incoming row says anything else than the row found.
+    /// Whether an incoming row differs from the row found.
     pub fn differs(&self, row: &[Slot<'_>]) -> bool {
         let mut slots = row.iter().enumerate();
         slots.any(|(place, slot)| !slot.is_missing() && !same(self.value(place), slot.value()))
@@ -184,7 +184,7 @@ impl<'a> Writer<'a> {
         Ok(Written::Updated)
     }
 
-    /// Deletes a row; how many went.
+    /// Deletes a row; how many were deleted.
     ///
     /// # Errors
     /// SQLite's.

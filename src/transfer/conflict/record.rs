@@ -104,7 +104,7 @@ impl<'a> Recorder<'a> {
     }
 }
 
-/// A row as JSON: its id, what is pending about it, and those of its columns that `value` gives. What JSON
+/// A row as JSON: its id, what is pending about it, and those of its columns that `value` returns. What JSON
 /// can't hold is shown as null.
 pub fn row_json<'v>(
     entity: &Entity,

@@ -43,7 +43,7 @@ pub struct Verdict {
 }
 
 impl Resolver {
-    /// The resolver of a policy; none when the policy is no SQL.
+    /// The resolver of a policy; none when the policy is not SQL.
     ///
     /// # Errors
     /// The text comes from the file alone; SQLite's: it does not compile.
@@ -58,7 +58,7 @@ impl Resolver {
     /// Compiles an expression and looks at what it names.
     ///
     /// # Errors
-    /// SQLite's; a parameter that there is not.
+    /// SQLite's; an unknown parameter.
     pub fn prepare(connection: Connection, policy: &Policy, sql: &str) -> Result<Self> {
         let statement = connection.prepare(&format!("SELECT ({sql})"))?;
         let known = match policy {
@@ -85,7 +85,7 @@ impl Resolver {
     /// Asks about one row.
     ///
     /// # Errors
-    /// The expression's own; an answer that is no JSON object.
+    /// The expression's own; an answer that is not a JSON object.
     pub fn ask(&mut self, entity: &Entity, rows: &Rows<'_>) -> Result<Verdict, String> {
         let answer = self.run(rows);
         self.statement.reset();

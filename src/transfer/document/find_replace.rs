@@ -1,7 +1,7 @@
 //! Putting one id in the place of another, as a row's id and wherever data holds it as a JSON text. When a row
 //! with the new id is there already, the row with the old one goes.
 //!
-//! The server has given a row made here its id. So in a tracked table nothing of it is an edit: what waits of the
+//! The server has given a row made here its id. So in a tracked table nothing of it is an edit: what is pending of the
 //! row waits under the new id, of a row that the server knows, and other rows that wait go on waiting.
 
 use crate::capture::Key;
@@ -15,7 +15,7 @@ use super::entity_table::require;
 use super::outcome::{Failure, Job, Outcome};
 use super::tracked;
 
-// In JSON, a text in its quotes can't stand inside another text.
+// In JSON, a text in its quotes can't be inside another text.
 const HOLDS_IT: &str = "instr(data, json_quote(?1)) > 0";
 
 /// Puts the id `replace` in the place of `find` in the table of that name.

@@ -111,7 +111,7 @@ impl<'a> Records<'a> {
     }
 }
 
-/// The members of an object; none when it is something else. Of a name that stands twice, the last.
+/// The members of an object; none when it is something else. Of a name that is there twice, the last.
 fn members(raw: &RawValue) -> Option<Members<'_>> {
     #[derive(serde::Deserialize)]
     struct Borrowed<'a>(#[serde(borrow)] Members<'a>);

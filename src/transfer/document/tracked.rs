@@ -31,7 +31,7 @@ pub fn table(database: &Database, name: &str) -> Result<Option<Tracked>> {
     let Some(registration) = registration(database, name)? else {
         return Ok(None);
     };
-    // One that was dropped and made again since is a table like any other.
+    // One that was dropped and created again since is a table like any other.
     match captured_table(database, registration.id)? {
         Some(_) => Tracked::open(database, name).map(Some),
         None => Ok(None),
@@ -185,7 +185,7 @@ impl Rows for TrackedRows<'_> {
         let now;
         let timestamp = match timestamp {
             Some(timestamp) => slot(timestamp),
-            // When a row came the last time is no news.
+            // When a row came the last time is not news.
             None if self.is_here(id, data)? => Slot::Missing,
             None => {
                 now = self.now.clone();

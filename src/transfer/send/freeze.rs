@@ -93,14 +93,14 @@ pub fn freeze(
                 Fate::Nothing => {}
             }
         }
-        // What was rejected once and is nothing to send any more is settled.
+        // What was rejected once and is not to be sent any more is settled.
         for key in rejected {
             forget_rejection(database, provider, binding.table.id, &key.0)?;
         }
     }
     if frozen.rows == 0 {
         database.execute("DELETE FROM main._syncPush WHERE id = ?1", &[push.into()])?;
-        // What the log still holds says nothing to the server.
+        // What is left in the log means nothing to the server.
         for binding in bindings {
             log::acknowledge(database, provider, binding.table.id, upto)?;
         }

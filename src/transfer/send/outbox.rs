@@ -16,7 +16,7 @@ use crate::transfer::binding::Binding;
 pub enum State {
     /// The server has it.
     Acknowledged,
-    /// The server said no as a whole, or it was never sent: its rows are pending as before.
+    /// The server refused all of it, or it was never sent: its rows are pending as before.
     Refused,
     /// No complete answer came: the server may or may not have it.
     Unknown,
@@ -35,7 +35,7 @@ impl State {
 /// Bytes of a push body kept in memory; more goes to a temporary file.
 const BODY_MEMORY: usize = 8 << 20;
 
-/// Marks pushes that a dead process left open: nobody knows what became of them.
+/// Marks pushes that a dead process left open: their outcome is unknown.
 ///
 /// # Errors
 /// SQLite's.
@@ -105,8 +105,8 @@ pub fn close(database: &Database, provider: &str, push: i64, state: State) -> Re
     Ok(())
 }
 
-/// Closes a push as acknowledged but for some of its rows, of which nobody knows whether the server has them:
-/// these become a push of their own, of unknown outcome.
+/// Closes a push as acknowledged except for some of its rows, which the server may or may not have:
+/// these become a separate push of unknown outcome.
 ///
 /// # Errors
 /// SQLite's.
@@ -149,8 +149,8 @@ pub fn remove(database: &Database, row: i64) -> Result<()> {
     Ok(())
 }
 
-/// What earlier unknown pushes held of the same rows says nothing more, except that a row was created:
-/// that is needed until a push that says so again.
+/// Rows of earlier unknown pushes that were sent again are not needed any more, except that a row was created:
+/// that is kept until a push that also creates it.
 fn supersede_unknown(database: &Database, provider: &str, push: i64) -> Result<()> {
     database.execute(
         "DELETE FROM main._syncOutbox WHERE pushId IN (SELECT id FROM main._syncPush \

@@ -1,4 +1,4 @@
-//! Giving rows another key: the server made one up in place of ours.
+//! Giving rows another key: the server chose one instead of ours.
 //!
 //! The row, what refers to it by a foreign key, what is logged of it since and what is on its way follow.
 //! Nothing of it counts as an edit.

@@ -1,4 +1,4 @@
-//! Settling: what the server said of the rows that were sent, written down in one transaction.
+//! Settling: what the server said about the rows that were sent, recorded in one transaction.
 
 use std::collections::HashMap;
 
@@ -60,7 +60,7 @@ struct SentRow {
     upto: i64,
 }
 
-/// Gathers the verdicts on one parcel and writes down what they come to.
+/// Gathers the verdicts on one parcel and records what they come to.
 pub struct Settler<'a> {
     database: &'a Database,
     provider: &'a str,
@@ -104,7 +104,7 @@ impl<'a> Settler<'a> {
     /// Takes note of a verdict. The last one about a row counts.
     ///
     /// # Errors
-    /// An entity there is not.
+    /// An unknown entity.
     pub fn verdict(&mut self, sent: Sent<'_>, verdict: Verdict<'_>) -> Result<(), SyncError> {
         let fate = Fate::of(verdict);
         match sent {
@@ -122,7 +122,7 @@ impl<'a> Settler<'a> {
         Ok(())
     }
 
-    /// Takes out of the log what the server has, keeps what it did not take, with the reason, and closes the
+    /// Takes out of the log what the server has, keeps what it did not accept, with the reason, and closes the
     /// push. Call inside a transaction.
     ///
     /// # Errors
@@ -139,7 +139,7 @@ impl<'a> Settler<'a> {
         Ok((self.counts, warnings))
     }
 
-    /// Ids that were not sent are passed over, but not in silence: they may be meant for rows that are written
+    /// Ids that were not sent are ignored, but not in silence: they may be meant for rows that are written
     /// differently here.
     fn strangers(&self) -> Vec<Warning> {
         let places = self.bindings.iter().zip(&self.by_id).zip(&self.counts);
@@ -160,7 +160,7 @@ impl<'a> Settler<'a> {
         strange.collect()
     }
 
-    /// Whether the server took all it did not refuse, which is settled by a range of the log.
+    /// Whether the server accepted all that it did not refuse, which is settled by a range of the log.
     fn all_plain(&self) -> bool {
         let refused = |fate: &Fate| matches!(fate, Fate::Refused(_));
         self.rest.as_ref().is_some_and(Fate::is_plain)

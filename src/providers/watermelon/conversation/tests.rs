@@ -250,12 +250,12 @@ fn a_migration_is_told_once_and_not_to_what_was_never_pulled() {
     assert!(pull_url(&machine).contains("migration=null"));
     assert_eq!(ask(&machine).migration, Json::Null);
     assert_eq!(pull_to(&mut machine, "6").schema_version, Some(3));
-    let told = r#"{"from":2,"tables":["z"],"columns":[]}"#;
+    let migration = r#"{"from":2,"tables":["z"],"columns":[]}"#;
     let mut encoded = String::new();
-    template::percent_encode(told, &mut encoded);
+    template::percent_encode(migration, &mut encoded);
     let url = pull_url(&machine);
     assert!(url.contains(&format!("&migration={encoded}&")), "{url}");
-    assert_eq!(ask(&machine).migration.to_string(), told);
+    assert_eq!(ask(&machine).migration.to_string(), migration);
     assert_eq!(pull_to(&mut machine, "7").schema_version, Some(3));
     machine.adopt(Event::Frozen(1));
     assert!(refuse(&mut machine, 409));
