@@ -8,6 +8,8 @@ DIST    := dist
 SYSTEM  := $(shell uname -s)
 # The same for every target: the library is built anew when the commit it names changes.
 RELEASE  = SYNCSCOPE_COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(CARGO) build --release
+# Programs of examples/, as `cargo test` builds them too.
+EXAMPLES = $${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/examples
 
 ifeq ($(SYSTEM),Darwin)
 FILE := libsyncscope.dylib
@@ -26,18 +28,16 @@ loadable: check-cargo check-cc ## build the loadable file into dist/
 	@echo "$(DIST)/$(FILE) is ready: sqlite3 app.db, then .load ./$(DIST)/libsyncscope"
 
 demo: loadable check-sqlite3 ## sync real flight data with a real backend, break it, mend it
-	@$(RELEASE) --example backend
-	@SQLITE3="$(SQLITE3)" LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" \
-	  BACKEND="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/examples/backend" \
+	@$(CARGO) build --example backend
+	@SQLITE3="$(SQLITE3)" LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" BACKEND="$(EXAMPLES)/backend" \
 	  bash examples/demo/run.sh
 
 drivers: loadable check-sqlite3 ## run the example of every language that is installed here
-	@$(RELEASE) --example backend --example rusqlite
-	@built="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/examples"; \
-	  SQLITE3="$(SQLITE3)" LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" BACKEND="$$built/backend" RUSQLITE="$$built/rusqlite" \
-	  bash examples/drivers/run.sh
+	@$(CARGO) build --example backend --example rusqlite
+	@SQLITE3="$(SQLITE3)" LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" \
+	  BACKEND="$(EXAMPLES)/backend" RUSQLITE="$(EXAMPLES)/rusqlite" bash examples/drivers/run.sh
 
-test: check-cargo check-cc check-sqlite3 ## run all tests
+test: check-cargo check-cc check-sqlite3 ## run all tests; SYNCSCOPE_WHOLE=1 has the long ones try every case
 	@$(CARGO) test --workspace --no-fail-fast
 
 test-sql: check-cargo check-cc check-sqlite3 ## run the SQL scripts of tests/sql only
@@ -92,8 +92,8 @@ $(PEERS)/data/flights.csv: | check-python
 .DELETE_ON_ERROR:
 
 lint: check-cargo ## formatting and clippy, warnings are errors; the fuzz targets' lock file is up to date
-	@$(CARGO) fmt --check
-	@$(CARGO) clippy --all-targets -- -D warnings
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --workspace --all-targets -- -D warnings
 	@$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null || \
 	  { echo "fuzz/Cargo.lock is behind Cargo.toml: cargo metadata --manifest-path fuzz/Cargo.toml mends it"; exit 1; }
 

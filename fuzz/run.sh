@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets and runs each for some seconds: fuzz/run.sh SECONDS [TARGET…]. `make fuzz` calls it,
-# and says what is missing. FUZZ_SEED=n begins with the same mutations every time, as CI does: whether a change
-# passes is no matter of luck.
+# Builds the fuzz targets and runs each for some seconds, one a processor: fuzz/run.sh SECONDS [TARGET…].
+# `make fuzz` calls it, and says what is missing. FUZZ_SEED=n begins with the same mutations every time, as CI
+# does: whether a change passes is no matter of luck.
 #
 # Rust's own coverage pass and libFuzzer are enough, so that the stable compiler does; there is no memory
 # checker, for what is fuzzed has no unsafe code. What is found new stays in the corpus of the work folder;
@@ -27,25 +27,29 @@ coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
 RUSTFLAGS=$(tr '\n' ' ' <<<"$coverage") CARGO_TARGET_DIR=$work \
   cargo build --quiet --locked --release --target "$host" --manifest-path fuzz/Cargo.toml
 
-mkdir -p fuzz/artifacts
-for target in "${targets[@]}"; do
-  new=$work/corpus/$target
+run() { # run TARGET
+  local new=$work/corpus/$1 log=$work/$1.log
   mkdir -p "$new"
-  log=$work/$target.log
   # With -runs=0 only the committed inputs are run.
-  bound=(-max_total_time="$seconds")
+  local bound=(-max_total_time="$seconds")
   [ "$seconds" != 0 ] || bound=(-runs=0)
   [ -z "${FUZZ_SEED:-}" ] || bound+=(-seed="$FUZZ_SEED")
-  if ! "$work/$host/release/$target" "$new" "fuzz/corpus/$target" "${bound[@]}" \
-      -dict=fuzz/json.dict -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
-      -artifact_prefix="fuzz/artifacts/$target-" -print_final_stats=1 2>"$log"; then
+  if ! "$work/$host/release/$1" "$new" "fuzz/corpus/$1" "${bound[@]}" \
+      -dict=fuzz/json.dict -max_len=4096 -timeout=60 -rss_limit_mb=2048 \
+      -artifact_prefix="fuzz/artifacts/$1-" -print_final_stats=1 2>"$log"; then
     tail -40 "$log"
-    echo "fuzz target $target failed; the input is in fuzz/artifacts"
-    exit 1
+    echo "fuzz target $1 failed; the input is in fuzz/artifacts"
+    return 1
   fi
-  awk -v target="$target" '
+  awk -v target="$1" '
     /number_of_executed_units/ { runs = $NF }
     / cov: / { for (i = 1; i < NF; i++) if ($i == "cov:") cov = $(i + 1) }
     END { printf "fuzz target %s: %s runs, coverage %s\n", target, runs, cov }' "$log"
-done
+}
+
+mkdir -p fuzz/artifacts
+export seconds work host
+export -f run
+processors=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+printf '%s\n' "${targets[@]}" | xargs -P "$processors" -I TARGET bash -euo pipefail -c 'run TARGET'
 rmdir fuzz/artifacts 2>/dev/null || true

@@ -167,7 +167,7 @@ kill_sync_at_push() {
   # The fault is for one push; it is gone from the list when that push is there.
   while [ "$(http GET /_control)" != '[]' ]; do
     tries=$((tries + 1))
-    if [ $tries -gt 100 ] || ! kill -0 "$sync_pid" 2>/dev/null; then
+    if [ $tries -gt 1200 ] || ! kill -0 "$sync_pid" 2>/dev/null; then
       fail "no push has reached the backend: $(cat killed.out)"
     fi
     sleep 0.1

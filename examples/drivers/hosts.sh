@@ -82,7 +82,7 @@ ready_tcl() {
   [ -n "$(echo 'puts [package require sqlite3]' | tclsh 2>/dev/null)" ] && run=(tclsh "$drivers/tcl/example.tcl")
 }
 
-missing_rusqlite='cargo build --release --example rusqlite'
+missing_rusqlite='cargo build --example rusqlite'
 ready_rusqlite() {
   [ -x "${RUSQLITE:-}" ] && run=("$RUSQLITE")
 }

@@ -32,7 +32,7 @@ check() {
   # The answer to the third pull, of the sync that is closed over, would come after a minute.
   http POST /_control '[{"on":"pull","skip":2,"delayMs":60000}]' >/dev/null
   SYNCSCOPE_LIBRARY=$LIBRARY SYNCSCOPE_BACKEND=http://127.0.0.1:$port/sync \
-    bounded 30 "${run[@]}" "$file" >"$1.out" 2>"$1.err" </dev/null || status=$?
+    bounded 120 "${run[@]}" "$file" >"$1.out" 2>"$1.err" </dev/null || status=$?
   http POST /_control '[]' >/dev/null
   [ "$status" = 0 ] || { echo "exit status $status"; tail -n 20 "$1.out" "$1.err"; return; }
   head -n 1 "$1.out" | grep -Eq '^syncscope v[0-9.]+, SQLite 3\.[0-9.]+, .' || echo 'the first line is another'

@@ -285,6 +285,17 @@ mod tests {
     }
 
     #[test]
+    fn every_name_of_a_type_is_one() {
+        for name in COLUMN_TYPES {
+            let text = format!(r#"{{"types":{{"a":"{name}"}}}}"#);
+            assert!(
+                serde_json::from_str::<TrackOptions>(&text).is_ok(),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
     fn unknown_options_are_refused() {
         assert!(serde_json::from_str::<TrackOptions>(r#"{"colums":[]}"#).is_err());
         assert!(serde_json::from_str::<TrackOptions>(r#"{"existing":"skip"}"#).is_ok());

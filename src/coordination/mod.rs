@@ -17,7 +17,9 @@ pub mod scope;
 
 pub use clock::now;
 pub use meta::installed;
-pub use operation::{EntitiesCall, Outcome, begin, finish, is_open, is_open_for, live_owner_of};
+pub use operation::{
+    EntitiesCall, Outcome, begin, finish, finish_of, is_open, is_open_for, live_owner_of,
+};
 pub use owner::OwnerId;
 pub use recovery::{Recovered, recover, recover_at_load};
 

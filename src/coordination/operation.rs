@@ -330,14 +330,15 @@ pub fn open_work(database: &Database, status_id: i64) -> Result<Option<OpenWork>
     )
 }
 
-/// Whether an operation is still open. A running sync asks, to notice an interruption.
+/// Whether an instance's operation is still open. A running sync asks, to notice an interruption.
 ///
 /// # Errors
 /// SQLite's.
-pub fn is_open(database: &Database, status_id: i64) -> Result<bool> {
+pub fn is_open(database: &Database, status_id: i64, instance: Option<&str>) -> Result<bool> {
     let found = database.query_value(
-        "SELECT 1 FROM main._syncOperation WHERE statusId = ?1 AND state = 'syncing'",
-        &[status_id.into()],
+        "SELECT 1 FROM main._syncOperation \
+         WHERE statusId = ?1 AND instanceId IS ?2 AND state = 'syncing'",
+        &[status_id.into(), instance.into()],
     )?;
     Ok(found != Value::Null)
 }
@@ -353,6 +354,44 @@ pub fn is_open_for(database: &Database, status_id: i64, owner: OwnerId) -> Resul
         &[status_id.into(), owner.into()],
     )?;
     Ok(found != Value::Null)
+}
+
+/// Ends an instance's operation. The status stays `syncing` while another instance has the same operation open:
+/// its run waits for its turn.
+///
+/// # Errors
+/// SQLite's.
+pub fn finish_of(
+    database: &Database,
+    status_id: i64,
+    instance: Option<&str>,
+    outcome: &Outcome,
+) -> Result<()> {
+    let others = database.query_value(
+        "SELECT 1 FROM main._syncOperation \
+         WHERE statusId = ?1 AND instanceId IS NOT ?2 AND state = 'syncing'",
+        &[status_id.into(), instance.into()],
+    )?;
+    if others == Value::Null {
+        return finish(database, status_id, outcome).map(drop);
+    }
+    let (state, error) = match outcome {
+        Outcome::Synced => ("synced", None),
+        Outcome::Failed(error) if error.starts_with(INTERRUPTED) => ("interrupted", Some(error)),
+        Outcome::Failed(error) => ("failed", Some(error)),
+    };
+    database.execute(
+        "UPDATE main._syncOperation SET state = ?3, error = ?4, timestamp = ?5 \
+         WHERE statusId = ?1 AND instanceId IS ?2 AND state = 'syncing'",
+        &[
+            status_id.into(),
+            instance.into(),
+            state.into(),
+            error.into(),
+            now().into(),
+        ],
+    )?;
+    Ok(())
 }
 
 /// Ends an operation; whether anything changed.

@@ -112,13 +112,7 @@ fn copy(
 
 /// The error for a body, or an announced length, beyond the limit.
 pub(super) fn too_large(url: &Url, policy: &Policy) -> HttpError {
-    HttpError::new(
-        Kind::TooLarge,
-        format!(
-            "the answer of {url} is larger than {} bytes; ask for smaller pages or raise maxResponseBytes",
-            policy.max_response_bytes
-        ),
-    )
+    HttpError::too_large(&format!("the answer of {url}"), policy.max_response_bytes)
 }
 
 fn explain_body(error: io::Error, url: &Url, policy: &Policy) -> HttpError {

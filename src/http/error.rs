@@ -160,6 +160,21 @@ impl HttpError {
         )
     }
 
+    /// A request whose run was interrupted while the host program was away with it.
+    pub fn interrupted() -> HttpError {
+        Self::new(Kind::Cancelled, "interrupted by sync_interrupt")
+    }
+
+    /// An answer beyond the limit.
+    pub(super) fn too_large(answer: &str, most: u64) -> HttpError {
+        Self::new(
+            Kind::TooLarge,
+            format!(
+                "{answer} is larger than {most} bytes; ask for smaller pages or raise maxResponseBytes"
+            ),
+        )
+    }
+
     /// What happened.
     pub fn kind(&self) -> Kind {
         self.kind

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::Read;
 
+use super::error::HttpError;
 use super::redact::Redactor;
 use super::secret::Secret;
 use super::spool::Spool;
@@ -55,21 +56,28 @@ pub struct Response {
 
 impl Response {
     /// An answer that the host program has fetched. Names of headers are in lower case. `sent`: the credentials
-    /// that went with its request.
+    /// that went with its request. `most`: bytes that a body may have.
+    ///
+    /// # Errors
+    /// A larger body.
     pub fn given(
         status: u16,
         headers: Vec<(String, String)>,
         body: Spool,
         sent: &[(String, Secret)],
-    ) -> Self {
-        Self {
+        most: u64,
+    ) -> Result<Self, HttpError> {
+        if body.len() > most {
+            return Err(HttpError::too_large("the answer", most));
+        }
+        Ok(Self {
             status,
             headers: Headers { list: headers },
             body,
             attempts: 1,
             complete: true,
             redactor: Redactor::new(sent.iter().map(|(_, secret)| secret)),
-        }
+        })
     }
 
     /// Blacks out the secrets that were sent along with the request.

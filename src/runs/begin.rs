@@ -22,7 +22,7 @@ use crate::transfer::{cursor, peer};
 
 use super::diary::Diary;
 use super::gate::{refuse_overlap, refuse_twice, refuse_unknown, schema_version, stored_config};
-use super::host::refuse_own;
+use super::host::{end_interrupted, refuse_own};
 use super::progress::Live;
 use super::report::Report;
 use super::run::{Parcels, Run};
@@ -48,6 +48,7 @@ impl Run {
     /// can't be carried; SQLite's.
     pub fn begin(session: &Session, call: &EntitiesCall, goal: Goal, queue: bool) -> Result<Self> {
         refuse_unknown(call)?;
+        end_interrupted(session, &call.provider);
         coordination::write(session, &call.schema, |ground| {
             refuse_overlap(ground, call)?;
             let config = stored_config(ground.database, &call.provider)?;

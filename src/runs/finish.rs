@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value as Json, json};
 
-use crate::coordination::{Outcome, finish, is_open, is_open_for, lease, now, owner, run_record};
+use crate::coordination::{
+    Outcome, finish_of, is_open, is_open_for, lease, now, owner, run_record,
+};
 use crate::ground::{Class, SyncError, masked};
 use crate::providers::conversation::Goal;
 use crate::store::{Database, Result, Session, Transaction};
@@ -89,6 +91,7 @@ impl Run {
 
     fn close_operations(&self, database: &Database, error: Option<&SyncError>) -> Result<()> {
         let ours = lease::is_held(database, &self.call.provider, self.id)?;
+        let instance = self.call.instance_id.as_deref();
         for (status, _) in &self.operations {
             // The process that took over may have opened it again.
             if !ours && !is_open_for(database, *status, self.owner)? {
@@ -98,7 +101,7 @@ impl Run {
                 None => Outcome::Synced,
                 Some(error) if error.class == Class::Cancelled => {
                     // What was interrupted keeps the reason it was given.
-                    if !is_open(database, *status)? {
+                    if !is_open(database, *status, instance)? {
                         continue;
                     }
                     let reason = match self.cancel.load(Ordering::Relaxed) {
@@ -109,7 +112,7 @@ impl Run {
                 }
                 Some(error) => Outcome::Failed(error.to_json().to_string()),
             };
-            finish(database, *status, &outcome)?;
+            finish_of(database, *status, instance, &outcome)?;
         }
         Ok(())
     }

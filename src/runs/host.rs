@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::coordination::{self, EntitiesCall};
 use crate::http::{self, HttpError, Outgoing, Response, Secrets, Spool};
 use crate::providers::conversation::Goal;
-use crate::providers::credentials;
+use crate::providers::{credentials, policy};
 use crate::store::{Error, Result, Session, require_idle};
 
 use super::drive::unusable;
@@ -66,6 +66,30 @@ pub fn open(session: &Session, call: &EntitiesCall) -> Result<Json> {
     Ok(begun)
 }
 
+/// Ends the runs of a provider that somebody interrupted while their program was away with a request: they keep
+/// nobody from it. One that can't be closed now stays, and is refused like any other.
+pub(super) fn end_interrupted(session: &Session, provider: &str) {
+    let part = session.part::<Driven>();
+    let runs: Vec<i64> = {
+        let driven = part.0.lock();
+        let ours = driven
+            .iter()
+            .filter(|(_, one)| one.run.provider() == provider);
+        ours.map(|(id, _)| *id).collect()
+    };
+    for id in runs {
+        let _ = with(session, Some(id), |driven| {
+            match driven.is_interrupted(session)? {
+                true => driven.give_up(session),
+                false => Ok(Json::Object(Map::from_iter([(
+                    "finishedAt".to_owned(),
+                    Json::Null,
+                )]))),
+            }
+        });
+    }
+}
+
 /// A run of this connection keeps its provider to itself, as one of another connection does.
 ///
 /// # Errors
@@ -91,7 +115,8 @@ pub(super) fn refuse_own(session: &Session, provider: &str) -> Result<()> {
 /// # Errors
 /// No such run on this connection; called inside a transaction; as [`Run::advance`].
 pub fn next_request(session: &Session, id: Option<i64>) -> Result<Json> {
-    with(session, id, |driven| match driven.asked.take() {
+    with(session, id, |driven| match driven.asked.clone() {
+        Some(_) if driven.is_interrupted(session)? => driven.give_up(session),
         // Asked twice, it is the same: the program may have lost it.
         Some(outgoing) => driven.hand_out(session, outgoing),
         None => driven.go_on(session, Input::Go),
@@ -132,12 +157,8 @@ pub fn put_response(session: &Session, id: Option<i64>, given: &Given<'_>) -> Re
                 let sent = http::prepare(outgoing, &credentials(driven.run.config()), &secrets);
                 let sent = sent.map(|request| request.credentials).unwrap_or_default();
                 driven.run.live().meter.given(body.len() as u64);
-                Ok(Response::given(
-                    *status,
-                    headers,
-                    Spool::from_bytes(*body),
-                    &sent,
-                ))
+                let most = policy(driven.run.config()).max_response_bytes;
+                Response::given(*status, headers, Spool::from_bytes(*body), &sent, most)
             }
         };
         driven.asked = None;
@@ -187,6 +208,19 @@ fn with(
 }
 
 impl DrivenRun {
+    fn is_interrupted(&mut self, session: &Session) -> Result<bool> {
+        let database = session.database(self.run.schema())?;
+        Ok(self.run.is_interrupted(&database))
+    }
+
+    /// Ends an interrupted run whose request is out: nobody knows whether it arrived.
+    fn give_up(&mut self, session: &Session) -> Result<Json> {
+        match self.asked.take() {
+            Some(_) => self.go_on(session, Input::Answer(Err(HttpError::interrupted()))),
+            None => self.go_on(session, Input::Go),
+        }
+    }
+
     fn go_on(&mut self, session: &Session, input: Input) -> Result<Json> {
         let mut input = input;
         loop {

@@ -202,8 +202,9 @@ impl Run {
             let _ = owner::beat(database, self.owner);
         }
         let mut goes_on = vec![run_record::goes_on(database, self.id)];
+        let instance = self.call.instance_id.as_deref();
         let operations = self.operations.iter();
-        goes_on.extend(operations.map(|(status, _)| is_open(database, *status)));
+        goes_on.extend(operations.map(|(status, _)| is_open(database, *status, instance)));
         goes_on.into_iter().any(|goes_on| match goes_on {
             Ok(goes_on) => !goes_on,
             Err(error) => error.code() & 0xff == INTERRUPTED,

@@ -84,13 +84,15 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Those of this library, without the bindings.
+    /// Those of this library, without the bindings and without tests in files of their own, which are left out
+    /// like those beside the code.
     pub fn of_the_library() -> Self {
         let src = root().join("src");
         let files = rust_files(&src).into_iter().filter_map(|path| {
             let name = path.strip_prefix(&src).ok()?.to_str()?.replace('\\', "/");
             let text = fs::read_to_string(&path).ok()?;
-            (!name.starts_with("sqlite3ext-sys/")).then(|| File::new(&name, &text))
+            let is_ours = !name.starts_with("sqlite3ext-sys/") && !name.ends_with("/tests.rs");
+            is_ours.then(|| File::new(&name, &text))
         });
         Self::new(files.collect())
     }

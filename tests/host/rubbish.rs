@@ -198,6 +198,8 @@ fn cases<'a>(name: &str, count: usize, rubbish: &'a [Rubbish]) -> Vec<Case<'a>> 
     if count == 0 {
         return rubbish.iter().take(1).map(Case::All).collect();
     }
+    let known = sensible(name).len();
+    assert!(known >= count, "{name}: arguments that make sense, please");
     let mut cases = Vec::new();
     for value in rubbish {
         cases.push(Case::All(value));

@@ -4,9 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
-use support::hostile::{
-    CALLS, Canary, LENSES, TOKEN, Victim, furnished_file, our_tables, survives,
-};
+use support::hostile::{Base, CALLS, Canary, LENSES, TOKEN, Victim, our_tables, survives};
 use support::{Canned, ask, load, refused, try_ask, wait_for};
 
 /// A loop without end.
@@ -16,7 +14,7 @@ const FOREVER: &str = "SELECT count(*) FROM (WITH RECURSIVE c(x) AS (SELECT 1 UN
 
 #[test]
 fn a_default_of_the_file_is_never_run_as_a_statement() {
-    let (_keep, base) = furnished_file();
+    let base = Base::furnished();
     let victim = Victim::of(&base);
     // The triggers did not know the column, so its default is compared with what the rows hold.
     victim
@@ -55,7 +53,7 @@ fn a_default_of_the_file_is_never_run_as_a_statement() {
 
 #[test]
 fn a_view_instead_of_one_of_our_tables_is_refused_unread() {
-    let (_keep, base) = furnished_file();
+    let base = Base::furnished();
     for table in our_tables(&base) {
         let victim = Victim::of(&base);
         victim
@@ -83,7 +81,7 @@ fn a_view_instead_of_one_of_our_tables_is_refused_unread() {
 
 #[test]
 fn loading_ends_even_if_a_trigger_of_the_file_does_not() {
-    let (_keep, base) = furnished_file();
+    let base = Base::furnished();
     let victim = Victim::of(&base);
     victim
         .attack(&format!(
@@ -122,7 +120,7 @@ fn loading_ends_even_if_a_trigger_of_the_file_does_not() {
 
 #[test]
 fn closing_ends_even_if_a_trigger_of_the_file_does_not() {
-    let (_keep, base) = furnished_file();
+    let base = Base::furnished();
     let victim = Victim::of(&base);
     victim
         .attack(&format!(
@@ -159,7 +157,7 @@ fn closing_ends_even_if_a_trigger_of_the_file_does_not() {
 
 #[test]
 fn a_table_named_like_the_close_hook_does_not_keep_it_from_working() {
-    let (_keep, base) = furnished_file();
+    let base = Base::furnished();
     let victim = Victim::of(&base);
     victim
         .attack("CREATE TABLE syncscope_close_hook (unused)")
@@ -185,7 +183,7 @@ fn a_table_named_like_the_close_hook_does_not_keep_it_from_working() {
 /// reaches no function of ours and none that the program keeps for itself.
 #[test]
 fn triggers_and_views_of_the_file_reach_no_function_of_ours() {
-    let (_keep, base) = furnished_file();
+    let base = Base::furnished();
     for call in CALLS.iter().copied().chain([
         "sync_secret('t', 'stolen', 'http://evil.example')",
         "canary()",
@@ -220,7 +218,7 @@ fn triggers_and_views_of_the_file_reach_no_function_of_ours() {
 /// Texts of the file that would be SQL if this connection had declared them.
 #[test]
 fn sql_kept_in_the_file_waits_for_being_declared() {
-    let (_keep, base) = furnished_file();
+    let base = Base::furnished();
     let settings = |operation: &str| {
         format!(
             r#"UPDATE _syncOperation SET settings = '{{"operations":[{operation}]}}' WHERE entity = 'local/t'"#
@@ -288,7 +286,7 @@ fn sql_kept_in_the_file_waits_for_being_declared() {
 /// Names that our own statements use, taken by tables of the file.
 #[test]
 fn tables_that_hide_a_name_make_an_error_or_nothing() {
-    let (_keep, base) = furnished_file();
+    let base = Base::furnished();
     let mut attacks = vec![(
         "statistics".to_owned(),
         "ANALYZE; DELETE FROM sqlite_stat1; INSERT INTO sqlite_stat1 VALUES \
@@ -326,7 +324,7 @@ fn tables_that_hide_a_name_make_an_error_or_nothing() {
 
 #[test]
 fn a_file_can_not_make_tables_of_our_modules() {
-    let (_keep, base) = furnished_file();
+    let base = Base::furnished();
     for module in LENSES.iter().chain(&["sync_help", "syncscope_close_hook"]) {
         let victim = Victim::of(&base);
         let connection = victim.world.open();
@@ -355,7 +353,7 @@ fn a_file_can_not_make_tables_of_our_modules() {
 /// Whatever a file's configuration says, a token goes to its own origin.
 #[test]
 fn no_configuration_of_a_file_sends_a_token_elsewhere() {
-    let (_keep, base) = furnished_file();
+    let base = Base::furnished();
     let evil = Canned::start();
     let (home, bare) = (&base.server, evil.origin().replace("http://", ""));
     for (what, keys) in [
@@ -417,7 +415,7 @@ fn no_configuration_of_a_file_sends_a_token_elsewhere() {
 /// The declaration of a program that sets itself up at every start, turned around by a trigger.
 #[test]
 fn no_trigger_of_a_file_changes_where_a_token_goes() {
-    let (_keep, base) = furnished_file();
+    let base = Base::furnished();
     let evil = Canned::start();
     let victim = Victim::of(&base);
     victim

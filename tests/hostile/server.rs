@@ -13,7 +13,7 @@ use support::{Canned, Device, head, json_answer, query, status_answer};
 const TOKEN: &str = "hunter2-5f3a9c-token";
 
 /// A device that takes little.
-fn device(server: &Canned) -> Device {
+fn frugal(server: &Canned) -> Device {
     Device::with_options(&server.url(), json!({"maxResponseBytes": 100_000}))
 }
 
@@ -57,7 +57,7 @@ fn gzip_answer(body: &[u8]) -> Vec<u8> {
 #[test]
 fn a_gzip_bomb_ends_at_the_limit() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = frugal(&server);
     let bomb = gzip(&vec![b' '; 50_000_000]);
     assert!(bomb.len() < 100_000);
     server.pull_raw(move |_| gzip_answer(&bomb));
@@ -100,7 +100,7 @@ fn a_gzip_bomb_ends_at_the_limit() {
 #[test]
 fn an_endless_answer_ends_at_the_limit() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = frugal(&server);
     for (what, piece) in [
         ("rows", r#"{"id":"x"},"#),
         ("spaces", "                "),
@@ -135,7 +135,7 @@ fn an_answer_that_drips_ends_with_the_time() {
         for (what, start, byte) in drips {
             scope.spawn(move || {
                 let server = Canned::start();
-                let device = device(&server);
+                let device = frugal(&server);
                 device.provider(&server.url(), json!({"totalTimeoutMs": 1_000}));
                 server.pull_by(move |_, stream| {
                     stream.write_all(&start)?;
@@ -162,7 +162,7 @@ fn an_answer_that_drips_ends_with_the_time() {
 #[test]
 fn heads_without_end_are_refused() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = frugal(&server);
     for (what, start, piece) in [
         (
             "one header",
@@ -211,7 +211,7 @@ fn a_large_answer_to_a_push_loses_no_rejection() {
 #[test]
 fn the_type_of_the_content_is_not_asked_for_its_word() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = frugal(&server);
     let good = r#"{"changes":{"task":{"created":[{"id":"a"}]}},"timestamp":5}"#;
     for kind in [
         "text/html",
@@ -237,7 +237,7 @@ fn the_type_of_the_content_is_not_asked_for_its_word() {
 #[test]
 fn text_that_is_not_utf8_is_refused_wherever_it_stands() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = frugal(&server);
     for template in [
         r#"{"changes":{"task":{"created":[{"id":"@"}]}},"timestamp":5}"#,
         r#"{"changes":{"task":{"created":[{"id":"a","@":1}]}},"timestamp":5}"#,
@@ -267,7 +267,7 @@ fn text_that_is_not_utf8_is_refused_wherever_it_stands() {
 #[test]
 fn text_that_is_not_utf8_in_tables_of_others_is_not_looked_at() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = frugal(&server);
     let body = b"{\"changes\":{\"other\":{\"created\":[\"\xff\"]}},\"timestamp\":5}";
     let head = head(200, &[("Content-Length", &body.len().to_string())]);
     server.pull_raw(move |_| [head.as_bytes(), body].concat());
@@ -278,7 +278,7 @@ fn text_that_is_not_utf8_in_tables_of_others_is_not_looked_at() {
 #[test]
 fn names_that_stand_twice() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = frugal(&server);
     server.pull(
         r#"{"timestamp":5,"changes":{"task":{"created":[{"id":"a","id":"b","title":"1","title":"2"}]}},
             "changes":{"task":{"created":[{"id":"c"}],"created":[{"id":"d"}]}},"timestamp":6,
@@ -431,7 +431,7 @@ fn a_timestamp_of_text_breaks_out_of_no_place() {
 #[test]
 fn a_timestamp_is_no_part_of_a_host() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = frugal(&server);
     let origin = server.origin();
     let config = |keys: Value| {
         let mut config = json!({"kind": "watermelon", "url": server.url(), "cursorUnit": "opaque"});
@@ -474,7 +474,7 @@ fn a_timestamp_is_no_part_of_a_host() {
 #[test]
 fn tables_that_the_server_invents_are_not_made_and_ours_are_not_written() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = frugal(&server);
     device.exec(
         "CREATE TABLE private (id TEXT PRIMARY KEY, x); INSERT INTO private VALUES ('p', 'mine')",
     );
@@ -519,7 +519,7 @@ fn tables_that_the_server_invents_are_not_made_and_ours_are_not_written() {
 #[test]
 fn a_server_reaches_only_the_entities_that_were_asked_of_it() {
     let (mine, theirs) = (Canned::start(), Canned::start());
-    let device = device(&mine);
+    let device = frugal(&mine);
     device.ask(&format!(
         r#"SELECT sync_provider('other', '{{"kind":"watermelon","url":"{}","attempts":1}}')"#,
         theirs.url()
@@ -599,7 +599,7 @@ fn redirects_to_other_origins_are_refused_with_and_without_a_token() {
 #[test]
 fn an_answer_s_headers_do_nothing() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = frugal(&server);
     let body = r#"{"changes":{"task":{"created":[{"id":"a"}]}},"timestamp":5}"#;
     for header in [
         ("Set-Cookie", "session=hunter2; Path=/"),
@@ -622,7 +622,7 @@ fn an_answer_s_headers_do_nothing() {
 #[test]
 fn what_a_server_says_is_shown_in_one_clean_line() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = frugal(&server);
     for body in [
         "\x1b[2J\x1b]0;title\x07 gone\r\nSELECT 1;\0",
         &"x".repeat(50_000),

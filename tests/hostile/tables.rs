@@ -1,12 +1,12 @@
 //! A hostile file: our tables replaced, given other columns, triggers and rows. An error that says so, or
 //! nothing; never a crash, a hang, or a transaction left open.
 
-use support::hostile::{Victim, all_well, furnished_file, our_tables, survives};
+use support::hostile::{Base, Victim, all_well, our_tables, survives};
 use support::{Canned, Random, ask, refused, try_ask};
 
 #[test]
 fn tables_of_ours_with_other_columns_are_an_error() {
-    let (_keep, base) = furnished_file();
+    let base = Base::furnished();
     let mut attacks = Vec::new();
     for table in our_tables(&base) {
         for shape in [
@@ -33,7 +33,7 @@ fn tables_of_ours_with_other_columns_are_an_error() {
 
 #[test]
 fn triggers_of_the_file_on_our_tables_make_an_error_or_nothing() {
-    let (_keep, base) = furnished_file();
+    let base = Base::furnished();
     let at = |time: &str, table: &str, body: &str| {
         let mut script = String::new();
         for event in ["INSERT", "UPDATE", "DELETE"] {
@@ -86,7 +86,7 @@ fn triggers_of_the_file_on_our_tables_make_an_error_or_nothing() {
 
 #[test]
 fn capture_triggers_that_are_not_ours_make_an_error_or_nothing() {
-    let (_keep, base) = furnished_file();
+    let base = Base::furnished();
     let plain = base.plain();
     let id = ask(&plain, "SELECT id FROM _syncTable WHERE name = 'task'");
     let drops = ask(
@@ -141,7 +141,7 @@ fn capture_triggers_that_are_not_ours_make_an_error_or_nothing() {
 /// References in a circle, numbers that are nobody's, names that are another's.
 #[test]
 fn rows_that_refer_in_circles_or_nowhere_make_an_error_or_nothing() {
-    let (_keep, base) = furnished_file();
+    let base = Base::furnished();
     let attacks: Vec<(String, String)> = [
         "UPDATE _syncOperation SET id = -id, statusId = -statusId",
         "DROP TRIGGER IF EXISTS _syncStatus_fixed; UPDATE OR IGNORE _syncOperationKey SET statusId = -9223372036854775807",
@@ -185,7 +185,7 @@ fn rows_that_refer_in_circles_or_nowhere_make_an_error_or_nothing() {
 
 #[test]
 fn configurations_that_the_functions_would_not_take_are_refused_in_the_file_too() {
-    let (_keep, base) = furnished_file();
+    let base = Base::furnished();
     let evil = Canned::start();
     for (config, said) in [
         ("", "ends too early"),
@@ -266,7 +266,7 @@ fn configurations_that_the_functions_would_not_take_are_refused_in_the_file_too(
 
 #[test]
 fn a_file_with_broken_bytes_makes_errors_and_no_crash() {
-    let (_keep, base) = furnished_file();
+    let base = Base::furnished();
     let whole = std::fs::read(base.path()).expect("the file");
     let seeds: Vec<u64> = (0..60).collect();
     all_well(&seeds, |&seed| {

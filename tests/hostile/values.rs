@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use support::ask;
-use support::hostile::{Victim, all_well, furnished_file};
+use support::hostile::{Base, Victim, all_well};
 
 /// Values that no column of ours expects.
 const VALUES: &[(&str, &str)] = &[
@@ -26,7 +26,7 @@ const VALUES: &[(&str, &str)] = &[
 /// Each column meets a few of the values; with `HOSTILE_ALL` set, all of them, which takes minutes.
 #[test]
 fn any_value_in_any_column_of_our_tables_is_an_error_or_nothing() {
-    let (_keep, base) = furnished_file();
+    let base = Base::furnished();
     let columns = ask(
         &base.plain(),
         "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c \

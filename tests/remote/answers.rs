@@ -144,7 +144,7 @@ fn the_whole_of_a_request_has_a_limit_too() {
 
 #[test]
 fn an_answer_that_is_larger_than_allowed_is_refused() {
-    everywhere_over(&[Transport::Http], |case| {
+    everywhere(|case| {
         let server = case.server();
         let client = with_work(case, &*server);
         client.declare(&json!({"maxResponseBytes": 100}));

@@ -94,6 +94,32 @@ fn before_its_first_request_a_run_can_be_interrupted_too() {
 }
 
 #[test]
+fn an_interrupted_run_is_not_asked_to_send_its_request_again() {
+    everywhere_over(&[Transport::Python, Transport::Memory], |case| {
+        let server = case.server();
+        let client = with_work(case, &*server);
+        let run = client.open("all", &["list", "task"], json!({}));
+        client.next(run).expect("a request");
+        client.ask("SELECT sync_interrupt('s', 'background')");
+        is_cancelled(&client.next(run).expect("an answer"));
+        ended(&client, "background");
+    });
+}
+
+#[test]
+fn after_sync_interrupt_the_provider_is_free() {
+    everywhere_over(&[Transport::Python, Transport::Memory], |case| {
+        let server = case.server();
+        let client = with_work(case, &*server);
+        let run = client.open("all", &["list", "task"], json!({}));
+        client.next(run).expect("a request");
+        client.ask("SELECT sync_interrupt()");
+        client.synced();
+        client.is_at_rest();
+    });
+}
+
+#[test]
 fn between_two_requests_another_connection_can_interrupt() {
     everywhere_in_a_file(|case| {
         if !case.transport.is_host() {

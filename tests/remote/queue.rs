@@ -134,6 +134,24 @@ fn calls_of_two_connections_wait_for_each_other() {
 }
 
 #[test]
+fn calls_for_the_same_entity_wait_for_each_other_too() {
+    everywhere(|case| {
+        let server = server(case);
+        let client = with_work(case, &*server);
+        let held = hold(&*server, On::Download);
+        begin(&client.db, "one");
+        held.wait();
+        let call = r#"SELECT sync_entities('two', 'api', '["task"]', '{"background":true}')"#;
+        client.ask(call);
+        assert_eq!(runs(&client), "one running, two queued");
+        held.release();
+        wait_until_idle(&client);
+        assert_eq!(runs(&client), "one synced, two synced");
+        assert_eq!(members(&client), "one synced, two synced, three notStarted");
+    });
+}
+
+#[test]
 fn a_failure_does_not_keep_the_next_one_waiting() {
     everywhere(|case| {
         let server = server(case);

@@ -14,7 +14,7 @@ fn rows() -> Value {
     })
 }
 
-fn device(server: &Canned) -> Device {
+fn pulled(server: &Canned) -> Device {
     let device = Device::with(SCHEMA, &["thing", "number"], &server.url());
     server.changes(rows());
     device.synced();
@@ -29,7 +29,7 @@ fn check(device: &Device) -> Value {
 #[test]
 fn equal_rows_are_equal() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = pulled(&server);
     server.changes(rows());
     let answer = check(&device);
     assert_eq!(answer["state"], "equal", "{answer}");
@@ -47,7 +47,7 @@ fn equal_rows_are_equal() {
 #[test]
 fn missing_excess_and_differing_rows_are_named() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = pulled(&server);
     server.changes(json!({
         "thing": {"created": [{"id": "a", "name": "A", "n": 2, "ok": false}, {"id": "b", "name": "B"}, {"id": "z"}]},
         "number": {"updated": [{"id": "1", "name": "one"}]},
@@ -82,7 +82,7 @@ fn missing_excess_and_differing_rows_are_named() {
 #[test]
 fn what_is_pending_here_is_no_difference() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = pulled(&server);
     device.exec(
         "UPDATE thing SET name = 'mine' WHERE id = 'a'; DELETE FROM thing WHERE id = 'b';
          INSERT INTO thing (id) VALUES ('new')",
@@ -103,7 +103,7 @@ fn what_is_pending_here_is_no_difference() {
 #[test]
 fn only_some_ids_are_shown_but_all_are_counted() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = pulled(&server);
     let many: Vec<Value> = (0..100).map(|n| json!({"id": format!("m{n}")})).collect();
     server.changes(json!({"thing": {"created": many}}));
     let answer: Value =
@@ -123,7 +123,7 @@ fn only_some_ids_are_shown_but_all_are_counted() {
 #[test]
 fn failures_are_answers_and_wrong_calls_are_refused() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = pulled(&server);
     server.pull_raw(|_| status_answer(401, &[], "no"));
     let answer = check(&device);
     assert_eq!(

@@ -9,7 +9,7 @@ use support::{
 };
 
 /// A device with something to push.
-fn device(url: &str) -> Device {
+fn with_an_edit(url: &str) -> Device {
     let device = Device::new(url);
     device.exec("INSERT INTO task (id, title) VALUES ('n', 'new')");
     device
@@ -73,14 +73,14 @@ fn nothing_lost(device: &Device) {
 
 #[test]
 fn nobody_listens() {
-    let device = device(&format!("{NOBODY}/sync"));
+    let device = with_an_edit(&format!("{NOBODY}/sync"));
     network(&device.failed(), &["refused"]);
     nothing_lost(&device);
 }
 
 #[test]
 fn the_host_is_unknown() {
-    let device = device("http://nonexistent.invalid/sync");
+    let device = with_an_edit("http://nonexistent.invalid/sync");
     network(&device.failed(), &["nonexistent.invalid"]);
     nothing_lost(&device);
 }
@@ -89,7 +89,7 @@ fn the_host_is_unknown() {
 fn the_backend_is_silent_in_the_middle_of_a_body() {
     let backend = Backend::start(SCHEMA);
     backend.faults().add(json!({"delayBodyMs": 600_000}));
-    let device = device(&backend.sync_url());
+    let device = with_an_edit(&backend.sync_url());
     device.provider(&backend.sync_url(), json!({"timeoutMs": 200}));
     network(&device.failed(), &[]);
     nothing_lost(&device);
@@ -104,7 +104,7 @@ fn the_connection_breaks() {
     ] {
         let backend = Backend::start(SCHEMA);
         backend.faults().add(fault);
-        let device = device(&backend.sync_url());
+        let device = with_an_edit(&backend.sync_url());
         network(&device.failed(), &[]);
         nothing_lost(&device);
     }
@@ -112,7 +112,7 @@ fn the_connection_breaks() {
     let server = Canned::start();
     let whole = r#"{"changes":{"task":{"created":[{"id":"r"}]}},"timestamp":5}"#;
     server.pull_raw(move |_| closing(whole, whole.len() + 1));
-    let device = device(&server.url());
+    let device = with_an_edit(&server.url());
     network(&device.failed(), &[]);
     nothing_lost(&device);
 }
@@ -120,7 +120,7 @@ fn the_connection_breaks() {
 #[test]
 fn the_answer_of_a_push_breaks_off() {
     let server = Canned::start();
-    let device = device(&server.url());
+    let device = with_an_edit(&server.url());
     server.push_raw(|_| closing("{", 10));
     network(&device.failed(), &[]);
     nothing_lost(&device);
@@ -139,7 +139,7 @@ fn statuses_of_a_push() {
         (422, "server", 4),
     ] {
         let backend = Backend::start(SCHEMA);
-        let device = device(&backend.sync_url());
+        let device = with_an_edit(&backend.sync_url());
         backend
             .faults()
             .add(json!({"on": "push", "status": status}));
@@ -160,7 +160,7 @@ fn statuses_of_a_push() {
 #[test]
 fn up_to_500_bytes_of_the_body_are_told() {
     let server = Canned::start();
-    let device = device(&server.url());
+    let device = with_an_edit(&server.url());
     let long = format!("reason ż {}END", "x".repeat(600));
     server.pull_raw(move |_| status_answer(500, &[], &long));
     let error = device.failed();
@@ -184,7 +184,7 @@ fn a_busy_backend_is_asked_again_and_the_sync_succeeds() {
     ] {
         for on in ["pull", "push"] {
             let backend = Backend::start(SCHEMA);
-            let device = device(&backend.sync_url());
+            let device = with_an_edit(&backend.sync_url());
             device.provider(&backend.sync_url(), json!({"attempts": 4}));
             let mut fault = fault.clone();
             fault["times"] = json!(2);
@@ -201,7 +201,7 @@ fn a_busy_backend_is_asked_again_and_the_sync_succeeds() {
 #[test]
 fn retry_after_is_honoured_up_to_its_limit() {
     let backend = Backend::start(SCHEMA);
-    let device = device(&backend.sync_url());
+    let device = with_an_edit(&backend.sync_url());
     device.provider(&backend.sync_url(), json!({"attempts": 2}));
     backend
         .faults()
@@ -248,7 +248,7 @@ fn answers_that_are_no_answers() {
     ] {
         let backend = Backend::start(SCHEMA);
         backend.sql(|sql| sql.execute_batch("INSERT INTO task (id) VALUES ('r')"));
-        let device = device(&backend.sync_url());
+        let device = with_an_edit(&backend.sync_url());
         let mut fault = fault.clone();
         fault["on"] = json!("pull");
         backend.faults().add(fault);
@@ -259,7 +259,7 @@ fn answers_that_are_no_answers() {
         assert_equal(&device, &backend, &["task"]);
     }
     let server = Canned::start();
-    let device = device(&server.url());
+    let device = with_an_edit(&server.url());
     server.pull_raw(|_| status_answer(200, &[], ""));
     protocol(&device.failed(), &[]);
     nothing_lost(&device);
@@ -280,7 +280,7 @@ fn any_2xx_is_success_of_a_push() {
         (200, "[1]"),
     ] {
         let server = Canned::start();
-        let device = device(&server.url());
+        let device = with_an_edit(&server.url());
         server.push_raw(move |_| status_answer(status, &[], body));
         let answer = device.synced();
         assert_eq!(
@@ -295,7 +295,7 @@ fn any_2xx_is_success_of_a_push() {
 #[test]
 fn what_is_no_http_at_all() {
     let server = Canned::start();
-    let device = device(&server.url());
+    let device = with_an_edit(&server.url());
     server.pull_raw(|_| b"SSH-2.0-OpenSSH_9.6\r\n".to_vec());
     let error = device.failed();
     assert!(
@@ -308,7 +308,7 @@ fn what_is_no_http_at_all() {
 #[test]
 fn a_redirect_within_the_origin_is_followed_with_its_body() {
     let backend = Backend::start(SCHEMA);
-    let device = device(&backend.sync_url());
+    let device = with_an_edit(&backend.sync_url());
     backend.faults().add(json!({"redirect": "/moved/sync"}));
     device.synced();
     assert_equal(&device, &backend, &["task"]);
@@ -319,7 +319,7 @@ fn a_redirect_within_the_origin_is_followed_with_its_body() {
 fn a_redirect_to_another_origin_is_not_followed_and_the_secret_stays_home() {
     let elsewhere = Canned::start();
     let backend = Backend::start(SCHEMA);
-    let device = device(&backend.sync_url());
+    let device = with_an_edit(&backend.sync_url());
     device.provider(
         &backend.sync_url(),
         json!({"token": "t", "secretHeaders": {"X-Key": "t"}}),
@@ -356,7 +356,7 @@ fn redirects_in_a_circle_end() {
             head(302, &[("Location", &url), ("Content-Length", "0")]).into_bytes()
         });
     }
-    let device = device(&server.url());
+    let device = with_an_edit(&server.url());
     protocol(&device.failed(), &["redirect"]);
     assert!(server.seen().len() < 20);
 }

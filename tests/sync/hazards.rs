@@ -7,7 +7,7 @@ use serde_json::json;
 use support::{Backend, Canned, Device, ask, json_answer};
 
 /// A table, its device, and a server with canned answers.
-fn device(server: &Canned, ddl: &str) -> Device {
+fn with_t(server: &Canned, ddl: &str) -> Device {
     Device::with(ddl, &["t"], &server.url())
 }
 
@@ -15,7 +15,7 @@ fn device(server: &Canned, ddl: &str) -> Device {
 fn a_key_that_would_come_back_as_something_else_is_refused() {
     let server = Canned::start();
     for declared in ["STRING", "DATE", "NUMERIC", "REAL", "BLOB"] {
-        let device = device(
+        let device = with_t(
             &server,
             &format!("CREATE TABLE t (id {declared} PRIMARY KEY, a)"),
         );
@@ -26,7 +26,7 @@ fn a_key_that_would_come_back_as_something_else_is_refused() {
             "{declared}: {error}"
         );
     }
-    let typed = device(&server, "CREATE TABLE t (id INTEGER PRIMARY KEY, a)");
+    let typed = with_t(&server, "CREATE TABLE t (id INTEGER PRIMARY KEY, a)");
     typed.ask(r#"SELECT sync_track('t', '{"types":{"id":"string"}}')"#);
     let error = typed.refused(r#"SELECT sync_entities('all', 'api', '["t"]')"#);
     assert!(error.contains("leave it out of types"), "{error}");
@@ -36,7 +36,7 @@ fn a_key_that_would_come_back_as_something_else_is_refused() {
 #[test]
 fn an_integer_in_a_key_without_a_type_stays_here_and_says_why() {
     let server = Canned::start();
-    let device = device(&server, "CREATE TABLE t (id PRIMARY KEY, a TEXT)");
+    let device = with_t(&server, "CREATE TABLE t (id PRIMARY KEY, a TEXT)");
     device.exec("INSERT INTO t VALUES (5, 'five'), ('x', 'text')");
     server.changes(json!({}));
     device.synced();
@@ -50,7 +50,7 @@ fn an_integer_in_a_key_without_a_type_stays_here_and_says_why() {
 #[test]
 fn a_row_with_a_null_key_stays_pending_with_its_reason_sync_after_sync() {
     let server = Canned::start();
-    let device = device(&server, "CREATE TABLE t (id TEXT PRIMARY KEY, a TEXT)");
+    let device = with_t(&server, "CREATE TABLE t (id TEXT PRIMARY KEY, a TEXT)");
     device.exec("INSERT INTO t VALUES (NULL, 'x')");
     for _ in 0..3 {
         server.changes(json!({}));
@@ -66,7 +66,7 @@ fn a_row_with_a_null_key_stays_pending_with_its_reason_sync_after_sync() {
 #[test]
 fn two_ids_that_are_one_key_here_fail_the_pull_instead_of_losing_one() {
     let server = Canned::start();
-    let device = device(
+    let device = with_t(
         &server,
         "CREATE TABLE t (id TEXT PRIMARY KEY COLLATE NOCASE, a TEXT)",
     );
@@ -88,7 +88,7 @@ fn two_ids_that_are_one_key_here_fail_the_pull_instead_of_losing_one() {
 #[test]
 fn rows_that_a_trigger_ignores_are_told() {
     let server = Canned::start();
-    let device = device(
+    let device = with_t(
         &server,
         "CREATE TABLE t (id TEXT PRIMARY KEY, a TEXT);
          CREATE TRIGGER no BEFORE INSERT ON t WHEN NEW.a = 'no' BEGIN SELECT RAISE(IGNORE); END;",
@@ -107,7 +107,7 @@ fn rows_that_a_trigger_ignores_are_told() {
 /// Runs `meanwhile` on another connection while the pull waits for its answer.
 fn altered_during_the_pull(meanwhile: &'static str, as_program: bool) {
     let server = Canned::start();
-    let device = device(
+    let device = with_t(
         &server,
         "CREATE TABLE t (id TEXT PRIMARY KEY, x TEXT, a TEXT, b TEXT); INSERT INTO t VALUES ('1', 'x', 'a', 'b')",
     );
@@ -184,7 +184,7 @@ fn an_entity_that_moves_to_another_table_starts_from_the_beginning() {
 #[test]
 fn a_default_that_is_a_bare_word_does_not_break_the_application_s_inserts() {
     let server = Canned::start();
-    let device = device(
+    let device = with_t(
         &server,
         "CREATE TABLE t (id TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE DEFAULT foo, d TEXT NOT NULL UNIQUE DEFAULT \"id\")",
     );
@@ -197,7 +197,7 @@ fn foreign_keys_act_in_the_background_as_they_do_inline() {
     let server = Canned::start();
     let schema = "PRAGMA foreign_keys = ON; CREATE TABLE t (id TEXT PRIMARY KEY, a TEXT);
         CREATE TABLE child (id TEXT PRIMARY KEY, t TEXT REFERENCES t ON DELETE CASCADE);";
-    let device = device(&server, schema);
+    let device = with_t(&server, schema);
     server.changes(json!({"t": {"created": [{"id": "p"}]}}));
     device.synced();
     device.exec("INSERT INTO child VALUES ('c', 'p')");
@@ -238,7 +238,7 @@ fn failing_pushes_do_not_pile_up_in_the_outbox() {
 #[test]
 fn edits_after_a_pull_are_logged_whether_it_succeeded_or_failed() {
     let server = Canned::start();
-    let device = device(
+    let device = with_t(
         &server,
         "CREATE TABLE t (id TEXT PRIMARY KEY, a TEXT CHECK (a <> 'bad'));
          CREATE TABLE other (n);
@@ -262,7 +262,7 @@ fn edits_after_a_pull_are_logged_whether_it_succeeded_or_failed() {
 fn a_program_that_switched_triggers_off_finds_them_off_after_a_sync() {
     use rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER as TRIGGERS;
     let server = Canned::start();
-    let device = device(&server, "CREATE TABLE t (id TEXT PRIMARY KEY, a TEXT)");
+    let device = with_t(&server, "CREATE TABLE t (id TEXT PRIMARY KEY, a TEXT)");
     for on in [false, true] {
         device.db.set_db_config(TRIGGERS, on).expect("the switch");
         server.changes(json!({"t": {"updated": [{"id": "x", "a": on.to_string()}]}}));

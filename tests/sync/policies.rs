@@ -8,7 +8,7 @@ const SCHEMA: &str = "
     CREATE TABLE other (id TEXT PRIMARY KEY NOT NULL, name TEXT);";
 
 /// A device with the synced row x (name 'old', n 1, ok 1, updated_at 10).
-fn device(server: &Canned) -> Device {
+fn with_a_row(server: &Canned) -> Device {
     let device = Device::with(SCHEMA, &["thing"], &server.url());
     let row = json!({"id": "x", "name": "old", "n": 1, "ok": true, "updated_at": 10});
     server.changes(json!({"thing": {"created": [row]}}));
@@ -112,7 +112,7 @@ fn line_09_each_policy_decides_and_says_what_stays_pending() {
     ];
     for (policy, remote, row, pending) in cases {
         let server = Canned::start();
-        let device = device(&server);
+        let device = with_a_row(&server);
         assert_eq!(
             device.ask(&format!("SELECT sync_resolver('thing', {policy})")),
             "1"
@@ -135,7 +135,7 @@ fn line_09_each_policy_decides_and_says_what_stays_pending() {
 #[test]
 fn line_09_what_stays_pending_is_pushed_and_settled() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = with_a_row(&server);
     device.ask("SELECT sync_resolver('thing', 'clientWins')");
     device.exec(EDIT);
     server.changes(json!({"thing": {"updated": [remote(30)]}}));
@@ -190,7 +190,7 @@ fn line_09_columns_of_a_created_row_that_the_server_did_not_name_are_still_sent(
 #[test]
 fn line_09_the_policy_of_an_entity_goes_before_that_of_all() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = with_a_row(&server);
     device.ask("SELECT sync_resolver('*', 'serverWins')");
     device.ask("SELECT sync_resolver('thing', 'clientWins')");
     device.exec(EDIT);
@@ -205,7 +205,7 @@ fn line_09_a_resolver_of_local_and_remote_keeps_what_its_page_promises() {
     let newer = "CASE WHEN :local ->> ''updated_at'' > :remote ->> ''updated_at'' THEN :local ELSE :remote END";
     for (stamp, row) in [(30, "theirs|2|0|30"), (15, "mine|1|1|20")] {
         let server = Canned::start();
-        let device = device(&server);
+        let device = with_a_row(&server);
         device.ask(&format!("SELECT sync_resolver('thing', 'sql2', '{newer}')"));
         device.exec(EDIT);
         assert_eq!(meet(&device, &server, remote(stamp)).0, row);
@@ -219,7 +219,7 @@ fn line_09_sql2_is_not_asked_about_rows_nobody_changed_but_sql4_is() {
         ("sql4", "asked thing theirs|2|0|30"),
     ] {
         let server = Canned::start();
-        let device = device(&server);
+        let device = with_a_row(&server);
         let table = if policy == "sql4" { ":table" } else { "''?''" };
         device.ask(&format!(
             "SELECT sync_resolver('thing', '{policy}', 'json_set(:remote, ''$.name'', \
@@ -242,7 +242,7 @@ fn line_09_sql2_is_not_asked_about_rows_nobody_changed_but_sql4_is() {
 #[test]
 fn line_09_a_function_of_the_program_can_decide() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = with_a_row(&server);
     device
         .db
         .create_scalar_function(
@@ -281,7 +281,7 @@ fn line_09_a_resolver_that_fails_ends_the_pull_and_nothing_is_applied() {
         ("abs(-9223372036854775808)", "overflow"),
     ] {
         let server = Canned::start();
-        let device = device(&server);
+        let device = with_a_row(&server);
         device.ask(&format!(
             "SELECT sync_resolver('thing', 'sql2', '{expression}')"
         ));
@@ -308,7 +308,7 @@ fn line_09_a_resolver_that_fails_ends_the_pull_and_nothing_is_applied() {
 #[test]
 fn line_09_wrong_policies_are_refused() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = with_a_row(&server);
     for (call, said) in [
         ("sync_resolver('thing', 'newest')", "known are columns"),
         ("sync_resolver('thing', 'sql2')", "needs an SQL expression"),
@@ -341,7 +341,7 @@ fn line_09_wrong_policies_are_refused() {
 #[test]
 fn line_09_sql_from_the_file_alone_is_not_run() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = with_a_row(&server);
     device.exec("INSERT INTO _syncResolver VALUES ('thing', 'sql2', ':remote')");
     server.clear();
     let text = device.refused("SELECT sync_entities('i', 'api', '[\"thing\"]')");
@@ -355,7 +355,7 @@ fn line_09_sql_from_the_file_alone_is_not_run() {
 #[test]
 fn every_conflict_is_kept_with_both_sides() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = with_a_row(&server);
     device.exec(EDIT);
     meet(
         &device,
@@ -400,7 +400,7 @@ fn every_conflict_is_kept_with_both_sides() {
 fn deletes_here_and_rows_from_there_are_kept_too() {
     for (kind, resolved) in [("updated", false), ("created", true)] {
         let server = Canned::start();
-        let device = device(&server);
+        let device = with_a_row(&server);
         device.exec("DELETE FROM thing");
         server.changes(json!({"thing": {kind: [remote(30)]}}));
         device.sync();
@@ -415,7 +415,7 @@ fn deletes_here_and_rows_from_there_are_kept_too() {
 #[test]
 fn equal_rows_are_no_conflict() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = with_a_row(&server);
     device.exec(EDIT);
     let same = json!({"id": "x", "name": "mine", "n": 1, "ok": true, "updated_at": 20});
     assert_eq!(
@@ -437,7 +437,7 @@ fn journal_j5_an_echo_is_no_conflict_with_later_edits() {
         "'columns'",
     ] {
         let server = Canned::start();
-        let device = device(&server);
+        let device = with_a_row(&server);
         device.ask(&format!("SELECT sync_resolver('thing', {policy})"));
         device.exec("UPDATE thing SET name = 'pushed'");
         device.synced();
@@ -469,7 +469,7 @@ fn journal_j5_an_echo_is_no_conflict_with_later_edits() {
 #[test]
 fn the_newest_conflicts_are_kept() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = with_a_row(&server);
     device.exec("INSERT INTO _syncMeta VALUES ('conflictLimit', 3)");
     device.exec(EDIT);
     for n in 100..105 {
@@ -606,7 +606,7 @@ fn rows_that_wait_for_each_other_are_decided_about_once() {
 #[test]
 fn line_09_a_resolver_may_let_the_row_go_and_that_is_kept() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = with_a_row(&server);
     device.ask(
         "SELECT sync_resolver('thing', 'sql4', 'json_set(:resolved, ''$._status'', ''deleted'')')",
     );
@@ -624,7 +624,7 @@ fn line_09_a_resolver_may_let_the_row_go_and_that_is_kept() {
 #[test]
 fn line_09_last_write_wins_tells_of_a_column_that_is_not_there() {
     let server = Canned::start();
-    let device = device(&server);
+    let device = with_a_row(&server);
     device.ask("SELECT sync_resolver('thing', 'lastWriteWins', 'udpated_at')");
     device.exec(EDIT);
     server.changes(json!({"thing": {"updated": [remote(10)]}}));

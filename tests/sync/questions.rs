@@ -6,7 +6,7 @@ use serde_json::json;
 use support::{Canned, Device, World, ask, load, refused, status_answer};
 
 /// What the function says, which must be what `sync_pending` shows.
-fn pending(db: &Connection) -> bool {
+fn has_pending(db: &Connection) -> bool {
     let has = ask(db, "SELECT sync_has_pending()");
     let shown = ask(db, "SELECT EXISTS (SELECT 1 FROM sync_pending)");
     assert_eq!(has, shown, "sync_pending says otherwise");
@@ -24,17 +24,17 @@ fn synced() -> (Canned, Device) {
 #[test]
 fn every_kind_of_change_waits_until_it_was_pushed() {
     let (_server, device) = synced();
-    assert!(!pending(&device.db));
+    assert!(!has_pending(&device.db));
     for sql in [
         "INSERT INTO task (id, title) VALUES ('a', 'x')",
         "UPDATE task SET title = 'y'",
         "DELETE FROM task",
     ] {
         device.exec(sql);
-        assert!(pending(&device.db), "{sql}");
+        assert!(has_pending(&device.db), "{sql}");
         assert_eq!(device.ask("SELECT sync_has_pending('api')"), "1", "{sql}");
         device.synced();
-        assert!(!pending(&device.db), "{sql}, synced");
+        assert!(!has_pending(&device.db), "{sql}, synced");
         assert_eq!(device.ask("SELECT sync_has_pending('api')"), "0", "{sql}");
     }
 }
@@ -57,7 +57,7 @@ fn what_comes_to_nothing_is_not_pending() {
         ),
     ] {
         device.exec(sql);
-        assert_eq!(pending(&device.db), waits, "{sql}");
+        assert_eq!(has_pending(&device.db), waits, "{sql}");
     }
 }
 
@@ -70,11 +70,11 @@ fn a_long_log_is_looked_at_to_its_end() {
          INSERT INTO task (id) SELECT 'x' || i FROM n;
          DELETE FROM task",
     );
-    assert!(!pending(&device.db));
+    assert!(!has_pending(&device.db));
     device.exec("INSERT INTO list VALUES ('last', NULL)");
-    assert!(pending(&device.db));
+    assert!(has_pending(&device.db));
     device.exec("DELETE FROM list");
-    assert!(!pending(&device.db));
+    assert!(!has_pending(&device.db));
     // A change right at the front, followed by many that take it back.
     device.exec("INSERT INTO task (id) VALUES ('front')");
     device.synced();
@@ -84,7 +84,7 @@ fn a_long_log_is_looked_at_to_its_end() {
             "INSERT INTO list VALUES ('{number}', NULL); DELETE FROM list"
         ));
     }
-    assert!(pending(&device.db));
+    assert!(has_pending(&device.db));
     device.synced();
     device.exec("DELETE FROM task");
     for number in 0..200 {
@@ -92,7 +92,7 @@ fn a_long_log_is_looked_at_to_its_end() {
             "INSERT INTO list VALUES ('{number}', NULL); DELETE FROM list"
         ));
     }
-    assert!(pending(&device.db), "only a delete at the front");
+    assert!(has_pending(&device.db), "only a delete at the front");
 }
 
 #[test]
@@ -110,10 +110,10 @@ fn random_edits_are_answered_as_sync_pending_does() {
             3 => format!("DELETE FROM {table} WHERE id = '{id}'"),
             _ => format!("DELETE FROM {table}"),
         });
-        pending(&device.db);
+        has_pending(&device.db);
         if random.chance(15) {
             device.synced();
-            assert!(!pending(&device.db), "round {round}");
+            assert!(!has_pending(&device.db), "round {round}");
         }
     }
 }
@@ -126,7 +126,7 @@ fn the_delete_of_a_row_that_may_have_arrived_is_pending() {
     server.push_raw(|_| status_answer(500, &[], ""));
     device.failed();
     device.exec("DELETE FROM task");
-    assert!(pending(&device.db));
+    assert!(has_pending(&device.db));
     assert_eq!(device.ask("SELECT sync_has_pending('api')"), "1");
 }
 

@@ -8,7 +8,7 @@ const SCHEMA: &str = "
     CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, name TEXT);";
 
 /// Rows of every status in both tables: synced, created, updated, deleted.
-fn device(server: &Canned, more: Value) -> Device {
+fn with_edits(server: &Canned, more: Value) -> Device {
     let device = Device::configured(SCHEMA, &["p", "t"], &server.url(), more);
     let row = |id: &str, project: &str| json!({"id": id, "name": "there", "project": project});
     server.changes(json!({
@@ -39,7 +39,7 @@ fn ids(device: &Device, table: &str) -> String {
     ))
 }
 
-fn pending(device: &Device, table: &str) -> String {
+fn left_of(device: &Device, table: &str) -> String {
     device.ask(&format!(
         "SELECT group_concat(key || ':' || op, ' ') FROM (SELECT * FROM sync_pending WHERE \"table\" = '{table}' ORDER BY key)"
     ))
@@ -48,7 +48,7 @@ fn pending(device: &Device, table: &str) -> String {
 #[test]
 fn line_10_an_empty_set_leaves_only_created_rows() {
     let server = Canned::start();
-    let device = device(&server, json!({}));
+    let device = with_edits(&server, json!({}));
     answer(
         &server,
         json!({"p": {}, "t": {"created": [], "updated": [], "deleted": []}}),
@@ -57,7 +57,7 @@ fn line_10_an_empty_set_leaves_only_created_rows() {
     device.sync();
     for table in ["p", "t"] {
         assert_eq!(ids(&device, table), "created");
-        assert_eq!(pending(&device, table), "created:created");
+        assert_eq!(left_of(&device, table), "created:created");
     }
     // What was changed here and went is kept.
     assert_eq!(
@@ -69,7 +69,7 @@ fn line_10_an_empty_set_leaves_only_created_rows() {
 #[test]
 fn line_10_rows_that_were_sent_are_met_as_ever() {
     let server = Canned::start();
-    let device = device(&server, json!({}));
+    let device = with_edits(&server, json!({}));
     let set = json!([{"id": "updated", "name": "there 2", "project": "p2"}, {"id": "new"}]);
     answer(
         &server,
@@ -82,11 +82,11 @@ fn line_10_rows_that_were_sent_are_met_as_ever() {
         device.ask("SELECT name, project FROM p WHERE id = 'updated'"),
         "here|p2"
     );
-    assert_eq!(pending(&device, "p"), "created:created updated:updated");
+    assert_eq!(left_of(&device, "p"), "created:created updated:updated");
     // The other table was not in the answer.
     assert_eq!(ids(&device, "t"), "created,synced,updated");
     assert_eq!(
-        pending(&device, "t"),
+        left_of(&device, "t"),
         "created:created deleted:deleted updated:updated"
     );
 }
@@ -95,7 +95,7 @@ fn line_10_rows_that_were_sent_are_met_as_ever() {
 fn line_10_a_pending_delete_in_the_set_stays_when_updated_and_revives_when_created() {
     for (kind, there) in [("updated", ""), ("created", "deleted")] {
         let server = Canned::start();
-        let device = device(&server, json!({}));
+        let device = with_edits(&server, json!({}));
         answer(
             &server,
             json!({"t": {kind: [{"id": "deleted", "name": "new"}]}}),
@@ -116,14 +116,14 @@ fn line_10_per_table_by_override() {
         json!({"override": {"p": "replacement"}}),
     ] {
         let server = Canned::start();
-        let device = device(&server, json!({}));
+        let device = with_edits(&server, json!({}));
         answer(&server, empty.clone(), strategy.clone());
         device.sync();
         assert_eq!(ids(&device, "p"), "created", "{strategy}");
-        assert_eq!(pending(&device, "p"), "created:created", "{strategy}");
+        assert_eq!(left_of(&device, "p"), "created:created", "{strategy}");
         assert_eq!(ids(&device, "t"), "created,synced,updated", "{strategy}");
         assert_eq!(
-            pending(&device, "t"),
+            left_of(&device, "t"),
             "created:created deleted:deleted updated:updated",
             "{strategy}"
         );
@@ -133,7 +133,7 @@ fn line_10_per_table_by_override() {
 #[test]
 fn line_10_an_explicit_delete_takes_a_created_row() {
     let server = Canned::start();
-    let device = device(&server, json!({}));
+    let device = with_edits(&server, json!({}));
     answer(
         &server,
         json!({"p": {"deleted": ["created"]}}),
@@ -141,13 +141,13 @@ fn line_10_an_explicit_delete_takes_a_created_row() {
     );
     device.sync();
     assert_eq!(ids(&device, "p"), "NULL");
-    assert_eq!(pending(&device, "p"), "NULL");
+    assert_eq!(left_of(&device, "p"), "NULL");
 }
 
 #[test]
 fn line_10_by_predicate() {
     let server = Canned::start();
-    let device = device(
+    let device = with_edits(
         &server,
         json!({"replacementWhere": {"p": "project = 'one'"}}),
     );
@@ -155,13 +155,13 @@ fn line_10_by_predicate() {
     device.sync();
     assert_eq!(ids(&device, "p"), "created,other");
     // The condition can't be asked of a row that is gone: its delete still goes up.
-    assert_eq!(pending(&device, "p"), "created:created deleted:deleted");
+    assert_eq!(left_of(&device, "p"), "created:created deleted:deleted");
 }
 
 #[test]
 fn line_10_predicates_are_sql_and_only_run_where_they_were_declared() {
     let server = Canned::start();
-    let device = device(&server, json!({}));
+    let device = with_edits(&server, json!({}));
     device.provider(
         &server.url(),
         json!({"replacementWhere": {"p": "nocolumn = 1"}}),
@@ -207,7 +207,7 @@ fn line_10_without_pending_changes_it_equals_a_first_sync() {
 fn line_10_invalid_strategies_are_refused() {
     for strategy in [json!("nonsense"), json!(7), json!({"default": "x"})] {
         let server = Canned::start();
-        let device = device(&server, json!({}));
+        let device = with_edits(&server, json!({}));
         answer(&server, json!({"p": {"created": []}}), strategy.clone());
         let error = device.failed();
         assert_eq!(error["class"], "protocol", "{error}");

@@ -13,7 +13,7 @@ fn migrations() -> Value {
     ])
 }
 
-fn device(server: &Canned, config: &Value) -> Device {
+fn at_version_10(server: &Canned, config: &Value) -> Device {
     let device = Device::configured(SCHEMA, &["task"], &server.url(), config.clone());
     device.exec("PRAGMA user_version = 10");
     device
@@ -22,7 +22,7 @@ fn device(server: &Canned, config: &Value) -> Device {
 /// A device that has pulled up to 100 with version 10, and is told so or something else.
 fn pulled_before(config: &Value, last: Option<i64>) -> (Canned, Device) {
     let server = Canned::start();
-    let device = device(&server, &json!({}));
+    let device = at_version_10(&server, &json!({}));
     server.pull(r#"{"changes":{},"timestamp":100}"#);
     device.synced();
     let last = last.map_or("NULL".into(), |last| last.to_string());
@@ -81,7 +81,7 @@ fn the_first_pull_tells_nothing_and_the_version_is_remembered() {
         json!({"migrations": "auto"}),
     ] {
         let server = Canned::start();
-        let device = device(&server, &config);
+        let device = at_version_10(&server, &config);
         let answer = device.synced();
         assert_eq!(
             (told(&server), &answer["migration"]),
@@ -203,7 +203,7 @@ fn what_can_only_be_seen_in_the_file_fails_before_any_request() {
 #[test]
 fn a_version_above_the_present_one_fails_the_first_sync_too() {
     let server = Canned::start();
-    let device = device(&server, &enabled_at(11));
+    let device = at_version_10(&server, &enabled_at(11));
     assert_eq!(device.failed()["code"], "SYNC_ERROR_MIGRATION");
     assert_eq!(server.seen().len(), 0);
     device.exec("PRAGMA user_version = 11");
@@ -276,7 +276,7 @@ fn each_entity_has_a_version_of_its_own() {
 #[test]
 fn wrong_migrations_are_refused_when_they_are_declared() {
     let server = Canned::start();
-    let device = device(&server, &json!({}));
+    let device = at_version_10(&server, &json!({}));
     let step = |step: Value| json!({"migrations": [{"toVersion": 2, "steps": [step]}]});
     for (config, said) in [
         (json!({"migrationsEnabledAtVersion": 9}), "no migrations"),
@@ -358,7 +358,7 @@ fn columns(device: &Device) -> String {
 #[test]
 fn new_columns_are_found_by_themselves_once() {
     let server = Canned::start();
-    let device = device(&server, &json!({"migrations": "auto"}));
+    let device = at_version_10(&server, &json!({"migrations": "auto"}));
     device.synced();
     assert_eq!(columns(&device), r#"["title","done","n","note"]"#);
     server.clear();
@@ -385,7 +385,7 @@ fn new_columns_are_found_by_themselves_once() {
 #[test]
 fn a_new_entity_is_told_to_the_others_and_pulled_on_its_own() {
     let server = Canned::start();
-    let device = device(&server, &json!({"migrations": "auto"}));
+    let device = at_version_10(&server, &json!({"migrations": "auto"}));
     device.synced();
     device.ask("SELECT sync_track('list')");
     server.clear();
@@ -409,7 +409,7 @@ fn a_new_entity_is_told_to_the_others_and_pulled_on_its_own() {
 #[test]
 fn by_default_nothing_is_found_by_itself() {
     let server = Canned::start();
-    let device = device(&server, &json!({}));
+    let device = at_version_10(&server, &json!({}));
     device.synced();
     device.exec("ALTER TABLE task ADD COLUMN colour TEXT");
     server.clear();
@@ -429,7 +429,7 @@ fn by_default_nothing_is_found_by_itself() {
 #[test]
 fn a_column_that_goes_and_comes_back_is_told() {
     let server = Canned::start();
-    let device = device(&server, &json!({"migrations": "auto"}));
+    let device = at_version_10(&server, &json!({"migrations": "auto"}));
     device.synced();
     device.ask("SELECT sync_alter('task', 'ALTER TABLE task DROP COLUMN note')");
     device.synced();
@@ -447,7 +447,7 @@ fn a_column_that_goes_and_comes_back_is_told() {
 fn excluded_columns_are_not_told_until_they_are_synced() {
     let server = Canned::start();
     let excluding = json!({"migrations": "auto", "excludeColumns": {"task": ["note"]}});
-    let device = device(&server, &excluding);
+    let device = at_version_10(&server, &excluding);
     device.synced();
     server.clear();
     device.synced();

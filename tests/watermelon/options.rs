@@ -8,10 +8,6 @@ use support::{
 };
 
 /// A device for [`SCHEMA`] with some options.
-fn device(server: &Canned, more: Value) -> Device {
-    Device::configured(SCHEMA, &["list", "task"], &server.url(), more)
-}
-
 fn pulls(server: &Canned) -> Vec<Seen> {
     let seen = server.seen().into_iter();
     seen.filter(|seen| !seen.is_push()).collect()
@@ -33,8 +29,8 @@ fn empty() -> Value {
 #[test]
 fn requests_follow_their_templates() {
     let server = Canned::start();
-    let device = device(
-        &server,
+    let device = Device::with_options(
+        &server.url(),
         json!({"params": {"user": "a b/ü", "list": [1, "x"]}, "schemaVersion": 4,
             "pullMethod": "POST", "pullUrl": "/pull/{param:user}?v={schemaVersion}&since={lastPulledAt}",
             "pullBody": {"since": "{lastPulledAt}", "schema": "{schemaVersion}", "migrations": "{migration}",
@@ -120,8 +116,8 @@ fn the_first_token_stands_for_the_missing_cursor() {
         (json!("empty"), Some(""), Some(json!(""))),
     ] {
         let server = Canned::start();
-        let device = device(
-            &server,
+        let device = Device::with_options(
+            &server.url(),
             json!({"firstToken": token, "pullMethod": "POST", "pullUrl": "/pull?at={lastPulledAt}",
                 "pullBody": {"x": 1, "at": "{lastPulledAt}"}}),
         );
@@ -152,7 +148,7 @@ fn tables_are_named_by_default_and_on_request() {
         (json!({"preset": "docs"}), None),
     ] {
         let server = Canned::start();
-        device(&server, keys.clone()).synced();
+        Device::with_options(&server.url(), keys.clone()).synced();
         assert_eq!(
             query(&pulls(&server)[0].path, "tables").as_deref(),
             tables,
@@ -164,7 +160,7 @@ fn tables_are_named_by_default_and_on_request() {
 #[test]
 fn other_entities_of_the_same_sync_are_no_strangers() {
     let server = Canned::start();
-    let device = device(&server, json!({"sendTables": false}));
+    let device = Device::with_options(&server.url(), json!({"sendTables": false}));
     device.sync_only(&["task"]);
     // One pull for the new entity, one for the other; both answers hold everything.
     let all = json!({"list": {"created": [{"id": "l"}]}, "task": {"created": [{"id": "t"}]}});
@@ -200,7 +196,7 @@ fn explicit_keys_win_over_the_preset() {
 fn opaque_cursors_go_back_as_they_came() {
     let server = Canned::start();
     let keys = json!({"cursorUnit": "opaque", "pushBody": {"changes": "{changes}", "at": "{lastPulledAt}"}});
-    let device = device(&server, keys);
+    let device = Device::with_options(&server.url(), keys);
     for cursor in [r#""zz/é""#, r#""aa""#, "5", "1e3"] {
         server.pull(&format!(r#"{{"changes":{{}},"timestamp":{cursor}}}"#));
         assert_eq!(device.synced()["warnings"], json!([]), "never compared");
@@ -232,7 +228,7 @@ fn pulls_overlap_and_pushes_do_not() {
         (json!({"overlap": 250}), 250),
     ] {
         let server = Canned::start();
-        let device = device(&server, keys.clone());
+        let device = Device::with_options(&server.url(), keys.clone());
         for timestamp in [1000, 2000] {
             server.pull(&format!(r#"{{"changes":{{}},"timestamp":{timestamp}}}"#));
             device.exec("INSERT INTO list (id) VALUES (hex(randomblob(8)))");
@@ -253,7 +249,7 @@ fn pulls_overlap_and_pushes_do_not() {
 #[test]
 fn rows_of_the_same_second_arrive_and_coming_again_harms_nothing() {
     let server = Canned::start();
-    let device = device(&server, json!({"cursorUnit": "s"}));
+    let device = Device::with_options(&server.url(), json!({"cursorUnit": "s"}));
     let old = json!([{"id": "old", "title": "x"}, {"id": "gone", "title": "y"}, {"id": "mine", "title": "z"}]);
     server.pull(&json!({"changes": {"task": {"created": old}}, "timestamp": 7}).to_string());
     device.synced();
@@ -290,7 +286,7 @@ fn rows_of_the_same_second_arrive_and_coming_again_harms_nothing() {
 #[test]
 fn rows_that_come_again_cause_no_warning_and_no_write() {
     let server = Canned::start();
-    let device = device(&server, json!({"overlap": 1}));
+    let device = Device::with_options(&server.url(), json!({"overlap": 1}));
     for _ in 0..2 {
         server.pull(r#"{"changes":{"task":{"created":[{"id":"a","title":"A"}]}},"timestamp":7}"#);
         assert_eq!(device.synced()["warnings"], json!([]));
@@ -310,7 +306,7 @@ fn rows_that_come_again_cause_no_warning_and_no_write() {
 fn timestamp_and_changes_stand_where_the_paths_say() {
     let server = Canned::start();
     let paths = json!({"timestampPath": "$.meta.server.now", "changesPath": "$.data.changes"});
-    let device = device(&server, paths);
+    let device = Device::with_options(&server.url(), paths);
     // Long enough that it can't lie in one window of the reader.
     let rows: Vec<Value> = (0..4000)
         .map(|n| json!({"id": format!("r{n}"), "title": "x".repeat(200), "n": n}))
@@ -347,7 +343,7 @@ fn timestamp_and_changes_stand_where_the_paths_say() {
 #[test]
 fn an_empty_pull_answer_breaks_the_protocol_and_an_empty_push_answer_is_success() {
     let server = Canned::start();
-    let device = device(&server, json!({}));
+    let device = Device::with_options(&server.url(), json!({}));
     device.exec(TASK);
     for (status, body) in [(204, ""), (200, ""), (200, "\"\""), (200, " ")] {
         server.clear();
@@ -386,7 +382,7 @@ fn read_strictly_nothing_may_be_missing_or_stand_twice() {
     ] {
         for (lenient, state) in [(true, "synced"), (false, "failed")] {
             let server = Canned::start();
-            let device = device(&server, json!({"lenient": lenient}));
+            let device = Device::with_options(&server.url(), json!({"lenient": lenient}));
             server.pull(answer);
             let summary = device.sync();
             assert_eq!(summary["state"], state, "{answer}: {summary}");
@@ -397,7 +393,7 @@ fn read_strictly_nothing_may_be_missing_or_stand_twice() {
         }
     }
     let server = Canned::start();
-    let device = device(&server, json!({"lenient": false}));
+    let device = Device::with_options(&server.url(), json!({"lenient": false}));
     server.changes(json!({"task": {"created": [{"id": "x"}], "updated": [], "deleted": ["y"]}}));
     assert_eq!(device.synced()["inserted"], 1);
 }
@@ -406,7 +402,7 @@ fn read_strictly_nothing_may_be_missing_or_stand_twice() {
 fn client_columns_in_rows_may_be_passed_over() {
     let rows = r#"{"changes":{"task":{"created":[{"id":"x","_status":"synced","_changed":"title","title":"T"}]}},"timestamp":9}"#;
     let server = Canned::start();
-    let device = device(&server, json!({"stripMeta": true}));
+    let device = Device::with_options(&server.url(), json!({"stripMeta": true}));
     server.pull(rows);
     device.synced();
     assert_eq!(device.ask("SELECT id, title FROM task"), "x|T");
@@ -430,7 +426,7 @@ fn numbers_may_be_read_as_in_javascript_and_values_converted() {
         ),
     ] {
         let server = Canned::start();
-        let device = device(&server, keys.clone());
+        let device = Device::with_options(&server.url(), keys.clone());
         server.pull(rows);
         device.synced();
         assert_eq!(
@@ -448,7 +444,7 @@ fn new_rows_may_come_as_updated_without_a_warning() {
         (json!({"sendCreatedAsUpdated": true}), 0, 1),
     ] {
         let server = Canned::start();
-        let device = device(&server, keys.clone());
+        let device = Device::with_options(&server.url(), keys.clone());
         let warnings = |changes: Value| {
             server.changes(json!({"task": changes}));
             let answer = device.synced();
@@ -533,7 +529,7 @@ fn ids_that_were_sent_as_numbers_are_rejected_as_either() {
 fn rejected_rows_keep_their_reason() {
     let server = Canned::start();
     let keys = json!({"rejectedPath": "$.result.rejected", "rejectedFormat": "list", "token": "k"});
-    let device = device(&server, keys);
+    let device = Device::with_options(&server.url(), keys);
     device.ask(&format!(
         "SELECT sync_secret('k', 'hunter2-token', '{}')",
         server.origin()
@@ -577,7 +573,10 @@ fn rejected_rows_keep_their_reason() {
 #[test]
 fn a_push_answer_may_have_to_say_success() {
     let server = Canned::start();
-    let device = device(&server, json!({"successPath": "$.ok", "retryOnce": false}));
+    let device = Device::with_options(
+        &server.url(),
+        json!({"successPath": "$.ok", "retryOnce": false}),
+    );
     device.exec(TASK);
     for body in [r#"{"ok":false,"why":"full"}"#, r#"{"ok":"true"}"#, "{}", ""] {
         server.push_raw(move |_| json_answer(body));
@@ -603,7 +602,10 @@ fn a_push_answer_may_have_to_say_success() {
 fn a_refusal_by_success_is_answered_by_one_more_pull_and_push() {
     for (retry, requests) in [(true, 4), (false, 2)] {
         let server = Canned::start();
-        let device = device(&server, json!({"successPath": "$.ok", "retryOnce": retry}));
+        let device = Device::with_options(
+            &server.url(),
+            json!({"successPath": "$.ok", "retryOnce": retry}),
+        );
         device.exec(TASK);
         server.push_raw(|_| json_answer(r#"{"ok":false}"#));
         server.push_raw(|_| json_answer(r#"{"ok":true}"#));
@@ -881,7 +883,10 @@ fn a_row_created_here_may_outlive_its_deletion_there() {
         (true, "mine", "task|mine|created|[\"title\"]"),
     ] {
         let server = Canned::start();
-        let device = device(&server, json!({"keepCreated": keep, "retryOnce": false}));
+        let device = Device::with_options(
+            &server.url(),
+            json!({"keepCreated": keep, "retryOnce": false}),
+        );
         server.changes(json!({"task": {"created": [{"id": "theirs"}, {"id": "edited"}]}}));
         device.synced();
         device.exec("INSERT INTO task (id) VALUES ('mine'); UPDATE task SET title = 'x' WHERE id <> 'theirs'");
@@ -905,7 +910,7 @@ fn a_row_created_here_may_outlive_its_deletion_there() {
 #[test]
 fn a_row_created_here_whose_push_may_have_arrived_is_deleted_all_the_same() {
     let server = Canned::start();
-    let device = device(&server, json!({"keepCreated": true}));
+    let device = Device::with_options(&server.url(), json!({"keepCreated": true}));
     device.exec("INSERT INTO task (id) VALUES ('mine')");
     server.push_raw(|_| status_answer(500, &[], "who knows"));
     device.failed();
@@ -957,7 +962,7 @@ fn columns_that_the_server_sets_itself_do_not_hide_an_echo() {
 #[test]
 fn wrong_values_are_refused_naming_the_key() {
     let server = Canned::start();
-    let device = device(&server, json!({}));
+    let device = Device::with_options(&server.url(), json!({}));
     let before = device.ask("SELECT config FROM _syncProvider");
     for (key, value) in [
         ("preset", json!("unknown")),

@@ -16,7 +16,7 @@ fn base(backend: &Backend, preset: Preset) -> String {
     backend.url() + folder
 }
 
-fn device(backend: &Backend, preset: Preset) -> Device {
+fn with_preset(backend: &Backend, preset: Preset) -> Device {
     let keys = json!({"preset": preset.name()});
     Device::configured(SCHEMA, TABLES, &base(backend, preset), keys)
 }
@@ -50,7 +50,7 @@ fn settle(backend: &Backend, devices: &[&Device], preset: Preset) {
 fn the_requests_are_those_of_the_preset() {
     for preset in Preset::ALL {
         let backend = filled();
-        let device = device(&backend, preset);
+        let device = with_preset(&backend, preset);
         device.synced();
         device.exec("UPDATE task SET done = 1 WHERE id = 't2'");
         backend.clear_requests();
@@ -78,7 +78,7 @@ fn the_requests_are_those_of_the_preset() {
 fn two_devices_come_to_the_same_rows() {
     for preset in Preset::ALL {
         let backend = filled();
-        let (one, two) = (device(&backend, preset), device(&backend, preset));
+        let (one, two) = (with_preset(&backend, preset), with_preset(&backend, preset));
         assert_eq!(one.synced()["warnings"], json!([]), "{preset:?}");
         two.synced();
         assert_equal(&one, &backend, TABLES);
@@ -102,7 +102,7 @@ fn two_devices_come_to_the_same_rows() {
 fn many_edits_on_both_sides_come_to_the_same_rows() {
     for (number, preset) in Preset::ALL.into_iter().enumerate() {
         let backend = filled();
-        let (one, two) = (device(&backend, preset), device(&backend, preset));
+        let (one, two) = (with_preset(&backend, preset), with_preset(&backend, preset));
         let mut random = Random(number as u64);
         for round in 0..12 {
             for device in [&one, &two] {
@@ -139,7 +139,7 @@ fn edit(random: &mut Random, round: u64) -> String {
 fn rejected_rows_stay_pending_and_reasons_are_kept_where_there_are_any() {
     for preset in Preset::ALL {
         let backend = filled();
-        let device = device(&backend, preset);
+        let device = with_preset(&backend, preset);
         device.synced();
         device.exec(
             "INSERT INTO task (id) VALUES ('tmp-1'), ('fine'); DELETE FROM task WHERE id = 't1'",
@@ -172,7 +172,7 @@ fn rejected_rows_stay_pending_and_reasons_are_kept_where_there_are_any() {
 fn a_conflict_is_answered_by_one_more_pull_and_push() {
     for preset in Preset::ALL {
         let backend = filled();
-        let device = device(&backend, preset);
+        let device = with_preset(&backend, preset);
         device.synced();
         device.exec("UPDATE task SET title = 'mine' WHERE id = 't1'");
         backend
@@ -193,7 +193,7 @@ fn by_a_clock_of_seconds_nothing_of_the_same_second_is_lost() {
     // Later than every stamp so far, in the middle of a second.
     const LATER: i64 = 4_000_000_000_500;
     backend.freeze_clock(Some(LATER));
-    let (one, two) = (device(&backend, preset), device(&backend, preset));
+    let (one, two) = (with_preset(&backend, preset), with_preset(&backend, preset));
     backend.sql(|db| db.execute_batch("UPDATE task SET n = 9 WHERE id = 't1'"));
     one.synced();
     two.exec("INSERT INTO task (id, title) VALUES ('same', 'second')");

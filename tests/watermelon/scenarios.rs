@@ -44,7 +44,7 @@ fn fixture(server: &Canned) -> Device {
 }
 
 /// The pending rows, as `table.key op changed`.
-fn pending(device: &Device) -> Vec<String> {
+fn waiting(device: &Device) -> Vec<String> {
     device
         .ask(
             "SELECT key || ' ' || op || coalesce(' ' || nullif((SELECT group_concat(value) \
@@ -88,7 +88,7 @@ fn changes(changes: Value) -> Value {
 #[test]
 fn the_fixture_has_ten_local_changes() {
     let server = Canned::start();
-    assert_eq!(pending(&fixture(&server)), TEN);
+    assert_eq!(waiting(&fixture(&server)), TEN);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_remote_update_leaves_what_was_changed_here() {
         device.ask("SELECT created_at, updated_at FROM t WHERE id = 'tUpdated'"),
         "1000|2000"
     );
-    assert_eq!(pending(&device), TEN);
+    assert_eq!(waiting(&device), TEN);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_whole_replacement_with_an_empty_set_leaves_the_created_rows() {
     answer["experimentalStrategy"] = json!("replacement");
     pull_only(&device, &server, answer);
     assert_eq!(
-        pending(&device),
+        waiting(&device),
         [
             "cCreated created",
             "pCreated1 created",
@@ -157,7 +157,7 @@ fn a_replacement_of_one_table_leaves_the_others() {
         .into_iter()
         .filter(|line| !line.starts_with("pDeleted") && !line.starts_with("pUpdated"))
         .collect();
-    assert_eq!(pending(&device), left);
+    assert_eq!(waiting(&device), left);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_malformed_row_refuses_the_whole_answer() {
             assert_eq!(answer["error"]["class"], "protocol", "{row} {kind}");
             assert_eq!(ids(&device, "p"), "pCreated1,pCreated2,pSynced,pUpdated");
             assert_eq!(
-                (pending(&device), device.cursor("t")),
+                (waiting(&device), device.cursor("t")),
                 (TEN.map(String::from).into(), cursor)
             );
             assert_eq!(server.pushed().len(), 0);
@@ -226,7 +226,7 @@ fn the_push_has_exactly_the_ten_changes_and_settles_them() {
     let seen = server.seen();
     let cursor = support::query(&seen[1].path, "last_pulled_at").unwrap_or_default();
     assert_eq!(cursor, device.cursor("t"));
-    assert_eq!(pending(&device), Vec::<String>::new());
+    assert_eq!(waiting(&device), Vec::<String>::new());
     assert_eq!(TABLES.map(|table| ids(&device, table)), before);
     assert_eq!(device.log(), "0");
 }
@@ -255,7 +255,7 @@ fn edits_during_the_push_stay_pending_and_the_rest_is_settled() {
     let answer = push_during(&device, &server, FOUR_EDITS, "{}");
     assert_eq!(answer["state"], "synced", "{answer}");
     assert_eq!(
-        pending(&device),
+        waiting(&device),
         [
             "cCreated deleted",
             "pCreated1 updated name",
@@ -273,7 +273,7 @@ fn rejected_rows_and_edits_during_the_push_stay_pending() {
         r#"{"experimentalRejectedIds":{"p":["pCreated1","pDeleted","stranger"],"t":["tUpdated"]}}"#;
     push_during(&device, &server, FOUR_EDITS, rejected);
     assert_eq!(
-        pending(&device),
+        waiting(&device),
         [
             "cCreated deleted",
             // Rejected, so still unknown to the server.
@@ -322,9 +322,9 @@ fn a_reset_during_the_push_is_not_settled() {
         INSERT INTO p VALUES ('pCreated1', 'made again');";
     let answer = push_during(&device, &server, reset, "{}");
     assert_eq!(answer["error"]["class"], "conflict", "{answer}");
-    assert_eq!(pending(&device), ["pCreated1 created"]);
+    assert_eq!(waiting(&device), ["pCreated1 created"]);
     device.synced();
-    assert_eq!(pending(&device), Vec::<String>::new());
+    assert_eq!(waiting(&device), Vec::<String>::new());
 }
 
 #[test]

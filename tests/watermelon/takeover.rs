@@ -35,7 +35,7 @@ const PENDING: &str = "tasks|c|created|[]\ntasks|ce|created|[\"title\",\"n\"]\nt
                        tasks|u|updated|[\"title\"]\ntasks|u2|updated|[\"done\",\"n\"]\ntasks|ud|deleted|NULL";
 
 /// A device with a file, and a provider `api` at `url`; nothing is tracked.
-fn device(file: &str, url: &str) -> Device {
+fn untracked(file: &str, url: &str) -> Device {
     Device::with(file, &[], url)
 }
 
@@ -91,7 +91,7 @@ fn requests(server: &Canned, method: &str) -> Vec<Seen> {
 #[test]
 fn every_state_is_carried_over() {
     let server = Canned::start();
-    let device = device(FILE, &server.url());
+    let device = untracked(FILE, &server.url());
     assert_eq!(
         takeover(&device.db, TYPES),
         json!({"provider": "api", "cursor": "1700000000123", "schemaVersion": 3, "tables": [
@@ -135,7 +135,7 @@ fn every_state_is_carried_over() {
 #[test]
 fn a_sync_goes_on_from_the_clients_cursor_and_pushes_once() {
     let server = Canned::start();
-    let mut device = device(FILE, &server.url());
+    let mut device = untracked(FILE, &server.url());
     takeover(&device.db, TYPES);
     device.entities = vec!["lists".into(), "tasks".into()];
     server.changes(
@@ -181,7 +181,7 @@ fn a_sync_goes_on_from_the_clients_cursor_and_pushes_once() {
 
 #[test]
 fn a_second_takeover_is_refused_and_changes_nothing() {
-    let device = device(FILE, "http://127.0.0.1:9/sync");
+    let device = untracked(FILE, "http://127.0.0.1:9/sync");
     takeover(&device.db, "{}");
     let before = picture(&device.db);
     let error = device.refused("SELECT sync_takeover('api')");
@@ -205,7 +205,7 @@ fn a_second_takeover_is_refused_and_changes_nothing() {
 #[test]
 fn a_provider_that_was_synced_is_refused() {
     let server = Canned::start();
-    let mut device = device(FILE, &server.url());
+    let mut device = untracked(FILE, &server.url());
     device.exec("CREATE TABLE other (id TEXT PRIMARY KEY)");
     device.ask("SELECT sync_track('other')");
     device.entities = vec!["other".into()];
@@ -298,7 +298,7 @@ fn what_is_refused_is_named_and_changes_nothing() {
             "provider 'api' is not declared",
         ),
     ] {
-        let device = device(FILE, "http://127.0.0.1:9/sync");
+        let device = untracked(FILE, "http://127.0.0.1:9/sync");
         for statement in make.split("; ").filter(|statement| !statement.is_empty()) {
             device.ask(statement);
         }
@@ -315,7 +315,7 @@ fn what_is_refused_is_named_and_changes_nothing() {
 
 #[test]
 fn it_joins_a_transaction_and_is_refused_inside_a_writing_statement() {
-    let device = device(FILE, "http://127.0.0.1:9/sync");
+    let device = untracked(FILE, "http://127.0.0.1:9/sync");
     let before = picture(&device.db);
     device.exec("BEGIN");
     takeover(&device.db, "{}");
@@ -345,7 +345,7 @@ fn it_joins_a_transaction_and_is_refused_inside_a_writing_statement() {
 #[test]
 fn some_tables_only_and_under_other_names() {
     let server = Canned::start();
-    let device = device(FILE, &server.url());
+    let device = untracked(FILE, &server.url());
     device.provider(&server.url(), json!({"tableMap": {"todo": "tasks"}}));
     let answer = takeover(&device.db, r#"{"tables":["TASKS","tasks"]}"#);
     assert_eq!(answer["tables"].as_array().map(Vec::len), Some(1));
@@ -370,7 +370,7 @@ fn a_client_that_never_synced_has_no_cursor() {
         "UPDATE local_storage SET value = '0'",
     ] {
         let server = Canned::start();
-        let mut device = device(FILE, &server.url());
+        let mut device = untracked(FILE, &server.url());
         device.exec(never);
         device.exec("UPDATE tasks SET _status = 'created', _changed = ''");
         let answer = takeover(&device.db, "{}");
@@ -389,7 +389,7 @@ fn a_client_that_never_synced_has_no_cursor() {
 #[test]
 fn an_update_that_names_no_column_sends_the_whole_row() {
     for changed in ["''", "NULL", "'dropped_long_ago'", "'_status,id'"] {
-        let device = device(FILE, "http://127.0.0.1:9/sync");
+        let device = untracked(FILE, "http://127.0.0.1:9/sync");
         device.exec(&format!(
             "UPDATE tasks SET _changed = {changed} WHERE id IN ('u', 'c')"
         ));
@@ -414,7 +414,7 @@ fn a_wide_table_keeps_its_masks() {
              ('c', 'c120', 'created');",
         columns.join(", ")
     );
-    let device = device(&file, "http://127.0.0.1:9/sync");
+    let device = untracked(&file, "http://127.0.0.1:9/sync");
     takeover(&device.db, "{}");
     assert_eq!(
         device.pending(),
@@ -424,7 +424,7 @@ fn a_wide_table_keeps_its_masks() {
 
 #[test]
 fn the_state_columns_never_travel_and_columns_added_later_do() {
-    let device = device(FILE, "http://127.0.0.1:9/sync");
+    let device = untracked(FILE, "http://127.0.0.1:9/sync");
     takeover(&device.db, "{}");
     device.exec("UPDATE lists SET _status = 'updated', _changed = 'name'");
     assert_eq!(device.pending(), PENDING);
@@ -470,7 +470,7 @@ fn an_attached_file_is_taken_over_where_it_is() {
 /// A trigger of the program runs as it would under the client, and what it does is captured.
 #[test]
 fn triggers_of_the_program_are_captured() {
-    let device = device(FILE, "http://127.0.0.1:9/sync");
+    let device = untracked(FILE, "http://127.0.0.1:9/sync");
     device.exec(
         "INSERT INTO lists VALUES ('l2', '', 'synced', 'Garden');
          CREATE TRIGGER cascade AFTER DELETE ON tasks WHEN OLD.id = 'd'
@@ -485,7 +485,7 @@ fn triggers_of_the_program_are_captured() {
 
 #[test]
 fn a_read_only_file_is_refused_by_sqlite() {
-    let device = device(FILE, "http://127.0.0.1:9/sync");
+    let device = untracked(FILE, "http://127.0.0.1:9/sync");
     device.exec("PRAGMA query_only = ON");
     assert!(try_ask(&device.db, "SELECT sync_takeover('api')").is_err());
     device.exec("PRAGMA query_only = OFF");

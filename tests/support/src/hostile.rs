@@ -25,49 +25,43 @@ pub struct Base {
     pub server: Canned,
 }
 
-pub fn furnished_file() -> (World, Base) {
-    let server = Canned::start();
-    let device = Device::new(&server.url());
-    server.changes(
-        json!({"task": {"created": [{"id": "a", "title": "A"}, {"id": "b"}]},
-                          "list": {"created": [{"id": "l"}]}}),
-    );
-    device.synced();
-    device.exec(
-        "UPDATE task SET title = 'mine' WHERE id = 'a'; INSERT INTO task (id) VALUES ('new')",
-    );
-    server.changes(json!({"task": {"updated": [{"id": "a", "title": "theirs"}]}}));
-    server.push_raw(|_| json_answer(r#"{"experimentalRejectedIds":{"task":["new"]}}"#));
-    device.sync();
-    device.exec("DELETE FROM task WHERE id = 'b'; UPDATE task SET note = 'n'");
-    for sql in [
-        r#"SELECT sync_provider('host', '{"kind":"host"}')"#,
-        r#"SELECT sync_start_scope('s', '["i","all"]')"#,
-        r#"SELECT sync_entities('i', 'host', '["local/t"]', '{"forRowsWithMatchingIds":true}')"#,
-        "SELECT sync_resolver('*', 'serverWins')",
-    ] {
-        device.ask(sql);
-    }
-    // A push whose fate is unknown, a row in every table.
-    device.exec(
-        "INSERT OR IGNORE INTO _syncLease VALUES ('other', 1, 1, 1);
-         INSERT INTO _syncPush (provider, runId, state, uptoSeq, rows, pulls, createdAt) VALUES ('api', 1, 'unknown', 1, 1, 0, 1);
-         INSERT INTO _syncOutbox (pushId, tbl, kind, pk, content, uptoSeq) SELECT max(id), 2, 'created', 'a', '{}', 1 FROM _syncPush;",
-    );
-    let Device { world, db, .. } = device;
-    drop(db);
-    let keep = World::new(false);
-    std::fs::copy(world.path(), keep.path()).expect("copy");
-    (
-        world,
-        Base {
-            world: keep,
-            server,
-        },
-    )
-}
-
 impl Base {
+    pub fn furnished() -> Base {
+        let server = Canned::start();
+        let device = Device::new(&server.url());
+        server.changes(
+            json!({"task": {"created": [{"id": "a", "title": "A"}, {"id": "b"}]},
+                          "list": {"created": [{"id": "l"}]}}),
+        );
+        device.synced();
+        device.exec(
+            "UPDATE task SET title = 'mine' WHERE id = 'a'; INSERT INTO task (id) VALUES ('new')",
+        );
+        server.changes(json!({"task": {"updated": [{"id": "a", "title": "theirs"}]}}));
+        server.push_raw(|_| json_answer(r#"{"experimentalRejectedIds":{"task":["new"]}}"#));
+        device.sync();
+        device.exec("DELETE FROM task WHERE id = 'b'; UPDATE task SET note = 'n'");
+        for sql in [
+            r#"SELECT sync_provider('host', '{"kind":"host"}')"#,
+            r#"SELECT sync_start_scope('s', '["i","all"]')"#,
+            r#"SELECT sync_entities('i', 'host', '["local/t"]', '{"forRowsWithMatchingIds":true}')"#,
+            "SELECT sync_resolver('*', 'serverWins')",
+        ] {
+            device.ask(sql);
+        }
+        // A push whose fate is unknown, a row in every table.
+        device.exec(
+            "INSERT OR IGNORE INTO _syncLease VALUES ('other', 1, 1, 1);
+             INSERT INTO _syncPush (provider, runId, state, uptoSeq, rows, pulls, createdAt)
+               VALUES ('api', 1, 'unknown', 1, 1, 0, 1);
+             INSERT INTO _syncOutbox (pushId, tbl, kind, pk, content, uptoSeq)
+               SELECT max(id), 2, 'created', 'a', '{}', 1 FROM _syncPush;",
+        );
+        let Device { world, db, .. } = device;
+        drop(db);
+        Base { world, server }
+    }
+
     pub fn plain(&self) -> Connection {
         self.world.plain()
     }
