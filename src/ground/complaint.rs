@@ -3,6 +3,8 @@
 
 use serde_json::error::Category;
 
+use super::json::syntax_problem;
+
 /// The complaint without the parser's own words.
 pub fn complaint(error: &serde_json::Error) -> String {
     let place = format!("line {}, column {}", error.line(), error.column());
@@ -84,7 +86,7 @@ mod tests {
         let sample =
             |text: &str| complaint(&serde_json::from_str::<Sample>(text).expect_err("a complaint"));
         for (text, said) in [
-            ("{", "its JSON ends too early"),
+            ("{", "it ends too early (line 1, column 1)"),
             ("{x", "it is not valid JSON (line 1, column 2)"),
             (r#"{"n":"secret"}"#, "a whole number is expected, not text"),
             (r#"{"n":-1}"#, "a whole number is expected, not a number"),
