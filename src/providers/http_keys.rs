@@ -58,18 +58,21 @@ pub fn credentials(settings: &Settings) -> Credentials {
     }
 }
 
-/// The timeouts and limits of requests.
+/// The timeouts and limits of requests; the usual ones for a kind without these keys.
 pub fn policy(settings: &Settings) -> Policy {
-    let time = |key: &str| Duration::from_millis(settings.number(key));
+    let usual = Policy::default();
+    let number = |key: &str| settings.optional_number(key);
+    let time = |key: &str, usual| number(key).map_or(usual, Duration::from_millis);
+    let attempts = number("attempts").and_then(|attempts| u32::try_from(attempts).ok());
     Policy {
-        connect: time("connectTimeoutMs"),
-        idle: time("timeoutMs"),
-        total: time("totalTimeoutMs"),
-        attempts: u32::try_from(settings.number("attempts")).unwrap_or(u32::MAX),
-        backoff_base: time("backoffMs"),
-        backoff_max: time("maxBackoffMs"),
-        retry_after_max: time("maxRetryAfterMs"),
-        max_response_bytes: settings.number("maxResponseBytes"),
-        ..Policy::default()
+        connect: time("connectTimeoutMs", usual.connect),
+        idle: time("timeoutMs", usual.idle),
+        total: time("totalTimeoutMs", usual.total),
+        attempts: attempts.unwrap_or(usual.attempts),
+        backoff_base: time("backoffMs", usual.backoff_base),
+        backoff_max: time("maxBackoffMs", usual.backoff_max),
+        retry_after_max: time("maxRetryAfterMs", usual.retry_after_max),
+        max_response_bytes: number("maxResponseBytes").unwrap_or(usual.max_response_bytes),
+        ..usual
     }
 }

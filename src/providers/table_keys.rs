@@ -30,5 +30,6 @@ pub fn apply_rules(settings: &Settings) -> ApplyRules {
 
 /// How long to go on trying when the database is locked.
 pub fn busy_timeout(settings: &Settings) -> Duration {
-    Duration::from_millis(settings.number("busyTimeoutMs"))
+    const USUAL: u64 = 10_000;
+    Duration::from_millis(settings.optional_number("busyTimeoutMs").unwrap_or(USUAL))
 }

@@ -25,6 +25,12 @@ struct DrivenRun {
     asked: Option<Outgoing>,
 }
 
+/// What the program is shown of a run.
+enum Shown {
+    UnderWay(Json),
+    Over(Json),
+}
+
 /// How secrets are shown to the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SecretsAs {
@@ -81,10 +87,7 @@ pub(super) fn end_interrupted(session: &Session, provider: &str) {
         let _ = with(session, Some(id), |driven| {
             match driven.is_interrupted(session)? {
                 true => driven.give_up(session),
-                false => Ok(Json::Object(Map::from_iter([(
-                    "finishedAt".to_owned(),
-                    Json::Null,
-                )]))),
+                false => Ok(Shown::UnderWay(Json::Null)),
             }
         });
     }
@@ -184,7 +187,7 @@ fn only(driven: &Driven) -> Result<i64> {
 fn with(
     session: &Session,
     id: Option<i64>,
-    body: impl FnOnce(&mut DrivenRun) -> Result<Json>,
+    body: impl FnOnce(&mut DrivenRun) -> Result<Shown>,
 ) -> Result<Json> {
     require_idle(session.connection())?;
     let part = session.part::<Driven>();
@@ -196,15 +199,15 @@ fn with(
         )));
     };
     // Between two calls time has passed: the owner's lease is renewed, and what dead owners left is settled.
-    let answer = coordination::write(session, driven.run.schema(), |_| Ok(()))
+    let shown = coordination::write(session, driven.run.schema(), |_| Ok(()))
         .and_then(|()| body(&mut driven));
-    let over = answer
-        .as_ref()
-        .is_ok_and(|answer| !answer["finishedAt"].is_null());
-    if !over {
-        part.0.lock().insert(id, driven);
+    if let Ok(Shown::Over(answer)) = shown {
+        return Ok(answer);
     }
-    answer
+    part.0.lock().insert(id, driven);
+    shown.map(|shown| match shown {
+        Shown::UnderWay(json) | Shown::Over(json) => json,
+    })
 }
 
 impl DrivenRun {
@@ -214,29 +217,26 @@ impl DrivenRun {
     }
 
     /// Ends an interrupted run whose request is out: nobody knows whether it arrived.
-    fn give_up(&mut self, session: &Session) -> Result<Json> {
+    fn give_up(&mut self, session: &Session) -> Result<Shown> {
         match self.asked.take() {
             Some(_) => self.go_on(session, Input::Answer(Err(HttpError::interrupted()))),
             None => self.go_on(session, Input::Go),
         }
     }
 
-    fn go_on(&mut self, session: &Session, input: Input) -> Result<Json> {
+    fn go_on(&mut self, session: &Session, input: Input) -> Result<Shown> {
         let mut input = input;
         loop {
             match self.run.advance(session, input)? {
-                Turn::Over(answer) => return Ok(answer),
-                Turn::Send(outgoing) => {
-                    let shown = self.hand_out(session, outgoing)?;
-                    return Ok(shown);
-                }
+                Turn::Over(answer) => return Ok(Shown::Over(answer)),
+                Turn::Send(outgoing) => return self.hand_out(session, outgoing),
                 Turn::Wait(time) => std::thread::sleep(time),
             }
             input = Input::Go;
         }
     }
 
-    fn hand_out(&mut self, session: &Session, outgoing: Outgoing) -> Result<Json> {
+    fn hand_out(&mut self, session: &Session, outgoing: Outgoing) -> Result<Shown> {
         let mut headers = Map::new();
         for (name, value) in http::plain_headers(&outgoing) {
             headers.insert(name, value.into());
@@ -278,7 +278,7 @@ impl DrivenRun {
             "finishedAt": Json::Null,
         });
         self.asked = Some(outgoing);
-        Ok(shown)
+        Ok(Shown::UnderWay(shown))
     }
 }
 

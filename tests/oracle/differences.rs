@@ -18,12 +18,9 @@ const fn difference(name: &'static str, repair: &'static str) -> Difference {
 pub const DIFFERENCES: &[Difference] = &[
     difference(
         "atomic pull",
-        "of an answer with a malformed row, nothing but that row",
+        "only the malformed row of an answer that has one",
     ),
-    difference(
-        "integer ids",
-        "integers in the place of ids as decimal text",
-    ),
+    difference("integer ids", "integers as ids written as decimal text"),
     difference(
         "ids of other kinds",
         "a row with a null, boolean, fractional, list or object id without its id",
@@ -39,7 +36,7 @@ pub const DIFFERENCES: &[Difference] = &[
     difference("prototype keys", "a row without its key `__proto__`"),
     difference(
         "own echo",
-        "a created row that is what was pushed, over a row deleted here, as an updated one",
+        "a created row that equals what was pushed, for a row deleted here, as an updated one",
     ),
     difference(
         "edited after its creation was taken",
@@ -51,7 +48,7 @@ pub const DIFFERENCES: &[Difference] = &[
     ),
     difference(
         "created and deleted",
-        "a row created and deleted before any push, and shown by no pull, destroyed without a trace",
+        "a row created and deleted before any push, and in no pull, destroyed without a trace",
     ),
     difference(
         "repeated ids",
