@@ -102,4 +102,17 @@ mod tests {
         ));
         assert!(!same(ValueRef::Integer(1), ValueRef::Text("1")));
     }
+
+    #[test]
+    fn keys_are_shown_as_sql_writes_them() {
+        for (key, text) in [
+            (Value::Text("it's".into()), "it's"),
+            (Value::Integer(-7), "-7"),
+            (Value::Real(1.5), "1.5"),
+            (Value::Blob(vec![0, 255]), "X'00FF'"),
+            (Value::Null, "NULL"),
+        ] {
+            assert_eq!(shown(&key), text);
+        }
+    }
 }

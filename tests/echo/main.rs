@@ -586,7 +586,7 @@ fn an_answer_that_leaves_rows_out_settles_nothing() {
         &db,
         r#"SELECT sync_put_response(NULL, 200, '{}', '{"verdicts":[]}')"#,
     );
-    assert!(end.contains("says nothing of 1 of the rows"), "{end}");
+    assert!(end.contains("does not mention 1 of the rows"), "{end}");
     assert_eq!(ask(&db, PENDING), "list|a|created");
     assert_eq!(ask(&db, "SELECT state FROM _syncPush"), "unknown");
     synced(&db, &mut server);

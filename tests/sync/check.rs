@@ -50,7 +50,7 @@ fn missing_excess_and_differing_rows_are_named() {
     let device = pulled(&server);
     server.changes(json!({
         "thing": {"created": [{"id": "a", "name": "A", "n": 2, "ok": false}, {"id": "b", "name": "B"}, {"id": "z"}]},
-        "number": {"updated": [{"id": "1", "name": "one"}]},
+        "number": {"updated": [{"id": "1", "name": "one"}, {"id": "not a number"}]},
     }));
     let rows = "SELECT (SELECT group_concat(id || name) FROM thing), (SELECT group_concat(id || name) FROM number), \
                 (SELECT count(*) FROM _syncChange)";
@@ -74,6 +74,9 @@ fn missing_excess_and_differing_rows_are_named() {
         (&json!(1), &json!(1), &json!(1), &json!(1))
     );
     assert_eq!(answer["entities"][0]["excessIds"], json!(["2"]));
+    // An id that no key here can hold is shown as the server wrote it.
+    let missing = &answer["entities"][0]["missingIds"];
+    assert_eq!(missing, &json!(["not a number"]));
     // Nothing was changed.
     assert_eq!((device.ask(rows), device.cursor("thing")), before);
     assert_eq!(device.pending(), "");

@@ -87,7 +87,7 @@ fn values_that_do_not_fit_their_column_stay_here_with_the_reason() {
     let reasons = device.ask("SELECT key, rejected FROM sync_pending ORDER BY key");
     for (line, words) in reasons.lines().zip([
         r#"n|can't be sent: column "n" holds text"#,
-        r#"photo|can't be sent: column "photo" holds no blob"#,
+        r#"photo|can't be sent: column "photo" holds a value other than a blob"#,
         r#"two|can't be sent: column "done" holds a number"#,
         r#"word|can't be sent: column "done" holds text"#,
     ]) {
