@@ -7,10 +7,8 @@ use super::json::syntax_problem;
 
 /// The complaint without the parser's own words.
 pub fn complaint(error: &serde_json::Error) -> String {
-    let place = format!("line {}, column {}", error.line(), error.column());
     match error.classify() {
-        Category::Syntax => return format!("it is not valid JSON ({place})"),
-        Category::Eof => return "its JSON ends too early".into(),
+        Category::Syntax | Category::Eof => return syntax_problem(error),
         Category::Io => return "it could not be read".into(),
         Category::Data => {}
     }
@@ -87,7 +85,7 @@ mod tests {
             |text: &str| complaint(&serde_json::from_str::<Sample>(text).expect_err("a complaint"));
         for (text, said) in [
             ("{", "it ends too early (line 1, column 1)"),
-            ("{x", "it is not valid JSON (line 1, column 2)"),
+            ("{x", "expected a key in double quotes (line 1, column 2)"),
             (r#"{"n":"secret"}"#, "a whole number is expected, not text"),
             (r#"{"n":-1}"#, "a whole number is expected, not a number"),
             (
