@@ -119,6 +119,30 @@ fn line_14_twenty_kills_at_any_moment_leave_nothing_syncing() {
     }
 }
 
+/// The guard of the README, in the connection of somebody who stays when the other process dies. Nobody else
+/// recovers anything: a guard that went by what was last written would keep the scope shut for good.
+#[test]
+fn line_21_the_overlap_guard_opens_again_when_the_owner_dies() {
+    const GUARDED: &str = "SELECT sync_start_scope('s', '[\"a\",\"b\"]') WHERE NOT EXISTS \
+        (SELECT 1 FROM sync_scope WHERE id = 's' AND state = 'syncing')";
+    both(|world| {
+        let shell = busy_shell(world);
+        let db = world.open();
+        let guarded = || db.query_row(GUARDED, [], |row| row.get::<_, String>(0)).ok();
+        assert_eq!(guarded(), None, "the other process is at work");
+        shell.kill();
+        assert_eq!(
+            ask(&world.plain(), "SELECT state FROM _syncScope"),
+            "syncing",
+            "nobody has noticed yet"
+        );
+        assert_eq!(guarded().as_deref(), Some("syncing"));
+        assert_eq!(guarded(), None, "it is ours now");
+        ask(&db, "SELECT sync_interrupt('s')");
+        assert_eq!(guarded().as_deref(), Some("syncing"));
+    });
+}
+
 #[test]
 fn line_14_the_virtual_tables_know_before_anyone_has_recovered() {
     let world = World::new(false);

@@ -263,7 +263,7 @@ fn line_21_the_overlap_guard_in_all_five_cases() {
         let guard = || {
             ask(
                 &db,
-                "SELECT NOT EXISTS(SELECT 1 FROM _syncScope WHERE id = 's' AND state = 'syncing')",
+                "SELECT NOT EXISTS(SELECT 1 FROM sync_scope WHERE id = 's' AND state = 'syncing')",
             )
         };
         assert_eq!(guard(), "1");
