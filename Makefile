@@ -18,7 +18,7 @@ FILE := libsyncscope.so
 endif
 
 .DEFAULT_GOAL := loadable
-.PHONY: loadable demo drivers test test-sql oracle node-modules schedules valgrind fuzz bench bench-peers lint clean \
+.PHONY: loadable demo drivers test test-sql oracle node-modules own-backends schedules valgrind fuzz bench bench-peers lint clean \
         help check-cargo check-cc check-cxx check-sqlite3 check-npm check-python check-valgrind
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
@@ -58,6 +58,16 @@ $(NODE_MODULES): tests/node/package.json tests/node/package-lock.json | check-np
 	  if [ -e "$$prefix/include/node/node.h" ]; then export npm_config_nodedir="$$prefix"; fi; \
 	  npm ci --prefix tests/node --no-fund --no-audit --loglevel=error
 	@touch $(NODE_MODULES)
+
+# What pip writes last.
+PACKAGES := tests/python/venv/installed
+
+own-backends: node-modules $(PACKAGES) ## install FastAPI and Express, for the tests of examples/own
+
+$(PACKAGES): tests/python/requirements.txt | check-python
+	@python3 -m venv --clear tests/python/venv
+	@tests/python/venv/bin/pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt
+	@touch $(PACKAGES)
 
 SYNCSCOPE_SCHEDULES ?= 5000
 

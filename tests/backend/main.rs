@@ -2,6 +2,7 @@
 
 mod astray;
 mod modes;
+mod own;
 mod presets;
 mod replacement;
 mod rules;

@@ -128,7 +128,10 @@ fn line_21_the_overlap_guard_opens_again_when_the_owner_dies() {
     both(|world| {
         let shell = busy_shell(world);
         let db = world.open();
-        let guarded = || db.query_row(GUARDED, [], |row| row.get::<_, String>(0)).ok();
+        let guarded = || {
+            db.query_row(GUARDED, [], |row| row.get::<_, String>(0))
+                .ok()
+        };
         assert_eq!(guarded(), None, "the other process is at work");
         shell.kill();
         assert_eq!(

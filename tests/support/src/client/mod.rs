@@ -56,7 +56,8 @@ pub fn get(url: &str) -> Option<Reply> {
 }
 
 pub fn post(url: &str, body: &Value) -> Option<Reply> {
-    agent().post(url).send(body.to_string()).ok().map(reply)
+    let request = agent().post(url).header("Content-Type", "application/json");
+    request.send(body.to_string()).ok().map(reply)
 }
 
 fn reply(response: ureq::http::Response<ureq::Body>) -> Reply {
