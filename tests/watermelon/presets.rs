@@ -74,6 +74,21 @@ fn the_requests_are_those_of_the_preset() {
     }
 }
 
+/// A backend that stores rows as they were sent.
+#[test]
+fn only_docs_refuses_rows_with_what_clients_note() {
+    for preset in Preset::ALL {
+        let backend = filled();
+        backend.faults().add(json!({"meta": true}));
+        let state = with_preset(&backend, preset).sync()["state"].clone();
+        let expected = match preset {
+            Preset::Docs => "failed",
+            _ => "synced",
+        };
+        assert_eq!(state, expected, "{preset:?}");
+    }
+}
+
 #[test]
 fn two_devices_come_to_the_same_rows() {
     for preset in Preset::ALL {

@@ -36,7 +36,7 @@ pub const KEYS: &[Key] = &[
     key("boolAs", Takes::OneOf(&["true/false", "0/1"]), Usual::Json("\"true/false\""), "how booleans are sent; both forms are accepted", r#"{"boolAs":"0/1"}"#),
     key("idAs", Takes::OneOf(&["string", "number"]), Usual::Json("\"string\""), "how ids of INTEGER keys are sent; both forms are accepted", r#"{"idAs":"number"}"#),
     key("lenient", Takes::Switch, Usual::Json("true"), "whether a pull answer can leave lists out and name a row twice; false: it is refused", r#"{"lenient":false}"#),
-    key("stripMeta", Takes::Switch, Usual::Json("false"), "whether `_status` and `_changed` in pulled rows are ignored; false: the answer is refused", r#"{"stripMeta":true}"#),
+    key("stripMeta", Takes::Switch, Usual::Words("false; true with a `preset` other than `docs`"), "whether `_status` and `_changed` in pulled rows are ignored; false: the answer is refused", r#"{"stripMeta":true}"#),
     key("jsNumbers", Takes::Switch, Usual::Json("false"), "whether pulled integers beyond 2^53 lose digits, as in JavaScript", r#"{"jsNumbers":true}"#),
     key("coerce", Takes::Switch, Usual::Json("false"), "whether pulled values of another type than their column's are converted (`\"5\"` to 5), not replaced", r#"{"coerce":true}"#),
     key("sendCreatedAsUpdated", Takes::Switch, Usual::Json("false"), "the backend announces new rows as updated: no warning for those, one if rows come as created", r#"{"sendCreatedAsUpdated":true}"#),
