@@ -5,6 +5,7 @@
 
 pub mod canonical;
 mod clock;
+mod farewell;
 pub mod interruption;
 pub mod lease;
 pub mod live;
@@ -90,6 +91,7 @@ fn stand<T>(
     adrift: &mut Option<HashSet<i64>>,
     body: impl FnOnce(&Ground<'_>) -> Result<T>,
 ) -> Result<T> {
+    farewell::expect(session, database.schema());
     let owner = owner::renew(database, session)?;
     let recovered = recover(database)?;
     *adrift = owner::end_adrift(session, database.schema());

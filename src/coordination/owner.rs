@@ -133,7 +133,8 @@ pub fn end_adrift(session: &Session, schema: &str) -> Option<HashSet<i64>> {
     REGISTRY.lock().adrift.remove(&place)
 }
 
-fn closing(_: &Session, token: &str) {
+/// A connection closes: what it owns is nobody's from now on.
+pub(super) fn closing(token: &str) {
     let token = token_of(token);
     let mut registry = REGISTRY.lock();
     if registry.open.remove(&token) {
@@ -141,23 +142,11 @@ fn closing(_: &Session, token: &str) {
     }
 }
 
-/// Set once the session's farewell is registered.
-#[derive(Default)]
-struct Farewell(Mutex<bool>);
-
 /// The caller's owner row, made when missing, its lease renewed.
 ///
 /// # Errors
 /// SQLite's.
 pub fn renew(database: &Database, session: &Session) -> Result<OwnerId> {
-    let farewell = session.part::<Farewell>();
-    {
-        let mut registered = farewell.0.lock();
-        if !*registered {
-            session.on_close(closing);
-            *registered = true;
-        }
-    }
     let token = token_of(&session.token());
     REGISTRY.lock().open.insert(token.clone());
     let at = now();

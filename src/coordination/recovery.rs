@@ -16,8 +16,8 @@ use crate::store::{
 /// `_syncMeta.ownerlessLeaseMs` says otherwise.
 const OWNERLESS_LEASE: i64 = 3_600_000;
 
-/// How long loading may work on what it finds. What is not done by then waits for the first writing call.
-const LONGEST_LOAD: Duration = Duration::from_secs(2);
+/// How long loading and closing may work on what they find. What is not done by then waits for the first writing call.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// What a recovery settled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,11 +62,30 @@ fn try_recover_at_load(session: &Session) -> Result<()> {
     if abandoned(&database)?.is_empty() {
         return Ok(());
     }
-    // The caller's connection may be willing to wait for a lock; a load is not. So a connection of our
-    // own, which gives up at once, does the writing.
-    let mut second = Door::to(session, "main")?.open(Duration::ZERO)?;
+    recover_elsewhere(session, "main")
+}
+
+/// Recovery when a connection closes: what it leaves is settled at once, so that others need not wait for this process to
+/// end or to come back. Never fails, and waits for nobody.
+pub fn recover_at_close(session: &Session, schema: &str) {
+    let _ = try_recover_at_close(session, schema);
+}
+
+fn try_recover_at_close(session: &Session, schema: &str) -> Result<()> {
+    let database = session.database(schema)?;
+    require_current_schema(&database)?;
+    match Judged::new(&database)?.has_left_something(&database)? {
+        true => recover_elsewhere(session, schema),
+        false => Ok(()),
+    }
+}
+
+/// The caller's connection may be willing to wait for a lock, loading and closing are not. So a connection of our own,
+/// which gives up at once, does the writing.
+fn recover_elsewhere(session: &Session, schema: &str) -> Result<()> {
+    let mut second = Door::bare(session, schema)?.open(Duration::ZERO)?;
     let since = Instant::now();
-    second.interrupt_when(move || since.elapsed() > LONGEST_LOAD);
+    second.interrupt_when(move || since.elapsed() > LONGEST);
     let database = second.session().database("main")?;
     transact(database.connection(), || recover(&database).map(drop))
 }
@@ -232,6 +251,24 @@ impl Judged {
         }
         work.scopes.sort();
         Ok(work)
+    }
+
+    /// Whether dead owners have left open work, a run or a lease.
+    fn has_left_something(&self, database: &Database) -> Result<bool> {
+        if !self.abandoned(database)?.is_empty() {
+            return Ok(true);
+        }
+        for owner in self.dead() {
+            let left = database.query_value(
+                "SELECT 1 FROM main._syncLease WHERE ownerId = ?1 UNION ALL \
+                 SELECT 1 FROM main._syncRun WHERE ownerId = ?1 AND state IN ('queued', 'running')",
+                &[(*owner).into()],
+            )?;
+            if left.as_i64().is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn dead(&self) -> impl Iterator<Item = &OwnerId> {

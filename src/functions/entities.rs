@@ -83,6 +83,10 @@ pub fn entities(call: &Call<'_>) -> Result<Value> {
             ));
         }
         runs::host::open(call.session(), &request)?
+    } else if request.options.contains_key("secrets") {
+        return Err(Error::argument(
+            "options.secrets goes with transport \"host\"; leave it out, or add \"transport\":\"host\"",
+        ));
     } else if in_background {
         crate::worker::start(call.session(), request)?
     } else {

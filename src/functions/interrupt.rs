@@ -2,6 +2,7 @@
 
 use crate::coordination::{Ground, scope, write};
 use crate::ground::key::{Key, Takes, Usual, key};
+use crate::runs::host::end_interrupted;
 use crate::store::{Call, Result, Shape, Value};
 
 use super::action::{ACTION, ActionObject, OPTIONS, action_type};
@@ -48,6 +49,8 @@ pub fn interrupt(call: &Call<'_>) -> Result<Value> {
     let interrupted = write(call.session(), &schema, |ground| {
         run(ground, id.as_deref(), reason)
     })?;
+    // Their programs may never come back for them.
+    end_interrupted(call.session(), &schema, None);
     Ok(interrupted.into())
 }
 

@@ -40,7 +40,14 @@ pub fn put_response(call: &Call<'_>) -> Result<Value> {
         }
     };
     let given = match call.argument(1) {
-        ValueRef::Null => Given::Lost(std::str::from_utf8(body).unwrap_or_default()),
+        ValueRef::Null => {
+            if !headers.is_empty() && headers != "{}" {
+                return Err(Error::argument(
+                    "there are headers, but no status; give both, or neither when no complete answer came",
+                ));
+            }
+            Given::Lost(std::str::from_utf8(body).unwrap_or_default())
+        }
         ValueRef::Integer(status) => Given::Answer {
             status: http_status(status)?,
             headers,

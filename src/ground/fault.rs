@@ -26,6 +26,9 @@ pub enum Class {
 /// The code of a database that was locked.
 pub const BUSY: &str = "SYNC_ERROR_BUSY";
 
+/// Why a run ends that was ended from outside.
+pub const INTERRUPTED: &str = "interrupted: somebody called sync_interrupt, or set its status";
+
 /// One failure. Shown as JSON `{class, code, status, message, retryable}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SyncError {
@@ -58,6 +61,11 @@ impl SyncError {
 
     pub fn cancelled(message: impl Into<String>) -> Self {
         Self::new(Class::Cancelled, "SYNC_ERROR_CANCELLED", message, true)
+    }
+
+    /// Ended from outside, in the middle of it.
+    pub fn interrupted() -> Self {
+        Self::cancelled(INTERRUPTED)
     }
 
     /// Somebody else's sync came first.

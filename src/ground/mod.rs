@@ -10,7 +10,7 @@ mod quoted;
 mod warning;
 
 pub use complaint::complaint;
-pub use fault::{BUSY, Class, SyncError};
+pub use fault::{BUSY, Class, INTERRUPTED, SyncError};
 pub use json::{read_elements, read_members, read_object, read_value, syntax_problem};
 pub use mask::{mask_row, masked};
 pub use nearest::nearest;

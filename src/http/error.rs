@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::redact::Redactor;
-use crate::ground::{Class, SyncError};
+use crate::ground::{Class, INTERRUPTED, SyncError};
 
 /// Which deadline passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -162,7 +162,7 @@ impl HttpError {
 
     /// A request whose run was interrupted while the host program was away with it.
     pub fn interrupted() -> HttpError {
-        Self::new(Kind::Cancelled, "interrupted by sync_interrupt")
+        Self::new(Kind::Cancelled, INTERRUPTED)
     }
 
     /// An answer beyond the limit.

@@ -47,8 +47,9 @@ pub use client::{send, send_metered};
 pub use error::{HttpError, Kind, Wait};
 pub use meter::{Meter, Transfer};
 pub use origin::Origin;
+pub use plan::{check, header_name};
 pub use policy::Policy;
-pub use prepare::{Credentials, Outgoing, plain_headers, prepare};
+pub use prepare::{Credentials, Outgoing, plain_headers, prepare, without_credentials};
 pub use redact::Redactor;
 #[cfg(fuzzing)]
 pub use redirect::follow;

@@ -84,20 +84,44 @@ impl Plan {
     }
 }
 
-fn add(headers: &mut HeaderMap, name: &str, value: &str, sensitive: bool) -> Result<(), HttpError> {
-    let shown: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
-    let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-        HttpError::new(
-            Kind::BadHeader,
-            format!("\"{shown}\" is not a header name; use letters, digits and -"),
-        )
-    })?;
-    if OURS.contains(&parsed.as_str()) {
-        return Err(HttpError::new(
-            Kind::BadHeader,
-            format!("the header {shown} is set by syncscope itself; leave it out"),
-        ));
+/// Checks a request that somebody else is about to send, who may know other addresses than `http` and `https`.
+///
+/// # Errors
+/// What is wrong with its headers or its address.
+pub fn check(request: &Request) -> Result<(), HttpError> {
+    if request.url.starts_with("http://") || request.url.starts_with("https://") {
+        return Plan::new(request, &Arc::default()).map(drop);
     }
+    if request.url.contains(|c: char| c.is_control() || c == ' ') {
+        let why = "the address has a space or a control character; encode it";
+        return Err(HttpError::new(Kind::BadUrl, why));
+    }
+    let mut headers = HeaderMap::new();
+    let plain = request.headers.iter().cloned();
+    let secret = request.credentials.iter();
+    plain
+        .chain(secret.map(|(name, secret)| (name.clone(), secret.header_text().to_string())))
+        .try_for_each(|(name, value)| add(&mut headers, &name, &value, true))
+}
+
+/// Reads the name of a header.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn header_name(name: &str) -> Result<HeaderName, String> {
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+    let parsed = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| format!("\"{shown}\" is not a header name; use letters, digits and -"))?;
+    match OURS.contains(&parsed.as_str()) {
+        true => Err(format!(
+            "the header {shown} is set by syncscope itself; leave it out"
+        )),
+        false => Ok(parsed),
+    }
+}
+
+fn add(headers: &mut HeaderMap, name: &str, value: &str, sensitive: bool) -> Result<(), HttpError> {
+    let parsed = header_name(name).map_err(|why| HttpError::new(Kind::BadHeader, why))?;
     // Not HeaderValue's own rule: it also takes bytes beyond ASCII, which servers read differently.
     if !value
         .bytes()
@@ -106,14 +130,14 @@ fn add(headers: &mut HeaderMap, name: &str, value: &str, sensitive: bool) -> Res
         return Err(HttpError::new(
             Kind::BadHeader,
             format!(
-                "the value of header {shown} has a line break or another character that can't be sent; encode it"
+                "the value of header {parsed} has a line break or another character that can't be sent; encode it"
             ),
         ));
     }
     let mut value = HeaderValue::from_str(value).map_err(|_| {
         HttpError::new(
             Kind::BadHeader,
-            format!("the value of header {shown} can't be sent"),
+            format!("the value of header {name} can't be sent"),
         )
     })?;
     value.set_sensitive(sensitive);

@@ -38,6 +38,17 @@ pub fn plain_headers(outgoing: &Outgoing) -> Vec<(String, String)> {
     headers
 }
 
+/// A request as it is without its credentials.
+pub fn without_credentials(outgoing: &Outgoing) -> Request {
+    Request {
+        method: outgoing.method,
+        url: outgoing.url.clone(),
+        headers: plain_headers(outgoing),
+        body: outgoing.body.clone().map(Body::Spool),
+        credentials: Vec::new(),
+    }
+}
+
 /// Completes a request.
 ///
 /// # Errors
@@ -57,10 +68,7 @@ pub fn prepare(
         secret.push((header.clone(), secrets.lookup(name, url)?));
     }
     Ok(Request {
-        method: outgoing.method,
-        url: outgoing.url.clone(),
-        headers: plain_headers(outgoing),
-        body: outgoing.body.clone().map(Body::Spool),
         credentials: secret,
+        ..without_credentials(outgoing)
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::credential::refuse_credentials;
 use super::kind::Settings;
 use crate::ground::key::{Key, Takes, Usual, key};
-use crate::http::{Credentials, Policy};
+use crate::http::{Credentials, Policy, header_name};
 
 const fn within(bounds: (u64, u64)) -> Takes {
     Takes::Number(bounds.0, bounds.1)
@@ -33,6 +33,11 @@ pub const KEYS: &[Key] = &[
 /// `<key> <problem>; <what to do>`.
 pub fn check(settings: &Settings) -> Result<(), String> {
     refuse_credentials("header", settings.texts("headers").map(|(name, _)| name))?;
+    for key in ["headers", "secretHeaders"] {
+        for (name, _) in settings.texts(key) {
+            header_name(name).map_err(|why| format!("{key}: {why}"))?;
+        }
+    }
     let Some(url) = settings.optional_text("url") else {
         return Ok(());
     };

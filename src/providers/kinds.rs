@@ -55,7 +55,9 @@ pub const SCHEMA: Key = key("schema", Takes::Text, Usual::Json("\"main\""), "the
 /// `config: <key> <problem>; <what to do>`.
 pub fn read(given: Map<String, Json>) -> Result<Settings, String> {
     let checked = || {
-        let (kind, given) = split(given)?;
+        let (kind, mut given) = split(given)?;
+        // A key that is null counts as not given, if any kind has it.
+        given.retain(|key, value| !value.is_null() || has(kind, key) || owners(key).is_empty());
         if let Some(stray) = given.keys().find(|key| !has(kind, key)) {
             return Err(refusal(kind, stray));
         }
@@ -216,6 +218,13 @@ mod tests {
             let refusal = refused(text);
             assert!(refusal.contains(said), "{text}: {refusal}");
         }
+    }
+
+    #[test]
+    fn a_key_of_another_kind_that_is_null_counts_as_not_given() {
+        assert!(parse(r#"{"kind":"host","url":null}"#).is_ok());
+        let refusal = refused(r#"{"kind":"host","colour":null}"#);
+        assert!(refusal.contains("unknown key \"colour\""), "{refusal}");
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl Run {
     /// can't be carried; SQLite's.
     pub fn begin(session: &Session, call: &EntitiesCall, goal: Goal, queue: bool) -> Result<Self> {
         refuse_unknown(call)?;
-        end_interrupted(session, &call.provider);
+        end_interrupted(session, &call.schema, Some(&call.provider));
         coordination::write(session, &call.schema, |ground| {
             refuse_overlap(ground, call)?;
             let config = stored_config(ground.database, &call.provider)?;

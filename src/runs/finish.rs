@@ -1,6 +1,7 @@
 //! The end of a run: operations, lease, answer.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
@@ -9,12 +10,23 @@ use crate::coordination::{
 };
 use crate::ground::{Class, SyncError, masked};
 use crate::providers::conversation::Goal;
-use crate::store::{Database, Result, Session, Transaction};
+use crate::store::{Database, Door, Result, Session, Transaction};
 
 use super::diary;
 use super::patience::Patience;
 use super::report::{Facts, black_out};
 use super::run::Run;
+
+/// How long a connection of our own waits for a lock to write the end of an interrupted run.
+const WAIT_ELSEWHERE: Duration = Duration::from_millis(500);
+
+/// What is recorded of the end of a run.
+struct End<'e> {
+    /// Epoch ms.
+    finished: i64,
+    summary: String,
+    error: Option<&'e SyncError>,
+}
 
 impl Run {
     /// Closes the operations and the run, gives back the lease, and builds the answer.
@@ -40,24 +52,50 @@ impl Run {
         };
         black_out(&mut answer, &self.redactor);
         self.note_end(state, error.as_ref());
+        let end = End {
+            finished,
+            summary: answer.to_string(),
+            error: error.as_ref(),
+        };
         let database = session.database(&self.call.schema)?;
-        let summary = answer.to_string();
-        let closed = Patience::new(&self.config).retry(|| {
-            let transaction = Transaction::begin(database.connection())?;
-            self.close_operations(&database, error.as_ref())?;
-            let at = self.live.record(None);
-            run_record::end(&database, self.id, &at, finished, &summary, error.as_ref())?;
-            lease::release(&database, &self.call.provider, self.id)?;
-            self.diary.write(&database, self.id)?;
-            diary::trim(&database)?;
-            transaction.commit()
-        });
-        if closed.is_err() {
-            let statuses = self.operations.iter().map(|(status, _)| *status);
-            owner::set_adrift(session, database.schema(), statuses);
+        let closed = Patience::new(&self.config).retry(|| self.close(&database, &end));
+        if let Err(error) = closed {
+            let elsewhere = match error.is_interrupt() {
+                true => self.close_elsewhere(session, &end),
+                false => Err(error.clone()),
+            };
+            if elsewhere.is_err() {
+                let statuses = self.operations.iter().map(|(status, _)| *status);
+                owner::set_adrift(session, database.schema(), statuses);
+            }
+            return Err(error);
         }
-        closed?;
         Ok(answer)
+    }
+
+    fn close(&self, database: &Database, end: &End<'_>) -> Result<()> {
+        let transaction = Transaction::begin(database.connection())?;
+        self.close_operations(database, end.error)?;
+        let at = self.live.record(None);
+        run_record::end(
+            database,
+            self.id,
+            &at,
+            end.finished,
+            &end.summary,
+            end.error,
+        )?;
+        lease::release(database, &self.call.provider, self.id)?;
+        self.diary.write(database, self.id)?;
+        diary::trim(database)?;
+        transaction.commit()
+    }
+
+    /// The host has interrupted its connection, on which nothing can be written until the call is over. Others must not
+    /// wait for the next one: a connection of our own writes the end.
+    fn close_elsewhere(&self, session: &Session, end: &End<'_>) -> Result<()> {
+        let second = Door::bare(session, &self.call.schema)?.open(WAIT_ELSEWHERE)?;
+        self.close(&second.session().database("main")?, end)
     }
 
     /// Warnings and the end in the log, where what a server said is masked: it may hold values of rows.

@@ -1,28 +1,59 @@
 //! Driving a run with the host program: it sends the requests, in its own way, between two calls.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, LazyLock, Weak};
 
 use parking_lot::Mutex;
 use serde_json::{Map, Value as Json, json};
 
 use crate::coordination::{self, EntitiesCall};
-use crate::http::{self, HttpError, Outgoing, Response, Secrets, Spool};
+use crate::ground::SyncError;
+use crate::http::{self, HttpError, Outgoing, Response, Secret, Secrets, Spool};
 use crate::providers::conversation::Goal;
 use crate::providers::{credentials, policy};
 use crate::store::{Error, Result, Session, require_idle};
 
 use super::drive::unusable;
+use super::progress::place;
 use super::run::{Input, Run, Turn};
 
-/// The runs that this connection's program drives, by number.
+/// The runs that a connection's program drives, by number.
 #[derive(Default)]
-struct Driven(Mutex<HashMap<i64, DrivenRun>>);
+struct Driven {
+    runs: Mutex<HashMap<i64, DrivenRun>>,
+    /// The one that ended last, for a program that asks about it again.
+    over: Mutex<Option<Ended>>,
+}
+
+/// Those of all connections of this process: what one drives, another can end.
+static ALL: LazyLock<Mutex<Vec<Weak<Driven>>>> = LazyLock::new(Mutex::default);
 
 struct DrivenRun {
     run: Run,
+    /// Its file, see [`place`].
+    place: String,
     secrets: SecretsAs,
+    /// How it was opened, and what that call returned; until the first request is handed out.
+    opened: Option<(EntitiesCall, Json)>,
+    /// The request that is due. The program has not seen it.
+    due: Option<Outgoing>,
     /// The request that was handed out and not answered.
-    asked: Option<Outgoing>,
+    out: Option<Out>,
+    /// The last response that was put, and what was returned; until the next request is handed out.
+    put: Option<(u64, Json)>,
+}
+
+struct Out {
+    outgoing: Outgoing,
+    /// The secrets that may be in it.
+    sent: Vec<(String, Secret)>,
+}
+
+struct Ended {
+    run: i64,
+    put: Option<u64>,
+    answer: Json,
 }
 
 /// What the program is shown of a run.
@@ -49,12 +80,17 @@ fn option<'c>(call: &'c EntitiesCall, key: &str) -> Option<&'c str> {
     call.options.get(key)?.as_str()
 }
 
-/// Begins a run whose requests the program sends. The answer is that of a run under way.
+/// Begins a run whose requests the program sends. The answer is that of a run under way. Some drivers call a function
+/// twice: the same call again, before a request was asked for, begins nothing.
 ///
 /// # Errors
 /// As [`Run::begin`].
 pub fn open(session: &Session, call: &EntitiesCall) -> Result<Json> {
     require_idle(session.connection())?;
+    let part = session.part::<Driven>();
+    if let Some(begun) = opened_by(&part, call) {
+        return Ok(begun);
+    }
     let secrets = match option(call, "secrets") {
         Some("names") => SecretsAs::Names,
         _ => SecretsAs::Values,
@@ -63,33 +99,66 @@ pub fn open(session: &Session, call: &EntitiesCall) -> Result<Json> {
     let (id, begun) = (run.id(), run.begun());
     let driven = DrivenRun {
         run,
+        place: place(session, &call.schema),
         secrets,
-        asked: None,
+        opened: Some((call.clone(), begun.clone())),
+        due: None,
+        out: None,
+        put: None,
     };
     // Closing the connection ends what it drives.
     session.token();
-    session.part::<Driven>().0.lock().insert(id, driven);
+    part.runs.lock().insert(id, driven);
+    let mut all = ALL.lock();
+    all.retain(|known| known.strong_count() > 0 && !known.ptr_eq(&Arc::downgrade(&part)));
+    all.push(Arc::downgrade(&part));
     Ok(begun)
 }
 
-/// Ends the runs of a provider that somebody interrupted while their program was away with a request: they keep
-/// nobody from it. One that can't be closed now stays, and is refused like any other.
-pub(super) fn end_interrupted(session: &Session, provider: &str) {
-    let part = session.part::<Driven>();
-    let runs: Vec<i64> = {
-        let driven = part.0.lock();
-        let ours = driven
-            .iter()
-            .filter(|(_, one)| one.run.provider() == provider);
-        ours.map(|(id, _)| *id).collect()
-    };
-    for id in runs {
-        let _ = with(session, Some(id), |driven| {
-            match driven.is_interrupted(session)? {
-                true => driven.give_up(session),
-                false => Ok(Shown::UnderWay(Json::Null)),
+fn opened_by(part: &Driven, call: &EntitiesCall) -> Option<Json> {
+    let runs = part.runs.lock();
+    let mut opened = runs.values().filter_map(|run| run.opened.as_ref());
+    opened
+        .find(|(known, _)| known == call)
+        .map(|(_, begun)| begun.clone())
+}
+
+/// Ends the runs of this process on a file, of one provider or all, that somebody interrupted while their program was
+/// away with a request: they keep nobody from it. One that can't be closed now stays, and is refused like any other.
+pub fn end_interrupted(session: &Session, schema: &str, provider: Option<&str>) {
+    if require_idle(session.connection()).is_err() {
+        return;
+    }
+    let here = place(session, schema);
+    let all: Vec<Arc<Driven>> = ALL.lock().iter().filter_map(Weak::upgrade).collect();
+    for part in all {
+        let is_meant = |run: &DrivenRun| {
+            run.place == here
+                && run.run.schema() == schema
+                && provider.is_none_or(|provider| run.run.provider() == provider)
+        };
+        let meant: Vec<(i64, DrivenRun)> = {
+            let mut runs = part.runs.lock();
+            let ids: Vec<i64> = runs
+                .iter()
+                .filter(|(_, run)| is_meant(run))
+                .map(|(id, _)| *id)
+                .collect();
+            ids.into_iter()
+                .filter_map(|id| Some((id, runs.remove(&id)?)))
+                .collect()
+        };
+        for (id, mut driven) in meant {
+            let ended = match driven.is_interrupted(session) {
+                Ok(true) => driven.give_up(session),
+                Ok(false) => Ok(None),
+                Err(error) => Err(error),
+            };
+            match ended {
+                Ok(Some(answer)) => part.keep(id, None, answer),
+                _ => drop(part.runs.lock().insert(id, driven)),
             }
-        });
+        }
     }
 }
 
@@ -98,11 +167,9 @@ pub(super) fn end_interrupted(session: &Session, provider: &str) {
 /// # Errors
 /// [`Error::Busy`] naming the run.
 pub(super) fn refuse_own(session: &Session, provider: &str) -> Result<()> {
-    let driven = session.part::<Driven>();
-    let driven = driven.0.lock();
-    let open = driven
-        .values()
-        .find(|driven| driven.run.provider() == provider);
+    let part = session.part::<Driven>();
+    let runs = part.runs.lock();
+    let open = runs.values().find(|run| run.run.provider() == provider);
     match open {
         None => Ok(()),
         Some(open) => Err(Error::Busy(format!(
@@ -118,12 +185,11 @@ pub(super) fn refuse_own(session: &Session, provider: &str) -> Result<()> {
 /// # Errors
 /// No such run on this connection; called inside a transaction; as [`Run::advance`].
 pub fn next_request(session: &Session, id: Option<i64>) -> Result<Json> {
-    with(session, id, |driven| match driven.asked.clone() {
-        Some(_) if driven.is_interrupted(session)? => driven.give_up(session),
-        // Asked twice, it is the same: the program may have lost it.
-        Some(outgoing) => driven.hand_out(session, outgoing),
-        None => driven.go_on(session, Input::Go),
-    })
+    require_idle(session.connection())?;
+    if let Some(answer) = session.part::<Driven>().ended(id, |_| true) {
+        return Ok(answer);
+    }
+    with(session, id, None, |driven| driven.next(session))
 }
 
 /// The outcome of the request that was handed out.
@@ -137,16 +203,159 @@ pub enum Given<'a> {
     Lost(&'a str),
 }
 
-/// Takes the outcome of the request that was handed out; then as [`next_request`].
+impl Given<'_> {
+    fn fingerprint(&self) -> u64 {
+        static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        match self {
+            Self::Answer {
+                status,
+                headers,
+                body,
+            } => KEYS.hash_one((status, headers, body)),
+            Self::Lost(why) => KEYS.hash_one((0u16, why)),
+        }
+    }
+}
+
+/// Takes the outcome of the request that was handed out, and says whether the run goes on. The same outcome again,
+/// before the next request was asked for, is the same call made twice: it changes nothing and returns the same.
 ///
 /// # Errors
 /// No request is out; headers that are not a JSON object of texts; as [`next_request`].
 pub fn put_response(session: &Session, id: Option<i64>, given: &Given<'_>) -> Result<Json> {
-    with(session, id, |driven| {
-        let Some(outgoing) = driven.asked.as_ref() else {
-            return Err(Error::argument(
+    require_idle(session.connection())?;
+    let fingerprint = given.fingerprint();
+    // Of one that was interrupted, whatever came back comes too late.
+    let as_put = |put: Option<u64>| put.is_none_or(|put| put == fingerprint);
+    if let Some(answer) = session.part::<Driven>().ended(id, as_put) {
+        return Ok(answer);
+    }
+    with(session, id, Some(fingerprint), |driven| {
+        match (&driven.put, &driven.out) {
+            (_, Some(_)) => driven.take(session, fingerprint, given),
+            (Some((before, answer)), None) if *before == fingerprint => {
+                Ok(Shown::UnderWay(answer.clone()))
+            }
+            _ => Err(Error::argument(
                 "no request is out; ask for one with sync_next_request()",
-            ));
+            )),
+        }
+    })
+}
+
+impl Driven {
+    /// The run to go on with when none is named.
+    fn only(&self) -> Result<i64> {
+        let runs = self.runs.lock();
+        match runs.keys().collect::<Vec<_>>().as_slice() {
+            [id] => Ok(**id),
+            [] => Err(Error::argument(
+                "this connection drives no run; open one with sync_entities and {\"transport\":\"host\"}",
+            )),
+            _ => Err(Error::argument(
+                "this connection drives several runs; name one, as sync_entities gave it in runId",
+            )),
+        }
+    }
+
+    /// The answer of the run that ended last, if that is the one meant. `as_put`: whether the response that ended it is.
+    fn ended(&self, id: Option<i64>, as_put: impl Fn(Option<u64>) -> bool) -> Option<Json> {
+        let is_meant = |ended: &&Ended| match id {
+            Some(id) => id == ended.run,
+            None => self.runs.lock().is_empty(),
+        };
+        let over = self.over.lock();
+        let ended = over.as_ref().filter(is_meant)?;
+        as_put(ended.put).then(|| ended.answer.clone())
+    }
+
+    fn keep(&self, run: i64, put: Option<u64>, answer: Json) {
+        *self.over.lock() = Some(Ended { run, put, answer });
+    }
+}
+
+/// Takes a run out while something is done with it; one that is over does not come back. `put`: the response it is done
+/// with.
+fn with(
+    session: &Session,
+    id: Option<i64>,
+    put: Option<u64>,
+    body: impl FnOnce(&mut DrivenRun) -> Result<Shown>,
+) -> Result<Json> {
+    let part = session.part::<Driven>();
+    let id = id.map_or_else(|| part.only(), Ok)?;
+    let Some(mut driven) = part.runs.lock().remove(&id) else {
+        return Err(Error::argument(format!(
+            "run {id} is not one that this connection drives; open one with sync_entities and \
+             {{\"transport\":\"host\"}}"
+        )));
+    };
+    // Between two calls time has passed: the owner's lease is renewed, and what dead owners left is settled.
+    let shown = coordination::write(session, driven.run.schema(), |_| Ok(()))
+        .and_then(|()| body(&mut driven));
+    match shown {
+        Ok(Shown::Over(answer)) => {
+            part.keep(id, put, answer.clone());
+            Ok(answer)
+        }
+        Ok(Shown::UnderWay(json)) => {
+            part.runs.lock().insert(id, driven);
+            Ok(json)
+        }
+        Err(error) => {
+            part.runs.lock().insert(id, driven);
+            Err(error)
+        }
+    }
+}
+
+impl DrivenRun {
+    fn is_interrupted(&mut self, session: &Session) -> Result<bool> {
+        let database = session.database(self.run.schema())?;
+        Ok(self.run.is_interrupted(&database))
+    }
+
+    /// Ends an interrupted run: of a request that is out, nobody knows whether it arrived. The answer.
+    fn give_up(&mut self, session: &Session) -> Result<Option<Json>> {
+        let input = match (self.out.take(), self.due.take()) {
+            (Some(_), _) => Input::Answer(Err(HttpError::interrupted())),
+            (None, Some(_)) => Input::Stop(SyncError::interrupted()),
+            (None, None) => Input::Go,
+        };
+        self.go_on(session, input)
+    }
+
+    /// The next request, or the end.
+    fn next(&mut self, session: &Session) -> Result<Shown> {
+        if self.is_interrupted(session)?
+            && let Some(answer) = self.give_up(session)?
+        {
+            return Ok(Shown::Over(answer));
+        }
+        // Asked twice, it is the same: the program may have lost it.
+        if let Some(out) = self.out.take() {
+            self.due = Some(out.outgoing);
+        }
+        loop {
+            let Some(outgoing) = self.due.take() else {
+                match self.go_on(session, Input::Go)? {
+                    Some(answer) => return Ok(Shown::Over(answer)),
+                    None => continue,
+                }
+            };
+            let ended = match self.hand_out(session, outgoing)? {
+                Ok(request) => return Ok(Shown::UnderWay(request)),
+                Err(input) => self.go_on(session, input)?,
+            };
+            if let Some(answer) = ended {
+                return Ok(Shown::Over(answer));
+            }
+        }
+    }
+
+    fn take(&mut self, session: &Session, fingerprint: u64, given: &Given<'_>) -> Result<Shown> {
+        let Some(out) = self.out.as_ref() else {
+            return Err(Error::argument("no request is out"));
         };
         let answer = match given {
             Given::Lost(why) => Err(HttpError::reported(why)),
@@ -156,113 +365,83 @@ pub fn put_response(session: &Session, id: Option<i64>, given: &Given<'_>) -> Re
                 body,
             } => {
                 let headers = read_headers(headers)?;
-                let secrets = session.part::<Secrets>();
-                let sent = http::prepare(outgoing, &credentials(driven.run.config()), &secrets);
-                let sent = sent.map(|request| request.credentials).unwrap_or_default();
-                driven.run.live().meter.given(body.len() as u64);
-                let most = policy(driven.run.config()).max_response_bytes;
+                self.run.live().meter.given(body.len() as u64);
+                let most = policy(self.run.config()).max_response_bytes;
+                // A secret may have been replaced while the request was out; neither value is to be shown.
+                let mut sent = out.sent.clone();
+                sent.extend(self.secrets_of(session, &out.outgoing));
                 Response::given(*status, headers, Spool::from_bytes(*body), &sent, most)
             }
         };
-        driven.asked = None;
-        driven.go_on(session, Input::Answer(answer))
-    })
-}
-
-/// The run to go on with when none is named.
-fn only(driven: &Driven) -> Result<i64> {
-    let driven = driven.0.lock();
-    match driven.keys().collect::<Vec<_>>().as_slice() {
-        [id] => Ok(**id),
-        [] => Err(Error::argument(
-            "this connection drives no run; open one with sync_entities and {\"transport\":\"host\"}",
-        )),
-        _ => Err(Error::argument(
-            "this connection drives several runs; name one, as sync_entities gave it in runId",
-        )),
-    }
-}
-
-/// Takes a run out while something is done with it; one that is over does not come back.
-fn with(
-    session: &Session,
-    id: Option<i64>,
-    body: impl FnOnce(&mut DrivenRun) -> Result<Shown>,
-) -> Result<Json> {
-    require_idle(session.connection())?;
-    let part = session.part::<Driven>();
-    let id = id.map_or_else(|| only(&part), Ok)?;
-    let Some(mut driven) = part.0.lock().remove(&id) else {
-        return Err(Error::argument(format!(
-            "run {id} is not one that this connection drives; open one with sync_entities and \
-             {{\"transport\":\"host\"}}"
-        )));
-    };
-    // Between two calls time has passed: the owner's lease is renewed, and what dead owners left is settled.
-    let shown = coordination::write(session, driven.run.schema(), |_| Ok(()))
-        .and_then(|()| body(&mut driven));
-    if let Ok(Shown::Over(answer)) = shown {
-        return Ok(answer);
-    }
-    part.0.lock().insert(id, driven);
-    shown.map(|shown| match shown {
-        Shown::UnderWay(json) | Shown::Over(json) => json,
-    })
-}
-
-impl DrivenRun {
-    fn is_interrupted(&mut self, session: &Session) -> Result<bool> {
-        let database = session.database(self.run.schema())?;
-        Ok(self.run.is_interrupted(&database))
-    }
-
-    /// Ends an interrupted run whose request is out: nobody knows whether it arrived.
-    fn give_up(&mut self, session: &Session) -> Result<Shown> {
-        match self.asked.take() {
-            Some(_) => self.go_on(session, Input::Answer(Err(HttpError::interrupted()))),
-            None => self.go_on(session, Input::Go),
+        self.out = None;
+        if let Some(answer) = self.go_on(session, Input::Answer(answer))? {
+            return Ok(Shown::Over(answer));
         }
+        let goes_on = json!({
+            "runId": self.run.id(),
+            "state": "syncing",
+            "finishedAt": Json::Null,
+        });
+        self.put = Some((fingerprint, goes_on.clone()));
+        Ok(Shown::UnderWay(goes_on))
     }
 
-    fn go_on(&mut self, session: &Session, input: Input) -> Result<Shown> {
+    /// Goes on until a request is due, or to the end; the answer then.
+    fn go_on(&mut self, session: &Session, input: Input) -> Result<Option<Json>> {
         let mut input = input;
         loop {
             match self.run.advance(session, input)? {
-                Turn::Over(answer) => return Ok(Shown::Over(answer)),
-                Turn::Send(outgoing) => return self.hand_out(session, outgoing),
+                Turn::Over(answer) => return Ok(Some(answer)),
+                Turn::Send(outgoing) => {
+                    self.due = Some(outgoing);
+                    return Ok(None);
+                }
                 Turn::Wait(time) => std::thread::sleep(time),
             }
             input = Input::Go;
         }
     }
 
-    fn hand_out(&mut self, session: &Session, outgoing: Outgoing) -> Result<Shown> {
+    /// The secrets that go with a request, as they are now; none that is missing.
+    fn secrets_of(&self, session: &Session, outgoing: &Outgoing) -> Vec<(String, Secret)> {
+        let secrets = session.part::<Secrets>();
+        let prepared = http::prepare(outgoing, &credentials(self.run.config()), &secrets);
+        prepared
+            .map(|request| request.credentials)
+            .unwrap_or_default()
+    }
+
+    /// The request as the program gets it, or why it can't be sent.
+    fn hand_out(&mut self, session: &Session, outgoing: Outgoing) -> Result<Result<Json, Input>> {
+        let config = credentials(self.run.config());
         let mut headers = Map::new();
         for (name, value) in http::plain_headers(&outgoing) {
             headers.insert(name, value.into());
         }
-        let credentials = credentials(self.run.config());
+        let mut request = http::without_credentials(&outgoing);
         match self.secrets {
             SecretsAs::Names => {
-                if let Some(name) = &credentials.token {
+                if let Some(name) = &config.token {
                     let value = format!("Bearer {{secret:{name}}}");
                     headers.insert("Authorization".into(), value.into());
                 }
-                for (header, name) in &credentials.headers {
+                for (header, name) in &config.headers {
                     headers.insert(header.clone(), format!("{{secret:{name}}}").into());
                 }
             }
             SecretsAs::Values => {
-                let secrets = session.part::<Secrets>();
-                match http::prepare(&outgoing, &credentials, &secrets) {
-                    Ok(request) => {
-                        for (header, secret) in &request.credentials {
-                            headers.insert(header.clone(), secret.for_the_program().into());
-                        }
-                    }
-                    Err(error) => return self.go_on(session, Input::Stop(unusable(error))),
+                match http::prepare(&outgoing, &config, &session.part::<Secrets>()) {
+                    Ok(prepared) => request = prepared,
+                    Err(error) => return Ok(Err(Input::Stop(unusable(error)))),
+                }
+                for (header, secret) in &request.credentials {
+                    headers.insert(header.clone(), secret.for_the_program().into());
                 }
             }
+        }
+        // A server's cursor can be in a header: what the HTTP room would not send is not handed out either.
+        if let Err(error) = http::check(&request) {
+            return Ok(Err(Input::Answer(Err(error))));
         }
         let body = outgoing.body.as_ref().map(Spool::text).transpose();
         let body = body.map_err(|error| {
@@ -277,8 +456,13 @@ impl DrivenRun {
             "body": body,
             "finishedAt": Json::Null,
         });
-        self.asked = Some(outgoing);
-        Ok(Shown::UnderWay(shown))
+        self.opened = None;
+        self.put = None;
+        self.out = Some(Out {
+            sent: self.secrets_of(session, &outgoing),
+            outgoing,
+        });
+        Ok(Ok(shown))
     }
 }
 
@@ -287,7 +471,7 @@ fn read_headers(text: &str) -> Result<Vec<(String, String)>> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    let wrong = || Error::argument("headers must be a JSON object of texts");
+    let wrong = || Error::argument("headers must be a JSON object of texts and numbers");
     let object: Map<String, Json> = serde_json::from_str(text).map_err(|_| wrong())?;
     object
         .into_iter()

@@ -70,7 +70,7 @@ struct Watched {
 static WATCHED: LazyLock<Mutex<Vec<Watched>>> = LazyLock::new(Mutex::default);
 
 /// Names a file among all that this process has open; a database in memory is its connection's.
-fn place(session: &Session, schema: &str) -> String {
+pub(super) fn place(session: &Session, schema: &str) -> String {
     let file = session.connection().file(schema);
     file.unwrap_or_else(|| format!("{} {schema}", session.token()))
 }
@@ -128,7 +128,9 @@ impl Live {
     pub fn parts(&self, parts: usize, rows: u64) {
         let mut at = self.at.lock();
         (at.part, at.parts) = (0, parts);
-        at.rows_total = Some(i64::try_from(rows).unwrap_or(i64::MAX));
+        // Frozen again, after a refusal: what is settled by then counts with what is left.
+        let all = rows.saturating_add(self.rows_up.load(Ordering::Relaxed));
+        at.rows_total = Some(i64::try_from(all).unwrap_or(i64::MAX));
     }
 
     /// Notes a request that is due, and the bytes of its body.

@@ -98,9 +98,6 @@ pub struct Run {
 /// How often a run renews its owner's lease: well within the shortest lease that makes sense.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// SQLite's code for a statement that the host interrupted.
-const INTERRUPTED: i32 = 9;
-
 impl Run {
     /// Its number in `_syncRun`.
     pub fn id(&self) -> i64 {
@@ -170,7 +167,7 @@ impl Run {
         }
         loop {
             if self.is_interrupted(&database) {
-                return Err(SyncError::cancelled("interrupted by sync_interrupt"));
+                return Err(SyncError::interrupted());
             }
             let Some(talk) = &self.talk else {
                 if let Some(wait) = self.try_to_start(session)? {
@@ -207,7 +204,7 @@ impl Run {
         goes_on.extend(operations.map(|(status, _)| is_open(database, *status, instance)));
         goes_on.into_iter().any(|goes_on| match goes_on {
             Ok(goes_on) => !goes_on,
-            Err(error) => error.code() & 0xff == INTERRUPTED,
+            Err(error) => error.is_interrupt(),
         })
     }
 }

@@ -60,6 +60,11 @@ impl Error {
         matches!(self.code() & 0xff, 5 | 6)
     }
 
+    /// Whether the host interrupted its connection.
+    pub fn is_interrupt(&self) -> bool {
+        self.code() & 0xff == 9
+    }
+
     /// Whether a constraint of a table refused a row.
     pub fn is_constraint(&self) -> bool {
         self.code() & 0xff == 19

@@ -30,11 +30,26 @@ pub struct Door {
 }
 
 impl Door {
-    /// Finds the way into the file attached as `schema`.
+    /// Finds the way into the file attached as `schema`, for a connection with the settings of the caller's.
     ///
     /// # Errors
     /// The database has no file, or the host's SQLite is built without threads.
     pub fn to(parent: &Session, schema: &str) -> Result<Self> {
+        let mut door = Self::bare(parent, schema)?;
+        for pragma in ["foreign_keys", "recursive_triggers", "trusted_schema"] {
+            let mut ask = parent.connection().prepare(&format!("PRAGMA {pragma}"))?;
+            let value = if ask.step()? { ask.integer(0) } else { 0 };
+            door.settings
+                .push_str(&format!("PRAGMA {pragma} = {value};"));
+        }
+        Ok(door)
+    }
+
+    /// The same for a connection that writes only what is ours. Runs no statement on the caller's connection.
+    ///
+    /// # Errors
+    /// As [`Door::to`].
+    pub fn bare(parent: &Session, schema: &str) -> Result<Self> {
         if !super::api::threads_allowed() {
             return Err(Error::misuse(
                 "this program's SQLite is built without threads; call without \"background\"",
@@ -47,16 +62,10 @@ impl Door {
             ));
         };
         let path = CString::new(path).map_err(|_| Error::misuse("the file's path holds a NUL"))?;
-        let mut settings = String::new();
-        for pragma in ["foreign_keys", "recursive_triggers", "trusted_schema"] {
-            let mut ask = parent.connection().prepare(&format!("PRAGMA {pragma}"))?;
-            let value = if ask.step()? { ask.integer(0) } else { 0 };
-            settings.push_str(&format!("PRAGMA {pragma} = {value};"));
-        }
         Ok(Self {
             path,
             opened: parent.opened(),
-            settings,
+            settings: String::new(),
         })
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde_json::Value as Json;
 
-use crate::coordination::EntitiesCall;
+use crate::coordination::{self, EntitiesCall};
 use crate::http::Secrets;
 use crate::providers::conversation::Goal;
 use crate::runs::{Run, complete};
@@ -46,6 +46,8 @@ pub fn start(session: &Arc<Session>, call: EntitiesCall) -> Result<Json> {
     // The thread must be able to write while we wait for its first word.
     require_idle(session.connection())?;
     let door = Door::to(session, &call.schema)?;
+    // The thread writes with a connection of its own; what this one must not write is refused as ever.
+    coordination::write(session, &call.schema, |_| Ok(()))?;
     // Arms the close hook, should a failed close have used it up.
     session.token();
     let workers = session.part::<Workers>();

@@ -2,7 +2,7 @@
 //! that `make own-backends` installs; without them its test is skipped, which CI does not accept.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
@@ -274,7 +274,7 @@ fn devices_agree(own: &Own) {
 }
 
 /// Whether what a test needs is there; where it is not, one line says how to get it.
-fn is_there(needed: &PathBuf) -> bool {
+fn is_there(needed: &Path) -> bool {
     if needed.exists() {
         return true;
     }

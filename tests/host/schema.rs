@@ -155,7 +155,7 @@ fn sqlite3_of_the_system_uses_the_file_without_the_extension() {
     drop(furnished(&world));
     let script = "INSERT INTO tracked VALUES ('shell', 'x', 'y');\nSELECT count(*) FROM tracked;\nSELECT id, state FROM _syncScope;\nPRAGMA integrity_check;\n";
     let output = shell(&world, &[], script);
-    assert_eq!(output, "3\nold|syncing\nok\n");
+    assert_eq!(output, "3\nold|interrupted\nok\n");
 }
 
 /// Runs the sqlite3 shell on the world's file; the standard output, or a panic with the error.

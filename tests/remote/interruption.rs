@@ -61,7 +61,9 @@ fn between_two_requests_sync_interrupt_ends_the_run() {
             let client = with_work(case, &*server);
             let run = client.open("all", &["list", "task"], json!({}));
             let pull = client.next(run).expect("a request");
-            let push = client.put(run, &client.send(&pull)).expect("a request");
+            let push = client
+                .put_and_next(run, &client.send(&pull))
+                .expect("a request");
             assert_eq!(push["state"], "syncing", "{push}");
             assert_eq!(client.ask(&format!("SELECT {call}")), "1");
             // It was not sent: that is said, and the run is over.
@@ -76,6 +78,31 @@ fn between_two_requests_sync_interrupt_ends_the_run() {
                 "what was pulled stays"
             );
             ended(&client, "background");
+        });
+    }
+}
+
+/// Whoever asks next need not wait for a program that may never come back.
+#[test]
+fn an_interrupted_run_keeps_nobody_from_its_provider() {
+    for asked in [false, true] {
+        everywhere_in_a_file(|case| {
+            if !case.transport.is_host() {
+                return;
+            }
+            let server = case.server();
+            let client = with_work(case, &*server);
+            let run = client.open("all", &["list", "task"], json!({}));
+            if asked {
+                client.next(run).expect("a request");
+            }
+            // Another connection of the process interrupts it, and goes on in its place.
+            let second = client.second();
+            ask(&second, "SELECT sync_interrupt(NULL, 'background')");
+            client.is_idle();
+            let answer = support::remote::sync_over(&second, case.transport, "all", &["task"]);
+            assert_eq!(answer.expect("an answer")["state"], "synced");
+            is_cancelled(&client.next(run).expect("an answer"));
         });
     }
 }
@@ -183,6 +210,11 @@ fn an_interrupt_of_sqlite_in_the_middle_of_an_answer_applies_nothing_of_it() {
         let error = outcome.expect_err("there is no way to write").to_string();
         assert!(error.contains("interrupt"), "{error}");
         client.exec("DROP TRIGGER stops");
+        if let Some(world) = &client.world {
+            // A connection of our own has written the end: others need not wait for the next call of this one.
+            let leases = "SELECT (SELECT count(*) FROM _syncLease), (SELECT state FROM _syncRun)";
+            assert_eq!(ask(&world.plain(), leases), "0|failed");
+        }
         assert_eq!(client.ask("SELECT id FROM task"), "n");
         assert_eq!(client.pending(), "task|n|created|[]");
         assert!(server.pushed().is_empty());

@@ -68,7 +68,9 @@ fn a_request_says_all_that_is_needed_to_send_it() {
         assert!(url.starts_with(&server.origin()), "{url}");
         assert!(pull["headers"].is_object(), "{pull}");
         assert!(server.asked().is_empty(), "nothing was sent");
-        let push = client.put(run, &client.send(&pull)).expect("a request");
+        let push = client
+            .put_and_next(run, &client.send(&pull))
+            .expect("a request");
         let body = push["body"].as_str().expect("a body");
         assert!(body.contains("new"), "{body}");
         assert_eq!(push["headers"]["Content-Type"], "application/json");
@@ -101,7 +103,9 @@ fn asked_again_it_is_the_same_request() {
         let unnamed: Value =
             serde_json::from_str(&client.ask("SELECT sync_next_request()")).expect("JSON");
         assert_eq!(unnamed, first);
-        let second = client.put(run, &client.send(&first)).expect("a request");
+        let second = client
+            .put_and_next(run, &client.send(&first))
+            .expect("a request");
         assert_ne!(second, first);
         assert_eq!(client.next(run).expect("a request"), second);
         ends_well(&client, run);
@@ -139,8 +143,9 @@ fn a_run_that_is_over_does_not_come_back() {
         let run = open(&client);
         ends_well(&client, run);
         let row = client.run("state, finishedAt, summary");
+        let summary: Value = serde_json::from_str(&client.run("summary")).expect("JSON");
+        assert_eq!(client.next(run).expect("its answer"), summary);
         let words = "is not one that this connection drives";
-        no(client.next(run), words);
         no(client.put(run, &Came::answer(500, "")), words);
         no(client.put(run, &Came::lost("late")), words);
         assert_eq!(client.run("state, finishedAt, summary"), row);
@@ -159,6 +164,129 @@ fn an_answer_to_a_request_that_is_not_out_is_refused() {
         );
         no(client.put(run, &Came::lost("why")), "no request is out");
         ends_well(&client, run);
+    });
+}
+
+/// Some drivers call a function twice: PHP's `query` with `fetchArray`, for one.
+#[test]
+fn each_call_made_twice_is_one_call() {
+    everywhere_by_a_program(|case| {
+        let server = case.server();
+        let client = with_work(case, &*server);
+        let twice = |call: &dyn Fn() -> Value| {
+            let first = call();
+            assert_eq!(call(), first);
+            first
+        };
+        let call =
+            r#"SELECT sync_entities('all', 'api', '["list","task"]', '{"transport":"host"}')"#;
+        let opened = twice(&|| serde_json::from_str(&client.ask(call)).expect("JSON"));
+        let run = opened["runId"].as_i64().expect("a run");
+        let mut requests = 0;
+        loop {
+            let request = twice(&|| client.next(run).expect("a request"));
+            if request["finishedAt"].is_i64() {
+                assert_eq!(request["state"], "synced", "{request}");
+                break;
+            }
+            requests += 1;
+            let came = client.send(&request);
+            let put = twice(&|| client.put(run, &came).expect("an answer"));
+            assert!(put["method"].is_null(), "{put}");
+        }
+        assert_eq!((requests, server.asked().len()), (2, 2));
+        assert_eq!(server.pushed().len(), 1);
+        client.is_at_rest();
+        client.is_idle();
+    });
+}
+
+/// What the server answered to one request must not count for the next, which the program has not seen.
+#[test]
+fn an_answer_is_taken_for_no_request_but_its_own() {
+    everywhere_by_a_program(|case| {
+        let server = case.server();
+        let client = with_work(case, &*server);
+        let run = open(&client);
+        let came = client.send(&client.next(run).expect("a request"));
+        client.put(run, &came).expect("the pull's answer");
+        let words = "no request is out";
+        no(client.put(run, &Came::answer(200, "{}")), words);
+        no(client.put(run, &Came::lost("why")), words);
+        assert_eq!(client.pending(), "task|n|created|[]");
+        ends_well(&client, run);
+    });
+}
+
+#[test]
+fn a_header_that_syncscope_would_not_send_is_not_handed_out_either() {
+    everywhere_by_a_program(|case| {
+        let server = case.server();
+        let client = with_work(case, &*server);
+        for name in [
+            "Host",
+            "content-length",
+            "Transfer-Encoding",
+            "",
+            "a b",
+            "a:b",
+            "a\nb",
+        ] {
+            for key in ["headers", "secretHeaders"] {
+                let mut config = server.config();
+                config[key] = json!({name: "x"});
+                let text = client
+                    .db
+                    .query_row(
+                        "SELECT sync_provider('api', ?1)",
+                        [config.to_string()],
+                        |_| Ok(()),
+                    )
+                    .expect_err("refused")
+                    .to_string();
+                assert!(
+                    text.contains(key) && text.contains("header"),
+                    "{name}: {text}"
+                );
+            }
+        }
+        client.declare(&json!({"headers": {"X-App": "a\r\nHost: evil"}}));
+        let run = open(&client);
+        let answer = client.next(run).expect("an answer");
+        assert_eq!(answer["state"], "failed", "{answer}");
+        let message = answer["error"]["message"].as_str().expect("a message");
+        assert!(message.contains("line break"), "{message}");
+        client.is_idle();
+    });
+}
+
+#[test]
+fn rows_that_go_up_again_are_counted_once_in_all() {
+    everywhere_by_a_program(|case| {
+        let server = case.server();
+        let Some(batches) = server.batches_of(2) else {
+            return;
+        };
+        let client = with_work(case, &*server);
+        client.declare(&batches);
+        client.exec("INSERT INTO task (id) VALUES ('a'), ('b'), ('c'), ('d')");
+        let run = open(&client);
+        let mut requests = 0;
+        let mut next = client.next(run).expect("a request");
+        while next["finishedAt"].is_null() {
+            requests += 1;
+            // The second part is refused once: all that is left is frozen again.
+            let came = match requests {
+                3 => Came::answer(409, "{}"),
+                _ => client.send(&next),
+            };
+            next = client.put_and_next(run, &came).expect("an answer");
+            let too_many = client.ask("SELECT count(*) FROM _syncRun WHERE rowsUp > rowsTotal");
+            assert_eq!(too_many, "0", "{requests}");
+        }
+        assert_eq!(next["state"], "synced", "{next}");
+        assert_eq!(client.run("rowsUp, rowsTotal"), "5|5");
+        client.is_at_rest();
     });
 }
 
@@ -190,6 +318,7 @@ fn arguments_that_make_no_sense_are_refused_and_the_run_stands_where_it_stood() 
             ("NULL, 200, '{\"a\":null}'", "headers must be"),
             ("NULL, 200, '{}', 5", "body must be"),
             ("NULL, 200, '{}', 1.5", "body must be"),
+            ("NULL, NULL, '{\"a\":\"b\"}'", "no status"),
         ] {
             let text = client.refused(&format!("SELECT sync_put_response({arguments})"));
             assert!(
@@ -404,7 +533,15 @@ fn closing_the_connection_ends_the_run() {
             let (world, db) = (client.world, client.db);
             let world = world.expect("a file");
             db.close().expect("closes");
-            // Whoever comes next settles it.
+            // It is settled for everybody, also for other processes, which see this one alive.
+            assert_eq!(
+                ask(
+                    &world.plain(),
+                    "SELECT (SELECT state FROM _syncRun), (SELECT count(*) FROM _syncLease), \
+                     (SELECT DISTINCT state FROM _syncStatus)"
+                ),
+                "failed|0|failed"
+            );
             let again = world.open();
             assert_eq!(
                 ask(
@@ -443,6 +580,7 @@ fn options_that_make_no_sense_are_refused() {
                 "secrets must be",
             ),
             (r#"{"transport":"host","background":true}"#, "background"),
+            (r#"{"secrets":"names"}"#, "transport"),
         ] {
             let text = client.refused(&format!(
                 r#"SELECT sync_entities('all', 'api', '["task"]', '{options}')"#

@@ -1,7 +1,7 @@
 //! Secrets: they open the door, and are written nowhere, whatever the server does with them.
 
 use serde_json::{Value, json};
-use support::remote::{Client, On, Transport, Trouble, everywhere, everywhere_over};
+use support::remote::{Came, Client, On, Transport, Trouble, everywhere, everywhere_over};
 use support::{Listener, file_holds};
 
 const TOKEN: &str = "hunter2-5f3a9c-token";
@@ -157,13 +157,34 @@ fn by_name_the_program_fills_the_secrets_in_itself() {
                 .replace("{secret:main}", TOKEN)
                 .replace("{secret:a key}", "hunter2-key");
             let filled: Value = serde_json::from_str(&filled).expect("JSON");
-            next = client.put(run, &client.send(&filled)).expect("an answer");
+            next = client
+                .put_and_next(run, &client.send(&filled))
+                .expect("an answer");
             requests += 1;
         }
         assert_eq!((&next["state"], requests), (&json!("synced"), 2), "{next}");
         assert_eq!(server.asked()[0].header("x-api-key"), Some("hunter2-key"));
         client.is_at_rest();
         written_nowhere(&client, &[&next]);
+    });
+}
+
+/// A program renews its sign-in while a request is out; the answer to that still repeats the old one.
+#[test]
+fn a_secret_that_was_replaced_meanwhile_is_written_nowhere_either() {
+    everywhere_over(&[Transport::Python, Transport::Memory], |case| {
+        let server = case.server();
+        let client = case.client(&*server);
+        client.declare(&json!({"token": "main"}));
+        secret(&client, "main", TOKEN);
+        let run = client.open("all", &["list", "task"], json!({}));
+        client.next(run).expect("a request");
+        secret(&client, "main", "hunter2-the-new-one");
+        let said = format!("{REPEATED}; hunter2-the-new-one is another");
+        let came = Came::answer(401, &json!({ "message": said }).to_string());
+        let answer = client.put(run, &came).expect("an answer");
+        assert!(answer.to_string().contains("[secret]"), "{answer}");
+        written_nowhere(&client, &[&answer]);
     });
 }
 

@@ -1,5 +1,6 @@
 //! Syncs in the background: a thread of our own, over a connection of its own.
 
+use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use support::backend::Kind;
 use support::{Backend, Device, SCHEMA, ask, hold, refused, wait_for};
@@ -50,6 +51,28 @@ fn f5a_the_call_returns_while_the_sync_goes_on_and_the_scope_shows_both() {
     assert_eq!(ask(&device.db, "SELECT state FROM _syncScope"), "synced");
     assert_eq!(ask(&device.db, "SELECT count(*) FROM task"), "3");
     assert_eq!(ask(&device.db, "SELECT count(*) FROM sync_pending"), "0");
+}
+
+/// The thread has a connection of its own, which could write where the caller's must not.
+#[test]
+fn a_connection_that_must_not_write_starts_nothing_in_the_background() {
+    let backend = backend_with_a_task();
+    let device = Device::new(&backend.sync_url());
+    let reader = Connection::open_with_flags(device.world.path(), OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .expect("open");
+    support::load(&reader);
+    for (db, set) in [
+        (&device.db, "PRAGMA query_only = ON"),
+        (&reader, "SELECT 1"),
+    ] {
+        ask(db, set);
+        let error = db.query_row(START, [], |_| Ok(())).expect_err("refused");
+        let code = error.sqlite_error().map(|error| error.extended_code & 0xff);
+        assert_eq!(code, Some(8), "{set}: {error}");
+    }
+    ask(&device.db, "PRAGMA query_only = OFF");
+    assert_eq!(device.ask("SELECT count(*) FROM _syncRun"), "0");
+    assert!(backend.requests().is_empty());
 }
 
 #[test]

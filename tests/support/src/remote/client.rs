@@ -227,6 +227,14 @@ impl<'a> Client<'a> {
         put(&self.db, run, came)
     }
 
+    /// The next request once a response is put, or the answer of the run.
+    ///
+    /// # Errors
+    /// What the two functions refuse.
+    pub fn put_and_next(&self, run: i64, came: &Came) -> rusqlite::Result<Value> {
+        put_and_next(&self.db, run, came)
+    }
+
     /// Sends a request.
     pub fn send(&self, request: &Value) -> Came {
         send(request, self.silence)
@@ -292,6 +300,14 @@ fn put(db: &Connection, run: i64, came: &Came) -> rusqlite::Result<Value> {
     )
 }
 
+fn put_and_next(db: &Connection, run: i64, came: &Came) -> rusqlite::Result<Value> {
+    let answer = put(db, run, came)?;
+    match answer["finishedAt"].is_null() {
+        true => next(db, run),
+        false => Ok(answer),
+    }
+}
+
 fn send(request: &Value, silence: Duration) -> Came {
     python()
         .expect("cases without Python are left out")
@@ -313,7 +329,7 @@ fn drive(
         );
         let came = send(&request, silence);
         between(&request);
-        request = put(db, run, &came)?;
+        request = put_and_next(db, run, &came)?;
     }
     Ok(request)
 }
