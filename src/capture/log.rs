@@ -13,8 +13,8 @@ use super::op::{Op, Status, updates};
 pub struct Mark {
     /// Created, updated or deleted.
     pub status: Status,
-    /// Positions of the changed columns.
-    pub columns: Vec<usize>,
+    /// Bits of the changed columns.
+    pub bits: Vec<usize>,
     /// Where the row is.
     pub rowid: Option<i64>,
 }
@@ -42,7 +42,7 @@ pub fn mark(database: &Database, table: i64, key: &Key, mark: &Mark) -> Result<(
         Status::Deleted => return append(Op::Delete, None).map(drop),
         Status::Updated | Status::Nothing => 0,
     };
-    for (op, mask) in updates(mark.columns.iter().copied()) {
+    for (op, mask) in updates(mark.bits.iter().copied()) {
         append(op, Some(mask))?;
     }
     Ok(())

@@ -5,17 +5,22 @@
 //! have been replaced". Recording one too many does no harm (a row that is still there afterwards
 //! was not replaced), so the WHERE clause of a partial index is not looked at.
 
+use std::collections::BTreeMap;
+
 use crate::store::{Database, Result, quote_name};
 
-use super::key;
-use super::op::Op;
+use super::columns::Columns;
+use super::op::{GROUP, Op};
 use super::shape::Shape;
+use super::{key, triggers};
 
 /// One way to meet a row: the columns or expressions of a key or unique index.
 struct Way {
     parts: Vec<Part>,
     /// A partial index: a row may step into it without a change of its columns.
     partial: bool,
+    /// The key: the row met is the one that the new row stands for, if it is the same byte for byte.
+    is_key: bool,
 }
 
 enum Part {
@@ -43,7 +48,12 @@ pub struct Meetings {
 ///
 /// # Errors
 /// SQLite's.
-pub fn meetings(database: &Database, shape: &Shape, id: i64) -> Result<Meetings> {
+pub fn meetings(
+    database: &Database,
+    shape: &Shape,
+    id: i64,
+    columns: &Columns,
+) -> Result<Meetings> {
     let ways = ways(database, shape)?;
     let table = quote_name(&shape.name);
     let names: Vec<&str> = shape
@@ -60,6 +70,17 @@ pub fn meetings(database: &Database, shape: &Shape, id: i64) -> Result<Meetings>
         })
         .collect();
     let another = format!("NOT ({})", same_row.join(" AND "));
+    let same_key: Vec<String> = names
+        .iter()
+        .map(|name| {
+            format!(
+                "o.{} IS {} COLLATE BINARY",
+                quote_name(name),
+                incoming(shape, name)
+            )
+        })
+        .collect();
+    let same_key = same_key.join(" AND ");
     let mut insert = (Vec::new(), Vec::new());
     let mut update = (Vec::new(), Vec::new());
     for way in &ways {
@@ -70,7 +91,19 @@ pub fn meetings(database: &Database, shape: &Shape, id: i64) -> Result<Meetings>
             format!("INSERT INTO _syncChange (tbl, op, pk) SELECT {id}, {met}, {logged} {from}");
         let given = way.given();
         insert.0.push(format!("{given}EXISTS (SELECT 1 {from})"));
-        insert.1.push(format!("{log};"));
+        match way.is_key {
+            true => insert
+                .1
+                .extend(offers(shape, columns).into_iter().map(|(op, mask)| {
+                    format!(
+                        "INSERT INTO _syncChange (tbl, op, mask, pk) SELECT {id}, {op}, \
+                     CASE WHEN {same_key} AND {} THEN {mask} END, {logged} {from};",
+                        triggers::is_as_recorded(id)
+                    )
+                })),
+            // The row with the new row's own key is logged by its key.
+            false => insert.1.push(format!("{log} AND NOT ({same_key});")),
+        }
         update.0.push(format!(
             "({} AND EXISTS (SELECT 1 {from} AND {another}))",
             way.moved()
@@ -86,6 +119,26 @@ pub fn meetings(database: &Database, shape: &Shape, id: i64) -> Result<Meetings>
         ),
         of: of_clause(&ways, shape),
     })
+}
+
+/// What a new row would change of the one that it replaces: for each group of columns the code of the entry, and the
+/// mask.
+fn offers(shape: &Shape, columns: &Columns) -> Vec<(i64, String)> {
+    let mut groups: BTreeMap<usize, Vec<String>> = BTreeMap::from([(0, Vec::new())]);
+    for (position, column) in shape.columns.iter().enumerate() {
+        if column.generated || column.key_place > 0 {
+            continue;
+        }
+        let bit = columns.bit(position);
+        let value = incoming(shape, &column.name);
+        let differs = triggers::differs("o", &value, &quote_name(&column.name));
+        let bits = groups.entry(bit / GROUP).or_default();
+        bits.push(format!("({differs}) << {}", bit % GROUP));
+    }
+    let groups = groups.into_iter();
+    groups
+        .map(|(group, bits)| (Op::met(group), triggers::join_mask(&bits)))
+        .collect()
 }
 
 /// What the meetings of a table depend on besides its CREATE TABLE text: its unique indexes.
@@ -251,22 +304,25 @@ fn ways(database: &Database, shape: &Shape) -> Result<Vec<Way>> {
         ways.push(Way {
             parts,
             partial: false,
+            is_key: true,
         });
     } else if let Some(rowid) = shape.rowid {
         ways.push(Way {
             parts: vec![Part::Rowid(rowid)],
             partial: false,
+            is_key: false,
         });
     }
     let indexes = database.query_all(
-        "SELECT name, partial FROM pragma_index_list(?1, ?2) WHERE \"unique\" ORDER BY seq DESC",
+        "SELECT name, partial, origin = 'pk' FROM pragma_index_list(?1, ?2) WHERE \"unique\" ORDER BY seq DESC",
         &[shape.name.as_str().into(), database.schema().into()],
-        |row| Ok((row.text(0), row.integer(1) != 0)),
+        |row| Ok((row.text(0), row.integer(1) != 0, row.integer(2) != 0)),
     )?;
-    for (index, partial) in indexes {
+    for (index, partial, is_key) in indexes {
         ways.push(Way {
             parts: read_index(database, &index)?,
             partial,
+            is_key,
         });
     }
     Ok(ways)

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::store::{Database, Result, Value};
 
 use super::key::Key;
-use super::op::Op;
+use super::op::{Op, group_of};
 use super::pending::{Entry, PendingRows};
 use super::reader::RowReader;
 use super::shape::Column;
@@ -26,11 +26,12 @@ impl PendingRows {
             .collect();
         scan(database, upto, |table, key, entry| {
             if let Some(place) = places.get(&table) {
-                all[*place].add(Key(key), entry, tables[*place].drift.as_ref());
+                all[*place].add(Key(key), entry, &tables[*place].columns);
             }
         })?;
         for (table, rows) in tables.iter().zip(&mut all) {
             rows.look_at_added(database, table)?;
+            rows.look_for_lost(database, table)?;
         }
         Ok(all)
     }
@@ -49,7 +50,7 @@ impl PendingRows {
         scan(database, upto, |id, key, entry| {
             let key = Key(key);
             if id == table.id && after.get(&key).is_some_and(|seq| entry.seq > *seq) {
-                newer.add(key, entry, table.drift.as_ref());
+                newer.add(key, entry, &table.columns);
             }
         })?;
         newer.look_at_added(database, table)?;
@@ -59,22 +60,15 @@ impl PendingRows {
     /// Finds out which columns that the triggers did not know were changed by updates they did log: those
     /// that no longer hold what ADD COLUMN gave them.
     fn look_at_added(&mut self, database: &Database, table: &Tracked) -> Result<()> {
-        let Some(drift) = table.drift.as_ref() else {
-            return Ok(());
-        };
-        if self.unseen().next().is_none() {
+        let added = table.columns.added.as_slice();
+        if added.is_empty() || self.unseen().next().is_none() {
             return Ok(());
         }
-        let added: Vec<usize> = drift
-            .added
-            .clone()
-            .filter(|position| !table.shape.columns[*position].generated)
-            .collect();
         let mut given = Vec::with_capacity(added.len());
-        for position in &added {
+        for position in added {
             given.push(added_value(database, &table.shape.columns[*position])?);
         }
-        let mut reader = RowReader::new(database, table, &added)?;
+        let mut reader = RowReader::new(database, table, added)?;
         for row in self.unseen() {
             if !reader.find(row)? {
                 continue;
@@ -91,6 +85,22 @@ impl PendingRows {
         }
         Ok(())
     }
+
+    /// Finds out which rows are not in a table that was made again since.
+    fn look_for_lost(&mut self, database: &Database, table: &Tracked) -> Result<()> {
+        if table.is_captured {
+            return Ok(());
+        }
+        let mut reader = RowReader::new(database, table, &[])?;
+        for row in self.rows_mut() {
+            match reader.find(row)? {
+                true => row.revive_if_deleted(),
+                false => row.lose_unless_deleted(),
+            }
+            reader.release();
+        }
+        Ok(())
+    }
 }
 
 /// Walks the log up to `upto`: `each` gets the id of the table, the key and the entry.
@@ -100,14 +110,12 @@ fn scan(database: &Database, upto: i64, mut each: impl FnMut(i64, Value, &Entry)
     )?;
     scan.bind(1, upto.into())?;
     while scan.step()? {
-        let op = Op::of(scan.integer(2));
+        let code = scan.integer(2);
         let entry = Entry {
             seq: scan.integer(0),
-            op,
-            mask: match op {
-                Op::Update { .. } => scan.integer(3),
-                _ => 0,
-            },
+            op: Op::of(code),
+            group: group_of(code),
+            mask: scan.column(3).as_i64(),
             rowid: scan.column(4).as_i64(),
         };
         each(scan.integer(1), scan.column(5).to_owned(), &entry);

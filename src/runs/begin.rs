@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::capture::{drift, track};
 use crate::coordination::run_record::{self, NewRun};
 use crate::coordination::{self, EntitiesCall, Ground, begin, lease, now};
-use crate::ground::SyncError;
+use crate::ground::{SyncError, Warning};
 use crate::http::Redactor;
 use crate::providers::Settings;
 use crate::providers::conversation::{Conversation, Goal, Known, KnownEntity, Provider, Refusal};
@@ -37,6 +37,8 @@ struct Prepared {
     cursors: Vec<Option<String>>,
     /// None: this sync can't run.
     talk: Result<Box<dyn Conversation>, SyncError>,
+    /// What was noticed about the tables.
+    warnings: Vec<Warning>,
 }
 
 impl Run {
@@ -51,8 +53,12 @@ impl Run {
         end_interrupted(session, &call.provider);
         coordination::write(session, &call.schema, |ground| {
             refuse_overlap(ground, call)?;
+            // First of all: a column that was renamed takes what the configuration says of it along.
+            let warnings = drift::refresh(ground.database)?;
             let config = stored_config(ground.database, &call.provider)?;
-            Self::begin_in(session, ground, call, goal, config, queue)
+            let mut run = Self::begin_in(session, ground, call, goal, config, queue)?;
+            run.report.warn(warnings);
+            Ok(run)
         })
     }
 
@@ -162,6 +168,7 @@ impl Run {
         run_record::start(database, provider, self.id)?;
         outbox::close_abandoned(database, provider)?;
         self.unacknowledged = Unacknowledged::read(database, Some(provider))?;
+        self.report.warn(prepared.warnings);
         self.bindings = prepared.bindings;
         self.cursors = prepared.cursors;
         self.talk = Some(match prepared.talk {
@@ -181,7 +188,7 @@ fn prepare(
     config: &Settings,
     kind: &dyn Provider,
 ) -> Result<Prepared> {
-    drift::refresh(database)?;
+    let warnings = drift::refresh(database)?;
     let provider = call.provider.as_str();
     let mut bindings: Vec<Binding> = Vec::with_capacity(call.operations.len());
     let mut entities = Vec::with_capacity(call.operations.len());
@@ -215,6 +222,7 @@ fn prepare(
         bindings,
         cursors,
         talk,
+        warnings,
     })
 }
 

@@ -3,7 +3,7 @@
 
 use crate::capture::reader::RowReader;
 use crate::capture::sends::sends;
-use crate::capture::tracked::{Registration, captured_table, registration};
+use crate::capture::tracked::registration;
 use crate::capture::{Pending, PendingRows, Status, Tracked, drift, log, track};
 use crate::store::{Database, Error, Result, quote_name};
 
@@ -123,12 +123,18 @@ pub fn anything(database: &Database, tables: &[Tracked]) -> Result<bool> {
 /// Changes would be lost and `discard` is false; SQLite's.
 pub fn untrack(database: &Database, name: &str, discard: bool) -> Result<bool> {
     drift::refresh(database)?;
-    let Some(Registration { id, name, .. }) = registration(database, name)? else {
+    let Some(registration) = registration(database, name)? else {
         return Ok(false);
     };
-    // Of a table that is gone nothing can be sent.
-    let may_lose = !discard && captured_table(database, id)?.is_some();
-    if may_lose && anything(database, &[Tracked::open(database, &name)?])? {
+    let (id, name) = (registration.id, registration.name.clone());
+    // Of a table that is gone nothing can be sent; one that was made again still has what waited.
+    let table = match discard {
+        true => None,
+        false => Tracked::seen(database, registration)?,
+    };
+    if let Some(table) = table
+        && anything(database, &[table])?
+    {
         return Err(Error::argument(format!(
             "{} has changes that were not uploaded; sync first, or pass {{\"discard\":true}} to discard them",
             quote_name(&name)

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::capture::Tracked;
-use crate::capture::tracked::ColumnType;
+use crate::capture::tracked::{ColumnType, captured_table};
 use crate::ground::{SyncError, quoted};
 use crate::providers::Settings;
 use crate::providers::conversation::{ApplyRules, Provider};
@@ -75,16 +75,24 @@ impl Binding {
     /// It was altered, renamed, dropped or untracked in the meantime; SQLite's.
     pub fn require_unchanged(&self, database: &Database) -> Result<(), SyncError> {
         let shape = &self.table.shape;
-        let definition = database.query_value(
+        let unchanged = database.query_value(
             "SELECT m.sql FROM main.sqlite_master AS m JOIN main._syncTable AS k ON k.name = m.name \
-             WHERE m.type = 'table' AND m.name = ?1 AND k.id = ?2",
-            &[shape.name.as_str().into(), self.table.id.into()],
+             WHERE m.type = 'table' AND m.name = ?1 AND k.id = ?2 AND k.generation = ?3 AND k.captureOff IS NULL",
+            &[
+                shape.name.as_str().into(),
+                self.table.id.into(),
+                self.table.generation.into(),
+            ],
         )?;
-        if definition.as_str() == Some(shape.definition.as_str()) {
+        // One that was dropped and made again looks the same, but has lost its triggers.
+        let captured = captured_table(database, self.table.id)?;
+        if unchanged.as_str() == Some(shape.definition.as_str())
+            && captured.as_deref() == Some(shape.name.as_str())
+        {
             return Ok(());
         }
         Err(SyncError::concurrent(format!(
-            "table {} was altered while the sync was running; sync again",
+            "table {} was altered or made again while the sync was running; sync again",
             quoted(&shape.name)
         )))
     }
@@ -133,7 +141,13 @@ pub fn travelling(table: &Tracked, settings: Option<&Settings>) -> Vec<usize> {
     let mut columns = table.synced_columns();
     columns.retain(|position| {
         let column = &shape.columns[*position];
-        let is_excluded = |name: &&str| name.eq_ignore_ascii_case(&column.name);
+        // A column renamed a moment ago goes by both names.
+        let renamed = table.columns.renamed.iter();
+        let old = renamed
+            .filter(|(_, new)| *new == column.name)
+            .map(|(old, _)| old);
+        let names: Vec<&String> = [&column.name].into_iter().chain(old).collect();
+        let is_excluded = |name: &&str| names.iter().any(|known| name.eq_ignore_ascii_case(known));
         column.key_place == 0 && !excluded.iter().any(is_excluded)
     });
     columns

@@ -189,7 +189,7 @@ impl<'r> Meeting<'r> {
             .collect();
         match columns.is_empty() {
             true => Effect::Settled,
-            false => self.marked(status, columns),
+            false => self.marked(status, &columns),
         }
     }
 
@@ -221,15 +221,18 @@ impl<'r> Meeting<'r> {
             .collect();
         match named.is_empty() && status == Status::Updated {
             // It is to be sent, but an update of no column would not be.
-            true => self.marked(status, columns.clone()),
-            false => self.marked(status, named),
+            true => self.marked(status, columns),
+            false => self.marked(status, &named),
         }
     }
 
-    fn marked(&self, status: Status, columns: Vec<usize>) -> Effect {
+    fn marked(&self, status: Status, columns: &[usize]) -> Effect {
         Effect::Marked(Mark {
             status,
-            columns,
+            bits: columns
+                .iter()
+                .map(|position| self.binding.table.columns.bit(*position))
+                .collect(),
             rowid: self.pending.and_then(Pending::rowid),
         })
     }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
 use crate::capture::Tracked;
-use crate::capture::tracked::{captured_table, registration};
+use crate::capture::tracked::registration;
 use crate::coordination::now;
 use crate::ground::SyncError;
 use crate::providers::conversation::ApplyRules;
@@ -28,13 +28,12 @@ use super::scope::Scope;
 /// # Errors
 /// SQLite's.
 pub fn table(database: &Database, name: &str) -> Result<Option<Tracked>> {
-    let Some(registration) = registration(database, name)? else {
-        return Ok(None);
-    };
-    // One that was dropped and created again since is a table like any other.
-    match captured_table(database, registration.id)? {
-        Some(_) => Tracked::open(database, name).map(Some),
-        None => Ok(None),
+    match registration(database, name)? {
+        Some(registration) if database.has_table(&registration.name)? => {
+            Tracked::open(database, name).map(Some)
+        }
+        // One that was dropped is made again by whoever writes rows.
+        _ => Ok(None),
     }
 }
 
