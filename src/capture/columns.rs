@@ -122,14 +122,19 @@ impl Columns {
                 })
             })
             .collect();
-        let added: Vec<usize> = match known {
-            None => unnamed.clone(),
-            Some(_) => (0..bits.len())
-                .filter(plain)
-                .filter(|position| !from_triggers(bits[*position]))
-                .collect(),
-        };
+        // Where a column may have been renamed, what it holds does not say whether it was changed.
+        let is_lost = places.contains(&Place::Lost);
+        let is_named = |position: &usize| !is_lost || !unnamed.contains(position);
+        let added: Vec<usize> = (0..bits.len())
+            .filter(plain)
+            .filter(|position| match known {
+                None => unnamed.contains(position),
+                Some(_) => !from_triggers(bits[*position]),
+            })
+            .filter(is_named)
+            .collect();
         let straight = added.is_empty()
+            && !is_lost
             && places.len() == bits.len()
             && bits
                 .iter()
@@ -171,9 +176,13 @@ impl Columns {
         }
     }
 
-    /// Whether there are masks whose columns have to be looked for among those of unknown names.
-    pub fn has_lost(&self) -> bool {
-        self.places.contains(&Place::Lost)
+    /// Positions of the columns that an update may be about of which the log only says that the triggers did not
+    /// know its columns; none where the values show it.
+    pub fn suspects(&self) -> &[usize] {
+        match self.places.contains(&Place::Lost) {
+            true => &self.unnamed,
+            false => &[],
+        }
     }
 
     /// What the triggers of this table are to say.

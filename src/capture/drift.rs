@@ -109,7 +109,9 @@ pub(super) fn reshape(
 /// triggers do not know, and those of columns whose name is not known.
 fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
     let columns = &tracked.columns;
-    if columns.added.is_empty() && !columns.has_lost() {
+    let added = columns.added.iter().chain(columns.suspects());
+    let unseen: Vec<usize> = added.copied().collect();
+    if unseen.is_empty() {
         return Ok(());
     }
     let upto = log::high_water(database)?;
@@ -119,11 +121,7 @@ fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
     let mut insert = database
         .prepare("INSERT INTO main._syncChange (tbl, op, mask, pk) VALUES (?1, ?2, ?3, ?4)")?;
     for row in pending.rows().iter().filter(|row| !row.is_lost()) {
-        for position in columns
-            .added
-            .iter()
-            .filter(|position| row.marked(**position))
-        {
+        for position in unseen.iter().filter(|position| row.marked(**position)) {
             let (group, bit) = bit(columns.bit(*position));
             insert.run(&[
                 tracked.id.into(),

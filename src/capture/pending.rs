@@ -211,8 +211,8 @@ impl Pending {
 
     /// An insert has replaced the row by itself: what got another value changed.
     fn replace(&mut self, masks: &[i64], columns: &Columns) {
-        for (group, mask) in masks.iter().enumerate() {
-            self.touched |= *mask != 0;
+        for (group, mask) in masks.iter().enumerate().filter(|(_, mask)| **mask != 0) {
+            self.touched = true;
             self.mark_mask(group, *mask, columns);
         }
     }
@@ -224,6 +224,11 @@ impl Pending {
         if columns.is_straight() {
             self.mark(group, mask);
             return;
+        }
+        if mask == 0 {
+            for position in columns.suspects() {
+                self.mark_column(*position);
+            }
         }
         for position in columns.positions(group, mask) {
             self.mark_column(position);

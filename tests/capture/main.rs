@@ -1,5 +1,6 @@
 //! Capture: which changes of tracked tables are pending, whoever made them.
 
+mod alters;
 mod conflicts;
 mod history;
 mod keys;
