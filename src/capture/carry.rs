@@ -37,7 +37,7 @@ impl<'t> Carrier<'t> {
         let table = self.table;
         let bits = positions
             .iter()
-            .map(|position| table.columns.bit(*position));
+            .filter_map(|position| table.columns.bit(*position));
         for (op, mask) in updates(bits) {
             self.log(op, Some(mask), key, rowid)?;
         }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::op::GROUP;
-use super::shape::Shape;
+use super::shape::{Column, Shape};
 
 /// Names by bit; none for a column that is gone.
 pub type Names = Vec<Option<String>>;
@@ -27,8 +27,9 @@ enum Place {
 /// The columns of a table and their bits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Columns {
-    /// The bit of each column, by its position. One that the triggers do not know has the bit that it will get.
-    bits: Vec<usize>,
+    /// The bit of each column, by its position; none for a computed one. One that the triggers do not know has the bit
+    /// that it will get.
+    bits: Vec<Option<usize>>,
     /// By bit.
     places: Vec<Place>,
     /// As the record is to have them.
@@ -106,22 +107,21 @@ impl Columns {
             }
         }
         for (name, place) in names.iter_mut().zip(&places) {
-            match place {
-                Place::At(position) => *name = Some(shape.columns[*position].name.clone()),
-                Place::Gone | Place::Lost => *name = None,
+            *name = match place {
+                Place::At(position) => recorded_name(&shape.columns[*position]),
+                Place::Gone | Place::Lost => None,
             }
         }
-        let bits: Vec<usize> = bits
-            .into_iter()
-            .enumerate()
-            .map(|(position, bit)| {
-                bit.unwrap_or_else(|| {
-                    names.push(Some(shape.columns[position].name.clone()));
-                    places.push(Place::At(position));
-                    names.len() - 1
-                })
-            })
-            .collect();
+        for (position, bit) in bits.iter_mut().enumerate() {
+            let column = &shape.columns[position];
+            if column.generated {
+                *bit = None;
+            } else if bit.is_none() {
+                *bit = Some(names.len());
+                names.push(recorded_name(column));
+                places.push(Place::At(position));
+            }
+        }
         // Where a column may have been renamed, what it holds does not say whether it was changed.
         let is_lost = places.contains(&Place::Lost);
         let is_named = |position: &usize| !is_lost || !unnamed.contains(position);
@@ -129,17 +129,14 @@ impl Columns {
             .filter(plain)
             .filter(|position| match known {
                 None => unnamed.contains(position),
-                Some(_) => !from_triggers(bits[*position]),
+                Some(_) => !bits[*position].is_some_and(from_triggers),
             })
             .filter(is_named)
             .collect();
+        let mut all = bits.iter().enumerate();
         let straight = added.is_empty()
             && !is_lost
-            && places.len() == bits.len()
-            && bits
-                .iter()
-                .enumerate()
-                .all(|(position, bit)| position == *bit);
+            && all.all(|(position, bit)| bit.is_none_or(|bit| bit == position));
         Self {
             bits,
             places,
@@ -151,9 +148,9 @@ impl Columns {
         }
     }
 
-    /// The bit of the column at `position`.
-    pub fn bit(&self, position: usize) -> usize {
-        self.bits[position]
+    /// The bit of the column at `position`; none of a computed one, whose changes are not logged.
+    pub fn bit(&self, position: usize) -> Option<usize> {
+        self.bits.get(position).copied().flatten()
     }
 
     /// Whether masks can be read as they are.
@@ -187,10 +184,14 @@ impl Columns {
 
     /// What the triggers of this table are to say.
     pub fn known(&self, shape: &Shape) -> Known {
-        let columns = shape.columns.iter().enumerate();
+        let columns = shape.columns.iter().zip(&self.bits);
         columns
-            .filter(|(_, column)| !column.generated)
-            .map(|(position, column)| (self.bits[position], column.name.clone()))
+            .filter_map(|(column, bit)| Some(((*bit)?, column.name.clone())))
             .collect()
     }
+}
+
+/// What the record says of a column. Of a computed one there is nothing to know.
+fn recorded_name(column: &Column) -> Option<String> {
+    (!column.generated).then(|| column.name.clone())
 }

@@ -122,7 +122,9 @@ fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
         .prepare("INSERT INTO main._syncChange (tbl, op, mask, pk) VALUES (?1, ?2, ?3, ?4)")?;
     for row in pending.rows().iter().filter(|row| !row.is_lost()) {
         for position in unseen.iter().filter(|position| row.marked(**position)) {
-            let (group, bit) = bit(columns.bit(*position));
+            let Some((group, bit)) = columns.bit(*position).map(bit) else {
+                continue;
+            };
             insert.run(&[
                 tracked.id.into(),
                 Op::Update { group }.code().into(),

@@ -126,10 +126,9 @@ pub fn meetings(
 fn offers(shape: &Shape, columns: &Columns) -> Vec<(i64, String)> {
     let mut groups: BTreeMap<usize, Vec<String>> = BTreeMap::from([(0, Vec::new())]);
     for (position, column) in shape.columns.iter().enumerate() {
-        if column.generated || column.key_place > 0 {
+        let Some(bit) = columns.bit(position).filter(|_| column.key_place == 0) else {
             continue;
-        }
-        let bit = columns.bit(position);
+        };
         let value = incoming(shape, &column.name);
         let differs = triggers::differs("o", &value, &quote_name(&column.name));
         let bits = groups.entry(bit / GROUP).or_default();

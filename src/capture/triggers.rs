@@ -247,10 +247,9 @@ fn group_expressions(shape: &Shape, columns: &Columns, group: usize, id: i64) ->
     let mut changed = Vec::new();
     let mut mask = Vec::new();
     for (position, column) in shape.columns.iter().enumerate() {
-        let bit = columns.bit(position);
-        if column.generated || bit / GROUP != group {
+        let Some(bit) = columns.bit(position).filter(|bit| bit / GROUP == group) else {
             continue;
-        }
+        };
         let name = quote_name(&column.name);
         let bit = bit % GROUP;
         if column.key_place > 0 {

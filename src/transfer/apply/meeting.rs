@@ -231,7 +231,7 @@ impl<'r> Meeting<'r> {
             status,
             bits: columns
                 .iter()
-                .map(|position| self.binding.table.columns.bit(*position))
+                .filter_map(|position| self.binding.table.columns.bit(*position))
                 .collect(),
             rowid: self.pending.and_then(Pending::rowid),
         })
