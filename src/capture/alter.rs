@@ -1,15 +1,15 @@
 //! ALTER TABLE on a tracked table with its triggers out of the way.
 //!
 //! SQLite refuses to drop a column that a trigger mentions, and the capture triggers mention every
-//! column. So the statement runs between taking the triggers away and putting new ones in place, in
-//! one transaction. First it is tried with them: they are what follows a column that is renamed.
+//! column. So such a statement runs between taking the triggers away and putting new ones in place, in
+//! one transaction. All others run with the triggers in place: they are what follows a column that is renamed.
 
-use crate::store::{Database, Error, Result, quote_name, transact};
+use crate::store::{Database, Error, Result, quote_name};
 
-use super::drift;
 use super::shape::Shape;
 use super::tracked::{Tracked, registration};
 use super::triggers::{self, Found};
+use super::{drift, mask, reshape};
 
 /// Runs one `ALTER TABLE` statement. Call inside a transaction.
 ///
@@ -36,11 +36,10 @@ pub fn alter(database: &Database, table: &str, sql: &str) -> Result<()> {
     Tracked::open(database, &registration.name)?;
     let id = registration.id;
     let before = Found::read(database, id)?;
-    let run = || database.connection().prepare(sql)?.run(&[]);
-    if transact(database.connection(), run).is_err() {
+    if mask::is_drop(sql) {
         triggers::drop_all(database, id)?;
-        run()?;
     }
+    database.connection().prepare(sql)?.run(&[])?;
     let shape = Shape::read(database, &registration.name).map_err(|_| {
         Error::argument(format!(
             "the statement took {} away; rename a tracked table with plain ALTER TABLE … RENAME TO",
@@ -56,5 +55,5 @@ pub fn alter(database: &Database, table: &str, sql: &str) -> Result<()> {
     let after = Found::read(database, id)?;
     // Dropping a column renames none: what the triggers said is still so.
     let found = if after.table.is_some() { after } else { before };
-    drift::reshape(database, &registration, &shape, &found)
+    reshape::reshape(database, &registration, &shape, &found)
 }

@@ -1,7 +1,29 @@
-//! Reads back from the text of an update trigger which bit it gives to which column.
+//! The masks in the text of triggers: how they are written, and which bit an update trigger gives to which column.
 //!
 //! SQLite rewrites that text when a column is renamed, and quotes names as it likes. The rest is as
-//! `triggers.rs` wrote it: each column stands as `OLD.name` in brackets, followed by `<<` and the bit.
+//! it was written: each column stands as `OLD.name` in brackets, followed by `<<` and the bit.
+
+/// The one mask that bits make.
+pub fn join(bits: &[String]) -> String {
+    if bits.is_empty() {
+        return "0".into();
+    }
+    let bits: Vec<String> = bits.iter().map(|bit| format!("({bit})")).collect();
+    bits.join(" | ")
+}
+
+/// True when a column has another value in `row` than `value`.
+pub fn differs(row: &str, value: &str, column: &str) -> String {
+    format!("{row}.{column} IS NOT {value} COLLATE BINARY")
+}
+
+/// True while the table is defined as the triggers of number `id` know it.
+pub fn is_as_recorded(id: i64) -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM _syncTable AS k JOIN sqlite_master AS m ON m.type = 'table' \
+         AND m.name = k.name AND m.sql = k.definition WHERE k.id = {id})"
+    )
+}
 
 /// The columns of a mask: bit in the group, and name.
 pub fn columns(sql: &str) -> Vec<(usize, String)> {
@@ -18,6 +40,17 @@ pub fn columns(sql: &str) -> Vec<(usize, String)> {
         }
     }
     found
+}
+
+/// Whether a text is an ALTER TABLE statement that drops something.
+pub fn is_drop(sql: &str) -> bool {
+    let tokens = tokens(sql);
+    let verb = match tokens.get(3) {
+        // ALTER TABLE schema . name
+        Some(Token::Symbol('.')) => tokens.get(5),
+        verb => verb,
+    };
+    matches!(verb, Some(Token::Word(word)) if word.eq_ignore_ascii_case("drop"))
 }
 
 /// The first `OLD.name` between the brackets that end here.
@@ -55,6 +88,11 @@ fn tokens(sql: &str) -> Vec<Token> {
     let mut rest = sql;
     while let Some(first) = rest.chars().next() {
         let length = match first {
+            '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
+            '/' if rest.starts_with("/*") => {
+                let end = rest[2..].find("*/");
+                end.map_or(rest.len(), |end| end + 4)
+            }
             '"' | '`' | '\'' | '[' => {
                 let (name, length) = quoted(rest, first);
                 tokens.push(Token::Word(name));
@@ -129,6 +167,19 @@ mod tests {
             columns(sql),
             expected.map(|(bit, name)| (bit, name.to_owned()))
         );
+    }
+
+    #[test]
+    fn what_drops_a_column_is_told_from_what_is_only_called_so() {
+        for (sql, drops) in [
+            ("ALTER TABLE t DROP COLUMN a", true),
+            ("alter table \"my t\".[drop] -- x\n /* y */ drop a", true),
+            ("ALTER TABLE \"drop\" ADD drop_it", false),
+            ("ALTER TABLE t RENAME \"drop\" TO x", false),
+            ("", false),
+        ] {
+            assert_eq!(is_drop(sql), drops, "{sql}");
+        }
     }
 
     #[test]

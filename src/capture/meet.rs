@@ -12,7 +12,7 @@ use crate::store::{Database, Result, quote_name};
 use super::columns::Columns;
 use super::op::{GROUP, Op};
 use super::shape::Shape;
-use super::{key, triggers};
+use super::{key, mask};
 
 /// One way to meet a row: the columns or expressions of a key or unique index.
 struct Way {
@@ -98,7 +98,7 @@ pub fn meetings(
                     format!(
                         "INSERT INTO _syncChange (tbl, op, mask, pk) SELECT {id}, {op}, \
                      CASE WHEN {same_key} AND {} THEN {mask} END, {logged} {from};",
-                        triggers::is_as_recorded(id)
+                        mask::is_as_recorded(id)
                     )
                 })),
             // The row with the new row's own key is logged by its key.
@@ -130,13 +130,13 @@ fn offers(shape: &Shape, columns: &Columns) -> Vec<(i64, String)> {
             continue;
         };
         let value = incoming(shape, &column.name);
-        let differs = triggers::differs("o", &value, &quote_name(&column.name));
+        let differs = mask::differs("o", &value, &quote_name(&column.name));
         let bits = groups.entry(bit / GROUP).or_default();
         bits.push(format!("({differs}) << {}", bit % GROUP));
     }
     let groups = groups.into_iter();
     groups
-        .map(|(group, bits)| (Op::met(group), triggers::join_mask(&bits)))
+        .map(|(group, bits)| (Op::met(group), mask::join(&bits)))
         .collect()
 }
 

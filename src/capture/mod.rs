@@ -17,6 +17,7 @@ pub mod pending;
 pub mod reader;
 pub mod rebuilt;
 mod renamed;
+mod reshape;
 mod scan;
 pub mod sends;
 pub mod shape;

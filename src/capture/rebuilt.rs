@@ -9,101 +9,16 @@ use chrono::Utc;
 use serde_json::{Map, Value as Json};
 
 use crate::ground::{Warning, quoted};
-use crate::store::{Database, Error, Result, Value, quote_name};
+use crate::store::{Database, Result, Value};
 
 use super::carry::Carrier;
 use super::log::{self, RowsUpTo};
 use super::op::Status;
 use super::reader::RowReader;
 use super::shape::Shape;
-use super::tracked::{Registration, Tracked};
+use super::tracked::{Registration, Tracked, quoted_list};
 use super::triggers::Found;
-use super::{Pending, PendingRows, drift};
-
-/// The table of a registration without triggers that has its name and its key; none when there is none.
-///
-/// # Errors
-/// SQLite's.
-pub(super) fn again(database: &Database, registration: &Registration) -> Result<Option<Shape>> {
-    let shape = match Shape::read(database, &registration.name) {
-        Ok(shape) => shape,
-        Err(Error::Argument(_)) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    Ok(has_key(registration, &shape).then_some(shape))
-}
-
-/// The same, with every synced column.
-///
-/// # Errors
-/// SQLite's.
-pub(super) fn same_table(
-    database: &Database,
-    registration: &Registration,
-) -> Result<Option<Shape>> {
-    let shape = again(database, registration)?;
-    Ok(shape.filter(|shape| missing(registration, shape).is_empty()))
-}
-
-fn has_key(registration: &Registration, shape: &Shape) -> bool {
-    let keys = shape.keys();
-    let mut names = keys.iter().map(|column| column.name.as_str());
-    match &registration.keys {
-        Some(recorded) => {
-            recorded.len() == keys.len()
-                && recorded
-                    .iter()
-                    .zip(names)
-                    .all(|(one, other)| one.eq_ignore_ascii_case(other))
-        }
-        // An older version did not record which columns were the key.
-        None => names.all(|name| {
-            let mut recorded = registration.columns.iter().flatten();
-            recorded.any(|column| column.eq_ignore_ascii_case(name))
-        }),
-    }
-}
-
-/// Synced columns that the table does not have any more.
-fn missing<'r>(registration: &'r Registration, shape: &Shape) -> Vec<&'r str> {
-    let recorded = registration.columns.iter().flatten();
-    recorded
-        .filter(|name| registration.options.choose(name) && shape.position(name).is_none())
-        .map(String::as_str)
-        .collect()
-}
-
-/// Why capture does not go on with the table of a registration by itself, and what to do.
-///
-/// # Errors
-/// SQLite's.
-pub(super) fn refusal(database: &Database, registration: &Registration) -> Result<Error> {
-    let table = quote_name(&registration.name);
-    let problem = match Shape::read(database, &registration.name) {
-        Ok(shape) if !has_key(registration, &shape) => format!(
-            "{table} was made again with another key; what waits can't be sent: call sync_untrack with \
-             {{\"discard\":true}} and then sync_track"
-        ),
-        Ok(shape) => format!(
-            "{table} was made again without {}; call sync_track to go on without, which gives up what waits \
-             of it",
-            quoted_list(&missing(registration, &shape))
-        ),
-        Err(_) if database.has_table(&registration.name)? => {
-            format!("{table} was made again as something that can't be tracked; call sync_untrack")
-        }
-        Err(_) => format!(
-            "{table} was dropped since it was tracked; make it again to go on with it, or call sync_untrack \
-             to forget it"
-        ),
-    };
-    Ok(Error::argument(problem))
-}
-
-fn quoted_list(names: &[&str]) -> String {
-    let names: Vec<String> = names.iter().map(|name| quote_name(name)).collect();
-    names.join(", ")
-}
+use super::{Pending, PendingRows, reshape};
 
 /// What the caller should know when capture was put back.
 pub(super) fn warning(table: &str) -> Warning {
@@ -134,8 +49,8 @@ pub(super) fn restore(
 /// # Errors
 /// The table is gone, or has another key; SQLite's.
 pub(super) fn go_on(database: &Database, registration: &Registration) -> Result<Vec<Warning>> {
-    let Some(shape) = again(database, registration)? else {
-        return Err(refusal(database, registration)?);
+    let Some(shape) = registration.again(database)? else {
+        return Err(registration.refusal(database)?);
     };
     match registration.off {
         Some(_) => resume(database, registration, &shape),
@@ -169,7 +84,7 @@ pub(super) fn resume(
                 .times(lost),
         );
     }
-    let gone = missing(registration, shape);
+    let gone = registration.missing(shape);
     if !gone.is_empty() {
         let message = format!(
             "{} has no {} any more; what waited of it is given up",
@@ -179,7 +94,7 @@ pub(super) fn resume(
         warnings.push(Warning::new("columnGone", message).of(&shape.name));
     }
     log_revived(database, &tracked)?;
-    drift::reshape(database, registration, shape, &bare)?;
+    reshape::reshape(database, registration, shape, &bare)?;
     database.execute(
         "UPDATE main._syncTable SET generation = generation + 1, captureOff = NULL WHERE id = ?1",
         &[id.into()],

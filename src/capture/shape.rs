@@ -121,6 +121,9 @@ impl Shape {
         if is_virtual(&definition) {
             return refuse("a virtual table");
         }
+        if is_shadow(database, &name)? {
+            return refuse("a shadow table, which a virtual table keeps its data in");
+        }
         let columns = read_columns(database, &name)?;
         if columns.iter().all(|column| column.key_place == 0) {
             return Err(Error::argument(format!(
@@ -168,6 +171,19 @@ impl Shape {
             .iter()
             .map(|column| column.name.clone())
             .collect()
+    }
+}
+
+/// Hosts before 3.37 don't say.
+fn is_shadow(database: &Database, name: &str) -> Result<bool> {
+    let listed = database.query_value(
+        "SELECT type FROM pragma_table_list(?1) WHERE schema = ?2 COLLATE NOCASE",
+        &[name.into(), database.schema().into()],
+    );
+    match listed {
+        Ok(listed) => Ok(listed.as_str() == Some("shadow")),
+        Err(error) if error.code() == 1 => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

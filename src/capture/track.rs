@@ -11,7 +11,7 @@ use super::op::Op;
 use super::shape::Shape;
 use super::tracked::{Existing, TrackOptions, Tracked, registration};
 use super::triggers::Found;
-use super::{drift, key, log, meet, rebuilt, triggers};
+use super::{drift, key, log, meet, rebuilt, reshape, triggers};
 
 /// What [`track`] did.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +27,14 @@ pub struct Outcome {
     pub warnings: Vec<Warning>,
 }
 
+/// Removes capture triggers that no registration knows. How many.
+///
+/// # Errors
+/// SQLite's.
+pub fn drop_orphans(database: &Database) -> Result<usize> {
+    triggers::drop_orphans(database)
+}
+
 /// Starts tracking a table. For a tracked one changes the options, or keeps them if none are given; if it has lost its
 /// triggers, or capture is off, puts capture back, also without columns that are gone. Call inside a transaction.
 ///
@@ -34,8 +42,13 @@ pub struct Outcome {
 /// A table that can't be tracked, or was made again with another key; an option naming a column that does not
 /// exist; SQLite's.
 pub fn track(database: &Database, name: &str, options: Option<TrackOptions>) -> Result<Outcome> {
-    triggers::drop_orphans(database)?;
+    let orphans = drop_orphans(database)?;
     let mut warnings = drift::refresh(database)?;
+    if orphans > 0 {
+        let message = "capture triggers were left over whose tables of syncscope were gone; they are removed, and what \
+                       they were to capture is not known: sync_check finds it";
+        warnings.push(Warning::new("orphanedTriggers", message).times(orphans as i64));
+    }
     let shape = Shape::read(database, name)?;
     let Some(found) = registration(database, &shape.name)? else {
         return start(database, &shape, options.unwrap_or_default(), warnings);
@@ -69,7 +82,7 @@ fn start(
     let registered = registered
         .ok_or_else(|| Error::Corrupt(format!("_syncTable lost {}", quote_name(&shape.name))))?;
     let nothing = Found::default();
-    drift::store(
+    reshape::store(
         database,
         &Tracked::assemble(registered.clone(), shape.clone(), &nothing),
     )?;

@@ -8,7 +8,6 @@ use crate::ground::complaint;
 use crate::store::{Database, Error, Result, quote_name, readable_schema};
 
 use super::columns::{Columns, Names};
-use super::rebuilt;
 use super::shape::Shape;
 use super::triggers::{self, Found};
 
@@ -99,6 +98,91 @@ pub struct Registration {
     /// Since when capture is off on purpose, in epoch ms.
     pub off: Option<i64>,
     pub generation: i64,
+}
+
+impl Registration {
+    /// The table that has its name and its key, for one whose triggers are gone; none when there is none.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(super) fn again(&self, database: &Database) -> Result<Option<Shape>> {
+        let shape = match Shape::read(database, &self.name) {
+            Ok(shape) => shape,
+            Err(Error::Argument(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(self.has_key_of(&shape).then_some(shape))
+    }
+
+    /// The same, if it has every synced column: the same table, made again.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(super) fn same_table(&self, database: &Database) -> Result<Option<Shape>> {
+        let shape = self.again(database)?;
+        Ok(shape.filter(|shape| self.missing(shape).is_empty()))
+    }
+
+    fn has_key_of(&self, shape: &Shape) -> bool {
+        let keys = shape.keys();
+        let mut names = keys.iter().map(|column| column.name.as_str());
+        match &self.keys {
+            Some(recorded) => {
+                let mut both = recorded.iter().zip(names);
+                recorded.len() == keys.len()
+                    && both.all(|(one, other)| one.eq_ignore_ascii_case(other))
+            }
+            // An older version did not record which columns were the key.
+            None => names.all(|name| {
+                let mut recorded = self.columns.iter().flatten();
+                recorded.any(|column| column.eq_ignore_ascii_case(name))
+            }),
+        }
+    }
+
+    /// Synced columns that the table does not have any more.
+    pub(super) fn missing(&self, shape: &Shape) -> Vec<&str> {
+        let recorded = self.columns.iter().flatten();
+        recorded
+            .filter(|name| self.options.choose(name) && shape.position(name).is_none())
+            .map(String::as_str)
+            .collect()
+    }
+
+    /// Why capture does not go on with the table by itself, and what to do.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(super) fn refusal(&self, database: &Database) -> Result<Error> {
+        let table = quote_name(&self.name);
+        let problem = match Shape::read(database, &self.name) {
+            Ok(shape) if !self.has_key_of(&shape) => format!(
+                "{table} was made again with another key, so what waits can't be sent; call sync_untrack with \
+                 {{\"discard\":true}} and then sync_track"
+            ),
+            Ok(shape) => format!(
+                "{table} was made again without {}; call sync_track to go on without, which gives up what waits \
+                 of it",
+                quoted_list(&self.missing(&shape))
+            ),
+            Err(_) if database.has_table(&self.name)? => {
+                format!(
+                    "{table} was made again as something that can't be tracked; call sync_untrack"
+                )
+            }
+            Err(_) => format!(
+                "{table} was dropped since it was tracked; make it again to go on with it, or call sync_untrack \
+                 to forget it"
+            ),
+        };
+        Ok(Error::argument(problem))
+    }
+}
+
+/// Names in a sentence.
+pub(super) fn quoted_list(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| quote_name(name)).collect();
+    names.join(", ")
 }
 
 /// The schema version from which on the state of capture is recorded.
@@ -224,7 +308,7 @@ impl Tracked {
         }
         let found = Found::read(database, registration.id)?;
         let Some(table) = &found.table else {
-            return Err(rebuilt::refusal(database, &registration)?);
+            return Err(registration.refusal(database)?);
         };
         let shape = Shape::read(database, table)?;
         let tracked = Self::assemble(registration, shape, &found);
@@ -287,7 +371,7 @@ impl Tracked {
             let shape = Shape::read(database, table)?;
             return Ok(Some(Self::assemble(registration, shape, &found)));
         }
-        let shape = rebuilt::again(database, &registration)?;
+        let shape = registration.again(database)?;
         Ok(shape.map(|shape| Self::assemble(registration, shape, &found)))
     }
 

@@ -193,7 +193,7 @@ impl Found {
     }
 }
 
-/// Whether there is a trigger of ours that no registration knows.
+/// Removes capture triggers that no registration knows. How many.
 ///
 /// # Errors
 /// SQLite's.
@@ -245,7 +245,7 @@ fn same(keys: &[&str]) -> String {
 /// Whether a column of the group changed, and the mask of those that did.
 fn group_expressions(shape: &Shape, columns: &Columns, group: usize, id: i64) -> (String, String) {
     let mut changed = Vec::new();
-    let mut mask = Vec::new();
+    let mut bits = Vec::new();
     for (position, column) in shape.columns.iter().enumerate() {
         let Some(bit) = columns.bit(position).filter(|bit| bit / GROUP == group) else {
             continue;
@@ -254,46 +254,24 @@ fn group_expressions(shape: &Shape, columns: &Columns, group: usize, id: i64) ->
         let bit = bit % GROUP;
         if column.key_place > 0 {
             // Never true, and no work: it is there to be renamed with the column.
-            mask.push(format!("(0 AND OLD.{name} IS NULL) << {bit}"));
+            bits.push(format!("(0 AND OLD.{name} IS NULL) << {bit}"));
             continue;
         }
-        let differs = differs("OLD", &format!("NEW.{name}"), &name);
-        mask.push(format!("({differs}) << {bit}"));
+        let differs = mask::differs("OLD", &format!("NEW.{name}"), &name);
+        bits.push(format!("({differs}) << {bit}"));
         changed.push(differs);
     }
     if group == 0 {
         // A column added later is not in the masks yet. Seen only when nothing else changed: the
         // table no longer looks as it did, so log an update of unknown columns (mask 0).
-        changed.push(format!("NOT {}", is_as_recorded(id)));
+        changed.push(format!("NOT {}", mask::is_as_recorded(id)));
     }
     let changed = if changed.is_empty() {
         "0".into()
     } else {
         changed.join(" OR ")
     };
-    (changed, join_mask(&mask))
-}
-
-/// The one mask that bits make.
-pub(super) fn join_mask(bits: &[String]) -> String {
-    if bits.is_empty() {
-        return "0".into();
-    }
-    let bits: Vec<String> = bits.iter().map(|bit| format!("({bit})")).collect();
-    bits.join(" | ")
-}
-
-/// True when a column has another value in `row` than `value`.
-pub(super) fn differs(row: &str, value: &str, column: &str) -> String {
-    format!("{row}.{column} IS NOT {value} COLLATE BINARY")
-}
-
-/// True while the table is defined as the triggers of number `id` know it.
-pub(super) fn is_as_recorded(id: i64) -> String {
-    format!(
-        "EXISTS (SELECT 1 FROM _syncTable AS k JOIN sqlite_master AS m ON m.type = 'table' \
-         AND m.name = k.name AND m.sql = k.definition WHERE k.id = {id})"
-    )
+    (changed, mask::join(&bits))
 }
 
 #[cfg(test)]

@@ -141,13 +141,16 @@ pub fn travelling(table: &Tracked, settings: Option<&Settings>) -> Vec<usize> {
     let mut columns = table.synced_columns();
     columns.retain(|position| {
         let column = &shape.columns[*position];
-        // A column renamed a moment ago goes by both names.
-        let renamed = table.columns.renamed.iter();
-        let old = renamed
-            .filter(|(_, new)| *new == column.name)
-            .map(|(old, _)| old);
-        let names: Vec<&String> = [&column.name].into_iter().chain(old).collect();
-        let is_excluded = |name: &&str| names.iter().any(|known| name.eq_ignore_ascii_case(known));
+        // A column renamed a moment ago goes by its old name, and by the new one if that was not another's.
+        let renamed = &table.columns.renamed;
+        let is = |one: &str, other: &str| one.eq_ignore_ascii_case(other);
+        let is_excluded = |name: &&str| {
+            let was_so = renamed
+                .iter()
+                .any(|(old, new)| is(old, name) && is(new, &column.name));
+            let is_taken = renamed.iter().any(|(old, _)| is(old, name));
+            was_so || (is(name, &column.name) && !is_taken)
+        };
         column.key_place == 0 && !excluded.iter().any(is_excluded)
     });
     columns

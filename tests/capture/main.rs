@@ -2,6 +2,7 @@
 
 mod alters;
 mod conflicts;
+mod following;
 mod history;
 mod keys;
 mod schema;

@@ -98,6 +98,8 @@ const CALLS: &[(&str, &[&str])] = &[
         "sync_capture_existing",
         &["sync_capture_existing('planes', ?1)"],
     ),
+    ("sync_capture_off", &["sync_capture_off('planes', ?1)"]),
+    ("sync_capture_on", &["sync_capture_on('planes', ?1)"]),
     (
         "sync_alter",
         &["sync_alter('planes', 'ALTER TABLE planes ADD COLUMN more', ?1)"],

@@ -17,6 +17,8 @@ const FUNCTIONS: &[(&str, &[i64])] = &[
     ("sync_alter", &[2, 3]),
     ("sync_apply", &[2, 3]),
     ("sync_capture_existing", &[1, 2]),
+    ("sync_capture_off", &[0, 1, 2]),
+    ("sync_capture_on", &[0, 1, 2]),
     ("sync_check", &[1, 2]),
     ("sync_debug", &[0]),
     ("sync_delete_scope", &[1]),

@@ -163,6 +163,7 @@ fn sensible(name: &str) -> Vec<Rubbish> {
         "sync_provider" => &["p", r#"{"kind":"host"}"#],
         "sync_secret" => &["name", "value", "https://example.com"],
         "sync_track" | "sync_untrack" | "sync_capture_existing" => &["tracked", "{}"],
+        "sync_capture_off" | "sync_capture_on" => &["tracked", "{}"],
         "sync_alter" => &["tracked", "ALTER TABLE tracked DROP COLUMN x", "{}"],
         "sync_start_scope" => &["s", r#"["a"]"#],
         "sync_entities" => &["j", "NET", r#"["tracked"]"#, "{}"],

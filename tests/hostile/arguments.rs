@@ -18,6 +18,8 @@ const NAMES: &[(&str, &str)] = &[
     ("sync_track(?1)", "table"),
     ("sync_untrack(?1)", "table"),
     ("sync_capture_existing(?1)", "table"),
+    ("sync_capture_off(?1)", "table"),
+    ("sync_capture_on(?1)", "table"),
     ("sync_alter(?1, 'ALTER TABLE t ADD COLUMN more')", "table"),
     ("sync_alter('t', ?1)", "sql"),
     ("sync_resolver(?1, 'columns')", "entity"),

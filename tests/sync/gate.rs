@@ -19,6 +19,9 @@ const WRITING: &[(&str, &str)] = &[
     ("sync_untrack", "sync_untrack('planes')"),
     ("sync_untrack", "sync_untrack('unknown')"),
     ("sync_capture_existing", "sync_capture_existing('planes')"),
+    ("sync_capture_on", "sync_capture_on('planes')"),
+    ("sync_capture_off", "sync_capture_off('planes')"),
+    ("sync_capture_on", "sync_capture_on()"),
     (
         "sync_alter",
         "sync_alter('planes', 'ALTER TABLE planes ADD COLUMN more')",
