@@ -96,7 +96,8 @@ pub fn create(database: &Database, shape: &Shape, id: i64, columns: &Columns) ->
             .execute_script(&fill(section(kind)?, &values))
     };
     let (met, log) = &meetings.insert;
-    make("meet", "meet", &[("met", met), ("logMet", log)])?;
+    // The name shows when SQLite refuses to drop a column, so it says what to do.
+    make("meet", &advising("meet"), &[("met", met), ("logMet", log)])?;
     let (met, log) = &meetings.update;
     make("meetUpdate", "meetUpdate", &[("met", met), ("logMet", log)])?;
     for kind in ["insert", "delete", "rekey"] {
@@ -106,12 +107,7 @@ pub fn create(database: &Database, shape: &Shape, id: i64, columns: &Columns) ->
         let (changed, mask) = group_expressions(shape, columns, group, id);
         let op = Op::Update { group }.code().to_string();
         let more = [("changed", changed.as_str()), ("mask", &mask), ("op", &op)];
-        // The name shows when SQLite refuses to drop a column, so it says what to do.
-        make(
-            "update",
-            &format!("{UPDATE}{group}: drop columns with sync_alter"),
-            &more,
-        )?;
+        make("update", &advising(&format!("{UPDATE}{group}")), &more)?;
     }
     Ok(())
 }
@@ -126,6 +122,11 @@ fn groups(known: &Known) -> BTreeSet<usize> {
 
 /// The kinds of triggers besides those of updates.
 const KINDS: &[&str] = &["meet", "meetUpdate", "insert", "delete", "rekey"];
+
+/// The name of a trigger that mentions columns.
+fn advising(kind: &str) -> String {
+    format!("{kind}: drop columns with sync_alter")
+}
 
 /// How the kinds of update triggers begin; the number of the group follows.
 const UPDATE: &str = "update";
@@ -157,7 +158,7 @@ impl Found {
         )?;
         for (name, table, sql) in triggers {
             found.table = Some(table);
-            let kind = &name[prefix.len()..];
+            let kind = name[prefix.len()..].split(':').next().unwrap_or_default();
             let group = kind.strip_prefix(UPDATE).and_then(|rest| {
                 let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next();
                 digits.and_then(|digits| digits.parse::<usize>().ok())
