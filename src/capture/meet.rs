@@ -92,15 +92,18 @@ pub fn meetings(
         let given = way.given();
         insert.0.push(format!("{given}EXISTS (SELECT 1 {from})"));
         match way.is_key {
-            true => insert
-                .1
-                .extend(offers(shape, columns).into_iter().map(|(op, mask)| {
+            true => {
+                let offers = offers(shape, columns).into_iter().map(|(op, mask)| {
+                    let mask = match way.is_exact() {
+                        true => mask,
+                        false => format!("CASE WHEN {same_key} THEN {mask} END"),
+                    };
                     format!(
-                        "INSERT INTO _syncChange (tbl, op, mask, pk) SELECT {id}, {op}, \
-                     CASE WHEN {same_key} AND {} THEN {mask} END, {logged} {from};",
-                        mask::is_as_recorded(id)
+                        "INSERT INTO _syncChange (tbl, op, mask, pk) SELECT {id}, {op}, {mask}, {logged} {from};"
                     )
-                })),
+                });
+                insert.1.extend(offers);
+            }
             // The row with the new row's own key is logged by its key.
             false => insert.1.push(format!("{log} AND NOT ({same_key});")),
         }
@@ -193,6 +196,13 @@ impl Way {
             })
             .collect();
         parts.join(" AND ")
+    }
+
+    /// Whether rows that agree are the same byte for byte.
+    fn is_exact(&self) -> bool {
+        self.parts.iter().all(
+            |part| matches!(part, Part::Column { collation, .. } if collation.eq_ignore_ascii_case("BINARY")),
+        )
     }
 
     /// True when an UPDATE changed a part: an unchanged one can't meet anybody new.

@@ -215,6 +215,12 @@ impl Pending {
             self.touched = true;
             self.mark_mask(group, *mask, columns);
         }
+        if !columns.added.is_empty() || !columns.suspects().is_empty() {
+            // Columns that the triggers do not know may have got another value too.
+            self.touched = true;
+            self.unseen = true;
+            self.mark_mask(0, 0, columns);
+        }
     }
 
     fn mark_mask(&mut self, group: usize, mask: i64, columns: &Columns) {

@@ -433,7 +433,7 @@ fn history(db: Connection, seed: u64) -> Connection {
 
 #[test]
 fn m2_an_edit_stays_with_its_column_whatever_is_altered() {
-    let seeds = sample(module_path!(), 0..HISTORIES, 11).map(|number| 7_000_003 + number * 13);
+    let seeds = sample(module_path!(), 0..HISTORIES, 23).map(|number| 7_000_003 + number * 13);
     let seeds: Vec<u64> = seeds.collect();
     let half = seeds.len() / 2;
     std::thread::scope(|scope| {

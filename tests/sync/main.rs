@@ -15,6 +15,7 @@ mod kill;
 mod locks;
 mod log;
 mod lost_answers;
+mod made_again;
 mod policies;
 mod questions;
 mod rejections;
