@@ -80,7 +80,7 @@ fn rows_written_whole_after_a_column_was_added_carry_it() {
     both(|world| {
         let c = tracked(world, NOTES, "notes");
         elsewhere(world, "ALTER TABLE notes ADD COLUMN extra TEXT; INSERT INTO notes VALUES ('n', 't', 'b', 1, 'e');
-                          REPLACE INTO notes VALUES ('k1', 'one', 'b1', 1, 'e'); DELETE FROM notes WHERE id = 'k2'");
+                          REPLACE INTO notes VALUES ('k1', 'o', 'b', 9, 'e'); DELETE FROM notes WHERE id = 'k2'");
         assert_eq!(
             pending(&c),
             "created n []\ndeleted k2\nupdated k1 [\"title\",\"body\",\"n\",\"extra\"]"
