@@ -15,6 +15,7 @@ mod kill;
 mod locks;
 mod log;
 mod lost_answers;
+mod order;
 mod policies;
 mod questions;
 mod rejections;
