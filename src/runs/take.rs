@@ -93,7 +93,7 @@ impl Run {
         let status = response.status;
         if let Some(frozen) = frozen {
             // A repeated request may have arrived the first time, and been refused for that.
-            let unknown = status == 408 || status >= 500 || response.attempts > 1;
+            let unknown = status == 408 || status >= 500 || response.repeated;
             let state = match unknown {
                 true => outbox::State::Unknown,
                 false => outbox::State::Refused,
@@ -173,8 +173,10 @@ impl Run {
         };
         // A server may repeat our token in what it says.
         let clean = |text: &str| self.redactor.clean(text);
-        let settler =
-            frozen.map(|frozen| Settler::new(database, provider, &self.bindings, frozen, &clean));
+        let settler = frozen.map(|frozen| {
+            Settler::new(database, provider, &self.bindings, frozen, &clean)
+                .of_repeated(response.repeated)
+        });
         let intake = Intake::new(&setting, &self.bindings, &self.unacknowledged, settler);
         let mut sink = Counting::new(intake, &self.live);
         let mut read = self.read_into(response, &mut sink)?;

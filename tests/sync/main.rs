@@ -30,4 +30,5 @@ mod steps_kill;
 mod storage;
 mod swaps;
 mod tables;
+mod unconfirmed;
 mod waiting;

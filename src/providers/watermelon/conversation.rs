@@ -280,7 +280,12 @@ impl Talk {
             .body
             .read_to_end(&mut body)
             .map_err(|error| SyncError::network(format!("the answer was lost: {error}")))?;
-        let said = read_answer(&self.options, &self.entities, answer.status, &body)?;
+        let mut types = answer
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "content-type");
+        let page = types.any(|(_, value)| is_html(value));
+        let said = read_answer(&self.options, &self.entities, answer.status, page, &body)?;
         for (place, rejected) in said.rejected.iter().enumerate() {
             for (id, reason) in rejected {
                 sink.verdict(Sent::Row(place, id), Verdict::Refused(reason.as_deref()))?;
@@ -291,10 +296,7 @@ impl Talk {
             new_id: None,
         };
         sink.verdict(Sent::Rest, taken)?;
-        Ok(Read {
-            warnings: said.warnings,
-            ..Read::default()
-        })
+        Ok(Read::default())
     }
 
     fn adopt_read(&mut self, read: &Read) {
@@ -342,6 +344,12 @@ impl Talk {
         self.second_chance = false;
         self.pull_again();
     }
+}
+
+/// Whether a content type is that of a page.
+fn is_html(kind: &str) -> bool {
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("text/html")
 }
 
 impl Conversation for Talk {

@@ -27,7 +27,7 @@ pub struct Frozen {
     pub rows: u64,
     /// Rows that can't be sent, per binding.
     pub unsendable: Vec<i64>,
-    /// The log entries of its rows, when it is a part of what was frozen and others come after it.
+    /// The log entries that it settles, when it is one of several parts.
     pub entries: Option<Entries>,
 }
 

@@ -54,11 +54,7 @@ pub fn cut(
             ..frozen.clone()
         });
     }
-    collect_entries(database, frozen.upto, &part_of, &mut parts)?;
-    // The last one settles what is left, also what came to nothing.
-    if let Some(last) = parts.back_mut() {
-        last.entries = None;
-    }
+    collect_entries(database, frozen.upto, bindings, &part_of, &mut parts)?;
     Ok(parts)
 }
 
@@ -76,19 +72,26 @@ fn chunks(rows: &[order::Row], size: usize) -> Vec<&[order::Row]> {
     pieces
 }
 
-/// Finds the log entries of each part's rows, in one scan of the log.
+/// Finds the log entries of each part's rows, in one scan of the log. The last one settles what came to nothing too.
 fn collect_entries(
     database: &Database,
     upto: i64,
+    bindings: &[Binding],
     part_of: &HashMap<(i64, Key), usize>,
     parts: &mut VecDeque<Frozen>,
 ) -> Result<()> {
+    let tables: Vec<i64> = bindings.iter().map(|binding| binding.table.id).collect();
+    let last = parts.len().saturating_sub(1);
     let mut scan = database
         .prepare("SELECT seq, tbl, pk FROM main._syncChange WHERE seq <= ?1 ORDER BY seq")?;
     scan.bind(1, upto.into())?;
     while scan.step()? {
         let row = (scan.integer(1), Key(scan.column(2).to_owned()));
-        let part = part_of.get(&row).and_then(|number| parts.get_mut(*number));
+        if !tables.contains(&row.0) {
+            continue;
+        }
+        let number = part_of.get(&row).copied().unwrap_or(last);
+        let part = parts.get_mut(number);
         let Some(entries) = part.and_then(|part| part.entries.as_mut()) else {
             continue;
         };
