@@ -216,6 +216,8 @@ pub struct Read {
     /// Extra members, for the caller.
     pub rest: Map<String, Json>,
     pub warnings: Vec<Warning>,
+    /// What the conversation itself has to know of an answer that counts. Not kept.
+    pub note: Option<String>,
 }
 
 /// What has become of what was due.

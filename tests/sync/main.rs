@@ -23,6 +23,7 @@ mod replacement;
 mod resolver_deletes;
 #[cfg(unix)]
 mod schedules;
+mod seconds;
 mod secrets;
 mod steps;
 #[cfg(unix)]
