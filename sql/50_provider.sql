@@ -19,6 +19,7 @@ CREATE TABLE main._syncCursor (
   pulledAt  INTEGER NOT NULL,            -- epoch ms
   schemaVersion INTEGER,                 -- the schema version last sent to the server
   columns   TEXT,                        -- JSON list of the columns that were synced then
+  reached   TEXT,                        -- how far the cursor has been: from a lower one, rows come again
   PRIMARY KEY (provider, entity)
 );
 

@@ -40,6 +40,8 @@ pub struct Manners {
     /// Pulls of its tables after which a push is no longer remembered: by then the server has shown what it
     /// made of it.
     pub journal_pulls: i64,
+    /// A higher cursor is a later one. Else cursors are only told apart.
+    pub cursors_grow: bool,
     /// The server counts versions of rows, and wants to be sent the one that a change is based on.
     pub versions: bool,
     /// How remote rows are applied.
@@ -155,10 +157,19 @@ pub struct Ask {
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: AskBody,
-    /// Entities of which rows may come that came before.
-    pub again: Vec<usize>,
+    /// Entities of which may come what came before.
+    pub again: Vec<(usize, Again)>,
     /// The change of the schema sent to the server; null when there is none.
     pub migration: Json,
+}
+
+/// What comes in an answer although it came before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Again {
+    /// Rows: that one was created says nothing new.
+    Rows,
+    /// Deletes as well.
+    RowsAndDeletes,
 }
 
 /// The body of a request.

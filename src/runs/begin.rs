@@ -102,6 +102,7 @@ impl Run {
             talk: None,
             bindings: Vec::new(),
             cursors: Vec::new(),
+            again: Default::default(),
             unacknowledged: Unacknowledged::default(),
             parcels: Parcels::default(),
             asked: None,
@@ -164,6 +165,11 @@ impl Run {
         self.unacknowledged = Unacknowledged::read(database, Some(provider))?;
         self.bindings = prepared.bindings;
         self.cursors = prepared.cursors;
+        let grows = self.kind.manners().cursors_grow;
+        for (place, binding) in self.bindings.iter().enumerate() {
+            let again = cursor::comes_again(database, provider, binding, grows)?;
+            self.again.extend(again.map(|again| (place, again)));
+        }
         self.talk = Some(match prepared.talk {
             _ if self.bindings.is_empty() => Box::new(Silent::done()),
             Ok(talk) => talk,

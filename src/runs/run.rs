@@ -2,7 +2,7 @@
 //! is due. Whoever drives it (the HTTP room, the host program, a test) sends the request in between. No
 //! transaction or statement is open while a request is under way.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use crate::coordination::{EntitiesCall, OwnerId, is_open, owner, run_record};
 use crate::ground::SyncError;
 use crate::http::{HttpError, Outgoing, Redactor, Response};
 use crate::providers::Settings;
-use crate::providers::conversation::{Conversation, Goal, Provider, Step};
+use crate::providers::conversation::{Again, Conversation, Goal, Provider, Step};
 use crate::store::{Database, Result, Session};
 use crate::transfer::binding::Binding;
 use crate::transfer::send::freeze::Frozen;
@@ -48,8 +48,8 @@ pub enum Turn {
 pub(super) struct Asked {
     /// It carries rows; the answer is about these.
     pub parcel: bool,
-    /// Entities of which rows may come that came before.
-    pub again: Vec<usize>,
+    /// Entities of which may come what came before.
+    pub again: Vec<(usize, Again)>,
 }
 
 /// The frozen parts of a run that are not settled.
@@ -79,6 +79,8 @@ pub struct Run {
     pub(super) bindings: Vec<Binding>,
     /// The entities' cursors when the run began, to notice somebody else's sync.
     pub(super) cursors: Vec<Option<String>>,
+    /// Entities of which comes what came before: they are pulled from the beginning, or their cursor went back.
+    pub(super) again: HashMap<usize, Again>,
     /// Rows created by a push of which nobody knows whether it arrived.
     pub(super) unacknowledged: Unacknowledged,
     pub(super) parcels: Parcels,

@@ -167,8 +167,12 @@ impl Run {
             provider,
             run: self.id,
             cancel: &self.cancel,
-            redelivers: (0..self.bindings.len())
-                .map(|place| asked.again.contains(&place))
+            again: (0..self.bindings.len())
+                .map(|place| {
+                    let asked = asked.again.iter().filter(|(asked, _)| *asked == place);
+                    let asked = asked.map(|(_, again)| *again).max();
+                    asked.max(self.again.get(&place).copied())
+                })
                 .collect(),
         };
         // A server may repeat our token in what it says.
@@ -208,7 +212,8 @@ impl Run {
         let at = now();
         for (place, cursor) in &read.cursors {
             let binding = &self.bindings[*place];
-            cursor::store(database, provider, binding, cursor, at)?;
+            let grows = self.kind.manners().cursors_grow;
+            cursor::store(database, provider, binding, cursor, at, grows)?;
             if let Some(version) = read.schema_version {
                 cursor::store_schema(database, provider, binding, version)?;
             }

@@ -24,7 +24,10 @@ const SCRIPTS: &[&str] = &[
 ];
 
 /// Steps from one schema version to the next: `UPGRADES[0]` leads from version 1 to 2.
-const UPGRADES: &[&str] = &[include_str!("../../sql/upgrades/2.sql")];
+const UPGRADES: &[&str] = &[
+    include_str!("../../sql/upgrades/2.sql"),
+    include_str!("../../sql/upgrades/3.sql"),
+];
 
 /// The schema version of this build.
 const VERSION: i64 = 1 + UPGRADES.len() as i64;

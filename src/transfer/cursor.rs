@@ -1,7 +1,9 @@
 //! How far each entity has been pulled.
 
-use crate::ground::{SyncError, complaint, quoted};
-use crate::providers::conversation::LastSchema;
+use std::cmp::Ordering;
+
+use crate::ground::{SyncError, compare_numbers, complaint, quoted};
+use crate::providers::conversation::{Again, LastSchema};
 use crate::store::{Database, Error, Result};
 
 use crate::transfer::binding::Binding;
@@ -24,7 +26,35 @@ pub fn read(database: &Database, provider: &str, binding: &Binding) -> Result<Op
     )
 }
 
-/// Stores a cursor. Belongs in the transaction that applies the rows it stands for.
+/// What a pull from where an entity's cursor is brings again: there is no cursor, or it is not where it has been. `grows`: of two cursors the higher one is later.
+///
+/// # Errors
+/// SQLite's.
+pub fn comes_again(
+    database: &Database,
+    provider: &str,
+    binding: &Binding,
+    grows: bool,
+) -> Result<Option<Again>> {
+    let stored = database.query_row(
+        "SELECT cursor, reached FROM main._syncCursor \
+         WHERE provider = ?1 AND entity = ?2 AND tableId = ?3",
+        &[
+            provider.into(),
+            (&binding.entity).into(),
+            binding.table.id.into(),
+        ],
+        |row| Ok((row.text(0), row.text(1))),
+    )?;
+    let Some((cursor, reached)) = stored else {
+        return Ok(Some(Again::Rows));
+    };
+    let later = grows && compare_numbers(&cursor, &reached) == Some(Ordering::Greater);
+    let differs = cursor != reached && !later;
+    Ok(differs.then_some(Again::RowsAndDeletes))
+}
+
+/// Stores a cursor. `grows`: see [`comes_again`]. Belongs in the transaction that applies the rows it stands for.
 ///
 /// # Errors
 /// SQLite's.
@@ -34,17 +64,33 @@ pub fn store(
     binding: &Binding,
     cursor: &str,
     at: i64,
+    grows: bool,
 ) -> Result<()> {
+    let reached = database.query_value(
+        "SELECT reached FROM main._syncCursor \
+         WHERE provider = ?1 AND entity = ?2 AND tableId = ?3",
+        &[
+            provider.into(),
+            (&binding.entity).into(),
+            binding.table.id.into(),
+        ],
+    )?;
+    let is_higher = |reached: &&str| compare_numbers(reached, cursor) == Some(Ordering::Greater);
+    let reached = reached
+        .as_str()
+        .filter(|reached| grows && is_higher(reached));
     database.execute(
-        "INSERT INTO main._syncCursor (provider, entity, tableId, cursor, pulledAt) \
-         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (provider, entity) DO UPDATE \
-         SET tableId = excluded.tableId, cursor = excluded.cursor, pulledAt = excluded.pulledAt",
+        "INSERT INTO main._syncCursor (provider, entity, tableId, cursor, pulledAt, reached) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (provider, entity) DO UPDATE \
+         SET tableId = excluded.tableId, cursor = excluded.cursor, pulledAt = excluded.pulledAt, \
+         reached = excluded.reached",
         &[
             provider.into(),
             (&binding.entity).into(),
             binding.table.id.into(),
             cursor.into(),
             at.into(),
+            reached.unwrap_or(cursor).into(),
         ],
     )?;
     Ok(())

@@ -171,8 +171,9 @@ class Run {
       if (rounds.length) throw NO_PUSH
       push.changes = copy(changes)
       seen.pushes.push({ lastPulledAt, changes: push.changes })
-      this.journal.pulled()
+      this.pulled()
       this.journal.open(push.changes)
+      differences.strangeRejections(this, push)
       await this.edit(step.duringPush, push)
       if (push.kind !== 'taken') throw new Error(push.kind)
       return Object.keys(push.rejected).length ? { experimentalRejectedIds: copy(push.rejected) } : undefined
@@ -182,11 +183,19 @@ class Run {
     } while (rounds && rounds.length && (!ended || ended === NO_PUSH))
     if (ended) seen.error = push.changes ? 'push' : 'pull'
     if (ended && !push.changes) for (const undo of this.undo.reverse()) await undo()
-    if (!ended && !push.changes) this.journal.pulled()
+    if (!ended && !push.changes) this.pulled()
     if (push.changes) this.journal.close(push.kind, push.rejected)
     await this.edit(push.later)
     await differences.afterSync(this)
     return { ...seen, ...this.look() }
+  }
+
+  /** A pull was committed. */
+  pulled() {
+    this.journal.pulled((table, id) => {
+      const local = this.stored(table, id)
+      return local && local._status !== 'synced'
+    })
   }
 
   options() {

@@ -334,7 +334,7 @@ function sentAs(push, table, id) {
   return ['created', 'updated'].find((kind) => set[kind].some((row) => row.id === id))
 }
 
-/** A row that the server may have had, but has not shown for two pulls, was never sent. */
+/** A row that the server may have had, but that is settled now, was never sent. */
 async function afterSync(run) {
   for (const named of [...run.unsent]) {
     const [table, id] = JSON.parse(named)
@@ -347,6 +347,18 @@ async function afterSync(run) {
   }
 }
 
+/** An answer that rejects a row which was not sent: it may mean one that was, so nobody knows what arrived. */
+function strangeRejections(run, push) {
+  if (push.kind !== 'taken' || !run.wants('strange rejections')) return
+  const sent = (table, id) =>
+    Object.values(push.changes[table] || {}).some((list) => list.some((row) => (isObject(row) ? row.id : row) === id))
+  const strange = Object.entries(push.rejected).some(([table, ids]) => ids.some((id) => !sent(table, id)))
+  if (!strange) return
+  fire(run, 'strange rejections')
+  push.kind = 'lost'
+  push.rejected = {}
+}
+
 // ------------------------------------------------------------------------------------------ resolvers
 
 /** A resolver's row without a status keeps the status it would have had. */
@@ -357,4 +369,4 @@ function resolved(run, row, standard) {
   return full
 }
 
-module.exports = { textOf, restored, rounds, beforeApply, editDuring, afterSync, resolved }
+module.exports = { textOf, restored, rounds, beforeApply, editDuring, afterSync, strangeRejections, resolved }

@@ -63,6 +63,10 @@ pub const DIFFERENCES: &[Difference] = &[
         "a row pushed without an answer, as acknowledged when the pull shows it",
     ),
     difference(
+        "strange rejections",
+        "no answer to a push of which a row is rejected that was not in it",
+    ),
+    difference(
         "cursor as it came",
         "a whole number for a fractional timestamp, and back again",
     ),

@@ -1,5 +1,6 @@
 //! The sync itself: what is sent and applied, when and in what order, and that nothing is lost whatever fails.
 
+mod again;
 mod answers;
 mod background;
 mod calls;

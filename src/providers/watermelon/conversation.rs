@@ -13,8 +13,8 @@ use super::pull::read_pull;
 use super::push::write_changes;
 use crate::ground::{Class, SyncError, Warning};
 use crate::providers::conversation::{
-    Answer, Ask, AskBody, Conversation, Event, Goal, Known, KnownEntity, LastSchema, ParcelRows,
-    Read, Refusal, Step,
+    Again, Answer, Ask, AskBody, Conversation, Event, Goal, Known, KnownEntity, LastSchema,
+    ParcelRows, Read, Refusal, Step,
 };
 use crate::providers::sink::{Sent, Sink, Verdict};
 use crate::providers::template::{self, Values};
@@ -195,9 +195,14 @@ impl Talk {
             let _ = body.write(&values, &mut |_| Ok(()), &mut out);
             AskBody::Bytes(out)
         });
-        let comes_again = |place: &usize| {
-            group.cursor.is_some()
-                && (self.options.overlap > 0 || group.cursor != self.cursors[*place])
+        let comes_again = |place: usize| {
+            let from_before = self.options.overlap > 0 || group.cursor != self.cursors[place];
+            match group.cursor {
+                Some(_) if from_before => Some((place, Again::RowsAndDeletes)),
+                // Rows that were left out before, and what stands beside them.
+                _ if notice.migration.is_some() => Some((place, Again::Rows)),
+                _ => None,
+            }
         };
         Ask {
             label: "pull",
@@ -205,7 +210,12 @@ impl Talk {
             url,
             headers: self.headers(&values),
             body,
-            again: group.entities.iter().copied().filter(comes_again).collect(),
+            again: group
+                .entities
+                .iter()
+                .copied()
+                .filter_map(comes_again)
+                .collect(),
             migration: notice.migration.unwrap_or_default(),
         }
     }

@@ -4,6 +4,8 @@
 
 use std::cmp::Ordering;
 
+use crate::ground::compare_numbers as compare;
+
 /// Entities that one pull is for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
@@ -104,16 +106,6 @@ pub fn starts(cursor: Option<&str>, overlap: u64) -> Vec<Option<String>> {
         true => vec![Some(earlier)],
         false => vec![Some(earlier), Some(cursor.to_owned())],
     }
-}
-
-/// Compares two cursors; none when one is not a number. Whole numbers compare exactly, however large.
-fn compare(one: &str, two: &str) -> Option<Ordering> {
-    if let (Ok(one), Ok(two)) = (one.parse::<i128>(), two.parse::<i128>()) {
-        return Some(one.cmp(&two));
-    }
-    one.parse::<f64>()
-        .ok()?
-        .partial_cmp(&two.parse::<f64>().ok()?)
 }
 
 #[cfg(test)]

@@ -68,11 +68,12 @@ impl Watermelon {
     /// # Errors
     /// A configuration that `sync_provider` would not take.
     pub fn open(settings: &Settings) -> Result<Self, String> {
+        let options = Options::resolve(settings)?;
         Ok(Self {
-            options: Options::resolve(settings)?,
             manners: Manners {
                 batch: settings.number("pushBatch"),
                 journal_pulls: JOURNAL_PULLS,
+                cursors_grow: !options.opaque,
                 versions: false,
                 apply: ApplyRules {
                     created_as_updated: settings.flag("sendCreatedAsUpdated"),
@@ -80,6 +81,7 @@ impl Watermelon {
                     ..table_keys::apply_rules(settings)
                 },
             },
+            options,
         })
     }
 }

@@ -60,8 +60,8 @@ impl<'a> Applier<'a> {
             .zip(pending)
             .enumerate()
             .map(|(place, (binding, pending))| {
-                let redelivers = setting.redelivers.get(place).copied().unwrap_or(false);
-                TableApplier::new(setting, binding, redelivers, pending, unacknowledged, start)
+                let again = setting.again.get(place).copied().flatten();
+                TableApplier::new(setting, binding, again, pending, unacknowledged, start)
             })
             .collect::<Result<Vec<_>>>()?;
         let asks = tables.iter().any(TableApplier::asks_the_application);

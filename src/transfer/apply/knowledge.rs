@@ -24,6 +24,8 @@ pub struct Knowledge<'a> {
     /// The log's end before anything was applied.
     start: i64,
     pub rules: Rules,
+    /// Deletes come that came before.
+    deletes_again: bool,
 }
 
 impl<'a> Knowledge<'a> {
@@ -35,6 +37,7 @@ impl<'a> Knowledge<'a> {
         unacknowledged: &'a Unacknowledged,
         start: i64,
         rules: Rules,
+        deletes_again: bool,
     ) -> Self {
         Self {
             database,
@@ -46,6 +49,7 @@ impl<'a> Knowledge<'a> {
             newer: None,
             start,
             rules,
+            deletes_again,
         }
     }
 
@@ -127,7 +131,7 @@ impl<'a> Knowledge<'a> {
         }
         let upto = self.journal()?.get(&pending.key).deleted_up_to;
         let ours = upto.filter(|upto| pending.inserted_after(*upto));
-        let known = self.rules.redelivers && local == Local::Created;
+        let known = self.deletes_again && local == Local::Created;
         Ok(ours.or(known.then_some(0)))
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
+use crate::providers::conversation::Again;
 use crate::store::{Database, Session};
 
 /// What one answer is about.
@@ -13,6 +14,6 @@ pub struct Setting<'a> {
     pub run: i64,
     /// Set when the run must end.
     pub cancel: &'a AtomicBool,
-    /// For each binding, whether rows that were pulled before come again.
-    pub redelivers: Vec<bool>,
+    /// For each binding, what comes again that was pulled before.
+    pub again: Vec<Option<Again>>,
 }

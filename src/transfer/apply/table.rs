@@ -2,6 +2,7 @@
 
 use crate::capture::{Key, Pending, PendingRows};
 use crate::ground::{SyncError, Warning, quoted};
+use crate::providers::conversation::Again;
 use crate::providers::wire::Slot;
 use crate::store::{Database, Error, Result, ValueRef, shown};
 use crate::transfer::binding::Binding;
@@ -61,7 +62,7 @@ impl<'a> TableApplier<'a> {
     pub fn new(
         setting: &Setting<'a>,
         binding: &'a Binding,
-        redelivers: bool,
+        again: Option<Again>,
         pending: PendingRows,
         unacknowledged: &'a Unacknowledged,
         start: i64,
@@ -69,7 +70,7 @@ impl<'a> TableApplier<'a> {
         let (database, provider) = (setting.database, setting.provider);
         let policy = Policy::of(database, &binding.entity)?;
         let rules = Rules {
-            redelivers,
+            redelivers: again.is_some(),
             keep_created: binding.rules.keep_created,
             created_as_updated: binding.rules.created_as_updated,
             asks_always: policy.sees_clean_rows(),
@@ -85,6 +86,7 @@ impl<'a> TableApplier<'a> {
                 unacknowledged,
                 start,
                 rules,
+                again == Some(Again::RowsAndDeletes),
             ),
             writer: Writer::new(database, binding)?,
             judge: Judge {

@@ -53,7 +53,7 @@ fn apply(memory: &Memory, bindings: &[Binding; 1], say: impl FnOnce(&mut dyn Sin
         provider: "p",
         run: 1,
         cancel: &cancel,
-        redelivers: Vec::new(),
+        again: Vec::new(),
     };
     run(memory, "BEGIN");
     let mut applier = Applier::new(&setting, bindings, &unacknowledged).expect("prepared");

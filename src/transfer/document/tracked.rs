@@ -122,7 +122,7 @@ pub fn apply(
         provider: job.provider,
         run: 0,
         cancel: &cancel,
-        redelivers: Vec::new(),
+        again: Vec::new(),
     };
     let mut applier = Applier::new(&setting, bindings, &unacknowledged)?;
     body(&mut applier)?;

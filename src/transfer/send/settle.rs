@@ -171,7 +171,8 @@ impl<'a> Settler<'a> {
     /// A row that was rejected before, by the part of the push before this one, say, may be named again.
     fn refuse_stranger(&self, binding: &Binding, id: &str) -> Result<(), SyncError> {
         let rejected = self.database.query_value(
-            "SELECT 1 FROM main._syncRejected WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
+            "SELECT 1 FROM main._syncRejected \
+             WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3 AND content IS NOT NULL",
             &[
                 self.provider.into(),
                 binding.table.id.into(),
