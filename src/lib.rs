@@ -72,7 +72,7 @@ const fn direct(
 const FUNCTIONS: &[Function] = &[
     // Setting up
     direct("sync_init", (0, 1), f::init::init, "[schema = 'main']", "creates the tables of syncscope, if they are missing", "SELECT sync_init();"),
-    direct("sync_provider", (2, 2), f::provider::provider, "id, config", "declares or changes a backend", "SELECT sync_provider('local', '{\"kind\":\"host\"}');"),
+    direct("sync_provider", (2, 3), f::provider::provider, "id, config, [options = '{}']", "declares or changes a backend", "SELECT sync_provider('local', '{\"kind\":\"host\"}');").taking(f::provider::KEYS),
     direct("sync_secret", (2, 3), f::provider::secret, "name, value, [origin]", "keeps a token in this connection's memory, for one origin only; value NULL forgets it", "SELECT sync_secret('airline', 'token', 'https://api.example.com');"),
     direct("sync_track", (1, 2), f::track::track, "table, [options = '{}']", "starts capturing a table's changes; existing rows become pending unless \"existing\":\"skip\"", "SELECT sync_track('planes');").taking(f::track::TRACK),
     direct("sync_untrack", (1, 2), f::track::untrack, "table, [options = '{}']", "stops capturing a table; refused while changes are pending, unless \"discard\":true", "SELECT sync_untrack('planes', '{\"discard\":true}');").taking(f::track::UNTRACK),

@@ -22,6 +22,8 @@ pub struct Kind {
     pub name: &'static str,
     pub transport: Transport,
     pub keys: Keys,
+    /// Keys that say which data it is about, besides `url`: with another value, cursors may mean something else.
+    pub place: &'static [&'static str],
     /// Values of keys that are not given, where they follow from others that are.
     pub fill: fn(&Map<String, Json>) -> Map<String, Json>,
     /// Checks what no key shows by itself. The error is `<key> <problem>; <what to do>`.
@@ -107,6 +109,22 @@ impl Settings {
         self.set.contains_key(key)
     }
 
+    /// The first key with which another configuration is, or may be, about other data.
+    pub fn moved_by(&self, other: &Self) -> Option<&'static str> {
+        if self.kind.name != other.kind.name {
+            return Some("kind");
+        }
+        let (old, new) = (parts(self.text("url")), parts(other.text("url")));
+        if !old.0.eq_ignore_ascii_case(new.0) {
+            return Some("the origin of url");
+        }
+        if old.1 != new.1 {
+            return Some("the parameters of url");
+        }
+        let mut place = self.kind.place.iter().copied();
+        place.find(|key| self.get(key) != other.get(key))
+    }
+
     /// The value that holds.
     pub fn get(&self, key: &str) -> Option<&Json> {
         self.set.get(key).or_else(|| self.defaults.get(key))
@@ -163,6 +181,16 @@ impl Settings {
         self.map(key)
             .filter_map(|(name, value)| Some((name, value.as_str()?)))
     }
+}
+
+/// Origin and query of an address.
+fn parts(url: &str) -> (&str, &str) {
+    let (address, query) = url.split_once('?').unwrap_or((url, ""));
+    let host = address.find("://").map_or(0, |place| place + 3);
+    let end = address[host..]
+        .find('/')
+        .map_or(address.len(), |place| host + place);
+    (&address[..end], query)
 }
 
 /// A value without what makes no difference: the order of the members of a map.

@@ -167,8 +167,9 @@ impl Run {
         self.cursors = prepared.cursors;
         let grows = self.kind.manners().cursors_grow;
         for (place, binding) in self.bindings.iter().enumerate() {
-            let again = cursor::comes_again(database, provider, binding, grows)?;
-            self.again.extend(again.map(|again| (place, again)));
+            if cursor::comes_again(database, provider, binding, grows)? {
+                self.again.insert(place);
+            }
         }
         self.talk = Some(match prepared.talk {
             _ if self.bindings.is_empty() => Box::new(Silent::done()),

@@ -24,6 +24,7 @@ mod parcels;
 mod patience;
 pub mod progress;
 mod questions;
+pub mod redeclare;
 mod report;
 mod run;
 mod silent;

@@ -2,7 +2,7 @@
 //! is due. Whoever drives it (the HTTP room, the host program, a test) sends the request in between. No
 //! transaction or statement is open while a request is under way.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,8 +79,8 @@ pub struct Run {
     pub(super) bindings: Vec<Binding>,
     /// The entities' cursors when the run began, to notice somebody else's sync.
     pub(super) cursors: Vec<Option<String>>,
-    /// Entities of which comes what came before: they are pulled from the beginning, or their cursor went back.
-    pub(super) again: HashMap<usize, Again>,
+    /// Entities of which rows come that came before: they are pulled from the beginning, or their cursor went back.
+    pub(super) again: HashSet<usize>,
     /// Rows created by a push of which nobody knows whether it arrived.
     pub(super) unacknowledged: Unacknowledged,
     pub(super) parcels: Parcels,

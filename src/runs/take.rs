@@ -3,7 +3,7 @@
 use crate::coordination::{lease, now, run_record};
 use crate::ground::{Class, SyncError, Warning};
 use crate::http::{HttpError, Response};
-use crate::providers::conversation::{Answer, Event, Goal, Read};
+use crate::providers::conversation::{Again, Answer, Event, Goal, Read};
 use crate::providers::sink::Sink;
 use crate::store::{Database, Session, Snapshot, Transaction};
 use crate::transfer::apply::{Setting, explain_foreign_key};
@@ -171,7 +171,7 @@ impl Run {
                 .map(|place| {
                     let asked = asked.again.iter().filter(|(asked, _)| *asked == place);
                     let asked = asked.map(|(_, again)| *again).max();
-                    asked.max(self.again.get(&place).copied())
+                    asked.max(self.again.contains(&place).then_some(Again::Rows))
                 })
                 .collect(),
         };

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::ground::{SyncError, compare_numbers, complaint, quoted};
-use crate::providers::conversation::{Again, LastSchema};
+use crate::providers::conversation::LastSchema;
 use crate::store::{Database, Error, Result};
 
 use crate::transfer::binding::Binding;
@@ -26,7 +26,7 @@ pub fn read(database: &Database, provider: &str, binding: &Binding) -> Result<Op
     )
 }
 
-/// What a pull from where an entity's cursor is brings again: there is no cursor, or it is not where it has been. `grows`: of two cursors the higher one is later.
+/// Whether rows come again in a pull from where an entity's cursor is: there is no cursor, or it is not where it has been. `grows`: of two cursors the higher one is later.
 ///
 /// # Errors
 /// SQLite's.
@@ -35,7 +35,7 @@ pub fn comes_again(
     provider: &str,
     binding: &Binding,
     grows: bool,
-) -> Result<Option<Again>> {
+) -> Result<bool> {
     let stored = database.query_row(
         "SELECT cursor, reached FROM main._syncCursor \
          WHERE provider = ?1 AND entity = ?2 AND tableId = ?3",
@@ -47,11 +47,10 @@ pub fn comes_again(
         |row| Ok((row.text(0), row.text(1))),
     )?;
     let Some((cursor, reached)) = stored else {
-        return Ok(Some(Again::Rows));
+        return Ok(true);
     };
     let later = grows && compare_numbers(&cursor, &reached) == Some(Ordering::Greater);
-    let differs = cursor != reached && !later;
-    Ok(differs.then_some(Again::RowsAndDeletes))
+    Ok(cursor != reached && !later)
 }
 
 /// Stores a cursor. `grows`: see [`comes_again`]. Belongs in the transaction that applies the rows it stands for.

@@ -14,6 +14,27 @@ pub fn cursors(database: &Database, table: i64) -> Result<()> {
     Ok(())
 }
 
+/// Forgets how far a provider was pulled and what was sent to it. What waits to be sent stays.
+///
+/// # Errors
+/// SQLite's.
+pub fn provider(database: &Database, provider: &str) -> Result<()> {
+    for table in ["_syncCursor", "_syncPeer", "_syncVersion", "_syncRejected"] {
+        let sql = format!("DELETE FROM main.{table} WHERE provider = ?1");
+        database.execute(&sql, &[provider.into()])?;
+    }
+    database.execute(
+        "DELETE FROM main._syncOutbox WHERE pushId IN \
+         (SELECT id FROM main._syncPush WHERE provider = ?1)",
+        &[provider.into()],
+    )?;
+    database.execute(
+        "DELETE FROM main._syncPush WHERE provider = ?1",
+        &[provider.into()],
+    )?;
+    Ok(())
+}
+
 /// Forgets all of a table that is not tracked any more: also what was sent of it, and what was refused.
 ///
 /// # Errors

@@ -28,6 +28,7 @@ use syncscope::providers::{Kind, Settings, Transport, kinds};
 // ------------------------------------------------------------------------------------------- the kind
 
 static ECHO: Kind = Kind {
+    place: &[],
     name: "echo",
     transport: Transport::Http,
     keys: &[KEYS],

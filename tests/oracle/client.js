@@ -39,6 +39,8 @@ class Run {
     this.fired = new Set()
     this.cells = {}
     this.standIns = new Map()
+    /** The highest cursor so far. */
+    this.reached = 0
     this.journal = new Journal()
     /** Rows created and deleted here whose push nobody has answered. */
     this.unsent = new Set()
@@ -157,6 +159,7 @@ class Run {
     const pullChanges = async (args) => {
       if (!rounds) {
         seen.pulls.push(copy(args))
+        this.again = !args.lastPulledAt || !!args.migration || differences.cursorOf(this, args.lastPulledAt) < this.reached
         await this.edit(step.duringPull)
         if (step.pullFails) throw new Error('no answer')
         const answer = JSON.parse(differences.textOf(this, step.answer))
@@ -165,6 +168,7 @@ class Run {
       }
       const answer = rounds.shift()
       await differences.beforeApply(this, answer)
+      this.brings = answer.timestamp
       return answer
     }
     const pushChanges = async ({ changes, lastPulledAt }) => {
@@ -181,6 +185,7 @@ class Run {
     do {
       ended = await synchronize({ ...this.options(), pullChanges, pushChanges }).catch((error) => error)
     } while (rounds && rounds.length && (!ended || ended === NO_PUSH))
+    if (!ended || push.changes) this.reached = Math.max(this.reached, differences.cursorOf(this, this.brings))
     if (ended) seen.error = push.changes ? 'push' : 'pull'
     if (ended && !push.changes) for (const undo of this.undo.reverse()) await undo()
     if (!ended && !push.changes) this.pulled()

@@ -215,6 +215,7 @@ async function beforeApply(run, answer) {
     const set = answer.changes[table]
     if (!isObject(set) || !Array.isArray(set.created) || !Array.isArray(set.updated)) continue
     ownEchoes(run, table, set)
+    comesAgain(run, table, set)
     for (const row of [...set.created, ...set.updated]) {
       if (isObject(row) && typeof row.id === 'string') await lostAnswer(run, table, row)
     }
@@ -249,6 +250,19 @@ function ownEchoes(run, table, set) {
   fire(run, 'own echo')
   set.created = set.created.filter((row) => !echoes.includes(row))
   set.updated.push(...echoes)
+}
+
+/** Where rows come again, one that was created says nothing new about a row deleted here. */
+function comesAgain(run, table, set) {
+  if (!run.again || !run.wants('rows that come again')) return
+  const old = set.created.filter((row) => {
+    const local = isObject(row) && run.stored(table, row.id)
+    return local && local._status === 'deleted'
+  })
+  if (!old.length) return
+  fire(run, 'rows that come again')
+  set.created = set.created.filter((row) => !old.includes(row))
+  set.updated.push(...old)
 }
 
 /** A row created here that the server shows is there too: its delete has to be told. */
@@ -359,6 +373,11 @@ function strangeRejections(run, push) {
   push.rejected = {}
 }
 
+/** A cursor as the server wrote it. */
+function cursorOf(run, cursor) {
+  return Number(run.standIns.get(String(cursor)) || cursor)
+}
+
 // ------------------------------------------------------------------------------------------ resolvers
 
 /** A resolver's row without a status keeps the status it would have had. */
@@ -369,4 +388,4 @@ function resolved(run, row, standard) {
   return full
 }
 
-module.exports = { textOf, restored, rounds, beforeApply, editDuring, afterSync, strangeRejections, resolved }
+module.exports = { textOf, restored, rounds, beforeApply, editDuring, afterSync, strangeRejections, cursorOf, resolved }

@@ -63,6 +63,10 @@ pub const DIFFERENCES: &[Difference] = &[
         "a row pushed without an answer, as acknowledged when the pull shows it",
     ),
     difference(
+        "rows that come again",
+        "a created row, in a pull from the beginning, with a migration or after a cursor that went back, for a row deleted here, as an updated one",
+    ),
+    difference(
         "strange rejections",
         "no answer to a push of which a row is rejected that was not in it",
     ),

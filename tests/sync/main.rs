@@ -19,6 +19,7 @@ mod lost_answers;
 mod order;
 mod policies;
 mod questions;
+mod redeclared;
 mod rejections;
 mod replacement;
 mod resolver_deletes;

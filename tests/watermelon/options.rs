@@ -213,7 +213,19 @@ fn opaque_cursors_go_back_as_they_came() {
         Some("next%20one")
     );
     assert_eq!(push.json()["at"], "next one");
-    for wrong in [r#""""#, "0", "null", "[1]"] {
+    // z3: any number or text is a cursor.
+    for cursor in ["0", "-1.5"] {
+        server.pull(&format!(r#"{{"changes":{{}},"timestamp":{cursor}}}"#));
+        device.synced();
+        assert_eq!(device.cursor("task"), cursor);
+        server.clear();
+        device.synced();
+        assert_eq!(
+            query(&pulls(&server)[0].path, "last_pulled_at").as_deref(),
+            Some(cursor)
+        );
+    }
+    for wrong in [r#""""#, "null", "[1]"] {
         server.pull(&format!(r#"{{"changes":{{}},"timestamp":{wrong}}}"#));
         assert_eq!(device.failed()["class"], "protocol", "{wrong}");
     }

@@ -375,7 +375,7 @@ fn id_text(id: &WireId<'_>) -> String {
     }
 }
 
-/// A timestamp must be a number above zero, or text when it is `opaque`. It is kept as it is, so that
+/// A timestamp must be a number above zero; an `opaque` one can be any number, or text. It is kept as it is, so that
 /// it goes back as it came.
 fn timestamp(text: &[u8], opaque: bool) -> Result<String> {
     if text.len() > LONGEST_TIMESTAMP {
@@ -385,7 +385,7 @@ fn timestamp(text: &[u8], opaque: bool) -> Result<String> {
         )));
     }
     let number: Option<f64> = serde_json::from_slice(text).ok();
-    let is_number = number.is_some_and(|number| number > 0.0 && number.is_finite());
+    let is_number = number.is_some_and(|number| number.is_finite() && (opaque || number > 0.0));
     let is_text = || {
         let word: Option<String> = serde_json::from_slice(text).ok();
         opaque && word.is_some_and(|word| !word.is_empty())
@@ -396,7 +396,7 @@ fn timestamp(text: &[u8], opaque: bool) -> Result<String> {
     let shown = String::from_utf8_lossy(&text[..text.len().min(40)]);
     let wanted = match opaque {
         false => "a number above 0",
-        true => "a number above 0, or text",
+        true => "a number or text",
     };
     Err(SyncError::protocol(format!(
         "the answer's timestamp is not {wanted}; nothing was applied"
