@@ -11,7 +11,7 @@ pub mod drift;
 pub mod key;
 pub mod log;
 mod meet;
-mod op;
+pub mod op;
 pub mod pending;
 pub mod reader;
 mod scan;

@@ -57,6 +57,8 @@ pub struct ApplyRules {
     pub created_as_updated: bool,
     /// A column that a row leaves out counts as holding its default when rows are compared.
     pub missing_is_default: bool,
+    /// What a delete of the server takes along here by a foreign key is sent as a change of this device.
+    pub send_cascades: bool,
     /// Columns that don't count when a row comes back.
     pub echo_ignore: Vec<String>,
 }

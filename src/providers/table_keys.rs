@@ -12,6 +12,7 @@ pub const KEYS: &[Key] = &[
     key("excludeColumns", Takes::Map(&Takes::List(&Takes::Text)), Usual::Nothing, "table to a list of its columns that are not synced", r#"{"excludeColumns":{"planes":["speed"]}}"#),
     key("replacementWhere", Takes::Map(&Takes::Text), Usual::Words("all rows"), "entity to an SQL condition on its rows, which limits what a replacement removes; only run on connections that were given it", r#"{"replacementWhere":{"planes":"seats > 50"}}"#),
     key("keepCreated", Takes::Switch, Usual::Json("false"), "whether a row that was created here stays when the backend deletes it", r#"{"keepCreated":true}"#),
+    key("sendCascades", Takes::Switch, Usual::Json("false"), "whether what a row deleted by the backend takes along here by a foreign key (CASCADE, SET NULL, SET DEFAULT) is sent as a change of this device", r#"{"sendCascades":true}"#),
     key("echoIgnore", Takes::List(&Takes::Text), Usual::Json(r#"["created_at","updated_at"]"#), "columns to ignore when comparing a row that comes back with the one pushed, since servers set them", r#"{"echoIgnore":["updated_at"]}"#),
     key("pushBatch", Takes::Number(0, 1_000_000), Usual::Json("0"), "most rows of one push; more are pushed in parts, parents first, each settled on its own; 0: all in one", r#"{"pushBatch":500}"#),
     key("busyTimeoutMs", Takes::Number(0, 3_600_000), Usual::Json("10000"), "how long to keep trying when the database is locked during a sync", r#"{"busyTimeoutMs":30000}"#),
@@ -24,6 +25,7 @@ pub fn apply_rules(settings: &Settings) -> ApplyRules {
         keep_created: settings.flag("keepCreated"),
         created_as_updated: false,
         missing_is_default: false,
+        send_cascades: settings.flag("sendCascades"),
         echo_ignore: ignored.map(str::to_owned).collect(),
     }
 }

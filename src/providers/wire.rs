@@ -84,6 +84,18 @@ impl Slot<'_> {
         }
     }
 
+    /// A value that is there.
+    pub fn of(value: ValueRef<'_>) -> Slot<'static> {
+        match value {
+            ValueRef::Null => Slot::Null,
+            ValueRef::InvalidText(_) => Slot::Missing,
+            ValueRef::Integer(number) => Slot::Integer(number),
+            ValueRef::Real(number) => Slot::Real(number),
+            ValueRef::Text(text) => Slot::Text(Cow::Owned(text.to_owned())),
+            ValueRef::Blob(bytes) => Slot::Blob(bytes.to_vec()),
+        }
+    }
+
     /// The same value, owned.
     pub fn into_owned(self) -> Slot<'static> {
         match self {

@@ -27,6 +27,7 @@ mod resolver_deletes;
 mod schedules;
 mod seconds;
 mod secrets;
+mod side_effects;
 mod steps;
 #[cfg(unix)]
 mod steps_kill;

@@ -225,13 +225,14 @@ fn a_parent_with_restrict_may_go_before_its_child() {
 }
 
 #[test]
-fn what_a_cascade_deletes_while_applying_is_pushed_and_the_applied_rows_are_not() {
+fn what_a_cascade_deletes_while_applying_is_pushed_if_wanted_and_the_applied_rows_are_not() {
     let server = Canned::start();
     let schema = FAMILY.replace(
         "REFERENCES parent (id));",
         "REFERENCES parent (id) ON DELETE CASCADE);",
     );
     let device = family(&server, &schema);
+    device.provider(&server.url(), json!({"sendCascades": true}));
     server.changes(json!({"parent": {"created": [{"id": "p"}, {"id": "q"}]},
         "child": {"created": [{"id": "c1", "parent": "p"}, {"id": "c2", "parent": "p"}, {"id": "c3", "parent": "q"}]}}));
     device.synced();
@@ -260,6 +261,7 @@ fn a_cascade_and_a_delete_of_the_same_row_far_apart_in_one_answer_push_nothing()
         "REFERENCES parent (id) ON DELETE CASCADE);",
     );
     let device = family(&server, &schema);
+    device.provider(&server.url(), json!({"sendCascades": true}));
     let many: Vec<Value> = (0..2500)
         .map(|n| json!({"id": format!("m{n:04}")}))
         .collect();

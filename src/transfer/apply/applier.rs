@@ -1,7 +1,7 @@
 //! Applies what an answer says to the application's tables, row by row, in the caller's transaction. Rows are
 //! inserted or updated, never replaced.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::capture::{Key, PendingRows, log};
@@ -17,7 +17,7 @@ use super::decide::Remote;
 use super::deferred::{Deferred, Waiting, Word, unique_columns};
 use super::effects;
 use super::meeting::Chosen;
-use super::own_writes::OwnWrites;
+use super::own_writes::{Applied, OwnWrites};
 use super::scope::is_named;
 use super::setting::Setting;
 use super::swept::Swept;
@@ -31,6 +31,8 @@ pub struct Applier<'a> {
     own: OwnWrites<'a>,
     deferred: Deferred,
     swept: Swept,
+    /// Rows that went with deleted ones.
+    taken: HashSet<(i64, Key)>,
     /// The log's end before we wrote anything.
     start: i64,
     cancel: &'a AtomicBool,
@@ -65,12 +67,18 @@ impl<'a> Applier<'a> {
             })
             .collect::<Result<Vec<_>>>()?;
         let asks = tables.iter().any(TableApplier::asks_the_application);
+        let own = OwnWrites::begin(database, bindings, start, asks)?;
+        let mut tables = tables;
+        if own.are_watched() {
+            tables.iter_mut().for_each(TableApplier::watch);
+        }
         Ok(Self {
             database,
             tables,
-            own: OwnWrites::begin(database, bindings, start, asks)?,
+            own,
             deferred: Deferred::default(),
             swept: Swept::default(),
+            taken: HashSet::new(),
             start,
             cancel: setting.cancel,
         })
@@ -83,8 +91,20 @@ impl<'a> Applier<'a> {
     /// SQLite's; a row that fits nowhere.
     pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<Warning>), SyncError> {
         self.apply_deferred()?;
-        self.swept.record(&mut self.tables)?;
-        self.own.finish()?;
+        let swept = self.swept.record(&mut self.tables)?;
+        let mut taken: HashSet<(i64, Key)> = std::mem::take(&mut self.taken);
+        if self.own.alone_with_cascades() {
+            let id = |place: usize| self.tables[place].binding.table.id;
+            taken.extend(swept.into_iter().map(|(place, key)| (id(place), key)));
+        }
+        let tables = &mut self.tables;
+        taken.extend(
+            self.own
+                .finish(&mut |table, key, row| restore(tables, table, key, row))?,
+        );
+        // They are gone, but nothing of that is to be sent.
+        let taken = taken.into_iter().map(|row| (row, self.start));
+        log::forget(self.database, &taken.collect())?;
         let tables = self.tables.iter_mut();
         let effects: HashMap<_, _> = tables
             .map(|table| (table.binding.table.id, std::mem::take(&mut table.effects)))
@@ -244,11 +264,27 @@ impl<'a> Applier<'a> {
     }
 
     fn wrote(&mut self, place: usize, key: &Key, gone: bool) -> Result<(), SyncError> {
+        let applied = self.tables[place].take_applied();
+        let applied = match gone {
+            true => Some(Applied::Gone),
+            false => applied,
+        };
         if gone {
             self.swept.named(place, key);
         }
+        // A row that was left alone: what others change of it as a side effect is an edit.
+        let Some(applied) = applied else {
+            return Ok(());
+        };
         let table = self.tables[place].binding.table.id;
-        Ok(self.own.wrote(table, key)?)
+        if self.own.wrote(table, key, applied) {
+            let tables = &mut self.tables;
+            let taken = self
+                .own
+                .take_back(&mut |table, key, row| restore(tables, table, key, row))?;
+            self.taken.extend(taken);
+        }
+        Ok(())
     }
 
     fn key(&self, place: usize, id: &WireId<'_>) -> Result<Key, SyncError> {
@@ -290,6 +326,20 @@ impl<'a> Applier<'a> {
             self.take_away(place, Remote::Cleared, &key, false)?;
         }
         Ok(())
+    }
+}
+
+/// Makes sure that a row holds what was applied.
+fn restore(
+    tables: &mut [TableApplier<'_>],
+    table: i64,
+    key: &Key,
+    applied: &Applied,
+) -> Result<bool> {
+    let mut bound = tables.iter_mut();
+    match bound.find(|bound| bound.binding.table.id == table) {
+        Some(bound) => bound.restore(key, applied),
+        None => Ok(false),
     }
 }
 

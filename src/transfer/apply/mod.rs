@@ -9,8 +9,9 @@
 //! | `effects` | what applied rows mean for the log |
 //! | `table` | these put together, for one table |
 //! | `applier` | an answer about several tables; rows that must wait for others (`deferred`), that go with others (`swept`) |
-//! | `own_writes`, `side_effects` | keeping what is applied out of the log |
+//! | `own_writes`, `side_effects`, `actions` | keeping what is applied out of the log |
 
+mod actions;
 mod applier;
 mod decide;
 mod deferred;
@@ -33,6 +34,6 @@ mod writer;
 
 pub use applier::Applier;
 pub use foreign_key::explain_foreign_key;
-pub use own_writes::OwnWrites;
+pub use own_writes::{Applied, OwnWrites};
 pub use scope::require_declared;
 pub use setting::Setting;

@@ -19,6 +19,7 @@ use super::effects::{Effect, Effects};
 use super::knowledge::Knowledge;
 use super::lift::Lifted;
 use super::meeting::{Chosen, Judge, Meeting};
+use super::own_writes::Applied;
 use super::setting::Setting;
 use super::version::VersionGate;
 use super::writer::{UNIQUE, Writer};
@@ -98,6 +99,32 @@ impl<'a> TableApplier<'a> {
             effects: Effects::default(),
             counts: Counts::default(),
         })
+    }
+
+    /// Keeps what rows are to hold that are applied from now on.
+    pub fn watch(&mut self) {
+        self.writer.watch();
+    }
+
+    /// What the row that was applied last is to hold; nothing when none was written.
+    pub fn take_applied(&mut self) -> Option<Applied> {
+        self.writer.take_applied()
+    }
+
+    /// Makes sure that a row is what was applied; whether it is.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn restore(&mut self, key: &Key, applied: &Applied) -> Result<bool> {
+        match applied {
+            Applied::Row { row, .. } => self.writer.restore(key, row),
+            Applied::Unchecked => Ok(true),
+            Applied::Gone => {
+                let exists = self.writer.find_key(key)?;
+                self.writer.release();
+                Ok(!exists)
+            }
+        }
     }
 
     /// Whether applying a row may run the application's SQL.
@@ -416,21 +443,22 @@ impl<'a> TableApplier<'a> {
         Ok(edited)
     }
 
-    /// Records a row that was edited here, if it is gone now.
+    /// Records a row that was edited here, if it is gone now; whether it is.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn record_if_gone(&mut self, key: &Key, row: String) -> Result<()> {
+    pub fn record_if_gone(&mut self, key: &Key, row: String) -> Result<bool> {
         let exists = self.writer.find_key(key)?;
         self.writer.release();
         if exists {
-            return Ok(());
+            return Ok(false);
         }
         let sides = Sides {
             local: Some(row),
             ..Sides::default()
         };
-        self.record(key, Kind::DeletedRemotely, false, &sides)
+        self.record(key, Kind::DeletedRemotely, false, &sides)?;
+        Ok(true)
     }
 
     /// What became of the rows, and warnings.

@@ -3,11 +3,14 @@
 use crate::capture::reader::RowReader;
 use crate::capture::{Key, Pending};
 use crate::providers::wire::{Slot, WireType, fallback};
-use crate::store::{Database, Error, Result, Statement, Value, ValueRef, quote_name, same};
+use crate::store::{
+    Database, Error, Result, Statement, TriggersOff, Value, ValueRef, quote_name, same,
+};
 use crate::transfer::binding::Binding;
 
 use super::decide::Written;
 use super::lift::{Lifted, Lifter};
+use super::own_writes::Applied;
 
 /// SQLite's code for a value that must be unique and is not.
 pub const UNIQUE: i32 = 2067;
@@ -33,6 +36,9 @@ pub struct Writer<'a> {
     /// What INSERT and UPDATE begin with: a table's own ON CONFLICT clauses must not replace or skip rows.
     /// Elsewhere nothing is said, since it would count in the triggers of the application too.
     otherwise: &'static str,
+    /// What was applied is kept, see [`Writer::take_applied`].
+    watched: bool,
+    applied: Option<Applied>,
     /// The table held no row at first: try to insert before looking.
     was_empty: bool,
 }
@@ -67,8 +73,56 @@ impl<'a> Writer<'a> {
                 Value::Null => "",
                 _ => " OR ABORT",
             },
+            watched: false,
+            applied: None,
             was_empty,
         })
+    }
+
+    /// Keeps what is applied from now on.
+    pub fn watch(&mut self) {
+        self.watched = true;
+    }
+
+    /// What the row that was written last is to hold; nothing when none was.
+    pub fn take_applied(&mut self) -> Option<Applied> {
+        self.applied.take()
+    }
+
+    /// Keeps what a row is to hold. Where nothing was said of a column, it is to be as it was.
+    fn note(&mut self, row: &[Slot<'_>], over: bool, written: bool) {
+        if !self.watched {
+            self.applied = Some(Applied::Unchecked);
+            return;
+        }
+        let slots = row.iter().enumerate();
+        let row = slots.map(|(place, slot)| match slot {
+            Slot::Missing if over => Slot::of(self.value(place)),
+            slot => slot.clone().into_owned(),
+        });
+        self.applied = Some(Applied::Row {
+            row: row.collect(),
+            written,
+        });
+    }
+
+    /// Writes a row again that something else than us has changed since, without its noticing; whether it holds what
+    /// was applied.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn restore(&mut self, key: &Key, row: &[Slot<'_>]) -> Result<bool> {
+        if !self.find_key(key)? {
+            self.release();
+            return Ok(false);
+        }
+        let _quiet = TriggersOff::begin(self.database.connection());
+        let outcome = self.update(key, row);
+        self.applied = None;
+        match outcome {
+            Err(error) if error.is_constraint() => Ok(false),
+            outcome => outcome.map(|_| true),
+        }
     }
 
     /// Whether every row is likely to be new.
@@ -134,7 +188,11 @@ impl<'a> Writer<'a> {
             Slot::Missing => fallbacks.next().map_or(ValueRef::Null, Slot::value),
             slot => slot.value(),
         }));
-        Ok(insert.run(&values)? > 0)
+        let inserted = insert.run(&values)? > 0;
+        if inserted {
+            self.note(row, false, true);
+        }
+        Ok(inserted)
     }
 
     /// Inserts a row that is not there. What comes to nothing must not do so in silence: another row may have
@@ -165,6 +223,7 @@ impl<'a> Writer<'a> {
     /// SQLite's.
     pub fn update(&mut self, key: &Key, row: &[Slot<'_>]) -> Result<Written> {
         let differs = self.differs(row);
+        self.note(row, true, differs);
         self.release();
         if !differs {
             return Ok(Written::Unchanged);

@@ -74,6 +74,7 @@ pub fn bind(database: &Database, entity: &str, table: Tracked) -> Result<Binding
             keep_created: false,
             // A response doesn't say which rows are new.
             created_as_updated: true,
+            send_cascades: false,
             missing_is_default: false,
             echo_ignore: vec!["timestamp".into()],
         },
