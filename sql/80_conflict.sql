@@ -20,6 +20,9 @@ CREATE TABLE main._syncResolver (
 -- kind      edited           changed here and by the server
 --           deletedRemotely  changed here, deleted by the server: resolved is NULL
 --           deletedHere      deleted here, sent by the server: local is NULL
+--           rekeyed          two rows had the same counted number: the one here has the id of resolved now
+--           goneWithTable    waited to be sent, and was not in the table when that was made anew
+--           uniqueClash      made here, gave way to a row of the server with the same UNIQUE value
 -- policy    the one asked; NULL where none has a say (deleted rows)
 CREATE TABLE main._syncConflict (
   id       INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -27,7 +30,8 @@ CREATE TABLE main._syncConflict (
   runId    INTEGER NOT NULL,
   entity   TEXT NOT NULL,
   pk,
-  kind     TEXT NOT NULL CHECK (kind IN ('edited', 'deletedRemotely', 'deletedHere')),
+  kind     TEXT NOT NULL CHECK (kind IN
+    ('edited', 'deletedRemotely', 'deletedHere', 'goneWithTable', 'rekeyed', 'uniqueClash')),
   policy   TEXT,
   local    TEXT,                         -- JSON, with _status and _changed
   remote   TEXT,                         -- JSON: the columns that came

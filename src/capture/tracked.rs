@@ -42,6 +42,19 @@ pub struct TrackOptions {
     pub exclude: Vec<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, ColumnType>,
+    /// What two rows with the same counted number are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
+}
+
+/// What a row created here is to one of the server that has the same counted number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Counted {
+    /// Another row: the one created here takes a new number.
+    Rekey,
+    /// The same row.
+    Same,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -230,6 +243,11 @@ impl Tracked {
             })
             .map(|(position, _)| position)
             .collect()
+    }
+
+    /// Whether the numbers of its keys are counted here, so that another device may have counted them too.
+    pub fn counts_keys(&self) -> bool {
+        self.shape.rowid_is_key && self.options.counted != Some(Counted::Same)
     }
 
     /// How the values of a column travel: as registered, else by the declared type.

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use crate::capture::tracked::{COLUMN_TYPES, TrackOptions};
-use crate::capture::{alter, track};
+use crate::capture::{Tracked, alter, track};
 use crate::coordination::write;
 use crate::ground::key::{Keys, Takes, Usual, key};
+use crate::ground::{Warning, quoted};
 use crate::runs;
 use crate::store::{Call, Result, Value};
 use crate::transfer::forget;
@@ -18,6 +19,7 @@ pub const TRACK: Keys = &[&[
     key("existing", Takes::OneOf(&["capture", "skip"]), Usual::Json("\"capture\""), "whether existing rows become pending", r#"{"existing":"skip"}"#),
     key("columns", Takes::List(&Takes::Text), Usual::Words("all but generated ones"), "the columns to sync; the key always is", r#"{"columns":["seats"]}"#),
     key("exclude", Takes::List(&Takes::Text), Usual::Nothing, "columns that are not synced; columns added later are", r#"{"exclude":["speed"]}"#),
+    key("counted", Takes::OneOf(&["rekey", "same"]), Usual::Json("\"rekey\""), "what a row created here is to one of the backend with the same number, where the key is INTEGER PRIMARY KEY: another one, and it takes a new number, or the same", r#"{"counted":"same"}"#),
     key("types", Takes::Map(&Takes::OneOf(COLUMN_TYPES)), Usual::Words("by declared type"), "column to the type its values travel as", r#"{"types":{"seats":"number"}}"#),
 ], SCHEMA];
 
@@ -42,15 +44,33 @@ pub fn track(call: &Call<'_>) -> Result<Value> {
         if outcome.remade {
             forget::cursors(ground.database, outcome.id)?;
         }
-        Ok(outcome)
+        let tracked = Tracked::open(ground.database, &outcome.table)?;
+        Ok((outcome, counted_warning(&tracked)))
     })?;
-    let answer = json!({
+    let (outcome, warning) = outcome;
+    let mut answer = json!({
         "table": outcome.table,
         "tracked": true,
         "already": outcome.already,
         "captured": outcome.captured,
     });
+    if let Some(warning) = warning {
+        answer["warnings"] = json!([warning.to_json(&str::to_owned)]);
+    }
     Ok(answer.to_string().into())
+}
+
+/// Two devices count the same numbers.
+fn counted_warning(table: &Tracked) -> Option<Warning> {
+    let unsaid = table.counts_keys() && table.options.counted.is_none();
+    unsaid.then(|| {
+        let message = format!(
+            "{} has a counted key: rows made on two devices can get the same number, and then one takes another; use \
+             UUIDs as keys, or say what is meant with {{\"counted\":\"rekey\"}} or {{\"counted\":\"same\"}}",
+            quoted(&table.shape.name)
+        );
+        Warning::new("countedKey", message).of(&table.shape.name)
+    })
 }
 
 fn track_options(given: &Object) -> Result<TrackOptions> {
@@ -59,6 +79,7 @@ fn track_options(given: &Object) -> Result<TrackOptions> {
         columns: given.names("columns")?,
         exclude: given.names("exclude")?.unwrap_or_default(),
         types: given.by_name("types")?,
+        counted: given.get("counted")?,
     })
 }
 

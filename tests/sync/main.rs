@@ -6,6 +6,7 @@ mod background;
 mod calls;
 mod check;
 mod converge;
+mod counted;
 mod decisions;
 mod edits;
 mod failures;

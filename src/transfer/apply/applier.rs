@@ -15,6 +15,7 @@ use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::decide::Remote;
 use super::deferred::{Deferred, Waiting, Word, unique_columns};
+use super::displaced::{Comer, Displaced};
 use super::effects;
 use super::meeting::Chosen;
 use super::own_writes::{Applied, OwnWrites};
@@ -31,6 +32,7 @@ pub struct Applier<'a> {
     own: OwnWrites<'a>,
     deferred: Deferred,
     swept: Swept,
+    displaced: Displaced,
     /// Rows that went with deleted ones.
     taken: HashSet<(i64, Key)>,
     /// The log's end before we wrote anything.
@@ -78,6 +80,7 @@ impl<'a> Applier<'a> {
             own,
             deferred: Deferred::default(),
             swept: Swept::default(),
+            displaced: Displaced::default(),
             taken: HashSet::new(),
             start,
             cancel: setting.cancel,
@@ -90,6 +93,12 @@ impl<'a> Applier<'a> {
     /// # Errors
     /// SQLite's; a row that fits nowhere.
     pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<Warning>), SyncError> {
+        let comers = self
+            .displaced
+            .make_room(self.database, &mut self.tables, self.start)?;
+        for comer in comers {
+            self.upsert(comer.place, comer.remote, &comer.key, &comer.row, false)?;
+        }
         self.apply_deferred()?;
         let swept = self.swept.record(&mut self.tables)?;
         let mut taken: HashSet<(i64, Key)> = std::mem::take(&mut self.taken);
@@ -185,6 +194,15 @@ impl<'a> Applier<'a> {
         }
         let trouble = match self.tables[place].row(remote, key, row, old) {
             Ok(gone) => return self.wrote(place, key, gone),
+            Err(Trouble::Taken) => {
+                self.displaced.put(Comer {
+                    place,
+                    key: key.clone(),
+                    remote,
+                    row: row.iter().map(|slot| slot.clone().into_owned()).collect(),
+                });
+                return Ok(());
+            }
             Err(trouble) => trouble,
         };
         let (error, chosen) = self.clash(place, key, trouble)?;
@@ -250,6 +268,7 @@ impl<'a> Applier<'a> {
     ) -> Result<(), SyncError> {
         if !old {
             self.deferred.forget(place, key);
+            self.displaced.forget(place, key);
         }
         self.look_before_a_delete()?;
         let table = &mut self.tables[place];

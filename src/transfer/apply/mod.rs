@@ -15,6 +15,7 @@ mod actions;
 mod applier;
 mod decide;
 mod deferred;
+mod displaced;
 mod effects;
 mod foreign_key;
 mod journal;

@@ -4,7 +4,7 @@ use crate::capture::{Key, Pending, PendingRows};
 use crate::ground::{SyncError, Warning, quoted};
 use crate::providers::conversation::Again;
 use crate::providers::wire::Slot;
-use crate::store::{Database, Error, Result, ValueRef, shown};
+use crate::store::{Database, Error, Result, Value, ValueRef, shown};
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::policy::Policy;
 use crate::transfer::conflict::record::{Kind, Recorder, Sides, remote_json};
@@ -28,6 +28,8 @@ use super::writer::{UNIQUE, Writer};
 pub enum Trouble {
     Store(Error),
     Sync(SyncError),
+    /// A row created here has the key, but is another row.
+    Taken,
     /// Another row has a value of what was chosen, perhaps not for long.
     Clash(Error, Chosen<'static>),
 }
@@ -75,6 +77,7 @@ impl<'a> TableApplier<'a> {
             keep_created: binding.rules.keep_created,
             created_as_updated: binding.rules.created_as_updated,
             asks_always: policy.sees_clean_rows(),
+            counted: binding.wire.integer_key && binding.table.counts_keys(),
         };
         Ok(Self {
             database,
@@ -190,6 +193,10 @@ impl<'a> TableApplier<'a> {
                 self.writer.release();
                 let written = self.writer.insert_new(key, row)?;
                 self.count(&case, Action::Insert, written);
+            }
+            Action::Rekey => {
+                self.writer.release();
+                return Err(Trouble::Taken);
             }
             Action::Keep | Action::Delete => self.writer.release(),
         }
@@ -461,6 +468,43 @@ impl<'a> TableApplier<'a> {
         Ok(true)
     }
 
+    /// Records that a row gives its number to one of the server.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn record_rekeyed(&mut self, key: &Key, number: i64, row: &[Slot<'_>]) -> Result<()> {
+        let Some(pending) = self.knowledge.pending(key).cloned() else {
+            return Ok(());
+        };
+        let (mut local, mut resolved) = (None, None);
+        if self.writer.find(&pending)? {
+            local = Some(self.local_json(&pending));
+            let number = Key(Value::Integer(number));
+            let missing = vec![Slot::Missing; self.binding.columns.len()];
+            let moved = Meeting::new(
+                &self.writer,
+                self.binding,
+                &number,
+                &missing,
+                Some(&pending),
+                None,
+            );
+            resolved = Some(moved.local_json());
+        }
+        self.writer.release();
+        let sides = Sides {
+            local,
+            remote: Some(remote_json(&self.binding.wire, key.0.borrow(), row)),
+            resolved,
+        };
+        self.record(key, Kind::Rekeyed, false, &sides)
+    }
+
+    /// What waited of a row is another key's now.
+    pub fn moved_away(&mut self, key: &Key) {
+        self.effects.note(key, Effect::Settled);
+    }
+
     /// What became of the rows, and warnings.
     ///
     /// # Errors
@@ -476,6 +520,7 @@ impl<'a> TableApplier<'a> {
     pub fn named(&self, trouble: impl Into<Trouble>, key: &Key) -> SyncError {
         let error = match trouble.into() {
             Trouble::Sync(error) => return error,
+            Trouble::Taken => return SyncError::bug(),
             Trouble::Store(error) | Trouble::Clash(error, _) => error,
         };
         if !error.is_constraint() {

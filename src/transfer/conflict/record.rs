@@ -16,6 +16,8 @@ pub enum Kind {
     Edited,
     DeletedRemotely,
     DeletedHere,
+    /// Two rows had the same counted number; the one here has another now.
+    Rekeyed,
 }
 
 impl Kind {
@@ -24,6 +26,7 @@ impl Kind {
             Self::Edited => "edited",
             Self::DeletedRemotely => "deletedRemotely",
             Self::DeletedHere => "deletedHere",
+            Self::Rekeyed => "rekeyed",
         }
     }
 }
