@@ -54,7 +54,9 @@ impl Phone {
         db.execute_batch(&format!("{items}{LABELS}{audit}"))
             .expect("schema");
         for table in ENTITIES {
-            ask(&db, &format!("SELECT sync_track('{table}')"));
+            // To the model a number names one row, whoever makes it.
+            let options = r#"{"counted":"same"}"#;
+            ask(&db, &format!("SELECT sync_track('{table}', '{options}')"));
         }
         phone.db = Some(db);
         phone
@@ -95,7 +97,8 @@ impl Phone {
         for (key, value) in more.as_object().into_iter().flatten() {
             config[key] = value.clone();
         }
-        let sql = "SELECT sync_provider('api', ?1)";
+        // The same backend behind another port.
+        let sql = r#"SELECT sync_provider('api', ?1, '{"keepCursor":true}')"#;
         self.db()
             .query_row(sql, [config.to_string()], |_| Ok(()))
             .expect("provider");
