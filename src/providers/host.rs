@@ -8,7 +8,6 @@ pub static KIND: Kind = Kind {
     name: "host",
     transport: Transport::Nobody,
     keys: &[],
-    place: &[],
     fill: |_| Map::new(),
     check: |_| Ok(()),
     open: None,

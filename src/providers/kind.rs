@@ -22,8 +22,6 @@ pub struct Kind {
     pub name: &'static str,
     pub transport: Transport,
     pub keys: Keys,
-    /// Keys that say which data it is about, besides `url`: with another value, cursors may mean something else.
-    pub place: &'static [&'static str],
     /// Values of keys that are not given, where they follow from others that are.
     pub fill: fn(&Map<String, Json>) -> Map<String, Json>,
     /// Checks what no key shows by itself. The error is `<key> <problem>; <what to do>`.
@@ -121,8 +119,10 @@ impl Settings {
         if old.1 != new.1 {
             return Some("the parameters of url");
         }
-        let mut place = self.kind.place.iter().copied();
-        place.find(|key| self.get(key) != other.get(key))
+        PLACE
+            .iter()
+            .copied()
+            .find(|key| self.get(key) != other.get(key))
     }
 
     /// The value that holds.
@@ -182,6 +182,10 @@ impl Settings {
             .filter_map(|(name, value)| Some((name, value.as_str()?)))
     }
 }
+
+/// Keys that say which data a configuration is about, besides `url`, in the kinds that have them: with another value, cursors
+/// may mean something else.
+const PLACE: &[&str] = &["params", "cursorUnit"];
 
 /// Origin and query of an address.
 fn parts(url: &str) -> (&str, &str) {

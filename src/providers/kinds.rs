@@ -43,16 +43,14 @@ pub fn names() -> String {
 pub const EVERY: &[Key] = &[
     key("kind", Takes::Text, Usual::Required, "who moves the data: your program, or syncscope by a protocol", r#"{"kind":"host"}"#),
     SCHEMA,
-    KEEP_CURSOR,
-    RESET,
 ];
 
-/// What becomes of what is known of the backend, where the call may change which one it is. Not part of the
-/// configuration: `sync_provider` takes them out of it, and takes them as options too.
+/// What becomes of what is known of the backend, where the call may change which one it is: options of `sync_provider`,
+/// which also takes them out of a configuration.
 #[rustfmt::skip]
-pub const KEEP_CURSOR: Key = key("keepCursor", Takes::Switch, Usual::Json("false"), "for this call: another origin, parameters or `cursorUnit` mean the same data; cursors and what is known of pushes stay", r#"{"keepCursor":true}"#);
+pub const KEEP_CURSOR: Key = key("keepCursor", Takes::Switch, Usual::Json("false"), "another origin, parameters or `cursorUnit` mean the same data; cursors and what is known of pushes stay", r#"{"keepCursor":true}"#);
 #[rustfmt::skip]
-pub const RESET: Key = key("reset", Takes::Switch, Usual::Json("false"), "for this call: the next pull starts from the beginning, and what is known of pushes is forgotten; what waits to be sent stays", r#"{"reset":true}"#);
+pub const RESET: Key = key("reset", Takes::Switch, Usual::Json("false"), "the next pull starts from the beginning, and what is known of pushes is forgotten; what waits to be sent stays", r#"{"reset":true}"#);
 
 /// The attached file that a provider belongs to.
 #[rustfmt::skip]
@@ -369,7 +367,6 @@ mod tests {
     #[test]
     fn a_program_can_add_a_kind_of_its_own() {
         static TAPE: Kind = Kind {
-            place: &[],
             name: "tape",
             transport: Transport::Nobody,
             keys: &[&[key(

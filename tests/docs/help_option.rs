@@ -92,6 +92,10 @@ fn every_example_of_a_configuration_is_accepted() {
 /// How a function is given its keys, at `?1`: a call that takes the example of any of them, or one of several that
 /// does.
 const CALLS: &[(&str, &[&str])] = &[
+    (
+        "sync_provider",
+        &[r#"sync_provider('pulled', '{"kind":"watermelon","url":"http://127.0.0.1:2/"}', ?1)"#],
+    ),
     ("sync_track", &["sync_track('planes', ?1)"]),
     ("sync_untrack", &["sync_untrack('planes', ?1)"]),
     (

@@ -28,7 +28,6 @@ use syncscope::providers::{Kind, Settings, Transport, kinds};
 // ------------------------------------------------------------------------------------------- the kind
 
 static ECHO: Kind = Kind {
-    place: &[],
     name: "echo",
     transport: Transport::Http,
     keys: &[KEYS],

@@ -46,7 +46,6 @@ pub static KIND: Kind = Kind {
     name: "watermelon",
     transport: Transport::Http,
     keys: &[http_keys::KEYS, table_keys::KEYS, keys::KEYS],
-    place: &["params", "cursorUnit"],
     fill: preset::fill,
     check: options::check,
     open: Some(|settings| Ok(Box::new(Watermelon::open(settings)?))),
