@@ -162,11 +162,11 @@ fn read_rejected(rejected: &Json, entities: &[Entity]) -> Result<Option<PushAnsw
     }
 }
 
+/// Takes table, id and reason of a rejected row.
+type Add<'f> = &'f mut dyn FnMut(&str, &Json, Option<String>) -> Option<()>;
+
 /// Hands each rejected row to `add`. None when one can't be named.
-fn name_rejected(
-    rejected: &Json,
-    add: &mut dyn FnMut(&str, &Json, Option<String>) -> Option<()>,
-) -> Option<()> {
+fn name_rejected(rejected: &Json, add: Add<'_>) -> Option<()> {
     match rejected {
         Json::Null => {}
         Json::Object(tables) => {

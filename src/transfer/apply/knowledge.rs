@@ -37,7 +37,6 @@ impl<'a> Knowledge<'a> {
         unacknowledged: &'a Unacknowledged,
         start: i64,
         rules: Rules,
-        deletes_again: bool,
     ) -> Self {
         Self {
             database,
@@ -49,7 +48,15 @@ impl<'a> Knowledge<'a> {
             newer: None,
             start,
             rules,
-            deletes_again,
+            deletes_again: false,
+        }
+    }
+
+    /// `again`: deletes come that came before.
+    pub fn with_deletes(self, again: bool) -> Self {
+        Self {
+            deletes_again: again,
+            ..self
         }
     }
 

@@ -90,8 +90,8 @@ impl<'a> TableApplier<'a> {
                 unacknowledged,
                 start,
                 rules,
-                again == Some(Again::RowsAndDeletes),
-            ),
+            )
+            .with_deletes(again == Some(Again::RowsAndDeletes)),
             writer: Writer::new(database, binding)?,
             judge: Judge {
                 resolver: Resolver::of(setting.session, database.connection(), &policy)?,
