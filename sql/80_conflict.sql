@@ -20,6 +20,9 @@ CREATE TABLE main._syncResolver (
 -- kind      edited           changed here and by the server
 --           deletedRemotely  changed here, deleted by the server: resolved is NULL
 --           deletedHere      deleted here, sent by the server: local is NULL
+--           goneWithTable    waited to be sent when its table was made anew without it
+--           rekeyed          made here under a number that the server gave to another row: it has a new number
+--           uniqueClash      made here with a UNIQUE value that a row of the server has: that took its place
 -- policy    the one asked; NULL where none has a say (deleted rows)
 CREATE TABLE main._syncConflict (
   id       INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -27,7 +30,7 @@ CREATE TABLE main._syncConflict (
   runId    INTEGER NOT NULL,
   entity   TEXT NOT NULL,
   pk,
-  kind     TEXT NOT NULL CHECK (kind IN ('edited', 'deletedRemotely', 'deletedHere')),
+  kind     TEXT NOT NULL CHECK (kind IN ('edited', 'deletedRemotely', 'deletedHere', 'goneWithTable', 'rekeyed', 'uniqueClash')),
   policy   TEXT,
   local    TEXT,                         -- JSON, with _status and _changed
   remote   TEXT,                         -- JSON: the columns that came

@@ -6,11 +6,14 @@ use super::conversation::ApplyRules;
 use super::kind::Settings;
 use crate::ground::key::{Key, Takes, Usual, key};
 
+const ON_CLASH: &[&str] = &["hold", "adopt", "serverWins"];
+
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
     key("tableMap", Takes::Map(&Takes::Text), Usual::Words("the entity's own name"), "entity to the table that holds it, where their names differ", r#"{"tableMap":{"aircraft":"planes"}}"#),
     key("excludeColumns", Takes::Map(&Takes::List(&Takes::Text)), Usual::Nothing, "table to a list of its columns that are not synced", r#"{"excludeColumns":{"planes":["speed"]}}"#),
     key("replacementWhere", Takes::Map(&Takes::Text), Usual::Words("all rows"), "entity to an SQL condition on its rows, which limits what a replacement removes; only run on connections that were given it", r#"{"replacementWhere":{"planes":"seats > 50"}}"#),
+    key("onClash", Takes::Map(&Takes::OneOf(ON_CLASH)), Usual::Words("`hold` for all"), "entity to what happens when a row of the backend has the UNIQUE value of a row made here: `hold`: the backend's row waits in `sync_held`; `adopt`: the row made here becomes the backend's, with all that refers to it, and goes up as an update; `serverWins`: the same, but what was made here is only kept in `sync_conflict`", r#"{"onClash":{"planes":"adopt"}}"#),
     key("keepCreated", Takes::Switch, Usual::Json("false"), "whether a row that was created here stays when the backend deletes it", r#"{"keepCreated":true}"#),
     key("echoIgnore", Takes::List(&Takes::Text), Usual::Json(r#"["created_at","updated_at"]"#), "columns to ignore when comparing a row that comes back with the one pushed, since servers set them", r#"{"echoIgnore":["updated_at"]}"#),
     key("pushBatch", Takes::Number(0, 1_000_000), Usual::Json("0"), "most rows of one push; more are pushed in parts, parents first, each settled on its own; 0: all in one", r#"{"pushBatch":500}"#),

@@ -7,9 +7,10 @@ use serde_json::{Value as Json, json};
 use crate::coordination::{
     Outcome, finish_of, is_open, is_open_for, lease, now, owner, run_record,
 };
-use crate::ground::{Class, SyncError, masked};
+use crate::ground::{Class, SyncError, Warning, masked};
 use crate::providers::conversation::Goal;
 use crate::store::{Database, Result, Session, Transaction};
+use crate::transfer::held::keep;
 
 use super::diary;
 use super::patience::Patience;
@@ -28,6 +29,8 @@ impl Run {
             error.said = error.said.map(|said| self.redactor.clean(&said));
             error
         });
+        let database = session.database(&self.call.schema)?;
+        self.count_held(&database)?;
         let state = if error.is_some() { "failed" } else { "synced" };
         let finished = now();
         let mut answer = match self.goal {
@@ -40,7 +43,6 @@ impl Run {
         };
         black_out(&mut answer, &self.redactor);
         self.note_end(state, error.as_ref());
-        let database = session.database(&self.call.schema)?;
         let summary = answer.to_string();
         let closed = Patience::new(&self.config).retry(|| {
             let transaction = Transaction::begin(database.connection())?;
@@ -58,6 +60,26 @@ impl Run {
         }
         closed?;
         Ok(answer)
+    }
+
+    /// Counts the rows that are still held, and warns of them.
+    fn count_held(&mut self, database: &Database) -> Result<()> {
+        if self.goal != Goal::Sync {
+            return Ok(());
+        }
+        for (place, binding) in self.bindings.iter().enumerate() {
+            let held = keep::count(database, &self.call.provider, binding.table.id)?;
+            self.report.entities[place].held = held;
+            if held == 0 {
+                continue;
+            }
+            let entity = &binding.entity;
+            let message =
+                format!("{entity}: rows of the backend that can't be stored now; see sync_held");
+            self.report
+                .warn([Warning::new("rowsHeld", message).of(entity).times(held)]);
+        }
+        Ok(())
     }
 
     /// Warnings and the end in the log, where what a server said is masked: it may hold values of rows.

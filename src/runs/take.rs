@@ -5,9 +5,11 @@ use crate::ground::{Class, SyncError, Warning};
 use crate::http::{HttpError, Response};
 use crate::providers::conversation::{Answer, Event, Goal, Read};
 use crate::providers::sink::Sink;
-use crate::store::{Database, Session, Snapshot, Transaction};
+use crate::store::{Database, Error, Session, Snapshot, Transaction};
 use crate::transfer::apply::{Setting, explain_foreign_key};
 use crate::transfer::counts::Counts;
+use crate::transfer::held::foreign::Search;
+use crate::transfer::held::{self, Refusals};
 use crate::transfer::intake::Intake;
 use crate::transfer::send::freeze::Frozen;
 use crate::transfer::send::outbox;
@@ -127,23 +129,54 @@ impl Run {
             self.report.compared = compared.found;
             return Ok((compared.read, Vec::new()));
         }
-        let connection = database.connection();
-        let taken = patience.sync(|| {
-            let transaction = Transaction::begin(connection).map_err(SyncError::from)?;
-            self.live.reads(response.body.len());
-            let taken = self.apply(session, database, asked, frozen, response)?;
-            self.live.reach(match asked.parcel {
-                true => "marked local changes as synced",
-                false => "applied remote changes",
-            });
-            run_record::progress(database, self.id, &self.live.record(None))?;
-            self.diary.write(database, self.id)?;
-            transaction.commit_or(|error| explain_foreign_key(connection, error))?;
-            Ok(taken)
-        })?;
+        // What is found out about rows that can't be stored counts for every repetition.
+        let refusals = Refusals::default();
+        let taken = loop {
+            let request = (asked, frozen, response);
+            let once = || self.take_once(session, database, request, &refusals);
+            if let Some(taken) = patience.sync(once)? {
+                break taken;
+            }
+        };
         self.diary.committed();
         self.live.committed(settled(&taken.1));
         Ok(taken)
+    }
+
+    /// Takes an answer in one transaction; nothing when it must be taken again, without rows that turned out to be
+    /// refused by the file.
+    fn take_once(
+        &self,
+        session: &Session,
+        database: &Database,
+        (asked, frozen, response): (&Asked, Option<&Frozen>, &Response),
+        refusals: &Refusals,
+    ) -> Result<Option<(Read, Vec<Counts>)>, SyncError> {
+        let connection = database.connection();
+        refusals.begin();
+        let transaction = Transaction::begin(connection).map_err(SyncError::from)?;
+        self.live.reads(response.body.len());
+        let taken = match self.apply(session, database, asked, frozen, response, refusals) {
+            _ if refusals.has_news() => return Ok(None),
+            taken => taken?,
+        };
+        if Search::is_due(connection) {
+            let broken = Search::now(database, &self.bindings, true)?;
+            let error = explain_foreign_key(connection, broken_reference());
+            drop(transaction);
+            return match broken.blame(refusals)? {
+                true => Ok(None),
+                false => Err(error.into()),
+            };
+        }
+        self.live.reach(match asked.parcel {
+            true => "marked local changes as synced",
+            false => "applied remote changes",
+        });
+        run_record::progress(database, self.id, &self.live.record(None))?;
+        self.diary.write(database, self.id)?;
+        transaction.commit_or(|error| explain_foreign_key(connection, error))?;
+        Ok(Some(taken))
     }
 
     /// Rows, verdicts and cursors in one transaction; the caller commits.
@@ -154,6 +187,7 @@ impl Run {
         asked: &Asked,
         frozen: Option<&Frozen>,
         response: &Response,
+        refusals: &Refusals,
     ) -> Result<(Read, Vec<Counts>), SyncError> {
         let provider = self.call.provider.as_str();
         lease::require(database, provider, self.id)?;
@@ -170,7 +204,9 @@ impl Run {
             redelivers: (0..self.bindings.len())
                 .map(|place| asked.again.contains(&place))
                 .collect(),
+            refusals: Some(refusals),
         };
+        held::clash::make_room(database, provider, self.id, &self.bindings, refusals)?;
         // A server may repeat our token in what it says.
         let clean = |text: &str| self.redactor.clean(text);
         let settler =
@@ -257,6 +293,14 @@ impl Run {
         } else if !self.parcels.waiting.is_empty() {
             self.next_parcel();
         }
+    }
+}
+
+/// What SQLite would say of a broken reference.
+fn broken_reference() -> Error {
+    Error::Sqlite {
+        code: 787,
+        text: "FOREIGN KEY constraint failed".into(),
     }
 }
 

@@ -23,8 +23,32 @@ pub struct Binding {
     pub rules: ApplyRules,
     /// The SQL condition on the rows that a replacement is about.
     pub replacement_where: Option<String>,
+    /// What a row made here does when a row of the server has its UNIQUE values.
+    pub on_clash: OnClash,
     /// `"schema"."table"`, quoted.
     pub qualified: String,
+}
+
+/// What a row made here does when a row of the server has its UNIQUE values.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnClash {
+    /// It stays, and the server's row is held.
+    #[default]
+    Hold,
+    /// It becomes the server's row, and stays pending.
+    Adopt,
+    /// The server's row takes its place.
+    ServerWins,
+}
+
+impl OnClash {
+    fn named(name: Option<&str>) -> Self {
+        match name {
+            Some("adopt") => Self::Adopt,
+            Some("serverWins") => Self::ServerWins,
+            _ => Self::Hold,
+        }
+    }
 }
 
 impl Binding {
@@ -65,6 +89,7 @@ impl Binding {
             wire,
             rules: kind.manners().apply.clone(),
             replacement_where: of_entity(settings, "replacementWhere", entity).map(str::to_owned),
+            on_clash: OnClash::named(of_entity(settings, "onClash", entity)),
             qualified,
         })
     }

@@ -8,6 +8,7 @@ pub mod cursor;
 pub mod declared;
 pub mod document;
 pub mod forget;
+pub mod held;
 pub mod intake;
 pub mod peer;
 pub mod send;

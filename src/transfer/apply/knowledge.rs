@@ -77,6 +77,11 @@ impl<'a> Knowledge<'a> {
         }
     }
 
+    /// Whether a row was created here and never sent.
+    pub fn is_unsent(&self, pending: &Pending, exists: bool) -> bool {
+        self.local(pending, exists) == Local::Created && self.sent(&pending.key).is_none()
+    }
+
     /// All that matters about a row that something is logged of. `row` is what came, if a row did; `differs`:
     /// it differs from the row here.
     ///

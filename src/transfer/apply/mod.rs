@@ -8,14 +8,16 @@
 //! | `writer`, `lift` | the statements on a table |
 //! | `effects` | what applied rows mean for the log |
 //! | `table` | these put together, for one table |
-//! | `applier` | an answer about several tables; rows that must wait for others (`deferred`), that go with others (`swept`) |
+//! | `applier` | an answer about several tables; rows that must wait for others (`deferred`), that go when all rows are in (`doomed`), that go with others (`swept`), that are refused (`holding`) |
 //! | `own_writes`, `side_effects` | keeping what is applied out of the log |
 
 mod applier;
 mod decide;
 mod deferred;
+mod doomed;
 mod effects;
 mod foreign_key;
+mod holding;
 mod journal;
 mod knowledge;
 mod lift;

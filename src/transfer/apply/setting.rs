@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use crate::store::{Database, Session};
+use crate::transfer::held::Refusals;
 
 /// What one answer is about.
 pub struct Setting<'a> {
@@ -15,4 +16,6 @@ pub struct Setting<'a> {
     pub cancel: &'a AtomicBool,
     /// For each binding, whether rows that were pulled before come again.
     pub redelivers: Vec<bool>,
+    /// What is known of rows that the file refuses, which are held then; none: such a row ends the answer.
+    pub refusals: Option<&'a Refusals>,
 }

@@ -6,7 +6,7 @@ use crate::providers::wire::Slot;
 use crate::store::{Database, Error, Result, ValueRef, shown};
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::policy::Policy;
-use crate::transfer::conflict::record::{Kind, Recorder, Sides, remote_json};
+use crate::transfer::conflict::record::{Kind, Recorder, Sides, remote_json, row_json};
 use crate::transfer::conflict::resolver::Resolver;
 use crate::transfer::counts::Counts;
 use crate::transfer::send::unacknowledged::Unacknowledged;
@@ -96,6 +96,50 @@ impl<'a> TableApplier<'a> {
             effects: Effects::default(),
             counts: Counts::default(),
         })
+    }
+
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// What was counted since is void.
+    pub fn set_counts(&mut self, counts: Counts) {
+        self.counts = counts;
+    }
+
+    /// Whether a row is here that was made here, and that the server can't have.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn was_made_here(&mut self, key: &Key) -> Result<bool> {
+        let Some(pending) = self.waiting(key) else {
+            return Ok(false);
+        };
+        let exists = self.writer.find(&pending)?;
+        self.writer.release();
+        Ok(self.knowledge.is_unsent(&pending, exists))
+    }
+
+    /// Whether a row of that key is here.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn is_here(&mut self, key: &Key) -> Result<bool> {
+        let found = self.writer.find_key(key)?;
+        self.writer.release();
+        Ok(found)
+    }
+
+    /// The row here as JSON, without what is pending of it; none when there is none.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn shown(&mut self, key: &Key) -> Result<Option<String>> {
+        let found = self.writer.find_key(key)?;
+        let value = |place| Some(self.writer.value(place));
+        let row = found.then(|| row_json(&self.binding.wire, key.0.borrow(), None, value));
+        self.writer.release();
+        Ok(row)
     }
 
     /// Whether applying a row may run the application's SQL.

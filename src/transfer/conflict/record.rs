@@ -16,6 +16,7 @@ pub enum Kind {
     Edited,
     DeletedRemotely,
     DeletedHere,
+    UniqueClash,
 }
 
 impl Kind {
@@ -24,6 +25,7 @@ impl Kind {
             Self::Edited => "edited",
             Self::DeletedRemotely => "deletedRemotely",
             Self::DeletedHere => "deletedHere",
+            Self::UniqueClash => "uniqueClash",
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::providers::sink::{self, Announced, RemoteRow, Sink};
 use crate::providers::wire::{Entity, Slot, WireId};
 use crate::store::{Database, Result, Statement, Value, quote_name};
 use crate::transfer::apply::{Applier, Setting};
-use crate::transfer::binding::{Binding, has_integer_key, travelling, wire_columns};
+use crate::transfer::binding::{Binding, OnClash, has_integer_key, travelling, wire_columns};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::outcome::{Failure, Job, Outcome};
@@ -78,6 +78,7 @@ pub fn bind(database: &Database, entity: &str, table: Tracked) -> Result<Binding
             echo_ignore: vec!["timestamp".into()],
         },
         replacement_where: None,
+        on_clash: OnClash::Hold,
         qualified: database.qualified(&table.shape.name),
         table,
     })
@@ -123,6 +124,7 @@ pub fn apply(
         run: 0,
         cancel: &cancel,
         redelivers: Vec::new(),
+        refusals: None,
     };
     let mut applier = Applier::new(&setting, bindings, &unacknowledged)?;
     body(&mut applier)?;

@@ -99,7 +99,10 @@ fn ordered_rows(database: &Database, push: i64, bindings: &[Binding]) -> Result<
 
 /// The numbers of the tables, each behind those that its foreign keys refer to. In a circle the order of
 /// the sync stays.
-fn parents_first(database: &Database, bindings: &[Binding]) -> Result<Vec<i64>> {
+///
+/// # Errors
+/// SQLite's.
+pub fn parents_first(database: &Database, bindings: &[Binding]) -> Result<Vec<i64>> {
     let mut parents = Vec::with_capacity(bindings.len());
     for binding in bindings {
         let named = database.query_all(
