@@ -7,6 +7,7 @@ use crate::ground::read_object;
 use crate::http::Secrets;
 use crate::providers::{Settings, kinds};
 use crate::store::{Call, Error, Result, Value, checked_name};
+use crate::transfer::peer;
 
 use super::arguments::{self, MAIN};
 use super::json;
@@ -16,7 +17,7 @@ pub fn provider(call: &Call<'_>) -> Result<Value> {
     let id = arguments::text(call, 0, "id")?;
     let (settings, schema) = read(call)?;
     write(call.session(), &schema, |ground| {
-        ground.database.execute(
+        let changed = ground.database.execute(
             "INSERT INTO main._syncProvider (id, kind, config, updatedAt) VALUES (?1, ?2, ?3, ?4) \
              ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, config = excluded.config, \
              updatedAt = excluded.updatedAt WHERE config <> excluded.config",
@@ -27,7 +28,10 @@ pub fn provider(call: &Call<'_>) -> Result<Value> {
                 now().into(),
             ],
         )?;
-        Ok(())
+        match changed {
+            0 => Ok(()),
+            _ => peer::forget_batch(ground.database, id),
+        }
     })?;
     for (_, condition) in settings.texts("replacementWhere") {
         crate::transfer::declared::declare(call.session(), condition);

@@ -42,6 +42,9 @@ pub struct Manners {
     pub journal_pulls: i64,
     /// The server counts versions of rows, and wants to be sent the one that a change is based on.
     pub versions: bool,
+    /// Statuses by which the server refuses a push as a whole for some of its rows: it is cut in halves until these
+    /// are alone.
+    pub refusals: &'static [u16],
     /// How remote rows are applied.
     pub apply: ApplyRules,
 }
@@ -221,7 +224,8 @@ pub struct Read {
 /// What has become of what was due.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
-    /// So many rows are in the next parcel; none: nothing is to be sent.
+    /// So many rows are in the next parcel; none: nothing is to be sent, or nothing more. It may come after a refusal
+    /// that was taken for the end: the same rows go out in smaller parcels.
     Frozen(u64),
     /// The answer was read, and what it said is committed.
     Read(&'a Read),

@@ -17,6 +17,7 @@ pub const KEYS: &[Key] = &[
     key("keepCreated", Takes::Switch, Usual::Json("false"), "whether a row that was created here stays when the backend deletes it", r#"{"keepCreated":true}"#),
     key("echoIgnore", Takes::List(&Takes::Text), Usual::Json(r#"["created_at","updated_at"]"#), "columns to ignore when comparing a row that comes back with the one pushed, since servers set them", r#"{"echoIgnore":["updated_at"]}"#),
     key("pushBatch", Takes::Number(0, 1_000_000), Usual::Json("0"), "most rows of one push; more are pushed in parts, parents first, each settled on its own; 0: all in one", r#"{"pushBatch":500}"#),
+    key("splitRefused", Takes::Switch, Usual::Json("true"), "whether a push that is refused as a whole (400, 403, 409, 413, 422) is cut in halves until the rows that the backend won't have are alone; false: the sync fails", r#"{"splitRefused":false}"#),
     key("busyTimeoutMs", Takes::Number(0, 3_600_000), Usual::Json("10000"), "how long to keep trying when the database is locked during a sync", r#"{"busyTimeoutMs":30000}"#),
 ];
 
@@ -28,6 +29,14 @@ pub fn apply_rules(settings: &Settings) -> ApplyRules {
         created_as_updated: false,
         missing_is_default: false,
         echo_ignore: ignored.map(str::to_owned).collect(),
+    }
+}
+
+/// Statuses by which a backend refuses a push for some of its rows.
+pub fn refusals(settings: &Settings) -> &'static [u16] {
+    match settings.flag("splitRefused") {
+        true => &[400, 403, 409, 413, 422],
+        false => &[],
     }
 }
 

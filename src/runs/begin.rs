@@ -13,7 +13,7 @@ use crate::providers::Settings;
 use crate::providers::conversation::{Conversation, Goal, Known, KnownEntity, Provider, Refusal};
 use crate::store::{Database, Error, Result, Session};
 use crate::transfer::apply::require_declared;
-use crate::transfer::binding::Binding;
+use crate::transfer::binding::{Binding, declared};
 use crate::transfer::conflict::resolver::require_usable;
 use crate::transfer::counts::Counts;
 use crate::transfer::send::outbox;
@@ -52,7 +52,8 @@ impl Run {
         coordination::write(session, &call.schema, |ground| {
             refuse_overlap(ground, call)?;
             let config = stored_config(ground.database, &call.provider)?;
-            Self::begin_in(session, ground, call, goal, config, queue)
+            let call = spelled(ground.database, &config, call)?;
+            Self::begin_in(session, ground, &call, goal, config, queue)
         })
     }
 
@@ -171,6 +172,15 @@ impl Run {
         });
         Ok(())
     }
+}
+
+/// The call with its entities as they are declared: one entity has one cursor, however a caller writes it.
+fn spelled(database: &Database, config: &Settings, call: &EntitiesCall) -> Result<EntitiesCall> {
+    let mut call = call.clone();
+    for operation in &mut call.operations {
+        operation.entity = declared(database, config, &operation.entity)?;
+    }
+    Ok(call)
 }
 
 fn prepare(

@@ -1,7 +1,7 @@
 //! Comparing an answer with what is here, row by row. What is pending here is not held against the row: columns
 //! changed here, rows created and rows deleted here.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use serde_json::{Value as Json, json};
@@ -14,6 +14,7 @@ use crate::providers::sink::{RemoteRow, Scope, Sink};
 use crate::providers::wire::{Slot, WireId};
 use crate::store::{Database, Result, Value, quote_name, same, shown};
 use crate::transfer::binding::Binding;
+use crate::transfer::held::keep;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 /// Ids shown of each kind of difference.
@@ -46,6 +47,9 @@ struct Comparison<'a> {
     missing: Differences,
     excess: Differences,
     differing: Differences,
+    /// Rows of which the server's state waits, each with whether it is deleted there.
+    held: HashMap<Key, bool>,
+    waiting: Differences,
 }
 
 /// Differences of one kind: all are counted, some shown.
@@ -82,6 +86,8 @@ impl<'a> Comparer<'a> {
                     remote: 0,
                     local: 0,
                     equal: 0,
+                    held: keep::keys(database, binding.table.id)?,
+                    waiting: Differences::default(),
                     missing: Differences::default(),
                     excess: Differences::default(),
                     differing: Differences::default(),
@@ -144,6 +150,7 @@ impl Comparison<'_> {
     ) -> Result<()> {
         self.remote += 1;
         let pending = self.pending.get(&Key(key.clone()));
+        let held = self.held.get(&Key(key.clone())) == Some(&false);
         if !self.reader.find_key(key)? {
             self.reader.release();
             let deleted = pending.is_some_and(|row| {
@@ -151,8 +158,10 @@ impl Comparison<'_> {
                     || unacknowledged.may_have_created(self.binding.table.id, &row.key);
                 sends(row, false, &self.binding.columns, may_have_arrived) == Status::Deleted
             });
-            if !deleted {
-                self.missing.add(|| shown(key).into());
+            match (deleted, held) {
+                (true, _) => {}
+                (false, true) => self.waiting.add(|| shown(key).into()),
+                (false, false) => self.missing.add(|| shown(key).into()),
             }
             return Ok(());
         }
@@ -167,9 +176,10 @@ impl Comparison<'_> {
             })
             .map(|(place, _)| self.binding.wire.columns[place].name.as_str())
             .collect();
-        match columns.is_empty() {
-            true => self.equal += 1,
-            false => self
+        match (columns.is_empty(), held) {
+            (true, _) => self.equal += 1,
+            (false, true) => self.waiting.add(|| shown(key).into()),
+            (false, false) => self
                 .differing
                 .add(|| json!({"id": shown(key), "columns": columns})),
         }
@@ -191,8 +201,11 @@ impl Comparison<'_> {
             let created = pending.is_some_and(|row| {
                 sends(row, true, &self.binding.columns, || false) == Status::Created
             });
-            if !created {
-                self.excess.add(|| shown(&key).into());
+            let held = self.held.get(&Key(key.clone())) == Some(&true);
+            match (created, held) {
+                (true, _) => {}
+                (false, true) => self.waiting.add(|| shown(&key).into()),
+                (false, false) => self.excess.add(|| shown(&key).into()),
             }
         }
         Ok(())
@@ -214,6 +227,8 @@ impl Comparison<'_> {
             "missingIds": self.missing.shown,
             "excessIds": self.excess.shown,
             "differingRows": self.differing.shown,
+            "held": self.waiting.count,
+            "heldIds": self.waiting.shown,
         })
     }
 }

@@ -46,6 +46,7 @@ impl Run {
         let summary = answer.to_string();
         let closed = Patience::new(&self.config).retry(|| {
             let transaction = Transaction::begin(database.connection())?;
+            self.leave_out_refused(&database)?;
             self.close_operations(&database, error.as_ref())?;
             let at = self.live.record(None);
             run_record::end(&database, self.id, &at, finished, &summary, error.as_ref())?;

@@ -22,6 +22,7 @@ use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::diary::Diary;
 use super::progress::Live;
+use super::refused::Splitting;
 use super::report::Report;
 
 /// What has happened since a run was advanced last.
@@ -59,6 +60,8 @@ pub(super) struct Parcels {
     pub current: Option<Frozen>,
     /// Each goes out on its own, later.
     pub waiting: VecDeque<Frozen>,
+    /// What is known of a push that was refused.
+    pub splitting: Splitting,
 }
 
 /// A sync under way.

@@ -1,7 +1,7 @@
 //! Taking the answer to a request: what it says becomes part of the file in one transaction.
 
 use crate::coordination::{lease, now, run_record};
-use crate::ground::{Class, SyncError, Warning};
+use crate::ground::{Class, SyncError};
 use crate::http::{HttpError, Response};
 use crate::providers::conversation::{Answer, Event, Goal, Read};
 use crate::providers::sink::Sink;
@@ -81,36 +81,6 @@ impl Run {
             self.close_parcel(database, frozen, outbox::State::Unknown)?;
         }
         self.hear(Event::Lost(&error));
-        Ok(())
-    }
-
-    /// A complete answer that says no.
-    fn refused(
-        &mut self,
-        database: &Database,
-        frozen: Option<&Frozen>,
-        response: &Response,
-        error: SyncError,
-    ) -> Result<(), SyncError> {
-        let status = response.status;
-        if let Some(frozen) = frozen {
-            // A repeated request may have arrived the first time, and been refused for that.
-            let unknown = status == 408 || status >= 500 || response.attempts > 1;
-            let state = match unknown {
-                true => outbox::State::Unknown,
-                false => outbox::State::Refused,
-            };
-            self.close_parcel(database, frozen, state)?;
-        }
-        self.hear(Event::Refused {
-            status,
-            error: &error,
-        });
-        if self.goes_on() {
-            let message = format!("{}; pulled and pushed once more", error.message);
-            let warning = Warning::new("pushedAgain", message).saying(error.said);
-            self.report.warn([warning]);
-        }
         Ok(())
     }
 

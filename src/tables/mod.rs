@@ -1,6 +1,7 @@
 //! The virtual tables: live views of the tables behind them.
 
 pub mod conflict;
+pub mod held;
 pub mod help;
 pub mod help_option;
 pub mod log;

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::capture::Tracked;
-use crate::capture::tracked::ColumnType;
+use crate::capture::tracked::{ColumnType, registration};
 use crate::ground::{SyncError, quoted};
 use crate::providers::Settings;
 use crate::providers::conversation::{ApplyRules, Provider};
@@ -166,8 +166,26 @@ pub fn travelling(table: &Tracked, settings: Option<&Settings>) -> Vec<usize> {
 
 /// What a key of the configuration says of an entity.
 fn of_entity<'a>(settings: &'a Settings, key: &str, entity: &str) -> Option<&'a str> {
-    let mut entities = settings.texts(key);
-    entities.find_map(|(name, text)| (name == entity).then_some(text))
+    let exact = settings.texts(key).find(|(name, _)| *name == entity);
+    let mut like = settings.texts(key);
+    let found = exact.or_else(|| like.find(|(name, _)| name.eq_ignore_ascii_case(entity)));
+    found.map(|(_, text)| text)
+}
+
+/// An entity as it is declared: in `tableMap`, or by its table's own name. What is neither stays as it is written.
+///
+/// # Errors
+/// SQLite's.
+pub fn declared(database: &Database, settings: &Settings, entity: &str) -> Result<String> {
+    let mapped = || settings.texts("tableMap").map(|(name, _)| name);
+    let known = mapped()
+        .find(|name| *name == entity)
+        .or_else(|| mapped().find(|name| name.eq_ignore_ascii_case(entity)));
+    if let Some(name) = known {
+        return Ok(name.to_owned());
+    }
+    let table = registration(database, entity)?;
+    Ok(table.map_or_else(|| entity.to_owned(), |table| table.name))
 }
 
 /// Whether the key of a table holds integers; else it holds text.

@@ -14,7 +14,7 @@ pub fn read(database: &Database, provider: &str, binding: &Binding) -> Result<Op
     database.query_row(
         // A cursor is worth nothing to another table than the one that has the rows.
         "SELECT cursor FROM main._syncCursor \
-         WHERE provider = ?1 AND entity = ?2 AND tableId = ?3",
+         WHERE provider = ?1 AND entity = ?2 COLLATE NOCASE AND tableId = ?3 ORDER BY entity = ?2 DESC LIMIT 1",
         &[
             provider.into(),
             (&binding.entity).into(),
@@ -35,6 +35,16 @@ pub fn store(
     cursor: &str,
     at: i64,
 ) -> Result<()> {
+    // One that was written when an entity still was as its caller wrote it.
+    database.execute(
+        "DELETE FROM main._syncCursor WHERE provider = ?1 AND entity <> ?2 AND entity = ?2 COLLATE NOCASE \
+         AND tableId = ?3",
+        &[
+            provider.into(),
+            (&binding.entity).into(),
+            binding.table.id.into(),
+        ],
+    )?;
     database.execute(
         "INSERT INTO main._syncCursor (provider, entity, tableId, cursor, pulledAt) \
          VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (provider, entity) DO UPDATE \
@@ -57,7 +67,7 @@ pub fn store(
 pub fn last_schema(database: &Database, provider: &str, binding: &Binding) -> Result<LastSchema> {
     let stored = database.query_row(
         "SELECT schemaVersion, columns FROM main._syncCursor \
-         WHERE provider = ?1 AND entity = ?2 AND tableId = ?3",
+         WHERE provider = ?1 AND entity = ?2 COLLATE NOCASE AND tableId = ?3 ORDER BY entity = ?2 DESC LIMIT 1",
         &[
             provider.into(),
             (&binding.entity).into(),

@@ -2,6 +2,8 @@
 
 use crate::store::{Database, Result};
 
+use super::held::keep;
+
 /// Forgets how far a table was pulled: the next pull starts from the beginning.
 ///
 /// # Errors
@@ -14,7 +16,7 @@ pub fn cursors(database: &Database, table: i64) -> Result<()> {
     Ok(())
 }
 
-/// Forgets all of a table that is not tracked any more: also what was sent of it, and what was refused.
+/// Forgets all of a table that is not tracked any more: also what was sent of it, what was refused, and what is held.
 ///
 /// # Errors
 /// SQLite's.
@@ -28,5 +30,5 @@ pub fn table(database: &Database, table: i64) -> Result<()> {
         "DELETE FROM main._syncRejected WHERE tbl = ?1",
         &[table.into()],
     )?;
-    Ok(())
+    keep::forget_table(database, table)
 }

@@ -74,6 +74,7 @@ impl Watermelon {
                 batch: settings.number("pushBatch"),
                 journal_pulls: JOURNAL_PULLS,
                 versions: false,
+                refusals: table_keys::refusals(settings),
                 apply: ApplyRules {
                     created_as_updated: settings.flag("sendCreatedAsUpdated"),
                     missing_is_default: true,

@@ -196,7 +196,7 @@ impl<'a> Holder<'a> {
             return Ok(());
         }
         let table = self.bindings[place].table.id;
-        forget(self.database, self.provider, table, key).map(drop)
+        forget(self.database, self.provider, table, key)
     }
 
     /// A held row was tried again, in vain.
@@ -332,16 +332,37 @@ pub fn rewrite(
     Ok(())
 }
 
-/// Forgets what is held of a row; whether anything was.
+/// Forgets what is held of a row.
 ///
 /// # Errors
 /// SQLite's.
-pub fn forget(database: &Database, provider: &str, table: i64, key: &Key) -> Result<bool> {
-    let gone = database.execute(
+pub fn forget(database: &Database, provider: &str, table: i64, key: &Key) -> Result<()> {
+    database.execute(
         "DELETE FROM main._syncHeld WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
         &[provider.into(), table.into(), key.0.borrow()],
     )?;
-    Ok(gone > 0)
+    Ok(())
+}
+
+/// Forgets what is held of a row for any provider.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget_anywhere(database: &Database, table: i64, key: &Key) -> Result<()> {
+    database.execute(
+        "DELETE FROM main._syncHeld WHERE tbl = ?1 AND pk IS ?2",
+        &[table.into(), key.0.borrow()],
+    )?;
+    Ok(())
+}
+
+/// Forgets all that is held of a table.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget_table(database: &Database, table: i64) -> Result<()> {
+    database.execute("DELETE FROM main._syncHeld WHERE tbl = ?1", &[table.into()])?;
+    Ok(())
 }
 
 /// The columns of a row from its JSON.

@@ -2,6 +2,7 @@
 
 pub mod freeze;
 pub mod outbox;
+pub mod rejected;
 pub mod rekey;
 pub mod settle;
 pub mod slices;

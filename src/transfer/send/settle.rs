@@ -8,7 +8,8 @@ use crate::providers::sink::{Sent, Verdict};
 use crate::providers::wire::WireId;
 use crate::store::{Database, Result, Value, ValueRef};
 
-use super::freeze::{Frozen, reject};
+use super::freeze::Frozen;
+use super::rejected::reject;
 use super::{outbox, rekey};
 use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;

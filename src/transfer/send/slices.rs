@@ -56,7 +56,7 @@ pub fn cut(
     }
     collect_entries(database, frozen.upto, &part_of, &mut parts)?;
     // The last one settles what is left, also what came to nothing.
-    if let Some(last) = parts.back_mut() {
+    if let Some(last) = parts.back_mut().filter(|_| frozen.entries.is_none()) {
         last.entries = None;
     }
     Ok(parts)
