@@ -21,17 +21,6 @@ const TOO_LARGE: u16 = 413;
 /// The status by which an account as a whole may be shut out.
 const FORBIDDEN: u16 = 403;
 
-/// How a push that was refused is cut up.
-#[derive(Default)]
-pub(super) struct Splitting {
-    /// The conversation has left the rest of the push to it.
-    begun: bool,
-    /// The requests that are left for it; none before the first cut.
-    budget: Option<u64>,
-    /// Rows that were refused alone.
-    alone: Vec<Alone>,
-}
-
 /// How many requests the cutting of so many rows may take in one run: with those before it, twice their logarithm
 /// and 16.
 fn most_requests(rows: u64) -> u64 {

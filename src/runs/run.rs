@@ -18,11 +18,11 @@ use crate::providers::conversation::{Conversation, Goal, Provider, Step};
 use crate::store::{Database, Result, Session};
 use crate::transfer::binding::Binding;
 use crate::transfer::send::freeze::Frozen;
+use crate::transfer::send::rejected::Alone;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::diary::Diary;
 use super::progress::Live;
-use super::refused::Splitting;
 use super::report::Report;
 
 /// What has happened since a run was advanced last.
@@ -51,6 +51,17 @@ pub(super) struct Asked {
     pub parcel: bool,
     /// Entities of which rows may come that came before.
     pub again: Vec<usize>,
+}
+
+/// How a push that was refused is cut up.
+#[derive(Default)]
+pub(super) struct Splitting {
+    /// The conversation has left the rest of the push to it.
+    pub begun: bool,
+    /// The requests that are left for it; none before the first cut.
+    pub budget: Option<u64>,
+    /// Rows that were refused alone.
+    pub alone: Vec<Alone>,
 }
 
 /// The frozen parts of a run that are not settled.

@@ -36,7 +36,7 @@ fn installing_twice_changes_nothing() {
             &connection,
             "SELECT value FROM _syncMeta WHERE key = 'schemaVersion'"
         ),
-        "2"
+        "3"
     );
 }
 

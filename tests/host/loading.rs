@@ -21,6 +21,7 @@ const FUNCTIONS: &[(&str, &[i64])] = &[
     ("sync_debug", &[0]),
     ("sync_delete_scope", &[1]),
     ("sync_delete_status", &[1]),
+    ("sync_discard", &[1, 2, 3]),
     ("sync_entities", &[1, 2, 3, 4]),
     ("sync_has_pending", &[0, 1]),
     ("sync_heartbeat", &[0, 1]),
@@ -32,6 +33,7 @@ const FUNCTIONS: &[(&str, &[i64])] = &[
     ("sync_put_response", &[2, 3, 4]),
     ("sync_recover", &[0, 1]),
     ("sync_resolver", &[2, 3]),
+    ("sync_retry", &[1, 2]),
     ("sync_secret", &[2, 3]),
     ("sync_set_status", &[2, 3]),
     ("sync_start_scope", &[1, 2]),
@@ -44,6 +46,7 @@ const FUNCTIONS: &[(&str, &[i64])] = &[
 /// The close hook is registered like a table, but is no table to read.
 const MODULES: &[&str] = &[
     "sync_conflict",
+    "sync_held",
     "sync_help",
     "sync_help_option",
     "sync_log",

@@ -175,6 +175,8 @@ fn sensible(name: &str) -> Vec<Rubbish> {
         "sync_takeover" => &["NET", "{}"],
         "sync_next_request" => &["1"],
         "sync_put_response" => &["1", "200", "{}", "{}"],
+        "sync_retry" => &["tracked", "a"],
+        "sync_discard" => &["tracked", "a", "{}"],
         "sync_delete_scope" => &["old"],
         "sync_delete_status" => &["1"],
         "sync_interrupt" => &["old", "why"],

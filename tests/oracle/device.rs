@@ -128,7 +128,7 @@ fn template_key(server: &Canned, case: &Case) -> String {
 /// A refused push is not repeated here: the client leaves that to its caller.
 fn config(server: &Canned, case: &Case) -> Value {
     let mut config = json!({"kind": "watermelon", "url": server.url(), "attempts": 1,
-        "retryOnce": false, "schemaVersion": case.schema_version});
+        "retryOnce": false, "splitRefused": false, "schemaVersion": case.schema_version});
     if case.send_created_as_updated {
         config["sendCreatedAsUpdated"] = true.into();
     }

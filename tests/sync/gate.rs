@@ -49,6 +49,8 @@ const WRITING: &[(&str, &str)] = &[
     ),
     ("sync_set_status", "sync_set_status(1, 'synced')"),
     ("sync_apply", "sync_apply(1, '[]')"),
+    ("sync_retry", "sync_retry('planes', 'unknown')"),
+    ("sync_discard", "sync_discard('planes', 'unknown')"),
     ("sync_delete_scope", "sync_delete_scope('unknown')"),
     ("sync_delete_status", "sync_delete_status(999)"),
     ("sync_interrupt", "sync_interrupt()"),

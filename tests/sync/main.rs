@@ -10,13 +10,16 @@ mod edits;
 mod failures;
 mod gate;
 mod hazards;
+mod held;
 #[cfg(unix)]
 mod kill;
 mod locks;
 mod log;
 mod lost_answers;
+mod order;
 mod policies;
 mod questions;
+mod refused_rows;
 mod rejections;
 mod replacement;
 mod resolver_deletes;

@@ -8,8 +8,9 @@
 
 use std::collections::HashMap;
 
+use crate::capture::log::{self, Mark};
 use crate::capture::reader::RowReader;
-use crate::capture::{Key, log};
+use crate::capture::{Key, Status};
 use crate::providers::wire::Slot;
 use crate::store::{Database, Result, Value, ValueRef, quote_name};
 use crate::transfer::binding::Binding;
@@ -108,7 +109,8 @@ pub fn make_room(
         return Ok(());
     }
     let mut renamed = Vec::new();
-    let mut lost = HashMap::new();
+    let mut settled = HashMap::new();
+    let mut edited = Vec::new();
     let mut conflicts = Recorder::new(database, provider, run);
     for row in &yielding {
         let mut known = bindings.iter();
@@ -130,8 +132,11 @@ pub fn make_room(
                 conflicts.record(&binding.entity, key, Kind::UniqueClash, None, &sides)?;
             }
             reader.release();
-            lost.insert((row.table, Key(row.new.clone())), i64::MAX);
+        } else {
+            let key = Key(row.new.clone());
+            edited.push((row.table, key, binding.columns.clone()));
         }
+        settled.insert((row.table, Key(row.new.clone())), i64::MAX);
         renamed.push(Renamed {
             binding,
             old: row.old.clone(),
@@ -139,6 +144,15 @@ pub fn make_room(
         });
     }
     rekey::rename(database, &renamed)?;
-    log::forget(database, &lost)?;
+    // The server has the row: nothing of it is created any more.
+    log::forget(database, &settled)?;
+    for (table, key, columns) in edited {
+        let mark = Mark {
+            status: Status::Updated,
+            columns,
+            rowid: None,
+        };
+        log::mark(database, table, &key, &mark)?;
+    }
     conflicts.finish()
 }

@@ -242,6 +242,19 @@ impl<'a> Search<'a> {
         if blamed {
             return Ok(true);
         }
+        // SQLite also refuses to write a reference again that was broken before.
+        for broken in self.broken.iter().filter(|broken| broken.is_sure) {
+            let Some((place, key)) = &broken.child else {
+                continue;
+            };
+            let values: Vec<Value> = broken.values.iter().map(|value| value.0.clone()).collect();
+            let reason = Reason::missing(self.links[broken.link].words(&values));
+            let table = self.bindings[*place].table.id;
+            blamed |= refusals.refuse_row(table, key, reason);
+        }
+        if blamed {
+            return Ok(true);
+        }
         // Something came of the deletes that nobody can follow, a trigger for instance.
         for (table, key) in refusals.deleted() {
             let reason =

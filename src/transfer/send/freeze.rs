@@ -194,8 +194,9 @@ impl TableFreezer<'_> {
             version,
         };
         let entity = &self.binding.wire;
-        let encoded = carried_key(self.binding, &row.key.0)
-            .and_then(|()| self.kind.encode(entity, &to_send, &mut self.content))
+        let encoded = self.kind.encode(entity, &to_send, &mut self.content);
+        let encoded = encoded
+            .and_then(|()| carried_key(self.binding, &row.key.0))
             .and_then(|()| bearable(&self.content));
         drop(values);
         self.reader.release();

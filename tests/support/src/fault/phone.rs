@@ -90,8 +90,9 @@ impl Phone {
     }
 
     pub fn provider(&self, url: &str, more: &Value) {
-        let mut config =
-            json!({"kind": "watermelon", "url": url, "backoffMs": 1, "maxBackoffMs": 5});
+        let mut config = json!({"kind": "watermelon", "url": url, "backoffMs": 1, "maxBackoffMs": 5,
+            // The statuses of the faults have nothing to do with the rows.
+            "splitRefused": false});
         for (key, value) in more.as_object().into_iter().flatten() {
             config[key] = value.clone();
         }
