@@ -115,6 +115,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("sync_delete_scope", &["sync_delete_scope(?1)"]),
     ("sync_delete_status", &["sync_delete_status(?1)"]),
     ("sync_interrupt", &["sync_interrupt(?1)"]),
+    ("sync_discard", &["sync_discard('planes', 'a', ?1)"]),
     ("sync_check", &["sync_check('pulled', ?1)"]),
 ];
 

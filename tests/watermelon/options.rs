@@ -643,7 +643,8 @@ const FAMILY: &str = "
     CREATE TABLE parent (id TEXT PRIMARY KEY NOT NULL, n INTEGER);";
 
 fn family(server: &Canned, batch: u64) -> Device {
-    let keys = json!({"pushBatch": batch, "sendEmptyTables": false, "retryOnce": false});
+    let keys = json!({"pushBatch": batch, "sendEmptyTables": false, "retryOnce": false,
+        "splitRefused": false});
     Device::configured(FAMILY, &["child", "parent"], &server.url(), keys)
 }
 
