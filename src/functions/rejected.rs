@@ -19,8 +19,13 @@ pub const KEYS: Keys = &[&[
 /// The row that a call is about: the number of a rejection, or a table and a key. With the index of the argument
 /// behind it.
 fn named(call: &Call<'_>) -> Result<(Named, usize)> {
-    if let ValueRef::Integer(_) | ValueRef::Real(_) = call.argument(0) {
-        let id = arguments::integer(call, 0, "rejected id")?;
+    let id = match call.argument(0) {
+        ValueRef::Integer(id) => Some(id),
+        // As the drivers of JavaScript bind numbers.
+        ValueRef::Real(id) if id.trunc() == id => Some(id as i64),
+        _ => None,
+    };
+    if let Some(id) = id {
         return Ok((Named::Rejection(id), 1));
     }
     let table = arguments::text(call, 0, "table")?.to_owned();

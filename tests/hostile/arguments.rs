@@ -34,6 +34,8 @@ const NAMES: &[(&str, &str)] = &[
     ("sync_apply(?1, '[]')", "status id"),
     ("sync_has_pending(?1)", "provider"),
     ("sync_is_stale(?1, 1)", "provider"),
+    ("sync_retry(?1, 'a')", "table"),
+    ("sync_discard(?1, 'a')", "table"),
     ("sync_delete_scope(?1)", "id"),
     ("sync_delete_status(?1)", "status id"),
     ("sync_interrupt(?1)", "scope_id"),
