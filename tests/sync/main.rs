@@ -4,6 +4,7 @@ mod answers;
 mod background;
 mod calls;
 mod check;
+mod constraints;
 mod converge;
 mod decisions;
 mod edits;

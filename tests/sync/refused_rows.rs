@@ -226,7 +226,10 @@ fn h7_by_the_number_of_the_rejection_and_of_what_is_held() {
     let id = device.ask("SELECT id FROM _syncRejected");
     assert_eq!(device.ask(&format!("SELECT sync_retry({id})")), "1");
     assert_eq!(device.ask("SELECT sync_retry(999)"), "0");
-    assert_eq!(discarded(&device, &format!("{id}.0"))["discarded"], "change");
+    assert_eq!(
+        discarded(&device, &format!("{id}.0"))["discarded"],
+        "change"
+    );
     assert_eq!(device.pending(), "");
     device.exec("UPDATE task SET n = 1 WHERE id = 't0'");
     server.changes(json!({"task": {"created": [{"id": "z", "n": 1}]}}));

@@ -117,26 +117,28 @@ pub fn make_room(
         let Some(binding) = known.find(|binding| binding.table.id == row.table) else {
             continue;
         };
+        let mut reader = RowReader::new(database, &binding.table, &binding.columns)?;
+        // When the clash was met, rows of the answer were in other places than before it.
+        if reader.find_key(&row.new)? || !reader.find_key(&row.old)? {
+            continue;
+        }
         if row.server_wins {
-            let mut reader = RowReader::new(database, &binding.table, &binding.columns)?;
-            if reader.find_key(&row.old)? {
-                let pending = Some(("created", ""));
-                let local = row_json(&binding.wire, row.old.borrow(), pending, |place| {
-                    Some(reader.column(place))
-                });
-                let sides = Sides {
-                    local: Some(local),
-                    ..Sides::default()
-                };
-                let key = row.old.borrow();
-                conflicts.record(&binding.entity, key, Kind::UniqueClash, None, &sides)?;
-            }
-            reader.release();
+            let pending = Some(("created", ""));
+            let local = row_json(&binding.wire, row.old.borrow(), pending, |place| {
+                Some(reader.column(place))
+            });
+            let sides = Sides {
+                local: Some(local),
+                ..Sides::default()
+            };
+            let key = row.old.borrow();
+            conflicts.record(&binding.entity, key, Kind::UniqueClash, None, &sides)?;
         } else {
             let key = Key(row.new.clone());
             edited.push((row.table, key, binding.columns.clone()));
         }
         settled.insert((row.table, Key(row.new.clone())), i64::MAX);
+        reader.release();
         renamed.push(Renamed {
             binding,
             old: row.old.clone(),
