@@ -365,7 +365,7 @@ impl<'a> Applier<'a> {
         for key in doomed {
             self.doom(place, key, Remote::Unnamed, false);
         }
-        self.forget_held(place, |key| others(key))
+        self.forget_held(place, others)
     }
 
     fn clear(&mut self, place: usize, condition: &str, values: &[Value]) -> Result<(), SyncError> {
