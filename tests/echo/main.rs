@@ -467,6 +467,39 @@ fn pages_are_pulled_one_after_the_other_and_the_memory_is_kept() {
     assert_eq!(ask(&db, versions), "l010 l121 l210 l310 l410");
 }
 
+/// A child on the first page, its parent on the last; another that stays without one, with a version that is known.
+#[test]
+fn h2_held_rows_are_tried_again_with_each_page_of_a_kind_with_versions() {
+    let (db, mut server) = (device(ECHO_CONFIG), Server::default());
+    server.put("task", "t1", json!({"title": "a", "list": "late"}));
+    server.put("task", "t2", json!({"title": "b", "list": "never"}));
+    for number in 0..3 {
+        server.put("list", &format!("l{number}"), json!({"name": "a"}));
+    }
+    server.put("list", "late", json!({"name": "late"}));
+    let answer = synced(&db, &mut server);
+    assert_eq!(answer["held"], 1);
+    assert!(answer["warnings"].to_string().contains("rowsHeld"));
+    assert_eq!(ask(&db, "SELECT id FROM task"), "t1");
+    assert_eq!(
+        ask(&db, "SELECT key, reason FROM sync_held"),
+        "t2|foreignKey"
+    );
+    assert_eq!(ask(&db, PENDING), "");
+    // A newer state takes its place, in the middle of a run.
+    server.put("task", "t2", json!({"title": "c", "list": "l1"}));
+    assert_eq!(synced(&db, &mut server)["held"], 0);
+    assert_eq!(ask(&db, "SELECT title FROM task WHERE id = 't2'"), "c");
+    // The delete of a parent waits for its children.
+    server.put("list", "l1", Value::Null);
+    synced(&db, &mut server);
+    assert_eq!(ask(&db, "SELECT key, op FROM sync_held"), "l1|delete");
+    server.put("task", "t2", Value::Null);
+    assert_eq!(synced(&db, &mut server)["held"], 0);
+    assert_eq!(ask(&db, "SELECT count(*) FROM list WHERE id = 'l1'"), "0");
+    assert_eq!(ask(&db, PENDING), "");
+}
+
 #[test]
 fn each_row_has_its_own_verdict() {
     let (db, mut server) = (device(ECHO_CONFIG), Server::default());
