@@ -11,6 +11,7 @@ use crate::providers::wire::{Slot, WireId};
 use crate::store::{Database, Result, Value, ValueRef};
 use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;
+use crate::transfer::held::foreign::links;
 use crate::transfer::held::{Class, Holder, Reason};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
@@ -283,6 +284,9 @@ impl<'a> Applier<'a> {
 
     /// Carries out the deletes of the answer, children before their parents.
     fn carry_out_deletes(&mut self) -> Result<(), SyncError> {
+        if let Some(holder) = &mut self.holder {
+            holder.notes_deletes = !links(self.database)?.is_empty();
+        }
         let doomed = std::mem::take(&mut self.doomed);
         for row in doomed.children_first(self.database, self.bindings)? {
             let reason = self.refused_delete(row.place, &row.key);

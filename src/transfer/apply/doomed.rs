@@ -1,6 +1,7 @@
 //! The deletes of an answer, which are carried out when all its rows are in.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 
 use crate::capture::Key;
 use crate::store::{Database, Result, quote_name};
@@ -22,8 +23,10 @@ pub struct DoomedRow {
 #[derive(Default)]
 pub struct Doomed {
     rows: Vec<Option<DoomedRow>>,
-    /// Where the newest word on a row is.
-    places: HashMap<(usize, Key), usize>,
+    /// Where the newest word on a row is, by the hash of its table and key: a second copy of the keys would be most of
+    /// the memory.
+    places: HashMap<u64, usize>,
+    hasher: RandomState,
 }
 
 impl Doomed {
@@ -33,8 +36,8 @@ impl Doomed {
 
     pub fn add(&mut self, row: DoomedRow) {
         if !row.old {
-            self.places
-                .insert((row.place, row.key.clone()), self.rows.len());
+            let hash = self.hasher.hash_one((row.place, &row.key));
+            self.places.insert(hash, self.rows.len());
         }
         self.rows.push(Some(row));
     }
@@ -44,8 +47,15 @@ impl Doomed {
         if self.places.is_empty() {
             return;
         }
-        if let Some(number) = self.places.remove(&(place, key.clone())) {
+        let hash = self.hasher.hash_one((place, key));
+        let Some(number) = self.places.get(&hash).copied() else {
+            return;
+        };
+        if let Some(row) = &self.rows[number]
+            && (row.place, &row.key) == (place, key)
+        {
             self.rows[number] = None;
+            self.places.remove(&hash);
         }
     }
 

@@ -145,7 +145,7 @@ impl Applier<'_> {
         let Some(holder) = &mut self.holder else {
             return Ok(());
         };
-        if gone {
+        if gone && holder.notes_deletes {
             let table = self.bindings[place].table.id;
             holder.refusals.note_deleted(table, key);
         }
@@ -175,6 +175,9 @@ impl Applier<'_> {
             Some(holder) if !holder.is_empty() => holder.all()?,
             _ => return Ok(()),
         };
+        if let Some(holder) = &mut self.holder {
+            holder.notes_deletes = true;
+        }
         let fit = Fit::new(self.database, self.bindings)?;
         for row in fit.rows(&held)? {
             self.try_held_row(row)?;

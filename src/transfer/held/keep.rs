@@ -41,6 +41,8 @@ pub struct Holder<'a> {
     provider: &'a str,
     bindings: &'a [Binding],
     pub refusals: &'a Refusals,
+    /// Deletes are noted, since there are references that they may break.
+    pub notes_deletes: bool,
     /// The rows that are held.
     keys: HashSet<(usize, Key)>,
 }
@@ -70,6 +72,7 @@ impl<'a> Holder<'a> {
             provider,
             bindings,
             refusals,
+            notes_deletes: false,
             keys,
         })
     }
