@@ -106,6 +106,7 @@ const TABLES: &[Table] = &[
     tables::status::TABLE,
     tables::pending::TABLE,
     tables::conflict::TABLE,
+    tables::aside::TABLE,
     tables::log::TABLE,
     tables::progress::TABLE,
     tables::help::TABLE,

@@ -6,7 +6,7 @@ use crate::store::{Database, Error, Result};
 use super::op::{EVERY_COLUMN, GROUP, OP_BITS, Op, bit};
 use super::shape::Shape;
 use super::tracked::{Registration, Tracked, captured_table, registrations};
-use super::{PendingRows, log, meet, triggers};
+use super::{PendingRows, aside, log, meet, triggers};
 
 /// Looks at every tracked table and adapts. Cheap when nothing changed. Call inside a transaction.
 ///
@@ -75,6 +75,8 @@ pub(super) fn reshape(
     let tracked = Tracked::assemble(registration.clone(), shape.clone());
     if let Some(drift) = &tracked.drift {
         log_unseen(database, &tracked)?;
+        let (before, now) = (&registration.columns, shape.names());
+        aside::rename_columns(database, id, before, &now, &drift.places)?;
         remap(database, id, &drift.places)?;
     }
     let options = tracked.options;

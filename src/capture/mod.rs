@@ -4,6 +4,7 @@
 //! pending, in which state, with which changed columns) is worked out when it is asked for.
 
 pub mod alter;
+pub mod aside;
 pub mod carry;
 mod columns;
 pub mod drift;

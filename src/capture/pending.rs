@@ -81,6 +81,12 @@ impl Pending {
         self.last_insert > seq
     }
 
+    /// Whether it was made, or replaced as a whole, after this entry of the log, and the server has not turned out
+    /// to have it since.
+    pub fn made_after(&self, seq: i64) -> bool {
+        self.inserted_after(seq) && self.inserted_after(self.there)
+    }
+
     /// Whether it was created again, or replaced, since the server turned out to have it too.
     fn replaced_there(&self) -> bool {
         self.there > 0 && self.inserted_after(self.there)

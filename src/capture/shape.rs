@@ -82,6 +82,8 @@ pub struct Shape {
     pub rowid_is_key: bool,
     /// The CREATE TABLE text.
     pub definition: String,
+    /// Its columns take values of their own types only.
+    pub strict: bool,
 }
 
 impl Shape {
@@ -136,6 +138,7 @@ impl Shape {
         let rowid_is_key =
             keys.len() == 1 && keys[0].declared == "INTEGER" && !has_key_index(database, &name)?;
         Ok(Self {
+            strict: is_strict(database, &name, &definition)?,
             name,
             columns,
             rowid,
@@ -169,6 +172,19 @@ impl Shape {
             .map(|column| column.name.clone())
             .collect()
     }
+}
+
+/// Whether a table is STRICT. Only one whose text ends so is asked about.
+fn is_strict(database: &Database, name: &str, definition: &str) -> Result<bool> {
+    let end = definition.rsplit(')').next().unwrap_or_default();
+    if !end.to_ascii_uppercase().contains("STRICT") {
+        return Ok(false);
+    }
+    let strict = database.query_value(
+        "SELECT strict FROM pragma_table_list WHERE schema = ?1 AND name = ?2 COLLATE NOCASE",
+        &[database.schema().into(), name.into()],
+    )?;
+    Ok(strict.as_i64() == Some(1))
 }
 
 fn is_virtual(definition: &str) -> bool {

@@ -7,7 +7,7 @@ use crate::store::{Database, Error, Result, Value, quote_name};
 use super::op::Op;
 use super::shape::Shape;
 use super::tracked::{Existing, TrackOptions, Tracked, captured_table, registration};
-use super::{drift, key, log, meet, triggers};
+use super::{aside, drift, key, log, meet, triggers};
 
 /// What [`track`] did.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,6 +121,7 @@ fn check_columns(shape: &Shape, options: &TrackOptions) -> Result<()> {
 /// The old table's rows are gone, and with them what was pending about them, except that rows the
 /// server knows were deleted.
 fn keep_only_deletes(database: &Database, id: i64) -> Result<()> {
+    aside::forget(database, id)?;
     log::keeping_the_high_water(database, || {
         database.execute(
             "DELETE FROM main._syncChange WHERE tbl = ?1 AND (op <> ?2 OR pk NOT IN \
@@ -193,6 +194,7 @@ pub fn log_existing(database: &Database, table: &Tracked, except: &[Value]) -> R
 pub fn untrack(database: &Database, id: i64) -> Result<()> {
     triggers::drop_all(database, id)?;
     log::discard_table(database, id)?;
+    aside::forget(database, id)?;
     database.execute("DELETE FROM main._syncTable WHERE id = ?1", &[id.into()])?;
     Ok(())
 }

@@ -20,12 +20,14 @@ pub enum ColumnType {
     Boolean,
     /// A blob, as base64 text.
     Base64,
-    /// No type declared: text, numbers and booleans as they come.
+    /// JSON of any shape, kept as its text.
+    Json,
+    /// Text and numbers as they are stored.
     Any,
 }
 
 /// What users call them.
-pub const COLUMN_TYPES: &[&str] = &["string", "number", "boolean", "base64", "any"];
+pub const COLUMN_TYPES: &[&str] = &["string", "number", "boolean", "base64", "json", "any"];
 
 /// The options of `sync_track`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -244,22 +246,25 @@ impl Tracked {
     }
 }
 
-/// Types by declaration: `BOOL…` is boolean; what SQLite gives INTEGER, REAL or NUMERIC affinity by
-/// name is a number; nothing declared (or ANY) takes what comes; the rest is text.
+/// Types by declaration: `BOOL`, `BOOLEAN` and `JSON` by name, else by SQLite's rules of affinity. What SQLite turns
+/// into numbers only where it can (DATE, DECIMAL, STRING, …) takes what comes, and so does what has no type.
 fn declared_type(declared: &str) -> ColumnType {
     let has = |part: &str| declared.contains(part);
-    if declared.is_empty() || declared == "ANY" {
-        ColumnType::Any
-    } else if declared.starts_with("BOOL") {
-        ColumnType::Boolean
+    match declared.split('(').next().unwrap_or_default().trim() {
+        "BOOL" | "BOOLEAN" => return ColumnType::Boolean,
+        "JSON" => return ColumnType::Json,
+        _ => {}
+    }
+    if has("INT") {
+        ColumnType::Number
     } else if has("CHAR") || has("CLOB") || has("TEXT") {
         ColumnType::String
     } else if has("BLOB") {
         ColumnType::Base64
-    } else if has("INT") || has("REAL") || has("FLOA") || has("DOUB") || has("NUM") || has("DEC") {
+    } else if has("REAL") || has("FLOA") || has("DOUB") {
         ColumnType::Number
     } else {
-        ColumnType::String
+        ColumnType::Any
     }
 }
 
@@ -268,20 +273,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn declared_types() {
-        for (declared, kind) in [
-            ("BOOLEAN", ColumnType::Boolean),
-            ("INTEGER", ColumnType::Number),
-            ("DOUBLE PRECISION", ColumnType::Number),
-            ("DECIMAL(10,2)", ColumnType::Number),
-            ("VARCHAR(20)", ColumnType::String),
-            ("DATE", ColumnType::String),
-            ("JSON", ColumnType::String),
-            ("", ColumnType::Any),
-            ("BLOB", ColumnType::Base64),
+    fn v1_declared_types() {
+        use ColumnType::*;
+        for (kind, words) in [
+            (Boolean, "BOOL,BOOLEAN,BOOLEAN (1)"),
+            (Json, "JSON"),
+            (
+                Number,
+                "INTEGER,INT,INT8,TINYINT(1),UNSIGNED BIG INT,POINT,INTERVAL,CHARINT",
+            ),
+            (Number, "REAL,FLOAT,DOUBLE,DOUBLE PRECISION"),
+            (
+                String,
+                "TEXT,VARCHAR(20),NVARCHAR(9),CLOB,CHARACTER VARYING",
+            ),
+            (
+                Any,
+                "DATE,DATETIME,TIMESTAMP,TIMESTAMPTZ,TIME,NUMERIC,DECIMAL,MONEY,STRING,UUID,XML,JSONB",
+            ),
+            (Any, "ANY,BOOLEANS"),
+            (Base64, "BLOB"),
         ] {
-            assert_eq!(declared_type(declared), kind, "{declared}");
+            for declared in words.split(',') {
+                assert_eq!(declared_type(declared), kind, "{declared}");
+            }
         }
+        assert_eq!(declared_type("DECIMAL(10,2)"), Any);
+        assert_eq!(declared_type(""), Any);
     }
 
     #[test]

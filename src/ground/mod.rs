@@ -15,4 +15,4 @@ pub use json::{read_elements, read_members, read_object, read_value, syntax_prob
 pub use mask::{mask_row, masked};
 pub use nearest::nearest;
 pub use quoted::quoted;
-pub use warning::{Warning, add_warning};
+pub use warning::{CODES as WARNING_CODES, Warning, add_warning};

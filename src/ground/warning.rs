@@ -2,6 +2,27 @@
 
 use serde_json::{Value as Json, json};
 
+/// Every code there is: what a user can ask to be silent about.
+pub const CODES: &[&str] = &[
+    "announcedWrongly",
+    "createdDespiteSetting",
+    "idTwice",
+    "ignoredByTrigger",
+    "lastWriteWinsColumn",
+    "lastWriteWinsUnreadable",
+    "missingEntity",
+    "pushedAgain",
+    "rejectedUnknownEntity",
+    "rejectedUnknownRow",
+    "rowsNotSendable",
+    "rowsOfUnknownColumns",
+    "schemaVersionUnknown",
+    "timestampWentBack",
+    "unaskedTables",
+    "unknownList",
+    "valuesKeptAside",
+];
+
 /// One warning. Shown as JSON `{code, entity, count, message}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Warning {

@@ -106,8 +106,18 @@ pub struct RowToSend<'a> {
     pub values: &'a [ValueRef<'a>],
     /// Indexes of the columns that were changed.
     pub changed: &'a [usize],
+    /// By column, the JSON that is sent in place of the value: what the server sent and the column can't hold.
+    /// Empty when there is none.
+    pub kept: &'a [Option<String>],
     /// The version that the server is known to hold, where it counts them.
     pub version: Option<i64>,
+}
+
+impl RowToSend<'_> {
+    /// The JSON to send for a column in place of its value.
+    pub fn kept(&self, place: usize) -> Option<&str> {
+        self.kept.get(place)?.as_deref()
+    }
 }
 
 /// A configured provider.

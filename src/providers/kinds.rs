@@ -6,7 +6,7 @@ use parking_lot::RwLock;
 use serde_json::{Map, Value as Json};
 
 use super::kind::{Kind, Settings};
-use super::{host, http_keys, watermelon};
+use super::{host, http_keys, table_keys, watermelon};
 use crate::ground::key::{Key, Takes, Usual, key, key_names, shown, unknown_key};
 use crate::ground::read_object;
 
@@ -105,6 +105,7 @@ fn split(mut given: Map<String, Json>) -> Result<(&'static Kind, Map<String, Jso
 fn check(kind: &'static Kind, given: &Map<String, Json>) -> Result<Settings, String> {
     let settings = Settings::read(kind, given)?;
     http_keys::check(&settings)?;
+    table_keys::check(&settings)?;
     (kind.check)(&settings)?;
     Ok(settings)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::conversation::ApplyRules;
 use super::kind::Settings;
 use crate::ground::key::{Key, Takes, Usual, key};
+use crate::ground::{WARNING_CODES, nearest, quoted};
 
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
@@ -14,6 +15,7 @@ pub const KEYS: &[Key] = &[
     key("keepCreated", Takes::Switch, Usual::Json("false"), "whether a row that was created here stays when the backend deletes it", r#"{"keepCreated":true}"#),
     key("echoIgnore", Takes::List(&Takes::Text), Usual::Json(r#"["created_at","updated_at"]"#), "columns to ignore when comparing a row that comes back with the one pushed, since servers set them", r#"{"echoIgnore":["updated_at"]}"#),
     key("pushBatch", Takes::Number(0, 1_000_000), Usual::Json("0"), "most rows of one push; more are pushed in parts, parents first, each settled on its own; 0: all in one", r#"{"pushBatch":500}"#),
+    key("quiet", Takes::List(&Takes::Text), Usual::Nothing, "codes of warnings that are not given: neither in an answer nor in the log", r#"{"quiet":["valuesKeptAside"]}"#),
     key("busyTimeoutMs", Takes::Number(0, 3_600_000), Usual::Json("10000"), "how long to keep trying when the database is locked during a sync", r#"{"busyTimeoutMs":30000}"#),
 ];
 
@@ -26,6 +28,26 @@ pub fn apply_rules(settings: &Settings) -> ApplyRules {
         missing_is_default: false,
         echo_ignore: ignored.map(str::to_owned).collect(),
     }
+}
+
+/// Checks that every code to be silent about is one.
+///
+/// # Errors
+/// `quiet names …`.
+pub fn check(settings: &Settings) -> Result<(), String> {
+    let codes = settings.list("quiet").into_iter();
+    let mut unknown = codes.filter(|code| !WARNING_CODES.contains(code));
+    let Some(code) = unknown.next() else {
+        return Ok(());
+    };
+    let help = match nearest(code, WARNING_CODES.iter().copied()) {
+        Some(meant) => format!("did you mean {}?", quoted(meant)),
+        None => format!("known are {}", WARNING_CODES.join(", ")),
+    };
+    Err(format!(
+        "quiet names {}, which is no code of a warning; {help}",
+        quoted(code)
+    ))
 }
 
 /// How long to go on trying when the database is locked.

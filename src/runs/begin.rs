@@ -86,6 +86,7 @@ impl Run {
                 .map(|operation| (operation.status_id, operation.entity))
                 .collect(),
         };
+        let quiet = config.list("quiet");
         let mut run = Self {
             call: call.clone(),
             goal,
@@ -95,6 +96,7 @@ impl Run {
             operations,
             report: Report {
                 entities: vec![Counts::default(); prepared.bindings.len()],
+                quiet: quiet.into_iter().map(str::to_owned).collect(),
                 ..Report::default()
             },
             config,

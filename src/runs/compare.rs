@@ -11,8 +11,10 @@ use crate::capture::sends::sends;
 use crate::capture::{Key, PendingRows, Status, log};
 use crate::ground::SyncError;
 use crate::providers::sink::{RemoteRow, Scope, Sink};
-use crate::providers::wire::{Slot, WireId};
-use crate::store::{Database, Result, Value, quote_name, same, shown};
+use crate::providers::values::{holds, same_json};
+use crate::providers::wire::{Slot, WireColumn, WireId};
+use crate::store::{Database, Result, Value, ValueRef, quote_name, same, shown};
+use crate::transfer::aside::Asides;
 use crate::transfer::binding::Binding;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
@@ -38,6 +40,7 @@ struct Comparison<'a> {
     binding: &'a Binding,
     pending: PendingRows,
     reader: RowReader,
+    asides: Asides<'a>,
     /// Fingerprints of the ids that the server has.
     seen: HashSet<u64>,
     remote: i64,
@@ -67,7 +70,7 @@ impl Differences {
 impl<'a> Comparer<'a> {
     /// # Errors
     /// SQLite's.
-    pub fn new(database: &Database, bindings: &'a [Binding]) -> Result<Self> {
+    pub fn new(database: &'a Database, bindings: &'a [Binding]) -> Result<Self> {
         let tracked: Vec<_> = bindings.iter().map(|binding| &binding.table).collect();
         let pending = PendingRows::read(database, &tracked, log::high_water(database)?)?;
         let tables = bindings
@@ -76,6 +79,7 @@ impl<'a> Comparer<'a> {
             .map(|(binding, pending)| {
                 Ok(Comparison {
                     reader: RowReader::new(database, &binding.table, &binding.columns)?,
+                    asides: Asides::of(database, binding)?,
                     binding,
                     pending,
                     seen: HashSet::new(),
@@ -135,6 +139,16 @@ impl Sink for Comparer<'_> {
     }
 }
 
+/// Whether a column has the value that the server has: what is kept aside for it counts in place of what it holds.
+fn is_here(column: &WireColumn, kept: Option<&str>, local: ValueRef<'_>, slot: &Slot<'_>) -> bool {
+    match (kept, slot.kept()) {
+        (Some(kept), Some(came)) => same_json(kept, &came.json),
+        (Some(_), None) => false,
+        (None, Some(came)) => came.close && same(local, slot.value()),
+        (None, None) => holds(column, local, slot),
+    }
+}
+
 impl Comparison<'_> {
     fn row(
         &mut self,
@@ -156,6 +170,7 @@ impl Comparison<'_> {
             }
             return Ok(());
         }
+        let kept = self.asides.of_row(&Key(key.clone()), pending)?;
         let columns: Vec<&str> = row
             .iter()
             .enumerate()
@@ -163,7 +178,12 @@ impl Comparison<'_> {
                 let position = self.binding.columns[*place];
                 !slot.is_missing()
                     && !pending.is_some_and(|pending| pending.changed(position))
-                    && !same(self.reader.column(*place), slot.value())
+                    && !is_here(
+                        &self.binding.wire.columns[*place],
+                        kept.get(*place).and_then(Option::as_deref),
+                        self.reader.column(*place),
+                        slot,
+                    )
             })
             .map(|(place, _)| self.binding.wire.columns[place].name.as_str())
             .collect();

@@ -17,6 +17,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("../../sql/40_event.sql"),
     include_str!("../../sql/50_provider.sql"),
     include_str!("../../sql/60_capture.sql"),
+    include_str!("../../sql/65_aside.sql"),
     include_str!("../../sql/70_outbox.sql"),
     include_str!("../../sql/75_version.sql"),
     include_str!("../../sql/80_conflict.sql"),
@@ -24,7 +25,10 @@ const SCRIPTS: &[&str] = &[
 ];
 
 /// Steps from one schema version to the next: `UPGRADES[0]` leads from version 1 to 2.
-const UPGRADES: &[&str] = &[include_str!("../../sql/upgrades/2.sql")];
+const UPGRADES: &[&str] = &[
+    include_str!("../../sql/upgrades/2.sql"),
+    include_str!("../../sql/upgrades/3.sql"),
+];
 
 /// The schema version of this build.
 const VERSION: i64 = 1 + UPGRADES.len() as i64;

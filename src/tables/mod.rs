@@ -1,5 +1,6 @@
 //! The virtual tables: live views of the tables behind them.
 
+pub mod aside;
 pub mod conflict;
 pub mod help;
 pub mod help_option;

@@ -7,7 +7,7 @@ use crate::capture::tracked::ColumnType;
 use crate::ground::{SyncError, quoted};
 use crate::providers::Settings;
 use crate::providers::conversation::{ApplyRules, Provider};
-use crate::providers::wire::{Entity, WireColumn, WireId, WireType};
+use crate::providers::wire::{Entity, Holds, WireColumn, WireId, WireType};
 use crate::store::{Database, Error, Result, Value, quote_name};
 
 /// An entity of a run and its table.
@@ -209,18 +209,21 @@ fn key_kind(declared: &str) -> KeyKind {
     }
 }
 
-fn wire_column(table: &Tracked, position: usize) -> WireColumn {
+/// A column of a table as it travels.
+pub fn wire_column(table: &Tracked, position: usize) -> WireColumn {
     let column = &table.shape.columns[position];
     let kind = match table.column_type(position) {
         ColumnType::String => WireType::String,
         ColumnType::Number => WireType::Number,
         ColumnType::Boolean => WireType::Boolean,
         ColumnType::Base64 => WireType::Base64,
+        ColumnType::Json => WireType::Json,
         ColumnType::Any => WireType::Any,
     };
     WireColumn {
         name: column.name.clone(),
         kind,
         required: column.not_null,
+        holds: Holds::of(&column.declared, table.shape.strict),
     }
 }

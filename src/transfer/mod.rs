@@ -1,6 +1,7 @@
 //! Moving data: applying what came in, freezing and settling what goes out, whatever the protocol.
 
 pub mod apply;
+pub mod aside;
 pub mod binding;
 pub mod conflict;
 pub mod counts;

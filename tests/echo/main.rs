@@ -20,8 +20,9 @@ use syncscope::providers::conversation::{
     Answer, Ask, AskBody, Conversation, Event, Goal, Known, Manners, ParcelRows, Provider, Read,
     Refusal, RowToSend, Step,
 };
+use syncscope::providers::fit::sanitise;
 use syncscope::providers::sink::{Announced, RemoteRow, Sent, Sink, Verdict};
-use syncscope::providers::values::{sanitise, write_json, write_value};
+use syncscope::providers::values::{write_column, write_json, write_value};
 use syncscope::providers::wire::{ChangeKind, Entity, Slot, WireId, WireType};
 use syncscope::providers::{Kind, Settings, Transport, kinds};
 
@@ -102,7 +103,7 @@ impl Provider for Echo {
             out.extend_from_slice(if place > 0 { b"," } else { b"" });
             write_json(out, &column.name)?;
             out.push(b':');
-            write_value(out, column.kind, *value)?;
+            write_column(out, column, column.kind, *value, row.kept(place))?;
         }
         out.push(b'}');
         Ok(())
@@ -173,7 +174,7 @@ impl Talk {
             let slots: Vec<Slot<'_>> = columns
                 .map(|column| match values.get(&column.name) {
                     None => Slot::Missing,
-                    Some(value) => sanitise(column.kind, column.required, &value.to_string()),
+                    Some(value) => sanitise(column, &value.to_string()),
                 })
                 .collect();
             sink.row(&RemoteRow {

@@ -43,6 +43,7 @@ const FUNCTIONS: &[(&str, &[i64])] = &[
 
 /// The close hook is registered like a table, but is no table to read.
 const MODULES: &[&str] = &[
+    "sync_aside",
     "sync_conflict",
     "sync_help",
     "sync_help_option",

@@ -288,7 +288,9 @@ fn rows_that_come_again_cause_no_warning_and_no_write() {
     let server = Canned::start();
     let device = Device::with_options(&server.url(), json!({"overlap": 1}));
     for _ in 0..2 {
-        server.pull(r#"{"changes":{"task":{"created":[{"id":"a","title":"A"}]}},"timestamp":7}"#);
+        server.pull(
+            r#"{"changes":{"list":{},"task":{"created":[{"id":"a","title":"A"}]}},"timestamp":7}"#,
+        );
         assert_eq!(device.synced()["warnings"], json!([]));
     }
     assert_eq!(device.log(), "0");
@@ -446,7 +448,7 @@ fn new_rows_may_come_as_updated_without_a_warning() {
         let server = Canned::start();
         let device = Device::with_options(&server.url(), keys.clone());
         let warnings = |changes: Value| {
-            server.changes(json!({"task": changes}));
+            server.changes(json!({"list": {}, "task": changes}));
             let answer = device.synced();
             answer["warnings"].as_array().map_or(9, Vec::len)
         };

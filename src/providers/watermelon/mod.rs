@@ -21,6 +21,7 @@ mod conversation;
 mod cursors;
 mod keys;
 mod migration;
+mod oddities;
 mod options;
 mod preset;
 mod pull;

@@ -4,6 +4,7 @@ use crate::capture::{Key, Pending, PendingRows};
 use crate::ground::{SyncError, Warning, quoted};
 use crate::providers::wire::Slot;
 use crate::store::{Database, Error, Result, ValueRef, shown};
+use crate::transfer::aside::KeptRow;
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::policy::Policy;
 use crate::transfer::conflict::record::{Kind, Recorder, Sides, remote_json};
@@ -40,6 +41,17 @@ impl From<SyncError> for Trouble {
     fn from(error: SyncError) -> Self {
         Self::Sync(error)
     }
+}
+
+/// The row that the writer has found as JSON, with its pending changes.
+fn local_json(
+    writer: &Writer<'_>,
+    binding: &Binding,
+    row: (&Key, KeptRow),
+    pending: &Pending,
+) -> String {
+    let missing = vec![Slot::Missing; binding.columns.len()];
+    Meeting::new(writer, binding, row, &missing, Some(pending), None).local_json()
 }
 
 /// Applies rows to one table.
@@ -86,10 +98,11 @@ impl<'a> TableApplier<'a> {
                 start,
                 rules,
             ),
-            writer: Writer::new(database, binding)?,
+            writer: Writer::new(database, binding, start)?,
             judge: Judge {
                 resolver: Resolver::of(setting.session, database.connection(), &policy)?,
                 policy,
+                unreadable: 0,
             },
             conflicts: Recorder::new(database, provider, setting.run),
             versions: VersionGate::new(database, provider, binding.table.id),
@@ -140,7 +153,7 @@ impl<'a> TableApplier<'a> {
         };
         let exists = self.writer.find(&pending)?;
         let local = self.knowledge.local(&pending, exists);
-        let differs = exists && self.writer.differs(row);
+        let differs = exists && (self.writer.differs(row) || self.edits_kept(&pending, row));
         let case = self.knowledge.case(local, remote, &pending, row, differs)?;
         let case = Case { old, ..case };
         let decision = decide(&case);
@@ -222,10 +235,22 @@ impl<'a> TableApplier<'a> {
             Effect::Known(upto) => Some(upto),
             _ => None,
         };
-        let meeting = Meeting::new(&self.writer, self.binding, key, row, pending, known_upto);
+        let kept = self.writer.kept(key, pending)?;
+        let meeting = Meeting::new(
+            &self.writer,
+            self.binding,
+            (key, kept),
+            row,
+            pending,
+            known_upto,
+        );
         if pending.is_none() && meeting.is_equal() {
             self.writer.release();
-            self.count(case, decision.action, Written::Unchanged);
+            let written = match self.writer.keep(key, row)? {
+                true => Written::Updated,
+                false => Written::Unchanged,
+            };
+            self.count(case, decision.action, written);
             return Ok(false);
         }
         let wrongly = is_announced_wrongly(case, decision.action, Written::Updated);
@@ -286,7 +311,7 @@ impl<'a> TableApplier<'a> {
             self.effects.note(key, chosen.effect.clone());
             return Ok(false);
         };
-        let written = self.writer.put_back(lifted, word.slots())?;
+        let written = self.writer.put_back(key, lifted, word.slots())?;
         match word {
             Word::Chosen(chosen) => {
                 self.count_written(written);
@@ -332,7 +357,7 @@ impl<'a> TableApplier<'a> {
         let case = self.knowledge.case(local, remote, &pending, &[], false)?;
         let decision = decide(&Case { old, ..case });
         if let Some(kind) = decision.conflict {
-            let local = self.local_json(&pending);
+            let local = self.local_json(&pending)?;
             let kept = decision.action == Action::Keep;
             let sides = Sides {
                 resolved: kept.then(|| local.clone()),
@@ -407,7 +432,10 @@ impl<'a> TableApplier<'a> {
             let exists = self.writer.find(pending)?;
             let local = self.knowledge.local(pending, exists);
             if matches!(local, Local::Created | Local::Updated) {
-                edited.push((pending.key.clone(), self.local_json(pending)));
+                let (key, binding) = (&pending.key, self.binding);
+                let kept = self.writer.kept(key, Some(pending))?;
+                let row = local_json(&self.writer, binding, (key, kept), pending);
+                edited.push((key.clone(), row));
             }
             self.writer.release();
         }
@@ -437,7 +465,9 @@ impl<'a> TableApplier<'a> {
     /// SQLite's.
     pub fn finish(self) -> Result<(Counts, Vec<Warning>)> {
         let mut warnings = self.counts.warnings(&self.binding.entity);
+        warnings.extend(self.kept_warnings());
         warnings.extend(self.policy_warning());
+        warnings.extend(self.unreadable_warning());
         self.conflicts.finish()?;
         Ok((self.counts, warnings))
     }
@@ -467,10 +497,35 @@ impl<'a> TableApplier<'a> {
     }
 
     /// The row that the writer has found as JSON, with its pending changes.
-    fn local_json(&self, pending: &Pending) -> String {
-        let missing = vec![Slot::Missing; self.binding.columns.len()];
+    fn local_json(&mut self, pending: &Pending) -> Result<String> {
         let (key, binding) = (&pending.key, self.binding);
-        Meeting::new(&self.writer, binding, key, &missing, Some(pending), None).local_json()
+        let kept = self.writer.kept(key, Some(pending))?;
+        Ok(local_json(&self.writer, binding, (key, kept), pending))
+    }
+
+    /// Whether the server has a value that can't be here in a column that was edited here: whatever is in the
+    /// column, it is not that.
+    fn edits_kept(&self, pending: &Pending, row: &[Slot<'_>]) -> bool {
+        let mut columns = row.iter().zip(&self.binding.columns);
+        columns.any(|(slot, position)| slot.kept().is_some() && pending.changed(*position))
+    }
+
+    /// Values that came and are kept aside, by column.
+    fn kept_warnings(&self) -> impl Iterator<Item = Warning> {
+        let entity = &self.binding.entity;
+        let came = self.writer.asides.came.iter();
+        came.zip(&self.binding.wire.columns)
+            .filter(|(count, _)| **count > 0)
+            .map(move |(count, column)| {
+                let message = format!(
+                    "{entity}.{}: values that the column can't hold as they are; they are kept aside, and go up \
+                     again unless the column is edited here (SELECT * FROM sync_aside)",
+                    column.name
+                );
+                Warning::new("valuesKeptAside", message)
+                    .of(entity)
+                    .times(*count)
+            })
     }
 
     /// A policy that can't do what it says.
@@ -488,6 +543,21 @@ impl<'a> TableApplier<'a> {
             );
             Warning::new("lastWriteWinsColumn", message).of(entity)
         })
+    }
+
+    /// Times that are none.
+    fn unreadable_warning(&self) -> Option<Warning> {
+        let Policy::LastWriteWins(column) = &self.judge.policy else {
+            return None;
+        };
+        let entity = &self.binding.entity;
+        let message = format!(
+            "{entity}: lastWriteWins compares {}, which held no time that can be read; such rows were compared as \
+             text and numbers are",
+            quoted(column)
+        );
+        let warning = Warning::new("lastWriteWinsUnreadable", message).of(entity);
+        (self.judge.unreadable > 0).then(|| warning.times(self.judge.unreadable))
     }
 
     fn record(&mut self, key: &Key, kind: Kind, by_policy: bool, sides: &Sides) -> Result<()> {

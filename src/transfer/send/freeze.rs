@@ -11,6 +11,7 @@ use crate::providers::conversation::{Provider, RowToSend};
 use crate::providers::wire::ChangeKind;
 use crate::store::{Database, Result, Statement, Value, ValueRef};
 
+use crate::transfer::aside::Asides;
 use crate::transfer::binding::Binding;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 use crate::transfer::version::Versions;
@@ -77,6 +78,7 @@ pub fn freeze(
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?,
             content: Vec::new(),
+            asides: Asides::of(database, binding)?,
         };
         let mut rejected = rejected_keys(database, provider, binding.table.id)?;
         for row in pending.rows() {
@@ -145,6 +147,7 @@ struct TableFreezer<'a> {
     reader: RowReader,
     insert: Statement,
     content: Vec<u8>,
+    asides: Asides<'a>,
 }
 
 impl TableFreezer<'_> {
@@ -162,12 +165,22 @@ impl TableFreezer<'_> {
             Status::Deleted => ChangeKind::Deleted,
             Status::Nothing => {
                 self.reader.release();
+                if !exists {
+                    self.asides.remove_row(&row.key)?;
+                }
                 return Ok(Fate::Nothing);
             }
         };
         let version = match &mut self.versions {
             Some(versions) => versions.get(&row.key)?,
             None => None,
+        };
+        let kept = match kind {
+            ChangeKind::Deleted => {
+                self.asides.remove_row(&row.key)?;
+                Vec::new()
+            }
+            _ => self.asides.sent_row(&row.key, row)?,
         };
         let changed: Vec<usize> = changed(row, columns).collect();
         self.content.clear();
@@ -182,6 +195,7 @@ impl TableFreezer<'_> {
             id: row.key.0.borrow(),
             values: &values,
             changed: &changed,
+            kept: &kept,
             version,
         };
         let entity = &self.binding.wire;

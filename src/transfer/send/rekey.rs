@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::capture::{Key, log};
+use crate::capture::{Key, aside, log};
 use crate::store::{Database, Result, TriggersOff, Value, quote_name};
 use crate::transfer::binding::Binding;
 
@@ -63,7 +63,8 @@ impl Renamed<'_> {
                 self.binding.table.id.into(),
             ],
         )?;
-        Ok(())
+        let table = self.binding.table.id;
+        aside::rename_key(database, table, &self.old, &self.new)
     }
 
     /// Columns of any table that refer to this one's key.
