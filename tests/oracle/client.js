@@ -61,6 +61,10 @@ class Run {
     this.adapter = new SQLiteAdapter({ dbName: ':memory:', schema: this.schema })
     this.db = new Database({ adapter: this.adapter, modelClasses })
     this.tables = given.tables.map(({ name }) => name)
+    /** Values that came, by the column that can't hold them. */
+    this.kept = new Map()
+    /** What a resolver has made of rows in this pull. */
+    this.chosen = new Map()
   }
 
   close() {
@@ -93,6 +97,11 @@ class Run {
     return this.schema.tables[table].columnArray.map((column) => column.name)
   }
 
+  /** A value as SQLite gives it back. */
+  asStored(value) {
+    return typeof value === 'boolean' ? Number(value) : value
+  }
+
   clean(table, row) {
     return sanitizedRaw(row, this.schema.tables[table])
   }
@@ -111,6 +120,7 @@ class Run {
     const collection = this.db.get(table)
     if (op === 'create') {
       if (this.stored(table, id)) return
+      differences.dropped(this, table, id, this.columns(table))
       await collection.create((record) => {
         record._raw.id = id
         Object.keys(set).forEach((name) => record._setRaw(name, set[name]))
@@ -125,9 +135,11 @@ class Run {
       await record.update(() => Object.keys(set).forEach((name) => record._setRaw(name, set[name])))
       const after = this.stored(table, id)
       const moved = this.columns(table).filter((name) => before[name] !== after[name])
+      differences.dropped(this, table, id, moved)
       if (moved.length) this.journal.edited(table, id, moved)
     } else {
       this.journal.edited(table, id, [])
+      differences.dropped(this, table, id, this.columns(table))
       if (action === 'destroy') await record.destroyPermanently()
       else await record.markAsDeleted()
     }
@@ -164,12 +176,15 @@ class Run {
         rounds = differences.rounds(this, answer)
       }
       const answer = rounds.shift()
+      differences.arrived(this)
       await differences.beforeApply(this, answer)
+      differences.arriving(this, answer)
       return answer
     }
     const pushChanges = async ({ changes, lastPulledAt }) => {
       if (rounds.length) throw NO_PUSH
-      push.changes = copy(changes)
+      differences.arrived(this)
+      push.changes = differences.pushed(this, copy(changes))
       seen.pushes.push({ lastPulledAt, changes: push.changes })
       this.journal.pulled()
       this.journal.open(push.changes)
@@ -181,6 +196,8 @@ class Run {
       ended = await synchronize({ ...this.options(), pullChanges, pushChanges }).catch((error) => error)
     } while (rounds && rounds.length && (!ended || ended === NO_PUSH))
     if (ended) seen.error = push.changes ? 'push' : 'pull'
+    else differences.arrived(this)
+    this.arriving = []
     if (ended && !push.changes) for (const undo of this.undo.reverse()) await undo()
     if (!ended && !push.changes) this.journal.pulled()
     if (push.changes) this.journal.close(push.kind, push.rejected)
@@ -196,7 +213,7 @@ class Run {
     if (resolver) {
       const resolve = new Function('table', 'local', 'remote', 'resolved', `return ${resolver.js}`)
       options.conflictResolver = (table, local, remote, resolved) =>
-        differences.resolved(this, resolve(table, local, remote, resolved), resolved)
+        differences.resolved(this, table, resolve(table, local, remote, resolved), resolved)
     }
     return options
   }

@@ -305,6 +305,65 @@ function conditionalDeletes(run, table, set, strategy) {
   }
 }
 
+// ----------------------------------------------------------------------------------------- kept values
+
+const cell = (table, id, column) => JSON.stringify([table, id, column])
+
+/** Notes what the rows of an answer hold that their columns can't; what the pull makes of it shows later. */
+function arriving(run, answer) {
+  run.arriving = []
+  if (!isObject(answer) || !isObject(answer.changes)) return
+  for (const table of run.tables) {
+    const set = answer.changes[table]
+    if (!isObject(set)) continue
+    for (const row of [...(set.created || []), ...(set.updated || [])]) {
+      if (isObject(row) && typeof row.id === 'string') run.arriving.push([table, row])
+    }
+  }
+}
+
+/** After a pull: a value is kept where its column was not edited here, and holds what stands for it. */
+function arrived(run) {
+  for (const [table, row] of run.arriving || []) {
+    const local = run.live(table, row.id)
+    if (!local) continue
+    const clean = run.clean(table, row)
+    const edited = local._changed.split(',')
+    for (const column of run.columns(table)) {
+      if (!(column in row) || edited.includes(column)) continue
+      // A resolver that does not take the server's value leaves what is here.
+      const chosen = run.chosen.get(key(table, row.id))
+      if (chosen && chosen[column] !== row[column]) continue
+      const named = cell(table, row.id, column)
+      if (row[column] === clean[column] || local[column] !== run.asStored(clean[column])) run.kept.delete(named)
+      else run.kept.set(named, row[column])
+    }
+  }
+  run.arriving = []
+  run.chosen.clear()
+}
+
+/** The columns of a row were edited, or all of it is new. */
+function dropped(run, table, id, columns) {
+  for (const column of columns) run.kept.delete(cell(table, id, column))
+}
+
+/** A push with the values that are kept. */
+function pushed(run, changes) {
+  if (!run.wants('kept values')) return changes
+  for (const table of Object.keys(changes)) {
+    for (const row of [...changes[table].created, ...changes[table].updated]) {
+      for (const column of run.columns(table)) {
+        const named = cell(table, row.id, column)
+        if (!run.kept.has(named)) continue
+        fire(run, 'kept values')
+        row[column] = run.kept.get(named)
+      }
+    }
+  }
+  return changes
+}
+
 // ---------------------------------------------------------------------------------------------- edits
 
 /** What to do with an edit instead: `destroy` without a trace, or do it `later`, when the push is over. */
@@ -350,11 +409,12 @@ async function afterSync(run) {
 // ------------------------------------------------------------------------------------------ resolvers
 
 /** A resolver's row without a status keeps the status it would have had. */
-function resolved(run, row, standard) {
+function resolved(run, table, row, standard) {
+  if (isObject(row)) run.chosen.set(key(table, standard.id), { ...standard, ...row })
   if (!isObject(row) || !run.wants('resolver without status')) return row
   const full = { ...standard, ...row, id: standard.id }
   if (!('_status' in row && '_changed' in row && 'id' in row)) fire(run, 'resolver without status')
   return full
 }
 
-module.exports = { textOf, restored, rounds, beforeApply, editDuring, afterSync, resolved }
+module.exports = { arriving, arrived, dropped, pushed, textOf, restored, rounds, beforeApply, editDuring, afterSync, resolved }

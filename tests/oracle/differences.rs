@@ -33,6 +33,10 @@ pub const DIFFERENCES: &[Difference] = &[
         "halves of surrogate pairs",
         "U+FFFD for an escaped half of a surrogate pair",
     ),
+    difference(
+        "kept values",
+        "in a push, the server's own value in place of what an untouched column holds for it",
+    ),
     difference("prototype keys", "a row without its key `__proto__`"),
     difference(
         "own echo",
