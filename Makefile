@@ -18,7 +18,7 @@ FILE := libsyncscope.so
 endif
 
 .DEFAULT_GOAL := loadable
-.PHONY: loadable demo drivers test test-sql oracle node-modules own-backends schedules valgrind fuzz bench bench-peers lint clean \
+.PHONY: loadable demo drivers migrations test test-sql oracle node-modules own-backends schedules valgrind fuzz bench bench-peers lint clean \
         help check-cargo check-cc check-cxx check-sqlite3 check-npm check-python check-valgrind
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
@@ -36,6 +36,9 @@ drivers: loadable check-sqlite3 ## run the example of every language that is ins
 	@$(CARGO) build --example backend --example rusqlite
 	@SQLITE3="$(SQLITE3)" LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" \
 	  BACKEND="$(EXAMPLES)/backend" RUSQLITE="$(EXAMPLES)/rusqlite" bash examples/drivers/run.sh
+
+migrations: loadable ## run real migration tools on tables with waiting changes; SYNCSCOPE_MIGRATIONS=install installs them below target/
+	@LIBRARY="$(CURDIR)/$(DIST)/libsyncscope" bash tests/migrations/run.sh
 
 test: check-cargo check-cc check-sqlite3 ## run all tests; SYNCSCOPE_WHOLE=1 has the long ones try every case
 	@$(CARGO) test --workspace --no-fail-fast

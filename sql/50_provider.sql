@@ -19,6 +19,7 @@ CREATE TABLE main._syncCursor (
   pulledAt  INTEGER NOT NULL,            -- epoch ms
   schemaVersion INTEGER,                 -- the schema version last sent to the server
   columns   TEXT,                        -- JSON list of the columns that were synced then
+  reached   TEXT,                        -- how far the cursor has been: from a lower one, rows come again
   PRIMARY KEY (provider, entity)
 );
 
@@ -32,10 +33,13 @@ CREATE TABLE main._syncLease (
 );
 
 -- What the kind of a provider remembers besides the cursors: the name of this device, the number of the
--- next change, ETags. Nobody else reads it.
+-- next change, ETags. Nobody else reads that.
+--
+-- batch    most rows of one push, since the server has refused a larger one (413); NULL: as configured
 CREATE TABLE main._syncPeer (
   provider TEXT PRIMARY KEY NOT NULL,
-  memory   TEXT NOT NULL                 -- JSON
+  memory   TEXT NOT NULL,                -- JSON
+  batch    INTEGER
 );
 
 -- One row per run: a sync, or something else that talks to a backend. The newest 1000 are kept, and the last

@@ -31,6 +31,9 @@ CREATE TABLE main._syncOutbox (
 CREATE INDEX main._syncOutbox_push ON _syncOutbox (pushId, tbl, kind);
 
 -- What can't be sent or was refused for good, with the reason. Never dropped in silence.
+--
+-- uptoSeq  the server took other rows and refused this one alone: it is left out of pushes until it is written again,
+--          that is, until the log has a later entry of it. NULL: it is sent with every push
 CREATE TABLE main._syncRejected (
   id       INTEGER PRIMARY KEY AUTOINCREMENT,
   provider TEXT NOT NULL,
@@ -40,5 +43,6 @@ CREATE TABLE main._syncRejected (
   reason   TEXT NOT NULL,
   content  TEXT,
   at       INTEGER NOT NULL,             -- epoch ms
+  uptoSeq  INTEGER,
   UNIQUE (provider, tbl, pk)
 );

@@ -20,6 +20,10 @@ CREATE TABLE main._syncResolver (
 -- kind      edited           changed here and by the server
 --           deletedRemotely  changed here, deleted by the server: resolved is NULL
 --           deletedHere      deleted here, sent by the server: local is NULL
+--           goneWithTable    changed here, and not in its table any more when that was made again: local is
+--                            what is known of it, the others are NULL
+--           rekeyed          made here under a counted key that another row has there: resolved has its new key
+--           uniqueClash      made here with a UNIQUE value that another row has there
 -- policy    the one asked; NULL where none has a say (deleted rows)
 CREATE TABLE main._syncConflict (
   id       INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -27,7 +31,8 @@ CREATE TABLE main._syncConflict (
   runId    INTEGER NOT NULL,
   entity   TEXT NOT NULL,
   pk,
-  kind     TEXT NOT NULL CHECK (kind IN ('edited', 'deletedRemotely', 'deletedHere')),
+  kind     TEXT NOT NULL CHECK (kind IN
+    ('edited', 'deletedRemotely', 'deletedHere', 'goneWithTable', 'rekeyed', 'uniqueClash')),
   policy   TEXT,
   local    TEXT,                         -- JSON, with _status and _changed
   remote   TEXT,                         -- JSON: the columns that came

@@ -11,7 +11,7 @@ use syncscope::providers::conversation::{
 };
 use syncscope::providers::kinds;
 use syncscope::providers::sink::{Announced, RemoteRow, Scope, Sent, Sink, Verdict};
-use syncscope::providers::wire::{Entity, Slot, WireColumn, WireId, WireType};
+use syncscope::providers::wire::{Entity, Holds, Slot, WireColumn, WireId, WireType};
 
 /// The columns of `t`, one of each type.
 pub const COLUMNS: &[(&str, WireType, bool)] = &[
@@ -28,6 +28,7 @@ pub fn entities() -> Vec<Entity> {
         name: (*name).into(),
         kind: *kind,
         required: *required,
+        holds: Holds::default(),
     };
     let entity = |name: &str, integer_key| Entity {
         name: name.into(),
@@ -112,7 +113,11 @@ fn owned(id: &WireId<'_>) -> WireId<'static> {
 
 impl Sink for Log {
     fn row(&mut self, row: &RemoteRow<'_>) -> Result<(), SyncError> {
-        let slots = row.slots.iter().cloned().map(Slot::into_owned).collect();
+        let local = |slot: &Slot<'_>| match slot.clone() {
+            Slot::Kept(kept) => kept.local,
+            slot => slot.into_owned(),
+        };
+        let slots = row.slots.iter().map(local).collect();
         let event = Event::Upsert(row.entity, row.announced, owned(row.id), slots);
         self.0.push(event);
         Ok(())

@@ -1,14 +1,15 @@
 //! ALTER TABLE on a tracked table with its triggers out of the way.
 //!
 //! SQLite refuses to drop a column that a trigger mentions, and the capture triggers mention every
-//! column. So the statement runs between taking the triggers away and putting new ones in place, in
-//! one transaction, and the masks in the log are brought to the new columns.
+//! column. So such a statement runs between taking the triggers away and putting new ones in place, in
+//! one transaction. All others run with the triggers in place: they are what follows a column that is renamed.
 
 use crate::store::{Database, Error, Result, quote_name};
 
 use super::shape::Shape;
-use super::tracked::{captured_table, registration};
-use super::{drift, triggers};
+use super::tracked::{Tracked, registration};
+use super::triggers::{self, Found};
+use super::{drift, mask, reshape};
 
 /// Runs one `ALTER TABLE` statement. Call inside a transaction.
 ///
@@ -32,13 +33,12 @@ pub fn alter(database: &Database, table: &str, sql: &str) -> Result<()> {
             quote_name(table)
         )));
     };
-    if captured_table(database, registration.id)?.is_none() {
-        return Err(Error::argument(format!(
-            "{} was dropped since it was tracked; call sync_track again",
-            quote_name(table)
-        )));
+    Tracked::open(database, &registration.name)?;
+    let id = registration.id;
+    let before = Found::read(database, id)?;
+    if mask::is_drop(sql) {
+        triggers::drop_all(database, id)?;
     }
-    triggers::drop_all(database, registration.id)?;
     database.connection().prepare(sql)?.run(&[])?;
     let shape = Shape::read(database, &registration.name).map_err(|_| {
         Error::argument(format!(
@@ -52,6 +52,8 @@ pub fn alter(database: &Database, table: &str, sql: &str) -> Result<()> {
             quote_name(table)
         )));
     }
-    drift::reshape(database, &registration, &shape)?;
-    triggers::create(database, &shape, registration.id)
+    let after = Found::read(database, id)?;
+    // Dropping a column renames none: what the triggers said is still so.
+    let found = if after.table.is_some() { after } else { before };
+    reshape::reshape(database, &registration, &shape, &found)
 }

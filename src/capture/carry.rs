@@ -34,7 +34,11 @@ impl<'t> Carrier<'t> {
     /// # Errors
     /// SQLite's.
     pub fn updated(&mut self, key: &Value, rowid: Option<i64>, positions: &[usize]) -> Result<()> {
-        for (op, mask) in updates(positions.iter().copied()) {
+        let table = self.table;
+        let bits = positions
+            .iter()
+            .filter_map(|position| table.columns.bit(*position));
+        for (op, mask) in updates(bits) {
             self.log(op, Some(mask), key, rowid)?;
         }
         Ok(())

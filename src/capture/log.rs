@@ -1,6 +1,6 @@
 //! The change log as a queue: its end, acknowledging its front, taking back its tail.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use crate::store::{Database, Result, Value};
@@ -13,8 +13,8 @@ use super::op::{Op, Status, updates};
 pub struct Mark {
     /// Created, updated or deleted.
     pub status: Status,
-    /// Positions of the changed columns.
-    pub columns: Vec<usize>,
+    /// Bits of the changed columns.
+    pub bits: Vec<usize>,
     /// Where the row is.
     pub rowid: Option<i64>,
 }
@@ -42,7 +42,7 @@ pub fn mark(database: &Database, table: i64, key: &Key, mark: &Mark) -> Result<(
         Status::Deleted => return append(Op::Delete, None).map(drop),
         Status::Updated | Status::Nothing => 0,
     };
-    for (op, mask) in updates(mark.columns.iter().copied()) {
+    for (op, mask) in updates(mark.bits.iter().copied()) {
         append(op, Some(mask))?;
     }
     Ok(())
@@ -185,34 +185,51 @@ pub fn rename(database: &Database, keys: &HashMap<(i64, Key), &Value>) -> Result
     Ok(())
 }
 
-/// Removes the entries that applying remote rows has just caused: those after `mark` of the rows
-/// applied. Entries of other rows (an application's trigger, a foreign key action) stay; the
-/// answer names those rows.
+/// One entry.
+pub struct Entry {
+    pub seq: i64,
+    /// Table and key.
+    pub row: (i64, Key),
+    pub op: Op,
+    /// Columns, of an update.
+    pub mask: i64,
+}
+
+/// The entries after `mark`.
 ///
 /// # Errors
 /// SQLite's.
-pub fn take_back(
-    database: &Database,
-    mark: i64,
-    rows: &HashSet<(i64, Key)>,
-) -> Result<Vec<(i64, Key)>> {
-    let mut ours = Vec::new();
-    let mut others = Vec::new();
-    let mut scan = database.prepare("SELECT seq, tbl, pk FROM main._syncChange WHERE seq > ?1")?;
-    scan.bind(1, mark.into())?;
-    while scan.step()? {
-        let row = (scan.integer(1), Key(scan.column(2).to_owned()));
-        match rows.contains(&row) {
-            true => ours.push(scan.integer(0)),
-            false => others.push(row),
-        }
-    }
-    drop(scan);
-    remove(database, &ours)?;
-    Ok(others)
+pub fn newer(database: &Database, mark: i64) -> Result<Vec<Entry>> {
+    database.query_all(
+        "SELECT seq, tbl, pk, op, mask FROM main._syncChange WHERE seq > ?1 AND tbl <> 0",
+        &[mark.into()],
+        |row| {
+            Ok(Entry {
+                seq: row.integer(0),
+                row: (row.integer(1), Key(row.column(2).to_owned())),
+                op: Op::of(row.integer(3)),
+                mask: row.integer(4),
+            })
+        },
+    )
 }
 
-/// As [`take_back`] when nothing but the applied rows can have been touched.
+/// Removes entries by their numbers: applying remote rows has caused them. Those of other rows (an application's
+/// trigger) stay.
+///
+/// # Errors
+/// SQLite's.
+pub fn remove(database: &Database, entries: &[i64]) -> Result<()> {
+    keeping_the_high_water(database, || {
+        let mut delete = database.prepare("DELETE FROM main._syncChange WHERE seq = ?1")?;
+        for seq in entries {
+            delete.run(&[(*seq).into()])?;
+        }
+        Ok(())
+    })
+}
+
+/// Removes all entries after `mark`: nothing but the applied rows can have been touched.
 ///
 /// # Errors
 /// SQLite's.
@@ -222,16 +239,6 @@ pub fn take_back_all(database: &Database, mark: i64) -> Result<()> {
         &[mark.into()],
     )?;
     Ok(())
-}
-
-fn remove(database: &Database, entries: &[i64]) -> Result<()> {
-    keeping_the_high_water(database, || {
-        let mut delete = database.prepare("DELETE FROM main._syncChange WHERE seq = ?1")?;
-        for seq in entries {
-            delete.run(&[(*seq).into()])?;
-        }
-        Ok(())
-    })
 }
 
 /// Removes all entries of a table.

@@ -5,17 +5,22 @@
 //! have been replaced". Recording one too many does no harm (a row that is still there afterwards
 //! was not replaced), so the WHERE clause of a partial index is not looked at.
 
+use std::collections::BTreeMap;
+
 use crate::store::{Database, Result, quote_name};
 
-use super::key;
-use super::op::Op;
+use super::columns::Columns;
+use super::op::{GROUP, Op};
 use super::shape::Shape;
+use super::{key, mask};
 
 /// One way to meet a row: the columns or expressions of a key or unique index.
 struct Way {
     parts: Vec<Part>,
     /// A partial index: a row may step into it without a change of its columns.
     partial: bool,
+    /// The key: the row met is the one that the new row stands for, if it is the same byte for byte.
+    is_key: bool,
 }
 
 enum Part {
@@ -43,7 +48,12 @@ pub struct Meetings {
 ///
 /// # Errors
 /// SQLite's.
-pub fn meetings(database: &Database, shape: &Shape, id: i64) -> Result<Meetings> {
+pub fn meetings(
+    database: &Database,
+    shape: &Shape,
+    id: i64,
+    columns: &Columns,
+) -> Result<Meetings> {
     let ways = ways(database, shape)?;
     let table = quote_name(&shape.name);
     let names: Vec<&str> = shape
@@ -60,6 +70,17 @@ pub fn meetings(database: &Database, shape: &Shape, id: i64) -> Result<Meetings>
         })
         .collect();
     let another = format!("NOT ({})", same_row.join(" AND "));
+    let same_key: Vec<String> = names
+        .iter()
+        .map(|name| {
+            format!(
+                "o.{} IS {} COLLATE BINARY",
+                quote_name(name),
+                incoming(shape, name)
+            )
+        })
+        .collect();
+    let same_key = same_key.join(" AND ");
     let mut insert = (Vec::new(), Vec::new());
     let mut update = (Vec::new(), Vec::new());
     for way in &ways {
@@ -70,7 +91,22 @@ pub fn meetings(database: &Database, shape: &Shape, id: i64) -> Result<Meetings>
             format!("INSERT INTO _syncChange (tbl, op, pk) SELECT {id}, {met}, {logged} {from}");
         let given = way.given();
         insert.0.push(format!("{given}EXISTS (SELECT 1 {from})"));
-        insert.1.push(format!("{log};"));
+        match way.is_key {
+            true => {
+                let offers = offers(shape, columns).into_iter().map(|(op, mask)| {
+                    let mask = match way.is_exact() {
+                        true => mask,
+                        false => format!("CASE WHEN {same_key} THEN {mask} END"),
+                    };
+                    format!(
+                        "INSERT INTO _syncChange (tbl, op, mask, pk) SELECT {id}, {op}, {mask}, {logged} {from};"
+                    )
+                });
+                insert.1.extend(offers);
+            }
+            // The row with the new row's own key is logged by its key.
+            false => insert.1.push(format!("{log} AND NOT ({same_key});")),
+        }
         update.0.push(format!(
             "({} AND EXISTS (SELECT 1 {from} AND {another}))",
             way.moved()
@@ -86,6 +122,25 @@ pub fn meetings(database: &Database, shape: &Shape, id: i64) -> Result<Meetings>
         ),
         of: of_clause(&ways, shape),
     })
+}
+
+/// What a new row would change of the one that it replaces: for each group of columns the code of the entry, and the
+/// mask.
+fn offers(shape: &Shape, columns: &Columns) -> Vec<(i64, String)> {
+    let mut groups: BTreeMap<usize, Vec<String>> = BTreeMap::from([(0, Vec::new())]);
+    for (position, column) in shape.columns.iter().enumerate() {
+        let Some(bit) = columns.bit(position).filter(|_| column.key_place == 0) else {
+            continue;
+        };
+        let value = incoming(shape, &column.name);
+        let differs = mask::differs("o", &value, &quote_name(&column.name));
+        let bits = groups.entry(bit / GROUP).or_default();
+        bits.push(format!("({differs}) << {}", bit % GROUP));
+    }
+    let groups = groups.into_iter();
+    groups
+        .map(|(group, bits)| (Op::met(group), mask::join(&bits)))
+        .collect()
 }
 
 /// What the meetings of a table depend on besides its CREATE TABLE text: its unique indexes.
@@ -141,6 +196,13 @@ impl Way {
             })
             .collect();
         parts.join(" AND ")
+    }
+
+    /// Whether rows that agree are the same byte for byte.
+    fn is_exact(&self) -> bool {
+        self.parts.iter().all(
+            |part| matches!(part, Part::Column { collation, .. } if collation.eq_ignore_ascii_case("BINARY")),
+        )
     }
 
     /// True when an UPDATE changed a part: an unchanged one can't meet anybody new.
@@ -251,22 +313,25 @@ fn ways(database: &Database, shape: &Shape) -> Result<Vec<Way>> {
         ways.push(Way {
             parts,
             partial: false,
+            is_key: true,
         });
     } else if let Some(rowid) = shape.rowid {
         ways.push(Way {
             parts: vec![Part::Rowid(rowid)],
             partial: false,
+            is_key: false,
         });
     }
     let indexes = database.query_all(
-        "SELECT name, partial FROM pragma_index_list(?1, ?2) WHERE \"unique\" ORDER BY seq DESC",
+        "SELECT name, partial, origin = 'pk' FROM pragma_index_list(?1, ?2) WHERE \"unique\" ORDER BY seq DESC",
         &[shape.name.as_str().into(), database.schema().into()],
-        |row| Ok((row.text(0), row.integer(1) != 0)),
+        |row| Ok((row.text(0), row.integer(1) != 0, row.integer(2) != 0)),
     )?;
-    for (index, partial) in indexes {
+    for (index, partial, is_key) in indexes {
         ways.push(Way {
             parts: read_index(database, &index)?,
             partial,
+            is_key,
         });
     }
     Ok(ways)

@@ -3,20 +3,26 @@
 //! An application's write costs one narrow row in an append-only log. Everything else (which rows are
 //! pending, in which state, with which changed columns) is worked out when it is asked for.
 
+pub mod advice;
 pub mod alter;
+pub mod aside;
 pub mod carry;
-mod columns;
+pub mod columns;
 pub mod drift;
-
 pub mod key;
 pub mod log;
+mod mask;
 mod meet;
-mod op;
+pub mod op;
 pub mod pending;
 pub mod reader;
+pub mod rebuilt;
+mod renamed;
+mod reshape;
 mod scan;
 pub mod sends;
 pub mod shape;
+pub mod switch;
 pub mod track;
 pub mod tracked;
 mod triggers;

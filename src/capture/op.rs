@@ -29,6 +29,9 @@ pub enum Op {
 pub const OP_BITS: i64 = 7;
 
 impl Op {
+    /// The highest group. Columns that come and go take a bit each, so there may be more than a table has columns.
+    pub const LAST_GROUP: usize = 1023;
+
     pub const UPDATE: Self = Self::Update { group: 0 };
 
     pub const fn code(self) -> i64 {
@@ -41,18 +44,28 @@ impl Op {
         }
     }
 
+    /// The code of "met" with the mask of a group: what the new row would change of the one that it met.
+    pub const fn met(group: usize) -> i64 {
+        Self::Met.code() | (group as i64) << 3
+    }
+
     /// A code that nobody writes reads as "met", which does no harm.
     pub fn of(code: i64) -> Self {
         match code & OP_BITS {
             1 => Self::Insert,
             2 => Self::Update {
-                group: (code >> 3).clamp(0, 63) as usize,
+                group: group_of(code),
             },
             3 => Self::Delete,
             5 => Self::InsertThere,
             _ => Self::Met,
         }
     }
+}
+
+/// The group of columns that a code carries above its operation.
+pub fn group_of(code: i64) -> usize {
+    (code >> 3).clamp(0, Op::LAST_GROUP as i64) as usize
 }
 
 /// What would be sent of a row.
@@ -76,7 +89,7 @@ impl Status {
     }
 }
 
-/// The group of a column, and its bit in the group's mask.
+/// The group of a bit, and its place in the group's mask.
 pub fn bit(position: usize) -> (usize, i64) {
     (position / GROUP, 1 << (position % GROUP))
 }

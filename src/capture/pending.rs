@@ -11,8 +11,9 @@
 //! What the server knew before was acknowledged, which empties the log of it. So a row was known exactly
 //! if it existed before its first pending entry, and that follows from counting: it exists now (or did
 //! when it was "met"), less the inserts, plus the deletes. Counting does not depend on the order of the
-//! entries, which an application's own triggers can turn around. An insert of a known row (REPLACE, or
-//! deleted and created again) counts as an update of every column.
+//! entries, which an application's own triggers can turn around. An insert of a known row that was deleted counts as
+//! an update of every column; of one that it replaced (REPLACE) as an update of those that got another value, which the
+//! entry "met" before it names.
 //!
 //! A row made here may turn out to be on the server too, made by somebody else. It stays created, but is
 //! not forgotten any more: gone, it is deleted; replaced, it is updated.
@@ -20,9 +21,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use super::columns::Drift;
+use super::columns::Columns;
 use super::key::Key;
-use super::op::{EVERY_COLUMN, GROUP, Op, Status, bit};
+use super::op::{EVERY_COLUMN, Op, Status, bit};
 
 /// The coalesced entries of one row.
 #[derive(Debug, Clone)]
@@ -45,6 +46,14 @@ pub struct Pending {
     unseen: bool,
     /// Changed columns, 62 to a group.
     groups: Vec<i64>,
+    /// What an insert that follows would change: the masks of the entries "met" just before, by group.
+    offered: Option<Vec<i64>>,
+    /// The last entry but those of kind "met" says that the row was there.
+    was_there: bool,
+    /// Its table was made again without it.
+    lost: bool,
+    /// It was deleted, and its table was made again with it.
+    revived: bool,
     /// Where the row was when last logged.
     rowid: Option<i64>,
     pub first_seq: i64,
@@ -54,6 +63,9 @@ pub struct Pending {
 impl Pending {
     /// What the log says, given whether the row exists now; `sends.rs` makes of it what would be sent.
     pub(super) fn status(&self, exists: bool) -> Status {
+        if self.lost && !exists {
+            return Status::Nothing;
+        }
         match (self.known(exists), exists) {
             (false, true) if self.replaced_there() => Status::Updated,
             (false, true) => Status::Created,
@@ -76,9 +88,51 @@ impl Pending {
         self.groups.get(group).is_some_and(|mask| mask & bit != 0)
     }
 
+    /// Whether its table was made again without it: nothing can be sent of it, least of all a delete.
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Notes that the table that is there now does not have the row, and was made since its entries were logged.
+    /// One that was deleted before stays deleted. Whether one that was only "met" was replaced can't be told any
+    /// more, and to delete a row elsewhere that was not deleted here would be worse.
+    pub(super) fn lose_unless_deleted(&mut self) {
+        self.lost = self.balance >= 0 && (self.was_there || !self.touched);
+    }
+
+    /// Notes that the table that is there now has the row, and was made since its entries were logged. One that was
+    /// deleted before was inserted again.
+    pub(super) fn revive_if_deleted(&mut self) {
+        if self.touched && !self.was_there {
+            self.revived = true;
+            self.balance += 1;
+            self.inserted = true;
+        }
+    }
+
+    /// Whether it came back with its table: its insert is not in the log.
+    pub(super) fn is_revived(&self) -> bool {
+        self.revived
+    }
+
+    /// What waited of a row that was lost with its table.
+    pub(super) fn lost_status(&self) -> Status {
+        match (self.lost && self.touched, self.known(true)) {
+            (false, _) => Status::Nothing,
+            (true, true) => Status::Updated,
+            (true, false) => Status::Created,
+        }
+    }
+
     /// Whether it was made, or replaced as a whole, after this entry of the log.
     pub fn inserted_after(&self, seq: i64) -> bool {
         self.last_insert > seq
+    }
+
+    /// Whether it was made, or replaced as a whole, after this entry of the log, and the server has not turned out
+    /// to have it since.
+    pub fn made_after(&self, seq: i64) -> bool {
+        self.inserted_after(seq) && self.inserted_after(self.there)
     }
 
     /// Whether it was created again, or replaced, since the server turned out to have it too.
@@ -110,56 +164,93 @@ impl Pending {
             every_column: false,
             unseen: false,
             groups: Vec::new(),
+            offered: None,
+            was_there: false,
+            lost: false,
+            revived: false,
             rowid: None,
             first_seq: 0,
             last_seq: 0,
         }
     }
 
-    fn add(&mut self, entry: &Entry, drift: Option<&Drift>) {
+    fn add(&mut self, entry: &Entry, columns: &Columns) {
         self.last_seq = entry.seq;
         self.rowid = entry.rowid.or(self.rowid);
+        let offered = self.offered.take();
         match entry.op {
             Op::Met => {
                 self.met_at.get_or_insert(self.balance);
+                self.offered = offer(offered, entry);
                 return;
             }
             Op::Insert => {
                 self.balance += 1;
+                self.was_there = true;
+                if let Some(masks) = offered {
+                    self.replace(&masks, columns);
+                    return;
+                }
                 self.inserted = true;
                 self.last_insert = entry.seq;
             }
             Op::InsertThere => {
                 self.balance += 1;
+                self.was_there = true;
                 self.inserted = true;
                 self.last_insert = entry.seq;
                 self.there = entry.seq;
             }
-            Op::Delete => self.balance -= 1,
+            Op::Delete => {
+                self.balance -= 1;
+                self.was_there = false;
+            }
             Op::Update { group } => {
-                self.every_column |= entry.mask == EVERY_COLUMN;
-                match drift {
-                    None => self.mark(group, entry.mask),
-                    Some(drift) => self.mark_moved(group, entry.mask, drift),
-                }
+                self.was_there = true;
+                self.every_column |= entry.mask == Some(EVERY_COLUMN);
+                self.unseen |= !columns.added.is_empty();
+                self.mark_mask(group, entry.mask.unwrap_or(0), columns);
             }
         }
         self.touched = true;
     }
 
-    /// The log speaks of the columns as they were.
-    fn mark_moved(&mut self, group: usize, mask: i64, drift: &Drift) {
-        self.unseen |= !drift.added.is_empty();
-        for place in (0..GROUP).filter(|place| mask & 1 << place != 0) {
-            if let Some(Some(position)) = drift.places.get(group * GROUP + place) {
-                self.mark_column(*position);
-            }
+    /// An insert has replaced the row by itself: what got another value changed.
+    fn replace(&mut self, masks: &[i64], columns: &Columns) {
+        for (group, mask) in masks.iter().enumerate().filter(|(_, mask)| **mask != 0) {
+            self.touched = true;
+            self.mark_mask(group, *mask, columns);
+        }
+        if !columns.added.is_empty() || !columns.suspects().is_empty() {
+            // Columns that the triggers do not know may have got another value too.
+            self.touched = true;
+            self.unseen = true;
+            self.mark_mask(0, 0, columns);
         }
     }
 
-    /// Whether it was updated while the triggers did not know all columns.
-    pub fn has_unseen(&self) -> bool {
-        self.unseen
+    fn mark_mask(&mut self, group: usize, mask: i64, columns: &Columns) {
+        if mask == EVERY_COLUMN {
+            return;
+        }
+        if columns.is_straight() {
+            self.mark(group, mask);
+            return;
+        }
+        if mask == 0 {
+            for position in columns.suspects() {
+                self.mark_column(*position);
+            }
+        }
+        for position in columns.positions(group, mask) {
+            self.mark_column(position);
+        }
+    }
+
+    /// Whether an entry names the column at `position`.
+    pub(super) fn marked(&self, position: usize) -> bool {
+        let (group, bit) = bit(position);
+        self.groups.get(group).is_some_and(|mask| mask & bit != 0)
     }
 
     /// The column at `position` changed.
@@ -176,11 +267,28 @@ impl Pending {
     }
 }
 
+/// What an insert would change by an entry "met", together with those just before it. The first group begins anew;
+/// without a mask nobody knows.
+fn offer(before: Option<Vec<i64>>, entry: &Entry) -> Option<Vec<i64>> {
+    let mask = entry.mask?;
+    let mut masks = match entry.group {
+        0 => Vec::new(),
+        _ => before?,
+    };
+    if masks.len() <= entry.group {
+        masks.resize(entry.group + 1, 0);
+    }
+    masks[entry.group] = mask;
+    Some(masks)
+}
+
 /// An entry of the log, without its table and key.
 pub(super) struct Entry {
     pub seq: i64,
     pub op: Op,
-    pub mask: i64,
+    /// The group of columns that the mask is about.
+    pub group: usize,
+    pub mask: Option<i64>,
     pub rowid: Option<i64>,
 }
 
@@ -196,17 +304,17 @@ pub struct PendingRows {
 
 impl PendingRows {
     /// One more entry of the log.
-    pub(super) fn add(&mut self, key: Key, entry: &Entry, drift: Option<&Drift>) {
+    pub(super) fn add(&mut self, key: Key, entry: &Entry, columns: &Columns) {
         let slot = match self.find(&key) {
             Ok(place) => {
-                self.rows[place].add(entry, drift);
+                self.rows[place].add(entry, columns);
                 return;
             }
             Err(slot) => slot,
         };
         let mut pending = Pending::start(key);
         pending.first_seq = entry.seq;
-        pending.add(entry, drift);
+        pending.add(entry, columns);
         self.places.insert(slot, self.rows.len());
         self.rows.push(pending);
     }
@@ -233,6 +341,10 @@ impl PendingRows {
         &self.rows
     }
 
+    pub(super) fn rows_mut(&mut self) -> &mut [Pending] {
+        &mut self.rows
+    }
+
     /// The rows that were updated while the triggers did not know all columns.
     pub(super) fn unseen(&mut self) -> impl Iterator<Item = &mut Pending> {
         self.rows.iter_mut().filter(|row| row.unseen)
@@ -246,13 +358,31 @@ impl PendingRows {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::op::GROUP;
+    use crate::capture::shape::Shape;
     use crate::store::Value;
+
+    fn straight() -> Columns {
+        let shape = Shape {
+            name: String::new(),
+            columns: Vec::new(),
+            rowid: None,
+            rowid_is_key: false,
+            definition: String::new(),
+            strict: false,
+        };
+        Columns::resolve(&[], None, &shape)
+    }
 
     fn entry(number: usize, op: Op, mask: i64) -> Entry {
         Entry {
             seq: number as i64 + 1,
             op,
-            mask,
+            group: match op {
+                Op::Update { group } => group,
+                _ => 0,
+            },
+            mask: Some(mask),
             rowid: None,
         }
     }
@@ -260,7 +390,11 @@ mod tests {
     fn history(ops: &[(Op, i64)]) -> Pending {
         let mut rows = PendingRows::default();
         for (number, (op, mask)) in ops.iter().enumerate() {
-            rows.add(Key(Value::Integer(1)), &entry(number, *op, *mask), None);
+            rows.add(
+                Key(Value::Integer(1)),
+                &entry(number, *op, *mask),
+                &straight(),
+            );
         }
         rows.rows[0].clone()
     }
@@ -269,11 +403,11 @@ mod tests {
     fn keys_with_the_same_hash_are_told_apart() {
         let (one, two) = (Key(Value::Integer(1)), Key(Value::Integer(2)));
         let mut rows = PendingRows::default();
-        rows.add(one.clone(), &entry(0, Op::Insert, 0), None);
+        rows.add(one.clone(), &entry(0, Op::Insert, 0), &straight());
         rows.places.insert(rows.hasher.hash_one(&two), 0);
         assert!(rows.get(&two).is_none());
-        rows.add(two.clone(), &entry(1, Op::Insert, 0), None);
-        rows.add(two.clone(), &entry(2, Op::UPDATE, 1), None);
+        rows.add(two.clone(), &entry(1, Op::Insert, 0), &straight());
+        rows.add(two.clone(), &entry(2, Op::UPDATE, 1), &straight());
         assert_eq!(rows.rows.len(), 2);
         let last = [&one, &two].map(|key| rows.get(key).map(|row| row.last_seq));
         assert_eq!(last, [Some(1), Some(3)]);
@@ -290,7 +424,9 @@ mod tests {
             (&[(Op::Delete, 0), (Op::Insert, 0)], true, Status::Updated),
             (&[(Op::Met, 0)], true, Status::Nothing),
             (&[(Op::Met, 0)], false, Status::Deleted),
-            (&[(Op::Met, 0), (Op::Insert, 0)], true, Status::Updated),
+            // Replaced by itself, with another value and with the same.
+            (&[(Op::Met, 1), (Op::Insert, 0)], true, Status::Updated),
+            (&[(Op::Met, 0), (Op::Insert, 0)], true, Status::Nothing),
             (
                 &[(Op::Met, 0), (Op::Insert, 0), (Op::Delete, 0)],
                 false,

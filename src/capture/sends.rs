@@ -8,6 +8,7 @@
 //! | updated | none did | nothing |
 //! | nothing | the row is gone, and a push without an answer may have created it | deleted |
 //! | nothing | | nothing |
+//! | anything | its table was made again without it | nothing |
 
 use super::op::Status;
 use super::pending::Pending;
@@ -22,7 +23,7 @@ pub fn sends(
 ) -> Status {
     match row.status(exists) {
         Status::Updated if changed(row, synced).next().is_none() => Status::Nothing,
-        Status::Nothing if !exists && may_have_arrived() => Status::Deleted,
+        Status::Nothing if !exists && !row.is_lost() && may_have_arrived() => Status::Deleted,
         status => status,
     }
 }

@@ -82,6 +82,8 @@ pub struct Shape {
     pub rowid_is_key: bool,
     /// The CREATE TABLE text.
     pub definition: String,
+    /// Its columns take values of their own types only.
+    pub strict: bool,
 }
 
 impl Shape {
@@ -121,6 +123,9 @@ impl Shape {
         if is_virtual(&definition) {
             return refuse("a virtual table");
         }
+        if is_shadow(database, &name)? {
+            return refuse("a shadow table, which a virtual table keeps its data in");
+        }
         let columns = read_columns(database, &name)?;
         if columns.iter().all(|column| column.key_place == 0) {
             return Err(Error::argument(format!(
@@ -136,6 +141,7 @@ impl Shape {
         let rowid_is_key =
             keys.len() == 1 && keys[0].declared == "INTEGER" && !has_key_index(database, &name)?;
         Ok(Self {
+            strict: is_strict(database, &name, &definition)?,
             name,
             columns,
             rowid,
@@ -169,6 +175,32 @@ impl Shape {
             .map(|column| column.name.clone())
             .collect()
     }
+}
+
+/// Hosts before 3.37 don't say.
+fn is_shadow(database: &Database, name: &str) -> Result<bool> {
+    let listed = database.query_value(
+        "SELECT type FROM pragma_table_list(?1) WHERE schema = ?2 COLLATE NOCASE",
+        &[name.into(), database.schema().into()],
+    );
+    match listed {
+        Ok(listed) => Ok(listed.as_str() == Some("shadow")),
+        Err(error) if error.code() == 1 => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a table is STRICT. Only one whose text ends so is asked about.
+fn is_strict(database: &Database, name: &str, definition: &str) -> Result<bool> {
+    let end = definition.rsplit(')').next().unwrap_or_default();
+    if !end.to_ascii_uppercase().contains("STRICT") {
+        return Ok(false);
+    }
+    let strict = database.query_value(
+        "SELECT strict FROM pragma_table_list WHERE schema = ?1 AND name = ?2 COLLATE NOCASE",
+        &[database.schema().into(), name.into()],
+    )?;
+    Ok(strict.as_i64() == Some(1))
 }
 
 fn is_virtual(definition: &str) -> bool {

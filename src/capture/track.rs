@@ -4,10 +4,14 @@ use chrono::Utc;
 
 use crate::store::{Database, Error, Result, Value, quote_name};
 
+use crate::ground::Warning;
+
+use super::columns::Columns;
 use super::op::Op;
 use super::shape::Shape;
-use super::tracked::{Existing, TrackOptions, Tracked, captured_table, registration};
-use super::{drift, key, log, meet, triggers};
+use super::tracked::{Existing, TrackOptions, Tracked, registration};
+use super::triggers::Found;
+use super::{aside, drift, key, log, meet, rebuilt, reshape, triggers};
 
 /// What [`track`] did.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,53 +22,81 @@ pub struct Outcome {
     pub table: String,
     /// It was tracked already, and still is.
     pub already: bool,
-    /// It had been dropped and created again: what the server sent before must be sent again, so the cursors
-    /// of the table have to be forgotten.
-    pub remade: bool,
     /// Rows that were there and are now pending.
     pub captured: i64,
+    pub warnings: Vec<Warning>,
 }
 
-/// Starts tracking a table. For a tracked one changes the options, or keeps them if none are given.
-/// Call inside a transaction.
+/// Removes capture triggers that no registration knows. How many.
 ///
 /// # Errors
-/// A table that can't be tracked, an option naming a column that does not exist; SQLite's.
+/// SQLite's.
+pub fn drop_orphans(database: &Database) -> Result<usize> {
+    triggers::drop_orphans(database)
+}
+
+/// Starts tracking a table. For a tracked one changes the options, or keeps them if none are given; if it has lost its
+/// triggers, or capture is off, puts capture back, also without columns that are gone. Call inside a transaction.
+///
+/// # Errors
+/// A table that can't be tracked, or was made again with another key; an option naming a column that does not
+/// exist; SQLite's.
 pub fn track(database: &Database, name: &str, options: Option<TrackOptions>) -> Result<Outcome> {
-    drift::refresh(database)?;
+    let orphans = drop_orphans(database)?;
+    let mut warnings = drift::refresh(database)?;
+    if orphans > 0 {
+        let message = "capture triggers were left over whose tables of syncscope were gone; they are removed, and what \
+                       they were to capture is not known: sync_check finds it";
+        warnings.push(Warning::new("orphanedTriggers", message).times(orphans as i64));
+    }
     let shape = Shape::read(database, name)?;
-    let found = registration(database, &shape.name)?;
-    let captured_now = match &found {
-        Some(found) => captured_table(database, found.id)?.is_some(),
-        None => false,
+    let Some(found) = registration(database, &shape.name)? else {
+        return start(database, &shape, options.unwrap_or_default(), warnings);
     };
-    let id = match &found {
-        Some(found) => found.id,
-        None => insert(database, &shape)?,
-    };
-    let mut outcome = Outcome {
-        id,
-        table: shape.name.clone(),
-        already: captured_now,
-        remade: false,
-        captured: 0,
-    };
-    let existing = options.as_ref().and_then(|options| options.existing);
+    let id = found.id;
     if let Some(options) = options {
         store_options(database, id, &shape, &options)?;
     }
-    if captured_now {
-        return Ok(outcome);
+    if found.off.is_some() || Found::read(database, id)?.table.is_none() {
+        warnings.extend(rebuilt::go_on(database, &found)?);
     }
-    if found.is_some() {
-        outcome.remade = true;
-        keep_only_deletes(database, id)?;
-        drift::store(database, id, &shape)?;
-    }
-    triggers::create(database, &shape, id)?;
-    if existing != Some(Existing::Skip) {
-        // What the log still says about a table created again (its deletes) is older than its rows.
-        let table = Tracked::open(database, &shape.name)?;
+    Tracked::open(database, &shape.name)?;
+    Ok(Outcome {
+        id,
+        table: shape.name,
+        already: true,
+        captured: 0,
+        warnings,
+    })
+}
+
+fn start(
+    database: &Database,
+    shape: &Shape,
+    options: TrackOptions,
+    warnings: Vec<Warning>,
+) -> Result<Outcome> {
+    let id = insert(database, shape)?;
+    store_options(database, id, shape, &options)?;
+    let registered = registration(database, &shape.name)?;
+    let registered = registered
+        .ok_or_else(|| Error::Corrupt(format!("_syncTable lost {}", quote_name(&shape.name))))?;
+    let nothing = Found::default();
+    reshape::store(
+        database,
+        &Tracked::assemble(registered.clone(), shape.clone(), &nothing),
+    )?;
+    let columns = Columns::resolve(&registered.columns, None, shape);
+    triggers::create(database, shape, id, &columns)?;
+    let mut outcome = Outcome {
+        id,
+        table: shape.name.clone(),
+        already: false,
+        captured: 0,
+        warnings,
+    };
+    let table = Tracked::open(database, &shape.name)?;
+    if options.existing != Some(Existing::Skip) {
         outcome.captured = log_existing(database, &table, &[])?;
     }
     Ok(outcome)
@@ -104,9 +136,7 @@ fn store_options(
 }
 
 fn check_columns(shape: &Shape, options: &TrackOptions) -> Result<()> {
-    let named = options.columns.iter().flatten();
-    let named = named.chain(&options.exclude).chain(options.types.keys());
-    for name in named {
+    for name in options.names() {
         if shape.position(name).is_none() {
             return Err(Error::argument(format!(
                 "options name the column {}, which {} does not have",
@@ -115,26 +145,6 @@ fn check_columns(shape: &Shape, options: &TrackOptions) -> Result<()> {
             )));
         }
     }
-    Ok(())
-}
-
-/// The old table's rows are gone, and with them what was pending about them, except that rows the
-/// server knows were deleted.
-fn keep_only_deletes(database: &Database, id: i64) -> Result<()> {
-    log::keeping_the_high_water(database, || {
-        database.execute(
-            "DELETE FROM main._syncChange WHERE tbl = ?1 AND (op <> ?2 OR pk NOT IN \
-             (SELECT pk FROM (SELECT pk, sum(op = ?2) - sum(op = ?3) AS gone, max(op = ?4) AS met \
-              FROM main._syncChange WHERE tbl = ?1 AND pk IS NOT NULL GROUP BY pk) \
-              WHERE gone > 0 OR (met AND gone >= 0)))",
-            &[
-                id.into(),
-                Op::Delete.code().into(),
-                Op::Insert.code().into(),
-                Op::Met.code().into(),
-            ],
-        )
-    })?;
     Ok(())
 }
 
@@ -193,6 +203,7 @@ pub fn log_existing(database: &Database, table: &Tracked, except: &[Value]) -> R
 pub fn untrack(database: &Database, id: i64) -> Result<()> {
     triggers::drop_all(database, id)?;
     log::discard_table(database, id)?;
+    aside::forget(database, id)?;
     database.execute("DELETE FROM main._syncTable WHERE id = ?1", &[id.into()])?;
     Ok(())
 }

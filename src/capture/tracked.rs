@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ground::complaint;
-use crate::store::{Database, Error, Result, quote_name};
+use crate::store::{Database, Error, Result, quote_name, readable_schema};
 
-use super::columns::Drift;
+use super::columns::{Columns, Names};
 use super::shape::Shape;
-use super::triggers;
+use super::triggers::{self, Found};
 
 /// How a column's values travel. Where the declared type does not say, `sync_track` can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,12 +20,14 @@ pub enum ColumnType {
     Boolean,
     /// A blob, as base64 text.
     Base64,
-    /// No type declared: text, numbers and booleans as they come.
+    /// JSON of any shape, kept as its text.
+    Json,
+    /// Text and numbers as they are stored.
     Any,
 }
 
 /// What users call them.
-pub const COLUMN_TYPES: &[&str] = &["string", "number", "boolean", "base64", "any"];
+pub const COLUMN_TYPES: &[&str] = &["string", "number", "boolean", "base64", "json", "any"];
 
 /// The options of `sync_track`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -42,7 +44,22 @@ pub struct TrackOptions {
     pub exclude: Vec<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, ColumnType>,
+    /// What becomes of a row made here whose counted key was given to another row elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
 }
+
+/// Whether two rows made on two devices under the same counted key are one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Counted {
+    /// They are two: the one made here takes another key.
+    Rekey,
+    Same,
+}
+
+/// What users call them.
+pub const COUNTED: &[&str] = &["rekey", "same"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -51,7 +68,7 @@ pub enum Existing {
     Skip,
 }
 
-/// A tracked table whose triggers are in place.
+/// A tracked table.
 #[derive(Debug, Clone)]
 pub struct Tracked {
     pub id: i64,
@@ -59,8 +76,11 @@ pub struct Tracked {
     pub options: TrackOptions,
     /// The provider it is synced with, once it was.
     pub provider: Option<String>,
-    /// How the table has changed since its triggers were made, if it has.
-    pub drift: Option<Drift>,
+    pub columns: Columns,
+    /// Its triggers are there. Else it was made again, and nothing may be written to the log by them.
+    pub is_captured: bool,
+    /// How often capture was put back: another number, another table.
+    pub generation: i64,
 }
 
 /// One row of `_syncTable`.
@@ -68,23 +88,124 @@ pub struct Tracked {
 pub struct Registration {
     pub id: i64,
     pub name: String,
-    pub columns: Vec<String>,
+    /// What its columns were called, by bit.
+    pub columns: Names,
     pub definition: String,
     /// See [`super::meet::signature`].
     pub indexes: String,
     pub options: TrackOptions,
     pub provider: Option<String>,
+    /// Names of the key's columns; none in a file that an older version wrote.
+    pub keys: Option<Vec<String>>,
+    /// Since when capture is off on purpose, in epoch ms.
+    pub off: Option<i64>,
+    pub generation: i64,
 }
 
-const SELECT: &str =
-    "SELECT id, name, columns, definition, options, provider, indexes FROM main._syncTable";
+impl Registration {
+    /// The table that has its name and its key, for one whose triggers are gone; none when there is none.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(super) fn again(&self, database: &Database) -> Result<Option<Shape>> {
+        let shape = match Shape::read(database, &self.name) {
+            Ok(shape) => shape,
+            Err(Error::Argument(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(self.has_key_of(&shape).then_some(shape))
+    }
+
+    /// The same, if it has every synced column: the same table, made again.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(super) fn same_table(&self, database: &Database) -> Result<Option<Shape>> {
+        let shape = self.again(database)?;
+        Ok(shape.filter(|shape| self.missing(shape).is_empty()))
+    }
+
+    fn has_key_of(&self, shape: &Shape) -> bool {
+        let keys = shape.keys();
+        let mut names = keys.iter().map(|column| column.name.as_str());
+        match &self.keys {
+            Some(recorded) => {
+                let mut both = recorded.iter().zip(names);
+                recorded.len() == keys.len()
+                    && both.all(|(one, other)| one.eq_ignore_ascii_case(other))
+            }
+            // An older version did not record which columns were the key.
+            None => names.all(|name| {
+                let mut recorded = self.columns.iter().flatten();
+                recorded.any(|column| column.eq_ignore_ascii_case(name))
+            }),
+        }
+    }
+
+    /// Synced columns that the table does not have any more.
+    pub(super) fn missing(&self, shape: &Shape) -> Vec<&str> {
+        let recorded = self.columns.iter().flatten();
+        recorded
+            .filter(|name| self.options.choose(name) && shape.position(name).is_none())
+            .map(String::as_str)
+            .collect()
+    }
+
+    /// Why capture does not go on with the table by itself, and what to do.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(super) fn refusal(&self, database: &Database) -> Result<Error> {
+        let table = quote_name(&self.name);
+        let problem = match Shape::read(database, &self.name) {
+            Ok(shape) if !self.has_key_of(&shape) => format!(
+                "{table} was made again with another key, so what waits can't be sent; call sync_untrack with \
+                 {{\"discard\":true}} and then sync_track"
+            ),
+            Ok(shape) => format!(
+                "{table} was made again without {}; call sync_track to go on without, which gives up what waits \
+                 of it",
+                quoted_list(&self.missing(&shape))
+            ),
+            Err(_) if database.has_table(&self.name)? => {
+                format!(
+                    "{table} was made again as something that can't be tracked; call sync_untrack"
+                )
+            }
+            Err(_) => format!(
+                "{table} was dropped since it was tracked; make it again to go on with it, or call sync_untrack \
+                 to forget it"
+            ),
+        };
+        Ok(Error::argument(problem))
+    }
+}
+
+/// Names in a sentence.
+pub(super) fn quoted_list(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| quote_name(name)).collect();
+    names.join(", ")
+}
+
+/// The schema version from which on the state of capture is recorded.
+const WITH_STATE: i64 = 3;
+
+fn select(database: &Database) -> Result<String> {
+    let state = match readable_schema(database)? {
+        Some(version) if version >= WITH_STATE => "keys, captureOff, generation",
+        _ => "NULL, NULL, 0",
+    };
+    Ok(format!(
+        "SELECT id, name, columns, definition, options, provider, indexes, {state} FROM main._syncTable"
+    ))
+}
 
 /// All registrations, in the order in which they were made.
 ///
 /// # Errors
 /// SQLite's; [`Error::Corrupt`] for JSON that is none.
 pub fn registrations(database: &Database) -> Result<Vec<Registration>> {
-    database.query_all(&format!("{SELECT} ORDER BY id"), &[], read)
+    database.query_all(&format!("{} ORDER BY id", select(database)?), &[], read)
 }
 
 /// The registration of one table.
@@ -92,7 +213,8 @@ pub fn registrations(database: &Database) -> Result<Vec<Registration>> {
 /// # Errors
 /// As [`registrations`].
 pub fn registration(database: &Database, name: &str) -> Result<Option<Registration>> {
-    database.query_row(&format!("{SELECT} WHERE name = ?1"), &[name.into()], read)
+    let select = select(database)?;
+    database.query_row(&format!("{select} WHERE name = ?1"), &[name.into()], read)
 }
 
 fn read(row: &crate::store::Statement) -> Result<Registration> {
@@ -111,6 +233,12 @@ fn read(row: &crate::store::Statement) -> Result<Registration> {
         options: serde_json::from_str(&row.text(4)).map_err(broken)?,
         provider: row.optional_text(5),
         indexes: row.text(6),
+        keys: match row.optional_text(7) {
+            Some(keys) => Some(serde_json::from_str(&keys).map_err(broken)?),
+            None => None,
+        },
+        off: row.column(8).as_i64(),
+        generation: row.integer(9),
         name,
     })
 }
@@ -129,24 +257,35 @@ pub fn captured_table(database: &Database, id: i64) -> Result<Option<String>> {
 }
 
 impl TrackOptions {
-    /// Follows columns that were renamed: `places[i]` is where column `i` of `before` is now.
-    pub fn rename(&mut self, before: &[String], now: &[String], places: &[Option<usize>]) {
-        let renamed = |name: &str| {
-            let place = before
-                .iter()
-                .position(|column| column.eq_ignore_ascii_case(name))?;
-            now.get((*places.get(place)?)?).cloned()
+    /// Follows columns that were renamed.
+    fn rename(&mut self, renamed: &[(String, String)]) {
+        let new_name = |name: &str| {
+            let mut renamed = renamed.iter();
+            let found = renamed.find(|(old, _)| old.eq_ignore_ascii_case(name));
+            found.map(|(_, new)| new.clone())
         };
         for name in self.columns.iter_mut().flatten().chain(&mut self.exclude) {
-            if let Some(new) = renamed(name) {
+            if let Some(new) = new_name(name) {
                 *name = new;
             }
         }
         let types = std::mem::take(&mut self.types);
         self.types = types
             .into_iter()
-            .map(|(name, kind)| (renamed(&name).unwrap_or(name), kind))
+            .map(|(name, kind)| (new_name(&name).unwrap_or(name), kind))
             .collect();
+    }
+
+    /// The names of columns that the options hold.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        let named = self.columns.iter().flatten();
+        named.chain(&self.exclude).chain(self.types.keys())
+    }
+
+    /// Whether a column is to be synced.
+    pub fn choose(&self, name: &str) -> bool {
+        let lists = |names: &[String]| names.iter().any(|listed| listed.eq_ignore_ascii_case(name));
+        self.columns.as_deref().is_none_or(lists) && !lists(&self.exclude)
     }
 }
 
@@ -154,7 +293,8 @@ impl Tracked {
     /// A tracked table by name. Call [`super::drift::refresh`] first in the same transaction.
     ///
     /// # Errors
-    /// Not tracked; dropped, or dropped and created again, since it was tracked.
+    /// Not tracked; dropped, or made again so that it can't be gone on with by itself; capture is off; an option
+    /// names a column that is gone.
     pub fn open(database: &Database, name: &str) -> Result<Self> {
         let Some(registration) = registration(database, name)? else {
             return Err(Error::argument(format!(
@@ -162,74 +302,97 @@ impl Tracked {
                 quote_name(name)
             )));
         };
-        Self::from_registration(database, registration)
+        let quoted = quote_name(&registration.name);
+        if registration.off.is_some() {
+            return Err(Error::argument(format!(
+                "capture of {quoted} is off, since somebody called sync_capture_off; call sync_capture_on to go on"
+            )));
+        }
+        let found = Found::read(database, registration.id)?;
+        let Some(table) = &found.table else {
+            return Err(registration.refusal(database)?);
+        };
+        let shape = Shape::read(database, table)?;
+        let tracked = Self::assemble(registration, shape, &found);
+        tracked.require_named_columns()?;
+        Ok(tracked)
     }
 
-    fn from_registration(database: &Database, registration: Registration) -> Result<Self> {
-        let Some(table) = captured_table(database, registration.id)? else {
-            let table = quote_name(&registration.name);
-            let state = if database.has_table(&registration.name)? {
-                "was dropped and made again"
-            } else {
-                "was dropped"
-            };
-            return Err(Error::argument(format!(
-                "{table} {state} since it was tracked; call sync_track again to go on with it, \
-                 or sync_untrack to forget it"
-            )));
-        };
-        let shape = Shape::read(database, &table)?;
-        Ok(Self::assemble(registration, shape))
+    /// An option that names no column would silently do nothing: a column that was to stay here would travel.
+    fn require_named_columns(&self) -> Result<()> {
+        let table = quote_name(&self.shape.name);
+        match self
+            .options
+            .names()
+            .find(|name| self.shape.position(name).is_none())
+        {
+            None => Ok(()),
+            Some(name) => Err(Error::argument(format!(
+                "the options of {table} name the column {}, which is gone; call sync_track with options that fit",
+                quote_name(name)
+            ))),
+        }
     }
 
     /// A registration and the present shape of its table, put together.
-    pub(super) fn assemble(registration: Registration, shape: Shape) -> Self {
-        let drift = Drift::between(&registration.columns, &shape.names());
+    pub(super) fn assemble(registration: Registration, shape: Shape, found: &Found) -> Self {
+        let columns = Columns::resolve(&registration.columns, found.says(), &shape);
         let mut options = registration.options;
-        if let Some(drift) = &drift {
-            options.rename(&registration.columns, &shape.names(), &drift.places);
-        }
+        options.rename(&columns.renamed);
         Self {
-            drift,
+            columns,
             id: registration.id,
             shape,
             options,
             provider: registration.provider,
+            is_captured: found.table.is_some(),
+            generation: registration.generation,
         }
     }
 
-    /// All tables that can be read right now; dropped ones are left out.
+    /// All tables that can be read right now; dropped ones are left out. One that was made again, or of which
+    /// capture is off, is there: what was logged still waits.
     ///
     /// # Errors
     /// SQLite's.
     pub fn all(database: &Database) -> Result<Vec<Self>> {
         let mut all = Vec::new();
         for registration in registrations(database)? {
-            if captured_table(database, registration.id)?.is_some() {
-                all.push(Self::from_registration(database, registration)?);
-            }
+            all.extend(Self::seen(database, registration)?);
         }
         Ok(all)
     }
 
+    /// One table as [`Tracked::all`] shows it.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn seen(database: &Database, registration: Registration) -> Result<Option<Self>> {
+        let found = Found::read(database, registration.id)?;
+        if let Some(table) = &found.table {
+            let shape = Shape::read(database, table)?;
+            return Ok(Some(Self::assemble(registration, shape, &found)));
+        }
+        let shape = registration.again(database)?;
+        Ok(shape.map(|shape| Self::assemble(registration, shape, &found)))
+    }
+
     /// Positions of the columns that are synced: those chosen, never generated ones, key included.
     pub fn synced_columns(&self) -> Vec<usize> {
-        let lists = |names: &[String], name: &str| {
-            names.iter().any(|listed| listed.eq_ignore_ascii_case(name))
-        };
-        let chosen = |name: &str| {
-            let wanted = self.options.columns.as_deref();
-            wanted.is_none_or(|names| lists(names, name)) && !lists(&self.options.exclude, name)
-        };
         self.shape
             .columns
             .iter()
             .enumerate()
             .filter(|(_, column)| {
-                !column.generated && (column.key_place > 0 || chosen(&column.name))
+                !column.generated && (column.key_place > 0 || self.options.choose(&column.name))
             })
             .map(|(position, _)| position)
             .collect()
+    }
+
+    /// Whether the numbers of its keys are counted here, so that another device may have counted them too.
+    pub fn counts_keys(&self) -> bool {
+        self.shape.rowid_is_key && self.options.counted != Some(Counted::Same)
     }
 
     /// How the values of a column travel: as registered, else by the declared type.
@@ -244,22 +407,25 @@ impl Tracked {
     }
 }
 
-/// Types by declaration: `BOOL…` is boolean; what SQLite gives INTEGER, REAL or NUMERIC affinity by
-/// name is a number; nothing declared (or ANY) takes what comes; the rest is text.
+/// Types by declaration: `BOOL`, `BOOLEAN` and `JSON` by name, else by SQLite's rules of affinity. What SQLite turns
+/// into numbers only where it can (DATE, DECIMAL, STRING, …) takes what comes, and so does what has no type.
 fn declared_type(declared: &str) -> ColumnType {
     let has = |part: &str| declared.contains(part);
-    if declared.is_empty() || declared == "ANY" {
-        ColumnType::Any
-    } else if declared.starts_with("BOOL") {
-        ColumnType::Boolean
+    match declared.split('(').next().unwrap_or_default().trim() {
+        "BOOL" | "BOOLEAN" => return ColumnType::Boolean,
+        "JSON" => return ColumnType::Json,
+        _ => {}
+    }
+    if has("INT") {
+        ColumnType::Number
     } else if has("CHAR") || has("CLOB") || has("TEXT") {
         ColumnType::String
     } else if has("BLOB") {
         ColumnType::Base64
-    } else if has("INT") || has("REAL") || has("FLOA") || has("DOUB") || has("NUM") || has("DEC") {
+    } else if has("REAL") || has("FLOA") || has("DOUB") {
         ColumnType::Number
     } else {
-        ColumnType::String
+        ColumnType::Any
     }
 }
 
@@ -268,20 +434,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn declared_types() {
-        for (declared, kind) in [
-            ("BOOLEAN", ColumnType::Boolean),
-            ("INTEGER", ColumnType::Number),
-            ("DOUBLE PRECISION", ColumnType::Number),
-            ("DECIMAL(10,2)", ColumnType::Number),
-            ("VARCHAR(20)", ColumnType::String),
-            ("DATE", ColumnType::String),
-            ("JSON", ColumnType::String),
-            ("", ColumnType::Any),
-            ("BLOB", ColumnType::Base64),
+    fn v1_declared_types() {
+        use ColumnType::*;
+        for (kind, words) in [
+            (Boolean, "BOOL,BOOLEAN,BOOLEAN (1)"),
+            (Json, "JSON"),
+            (
+                Number,
+                "INTEGER,INT,INT8,TINYINT(1),UNSIGNED BIG INT,POINT,INTERVAL,CHARINT",
+            ),
+            (Number, "REAL,FLOAT,DOUBLE,DOUBLE PRECISION"),
+            (
+                String,
+                "TEXT,VARCHAR(20),NVARCHAR(9),CLOB,CHARACTER VARYING",
+            ),
+            (
+                Any,
+                "DATE,DATETIME,TIMESTAMP,TIMESTAMPTZ,TIME,NUMERIC,DECIMAL,MONEY,STRING,UUID,XML,JSONB",
+            ),
+            (Any, "ANY,BOOLEANS"),
+            (Base64, "BLOB"),
         ] {
-            assert_eq!(declared_type(declared), kind, "{declared}");
+            for declared in words.split(',') {
+                assert_eq!(declared_type(declared), kind, "{declared}");
+            }
         }
+        assert_eq!(declared_type("DECIMAL(10,2)"), Any);
+        assert_eq!(declared_type(""), Any);
     }
 
     #[test]

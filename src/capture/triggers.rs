@@ -1,11 +1,13 @@
 //! Making and removing the capture triggers of one table, from `sql/templates/capture.sql`.
 
+use std::collections::BTreeSet;
+
 use crate::store::{Database, Error, Result, quote_name};
 
-use super::key;
-use super::meet;
+use super::columns::{Columns, Known};
 use super::op::{GROUP, Op};
 use super::shape::Shape;
+use super::{key, mask, meet};
 
 const TEMPLATE: &str = include_str!("../../sql/templates/capture.sql");
 
@@ -58,13 +60,13 @@ fn fill(section: &str, values: &[(&str, &str)]) -> String {
 ///
 /// # Errors
 /// SQLite's.
-pub fn create(database: &Database, shape: &Shape, id: i64) -> Result<()> {
+pub fn create(database: &Database, shape: &Shape, id: i64, columns: &Columns) -> Result<()> {
     let keys: Vec<&str> = shape
         .keys()
         .iter()
         .map(|column| column.name.as_str())
         .collect();
-    let meetings = meet::meetings(database, shape, id)?;
+    let meetings = meet::meetings(database, shape, id, columns)?;
     let table = quote_name(&shape.name);
     let number = id.to_string();
     let new_row = match shape.rowid {
@@ -94,38 +96,121 @@ pub fn create(database: &Database, shape: &Shape, id: i64) -> Result<()> {
             .execute_script(&fill(section(kind)?, &values))
     };
     let (met, log) = &meetings.insert;
-    make("meet", "meet", &[("met", met), ("logMet", log)])?;
+    // The name shows when SQLite refuses to drop a column, so it says what to do.
+    make("meet", &advising("meet"), &[("met", met), ("logMet", log)])?;
     let (met, log) = &meetings.update;
     make("meetUpdate", "meetUpdate", &[("met", met), ("logMet", log)])?;
     for kind in ["insert", "delete", "rekey"] {
         make(kind, kind, &[])?;
     }
-    for group in 0..shape.columns.len().div_ceil(GROUP).max(1) {
-        let (changed, mask) = group_expressions(shape, group, id);
+    for group in groups(&columns.known(shape)) {
+        let (changed, mask) = group_expressions(shape, columns, group, id);
         let op = Op::Update { group }.code().to_string();
         let more = [("changed", changed.as_str()), ("mask", &mask), ("op", &op)];
-        // The name shows when SQLite refuses to drop a column, so it says what to do.
-        make(
-            "update",
-            &format!("update{group}: drop columns with sync_alter"),
-            &more,
-        )?;
+        make("update", &advising(&format!("{UPDATE}{group}")), &more)?;
     }
     Ok(())
 }
 
-/// Whether all capture triggers of a table number are there.
+/// The groups of columns that have an update trigger.
+fn groups(known: &Known) -> BTreeSet<usize> {
+    let mut groups: BTreeSet<usize> = known.keys().map(|bit| bit / GROUP).collect();
+    // The first one also sees that the table has changed.
+    groups.insert(0);
+    groups
+}
+
+/// The kinds of triggers besides those of updates.
+const KINDS: &[&str] = &["meet", "meetUpdate", "insert", "delete", "rekey"];
+
+/// The name of a trigger that mentions columns.
+fn advising(kind: &str) -> String {
+    format!("{kind}: drop columns with sync_alter")
+}
+
+/// How the kinds of update triggers begin; the number of the group follows.
+const UPDATE: &str = "update";
+
+/// The capture triggers of one table that a file has.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The table that they are on, if there are any.
+    pub table: Option<String>,
+    kinds: BTreeSet<String>,
+    groups: BTreeSet<usize>,
+    /// What those of updates say.
+    pub known: Known,
+}
+
+impl Found {
+    /// Reads those of table number `id`.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn read(database: &Database, id: i64) -> Result<Self> {
+        let mut found = Self::default();
+        let prefix = name(id, "");
+        let triggers = database.query_all(
+            "SELECT name, tbl_name, sql FROM main.sqlite_master \
+             WHERE type = 'trigger' AND substr(name, 1, ?1) = ?2",
+            &[(prefix.len() as i64).into(), prefix.as_str().into()],
+            |row| Ok((row.text(0), row.text(1), row.text(2))),
+        )?;
+        for (name, table, sql) in triggers {
+            found.table = Some(table);
+            let kind = name[prefix.len()..].split(':').next().unwrap_or_default();
+            let group = kind.strip_prefix(UPDATE).and_then(|rest| {
+                let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next();
+                digits.and_then(|digits| digits.parse::<usize>().ok())
+            });
+            let Some(group) = group.filter(|group| *group <= Op::LAST_GROUP) else {
+                found.kinds.insert(kind.to_owned());
+                continue;
+            };
+            found.groups.insert(group);
+            for (bit, column) in mask::columns(&sql) {
+                if bit < GROUP {
+                    found.known.insert(group * GROUP + bit, column);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// What the update triggers say; none where there are none.
+    pub fn says(&self) -> Option<&Known> {
+        (!self.groups.is_empty()).then_some(&self.known)
+    }
+
+    /// Whether none is missing, by what they say themselves.
+    pub fn is_whole(&self) -> bool {
+        KINDS.iter().all(|kind| self.kinds.contains(*kind)) && self.groups.contains(&0)
+    }
+
+    /// Whether they are those that [`create`] would make.
+    pub fn fits(&self, columns: &Columns, shape: &Shape) -> bool {
+        let wanted = columns.known(shape);
+        self.is_whole() && self.groups == groups(&wanted) && self.known == wanted
+    }
+}
+
+/// Removes capture triggers that no registration knows. How many.
 ///
 /// # Errors
 /// SQLite's.
-pub fn are_complete(database: &Database, id: i64, columns: usize) -> Result<bool> {
-    let prefix = name(id, "");
-    let found = database.query_value(
-        "SELECT count(*) FROM main.sqlite_master WHERE type = 'trigger' AND substr(name, 1, ?1) = ?2",
-        &[(prefix.len() as i64).into(), prefix.as_str().into()],
+pub fn drop_orphans(database: &Database) -> Result<usize> {
+    let orphans = database.query_all(
+        "SELECT name FROM main.sqlite_master AS m WHERE type = 'trigger' AND name LIKE '\\_syncCapture\\_%' ESCAPE '\\' \
+         AND NOT EXISTS (SELECT 1 FROM main._syncTable AS k \
+         WHERE substr(m.name, 1, length('_syncCapture_' || k.id || '_')) = '_syncCapture_' || k.id || '_')",
+        &[],
+        |row| Ok(row.text(0)),
     )?;
-    let wanted = 5 + columns.div_ceil(GROUP).max(1);
-    Ok(found.as_i64() == Some(wanted as i64))
+    for trigger in &orphans {
+        let drop = format!("DROP TRIGGER {}", database.qualified(trigger));
+        database.connection().execute_script(&drop)?;
+    }
+    Ok(orphans.len())
 }
 
 /// Removes all capture triggers of a table number, whatever table they are on now.
@@ -159,46 +244,35 @@ fn same(keys: &[&str]) -> String {
 }
 
 /// Whether a column of the group changed, and the mask of those that did.
-fn group_expressions(shape: &Shape, group: usize, id: i64) -> (String, String) {
+fn group_expressions(shape: &Shape, columns: &Columns, group: usize, id: i64) -> (String, String) {
     let mut changed = Vec::new();
-    let mut mask = Vec::new();
-    let columns = shape
-        .columns
-        .iter()
-        .enumerate()
-        .skip(group * GROUP)
-        .take(GROUP);
-    for (position, column) in columns {
-        if column.generated || column.key_place > 0 {
+    let mut bits = Vec::new();
+    for (position, column) in shape.columns.iter().enumerate() {
+        let Some(bit) = columns.bit(position).filter(|bit| bit / GROUP == group) else {
+            continue;
+        };
+        let name = quote_name(&column.name);
+        let bit = bit % GROUP;
+        if column.key_place > 0 {
+            // Never true, and no work: it is there to be renamed with the column.
+            bits.push(format!("(0 AND OLD.{name} IS NULL) << {bit}"));
             continue;
         }
-        let name = quote_name(&column.name);
-        let differs = format!("OLD.{name} IS NOT NEW.{name} COLLATE BINARY");
-        mask.push(format!("({differs}) << {}", position % GROUP));
+        let differs = mask::differs("OLD", &format!("NEW.{name}"), &name);
+        bits.push(format!("({differs}) << {bit}"));
         changed.push(differs);
     }
     if group == 0 {
         // A column added later is not in the masks yet. Seen only when nothing else changed: the
         // table no longer looks as it did, so log an update of unknown columns (mask 0).
-        changed.push(format!(
-            "NOT EXISTS (SELECT 1 FROM _syncTable AS k JOIN sqlite_master AS m ON m.type = 'table' \
-             AND m.name = k.name AND m.sql = k.definition WHERE k.id = {id})"
-        ));
+        changed.push(format!("NOT {}", mask::is_as_recorded(id)));
     }
     let changed = if changed.is_empty() {
         "0".into()
     } else {
         changed.join(" OR ")
     };
-    let mask = if mask.is_empty() {
-        "0".into()
-    } else {
-        mask.iter()
-            .map(|bit| format!("({bit})"))
-            .collect::<Vec<_>>()
-            .join(" | ")
-    };
-    (changed, mask)
+    (changed, mask::join(&bits))
 }
 
 #[cfg(test)]

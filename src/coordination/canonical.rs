@@ -40,6 +40,12 @@ pub fn canonical(raw: &RawValue) -> Result<String> {
     Ok(out)
 }
 
+/// The canonical form of a JSON text; none when it has none.
+pub fn canonical_text(text: &str) -> Option<String> {
+    let raw: &RawValue = serde_json::from_str(text).ok()?;
+    canonical(raw).ok()
+}
+
 /// `left`: levels that may still open.
 fn write_value(text: &str, left: usize, out: &mut String) -> Result<()> {
     let deeper = || {
@@ -108,7 +114,7 @@ fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
 
 /// The one form of a JSON number, as ECMAScript prints it: `1.50e1` is `15`, `-0.0` is `0`, from
 /// 10²¹ on with an exponent.
-fn number(token: &str) -> String {
+pub fn number(token: &str) -> String {
     let (sign, magnitude) = match token.strip_prefix('-') {
         Some(rest) => ("-", rest),
         None => ("", token),

@@ -24,18 +24,19 @@ pub fn optional_text<'a>(call: &'a Call<'_>, index: usize, name: &str) -> Result
     text(call, index, name).map(Some)
 }
 
-/// An integer that must be there.
+/// An integer that must be there; a real is one when it is whole.
 ///
 /// # Errors
 /// NULL, another type.
 pub fn integer(call: &Call<'_>, index: usize, name: &str) -> Result<i64> {
-    match call.argument(index) {
-        ValueRef::Integer(number) => Ok(number),
-        other => Err(Error::argument(format!(
-            "{name} must be an integer, not {}",
-            other.type_name()
-        ))),
-    }
+    let given = call.argument(index);
+    given.as_whole().ok_or_else(|| {
+        let given = match given {
+            ValueRef::Real(real) => real.to_string(),
+            other => other.type_name().to_owned(),
+        };
+        Error::argument(format!("{name} must be an integer, not {given}"))
+    })
 }
 
 /// The attached file that a call acts on, unless it says otherwise.

@@ -1,13 +1,17 @@
 //! `sync_init([schema])` and `sync_heartbeat([schema])`.
 
+use crate::capture::track;
 use crate::coordination::write;
 use crate::store::{Call, Result, Value};
 
 use super::arguments::schema;
 
-/// `SELECT sync_init();` creates the tables where they are missing and gives 1.
+/// `SELECT sync_init();` creates the tables where they are missing and gives 1. Capture triggers that belong to no table
+/// of ours, since ours were dropped or restored without rows, go: every write to their tables would fail.
 pub fn init(call: &Call<'_>) -> Result<Value> {
-    write(call.session(), schema(call, 0)?, |_| Ok(()))?;
+    write(call.session(), schema(call, 0)?, |ground| {
+        track::drop_orphans(ground.database)
+    })?;
     Ok(1i64.into())
 }
 

@@ -12,6 +12,7 @@ pub mod json;
 pub mod provider;
 pub mod questions;
 pub mod recover;
+pub mod rejected;
 pub mod requests;
 pub mod resolver;
 pub mod set_status;

@@ -1,14 +1,14 @@
-//! `sync_track`, `sync_untrack`, `sync_capture_existing`, `sync_alter`.
+//! `sync_track`, `sync_untrack`, `sync_capture_existing`, `sync_capture_off`, `sync_capture_on`, `sync_alter`.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
-use crate::capture::tracked::{COLUMN_TYPES, TrackOptions};
-use crate::capture::{alter, track};
+use crate::capture::tracked::{COLUMN_TYPES, COUNTED, TrackOptions};
+use crate::capture::{advice, alter, switch, track};
 use crate::coordination::write;
+use crate::ground::Warning;
 use crate::ground::key::{Keys, Takes, Usual, key};
 use crate::runs;
-use crate::store::{Call, Result, Value};
-use crate::transfer::forget;
+use crate::store::{Call, Database, Result, Value};
 
 use super::arguments;
 use super::json::{Object, SCHEMA};
@@ -18,6 +18,7 @@ pub const TRACK: Keys = &[&[
     key("existing", Takes::OneOf(&["capture", "skip"]), Usual::Json("\"capture\""), "whether existing rows become pending", r#"{"existing":"skip"}"#),
     key("columns", Takes::List(&Takes::Text), Usual::Words("all but generated ones"), "the columns to sync; the key always is", r#"{"columns":["seats"]}"#),
     key("exclude", Takes::List(&Takes::Text), Usual::Nothing, "columns that are not synced; columns added later are", r#"{"exclude":["speed"]}"#),
+    key("counted", Takes::OneOf(COUNTED), Usual::Json("\"rekey\""), "what a row created here is to one of the backend with the same number, where the key is INTEGER PRIMARY KEY: another one, and it takes a new number, or the same", r#"{"counted":"same"}"#),
     key("types", Takes::Map(&Takes::OneOf(COLUMN_TYPES)), Usual::Words("by declared type"), "column to the type its values travel as", r#"{"types":{"seats":"number"}}"#),
 ], SCHEMA];
 
@@ -38,19 +39,28 @@ pub fn track(call: &Call<'_>) -> Result<Value> {
         false => Some(track_options(&given)?),
     };
     let outcome = write(call.session(), &given.schema()?, |ground| {
-        let outcome = track::track(ground.database, table, options)?;
-        if outcome.remade {
-            forget::cursors(ground.database, outcome.id)?;
-        }
+        let mut outcome = track::track(ground.database, table, options)?;
+        outcome
+            .warnings
+            .extend(advice::of(ground.database, &outcome.table)?);
         Ok(outcome)
     })?;
     let answer = json!({
         "table": outcome.table,
+        "id": outcome.id,
         "tracked": true,
         "already": outcome.already,
         "captured": outcome.captured,
+        "warnings": shown(&outcome.warnings),
     });
     Ok(answer.to_string().into())
+}
+
+fn shown(warnings: &[Warning]) -> Vec<Json> {
+    let warnings = warnings.iter();
+    warnings
+        .map(|warning| warning.to_json(&str::to_owned))
+        .collect()
 }
 
 fn track_options(given: &Object) -> Result<TrackOptions> {
@@ -59,6 +69,7 @@ fn track_options(given: &Object) -> Result<TrackOptions> {
         columns: given.names("columns")?,
         exclude: given.names("exclude")?.unwrap_or_default(),
         types: given.by_name("types")?,
+        counted: given.get("counted")?,
     })
 }
 
@@ -81,6 +92,32 @@ pub fn capture_existing(call: &Call<'_>) -> Result<Value> {
         runs::capture_existing(ground.database, table)
     })?;
     Ok(captured.into())
+}
+
+/// `SELECT sync_capture_off('planes');` returns `{"tables":["planes"],"warnings":[]}`.
+pub fn capture_off(call: &Call<'_>) -> Result<Value> {
+    switched(call, switch::off)
+}
+
+/// `SELECT sync_capture_on('planes');` returns the same.
+pub fn capture_on(call: &Call<'_>) -> Result<Value> {
+    switched(call, switch::on)
+}
+
+fn switched(
+    call: &Call<'_>,
+    switch: fn(&Database, Option<&str>) -> Result<switch::Switched>,
+) -> Result<Value> {
+    let table = match call.argument(0).is_null() {
+        true => None,
+        false => Some(arguments::text(call, 0, "table")?),
+    };
+    let options = Object::options(call, 1)?;
+    let switched = write(call.session(), &options.schema()?, |ground| {
+        switch(ground.database, table)
+    })?;
+    let answer = json!({"tables": switched.tables, "warnings": shown(&switched.warnings)});
+    Ok(answer.to_string().into())
 }
 
 /// `SELECT sync_alter('planes', 'ALTER TABLE planes DROP COLUMN speed');` returns 1.

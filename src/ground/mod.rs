@@ -6,6 +6,7 @@ mod json;
 pub mod key;
 mod mask;
 mod nearest;
+mod number;
 mod quoted;
 mod warning;
 
@@ -14,5 +15,6 @@ pub use fault::{BUSY, Class, INTERRUPTED, SyncError};
 pub use json::{read_elements, read_members, read_object, read_value, syntax_problem};
 pub use mask::{mask_row, masked};
 pub use nearest::nearest;
+pub use number::compare_numbers;
 pub use quoted::quoted;
-pub use warning::{Warning, add_warning};
+pub use warning::{CODES as WARNING_CODES, Warning, add_warning};

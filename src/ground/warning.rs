@@ -2,6 +2,37 @@
 
 use serde_json::{Value as Json, json};
 
+/// Every code there is: what a user can ask to be silent about.
+pub const CODES: &[&str] = &[
+    "announcedWrongly",
+    "captureRestored",
+    "columnGone",
+    "countedKey",
+    "createdDespiteSetting",
+    "foreignKeyWithoutIndex",
+    "goneWithTable",
+    "idTwice",
+    "ignoredByTrigger",
+    "lastWriteWinsColumn",
+    "lastWriteWinsUnreadable",
+    "missingEntity",
+    "orphanedTriggers",
+    "pushUnfinished",
+    "pushedAgain",
+    "rejectedAfterRepeat",
+    "rowsHeld",
+    "rowsNotSendable",
+    "rowsOfUnknownColumns",
+    "rowsRefused",
+    "schemaVersionUnknown",
+    "tableGone",
+    "timestampWentBack",
+    "typeNotCarried",
+    "unaskedTables",
+    "unknownList",
+    "valuesKeptAside",
+];
+
 /// One warning. Shown as JSON `{code, entity, count, message}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Warning {

@@ -46,8 +46,8 @@ pub fn send_metered(
     meter: &Arc<Meter>,
 ) -> Result<Response, HttpError> {
     let redactor = Redactor::new(request.credentials.iter().map(|(_, secret)| secret));
-    let mut attempts = 0;
-    match run(request, policy, cancelled, meter, &mut attempts) {
+    let mut tries = Tries::default();
+    match run(request, policy, cancelled, meter, &mut tries) {
         Ok(Answer {
             status,
             headers,
@@ -57,12 +57,21 @@ pub fn send_metered(
             status,
             headers,
             body,
-            attempts,
+            attempts: tries.started,
+            repeated: tries.in_doubt,
             complete,
             redactor,
         }),
-        Err(error) => Err(error.after(attempts).cleaned(&redactor)),
+        Err(error) => Err(error.after(tries.started).cleaned(&redactor)),
     }
+}
+
+/// The attempts at one request.
+#[derive(Default)]
+struct Tries {
+    started: u32,
+    /// One before the last may have been carried out.
+    in_doubt: bool,
 }
 
 fn run(
@@ -70,7 +79,7 @@ fn run(
     policy: &Policy,
     cancelled: &dyn Fn() -> bool,
     meter: &Arc<Meter>,
-    attempts: &mut u32,
+    tries: &mut Tries,
 ) -> Result<Answer, HttpError> {
     policy
         .check()
@@ -86,7 +95,7 @@ fn run(
         if cancelled() {
             return Err(gave_up(&plan));
         }
-        *attempts += 1;
+        tries.started += 1;
         meter.restart();
         let result = once(&plan, policy, announce, deadline, cancelled);
         let retry_after = match &result {
@@ -102,10 +111,15 @@ fn run(
                 .as_ref()
                 .is_err_and(|error| error.kind() == Kind::Closed);
         let left = deadline.saturating_duration_since(Instant::now());
-        match retry::pause(policy, *attempts, retry_after, left, retry::luck()) {
+        match retry::pause(policy, tries.started, retry_after, left, retry::luck()) {
             None => return result,
             Some(pause) if !watch::sleep(pause, cancelled) => return Err(gave_up(&plan)),
-            Some(_) => {}
+            Some(_) => {
+                tries.in_doubt |= match &result {
+                    Ok(answer) => retry::may_have_been_done(answer.status),
+                    Err(error) => error.kind().may_have_arrived(),
+                };
+            }
         }
     }
 }

@@ -117,6 +117,19 @@ impl Kind {
         self.class() == "network" || self == Kind::Storage
     }
 
+    /// Whether the server may have taken the request all the same. Before a connection stands, it can't have.
+    pub(super) fn may_have_arrived(self) -> bool {
+        !matches!(
+            self,
+            Kind::Dns
+                | Kind::Refused
+                | Kind::Unreachable
+                | Kind::Tls
+                | Kind::Certificate
+                | Kind::Timeout(Wait::Connect)
+        )
+    }
+
     /// Whether [`send`](super::send) itself tries again right away.
     pub(super) fn retried(self) -> bool {
         matches!(

@@ -48,6 +48,8 @@ pub struct Response {
     pub body: Spool,
     /// Requests that were started to get it, the first included.
     pub attempts: u32,
+    /// An earlier attempt may have been carried out, though nobody knows: this answer says nothing about that one.
+    pub repeated: bool,
     /// False when an error answer (400 and above) broke off or was too large: `body` holds its beginning,
     /// since the status says more than the lack of the rest. Any other answer is complete or an error.
     pub complete: bool,
@@ -75,6 +77,7 @@ impl Response {
             headers: Headers { list: headers },
             body,
             attempts: 1,
+            repeated: false,
             complete: true,
             redactor: Redactor::new(sent.iter().map(|(_, secret)| secret)),
         })
@@ -133,6 +136,7 @@ mod tests {
             },
             body: Spool::from_bytes(body),
             attempts: 1,
+            repeated: false,
             complete: true,
             redactor: Redactor::new([&secret].into_iter()),
         }

@@ -11,6 +11,12 @@ pub(super) fn worth_retrying(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..=599)
 }
 
+/// Whether the server may have done what was asked although it answered with a status that is
+/// [worth another attempt](worth_retrying).
+pub(super) fn may_have_been_done(status: u16) -> bool {
+    !matches!(status, 425 | 429)
+}
+
 /// The pause before the next attempt, or `None` to stop here: attempts used up, the server asks for a
 /// longer wait than the policy grants, or the time left would not outlast the pause.
 ///

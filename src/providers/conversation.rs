@@ -40,8 +40,13 @@ pub struct Manners {
     /// Pulls of its tables after which a push is no longer remembered: by then the server has shown what it
     /// made of it.
     pub journal_pulls: i64,
+    /// A higher cursor is a later one. Else cursors are only told apart.
+    pub cursors_grow: bool,
     /// The server counts versions of rows, and wants to be sent the one that a change is based on.
     pub versions: bool,
+    /// Statuses by which the server refuses a push as a whole for some of its rows: it is cut in halves until these
+    /// are alone.
+    pub refusals: &'static [u16],
     /// How remote rows are applied.
     pub apply: ApplyRules,
 }
@@ -55,6 +60,8 @@ pub struct ApplyRules {
     pub created_as_updated: bool,
     /// A column that a row leaves out counts as holding its default when rows are compared.
     pub missing_is_default: bool,
+    /// What a delete of the server takes along here by a foreign key is sent as a change of this device.
+    pub send_cascades: bool,
     /// Columns that don't count when a row comes back.
     pub echo_ignore: Vec<String>,
 }
@@ -106,8 +113,18 @@ pub struct RowToSend<'a> {
     pub values: &'a [ValueRef<'a>],
     /// Indexes of the columns that were changed.
     pub changed: &'a [usize],
+    /// By column, the JSON that is sent in place of the value: what the server sent and the column can't hold.
+    /// Empty when there is none.
+    pub kept: &'a [Option<String>],
     /// The version that the server is known to hold, where it counts them.
     pub version: Option<i64>,
+}
+
+impl RowToSend<'_> {
+    /// The JSON to send for a column in place of its value.
+    pub fn kept(&self, place: usize) -> Option<&str> {
+        self.kept.get(place)?.as_deref()
+    }
 }
 
 /// A configured provider.
@@ -155,10 +172,19 @@ pub struct Ask {
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: AskBody,
-    /// Entities of which rows may come that came before.
-    pub again: Vec<usize>,
+    /// Entities of which may come what came before.
+    pub again: Vec<(usize, Again)>,
     /// The change of the schema sent to the server; null when there is none.
     pub migration: Json,
+}
+
+/// What comes in an answer although it came before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Again {
+    /// Rows: that one was created says nothing new.
+    Rows,
+    /// Deletes as well.
+    RowsAndDeletes,
 }
 
 /// The body of a request.
@@ -216,12 +242,15 @@ pub struct Read {
     /// Extra members, for the caller.
     pub rest: Map<String, Json>,
     pub warnings: Vec<Warning>,
+    /// What the conversation itself has to know of an answer that counts. Not kept.
+    pub note: Option<String>,
 }
 
 /// What has become of what was due.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
-    /// So many rows are in the next parcel; none: nothing is to be sent.
+    /// So many rows are in the next parcel; none: nothing is to be sent, or nothing more. It may come after a refusal
+    /// that was taken for the end: the same rows go out in smaller parcels.
     Frozen(u64),
     /// The answer was read, and what it said is committed.
     Read(&'a Read),

@@ -107,6 +107,24 @@ impl Settings {
         self.set.contains_key(key)
     }
 
+    /// The first key with which another configuration is, or may be, about other data.
+    pub fn moved_by(&self, other: &Self) -> Option<&'static str> {
+        if self.kind.name != other.kind.name {
+            return Some("kind");
+        }
+        let (old, new) = (parts(self.text("url")), parts(other.text("url")));
+        if !old.0.eq_ignore_ascii_case(new.0) {
+            return Some("the origin of url");
+        }
+        if old.1 != new.1 {
+            return Some("the parameters of url");
+        }
+        PLACE
+            .iter()
+            .copied()
+            .find(|key| self.get(key) != other.get(key))
+    }
+
     /// The value that holds.
     pub fn get(&self, key: &str) -> Option<&Json> {
         self.set.get(key).or_else(|| self.defaults.get(key))
@@ -163,6 +181,20 @@ impl Settings {
         self.map(key)
             .filter_map(|(name, value)| Some((name, value.as_str()?)))
     }
+}
+
+/// Keys that say which data a configuration is about, besides `url`, in the kinds that have them: with another value, cursors
+/// may mean something else.
+const PLACE: &[&str] = &["params", "cursorUnit"];
+
+/// Origin and query of an address.
+fn parts(url: &str) -> (&str, &str) {
+    let (address, query) = url.split_once('?').unwrap_or((url, ""));
+    let host = address.find("://").map_or(0, |place| place + 3);
+    let end = address[host..]
+        .find('/')
+        .map_or(address.len(), |place| host + place);
+    (&address[..end], query)
 }
 
 /// A value without what makes no difference: the order of the members of a map.

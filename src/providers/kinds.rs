@@ -6,7 +6,7 @@ use parking_lot::RwLock;
 use serde_json::{Map, Value as Json};
 
 use super::kind::{Kind, Settings};
-use super::{host, http_keys, watermelon};
+use super::{host, http_keys, table_keys, watermelon};
 use crate::ground::key::{Key, Takes, Usual, key, key_names, shown, unknown_key};
 use crate::ground::read_object;
 
@@ -44,6 +44,13 @@ pub const EVERY: &[Key] = &[
     key("kind", Takes::Text, Usual::Required, "who moves the data: your program, or syncscope by a protocol", r#"{"kind":"host"}"#),
     SCHEMA,
 ];
+
+/// What becomes of what is known of the backend, where the call may change which one it is: options of `sync_provider`,
+/// which also takes them out of a configuration.
+#[rustfmt::skip]
+pub const KEEP_CURSOR: Key = key("keepCursor", Takes::Switch, Usual::Json("false"), "another origin, parameters or `cursorUnit` mean the same data; cursors and what is known of pushes stay", r#"{"keepCursor":true}"#);
+#[rustfmt::skip]
+pub const RESET: Key = key("reset", Takes::Switch, Usual::Json("false"), "the next pull starts from the beginning, and what is known of pushes is forgotten; what waits to be sent stays", r#"{"reset":true}"#);
 
 /// The attached file that a provider belongs to.
 #[rustfmt::skip]
@@ -107,6 +114,7 @@ fn split(mut given: Map<String, Json>) -> Result<(&'static Kind, Map<String, Jso
 fn check(kind: &'static Kind, given: &Map<String, Json>) -> Result<Settings, String> {
     let settings = Settings::read(kind, given)?;
     http_keys::check(&settings)?;
+    table_keys::check(&settings)?;
     (kind.check)(&settings)?;
     Ok(settings)
 }

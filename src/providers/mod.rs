@@ -4,9 +4,11 @@
 //! host program, a test) and somebody else touches the tables. What is to be implemented is in
 //! [`conversation`], where the rows of an answer go in [`sink`]; its [`Kind`] is a line in [`kinds::KINDS`].
 
+pub mod base64;
 pub mod conversation;
 pub mod credential;
 pub mod cutter;
+pub mod fit;
 mod host;
 mod http_keys;
 mod kind;

@@ -1,23 +1,15 @@
-//! Single values and ids: read as JSON and fitted to a column's type, written as JSON.
+//! Single values and ids: ids read from JSON, values written as JSON, both compared.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, Visitor};
 
-use super::wire::{Slot, WireId, WireType, fallback};
-use crate::store::ValueRef;
-
-/// How far the values of an answer may be from what their column holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Leniency {
-    /// Integers beyond 2^53 lose digits, as in JavaScript.
-    pub js_numbers: bool,
-    /// Values of another type are converted where that makes sense.
-    pub coerce: bool,
-}
+use super::base64;
+use super::wire::{Affinity, Face, Slot, WireColumn, WireId, WireType};
+use crate::coordination::canonical::canonical_text;
+use crate::ground::quoted;
+use crate::store::{ValueRef, same};
 
 /// Reads a piece to its end: what is `8x` is not 8.
 pub fn whole<'a, S: DeserializeSeed<'a>>(seed: S, text: &'a [u8]) -> serde_json::Result<S::Value> {
@@ -65,158 +57,11 @@ impl<'a> Visitor<'a> for IdSeed {
     }
 }
 
-/// Sanitises one value: what does not fit the column's type is replaced, and only converted when that was
-/// asked for.
-pub struct ValueSeed {
-    pub kind: WireType,
-    pub required: bool,
-    pub leniency: Leniency,
-}
-
-/// Beyond it JavaScript has no place for every integer.
-const JS_EXACT: u64 = 1 << 53;
-
-impl ValueSeed {
-    fn fallback<'a>(&self) -> Slot<'a> {
-        fallback(self.kind, self.required)
-    }
-
-    fn text<'a>(&self, text: Cow<'a, str>) -> Slot<'a> {
-        match self.kind {
-            WireType::String | WireType::Any => Slot::Text(text),
-            WireType::Base64 => BASE64
-                .decode(&*text)
-                .map_or_else(|_| self.fallback(), Slot::Blob),
-            WireType::Number | WireType::Boolean if self.leniency.coerce => {
-                self.parsed(text.trim())
-            }
-            WireType::Number | WireType::Boolean => self.fallback(),
-        }
-    }
-
-    /// A number or boolean that was sent as text.
-    fn parsed<'a>(&self, text: &str) -> Slot<'a> {
-        let number = match text {
-            "true" => Some(Slot::Integer(1)),
-            "false" => Some(Slot::Integer(0)),
-            _ => text.parse().ok().map(|whole| self.integer(whole)),
-        };
-        let number = number.or_else(|| {
-            let real: f64 = text.parse().ok()?;
-            real.is_finite().then(|| self.real(real))
-        });
-        number.unwrap_or_else(|| self.fallback())
-    }
-
-    fn integer<'a>(&self, number: i64) -> Slot<'a> {
-        match self.kind {
-            WireType::Number | WireType::Any
-                if self.leniency.js_numbers && number.unsigned_abs() > JS_EXACT =>
-            {
-                Slot::Integer(number as f64 as i64)
-            }
-            WireType::Number | WireType::Any => Slot::Integer(number),
-            WireType::Boolean if matches!(number, 0 | 1) => Slot::Integer(number),
-            WireType::Boolean if self.leniency.coerce => Slot::Integer(1),
-            WireType::String if self.leniency.coerce => Slot::Text(Cow::Owned(number.to_string())),
-            _ => self.fallback(),
-        }
-    }
-
-    fn real<'a>(&self, number: f64) -> Slot<'a> {
-        match self.kind {
-            WireType::Number | WireType::Any if number == 0.0 => Slot::Integer(0),
-            WireType::Number | WireType::Any => Slot::Real(number),
-            WireType::Boolean if number == 1.0 => Slot::Integer(1),
-            WireType::Boolean if number == 0.0 => Slot::Integer(0),
-            WireType::Boolean if self.leniency.coerce => Slot::Integer(1),
-            WireType::String if self.leniency.coerce => Slot::Text(Cow::Owned(number.to_string())),
-            _ => self.fallback(),
-        }
-    }
-
-    fn truth<'a>(&self, truth: bool) -> Slot<'a> {
-        match self.kind {
-            WireType::Boolean | WireType::Any => Slot::Integer(truth.into()),
-            WireType::Number if self.leniency.coerce => Slot::Integer(truth.into()),
-            WireType::String if self.leniency.coerce => Slot::Text(Cow::Owned(truth.to_string())),
-            _ => self.fallback(),
-        }
-    }
-}
-
-impl<'a> DeserializeSeed<'a> for ValueSeed {
-    type Value = Slot<'a>;
-
-    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<Slot<'a>, D::Error> {
-        parser.deserialize_any(self)
-    }
-}
-
-impl<'a> Visitor<'a> for ValueSeed {
-    type Value = Slot<'a>;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a JSON value")
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, text: &'a str) -> Result<Slot<'a>, E> {
-        Ok(self.text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Slot<'a>, E> {
-        Ok(self.text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Slot<'a>, E> {
-        Ok(self.integer(number))
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Slot<'a>, E> {
-        match i64::try_from(number) {
-            Ok(number) => self.visit_i64(number),
-            Err(_) => self.visit_f64(number as f64),
-        }
-    }
-
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Slot<'a>, E> {
-        Ok(self.real(number))
-    }
-
-    fn visit_bool<E: de::Error>(self, truth: bool) -> Result<Slot<'a>, E> {
-        Ok(self.truth(truth))
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Slot<'a>, E> {
-        Ok(self.fallback())
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Slot<'a>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(self.fallback())
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<Slot<'a>, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(self.fallback())
-    }
-}
-
-/// Sanitises the JSON text of one value.
-pub fn sanitise(kind: WireType, required: bool, text: &str) -> Slot<'static> {
-    let seed = ValueSeed {
-        kind,
-        required,
-        leniency: Leniency::default(),
-    };
-    whole(seed, text.as_bytes()).map_or_else(|_| fallback(kind, required), Slot::into_owned)
-}
-
 /// Appends a value as JSON.
 ///
 /// # Errors
 /// What JSON can't hold: text that is not UTF-8, infinite numbers, blobs in a column that is not
-/// declared as one. The text says which.
+/// declared as one; text that is no JSON in a column of JSON. The text says which.
 pub fn write_value(out: &mut Vec<u8>, kind: WireType, value: ValueRef<'_>) -> Result<(), String> {
     let value = plain_number(value);
     let number =
@@ -233,6 +78,16 @@ pub fn write_value(out: &mut Vec<u8>, kind: WireType, value: ValueRef<'_>) -> Re
             write_json(&mut text, &real)?;
             write_json(out, &String::from_utf8_lossy(&text))?;
         }
+        (ValueRef::Text(text), WireType::Json) => {
+            if serde_json::from_str::<IgnoredAny>(text).is_err() {
+                return Err(
+                    "text that is no JSON; put it in double quotes, as json_quote() does, or give the column the \
+                     type string in sync_track"
+                        .into(),
+                );
+            }
+            out.extend_from_slice(text.as_bytes());
+        }
         (ValueRef::Integer(whole), _) => number(out, whole),
         (ValueRef::Real(real), _) if !real.is_finite() => {
             return Err("an infinite number, which JSON can't hold".into());
@@ -240,7 +95,10 @@ pub fn write_value(out: &mut Vec<u8>, kind: WireType, value: ValueRef<'_>) -> Re
         (ValueRef::Real(real), _) => write_json(out, &real)?,
         (ValueRef::Text(text), _) => write_json(out, text)?,
         (ValueRef::InvalidText(_), _) => return Err("text that is not valid UTF-8".into()),
-        (ValueRef::Blob(bytes), WireType::Base64) => write_json(out, &BASE64.encode(bytes))?,
+        (ValueRef::Blob(bytes), WireType::Base64) => write_json(out, &base64::encode(bytes))?,
+        (ValueRef::Blob(_), WireType::Json) => {
+            return Err("a blob; store JSON as text, with json() in place of jsonb()".into());
+        }
         (ValueRef::Blob(_), _) => {
             return Err(
                 "a blob; declare the column BLOB, or give it the type base64 in sync_track".into(),
@@ -250,10 +108,39 @@ pub fn write_value(out: &mut Vec<u8>, kind: WireType, value: ValueRef<'_>) -> Re
     Ok(())
 }
 
+/// Appends a column of a row that is to be sent: the value that is kept for it, else what it holds.
+///
+/// # Errors
+/// A value that can't be carried, or would not come back as it was sent, in words.
+pub fn write_column(
+    out: &mut Vec<u8>,
+    column: &WireColumn,
+    kind: WireType,
+    value: ValueRef<'_>,
+    kept: Option<&str>,
+) -> Result<(), String> {
+    if let Some(json) = kept {
+        out.extend_from_slice(json.as_bytes());
+        return Ok(());
+    }
+    let problem = match misfit(column, value) {
+        Some(problem) => Err(problem.to_owned()),
+        None => write_value(out, kind, value),
+    };
+    problem.map_err(|problem| format!("column {} holds {problem}", quoted(&column.name)))
+}
+
 /// Why a value would not come back as it was sent: an answer's value of another type than the column's is
 /// taken for nothing, so that the row's own echo would empty the column.
-pub fn misfit(kind: WireType, value: ValueRef<'_>) -> Option<&'static str> {
-    match (plain_number(value), kind) {
+fn misfit(column: &WireColumn, value: ValueRef<'_>) -> Option<&'static str> {
+    match (plain_number(value), column.kind) {
+        (ValueRef::Integer(_) | ValueRef::Real(_), WireType::String)
+            if column.holds.affinity == Affinity::None =>
+        {
+            Some(
+                "a number, which would come back as text; correct it, or give the column the type any in sync_track",
+            )
+        }
         (ValueRef::Text(_), WireType::Number) => Some(
             "text, which would be lost in a column of numbers; correct it, or give the column the type string in \
              sync_track",
@@ -270,6 +157,56 @@ pub fn misfit(kind: WireType, value: ValueRef<'_>) -> Option<&'static str> {
             "a value other than a blob, which would come back changed; correct it, or give the column the type any in sync_track",
         ),
         _ => None,
+    }
+}
+
+/// Appends a value as it would be sent, whatever has become of it; null where JSON can't hold it.
+pub fn show(out: &mut Vec<u8>, kind: WireType, face: Face<'_>) {
+    let start = out.len();
+    match face {
+        Face::Json(json) => out.extend_from_slice(json.as_bytes()),
+        Face::Value(value) if write_value(out, kind, value).is_ok() => {}
+        Face::Value(_) => {
+            out.truncate(start);
+            out.extend_from_slice(b"null");
+        }
+    }
+}
+
+/// Whether two JSON texts say the same: numbers by value, members in any order.
+pub fn same_json(one: &str, two: &str) -> bool {
+    if one == two {
+        return true;
+    }
+    match (canonical_text(one), canonical_text(two)) {
+        (Some(one), Some(two)) => one == two,
+        _ => false,
+    }
+}
+
+/// Whether a column holds what it would get of a value; of JSON, whether it says the same.
+pub fn holds(column: &WireColumn, local: ValueRef<'_>, slot: &Slot<'_>) -> bool {
+    let value = slot.value();
+    if same(local, value) {
+        return true;
+    }
+    if column.kind != WireType::Json {
+        return false;
+    }
+    let json = |value| match value {
+        ValueRef::Text(text) => Some(text),
+        ValueRef::Null => Some("null"),
+        _ => None,
+    };
+    matches!((json(local), json(value)), (Some(one), Some(two)) if same_json(one, two))
+}
+
+/// Whether two values that came, or were chosen, are the same to the server.
+pub fn agree(column: &WireColumn, one: &Slot<'_>, two: &Slot<'_>) -> bool {
+    match (one.kept(), two.kept()) {
+        (Some(one), Some(two)) => same_json(&one.json, &two.json),
+        (None, None) => holds(column, one.value(), two),
+        _ => false,
     }
 }
 

@@ -12,7 +12,70 @@ pub enum WireType {
     Number,
     Boolean,
     Base64,
+    /// JSON of any shape, kept as its text.
+    Json,
     Any,
+}
+
+/// What SQLite makes of a value that is written to a column.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Affinity {
+    Text,
+    Numeric,
+    Integer,
+    Real,
+    /// Values stay as they are.
+    #[default]
+    None,
+}
+
+/// How a column keeps its values.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Holds {
+    pub affinity: Affinity,
+    /// A STRICT table's column: it takes values of one type only.
+    pub strict: Option<StrictType>,
+}
+
+/// The types of STRICT tables. ANY takes everything, so it counts as none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StrictType {
+    Integer,
+    Real,
+    Text,
+    Blob,
+}
+
+impl Holds {
+    /// By SQLite's rules; `declared` in upper case.
+    pub fn of(declared: &str, strict: bool) -> Self {
+        if strict {
+            let (affinity, strict) = match declared {
+                "INT" | "INTEGER" => (Affinity::Integer, Some(StrictType::Integer)),
+                "REAL" => (Affinity::Real, Some(StrictType::Real)),
+                "TEXT" => (Affinity::Text, Some(StrictType::Text)),
+                "BLOB" => (Affinity::None, Some(StrictType::Blob)),
+                _ => (Affinity::None, None),
+            };
+            return Self { affinity, strict };
+        }
+        let has = |part: &str| declared.contains(part);
+        let affinity = if has("INT") {
+            Affinity::Integer
+        } else if has("CHAR") || has("CLOB") || has("TEXT") {
+            Affinity::Text
+        } else if has("BLOB") || declared.is_empty() {
+            Affinity::None
+        } else if has("REAL") || has("FLOA") || has("DOUB") {
+            Affinity::Real
+        } else {
+            Affinity::Numeric
+        };
+        Self {
+            affinity,
+            strict: None,
+        }
+    }
 }
 
 /// What has happened to a row that is to be sent.
@@ -47,6 +110,7 @@ pub struct WireColumn {
     pub kind: WireType,
     /// NOT NULL: takes `''` or 0 where the answer has nothing fitting.
     pub required: bool,
+    pub holds: Holds,
 }
 
 /// An entity as a protocol sees it.
@@ -70,6 +134,29 @@ pub enum Slot<'a> {
     Real(f64),
     Text(Cow<'a, str>),
     Blob(Vec<u8>),
+    /// The column can't hold the value so that it would go up again as it came: it holds the nearest thing,
+    /// and the value is kept aside.
+    Kept(Box<Kept>),
+}
+
+/// A value that its column can't hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// What the column gets; never another of these.
+    pub local: Slot<'static>,
+    /// The value as it came.
+    pub json: String,
+    /// The column gets the same value in another form, not something in its place.
+    pub close: bool,
+}
+
+/// The value of a column as it would be sent.
+#[derive(Debug, Clone, Copy)]
+pub enum Face<'a> {
+    /// What the column holds.
+    Value(ValueRef<'a>),
+    /// What is kept aside for it.
+    Json(&'a str),
 }
 
 impl Slot<'_> {
@@ -81,6 +168,35 @@ impl Slot<'_> {
             Self::Real(number) => ValueRef::Real(*number),
             Self::Text(text) => ValueRef::Text(text),
             Self::Blob(bytes) => ValueRef::Blob(bytes),
+            Self::Kept(kept) => kept.local.value(),
+        }
+    }
+
+    /// What is to be kept aside.
+    pub fn kept(&self) -> Option<&Kept> {
+        match self {
+            Self::Kept(kept) => Some(kept),
+            _ => None,
+        }
+    }
+
+    /// As the server has it.
+    pub fn face(&self) -> Face<'_> {
+        match self {
+            Self::Kept(kept) => Face::Json(&kept.json),
+            _ => Face::Value(self.value()),
+        }
+    }
+
+    /// A value that is there.
+    pub fn of(value: ValueRef<'_>) -> Slot<'static> {
+        match value {
+            ValueRef::Null => Slot::Null,
+            ValueRef::InvalidText(_) => Slot::Missing,
+            ValueRef::Integer(number) => Slot::Integer(number),
+            ValueRef::Real(number) => Slot::Real(number),
+            ValueRef::Text(text) => Slot::Text(Cow::Owned(text.to_owned())),
+            ValueRef::Blob(bytes) => Slot::Blob(bytes.to_vec()),
         }
     }
 
@@ -93,6 +209,7 @@ impl Slot<'_> {
             Self::Real(number) => Slot::Real(number),
             Self::Text(text) => Slot::Text(Cow::Owned(text.into_owned())),
             Self::Blob(bytes) => Slot::Blob(bytes),
+            Self::Kept(kept) => Slot::Kept(kept),
         }
     }
 
@@ -102,12 +219,20 @@ impl Slot<'_> {
 }
 
 /// What replaces a value that is missing or does not fit.
-pub fn fallback(kind: WireType, required: bool) -> Slot<'static> {
-    match (required, kind) {
-        (false, _) => Slot::Null,
-        (true, WireType::String | WireType::Any) => Slot::Text(Cow::Borrowed("")),
-        (true, WireType::Number | WireType::Boolean) => Slot::Integer(0),
-        (true, WireType::Base64) => Slot::Blob(Vec::new()),
+pub fn fallback(column: &WireColumn) -> Slot<'static> {
+    if !column.required {
+        return Slot::Null;
+    }
+    let empty = || Slot::Text(Cow::Borrowed(""));
+    match (column.holds.strict, column.kind) {
+        (None | Some(StrictType::Text), WireType::Json) => Slot::Text(Cow::Borrowed("null")),
+        (Some(StrictType::Text), _) => empty(),
+        (Some(StrictType::Integer), _) => Slot::Integer(0),
+        (Some(StrictType::Real), _) => Slot::Real(0.0),
+        (Some(StrictType::Blob), _) => Slot::Blob(Vec::new()),
+        (None, WireType::String | WireType::Any) => empty(),
+        (None, WireType::Number | WireType::Boolean) => Slot::Integer(0),
+        (None, WireType::Base64) => Slot::Blob(Vec::new()),
     }
 }
 

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use crate::capture::{drift, track};
 use crate::coordination::run_record::{self, NewRun};
 use crate::coordination::{self, EntitiesCall, Ground, begin, lease, now};
-use crate::ground::SyncError;
+use crate::ground::{SyncError, Warning};
 use crate::http::Redactor;
 use crate::providers::Settings;
 use crate::providers::conversation::{Conversation, Goal, Known, KnownEntity, Provider, Refusal};
 use crate::store::{Database, Error, Result, Session};
 use crate::transfer::apply::require_declared;
-use crate::transfer::binding::Binding;
+use crate::transfer::binding::{Binding, declared};
 use crate::transfer::conflict::resolver::require_usable;
 use crate::transfer::counts::Counts;
 use crate::transfer::send::outbox;
@@ -37,6 +37,8 @@ struct Prepared {
     cursors: Vec<Option<String>>,
     /// None: this sync can't run.
     talk: Result<Box<dyn Conversation>, SyncError>,
+    /// What was noticed about the tables.
+    warnings: Vec<Warning>,
 }
 
 impl Run {
@@ -51,8 +53,13 @@ impl Run {
         end_interrupted(session, &call.schema, Some(&call.provider));
         coordination::write(session, &call.schema, |ground| {
             refuse_overlap(ground, call)?;
+            // First of all: a column that was renamed takes what the configuration says of it along.
+            let warnings = drift::refresh(ground.database)?;
             let config = stored_config(ground.database, &call.provider)?;
-            Self::begin_in(session, ground, call, goal, config, queue)
+            let call = spelled(ground.database, &config, call)?;
+            let mut run = Self::begin_in(session, ground, &call, goal, config, queue)?;
+            run.report.warn(warnings);
+            Ok(run)
         })
     }
 
@@ -86,6 +93,7 @@ impl Run {
                 .map(|operation| (operation.status_id, operation.entity))
                 .collect(),
         };
+        let quiet = config.list("quiet");
         let mut run = Self {
             call: call.clone(),
             goal,
@@ -95,6 +103,7 @@ impl Run {
             operations,
             report: Report {
                 entities: vec![Counts::default(); prepared.bindings.len()],
+                quiet: quiet.into_iter().map(str::to_owned).collect(),
                 ..Report::default()
             },
             config,
@@ -102,6 +111,7 @@ impl Run {
             talk: None,
             bindings: Vec::new(),
             cursors: Vec::new(),
+            again: Default::default(),
             unacknowledged: Unacknowledged::default(),
             parcels: Parcels::default(),
             asked: None,
@@ -162,8 +172,15 @@ impl Run {
         run_record::start(database, provider, self.id)?;
         outbox::close_abandoned(database, provider)?;
         self.unacknowledged = Unacknowledged::read(database, Some(provider))?;
+        self.report.warn(prepared.warnings);
         self.bindings = prepared.bindings;
         self.cursors = prepared.cursors;
+        let grows = self.kind.manners().cursors_grow;
+        for (place, binding) in self.bindings.iter().enumerate() {
+            if cursor::comes_again(database, provider, binding, grows)? {
+                self.again.insert(place);
+            }
+        }
         self.talk = Some(match prepared.talk {
             _ if self.bindings.is_empty() => Box::new(Silent::done()),
             Ok(talk) => talk,
@@ -171,6 +188,15 @@ impl Run {
         });
         Ok(())
     }
+}
+
+/// The call with its entities as they are declared: one entity has one cursor, however a caller writes it.
+fn spelled(database: &Database, config: &Settings, call: &EntitiesCall) -> Result<EntitiesCall> {
+    let mut call = call.clone();
+    for operation in &mut call.operations {
+        operation.entity = declared(database, config, &operation.entity)?;
+    }
+    Ok(call)
 }
 
 fn prepare(
@@ -181,7 +207,7 @@ fn prepare(
     config: &Settings,
     kind: &dyn Provider,
 ) -> Result<Prepared> {
-    drift::refresh(database)?;
+    let warnings = drift::refresh(database)?;
     let provider = call.provider.as_str();
     let mut bindings: Vec<Binding> = Vec::with_capacity(call.operations.len());
     let mut entities = Vec::with_capacity(call.operations.len());
@@ -215,6 +241,7 @@ fn prepare(
         bindings,
         cursors,
         talk,
+        warnings,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Comparing an answer with what is here, row by row. What is pending here is not held against the row: columns
 //! changed here, rows created and rows deleted here.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use serde_json::{Value as Json, json};
@@ -11,9 +11,12 @@ use crate::capture::sends::sends;
 use crate::capture::{Key, PendingRows, Status, log};
 use crate::ground::SyncError;
 use crate::providers::sink::{RemoteRow, Scope, Sink};
-use crate::providers::wire::{Slot, WireId};
-use crate::store::{Database, Result, Value, quote_name, same, shown};
+use crate::providers::values::{holds, same_json};
+use crate::providers::wire::{Slot, WireColumn, WireId};
+use crate::store::{Database, Result, Value, ValueRef, quote_name, same, shown};
+use crate::transfer::aside::Asides;
 use crate::transfer::binding::Binding;
+use crate::transfer::held::keep;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 /// Ids shown of each kind of difference.
@@ -38,6 +41,7 @@ struct Comparison<'a> {
     binding: &'a Binding,
     pending: PendingRows,
     reader: RowReader,
+    asides: Asides<'a>,
     /// Fingerprints of the ids that the server has.
     seen: HashSet<u64>,
     remote: i64,
@@ -46,6 +50,9 @@ struct Comparison<'a> {
     missing: Differences,
     excess: Differences,
     differing: Differences,
+    /// Rows of which the server's state waits, each with whether it is deleted there.
+    held: HashMap<Key, bool>,
+    waiting: Differences,
 }
 
 /// Differences of one kind: all are counted, some shown.
@@ -67,7 +74,7 @@ impl Differences {
 impl<'a> Comparer<'a> {
     /// # Errors
     /// SQLite's.
-    pub fn new(database: &Database, bindings: &'a [Binding]) -> Result<Self> {
+    pub fn new(database: &'a Database, bindings: &'a [Binding]) -> Result<Self> {
         let tracked: Vec<_> = bindings.iter().map(|binding| &binding.table).collect();
         let pending = PendingRows::read(database, &tracked, log::high_water(database)?)?;
         let tables = bindings
@@ -76,12 +83,15 @@ impl<'a> Comparer<'a> {
             .map(|(binding, pending)| {
                 Ok(Comparison {
                     reader: RowReader::new(database, &binding.table, &binding.columns)?,
+                    asides: Asides::of(database, binding)?,
                     binding,
                     pending,
                     seen: HashSet::new(),
                     remote: 0,
                     local: 0,
                     equal: 0,
+                    held: keep::keys(database, binding.table.id)?,
+                    waiting: Differences::default(),
                     missing: Differences::default(),
                     excess: Differences::default(),
                     differing: Differences::default(),
@@ -135,6 +145,16 @@ impl Sink for Comparer<'_> {
     }
 }
 
+/// Whether a column has the value that the server has: what is kept aside for it counts in place of what it holds.
+fn is_here(column: &WireColumn, kept: Option<&str>, local: ValueRef<'_>, slot: &Slot<'_>) -> bool {
+    match (kept, slot.kept()) {
+        (Some(kept), Some(came)) => same_json(kept, &came.json),
+        (Some(_), None) => false,
+        (None, Some(came)) => came.close && same(local, slot.value()),
+        (None, None) => holds(column, local, slot),
+    }
+}
+
 impl Comparison<'_> {
     fn row(
         &mut self,
@@ -144,6 +164,7 @@ impl Comparison<'_> {
     ) -> Result<()> {
         self.remote += 1;
         let pending = self.pending.get(&Key(key.clone()));
+        let held = self.held.get(&Key(key.clone())) == Some(&false);
         if !self.reader.find_key(key)? {
             self.reader.release();
             let deleted = pending.is_some_and(|row| {
@@ -151,11 +172,14 @@ impl Comparison<'_> {
                     || unacknowledged.may_have_created(self.binding.table.id, &row.key);
                 sends(row, false, &self.binding.columns, may_have_arrived) == Status::Deleted
             });
-            if !deleted {
-                self.missing.add(|| shown(key).into());
+            match (deleted, held) {
+                (true, _) => {}
+                (false, true) => self.waiting.add(|| shown(key).into()),
+                (false, false) => self.missing.add(|| shown(key).into()),
             }
             return Ok(());
         }
+        let kept = self.asides.of_row(&Key(key.clone()), pending)?;
         let columns: Vec<&str> = row
             .iter()
             .enumerate()
@@ -163,13 +187,19 @@ impl Comparison<'_> {
                 let position = self.binding.columns[*place];
                 !slot.is_missing()
                     && !pending.is_some_and(|pending| pending.changed(position))
-                    && !same(self.reader.column(*place), slot.value())
+                    && !is_here(
+                        &self.binding.wire.columns[*place],
+                        kept.get(*place).and_then(Option::as_deref),
+                        self.reader.column(*place),
+                        slot,
+                    )
             })
             .map(|(place, _)| self.binding.wire.columns[place].name.as_str())
             .collect();
-        match columns.is_empty() {
-            true => self.equal += 1,
-            false => self
+        match (columns.is_empty(), held) {
+            (true, _) => self.equal += 1,
+            (false, true) => self.waiting.add(|| shown(key).into()),
+            (false, false) => self
                 .differing
                 .add(|| json!({"id": shown(key), "columns": columns})),
         }
@@ -191,8 +221,11 @@ impl Comparison<'_> {
             let created = pending.is_some_and(|row| {
                 sends(row, true, &self.binding.columns, || false) == Status::Created
             });
-            if !created {
-                self.excess.add(|| shown(&key).into());
+            let held = self.held.get(&Key(key.clone())) == Some(&true);
+            match (created, held) {
+                (true, _) => {}
+                (false, true) => self.waiting.add(|| shown(&key).into()),
+                (false, false) => self.excess.add(|| shown(&key).into()),
             }
         }
         Ok(())
@@ -214,6 +247,8 @@ impl Comparison<'_> {
             "missingIds": self.missing.shown,
             "excessIds": self.excess.shown,
             "differingRows": self.differing.shown,
+            "held": self.waiting.count,
+            "heldIds": self.waiting.shown,
         })
     }
 }

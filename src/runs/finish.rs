@@ -8,9 +8,10 @@ use serde_json::{Value as Json, json};
 use crate::coordination::{
     Outcome, finish_of, is_open, is_open_for, lease, now, owner, run_record,
 };
-use crate::ground::{Class, SyncError, masked};
+use crate::ground::{Class, SyncError, Warning, masked};
 use crate::providers::conversation::Goal;
 use crate::store::{Database, Door, Result, Session, Transaction};
+use crate::transfer::held::keep;
 
 use super::diary;
 use super::patience::Patience;
@@ -40,6 +41,9 @@ impl Run {
             error.said = error.said.map(|said| self.redactor.clean(&said));
             error
         });
+        let database = session.database(&self.call.schema)?;
+        // The end is written all the same, on a connection that the host has interrupted too.
+        let _ = self.count_held(&database);
         let state = if error.is_some() { "failed" } else { "synced" };
         let finished = now();
         let mut answer = match self.goal {
@@ -75,6 +79,7 @@ impl Run {
 
     fn close(&self, database: &Database, end: &End<'_>) -> Result<()> {
         let transaction = Transaction::begin(database.connection())?;
+        self.leave_out_refused(database)?;
         self.close_operations(database, end.error)?;
         let at = self.live.record(None);
         run_record::end(
@@ -96,6 +101,26 @@ impl Run {
     fn close_elsewhere(&self, session: &Session, end: &End<'_>) -> Result<()> {
         let second = Door::bare(session, &self.call.schema)?.open(WAIT_ELSEWHERE)?;
         self.close(&second.session().database("main")?, end)
+    }
+
+    /// Counts the rows that are still held, and warns of them.
+    fn count_held(&mut self, database: &Database) -> Result<()> {
+        if self.goal != Goal::Sync {
+            return Ok(());
+        }
+        for (place, binding) in self.bindings.iter().enumerate() {
+            let held = keep::count(database, &self.call.provider, binding.table.id)?;
+            self.report.entities[place].held = held;
+            if held == 0 {
+                continue;
+            }
+            let entity = &binding.entity;
+            let message =
+                format!("{entity}: rows of the backend that can't be stored now; see sync_held");
+            self.report
+                .warn([Warning::new("rowsHeld", message).of(entity).times(held)]);
+        }
+        Ok(())
     }
 
     /// Warnings and the end in the log, where what a server said is masked: it may hold values of rows.

@@ -5,9 +5,11 @@
 //! | `run` | the run as a value: takes what has happened, hands out what is due |
 //! | `begin`, `gate` | how it begins; what is refused before |
 //! | `ask`, `take`, `parcels` | handing out a request, taking its answer, freezing what is sent |
+//! | `refused` | a push that the server refuses as a whole, cut up until it takes what it can |
 //! | `finish`, `report`, `diary`, `notes` | its end, its answer, its log |
 //! | `progress` | what is shown of it while it is running |
 //! | `drive`, `host` | who sends its requests: the HTTP room, or the host program |
+//! | `waiting`, `giving_up` | what would be sent; giving it up |
 //! | `check`, `compare` | comparing in place of applying |
 
 mod ask;
@@ -18,12 +20,15 @@ mod diary;
 mod drive;
 mod finish;
 pub mod gate;
+mod giving_up;
 pub mod host;
 mod notes;
 mod parcels;
 mod patience;
 pub mod progress;
 mod questions;
+pub mod redeclare;
+mod refused;
 mod report;
 mod run;
 mod silent;
@@ -32,6 +37,7 @@ mod waiting;
 
 pub use check::check;
 pub use drive::{complete, run_entities};
+pub use giving_up::{Named, discard, retry};
 pub use questions::{has_pending, is_stale};
 pub use run::Run;
 pub use waiting::{Waiting, capture_existing, untrack};

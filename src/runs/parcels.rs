@@ -6,6 +6,7 @@ use crate::coordination::{lease, run_record};
 use crate::ground::{SyncError, Warning};
 use crate::providers::conversation::Event;
 use crate::store::{Database, Transaction};
+use crate::transfer::peer;
 use crate::transfer::send::freeze::{self, Frozen};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 use crate::transfer::send::{outbox, slices};
@@ -30,7 +31,13 @@ impl Run {
                 &self.bindings,
                 &self.unacknowledged,
             )?;
-            let batch = self.kind.manners().batch;
+            let batch = match (
+                self.kind.manners().batch,
+                peer::batch(database, &self.call.provider)?,
+            ) {
+                (0, lowered) => lowered.unwrap_or(0),
+                (most, lowered) => lowered.map_or(most, |lowered| lowered.min(most)),
+            };
             let parts = slices::cut(database, &frozen, &self.bindings, batch)?;
             self.live.reach("fetched local changes");
             self.live.parts(parts.len(), frozen.rows);

@@ -20,6 +20,8 @@ pub struct Report {
     pub migration: Json,
     /// What a check has found.
     pub compared: Found,
+    /// Codes of warnings that nobody wants to see.
+    pub quiet: Vec<String>,
     /// HTTP requests answered, repeated ones included.
     pub requests: u32,
 }
@@ -30,6 +32,9 @@ const WARNINGS: usize = 20;
 impl Report {
     pub fn warn(&mut self, warnings: impl IntoIterator<Item = Warning>) {
         for warning in warnings {
+            if self.quiet.iter().any(|code| code == warning.code) {
+                continue;
+            }
             let is_known = self.warnings.iter().any(|known| known.is_like(&warning));
             if is_known || self.warnings.len() < WARNINGS {
                 add_warning(&mut self.warnings, warning);

@@ -14,10 +14,11 @@ use crate::coordination::{EntitiesCall, OwnerId, is_open, owner, run_record};
 use crate::ground::SyncError;
 use crate::http::{HttpError, Outgoing, Redactor, Response};
 use crate::providers::Settings;
-use crate::providers::conversation::{Conversation, Goal, Provider, Step};
+use crate::providers::conversation::{Again, Conversation, Goal, Provider, Step};
 use crate::store::{Database, Result, Session};
 use crate::transfer::binding::Binding;
 use crate::transfer::send::freeze::Frozen;
+use crate::transfer::send::rejected::Alone;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::diary::Diary;
@@ -48,8 +49,19 @@ pub enum Turn {
 pub(super) struct Asked {
     /// It carries rows; the answer is about these.
     pub parcel: bool,
-    /// Entities of which rows may come that came before.
-    pub again: Vec<usize>,
+    /// Entities of which may come what came before.
+    pub again: Vec<(usize, Again)>,
+}
+
+/// How a push that was refused is cut up.
+#[derive(Default)]
+pub(super) struct Splitting {
+    /// The conversation has left the rest of the push to it.
+    pub begun: bool,
+    /// The requests that are left for it; none before the first cut.
+    pub budget: Option<u64>,
+    /// Rows that were refused alone.
+    pub alone: Vec<Alone>,
 }
 
 /// The frozen parts of a run that are not settled.
@@ -59,6 +71,8 @@ pub(super) struct Parcels {
     pub current: Option<Frozen>,
     /// Each goes out on its own, later.
     pub waiting: VecDeque<Frozen>,
+    /// What is known of a push that was refused.
+    pub splitting: Splitting,
 }
 
 /// A sync under way.
@@ -79,6 +93,8 @@ pub struct Run {
     pub(super) bindings: Vec<Binding>,
     /// The entities' cursors when the run began, to notice somebody else's sync.
     pub(super) cursors: Vec<Option<String>>,
+    /// Entities of which rows come that came before: they are pulled from the beginning, or their cursor went back.
+    pub(super) again: HashSet<usize>,
     /// Rows created by a push of which nobody knows whether it arrived.
     pub(super) unacknowledged: Unacknowledged,
     pub(super) parcels: Parcels,

@@ -1,13 +1,15 @@
 //! Taking the answer to a request: what it says becomes part of the file in one transaction.
 
 use crate::coordination::{lease, now, run_record};
-use crate::ground::{Class, SyncError, Warning};
+use crate::ground::{Class, SyncError};
 use crate::http::{HttpError, Response};
-use crate::providers::conversation::{Answer, Event, Goal, Read};
+use crate::providers::conversation::{Again, Answer, Event, Goal, Read};
 use crate::providers::sink::Sink;
-use crate::store::{Database, Session, Snapshot, Transaction};
+use crate::store::{Database, Error, Session, Snapshot, Transaction};
 use crate::transfer::apply::{Setting, explain_foreign_key};
 use crate::transfer::counts::Counts;
+use crate::transfer::held::foreign::Search;
+use crate::transfer::held::{self, Refusals};
 use crate::transfer::intake::Intake;
 use crate::transfer::send::freeze::Frozen;
 use crate::transfer::send::outbox;
@@ -82,36 +84,6 @@ impl Run {
         Ok(())
     }
 
-    /// A complete answer that says no.
-    fn refused(
-        &mut self,
-        database: &Database,
-        frozen: Option<&Frozen>,
-        response: &Response,
-        error: SyncError,
-    ) -> Result<(), SyncError> {
-        let status = response.status;
-        if let Some(frozen) = frozen {
-            // A repeated request may have arrived the first time, and been refused for that.
-            let unknown = status == 408 || status >= 500 || response.attempts > 1;
-            let state = match unknown {
-                true => outbox::State::Unknown,
-                false => outbox::State::Refused,
-            };
-            self.close_parcel(database, frozen, state)?;
-        }
-        self.hear(Event::Refused {
-            status,
-            error: &error,
-        });
-        if self.goes_on() {
-            let message = format!("{}; pulled and pushed once more", error.message);
-            let warning = Warning::new("pushedAgain", message).saying(error.said);
-            self.report.warn([warning]);
-        }
-        Ok(())
-    }
-
     /// Reads an answer, again if the database was locked in the middle of it.
     fn read(
         &mut self,
@@ -127,23 +99,54 @@ impl Run {
             self.report.compared = compared.found;
             return Ok((compared.read, Vec::new()));
         }
-        let connection = database.connection();
-        let taken = patience.sync(|| {
-            let transaction = Transaction::begin(connection).map_err(SyncError::from)?;
-            self.live.reads(response.body.len());
-            let taken = self.apply(session, database, asked, frozen, response)?;
-            self.live.reach(match asked.parcel {
-                true => "marked local changes as synced",
-                false => "applied remote changes",
-            });
-            run_record::progress(database, self.id, &self.live.record(None))?;
-            self.diary.write(database, self.id)?;
-            transaction.commit_or(|error| explain_foreign_key(connection, error))?;
-            Ok(taken)
-        })?;
+        // What is found out about rows that can't be stored counts for every repetition.
+        let refusals = Refusals::default();
+        let taken = loop {
+            let request = (asked, frozen, response);
+            let once = || self.take_once(session, database, request, &refusals);
+            if let Some(taken) = patience.sync(once)? {
+                break taken;
+            }
+        };
         self.diary.committed();
         self.live.committed(settled(&taken.1));
         Ok(taken)
+    }
+
+    /// Takes an answer in one transaction; nothing when it must be taken again, without rows that turned out to be
+    /// refused by the file.
+    fn take_once(
+        &self,
+        session: &Session,
+        database: &Database,
+        (asked, frozen, response): (&Asked, Option<&Frozen>, &Response),
+        refusals: &Refusals,
+    ) -> Result<Option<(Read, Vec<Counts>)>, SyncError> {
+        let connection = database.connection();
+        refusals.begin();
+        let transaction = Transaction::begin(connection).map_err(SyncError::from)?;
+        self.live.reads(response.body.len());
+        let taken = match self.apply(session, database, asked, frozen, response, refusals) {
+            _ if refusals.has_news() => return Ok(None),
+            taken => taken?,
+        };
+        if Search::is_due(connection) {
+            let broken = Search::now(database, &self.bindings, true)?;
+            let error = explain_foreign_key(connection, broken_reference());
+            drop(transaction);
+            return match broken.blame(refusals)? {
+                true => Ok(None),
+                false => Err(error.into()),
+            };
+        }
+        self.live.reach(match asked.parcel {
+            true => "marked local changes as synced",
+            false => "applied remote changes",
+        });
+        run_record::progress(database, self.id, &self.live.record(None))?;
+        self.diary.write(database, self.id)?;
+        transaction.commit_or(|error| explain_foreign_key(connection, error))?;
+        Ok(Some(taken))
     }
 
     /// Rows, verdicts and cursors in one transaction; the caller commits.
@@ -154,6 +157,7 @@ impl Run {
         asked: &Asked,
         frozen: Option<&Frozen>,
         response: &Response,
+        refusals: &Refusals,
     ) -> Result<(Read, Vec<Counts>), SyncError> {
         let provider = self.call.provider.as_str();
         lease::require(database, provider, self.id)?;
@@ -167,14 +171,22 @@ impl Run {
             provider,
             run: self.id,
             cancel: &self.cancel,
-            redelivers: (0..self.bindings.len())
-                .map(|place| asked.again.contains(&place))
+            again: (0..self.bindings.len())
+                .map(|place| {
+                    let asked = asked.again.iter().filter(|(asked, _)| *asked == place);
+                    let asked = asked.map(|(_, again)| *again).max();
+                    asked.max(self.again.contains(&place).then_some(Again::Rows))
+                })
                 .collect(),
+            refusals: Some(refusals),
         };
+        held::clash::make_room(database, provider, self.id, &self.bindings, refusals)?;
         // A server may repeat our token in what it says.
         let clean = |text: &str| self.redactor.clean(text);
-        let settler =
-            frozen.map(|frozen| Settler::new(database, provider, &self.bindings, frozen, &clean));
+        let settler = frozen.map(|frozen| {
+            Settler::new(database, provider, &self.bindings, frozen, &clean)
+                .of_repeated(response.repeated)
+        });
         let intake = Intake::new(&setting, &self.bindings, &self.unacknowledged, settler);
         let mut sink = Counting::new(intake, &self.live);
         let mut read = self.read_into(response, &mut sink)?;
@@ -206,7 +218,8 @@ impl Run {
         let at = now();
         for (place, cursor) in &read.cursors {
             let binding = &self.bindings[*place];
-            cursor::store(database, provider, binding, cursor, at)?;
+            let grows = self.kind.manners().cursors_grow;
+            cursor::store(database, provider, binding, cursor, at, grows)?;
             if let Some(version) = read.schema_version {
                 cursor::store_schema(database, provider, binding, version)?;
             }
@@ -257,6 +270,14 @@ impl Run {
         } else if !self.parcels.waiting.is_empty() {
             self.next_parcel();
         }
+    }
+}
+
+/// What SQLite would say of a broken reference.
+fn broken_reference() -> Error {
+    Error::Sqlite {
+        code: 787,
+        text: "FOREIGN KEY constraint failed".into(),
     }
 }
 

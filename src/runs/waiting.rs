@@ -3,9 +3,9 @@
 
 use crate::capture::reader::RowReader;
 use crate::capture::sends::sends;
-use crate::capture::tracked::{Registration, captured_table, registration};
+use crate::capture::tracked::registration;
 use crate::capture::{Pending, PendingRows, Status, Tracked, drift, log, track};
-use crate::store::{Database, Error, Result, quote_name};
+use crate::store::{Database, Error, Result, Value, quote_name};
 
 use crate::runs::gate::stored_config;
 use crate::transfer::binding::travelling;
@@ -14,6 +14,12 @@ use crate::transfer::send::unacknowledged::Unacknowledged;
 
 /// Entries of the log that are looked at first: one of them nearly always has the answer.
 const FIRST_LOOK: i64 = 100;
+
+/// Entries of the log that a look at the oldest rows takes.
+const PEEK: i64 = 16;
+
+/// A log with fewer entries is read as a whole.
+const SHORT_LOG: i64 = 20_000;
 
 /// The rows of a table that are in the log.
 pub struct Waiting {
@@ -42,6 +48,53 @@ impl Waiting {
                 })
             })
             .collect()
+    }
+
+    /// One row of a table, or what is logged of it. The key is as it is logged, and not NULL.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn of_key(database: &Database, table: Tracked, upto: i64, key: Value) -> Result<Self> {
+        Self::of_keys(database, table, upto, &[key])
+    }
+
+    /// The oldest rows of the table that was written first of some, for somebody who may want no more. None where it is
+    /// as quick to read all.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn peek(database: &Database, tables: &[Tracked], upto: i64) -> Result<Option<Self>> {
+        let first = database.query_value("SELECT min(seq) FROM main._syncChange", &[])?;
+        if upto - first.as_i64().unwrap_or(upto) < SHORT_LOG {
+            return Ok(None);
+        }
+        let ids: Vec<String> = tables.iter().map(|table| table.id.to_string()).collect();
+        let first = database.query_value(
+            &format!(
+                "SELECT tbl FROM main._syncChange WHERE seq <= ?1 AND tbl IN ({}) ORDER BY seq LIMIT 1",
+                ids.join(", ")
+            ),
+            &[upto.into()],
+        )?;
+        let Some(table) = tables.iter().find(|table| Some(table.id) == first.as_i64()) else {
+            return Ok(None);
+        };
+        let mut keys = database.query_all(
+            "SELECT DISTINCT pk FROM (SELECT pk FROM main._syncChange \
+             WHERE seq <= ?1 AND tbl = ?2 ORDER BY seq LIMIT ?3)",
+            &[upto.into(), table.id.into(), PEEK.into()],
+            |row| Ok(row.column(0).to_owned()),
+        )?;
+        keys.retain(|key| *key != Value::Null);
+        Self::of_keys(database, table.clone(), upto, &keys).map(Some)
+    }
+
+    fn of_keys(database: &Database, table: Tracked, upto: i64, keys: &[Value]) -> Result<Self> {
+        Ok(Self {
+            columns: synced(database, &table)?,
+            pending: PendingRows::read_some(database, &table, upto, keys)?,
+            table,
+        })
     }
 
     /// Goes through the rows until one is `wanted`: by whether it exists, and what would be sent of it.
@@ -123,12 +176,18 @@ pub fn anything(database: &Database, tables: &[Tracked]) -> Result<bool> {
 /// Changes would be lost and `discard` is false; SQLite's.
 pub fn untrack(database: &Database, name: &str, discard: bool) -> Result<bool> {
     drift::refresh(database)?;
-    let Some(Registration { id, name, .. }) = registration(database, name)? else {
+    let Some(registration) = registration(database, name)? else {
         return Ok(false);
     };
-    // Of a table that is gone nothing can be sent.
-    let may_lose = !discard && captured_table(database, id)?.is_some();
-    if may_lose && anything(database, &[Tracked::open(database, &name)?])? {
+    let (id, name) = (registration.id, registration.name.clone());
+    // Of a table that is gone nothing can be sent; one that was made again still has what waited.
+    let table = match discard {
+        true => None,
+        false => Tracked::seen(database, registration)?,
+    };
+    if let Some(table) = table
+        && anything(database, &[table])?
+    {
         return Err(Error::argument(format!(
             "{} has changes that were not uploaded; sync first, or pass {{\"discard\":true}} to discard them",
             quote_name(&name)

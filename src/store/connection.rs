@@ -107,6 +107,17 @@ impl Connection {
         unsafe { sq!(changes64(self.raw)) }
     }
 
+    /// Whether the open transaction has broken references that keep it from being committed. A guess: SQLite counts
+    /// them, and some counts are too high.
+    pub fn has_broken_references(self) -> bool {
+        /// `SQLITE_DBSTATUS_DEFERRED_FKS`.
+        const DEFERRED_FKS: c_int = 10;
+        let (mut now, mut most) = (0, 0);
+        // SAFETY: the connection is open; both places take an int.
+        let code = unsafe { sq!(db_status(self.raw, DEFERRED_FKS, &mut now, &mut most, 0)) };
+        code == 0 && now != 0
+    }
+
     pub fn last_insert_rowid(self) -> i64 {
         // SAFETY: the connection is open.
         unsafe { sq!(last_insert_rowid(self.raw)) }

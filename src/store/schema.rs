@@ -17,14 +17,19 @@ const SCRIPTS: &[&str] = &[
     include_str!("../../sql/40_event.sql"),
     include_str!("../../sql/50_provider.sql"),
     include_str!("../../sql/60_capture.sql"),
+    include_str!("../../sql/65_aside.sql"),
     include_str!("../../sql/70_outbox.sql"),
+    include_str!("../../sql/72_held.sql"),
     include_str!("../../sql/75_version.sql"),
     include_str!("../../sql/80_conflict.sql"),
     include_str!("../../sql/85_log.sql"),
 ];
 
 /// Steps from one schema version to the next: `UPGRADES[0]` leads from version 1 to 2.
-const UPGRADES: &[&str] = &[include_str!("../../sql/upgrades/2.sql")];
+const UPGRADES: &[&str] = &[
+    include_str!("../../sql/upgrades/2.sql"),
+    include_str!("../../sql/upgrades/3.sql"),
+];
 
 /// The schema version of this build.
 const VERSION: i64 = 1 + UPGRADES.len() as i64;
@@ -61,11 +66,44 @@ pub fn installed(database: &Database) -> Result<Option<i64>> {
             "_syncMeta.schemaVersion is {version}, which never existed; restore the file from a backup"
         ))),
         Value::Integer(version) => Ok(Some(version)),
+        // The schema was restored without the rows: as good as new.
+        Value::Null if tables(database)?.is_some_and(|tables| !tables.is_empty()) => Ok(None),
         other => Err(Error::Corrupt(format!(
             "_syncMeta.schemaVersion is {}, not a number; restore the file from a backup",
             other.borrow().type_name()
         ))),
     }
+}
+
+/// Our tables, if there is no row in any of them.
+fn tables(database: &Database) -> Result<Option<Vec<String>>> {
+    let tables = database.query_all(
+        "SELECT name FROM main.sqlite_master WHERE name LIKE '\\_sync%' ESCAPE '\\' AND type = 'table'",
+        &[],
+        |row| Ok(row.text(0)),
+    )?;
+    for table in &tables {
+        let sql = format!("SELECT 1 FROM {} LIMIT 1", database.qualified(table));
+        if database.connection().prepare(&sql)?.step()? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(tables))
+}
+
+/// Makes room for new tables where the old ones are empty. Without the table of the version nothing is taken for ours.
+fn clear(database: &Database) -> Result<()> {
+    let tables = tables(database)?.unwrap_or_default();
+    if !tables
+        .iter()
+        .any(|table| table.eq_ignore_ascii_case("_syncMeta"))
+    {
+        return Ok(());
+    }
+    for table in tables {
+        database.execute_script(&format!("DROP TABLE {}", database.qualified(&table)))?;
+    }
+    Ok(())
 }
 
 /// The schema version of a file that is only to be read; none when nothing is installed. It may be older than
@@ -122,7 +160,10 @@ fn bring(database: &Database, scripts: &[&str], upgrades: &[&str]) -> Result<()>
     transact(database.connection(), || {
         // Looked at again now that nobody else can write.
         match installed(database)? {
-            None => run(database, scripts)?,
+            None => {
+                clear(database)?;
+                run(database, scripts)?;
+            }
             Some(found) if found > version => return Err(newer(found, version)),
             Some(found) => {
                 let objects = AppObjects::of(database)?;

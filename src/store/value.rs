@@ -60,6 +60,17 @@ impl<'a> ValueRef<'a> {
         }
     }
 
+    /// A whole number, also where it comes as a real: drivers of JavaScript bind every number as one.
+    pub fn as_whole(self) -> Option<i64> {
+        // Beyond it reals leave numbers out, so that nobody can have meant this very one.
+        const EXACT: f64 = (1u64 << 53) as f64;
+        match self {
+            Self::Integer(number) => Some(number),
+            Self::Real(real) if real.trunc() == real && real.abs() <= EXACT => Some(real as i64),
+            _ => None,
+        }
+    }
+
     pub fn to_owned(self) -> Value {
         match self {
             Self::Null => Value::Null,

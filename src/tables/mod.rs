@@ -1,6 +1,8 @@
 //! The virtual tables: live views of the tables behind them.
 
+pub mod aside;
 pub mod conflict;
+pub mod held;
 pub mod help;
 pub mod help_option;
 pub mod log;

@@ -2,7 +2,7 @@
 //!
 //! `SELECT * FROM sync_pending` reads the file `main`; `WHERE schema = 'other'` reads an attached one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
@@ -20,7 +20,7 @@ pub const TABLE: Table = Table {
     name: "sync_pending",
     declaration: "CREATE TABLE x(\"table\" TEXT, key, op TEXT, changed TEXT, payload TEXT, \
                   seq INTEGER, rejected TEXT, schema TEXT HIDDEN)",
-    keys: &[0, 7],
+    keys: &[0, 1, 7],
     access: Access::DirectRead,
     open,
     write: None,
@@ -48,7 +48,7 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
             .and_then(Option::as_ref)
             .and_then(Value::as_str)
     };
-    let schema = text(1).unwrap_or("main").to_owned();
+    let schema = text(2).unwrap_or("main").to_owned();
     let database = session.database(&schema)?;
     if !installed(&database)? {
         return Ok(Box::new(Ready::new(Vec::new())));
@@ -58,9 +58,26 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
         tables.retain(|table| table.shape.name == name);
     }
     let upto = log::high_water(&database)?;
+    let key = keys.get(1).and_then(Option::as_ref);
+    let mut first = Vec::new();
+    let mut rest = None;
+    match (tables.as_slice(), key) {
+        // A key of several columns is shown otherwise than it is logged.
+        ([table], Some(key)) if *key != Value::Null && table.shape.keys().len() == 1 => {
+            let table = table.clone();
+            first.push(Waiting::of_key(&database, table, upto, key.clone())?);
+        }
+        _ => {
+            first.extend(Waiting::peek(&database, &tables, upto)?);
+            rest = Some(tables);
+        }
+    }
     Ok(Box::new(Lines {
         unacknowledged: Unacknowledged::read(&database, None)?,
-        tables: Waiting::read(&database, tables, upto)?.into_iter(),
+        tables: first.into_iter(),
+        rest,
+        seen: HashSet::new(),
+        upto,
         database,
         schema,
         current: None,
@@ -75,6 +92,11 @@ struct Lines {
     database: Database,
     schema: String,
     tables: std::vec::IntoIter<Waiting>,
+    /// All tables, to be read when what was read first is not enough.
+    rest: Option<Vec<Tracked>>,
+    /// Rows that were shown before these were read: table and key.
+    seen: HashSet<(i64, Key)>,
+    upto: i64,
     current: Option<Current>,
     number: i64,
     /// Which columns are asked for; see [`Rows::reads`].
@@ -102,7 +124,11 @@ impl Rows for Lines {
         loop {
             let Some(current) = self.current.as_mut() else {
                 let Some(waiting) = self.tables.next() else {
-                    return Ok(None);
+                    let Some(rest) = self.rest.take() else {
+                        return Ok(None);
+                    };
+                    self.tables = Waiting::read(&self.database, rest, self.upto)?.into_iter();
+                    continue;
                 };
                 let table = &waiting.table;
                 let mut shown = table.synced_columns();
@@ -121,9 +147,18 @@ impl Rows for Lines {
                 });
                 continue;
             };
-            if current.next >= current.waiting.pending.rows().len() {
+            let Some(row) = current.waiting.pending.rows().get(current.next) else {
                 self.current = None;
                 continue;
+            };
+            if self.rest.is_some() || !self.seen.is_empty() {
+                let row = (current.waiting.table.id, row.key.clone());
+                if self.rest.is_some() {
+                    self.seen.insert(row);
+                } else if self.seen.contains(&row) {
+                    current.next += 1;
+                    continue;
+                }
             }
             if let Some(line) = current.line(&self.unacknowledged, &self.schema, self.reads)? {
                 self.number += 1;

@@ -70,7 +70,7 @@ pub fn take_over(database: &Database, request: &Takeover) -> Result<Json> {
         let binding = bind(database, &config, &table.tracked)?;
         track::bind_provider(database, &binding.table, provider)?;
         if let Some(cursor) = &pulled.at {
-            cursor::store(database, provider, &binding, cursor, at)?;
+            cursor::store(database, provider, &binding, cursor, at, true)?;
             if let Some(version) = pulled.schema_version {
                 cursor::store_schema(database, provider, &binding, version)?;
             }

@@ -3,11 +3,11 @@
 use serde_json::Value as Json;
 
 use crate::capture::Tracked;
-use crate::capture::tracked::ColumnType;
+use crate::capture::tracked::{ColumnType, captured_table, registration};
 use crate::ground::{SyncError, quoted};
 use crate::providers::Settings;
 use crate::providers::conversation::{ApplyRules, Provider};
-use crate::providers::wire::{Entity, WireColumn, WireId, WireType};
+use crate::providers::wire::{Entity, Holds, WireColumn, WireId, WireType};
 use crate::store::{Database, Error, Result, Value, quote_name};
 
 /// An entity of a run and its table.
@@ -23,8 +23,32 @@ pub struct Binding {
     pub rules: ApplyRules,
     /// The SQL condition on the rows that a replacement is about.
     pub replacement_where: Option<String>,
+    /// What a row made here does when a row of the server has its UNIQUE values.
+    pub on_clash: OnClash,
     /// `"schema"."table"`, quoted.
     pub qualified: String,
+}
+
+/// What a row made here does when a row of the server has its UNIQUE values.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnClash {
+    /// It stays, and the server's row is held.
+    #[default]
+    Hold,
+    /// It becomes the server's row, and stays pending.
+    Adopt,
+    /// The server's row takes its place.
+    ServerWins,
+}
+
+impl OnClash {
+    fn named(name: Option<&str>) -> Self {
+        match name {
+            Some("adopt") => Self::Adopt,
+            Some("serverWins") => Self::ServerWins,
+            _ => Self::Hold,
+        }
+    }
 }
 
 impl Binding {
@@ -65,6 +89,7 @@ impl Binding {
             wire,
             rules: kind.manners().apply.clone(),
             replacement_where: of_entity(settings, "replacementWhere", entity).map(str::to_owned),
+            on_clash: OnClash::named(of_entity(settings, "onClash", entity)),
             qualified,
         })
     }
@@ -75,16 +100,24 @@ impl Binding {
     /// It was altered, renamed, dropped or untracked in the meantime; SQLite's.
     pub fn require_unchanged(&self, database: &Database) -> Result<(), SyncError> {
         let shape = &self.table.shape;
-        let definition = database.query_value(
+        let unchanged = database.query_value(
             "SELECT m.sql FROM main.sqlite_master AS m JOIN main._syncTable AS k ON k.name = m.name \
-             WHERE m.type = 'table' AND m.name = ?1 AND k.id = ?2",
-            &[shape.name.as_str().into(), self.table.id.into()],
+             WHERE m.type = 'table' AND m.name = ?1 AND k.id = ?2 AND k.generation = ?3 AND k.captureOff IS NULL",
+            &[
+                shape.name.as_str().into(),
+                self.table.id.into(),
+                self.table.generation.into(),
+            ],
         )?;
-        if definition.as_str() == Some(shape.definition.as_str()) {
+        // One that was dropped and made again looks the same, but has lost its triggers.
+        let captured = captured_table(database, self.table.id)?;
+        if unchanged.as_str() == Some(shape.definition.as_str())
+            && captured.as_deref() == Some(shape.name.as_str())
+        {
             return Ok(());
         }
         Err(SyncError::concurrent(format!(
-            "table {} was altered while the sync was running; sync again",
+            "table {} was altered or made again while the sync was running; sync again",
             quoted(&shape.name)
         )))
     }
@@ -133,7 +166,16 @@ pub fn travelling(table: &Tracked, settings: Option<&Settings>) -> Vec<usize> {
     let mut columns = table.synced_columns();
     columns.retain(|position| {
         let column = &shape.columns[*position];
-        let is_excluded = |name: &&str| name.eq_ignore_ascii_case(&column.name);
+        // A column renamed a moment ago goes by its old name, and by the new one if that was not another's.
+        let renamed = &table.columns.renamed;
+        let is = |one: &str, other: &str| one.eq_ignore_ascii_case(other);
+        let is_excluded = |name: &&str| {
+            let was_so = renamed
+                .iter()
+                .any(|(old, new)| is(old, name) && is(new, &column.name));
+            let is_taken = renamed.iter().any(|(old, _)| is(old, name));
+            was_so || (is(name, &column.name) && !is_taken)
+        };
         column.key_place == 0 && !excluded.iter().any(is_excluded)
     });
     columns
@@ -141,8 +183,26 @@ pub fn travelling(table: &Tracked, settings: Option<&Settings>) -> Vec<usize> {
 
 /// What a key of the configuration says of an entity.
 fn of_entity<'a>(settings: &'a Settings, key: &str, entity: &str) -> Option<&'a str> {
-    let mut entities = settings.texts(key);
-    entities.find_map(|(name, text)| (name == entity).then_some(text))
+    let exact = settings.texts(key).find(|(name, _)| *name == entity);
+    let mut like = settings.texts(key);
+    let found = exact.or_else(|| like.find(|(name, _)| name.eq_ignore_ascii_case(entity)));
+    found.map(|(_, text)| text)
+}
+
+/// An entity as it is declared: in `tableMap`, or by its table's own name. What is neither stays as it is written.
+///
+/// # Errors
+/// SQLite's.
+pub fn declared(database: &Database, settings: &Settings, entity: &str) -> Result<String> {
+    let mapped = || settings.texts("tableMap").map(|(name, _)| name);
+    let known = mapped()
+        .find(|name| *name == entity)
+        .or_else(|| mapped().find(|name| name.eq_ignore_ascii_case(entity)));
+    if let Some(name) = known {
+        return Ok(name.to_owned());
+    }
+    let table = registration(database, entity)?;
+    Ok(table.map_or_else(|| entity.to_owned(), |table| table.name))
 }
 
 /// Whether the key of a table holds integers; else it holds text.
@@ -209,18 +269,21 @@ fn key_kind(declared: &str) -> KeyKind {
     }
 }
 
-fn wire_column(table: &Tracked, position: usize) -> WireColumn {
+/// A column of a table as it travels.
+pub fn wire_column(table: &Tracked, position: usize) -> WireColumn {
     let column = &table.shape.columns[position];
     let kind = match table.column_type(position) {
         ColumnType::String => WireType::String,
         ColumnType::Number => WireType::Number,
         ColumnType::Boolean => WireType::Boolean,
         ColumnType::Base64 => WireType::Base64,
+        ColumnType::Json => WireType::Json,
         ColumnType::Any => WireType::Any,
     };
     WireColumn {
         name: column.name.clone(),
         kind,
         required: column.not_null,
+        holds: Holds::of(&column.declared, table.shape.strict),
     }
 }

@@ -22,6 +22,8 @@ pub struct Counts {
     pub announced_wrongly: i64,
     /// Rows that a trigger of the application ignored.
     pub ignored: i64,
+    /// Rows of the server that can't be stored now, at the end of the run.
+    pub held: i64,
 }
 
 impl Counts {
@@ -35,6 +37,7 @@ impl Counts {
         self.rejected += other.rejected;
         self.announced_wrongly += other.announced_wrongly;
         self.ignored += other.ignored;
+        self.held += other.held;
     }
 
     /// Rows written or deleted here.
@@ -79,6 +82,7 @@ impl Counts {
             ("conflicts", self.conflicts),
             ("pushed", self.pushed),
             ("rejected", self.rejected),
+            ("held", self.held),
         ] {
             into.insert(key.into(), count.into());
         }

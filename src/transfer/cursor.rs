@@ -1,6 +1,8 @@
 //! How far each entity has been pulled.
 
-use crate::ground::{SyncError, complaint, quoted};
+use std::cmp::Ordering;
+
+use crate::ground::{SyncError, compare_numbers, complaint, quoted};
 use crate::providers::conversation::LastSchema;
 use crate::store::{Database, Error, Result};
 
@@ -14,7 +16,7 @@ pub fn read(database: &Database, provider: &str, binding: &Binding) -> Result<Op
     database.query_row(
         // A cursor is worth nothing to another table than the one that has the rows.
         "SELECT cursor FROM main._syncCursor \
-         WHERE provider = ?1 AND entity = ?2 AND tableId = ?3",
+         WHERE provider = ?1 AND entity = ?2 COLLATE NOCASE AND tableId = ?3 ORDER BY entity = ?2 DESC LIMIT 1",
         &[
             provider.into(),
             (&binding.entity).into(),
@@ -24,7 +26,34 @@ pub fn read(database: &Database, provider: &str, binding: &Binding) -> Result<Op
     )
 }
 
-/// Stores a cursor. Belongs in the transaction that applies the rows it stands for.
+/// Whether rows come again in a pull from where an entity's cursor is: there is no cursor, or it is not where it has been. `grows`: of two cursors the higher one is later.
+///
+/// # Errors
+/// SQLite's.
+pub fn comes_again(
+    database: &Database,
+    provider: &str,
+    binding: &Binding,
+    grows: bool,
+) -> Result<bool> {
+    let stored = database.query_row(
+        "SELECT cursor, reached FROM main._syncCursor \
+         WHERE provider = ?1 AND entity = ?2 COLLATE NOCASE AND tableId = ?3 ORDER BY entity = ?2 DESC LIMIT 1",
+        &[
+            provider.into(),
+            (&binding.entity).into(),
+            binding.table.id.into(),
+        ],
+        |row| Ok((row.text(0), row.text(1))),
+    )?;
+    let Some((cursor, reached)) = stored else {
+        return Ok(true);
+    };
+    let later = grows && compare_numbers(&cursor, &reached) == Some(Ordering::Greater);
+    Ok(cursor != reached && !later)
+}
+
+/// Stores a cursor. `grows`: see [`comes_again`]. Belongs in the transaction that applies the rows it stands for.
 ///
 /// # Errors
 /// SQLite's.
@@ -34,17 +63,40 @@ pub fn store(
     binding: &Binding,
     cursor: &str,
     at: i64,
+    grows: bool,
 ) -> Result<()> {
+    let place = [
+        provider.into(),
+        (&binding.entity).into(),
+        binding.table.id.into(),
+    ];
+    let reached = database.query_value(
+        "SELECT reached FROM main._syncCursor \
+         WHERE provider = ?1 AND entity = ?2 COLLATE NOCASE AND tableId = ?3 ORDER BY entity = ?2 DESC LIMIT 1",
+        &place,
+    )?;
+    // One that was written when an entity still was as its caller wrote it.
     database.execute(
-        "INSERT INTO main._syncCursor (provider, entity, tableId, cursor, pulledAt) \
-         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (provider, entity) DO UPDATE \
-         SET tableId = excluded.tableId, cursor = excluded.cursor, pulledAt = excluded.pulledAt",
+        "DELETE FROM main._syncCursor WHERE provider = ?1 AND entity <> ?2 AND entity = ?2 COLLATE NOCASE \
+         AND tableId = ?3",
+        &place,
+    )?;
+    let is_higher = |reached: &&str| compare_numbers(reached, cursor) == Some(Ordering::Greater);
+    let reached = reached
+        .as_str()
+        .filter(|reached| grows && is_higher(reached));
+    database.execute(
+        "INSERT INTO main._syncCursor (provider, entity, tableId, cursor, pulledAt, reached) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (provider, entity) DO UPDATE \
+         SET tableId = excluded.tableId, cursor = excluded.cursor, pulledAt = excluded.pulledAt, \
+         reached = excluded.reached",
         &[
             provider.into(),
             (&binding.entity).into(),
             binding.table.id.into(),
             cursor.into(),
             at.into(),
+            reached.unwrap_or(cursor).into(),
         ],
     )?;
     Ok(())
@@ -57,7 +109,7 @@ pub fn store(
 pub fn last_schema(database: &Database, provider: &str, binding: &Binding) -> Result<LastSchema> {
     let stored = database.query_row(
         "SELECT schemaVersion, columns FROM main._syncCursor \
-         WHERE provider = ?1 AND entity = ?2 AND tableId = ?3",
+         WHERE provider = ?1 AND entity = ?2 COLLATE NOCASE AND tableId = ?3 ORDER BY entity = ?2 DESC LIMIT 1",
         &[
             provider.into(),
             (&binding.entity).into(),

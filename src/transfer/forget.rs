@@ -1,25 +1,37 @@
 //! Forgetting what was kept of a table's way to and from the server.
 
+use crate::capture::rebuilt::forget_cursors;
 use crate::store::{Database, Result};
 
-/// Forgets how far a table was pulled: the next pull starts from the beginning.
+use super::held::keep;
+
+/// Forgets how far a provider was pulled and what was sent to it. What waits to be sent stays.
 ///
 /// # Errors
 /// SQLite's.
-pub fn cursors(database: &Database, table: i64) -> Result<()> {
+pub fn provider(database: &Database, provider: &str) -> Result<()> {
+    for table in ["_syncCursor", "_syncPeer", "_syncVersion", "_syncRejected"] {
+        let sql = format!("DELETE FROM main.{table} WHERE provider = ?1");
+        database.execute(&sql, &[provider.into()])?;
+    }
     database.execute(
-        "DELETE FROM main._syncCursor WHERE tableId = ?1",
-        &[table.into()],
+        "DELETE FROM main._syncOutbox WHERE pushId IN \
+         (SELECT id FROM main._syncPush WHERE provider = ?1)",
+        &[provider.into()],
+    )?;
+    database.execute(
+        "DELETE FROM main._syncPush WHERE provider = ?1",
+        &[provider.into()],
     )?;
     Ok(())
 }
 
-/// Forgets all of a table that is not tracked any more: also what was sent of it, and what was refused.
+/// Forgets all of a table that is not tracked any more: also what was sent of it, what was refused, and what is held.
 ///
 /// # Errors
 /// SQLite's.
 pub fn table(database: &Database, table: i64) -> Result<()> {
-    cursors(database, table)?;
+    forget_cursors(database, table)?;
     database.execute(
         "DELETE FROM main._syncOutbox WHERE tbl = ?1",
         &[table.into()],
@@ -28,5 +40,5 @@ pub fn table(database: &Database, table: i64) -> Result<()> {
         "DELETE FROM main._syncRejected WHERE tbl = ?1",
         &[table.into()],
     )?;
-    Ok(())
+    keep::forget_table(database, table)
 }

@@ -8,6 +8,7 @@ use crate::store::Result;
 use super::apply::{Applier, Setting};
 use super::binding::Binding;
 use super::counts::Counts;
+use super::held;
 use super::send::settle::Settler;
 use super::send::unacknowledged::Unacknowledged;
 
@@ -71,6 +72,11 @@ impl<'a> Intake<'a> {
     /// SQLite's; an answer that leaves out rows that were sent.
     pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<Warning>), SyncError> {
         self.settle()?;
+        // Rows that are held may fit by now, whatever this answer was about.
+        if self.applier.is_none() && held::keep::any(self.setting.database, self.setting.provider)?
+        {
+            self.applier()?;
+        }
         let Some(applier) = self.applier else {
             return Ok((self.counts, self.warnings));
         };

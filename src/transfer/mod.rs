@@ -1,6 +1,7 @@
 //! Moving data: applying what came in, freezing and settling what goes out, whatever the protocol.
 
 pub mod apply;
+pub mod aside;
 pub mod binding;
 pub mod conflict;
 pub mod counts;
@@ -8,6 +9,7 @@ pub mod cursor;
 pub mod declared;
 pub mod document;
 pub mod forget;
+pub mod held;
 pub mod intake;
 pub mod peer;
 pub mod send;

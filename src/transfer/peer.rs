@@ -35,3 +35,42 @@ pub fn store(database: &Database, provider: &str, memory: &Json) -> Result<()> {
     )?;
     Ok(())
 }
+
+/// Most rows of one push, since the server has refused a larger one; none: it never did.
+///
+/// # Errors
+/// SQLite's.
+pub fn batch(database: &Database, provider: &str) -> Result<Option<u64>> {
+    let batch = database.query_value(
+        "SELECT batch FROM main._syncPeer WHERE provider = ?1",
+        &[provider.into()],
+    )?;
+    let batch = batch.as_i64().and_then(|most| u64::try_from(most).ok());
+    Ok(batch.filter(|most| *most > 0))
+}
+
+/// Stores how many rows one push may have from now on.
+///
+/// # Errors
+/// SQLite's.
+pub fn store_batch(database: &Database, provider: &str, most: u64) -> Result<()> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    database.execute(
+        "INSERT INTO main._syncPeer (provider, memory, batch) VALUES (?1, 'null', ?2) \
+         ON CONFLICT (provider) DO UPDATE SET batch = excluded.batch",
+        &[provider.into(), most.into()],
+    )?;
+    Ok(())
+}
+
+/// The provider is declared anew: pushes may be as large as that says.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget_batch(database: &Database, provider: &str) -> Result<()> {
+    database.execute(
+        "UPDATE main._syncPeer SET batch = NULL WHERE provider = ?1 AND batch IS NOT NULL",
+        &[provider.into()],
+    )?;
+    Ok(())
+}

@@ -430,9 +430,23 @@ impl Play {
         let replaces = policy.ends_with("REPLACE");
         let key = plan.key(&row);
         let goes = met.is_empty() || replaces;
-        if goes {
-            met.iter().for_each(|key| self.tables[at].delete(key));
-            self.tables[at].insert(key, row);
+        let recursive = ask(connection, "PRAGMA recursive_triggers") == "1";
+        if goes && met == [key.clone()] && !recursive {
+            // Replaced by itself.
+            self.tables[at].update(plan, &key, row);
+        } else if goes {
+            let itself = self.tables[at].rows.get(&key).cloned();
+            let itself = itself.filter(|_| met.contains(&key) && !recursive);
+            met.iter()
+                .filter(|met| itself.is_none() || **met != key)
+                .for_each(|key| self.tables[at].delete(key));
+            match itself {
+                Some(before) => {
+                    self.tables[at].rows.insert(key.clone(), before);
+                    self.tables[at].update(plan, &key, row);
+                }
+                None => self.tables[at].insert(key, row),
+            }
         }
         self.run(
             connection,

@@ -367,7 +367,7 @@ fn an_integer_primary_key_descending_is_not_the_rowid_and_still_works() {
         );
         run(
             &c,
-            "UPDATE t SET id = 9 WHERE id = 5; REPLACE INTO t VALUES (6, 2)",
+            "UPDATE t SET id = 9 WHERE id = 5; REPLACE INTO t VALUES (6, 3)",
         );
         assert_eq!(pending(&c), "created 9 []\ndeleted 5\nupdated 6 [\"a\"]");
     });

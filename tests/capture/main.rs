@@ -1,8 +1,11 @@
 //! Capture: which changes of tracked tables are pending, whoever made them.
 
+mod alters;
 mod conflicts;
+mod following;
 mod history;
 mod keys;
+mod peek;
 mod schema;
 mod status;
 mod tracking;

@@ -409,7 +409,7 @@ fn without_rowid_tables_are_captured() {
         run(
             &c,
             "UPDATE t SET b = 9 WHERE id = 'k1'; DELETE FROM t WHERE id = 'k2';
-                 REPLACE INTO t VALUES ('k3', 3, 3); INSERT INTO t VALUES ('n', 1, 1)",
+                 REPLACE INTO t VALUES ('k3', 4, 4); INSERT INTO t VALUES ('n', 1, 1)",
         );
         assert_eq!(
             pending(&c),

@@ -140,7 +140,7 @@ fn cascading_deletes_are_captured() {
             "created 9 []\ndeleted 1\ndeleted 2\ndeleted b1\ndeleted b2\ndeleted b3\ndeleted [1,1]\ndeleted [1,2]\ndeleted [1,3]"
         );
         // So does one replaced by itself.
-        run(&c, "REPLACE INTO a VALUES (3, 'u3')");
+        run(&c, "REPLACE INTO a VALUES (3, 'u4')");
         assert_eq!(
             ask(
                 &c,

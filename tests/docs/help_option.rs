@@ -92,12 +92,18 @@ fn every_example_of_a_configuration_is_accepted() {
 /// How a function is given its keys, at `?1`: a call that takes the example of any of them, or one of several that
 /// does.
 const CALLS: &[(&str, &[&str])] = &[
+    (
+        "sync_provider",
+        &[r#"sync_provider('pulled', '{"kind":"watermelon","url":"http://127.0.0.1:2/"}', ?1)"#],
+    ),
     ("sync_track", &["sync_track('planes', ?1)"]),
     ("sync_untrack", &["sync_untrack('planes', ?1)"]),
     (
         "sync_capture_existing",
         &["sync_capture_existing('planes', ?1)"],
     ),
+    ("sync_capture_off", &["sync_capture_off('planes', ?1)"]),
+    ("sync_capture_on", &["sync_capture_on('planes', ?1)"]),
     (
         "sync_alter",
         &["sync_alter('planes', 'ALTER TABLE planes ADD COLUMN more', ?1)"],
@@ -115,6 +121,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("sync_delete_scope", &["sync_delete_scope(?1)"]),
     ("sync_delete_status", &["sync_delete_status(?1)"]),
     ("sync_interrupt", &["sync_interrupt(?1)"]),
+    ("sync_discard", &["sync_discard('planes', 'a', ?1)"]),
     ("sync_check", &["sync_check('pulled', ?1)"]),
 ];
 

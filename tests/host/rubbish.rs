@@ -160,9 +160,10 @@ fn rubbish() -> Vec<Rubbish> {
 fn sensible(name: &str) -> Vec<Rubbish> {
     let arguments: &[&str] = match name {
         "sync_init" | "sync_recover" | "sync_heartbeat" => &["main"],
-        "sync_provider" => &["p", r#"{"kind":"host"}"#],
+        "sync_provider" => &["p", r#"{"kind":"host"}"#, "{}"],
         "sync_secret" => &["name", "value", "https://example.com"],
         "sync_track" | "sync_untrack" | "sync_capture_existing" => &["tracked", "{}"],
+        "sync_capture_off" | "sync_capture_on" => &["tracked", "{}"],
         "sync_alter" => &["tracked", "ALTER TABLE tracked DROP COLUMN x", "{}"],
         "sync_start_scope" => &["s", r#"["a"]"#],
         "sync_entities" => &["j", "NET", r#"["tracked"]"#, "{}"],
@@ -175,6 +176,8 @@ fn sensible(name: &str) -> Vec<Rubbish> {
         "sync_takeover" => &["NET", "{}"],
         "sync_next_request" => &["1"],
         "sync_put_response" => &["1", "200", "{}", "{}"],
+        "sync_retry" => &["tracked", "a"],
+        "sync_discard" => &["tracked", "a", "{}"],
         "sync_delete_scope" => &["old"],
         "sync_delete_status" => &["1"],
         "sync_interrupt" => &["old", "why"],

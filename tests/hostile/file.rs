@@ -435,7 +435,7 @@ fn no_trigger_of_a_file_changes_where_a_token_goes() {
         json!({"kind": "watermelon", "token": "t", "attempts": 1, "url": home.url() + "?v=2"});
     ask(
         &connection,
-        &format!("SELECT sync_provider('api', '{config}')"),
+        &format!("SELECT sync_provider('api', '{config}', '{{\"keepCursor\":true}}')"),
     );
     let kept = ask(
         &connection,

@@ -139,6 +139,24 @@ fn runs_keep_their_ids_and_no_id_is_used_again() {
 }
 
 #[test]
+fn conflicts_keep_their_ids_and_no_id_is_used_again() {
+    let world = old_file();
+    let made = "INSERT INTO _syncConflict (id, provider, runId, entity, pk, kind, local, at)
+                VALUES (70, 'api', 1, 'list', 'x', 'edited', '{}', 5), (71, 'api', 1, 'list', 'y', 'deletedHere', NULL, 6);
+                DELETE FROM _syncConflict WHERE id = 71";
+    world.plain().execute_batch(made).expect("conflicts");
+    let connection = world.open();
+    let rows = "SELECT * FROM _syncConflict ORDER BY id";
+    let before = ask(&connection, rows);
+    ask(&connection, "SELECT sync_init()");
+    assert_eq!(ask(&connection, rows), before);
+    let next = "INSERT INTO _syncConflict (provider, runId, entity, kind, at) \
+                VALUES ('api', 1, 'list', 'uniqueClash', 7) RETURNING id";
+    assert_eq!(ask(&connection, next), "72");
+    assert_eq!(ask(&connection, "SELECT count(*) FROM sync_held"), "0");
+}
+
+#[test]
 fn the_run_that_a_killed_process_left_gets_its_owner_and_is_closed() {
     let world = old_file();
     let connection = world.open();

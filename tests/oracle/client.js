@@ -39,6 +39,8 @@ class Run {
     this.fired = new Set()
     this.cells = {}
     this.standIns = new Map()
+    /** The highest cursor so far. */
+    this.reached = 0
     this.journal = new Journal()
     /** Rows created and deleted here whose push nobody has answered. */
     this.unsent = new Set()
@@ -61,6 +63,12 @@ class Run {
     this.adapter = new SQLiteAdapter({ dbName: ':memory:', schema: this.schema })
     this.db = new Database({ adapter: this.adapter, modelClasses })
     this.tables = given.tables.map(({ name }) => name)
+    /** Values that came, by the column that can't hold them. */
+    this.kept = new Map()
+    /** What a resolver has made of rows in this pull. */
+    this.chosen = new Map()
+    /** Columns whose kept value a resolver wants to stay. */
+    this.stays = new Set()
   }
 
   close() {
@@ -93,6 +101,11 @@ class Run {
     return this.schema.tables[table].columnArray.map((column) => column.name)
   }
 
+  /** A value as SQLite gives it back. */
+  asStored(value) {
+    return typeof value === 'boolean' ? Number(value) : value
+  }
+
   clean(table, row) {
     return sanitizedRaw(row, this.schema.tables[table])
   }
@@ -111,6 +124,7 @@ class Run {
     const collection = this.db.get(table)
     if (op === 'create') {
       if (this.stored(table, id)) return
+      differences.dropped(this, table, id, this.columns(table))
       await collection.create((record) => {
         record._raw.id = id
         Object.keys(set).forEach((name) => record._setRaw(name, set[name]))
@@ -125,9 +139,11 @@ class Run {
       await record.update(() => Object.keys(set).forEach((name) => record._setRaw(name, set[name])))
       const after = this.stored(table, id)
       const moved = this.columns(table).filter((name) => before[name] !== after[name])
+      differences.dropped(this, table, id, moved)
       if (moved.length) this.journal.edited(table, id, moved)
     } else {
       this.journal.edited(table, id, [])
+      differences.dropped(this, table, id, this.columns(table))
       if (action === 'destroy') await record.destroyPermanently()
       else await record.markAsDeleted()
     }
@@ -157,6 +173,7 @@ class Run {
     const pullChanges = async (args) => {
       if (!rounds) {
         seen.pulls.push(copy(args))
+        this.again = !args.lastPulledAt || !!args.migration || differences.cursorOf(this, args.lastPulledAt) < this.reached
         await this.edit(step.duringPull)
         if (step.pullFails) throw new Error('no answer')
         const answer = JSON.parse(differences.textOf(this, step.answer))
@@ -164,15 +181,20 @@ class Run {
         rounds = differences.rounds(this, answer)
       }
       const answer = rounds.shift()
+      differences.arrived(this)
       await differences.beforeApply(this, answer)
+      this.brings = answer.timestamp
+      differences.arriving(this, answer)
       return answer
     }
     const pushChanges = async ({ changes, lastPulledAt }) => {
       if (rounds.length) throw NO_PUSH
-      push.changes = copy(changes)
+      differences.arrived(this)
+      push.changes = differences.pushed(this, copy(changes))
       seen.pushes.push({ lastPulledAt, changes: push.changes })
-      this.journal.pulled()
+      this.pulled()
       this.journal.open(push.changes)
+      differences.strangeRejections(this, push)
       await this.edit(step.duringPush, push)
       if (push.kind !== 'taken') throw new Error(push.kind)
       return Object.keys(push.rejected).length ? { experimentalRejectedIds: copy(push.rejected) } : undefined
@@ -180,13 +202,24 @@ class Run {
     do {
       ended = await synchronize({ ...this.options(), pullChanges, pushChanges }).catch((error) => error)
     } while (rounds && rounds.length && (!ended || ended === NO_PUSH))
+    if (!ended || push.changes) this.reached = Math.max(this.reached, differences.cursorOf(this, this.brings))
     if (ended) seen.error = push.changes ? 'push' : 'pull'
+    else differences.arrived(this)
+    this.arriving = []
     if (ended && !push.changes) for (const undo of this.undo.reverse()) await undo()
-    if (!ended && !push.changes) this.journal.pulled()
+    if (!ended && !push.changes) this.pulled()
     if (push.changes) this.journal.close(push.kind, push.rejected)
     await this.edit(push.later)
     await differences.afterSync(this)
     return { ...seen, ...this.look() }
+  }
+
+  /** A pull was committed. */
+  pulled() {
+    this.journal.pulled((table, id) => {
+      const local = this.stored(table, id)
+      return local && local._status !== 'synced'
+    })
   }
 
   options() {
@@ -195,8 +228,11 @@ class Run {
     if (this.enabledAt !== undefined) options.migrationsEnabledAtVersion = this.enabledAt
     if (resolver) {
       const resolve = new Function('table', 'local', 'remote', 'resolved', `return ${resolver.js}`)
-      options.conflictResolver = (table, local, remote, resolved) =>
-        differences.resolved(this, resolve(table, local, remote, resolved), resolved)
+      options.conflictResolver = (table, local, remote, resolved) => {
+        const shown = differences.withKept(this, table, local)
+        const row = differences.keptAgain(this, table, local, shown, resolve(table, shown, remote, resolved))
+        return differences.resolved(this, table, row, resolved)
+      }
     }
     return options
   }

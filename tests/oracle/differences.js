@@ -215,6 +215,7 @@ async function beforeApply(run, answer) {
     const set = answer.changes[table]
     if (!isObject(set) || !Array.isArray(set.created) || !Array.isArray(set.updated)) continue
     ownEchoes(run, table, set)
+    comesAgain(run, table, set)
     for (const row of [...set.created, ...set.updated]) {
       if (isObject(row) && typeof row.id === 'string') await lostAnswer(run, table, row)
     }
@@ -249,6 +250,19 @@ function ownEchoes(run, table, set) {
   fire(run, 'own echo')
   set.created = set.created.filter((row) => !echoes.includes(row))
   set.updated.push(...echoes)
+}
+
+/** Where rows come again, one that was created says nothing new about a row deleted here. */
+function comesAgain(run, table, set) {
+  if (!run.again || !run.wants('rows that come again')) return
+  const old = set.created.filter((row) => {
+    const local = isObject(row) && run.stored(table, row.id)
+    return local && local._status === 'deleted'
+  })
+  if (!old.length) return
+  fire(run, 'rows that come again')
+  set.created = set.created.filter((row) => !old.includes(row))
+  set.updated.push(...old)
 }
 
 /** A row created here that the server shows is there too: its delete has to be told. */
@@ -305,6 +319,91 @@ function conditionalDeletes(run, table, set, strategy) {
   }
 }
 
+// ----------------------------------------------------------------------------------------- kept values
+
+const cell = (table, id, column) => JSON.stringify([table, id, column])
+
+/** Notes what the rows of an answer hold that their columns can't; what the pull makes of it shows later. */
+function arriving(run, answer) {
+  run.arriving = []
+  if (!isObject(answer) || !isObject(answer.changes)) return
+  for (const table of run.tables) {
+    const set = answer.changes[table]
+    if (!isObject(set)) continue
+    for (const row of [...(set.created || []), ...(set.updated || [])]) {
+      if (isObject(row) && typeof row.id === 'string') run.arriving.push([table, row])
+    }
+  }
+}
+
+/** After a pull: a value is kept where its column was not edited here, and holds what stands for it. */
+function arrived(run) {
+  for (const [table, row] of run.arriving || []) {
+    const local = run.live(table, row.id)
+    if (!local) continue
+    const clean = run.clean(table, row)
+    const edited = local._changed.split(',')
+    for (const column of run.columns(table)) {
+      if (!(column in row) || edited.includes(column)) continue
+      // A resolver that does not take the server's value leaves what is here.
+      const chosen = run.chosen.get(key(table, row.id))
+      if (chosen && chosen[column] !== row[column]) continue
+      const named = cell(table, row.id, column)
+      if (run.stays.has(named)) continue
+      if (row[column] === clean[column] || local[column] !== run.asStored(clean[column])) run.kept.delete(named)
+      else run.kept.set(named, row[column])
+    }
+  }
+  run.arriving = []
+  run.chosen.clear()
+  run.stays.clear()
+}
+
+/** The row here as a resolver sees it: with the values that are kept. */
+function withKept(run, table, local) {
+  if (!run.wants('kept values')) return local
+  const kept = run.columns(table).filter((column) => run.kept.has(cell(table, local.id, column)))
+  if (!kept.length) return local
+  const shown = { ...local }
+  for (const column of kept) shown[column] = run.kept.get(cell(table, local.id, column))
+  return shown
+}
+
+/** What a resolver made of it, for a client whose columns can't hold such values. */
+function keptAgain(run, table, local, shown, row) {
+  if (shown === local || !isObject(row)) return row
+  const held = { ...row }
+  for (const column of run.columns(table)) {
+    const named = cell(table, local.id, column)
+    if (!run.kept.has(named) || !(column in held) || held[column] !== shown[column]) continue
+    fire(run, 'kept values')
+    held[column] = local[column]
+    run.stays.add(named)
+  }
+  return held
+}
+
+/** The columns of a row were edited, or all of it is new. */
+function dropped(run, table, id, columns) {
+  for (const column of columns) run.kept.delete(cell(table, id, column))
+}
+
+/** A push with the values that are kept. */
+function pushed(run, changes) {
+  if (!run.wants('kept values')) return changes
+  for (const table of Object.keys(changes)) {
+    for (const row of [...changes[table].created, ...changes[table].updated]) {
+      for (const column of run.columns(table)) {
+        const named = cell(table, row.id, column)
+        if (!run.kept.has(named)) continue
+        fire(run, 'kept values')
+        row[column] = run.kept.get(named)
+      }
+    }
+  }
+  return changes
+}
+
 // ---------------------------------------------------------------------------------------------- edits
 
 /** What to do with an edit instead: `destroy` without a trace, or do it `later`, when the push is over. */
@@ -334,7 +433,7 @@ function sentAs(push, table, id) {
   return ['created', 'updated'].find((kind) => set[kind].some((row) => row.id === id))
 }
 
-/** A row that the server may have had, but has not shown for two pulls, was never sent. */
+/** A row that the server may have had, but that is settled now, was never sent. */
 async function afterSync(run) {
   for (const named of [...run.unsent]) {
     const [table, id] = JSON.parse(named)
@@ -347,14 +446,34 @@ async function afterSync(run) {
   }
 }
 
+/** An answer that rejects a row which was not sent: it may mean one that was, so nobody knows what arrived. */
+function strangeRejections(run, push) {
+  if (push.kind !== 'taken' || !run.wants('strange rejections')) return
+  const sent = (table, id) =>
+    Object.values(push.changes[table] || {}).some((list) => list.some((row) => (isObject(row) ? row.id : row) === id))
+  const strange = Object.entries(push.rejected).some(([table, ids]) => ids.some((id) => !sent(table, id)))
+  if (!strange) return
+  fire(run, 'strange rejections')
+  push.kind = 'lost'
+  push.rejected = {}
+}
+
+/** A cursor as the server wrote it. */
+function cursorOf(run, cursor) {
+  return Number(run.standIns.get(String(cursor)) || cursor)
+}
+
 // ------------------------------------------------------------------------------------------ resolvers
 
 /** A resolver's row without a status keeps the status it would have had. */
-function resolved(run, row, standard) {
+function resolved(run, table, row, standard) {
+  if (isObject(row)) run.chosen.set(key(table, standard.id), { ...standard, ...row })
   if (!isObject(row) || !run.wants('resolver without status')) return row
   const full = { ...standard, ...row, id: standard.id }
   if (!('_status' in row && '_changed' in row && 'id' in row)) fire(run, 'resolver without status')
   return full
 }
 
-module.exports = { textOf, restored, rounds, beforeApply, editDuring, afterSync, resolved }
+module.exports = {
+  arriving, arrived, withKept, keptAgain, dropped, pushed, textOf, restored, rounds, beforeApply, editDuring, afterSync, strangeRejections, cursorOf, resolved
+}

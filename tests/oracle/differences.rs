@@ -33,6 +33,10 @@ pub const DIFFERENCES: &[Difference] = &[
         "halves of surrogate pairs",
         "U+FFFD for an escaped half of a surrogate pair",
     ),
+    difference(
+        "kept values",
+        "in a push, the server's own value in place of what an untouched column holds for it",
+    ),
     difference("prototype keys", "a row without its key `__proto__`"),
     difference(
         "own echo",
@@ -61,6 +65,14 @@ pub const DIFFERENCES: &[Difference] = &[
     difference(
         "lost acknowledgement",
         "a row pushed without an answer, as acknowledged when the pull shows it",
+    ),
+    difference(
+        "rows that come again",
+        "a created row, in a pull from the beginning, with a migration or after a cursor that went back, for a row deleted here, as an updated one",
+    ),
+    difference(
+        "strange rejections",
+        "no answer to a push of which a row is rejected that was not in it",
     ),
     difference(
         "cursor as it came",

@@ -40,10 +40,11 @@ class Journal {
     }
   }
 
-  /** A pull was committed. */
-  pulled() {
+  /** A pull was committed. That a row may have been created there is remembered as long as it waits. */
+  pulled(waits) {
     this.entries.forEach((entry) => (entry.pulls += 1))
-    this.entries = this.entries.filter((entry) => entry.pulls < PULLS)
+    const mayBeThere = ({ state, kind, table, id }) => state === 'unknown' && kind === 'created' && waits(table, id)
+    this.entries = this.entries.filter((entry) => entry.pulls < PULLS || mayBeThere(entry))
   }
 
   /** A push is on its way. */

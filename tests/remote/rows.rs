@@ -388,3 +388,37 @@ fn of_an_upload_in_parts_only_the_lost_part_waits_on() {
         });
     }
 }
+
+/// Whatever the kind: it is no affair of the server's.
+#[test]
+fn h1_a_row_that_a_table_refuses_stops_no_sync() {
+    everywhere(|case| {
+        let server = case.server();
+        let client = case.client(&*server);
+        client.exec(
+            "CREATE UNIQUE INDEX one ON task (n); INSERT INTO task (id, n) VALUES ('mine', 7)",
+        );
+        server.put(
+            "task",
+            &[json!({"id": "a", "n": 1}), json!({"id": "bad", "n": 7})],
+        );
+        let answer = client.synced();
+        assert_eq!(
+            counts(&answer, &["inserted", "held", "pushed"]),
+            [1, 1, 1],
+            "{answer}"
+        );
+        assert_eq!(
+            client.ask("SELECT entity, key, reason, clashesWith FROM sync_held"),
+            "task|bad|unique|mine"
+        );
+        assert_eq!(
+            client.ask("SELECT DISTINCT state, error FROM _syncStatus"),
+            "synced|NULL"
+        );
+        client.exec("UPDATE task SET n = 8 WHERE id = 'mine'");
+        assert_eq!(counts(&client.synced(), &["held"]), [0]);
+        assert_eq!(client.ask("SELECT n FROM task WHERE id = 'bad'"), "7");
+        client.is_at_rest();
+    });
+}

@@ -147,7 +147,7 @@ fn line_02_wrong_objects_are_errors_and_change_nothing() {
                 "id",
             ),
             ("SELECT sync_delete_status('[1]')", "id"),
-            ("SELECT sync_delete_status(1.0)", "id"),
+            ("SELECT sync_delete_status(1.5)", "id"),
             ("SELECT sync_delete_scope(NULL)", "id"),
             (
                 r#"SELECT sync_interrupt('{"options":{"scope":"s"}}')"#,

@@ -26,7 +26,7 @@ SELECT 'none of these ran', count(*) FROM _syncRun;
 SELECT sync_provider('api', '{"kind":"watermelon","url":"ftp://x"}');
 SELECT sync_provider('api', '{"kind":"watermelon","url":"http://x","headers":{"Authorization":"Bearer t"}}');
 SELECT sync_provider('api', '{"kind":"watermelon","url":"http://x","timeoutMs":0}');
-SELECT sync_provider('api', '{"kind":"watermelon","url":"http://127.0.0.1:8787/sync","token":"missing"}');
+SELECT sync_provider('api', '{"kind":"watermelon","url":"http://127.0.0.1:8787/sync","token":"missing"}', '{"keepCursor":true}');
 WITH answer AS MATERIALIZED (SELECT sync_entities('work', 'api', '["task"]') AS json) SELECT 'a secret that is not set', json ->> '$.error.class', json ->> '$.error.message' FROM answer;
 SELECT sync_secret('missing', 'token', 'http://example.com');
 WITH answer AS MATERIALIZED (SELECT sync_entities('work', 'api', '["task"]') AS json) SELECT 'a secret for another origin', json ->> '$.error.class', json ->> '$.error.message' FROM answer;

@@ -315,8 +315,8 @@ fn unknown_tables_are_worth_one_warning() {
     );
     assert_eq!(
         summary["warnings"].as_array().map(Vec::len),
-        Some(1),
-        "{summary}"
+        Some(2),
+        "the table, and the one that is not there: {summary}"
     );
 }
 
@@ -510,4 +510,30 @@ fn misbehaviour_of_the_reference_backend_that_is_put_up_with() {
             "{fault}"
         );
     }
+}
+
+/// A server that shows a new row to everybody shows it to whoever made it too.
+#[test]
+fn an_own_row_that_comes_back_as_created_causes_no_warning() {
+    let server = Canned::start();
+    let device = Device::new(&server.url());
+    device.exec("INSERT INTO task (id, title) VALUES ('a', 'mine'), ('b', 'mine too')");
+    device.sync_only(&["task"]);
+    server.changes(json!({"task": {"created": [
+        {"id": "a", "title": "mine", "done": false, "n": null, "note": null},
+        {"id": "b", "title": "corrected by the server", "done": false, "n": null, "note": null}]}}));
+    let answer = device.sync_only(&["task"]);
+    assert_eq!(answer["warnings"], json!([]), "{answer}");
+    assert_eq!(
+        device.ask("SELECT title FROM task WHERE id = 'b'"),
+        "corrected by the server"
+    );
+    // Somebody else's row that is here already is still one.
+    for _ in 0..2 {
+        server
+            .changes(json!({"task": {"created": [{"id": "c", "title": "theirs", "done": false}]}}));
+        device.sync_only(&["task"]);
+    }
+    let answer = device.ask("SELECT summary FROM _syncRun ORDER BY id DESC LIMIT 1");
+    assert!(answer.contains("announcedWrongly"), "{answer}");
 }

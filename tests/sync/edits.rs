@@ -52,7 +52,8 @@ fn seeded() -> (Canned, Device) {
 
 fn edited(backend: &Backend) -> Device {
     backend.sql(|sql| sql.execute_batch("INSERT INTO task (id, title) VALUES ('t1', 'Dig')"));
-    let device = Device::new(&backend.sync_url());
+    // What is refused as a whole is refused here; cutting it up is tested in refused_rows.
+    let device = Device::with_options(&backend.sync_url(), json!({"splitRefused": false}));
     device.synced();
     backend.sql(|sql| sql.execute_batch("INSERT INTO task (id, title) VALUES ('t2', 'Sow')"));
     device.exec("UPDATE task SET title = 'mine'");
@@ -194,7 +195,10 @@ fn a_conflict_that_does_not_end_fails_after_the_second_try() {
     assert_eq!(seen(&backend).len(), 4);
     assert_eq!(device.pending(), "task|t1|updated|[\"title\"]");
     backend.clear_requests();
-    device.provider(&backend.sync_url(), json!({"retryOnce": false}));
+    device.provider(
+        &backend.sync_url(),
+        json!({"retryOnce": false, "splitRefused": false}),
+    );
     device.failed();
     assert_eq!(seen(&backend).len(), 2, "retryOnce is off");
     backend.faults().clear();

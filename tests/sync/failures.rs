@@ -10,7 +10,8 @@ use support::{
 
 /// A device with something to push.
 fn with_an_edit(url: &str) -> Device {
-    let device = Device::new(url);
+    // What is refused as a whole is refused here; cutting it up is tested in refused_rows.
+    let device = Device::with_options(url, json!({"splitRefused": false}));
     device.exec("INSERT INTO task (id, title) VALUES ('n', 'new')");
     device
 }

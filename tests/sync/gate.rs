@@ -19,6 +19,9 @@ const WRITING: &[(&str, &str)] = &[
     ("sync_untrack", "sync_untrack('planes')"),
     ("sync_untrack", "sync_untrack('unknown')"),
     ("sync_capture_existing", "sync_capture_existing('planes')"),
+    ("sync_capture_on", "sync_capture_on('planes')"),
+    ("sync_capture_off", "sync_capture_off('planes')"),
+    ("sync_capture_on", "sync_capture_on()"),
     (
         "sync_alter",
         "sync_alter('planes', 'ALTER TABLE planes ADD COLUMN more')",
@@ -49,6 +52,8 @@ const WRITING: &[(&str, &str)] = &[
     ),
     ("sync_set_status", "sync_set_status(1, 'synced')"),
     ("sync_apply", "sync_apply(1, '[]')"),
+    ("sync_retry", "sync_retry('planes', 'unknown')"),
+    ("sync_discard", "sync_discard('planes', 'unknown')"),
     ("sync_delete_scope", "sync_delete_scope('unknown')"),
     ("sync_delete_status", "sync_delete_status(999)"),
     ("sync_interrupt", "sync_interrupt()"),

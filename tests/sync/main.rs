@@ -1,32 +1,44 @@
 //! The sync itself: what is sent and applied, when and in what order, and that nothing is lost whatever fails.
 
+mod again;
 mod answers;
 mod background;
 mod calls;
 mod check;
+mod constraints;
 mod converge;
+mod counted;
 mod decisions;
+mod deletes_last;
 mod edits;
 mod failures;
 mod gate;
 mod hazards;
+mod held;
 #[cfg(unix)]
 mod kill;
 mod locks;
 mod log;
 mod lost_answers;
+mod made_again;
+mod order;
 mod policies;
 mod questions;
+mod redeclared;
+mod refused_rows;
 mod rejections;
 mod replacement;
 mod resolver_deletes;
 #[cfg(unix)]
 mod schedules;
+mod seconds;
 mod secrets;
+mod side_effects;
 mod steps;
 #[cfg(unix)]
 mod steps_kill;
 mod storage;
 mod swaps;
 mod tables;
+mod unconfirmed;
 mod waiting;

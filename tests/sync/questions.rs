@@ -307,7 +307,7 @@ fn wrong_arguments_are_named() {
         ),
         (
             "sync_is_stale('api', 1.5)",
-            "max_age_ms must be an integer, not real",
+            "max_age_ms must be an integer, not 1.5",
         ),
         (
             "sync_is_stale('api', -1)",

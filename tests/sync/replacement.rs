@@ -61,7 +61,7 @@ fn line_10_an_empty_set_leaves_only_created_rows() {
     }
     // What was changed here and went is kept.
     assert_eq!(
-        device.ask("SELECT group_concat(entity || rowKey || kind) FROM sync_conflict"),
+        device.ask("SELECT group_concat(entity || rowKey || kind) FROM (SELECT * FROM sync_conflict ORDER BY entity)"),
         "pupdateddeletedRemotely,tupdateddeletedRemotely"
     );
 }

@@ -69,7 +69,7 @@ fn a_backend_that_repeats_the_token_does_not_get_it_written() {
     let device = Device::new(&server.url());
     device.provider(
         &server.url(),
-        json!({"token": "main", "secretHeaders": {"X-Api-Key": "key"}}),
+        json!({"token": "main", "secretHeaders": {"X-Api-Key": "key"}, "splitRefused": false}),
     );
     secret(&device, &server.origin());
     device.ask(&format!(

@@ -236,7 +236,11 @@ fn killed_at(step: &Step, journal: &str) {
 /// The next two syncs bring both sides together, with all edits.
 fn converges(backend: &Backend, db: &rusqlite::Connection, name: &str) {
     let url = json!({"kind": "watermelon", "url": backend.sync_url(), "attempts": 1}).to_string();
-    ask(db, &format!("SELECT sync_provider('api', '{url}')"));
+    let kept = r#"{"keepCursor":true}"#;
+    ask(
+        db,
+        &format!("SELECT sync_provider('api', '{url}', '{kept}')"),
+    );
     for _ in 0..2 {
         let answer = sync_on(db, "all", ENTITIES);
         assert_eq!(answer["state"], "synced", "{name}: {answer}");

@@ -244,7 +244,7 @@ fn what_is_refused_is_named_and_changes_nothing() {
         (
             "",
             r#"{"types":{"tasks":{"done":"bool"}}}"#,
-            "options.types.tasks.done must be one of string, number, boolean, base64, any, not \"bool\"",
+            "options.types.tasks.done must be one of string, number, boolean, base64, json, any, not \"bool\"",
         ),
         (
             "",

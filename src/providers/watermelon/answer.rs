@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value as Json;
 
 use super::options::Options;
-use crate::ground::{Class, SyncError, Warning, add_warning, quoted};
+use crate::ground::{Class, SyncError, quoted};
 use crate::providers::cutter::{BYTE_ORDER_MARK, parse_owned};
 use crate::providers::wire::Entity;
 
@@ -14,24 +14,33 @@ use crate::providers::wire::Entity;
 pub struct PushAnswer {
     /// For each entity, ids (as text) that the backend did not take, and why if it said so.
     pub rejected: Vec<HashMap<String, Option<String>>>,
-    pub warnings: Vec<Warning>,
 }
 
 /// Most characters of a reason that are kept.
 const LONGEST_REASON: usize = 500;
 
 /// Reads the answer to a push. Any 2xx is success, and a body that is not JSON says nothing, unless a
-/// place is named that must hold true.
+/// place is named that must hold true. `page`: the headers say that it is one for people.
 ///
 /// # Errors
-/// That place does not; rejected rows in an unknown form; JSON that is broken, as it may have held some.
+/// That place does not; without such a place, a page for people, or JSON that says no; rejected rows in an unknown
+/// form, or of an unknown table; JSON that is broken, as it may have held some.
 pub fn read_answer(
     options: &Options,
     entities: &[Entity],
     status: u16,
+    page: bool,
     body: &[u8],
 ) -> Result<PushAnswer, SyncError> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    if options.success.is_none() && status != 204 && page {
+        // A login page, say, or one of a proxy: the backend may never have seen the push.
+        return Err(SyncError::protocol(
+            "the push was answered with a page (text/html), so nobody knows whether it arrived; the next pull \
+             shows it",
+        )
+        .saying(&beginning(body)));
+    }
     let may_reject = match body.trim_ascii_start().first() {
         Some(b'{') => true,
         Some(b'[') => options.rejected.is_root(),
@@ -49,24 +58,29 @@ pub fn read_answer(
     if let Some(success) = &options.success
         && success.find(&answer) != Some(&Json::Bool(true))
     {
-        let shown: String = String::from_utf8_lossy(body)
-            .chars()
-            .take(LONGEST_REASON)
-            .collect();
         let mut error = SyncError::new(
             Class::Server,
             "SYNC_ERROR_HTTP",
             format!("HTTP {status}, but {success} is not true in the backend's answer"),
             false,
         )
-        .saying(shown.trim());
+        .saying(&beginning(body));
         error.status = Some(status);
         return Err(error);
+    }
+    if options.success.is_none()
+        && let Some(word) = says_no(&answer)
+    {
+        let message = format!(
+            "the push was answered with {status}, but with {word} in it, so nobody knows whether it arrived; the \
+             next pull shows it; successPath names another place to look at"
+        );
+        return Err(SyncError::protocol(message).saying(&beginning(body)));
     }
     let rejected = options.rejected.find(&answer).unwrap_or(&Json::Null);
     let answer = match options.reading.strict && !has_form(rejected, options.rejected_as_list) {
         true => None,
-        false => read_rejected(rejected, entities),
+        false => read_rejected(rejected, entities)?,
     };
     answer.ok_or_else(|| {
         SyncError::protocol(format!(
@@ -75,6 +89,40 @@ pub fn read_answer(
             options.rejected
         ))
     })
+}
+
+/// The first words of a body.
+fn beginning(body: &[u8]) -> String {
+    let text: String = String::from_utf8_lossy(body)
+        .chars()
+        .take(LONGEST_REASON)
+        .collect();
+    text.trim().to_owned()
+}
+
+/// What in an answer says that the push failed, in the ways that many backends have in common.
+fn says_no(answer: &Json) -> Option<&'static str> {
+    let no = &Json::Bool(false);
+    let is_error = |error: &Json| match error {
+        Json::Null | Json::Bool(false) => false,
+        Json::Bool(true) => true,
+        Json::Number(number) => number.as_f64() != Some(0.0),
+        Json::String(text) => !text.is_empty(),
+        // With rejectedPath "$" a table may be called so.
+        Json::Array(_) => false,
+        Json::Object(members) => !members.is_empty(),
+    };
+    let answer = answer.as_object()?;
+    if answer.get("ok") == Some(no) {
+        return Some("\"ok\": false");
+    }
+    if answer.get("success") == Some(no) {
+        return Some("\"success\": false");
+    }
+    answer
+        .get("error")
+        .is_some_and(is_error)
+        .then_some("an \"error\"")
 }
 
 /// Whether rejected rows are named in the form of the configuration. None named: either.
@@ -88,28 +136,37 @@ fn has_form(rejected: &Json, as_list: bool) -> bool {
 
 /// The rejected rows: `{table: [ids]}` or a list of `{table, id, reason}`. None when one of them can't be
 /// named: to take it for one that was accepted would lose it.
-fn read_rejected(rejected: &Json, entities: &[Entity]) -> Option<PushAnswer> {
+///
+/// # Errors
+/// A row of a table that was not sent: it may be one of those that were, under another name.
+fn read_rejected(rejected: &Json, entities: &[Entity]) -> Result<Option<PushAnswer>, SyncError> {
     let mut answer = PushAnswer {
         rejected: vec![HashMap::new(); entities.len()],
-        warnings: Vec::new(),
     };
-    let mut add = |table: &str, id: &Json, reason: Option<String>| {
+    let mut strange = None;
+    let named = name_rejected(rejected, &mut |table, id, reason| {
         let id = read_id(id)?;
         match entities.iter().position(|entity| entity.name == table) {
             Some(place) => drop(answer.rejected[place].insert(id, reason)),
-            None => add_warning(
-                &mut answer.warnings,
-                Warning::new(
-                    "rejectedUnknownEntity",
-                    format!(
-                        "the backend rejected rows of {}, which is not an entity of this sync",
-                        quoted(table)
-                    ),
-                ),
-            ),
+            None => strange = Some(table.to_owned()),
         }
         Some(())
-    };
+    });
+    match strange {
+        Some(table) => Err(SyncError::protocol(format!(
+            "the answer to the push rejects rows of {}, which was not sent, so nobody knows what became of the rows \
+             that were; the next pull shows it",
+            quoted(&table)
+        ))),
+        None => Ok(named.map(|()| answer)),
+    }
+}
+
+/// Takes table, id and reason of a rejected row.
+type Add<'f> = &'f mut dyn FnMut(&str, &Json, Option<String>) -> Option<()>;
+
+/// Hands each rejected row to `add`. None when one can't be named.
+fn name_rejected(rejected: &Json, add: Add<'_>) -> Option<()> {
     match rejected {
         Json::Null => {}
         Json::Object(tables) => {
@@ -130,7 +187,7 @@ fn read_rejected(rejected: &Json, entities: &[Entity]) -> Option<PushAnswer> {
         }
         _ => return None,
     }
-    Some(answer)
+    Some(())
 }
 
 /// To JavaScript 8.0 is 8. None for what is no id: a fraction, or a number of which digits may be missing.
@@ -175,7 +232,7 @@ mod tests {
     }
 
     fn rejected(keys: &str, body: &str) -> Vec<(String, Option<String>)> {
-        let answer = read_answer(&options(keys), &[entity("t")], 200, body.as_bytes());
+        let answer = read_answer(&options(keys), &[entity("t")], 200, false, body.as_bytes());
         let mut all: Vec<_> = answer.unwrap().rejected.remove(0).into_iter().collect();
         all.sort();
         all
@@ -186,7 +243,7 @@ mod tests {
         let plain = |ids: &[&str]| -> Vec<(String, Option<String>)> {
             ids.iter().map(|id| ((*id).to_owned(), None)).collect()
         };
-        let ids = r#"{"experimentalRejectedIds":{"t":["x",7],"z":["y"],"u":null}}"#;
+        let ids = r#"{"experimentalRejectedIds":{"t":["x",7],"z":[],"u":null}}"#;
         assert_eq!(rejected("", ids), plain(&["7", "x"]));
         for nothing in [
             "",
@@ -208,7 +265,7 @@ mod tests {
             rejected(r#","rejectedPath":"$""#, r#"{"t":["x"]}"#),
             plain(&["x"])
         );
-        let list = r#"{"rejected":[{"table":"t","id":"x","reason":"too long"},{"table":"z","id":"y"},
+        let list = r#"{"rejected":[{"table":"t","id":"x","reason":"too long"},
             {"table":"t","id":5,"reason":{"code":1}},{"table":"t","id":"n"}]}"#;
         let keys = r#","rejectedPath":"$.rejected","rejectedFormat":"list""#;
         assert_eq!(
@@ -239,7 +296,7 @@ mod tests {
             r#"{"t":[18446744073709551616]}"#,
         ] {
             let body = format!(r#"{{"experimentalRejectedIds":{unclear}}}"#);
-            let answer = read_answer(&options(""), &[entity("t")], 200, body.as_bytes());
+            let answer = read_answer(&options(""), &[entity("t")], 200, false, body.as_bytes());
             assert_eq!(answer.unwrap_err().class, Class::Protocol, "{unclear}");
         }
         let root = r#","rejectedPath":"$""#;
@@ -249,11 +306,11 @@ mod tests {
             ("", "\u{feff}{1"),
             (root, r#"[{"table":"t","id":"x"}"#),
         ] {
-            let answer = read_answer(&options(keys), &[], 200, broken.as_bytes());
+            let answer = read_answer(&options(keys), &[], 200, false, broken.as_bytes());
             assert_eq!(answer.unwrap_err().class, Class::Protocol, "{broken}");
         }
         for (keys, silent) in [("", "[object Object]"), (root, "OK"), (root, "")] {
-            let answer = read_answer(&options(keys), &[], 200, silent.as_bytes());
+            let answer = read_answer(&options(keys), &[], 200, false, silent.as_bytes());
             assert!(answer.is_ok(), "{silent}");
         }
         let numbers = r#"{"experimentalRejectedIds":{"t":[8.0,70e-1,-0.0,9007199254740993]}}"#;
@@ -268,16 +325,52 @@ mod tests {
         assert_eq!(rejected("", half_a_pair), [("x".to_owned(), None)]);
         let strict = options(r#","lenient":false"#);
         let body = br#"{"experimentalRejectedIds":[{"table":"t","id":"x"}]}"#;
-        assert!(read_answer(&strict, &[entity("t")], 200, body).is_err());
+        assert!(read_answer(&strict, &[entity("t")], 200, false, body).is_err());
         let body = br#"{"experimentalRejectedIds":{"T":["x"]}}"#;
-        let answer = read_answer(&options(""), &[entity("t")], 200, body).unwrap();
-        assert!(answer.warnings[0].message.contains(r#"rows of "T""#));
+        let error = read_answer(&options(""), &[entity("t")], 200, false, body).unwrap_err();
+        assert!(error.message.contains(r#"rows of "T""#));
+    }
+
+    #[test]
+    fn a3_a_page_or_a_no_is_no_success() {
+        let read = |keys: &str, page: bool, body: &str| {
+            let answer = read_answer(&options(keys), &[], 200, page, body.as_bytes());
+            answer.map(drop).map_err(|error| (error.class, error.said))
+        };
+        for (page, body) in [
+            (true, "Please log in"),
+            (true, "{}"),
+            (false, r#"{"ok":false}"#),
+            (false, r#"{"success":false,"message":"over quota"}"#),
+            (false, r#"{"error":"over quota"}"#),
+            (false, r#"{"error":{"code":7}}"#),
+            (false, r#"{"error":true,"ok":true}"#),
+        ] {
+            let error = read("", page, body).unwrap_err();
+            assert_eq!(
+                error,
+                (Class::Protocol, Some(body.trim().to_owned())),
+                "{body}"
+            );
+        }
+        for silent in [
+            r#"{"ok":true,"error":null}"#,
+            r#"{"ok":0,"success":null,"error":false}"#,
+            r#"{"error":""}"#,
+            r#"{"error":0}"#,
+            r#"[{"ok":false}]"#,
+        ] {
+            assert_eq!(read("", false, silent), Ok(()), "{silent}");
+        }
+        let keys = r#","successPath":"$.done""#;
+        let done = r#"{"done":true,"error":"3 rows were there already"}"#;
+        assert_eq!(read(keys, true, done), Ok(()));
     }
 
     #[test]
     fn success_may_have_to_be_said() {
         let read = |keys: &str, body: &str| {
-            read_answer(&options(keys), &[], 200, body.as_bytes()).map(drop)
+            read_answer(&options(keys), &[], 200, false, body.as_bytes()).map(drop)
         };
         let keys = r#","successPath":"$.result.ok""#;
         assert!(read(keys, r#"{"result":{"ok":true}}"#).is_ok());

@@ -1,19 +1,20 @@
 //! One run with a WatermelonDB backend: pulls, then one push for each parcel.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
 
 use serde_json::Value as Json;
 
 use super::answer::read_answer;
-use super::cursors::{Group, groups, is_lower, lowest, step_back};
+use super::cursors::{Group, groups, is_lower, lowest, starts};
 use super::migration::{Notice, Present};
 use super::options::Options;
 use super::pull::read_pull;
 use super::push::write_changes;
 use crate::ground::{Class, SyncError, Warning};
 use crate::providers::conversation::{
-    Answer, Ask, AskBody, Conversation, Event, Goal, Known, KnownEntity, LastSchema, ParcelRows,
-    Read, Refusal, Step,
+    Again, Answer, Ask, AskBody, Conversation, Event, Goal, Known, KnownEntity, LastSchema,
+    ParcelRows, Read, Refusal, Step,
 };
 use crate::providers::sink::{Sent, Sink, Verdict};
 use crate::providers::template::{self, Values};
@@ -36,6 +37,11 @@ pub struct Talk {
     last_schemas: Vec<LastSchema>,
     /// Which entities the backend has not heard of: those without a cursor, until the others' pull.
     unheard: Vec<bool>,
+    /// Where the group that is due is still to be pulled from; the first comes next.
+    starts: VecDeque<Option<String>>,
+    /// What the earlier pulls of that group brought as cursor. A later one doesn't count: what happened in between may
+    /// be in none of them.
+    brought: Option<String>,
     /// The cursor that the first pull of this round brought.
     first_cursor: Option<String>,
     step: Position,
@@ -90,6 +96,8 @@ impl Talk {
             goal,
             schema_version,
             due: Vec::new(),
+            starts: VecDeque::new(),
+            brought: None,
             unheard: Vec::new(),
             first_cursor: None,
             step: Position::Pull,
@@ -115,10 +123,27 @@ impl Talk {
     fn pull_again(&mut self) {
         self.due = groups(&self.cursors, self.options.opaque);
         self.first_cursor = None;
+        self.start_group();
         self.step = match self.due.is_empty() {
             true => Position::Done,
             false => Position::Pull,
         };
+    }
+
+    /// Makes the pulls of the first group due.
+    fn start_group(&mut self) {
+        self.brought = None;
+        let cursor = self.due.first().map(|group| group.cursor.as_deref());
+        self.starts = cursor
+            .map(|cursor| starts(cursor, self.options.overlap).into())
+            .unwrap_or_default();
+    }
+
+    /// The cursor of a group, now that another of its pulls was answered.
+    fn brings(&self, cursor: &str) -> String {
+        let all = [self.brought.clone(), Some(cursor.to_owned())];
+        let lowest = lowest(all.iter().flatten(), self.options.opaque);
+        lowest.map_or_else(|| cursor.to_owned(), String::clone)
     }
 
     /// What the pull of a group reports of the schema.
@@ -146,10 +171,7 @@ impl Talk {
 
     fn pull(&self, group: &Group) -> Ask {
         let notice = self.notice(group);
-        let cursor = group
-            .cursor
-            .as_deref()
-            .map(|cursor| step_back(cursor, self.options.overlap));
+        let cursor = self.starts.front().cloned().flatten();
         let migration = notice.migration.as_ref().map(Json::to_string);
         let values = Values {
             migration: migration.as_deref(),
@@ -173,9 +195,14 @@ impl Talk {
             let _ = body.write(&values, &mut |_| Ok(()), &mut out);
             AskBody::Bytes(out)
         });
-        let comes_again = |place: &usize| {
-            group.cursor.is_some()
-                && (self.options.overlap > 0 || group.cursor != self.cursors[*place])
+        let comes_again = |place: usize| {
+            let from_before = self.options.overlap > 0 || group.cursor != self.cursors[place];
+            match group.cursor {
+                Some(_) if from_before => Some((place, Again::RowsAndDeletes)),
+                // Rows that were left out before, and what stands beside them.
+                _ if notice.migration.is_some() => Some((place, Again::Rows)),
+                _ => None,
+            }
         };
         Ask {
             label: "pull",
@@ -183,7 +210,12 @@ impl Talk {
             url,
             headers: self.headers(&values),
             body,
-            again: group.entities.iter().copied().filter(comes_again).collect(),
+            again: group
+                .entities
+                .iter()
+                .copied()
+                .filter_map(comes_again)
+                .collect(),
             migration: notice.migration.unwrap_or_default(),
         }
     }
@@ -256,15 +288,25 @@ impl Talk {
                 ),
             ));
         }
+        let brings = self.brings(&pulled.cursor);
+        if self.starts.len() > 1 {
+            // Only with the last of its pulls a group is up to date.
+            return Ok(Read {
+                rest: pulled.rest,
+                warnings: pulled.warnings,
+                note: Some(brings),
+                ..Read::default()
+            });
+        }
         let notice = self.notice(group);
         pulled.warnings.extend(notice.warning);
-        let cursors = wanted.iter().map(|place| (*place, pulled.cursor.clone()));
+        let cursors = wanted.iter().map(|place| (*place, brings.clone()));
         Ok(Read {
             cursors: cursors.collect(),
             schema_version: notice.store.then_some(self.schema_version),
-            memory: None,
             rest: pulled.rest,
             warnings: pulled.warnings,
+            ..Read::default()
         })
     }
 
@@ -280,7 +322,12 @@ impl Talk {
             .body
             .read_to_end(&mut body)
             .map_err(|error| SyncError::network(format!("the answer was lost: {error}")))?;
-        let said = read_answer(&self.options, &self.entities, answer.status, &body)?;
+        let mut types = answer
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "content-type");
+        let page = types.any(|(_, value)| is_html(value));
+        let said = read_answer(&self.options, &self.entities, answer.status, page, &body)?;
         for (place, rejected) in said.rejected.iter().enumerate() {
             for (id, reason) in rejected {
                 sink.verdict(Sent::Row(place, id), Verdict::Refused(reason.as_deref()))?;
@@ -291,15 +338,19 @@ impl Talk {
             new_id: None,
         };
         sink.verdict(Sent::Rest, taken)?;
-        Ok(Read {
-            warnings: said.warnings,
-            ..Read::default()
-        })
+        Ok(Read::default())
     }
 
     fn adopt_read(&mut self, read: &Read) {
         if self.step == Position::Push {
             self.step = Position::Done;
+            return;
+        }
+        // What comes after it is not a bulk load any more.
+        self.options.reading.turbo = false;
+        self.starts.pop_front();
+        if !self.starts.is_empty() {
+            self.brought.clone_from(&read.note);
             return;
         }
         for (place, cursor) in &read.cursors {
@@ -312,8 +363,6 @@ impl Talk {
                 };
             }
         }
-        // What comes after a refused push is not a bulk load any more.
-        self.options.reading.turbo = false;
         if let Some((_, cursor)) = read.cursors.first() {
             self.first_cursor.get_or_insert_with(|| cursor.clone());
         }
@@ -323,6 +372,7 @@ impl Talk {
         if done.as_ref().is_some_and(is_known) || !self.due.iter().any(is_known) {
             self.unheard.fill(false);
         }
+        self.start_group();
         if self.due.is_empty() {
             self.step = match self.goal {
                 Goal::Sync => Position::Freeze,
@@ -342,6 +392,12 @@ impl Talk {
         self.second_chance = false;
         self.pull_again();
     }
+}
+
+/// Whether a content type is that of a page.
+fn is_html(kind: &str) -> bool {
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("text/html")
 }
 
 impl Conversation for Talk {

@@ -4,6 +4,8 @@
 
 use std::cmp::Ordering;
 
+use crate::ground::compare_numbers as compare;
+
 /// Entities that one pull is for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
@@ -92,14 +94,18 @@ pub fn step_back(cursor: &str, overlap: u64) -> String {
     }
 }
 
-/// Compares two cursors; none when one is not a number. Whole numbers compare exactly, however large.
-fn compare(one: &str, two: &str) -> Option<Ordering> {
-    if let (Ok(one), Ok(two)) = (one.parse::<i128>(), two.parse::<i128>()) {
-        return Some(one.cmp(&two));
+/// Where the pulls of a group start. With an overlap there are two: backends whose clock is coarse hold back what
+/// came at the cursor itself, so one question starts before it; but a backend that names a delete only to those who can
+/// have seen the row (made at or before the cursor, deleted after it) answers the other one only in full.
+pub fn starts(cursor: Option<&str>, overlap: u64) -> Vec<Option<String>> {
+    let Some(cursor) = cursor else {
+        return vec![None];
+    };
+    let earlier = step_back(cursor, overlap);
+    match earlier == cursor {
+        true => vec![Some(earlier)],
+        false => vec![Some(earlier), Some(cursor.to_owned())],
     }
-    one.parse::<f64>()
-        .ok()?
-        .partial_cmp(&two.parse::<f64>().ok()?)
 }
 
 #[cfg(test)]
@@ -154,6 +160,18 @@ mod tests {
         assert_eq!(lowest(&["10", "9.5"]).as_deref(), Some("9.5"));
         assert_eq!(lowest(&["10", "\"x\""]), None);
         assert_eq!(lowest(&[]), None);
+    }
+
+    #[test]
+    fn a2_an_overlap_asks_twice() {
+        let starts = |cursor: Option<&str>, overlap| -> Vec<String> {
+            let starts = super::starts(cursor, overlap).into_iter();
+            starts.map(|start| start.unwrap_or_default()).collect()
+        };
+        assert_eq!(starts(None, 1), [""]);
+        assert_eq!(starts(Some("7"), 0), ["7"]);
+        assert_eq!(starts(Some("7"), 1), ["6", "7"]);
+        assert_eq!(starts(Some("1"), 1), ["1"]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub const KEYS: &[Key] = &[
     key("params", Takes::Map(&Takes::Json), Usual::Nothing, "the values of `{param:NAME}` in templates", r#"{"params":{"account":7}}"#),
     key("firstToken", Takes::Values(&["null", "0", "\"omitted\"", "\"empty\""]), Usual::Json("null"), "what `{lastPulledAt}` is before the first pull; `\"omitted\"`: the parameter or key is left out", r#"{"firstToken":0}"#),
     key("cursorUnit", Takes::OneOf(&["ms", "s", "opaque"]), Usual::Json("\"ms\""), "the unit of the backend's timestamp; `opaque`: any number or text, never used in arithmetic", r#"{"cursorUnit":"s"}"#),
-    key("overlap", Takes::Number(0, MOST_OVERLAP), Usual::Words("1 for `s`, else 0"), "how far before its cursor a pull begins, in that unit; never for the first pull, never in a push", r#"{"overlap":1000}"#),
+    key("overlap", Takes::Number(0, MOST_OVERLAP), Usual::Words("1 for `s`, else 0"), "how far before its cursor a pull begins, in that unit; a second one begins at the cursor. Never for the first pull, never in a push", r#"{"overlap":1000}"#),
     key("timestampPath", Takes::Text, Usual::Json("\"$.timestamp\""), "place of the timestamp in a pull answer: `$.` and names with dots between them", r#"{"timestampPath":"$.data.now"}"#),
     key("changesPath", Takes::Text, Usual::Json("\"$.changes\""), "place of the changes in a pull answer", r#"{"changesPath":"$.data.changes"}"#),
     key("rejectedPath", Takes::Text, Usual::Json("\"$.experimentalRejectedIds\""), "place of the rejected rows in a push answer; `$` is the whole answer", r#"{"rejectedPath":"$.rejected"}"#),

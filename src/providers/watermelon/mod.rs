@@ -21,6 +21,7 @@ mod conversation;
 mod cursors;
 mod keys;
 mod migration;
+mod oddities;
 mod options;
 mod preset;
 mod pull;
@@ -68,18 +69,21 @@ impl Watermelon {
     /// # Errors
     /// A configuration that `sync_provider` would not take.
     pub fn open(settings: &Settings) -> Result<Self, String> {
+        let options = Options::resolve(settings)?;
         Ok(Self {
-            options: Options::resolve(settings)?,
             manners: Manners {
                 batch: settings.number("pushBatch"),
                 journal_pulls: JOURNAL_PULLS,
+                cursors_grow: !options.opaque,
                 versions: false,
+                refusals: table_keys::refusals(settings),
                 apply: ApplyRules {
                     created_as_updated: settings.flag("sendCreatedAsUpdated"),
                     missing_is_default: true,
                     ..table_keys::apply_rules(settings)
                 },
             },
+            options,
         })
     }
 }

@@ -6,10 +6,10 @@ use super::keys::{PULL_METHODS, PUSH_METHODS};
 use super::migration::Policy;
 use crate::http;
 use crate::providers::credential::refuse_credentials;
+use crate::providers::fit::Leniency;
 use crate::providers::kind::Settings;
 use crate::providers::path::Path;
 use crate::providers::template::{Body, FirstToken, Params, Text, Url, Values};
-use crate::providers::values::Leniency;
 
 /// How one of the two requests is made.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +99,7 @@ impl Options {
                 values: Leniency {
                     js_numbers: settings.flag("jsNumbers"),
                     coerce: settings.flag("coerce"),
+                    booleans_as_numbers: settings.text("boolAs") == "0/1",
                 },
                 created_as_updated: settings.flag("sendCreatedAsUpdated"),
                 opaque,

@@ -6,6 +6,7 @@ use std::io::Read;
 
 use serde_json::{Map, Value as Json};
 
+use super::oddities::Oddities;
 use super::options::{Layout, Reading};
 use super::row::{read_id, read_row};
 use super::strategy::Strategy;
@@ -15,9 +16,6 @@ use crate::providers::sink::{Announced, RemoteRow, Scope, Sink};
 use crate::providers::wire::{Entity, Slot, WireId};
 
 type Result<T, E = SyncError> = std::result::Result<T, E>;
-
-/// Most tables that nobody asked for named in a warning.
-const STRANGERS: usize = 5;
 
 /// Bytes of a timestamp. A longer one would not fit into an address, and every later pull would fail.
 const LONGEST_TIMESTAMP: usize = 16 << 10;
@@ -66,7 +64,7 @@ pub fn read_pull(
         rest: Map::new(),
         rest_bytes: 0,
         warnings: Vec::new(),
-        strangers: Vec::new(),
+        oddities: Oddities::default(),
     };
     cutter.skip_byte_order_mark()?;
     cutter.object(|cutter, key| answer.member(cutter, key))?;
@@ -81,17 +79,12 @@ pub fn read_pull(
         .cursor
         .take()
         .ok_or_else(|| SyncError::protocol("the answer has no timestamp; nothing was applied"))?;
-    if !answer.strangers.is_empty() {
-        let names = answer.strangers.join(", ");
-        answer.warnings.push(Warning::new(
-            "unaskedTables",
-            format!("tables that this sync did not ask for were ignored: {names}"),
-        ));
-    }
+    let mut warnings = answer.warnings;
+    warnings.extend(answer.oddities.warnings(entities, wanted));
     Ok(Pulled {
         cursor,
         rest: answer.rest,
-        warnings: answer.warnings,
+        warnings,
     })
 }
 
@@ -120,8 +113,7 @@ struct Answer<'a> {
     rest: Map<String, Json>,
     rest_bytes: usize,
     warnings: Vec<Warning>,
-    /// Names of tables that nobody asked for.
-    strangers: Vec<String>,
+    oddities: Oddities,
 }
 
 impl Answer<'_> {
@@ -225,11 +217,12 @@ impl Answer<'_> {
         let Some(place) = wanted.copied() else {
             // Other entities of the same backend: they have cursors of their own.
             let is_ours = self.entities.iter().any(|entity| entity.name == name);
-            if !is_ours && self.strangers.len() < STRANGERS {
-                self.strangers.push(quoted(name));
+            if !is_ours {
+                self.oddities.strangers.add(name);
             }
             return skip_table(cutter);
         };
+        self.oddities.named.push(place);
         if cutter.take_null()? {
             return self.require_lists(&format!("{} is null", quoted(name)));
         }
@@ -245,7 +238,11 @@ impl Answer<'_> {
                 "updated" => self.rows(cutter, place, Announced::Updated),
                 "deleted" => self.ids(cutter, place),
                 other if self.reading.turbo => Err(bulk(&format!("{} in a table", quoted(other)))),
-                _ => parse::<serde::de::IgnoredAny>(cutter.value()?).map(drop),
+                other => {
+                    let rows = skip_list(cutter)?;
+                    self.oddities.unknown_list(place, other, rows);
+                    Ok(())
+                }
             }
         })?;
         match missing.first() {
@@ -265,7 +262,11 @@ impl Answer<'_> {
             any = true;
             let mut slots: Vec<Slot<'_>> = Vec::new();
             let entity = &self.entities[place];
-            let id = read_row(entity, self.reading, cutter.value()?, &mut slots)?;
+            let text = cutter.value()?;
+            let id = read_row(entity, self.reading, text, &mut slots)?;
+            if !slots.is_empty() && slots.iter().all(Slot::is_missing) {
+                self.oddities.unknown_columns(place, text);
+            }
             if !self.deleted[place].is_empty() && self.deleted[place].contains(&id_text(&id)) {
                 let warnings = &mut self.warnings;
                 return complain(self.reading, warnings, entity, ALSO_DELETED, "deleted wins");
@@ -355,6 +356,30 @@ fn fingerprint(hasher: &RandomState, id: &WireId<'_>) -> u64 {
     }
 }
 
+/// Passes over a member of a table; how many rows it may have held.
+fn skip_list<R: Read>(cutter: &mut Cutter<R>) -> Result<i64> {
+    match cutter.peek()? {
+        Some(b'[') => {
+            let mut rows = 0;
+            cutter.array(|cutter| {
+                rows += 1;
+                parse::<serde::de::IgnoredAny>(cutter.value()?).map(drop)
+            })?;
+            Ok(rows)
+        }
+        Some(b'{') => {
+            let mut rows = 0;
+            cutter.object(|cutter, _| {
+                rows += 1;
+                parse::<serde::de::IgnoredAny>(cutter.value()?).map(drop)
+            })?;
+            Ok(rows)
+        }
+        // A count, say.
+        _ => parse::<serde::de::IgnoredAny>(cutter.value()?).map(|_| 0),
+    }
+}
+
 /// Passes over a table piece by piece, however large it is.
 fn skip_table<R: Read>(cutter: &mut Cutter<R>) -> Result<()> {
     if cutter.peek()? != Some(b'{') {
@@ -375,7 +400,7 @@ fn id_text(id: &WireId<'_>) -> String {
     }
 }
 
-/// A timestamp must be a number above zero, or text when it is `opaque`. It is kept as it is, so that
+/// A timestamp must be a number above zero; an `opaque` one can be any number, or text. It is kept as it is, so that
 /// it goes back as it came.
 fn timestamp(text: &[u8], opaque: bool) -> Result<String> {
     if text.len() > LONGEST_TIMESTAMP {
@@ -385,7 +410,7 @@ fn timestamp(text: &[u8], opaque: bool) -> Result<String> {
         )));
     }
     let number: Option<f64> = serde_json::from_slice(text).ok();
-    let is_number = number.is_some_and(|number| number > 0.0 && number.is_finite());
+    let is_number = number.is_some_and(|number| number.is_finite() && (opaque || number > 0.0));
     let is_text = || {
         let word: Option<String> = serde_json::from_slice(text).ok();
         opaque && word.is_some_and(|word| !word.is_empty())
@@ -396,7 +421,7 @@ fn timestamp(text: &[u8], opaque: bool) -> Result<String> {
     let shown = String::from_utf8_lossy(&text[..text.len().min(40)]);
     let wanted = match opaque {
         false => "a number above 0",
-        true => "a number above 0, or text",
+        true => "a number or text",
     };
     Err(SyncError::protocol(format!(
         "the answer's timestamp is not {wanted}; nothing was applied"
@@ -409,7 +434,7 @@ mod tests {
     use super::*;
     use crate::providers::path::Path;
     use crate::providers::sink::{Sent, Verdict};
-    use crate::providers::wire::{WireColumn, WireType};
+    use crate::providers::wire::{Holds, WireColumn, WireType};
 
     #[derive(Default)]
     struct Log(Vec<String>);
@@ -462,6 +487,7 @@ mod tests {
             name: "n".into(),
             kind: WireType::Number,
             required: false,
+            holds: Holds::default(),
         };
         let entities = [Entity {
             name: "t".into(),
@@ -545,10 +571,10 @@ mod tests {
             let (end, _) = read_as(("$.timestamp", "$.changes"), reading, &text);
             end.map(|end| end.cursor)
         };
-        for good in ["\"a\\u0062\"", "1.50", "7"] {
+        for good in ["\"a\\u0062\"", "1.50", "7", "0", "-1"] {
             assert_eq!(read(good).as_deref(), Ok(good));
         }
-        for bad in ["\"\"", "0", "null", "-1", "[1]", "true"] {
+        for bad in ["\"\"", "null", "[1]", "true"] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

@@ -1,12 +1,10 @@
 //! Pushes: rows as they are sent, and the changes of a body.
 
-use std::fmt;
 use std::io::{self, Write};
 
 use serde_json::Value as Json;
 
 use super::options::Options;
-use crate::ground::quoted;
 use crate::providers::conversation::{ParcelRows, RowToSend};
 use crate::providers::values;
 use crate::providers::wire::{ChangeKind, Entity, WireType};
@@ -44,12 +42,7 @@ pub fn write_row(
         out.extend_from_slice(b",\"_changed\":");
         values::write_json(out, &names.join(","))?;
     }
-    for (column, value) in entity.columns.iter().zip(row.values) {
-        let held =
-            |problem: &dyn fmt::Display| format!("column {} holds {problem}", quoted(&column.name));
-        if let Some(problem) = values::misfit(column.kind, *value) {
-            return Err(held(&problem));
-        }
+    for (place, (column, value)) in entity.columns.iter().zip(row.values).enumerate() {
         let kind = match column.kind {
             WireType::Boolean if options.booleans_as_numbers => WireType::Number,
             kind => kind,
@@ -57,7 +50,7 @@ pub fn write_row(
         out.push(b',');
         values::write_json(out, &column.name)?;
         out.push(b':');
-        values::write_value(out, kind, *value).map_err(|problem| held(&problem))?;
+        values::write_column(out, column, kind, *value, row.kept(place))?;
     }
     out.push(b'}');
     Ok(())
@@ -158,7 +151,7 @@ mod tests {
     use super::*;
     use crate::providers::conversation::ParcelRow;
     use crate::providers::kinds;
-    use crate::providers::wire::WireColumn;
+    use crate::providers::wire::{Holds, WireColumn};
 
     fn options(keys: &str) -> Options {
         let text = format!(r#"{{"kind":"watermelon","url":"http://h"{keys}}}"#);
@@ -170,6 +163,7 @@ mod tests {
             name: name.into(),
             kind,
             required: false,
+            holds: Holds::default(),
         };
         Entity {
             name: name.into(),
@@ -187,6 +181,7 @@ mod tests {
             id: ValueRef::Integer(7),
             values: &[ValueRef::Integer(1), ValueRef::Integer(1)],
             changed: &[1],
+            kept: &[],
             version: None,
         };
         let mut out = Vec::new();

@@ -1,7 +1,7 @@
 //! Applies what an answer says to the application's tables, row by row, in the caller's transaction. Rows are
 //! inserted or updated, never replaced.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::capture::{Key, PendingRows, log};
@@ -11,26 +11,38 @@ use crate::providers::wire::{Slot, WireId};
 use crate::store::{Database, Result, Value, ValueRef};
 use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;
+use crate::transfer::held::foreign::links;
+use crate::transfer::held::{Class, Holder, Reason};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::decide::Remote;
 use super::deferred::{Deferred, Waiting, Word, unique_columns};
+use super::displaced::{Comer, Displaced};
+use super::doomed::{Doomed, DoomedRow};
 use super::effects;
 use super::meeting::Chosen;
-use super::own_writes::OwnWrites;
+use super::own_writes::{Applied, OwnWrites};
 use super::scope::is_named;
 use super::setting::Setting;
 use super::swept::Swept;
 use super::table::{TableApplier, Trouble};
-use super::writer::UNIQUE;
 
-/// Applies the changes of one answer.
+/// Applies the changes of one answer: first all rows that were created or updated, then all deletes, so that a foreign
+/// key's own action meets only what really lost its parent.
 pub struct Applier<'a> {
-    database: &'a Database,
-    tables: Vec<TableApplier<'a>>,
+    pub(super) database: &'a Database,
+    pub(super) bindings: &'a [Binding],
+    pub(super) tables: Vec<TableApplier<'a>>,
     own: OwnWrites<'a>,
     deferred: Deferred,
+    /// The deletes of the answer.
+    doomed: Doomed,
+    /// Where refused rows are held; none: they end the answer.
+    pub(super) holder: Option<Holder<'a>>,
     swept: Swept,
+    displaced: Displaced,
+    /// Rows that went with deleted ones.
+    taken: HashSet<(i64, Key)>,
     /// The log's end before we wrote anything.
     start: i64,
     cancel: &'a AtomicBool,
@@ -60,17 +72,30 @@ impl<'a> Applier<'a> {
             .zip(pending)
             .enumerate()
             .map(|(place, (binding, pending))| {
-                let redelivers = setting.redelivers.get(place).copied().unwrap_or(false);
-                TableApplier::new(setting, binding, redelivers, pending, unacknowledged, start)
+                let again = setting.again.get(place).copied().flatten();
+                TableApplier::new(setting, binding, again, pending, unacknowledged, start)
             })
             .collect::<Result<Vec<_>>>()?;
         let asks = tables.iter().any(TableApplier::asks_the_application);
+        let own = OwnWrites::begin(database, bindings, start, asks)?;
+        let mut tables = tables;
+        if own.are_watched() {
+            tables.iter_mut().for_each(TableApplier::watch);
+        }
         Ok(Self {
             database,
+            bindings,
             tables,
-            own: OwnWrites::begin(database, bindings, start, asks)?,
+            own,
             deferred: Deferred::default(),
+            doomed: Doomed::default(),
+            holder: setting
+                .refusals
+                .map(|refusals| Holder::new(database, setting.provider, bindings, refusals))
+                .transpose()?,
             swept: Swept::default(),
+            displaced: Displaced::default(),
+            taken: HashSet::new(),
             start,
             cancel: setting.cancel,
         })
@@ -80,11 +105,35 @@ impl<'a> Applier<'a> {
     /// of each binding, and warnings.
     ///
     /// # Errors
-    /// SQLite's; a row that fits nowhere.
+    /// SQLite's; a row that fits nowhere, where none are held.
     pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<Warning>), SyncError> {
-        self.apply_deferred()?;
-        self.swept.record(&mut self.tables)?;
-        self.own.finish()?;
+        let comers = self
+            .displaced
+            .make_room(self.database, &mut self.tables, self.start)?;
+        for comer in comers {
+            self.upsert(comer.place, comer.remote, &comer.key, &comer.row, false)?;
+        }
+        if !self.doomed.is_empty() {
+            // A row that moves away from a parent which is about to go must have moved by then.
+            self.apply_deferred(false)?;
+            self.carry_out_deletes()?;
+        }
+        self.apply_deferred(true)?;
+        self.try_held()?;
+        let swept = self.swept.record(&mut self.tables)?;
+        let mut taken: HashSet<(i64, Key)> = std::mem::take(&mut self.taken);
+        if self.own.alone_with_cascades() {
+            let id = |place: usize| self.tables[place].binding.table.id;
+            taken.extend(swept.into_iter().map(|(place, key)| (id(place), key)));
+        }
+        let tables = &mut self.tables;
+        taken.extend(
+            self.own
+                .finish(&mut |table, key, row| restore(tables, table, key, row))?,
+        );
+        // They are gone, but nothing of that is to be sent.
+        let taken = taken.into_iter().map(|row| (row, self.start));
+        log::forget(self.database, &taken.collect())?;
         let tables = self.tables.iter_mut();
         let effects: HashMap<_, _> = tables
             .map(|table| (table.binding.table.id, std::mem::take(&mut table.effects)))
@@ -100,8 +149,9 @@ impl<'a> Applier<'a> {
         Ok((all, warnings))
     }
 
-    /// Tries the rows that wait again and again, as long as that gets any of them in.
-    fn apply_deferred(&mut self) -> Result<(), SyncError> {
+    /// Tries the rows that wait again and again, as long as that gets any of them in. `last`: those that are left
+    /// fit nowhere.
+    fn apply_deferred(&mut self, last: bool) -> Result<(), SyncError> {
         let mut waiting = self.deferred.take();
         let mut let_go = false;
         while !waiting.is_empty() {
@@ -111,7 +161,10 @@ impl<'a> Applier<'a> {
             }
             waiting = self.deferred.take();
             if waiting.len() == before && let_go {
-                return Err(waiting.swap_remove(0).error);
+                return waiting.into_iter().try_for_each(|row| match last {
+                    true => self.fits_nowhere(row),
+                    false => self.put_off(row),
+                });
             }
             // A circle, such as two rows that swap their values, or a long chain: all let go of them first.
             if waiting.len() * 2 > before && !let_go {
@@ -120,6 +173,22 @@ impl<'a> Applier<'a> {
             }
         }
         Ok(())
+    }
+
+    /// A row that clashes with another which stays.
+    fn fits_nowhere(&mut self, row: Waiting) -> Result<(), SyncError> {
+        let Some(reason) = row.reason else {
+            return Err(row.error);
+        };
+        self.refuse_row(row.place, &row.key, row.word.slots(), reason, row.error)
+    }
+
+    /// Puts a row off; one too many is tried at the end, with the rows that are held.
+    fn put_off(&mut self, row: Waiting) -> Result<(), SyncError> {
+        match self.deferred.put_off(row) {
+            None => Ok(()),
+            Some(row) => self.fits_nowhere(row),
+        }
     }
 
     /// Frees the values that rows hold which wait for others: where no trigger of the application fires, the rows
@@ -131,7 +200,7 @@ impl<'a> Applier<'a> {
             .collect::<Result<Vec<_>>>()?;
         for row in waiting {
             let table = &mut self.tables[row.place];
-            if self.own.are_alone() {
+            if self.own.are_alone() && row.lifted.is_none() {
                 row.lifted = table.lift(&row.key);
             }
             if row.lifted.is_some() {
@@ -152,7 +221,7 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    fn upsert(
+    pub(super) fn upsert(
         &mut self,
         place: usize,
         remote: Remote,
@@ -165,16 +234,29 @@ impl<'a> Applier<'a> {
         }
         let trouble = match self.tables[place].row(remote, key, row, old) {
             Ok(gone) => return self.wrote(place, key, gone),
+            Err(Trouble::Taken) => {
+                self.displaced.put(Comer {
+                    place,
+                    key: key.clone(),
+                    remote,
+                    row: row.iter().map(|slot| slot.clone().into_owned()).collect(),
+                });
+                return Ok(());
+            }
             Err(trouble) => trouble,
         };
-        let (error, chosen) = self.clash(place, key, trouble)?;
+        let (error, chosen, reason) = self.clash(place, key, trouble)?;
+        if !reason.waits {
+            return self.refuse_row(place, key, row, reason.why, error);
+        }
         let owned = || row.iter().map(|slot| slot.clone().into_owned()).collect();
-        self.deferred.put_off(Waiting {
+        self.put_off(Waiting {
             place,
             key: key.clone(),
             word: chosen.map_or_else(|| Word::Row(remote, owned()), Word::Chosen),
             lifted: None,
             error,
+            reason: Some(reason.why),
         })
     }
 
@@ -184,44 +266,78 @@ impl<'a> Applier<'a> {
             Ok(gone) => return self.wrote(row.place, &row.key, gone),
             Err(trouble) => trouble,
         };
-        let (error, chosen) = self.clash(row.place, &row.key, trouble)?;
+        let (error, chosen, reason) = self.clash(row.place, &row.key, trouble)?;
         let word = chosen.map_or(row.word, Word::Chosen);
-        self.deferred.put_off(Waiting { word, error, ..row })
+        let row = Waiting {
+            word,
+            error,
+            reason: Some(reason.why),
+            ..row
+        };
+        match reason.waits {
+            true => self.put_off(row),
+            false => self.fits_nowhere(row),
+        }
     }
 
-    /// A row that clashes with another is put off: that may be about to change or go. Gives the error to end with
-    /// if it never fits, and what was decided about the row.
+    /// What comes of a row that the table refuses. One that clashes with another is put off: that may be about to change
+    /// or go. Gives the error to end with if it never fits, what was decided about the row, and the reason.
     fn clash(
         &self,
         place: usize,
         key: &Key,
         trouble: Trouble,
-    ) -> Result<(SyncError, Option<Chosen<'static>>), SyncError> {
+    ) -> Result<(SyncError, Option<Chosen<'static>>, Refused), SyncError> {
         let table = &self.tables[place];
-        match trouble {
-            Trouble::Clash(error, chosen) => Ok((table.named(error, key), Some(chosen))),
-            Trouble::Store(error) if error.code() == UNIQUE && self.is_open() => {
-                Ok((table.named(error, key), None))
+        let (error, chosen) = match trouble {
+            Trouble::Clash(error, chosen) => (error, Some(chosen)),
+            Trouble::Store(error) => (error, None),
+            trouble => return Err(table.named(trouble, key)),
+        };
+        match Reason::of(&error) {
+            Some(why) if why.class == Class::Unique && self.is_open() => {
+                let waits = true;
+                Ok((table.named(error, key), chosen, Refused { waits, why }))
             }
-            trouble => Err(table.named(trouble, key)),
+            Some(why) if self.holder.is_some() => {
+                let waits = false;
+                Ok((table.named(error, key), chosen, Refused { waits, why }))
+            }
+            _ => Err(table.named(error, key)),
         }
     }
 
     /// A trigger may have ended the transaction (`RAISE(ROLLBACK)`): nothing must be written after that.
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         !self.database.connection().standing().autocommit
     }
 
     /// A delete may also delete rows that nobody named.
-    fn look_before_a_delete(&mut self) -> Result<()> {
+    pub(super) fn look_before_a_delete(&mut self) -> Result<()> {
         match self.own.may_touch_others() {
             true => self.swept.look(&mut self.tables),
             false => Ok(()),
         }
     }
 
+    /// Carries out the deletes of the answer, children before their parents.
+    fn carry_out_deletes(&mut self) -> Result<(), SyncError> {
+        if let Some(holder) = &mut self.holder {
+            holder.notes_deletes = !links(self.database)?.is_empty();
+        }
+        let doomed = std::mem::take(&mut self.doomed);
+        for row in doomed.children_first(self.database, self.bindings)? {
+            let reason = self.refused_delete(row.place, &row.key);
+            match (row.old, reason) {
+                (false, Some(reason)) => self.hold_delete(row.place, &row.key, &reason)?,
+                _ => self.take_away(row.place, row.remote, &row.key, row.old)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Deletes a row.
-    fn take_away(
+    pub(super) fn take_away(
         &mut self,
         place: usize,
         remote: Remote,
@@ -230,12 +346,21 @@ impl<'a> Applier<'a> {
     ) -> Result<(), SyncError> {
         if !old {
             self.deferred.forget(place, key);
+            self.displaced.forget(place, key);
         }
         self.look_before_a_delete()?;
         let table = &mut self.tables[place];
-        let gone = table
-            .gone(remote, key, old)
-            .map_err(|error| table.named(error, key))?;
+        let gone = match table.gone(remote, key, old) {
+            Ok(gone) => gone,
+            Err(error) => {
+                let reason = Reason::of(&error).filter(|_| remote != Remote::Cleared);
+                let error = table.named(error, key);
+                return self.refuse_delete(place, key, reason, error);
+            }
+        };
+        if !old {
+            self.note_deleted(place, key, gone)?;
+        }
         match gone {
             true => self.wrote(place, key, gone),
             // What others have changed of it as a side effect is an edit.
@@ -243,12 +368,31 @@ impl<'a> Applier<'a> {
         }
     }
 
-    fn wrote(&mut self, place: usize, key: &Key, gone: bool) -> Result<(), SyncError> {
+    pub(super) fn wrote(&mut self, place: usize, key: &Key, gone: bool) -> Result<(), SyncError> {
+        let applied = self.tables[place].take_applied();
+        let applied = match gone {
+            true => Some(Applied::Gone),
+            false => applied,
+        };
         if gone {
             self.swept.named(place, key);
         }
+        if let Some(holder) = &mut self.holder {
+            holder.forget(place, key)?;
+        }
+        // A row that was left alone: what others change of it as a side effect is an edit.
+        let Some(applied) = applied else {
+            return Ok(());
+        };
         let table = self.tables[place].binding.table.id;
-        Ok(self.own.wrote(table, key)?)
+        if self.own.wrote(table, key, applied) {
+            let tables = &mut self.tables;
+            let taken = self
+                .own
+                .take_back(&mut |table, key, row| restore(tables, table, key, row))?;
+            self.taken.extend(taken);
+        }
+        Ok(())
     }
 
     fn key(&self, place: usize, id: &WireId<'_>) -> Result<Key, SyncError> {
@@ -278,9 +422,9 @@ impl<'a> Applier<'a> {
             doomed.extend(table.absent(others)?);
         }
         for key in doomed {
-            self.take_away(place, Remote::Unnamed, &key, false)?;
+            self.doom(place, key, Remote::Unnamed, false);
         }
-        Ok(())
+        self.forget_held(place, others)
     }
 
     fn clear(&mut self, place: usize, condition: &str, values: &[Value]) -> Result<(), SyncError> {
@@ -291,20 +435,58 @@ impl<'a> Applier<'a> {
         }
         Ok(())
     }
+
+    /// A delete of the answer.
+    fn doom(&mut self, place: usize, key: Key, remote: Remote, old: bool) {
+        self.doomed.add(DoomedRow {
+            place,
+            key,
+            remote,
+            old,
+        });
+    }
+}
+
+/// A row that its table refuses.
+struct Refused {
+    /// It may fit when the rest of the answer is in.
+    waits: bool,
+    why: Reason,
+}
+
+/// Makes sure that a row holds what was applied.
+fn restore(
+    tables: &mut [TableApplier<'_>],
+    table: i64,
+    key: &Key,
+    applied: &Applied,
+) -> Result<bool> {
+    let mut bound = tables.iter_mut();
+    match bound.find(|bound| bound.binding.table.id == table) {
+        Some(bound) => bound.restore(key, applied),
+        None => Ok(false),
+    }
 }
 
 impl Sink for Applier<'_> {
     fn row(&mut self, row: &RemoteRow<'_>) -> Result<(), SyncError> {
         let key = self.key(row.entity, row.id)?;
         let old = self.tables[row.entity].is_old(&key, row.version, false)?;
-        if !old {
-            self.deferred.forget(row.entity, &key);
-        }
         let remote = match row.announced {
             Announced::Created => Remote::Created,
             Announced::Updated => Remote::Updated,
         };
-        self.upsert(row.entity, remote, &key, row.slots, old)
+        if old {
+            return self.upsert(row.entity, remote, &key, row.slots, old);
+        }
+        self.deferred.forget(row.entity, &key);
+        self.doomed.forget(row.entity, &key);
+        let completed = self.completed(row.entity, &key, row.slots)?;
+        let slots = completed.as_deref().unwrap_or(row.slots);
+        match self.refused_row(row.entity, &key) {
+            Some(reason) => self.hold_row(row.entity, &key, row.announced, slots, &reason),
+            None => self.upsert(row.entity, remote, &key, slots, old),
+        }
     }
 
     fn gone(
@@ -315,13 +497,21 @@ impl Sink for Applier<'_> {
     ) -> Result<(), SyncError> {
         let key = self.key(place, id)?;
         let old = self.tables[place].is_old(&key, version, true)?;
-        self.take_away(place, Remote::Deleted, &key, old)
+        if !old {
+            self.deferred.forget(place, &key);
+            self.displaced.forget(place, &key);
+        }
+        self.doom(place, key, Remote::Deleted, old);
+        Ok(())
     }
 
     fn scope(&mut self, place: usize, scope: &Scope<'_>) -> Result<(), SyncError> {
         match scope {
             Scope::Retain(named) => self.retain(place, named),
-            Scope::Wipe => self.clear(place, "1", &[]),
+            Scope::Wipe => {
+                self.forget_held(place, |_| true)?;
+                self.clear(place, "1", &[])
+            }
             Scope::Where(condition, values) => self.clear(place, condition, values),
         }
     }

@@ -9,6 +9,10 @@
 //! | withdrawn: deleted here, a push may have created it there | the same, and the server knows it | settled | settled | stays |
 //! | undone: created and deleted here, never sent | inserted | settled | stays | stays |
 //!
+//! Where keys are counted here, two rows created on two devices can have the same number. One that comes and is not what
+//! was pushed of the row here is another row: the one created here takes a new number, one deleted here stays deleted
+//! and the other comes, and a delete of the number is not about the row here.
+//!
 //! What was pushed comes back with the next pull. Such an echo never undoes what was done here since: a row stays
 //! deleted, one created again stays, and columns changed since stay without a conflict. The same goes for an answer that
 //! repeats what was pulled before. A row that shows that a push of unknown outcome did arrive settles it.
@@ -64,6 +68,8 @@ pub struct Rules {
     pub created_as_updated: bool,
     /// The policy wants to see every row that is here and would be written.
     pub asks_always: bool,
+    /// Keys are counted here: a row of another device may have the same.
+    pub counted: bool,
 }
 
 /// A row of an answer, and everything that matters about it.
@@ -108,6 +114,8 @@ pub enum Action {
     Store,
     /// It is inserted: there is none.
     Insert,
+    /// The row created here is another one, and takes a new number; this one comes to its place.
+    Rekey,
     /// Columns that wait to be sent stay, the others are the server's.
     Merge,
     /// The entity's policy says which columns stay.
@@ -139,6 +147,19 @@ pub fn decide(case: &Case) -> Decision {
         }),
         (Clean, _) => decision(Action::Delete).with(Effect::Settled),
 
+        (Created, Remote::Created | Remote::Updated) if is_anothers(case) => {
+            decision(Action::Rekey)
+        }
+        (Withdrawn, Remote::Created | Remote::Updated) if is_anothers(case) => {
+            let inserted = decision(Action::Insert).with(Effect::Settled);
+            inserted.recorded(Kind::DeletedHere)
+        }
+        (Created, Remote::Deleted) if case.rules.counted && case.push == Push::None => {
+            decision(Action::Keep).with(match case.made_after {
+                Some(upto) => Effect::SettledUpTo(upto),
+                None => Effect::Stays,
+            })
+        }
         (Created | Updated, Remote::Created | Remote::Updated) => meet_edited(case),
         (Deleted | Withdrawn, Remote::Created | Remote::Updated) => meet_deleted(case),
         (Undone, Remote::Created | Remote::Updated) => {
@@ -156,6 +177,12 @@ pub fn decide(case: &Case) -> Decision {
 
         (_, Remote::Cleared) => decision(Action::Keep),
     }
+}
+
+/// Whether a row with the number of one made here is another row: it is not what was pushed of that.
+fn is_anothers(case: &Case) -> bool {
+    let is_ours = case.echo || matches!(case.push, Push::Arrived { .. });
+    case.rules.counted && !is_ours
 }
 
 /// A row of the server over one created or updated here.
@@ -280,7 +307,7 @@ pub fn is_announced_wrongly(case: &Case, action: Action, written: Written) -> bo
 mod tests {
     use super::*;
 
-    use Action::{Ask, Delete, Insert, Keep, Merge, Store};
+    use Action::{Ask, Delete, Insert, Keep, Merge, Rekey, Store};
     use Effect::{Known, Settled, SettledUpTo, Stays, There};
     use Local::{Clean, Created, Deleted, Undone, Updated, Withdrawn};
     use Remote::{Cleared, Unnamed};
@@ -347,6 +374,10 @@ mod tests {
     const KEPT: When = |case| case.made_after.is_none() && case.rules.keep_created;
     const NOT_KEPT: When = |case| case.made_after.is_none() && !case.rules.keep_created;
 
+    const COUNTED: When = |case| case.rules.counted;
+    const COUNTED_BEFORE: When = |case| case.rules.counted && case.made_after.is_none();
+    const COUNTED_AFTER: When = |case| case.rules.counted && case.made_after.is_some();
+
     const CONFLICT: Option<Kind> = Some(Kind::Edited);
     const HERE: Option<Kind> = Some(Kind::DeletedHere);
     const THERE: Option<Kind> = Some(Kind::DeletedRemotely);
@@ -397,9 +428,27 @@ mod tests {
         Line(&[Created, Updated, Deleted, Withdrawn, Undone], &[Cleared], PUSHES, ALWAYS, Keep, None, Stays),
     ];
 
+    /// Where counted keys make a difference.
+    #[rustfmt::skip]
+    const COUNTED_TABLE: &[Line] = &[
+        Line(&[Created], NEWS, PUSHES, COUNTED, Rekey, None, Stays),
+        Line(&[Withdrawn], NEWS, PUSHES, COUNTED, Insert, HERE, Settled),
+        Line(&[Created], GONE, &[NOT_SENT], COUNTED_BEFORE, Keep, None, Stays),
+        Line(&[Created], GONE, &[NOT_SENT], COUNTED_AFTER, Keep, None, SettledUpTo(3)),
+    ];
+
+    fn is_special(case: &Case) -> bool {
+        let ours = case.echo || [ARRIVED, OVERTAKEN].contains(&case.push);
+        match case.local {
+            Created if GONE.contains(&case.remote) => case.push == NOT_SENT,
+            Created | Withdrawn => NEWS.contains(&case.remote) && !ours,
+            _ => false,
+        }
+    }
+
     fn every_case() -> Vec<Case> {
         let mut cases = Vec::new();
-        for bits in 0..1 << 8 {
+        for bits in 0..1 << 9 {
             let bit = |place: u32| bits >> place & 1 == 1;
             for (local, remote, push) in LOCALS.iter().flat_map(|local| {
                 REMOTES
@@ -419,6 +468,7 @@ mod tests {
                         keep_created: bit(5),
                         created_as_updated: bit(6),
                         asks_always: bit(7),
+                        counted: bit(8),
                     },
                 });
             }
@@ -429,7 +479,7 @@ mod tests {
     #[test]
     fn every_case_is_decided_as_one_line_of_the_table_says() {
         let cases = every_case();
-        assert_eq!(cases.len(), 6 * 5 * 5 * 256);
+        assert_eq!(cases.len(), 6 * 5 * 5 * 512);
         let mut used = vec![0; TABLE.len()];
         for case in &cases {
             let decision = decide(case);
@@ -442,7 +492,11 @@ mod tests {
                 );
                 continue;
             }
-            let lines = TABLE.iter().enumerate().filter(|(_, line)| {
+            let table = match case.rules.counted && is_special(case) {
+                true => COUNTED_TABLE,
+                false => TABLE,
+            };
+            let lines = table.iter().enumerate().filter(|(_, line)| {
                 line.0.contains(&case.local)
                     && line.1.contains(&case.remote)
                     && line.2.contains(&case.push)
@@ -450,14 +504,16 @@ mod tests {
             });
             let lines: Vec<usize> = lines.map(|(number, _)| number).collect();
             assert_eq!(lines.len(), 1, "{case:?} matches the lines {lines:?}");
-            let Line(_, _, _, _, action, conflict, effect) = &TABLE[lines[0]];
+            let Line(_, _, _, _, action, conflict, effect) = &table[lines[0]];
             let expected = (*action, *conflict, effect.clone());
             assert_eq!(
                 (decision.action, decision.conflict, decision.effect),
                 expected,
                 "{case:?}"
             );
-            used[lines[0]] += 1;
+            if std::ptr::eq(table, TABLE) {
+                used[lines[0]] += 1;
+            }
         }
         assert!(used.iter().all(|times| *times > 0), "{used:?}");
     }
@@ -495,7 +551,7 @@ mod tests {
                     [absent, absent, false, false]
                 }
                 (Remote::Created, Local::Created | Local::Updated) => {
-                    [case.push != ARRIVED && !case.old; 4]
+                    [matches!(action, Ask | Merge); 4]
                 }
                 (Remote::Created, Deleted | Withdrawn) => [action == Insert; 4],
                 _ => [false; 4],

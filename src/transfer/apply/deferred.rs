@@ -7,12 +7,13 @@ use crate::ground::SyncError;
 use crate::providers::wire::Slot;
 use crate::store::{Database, Result};
 use crate::transfer::binding::Binding;
+use crate::transfer::held::Reason;
 
 use super::decide::Remote;
 use super::lift::Lifted;
 use super::meeting::Chosen;
 
-/// Most rows that wait; an answer in which more clash is wrong in another way.
+/// Most rows that wait.
 const MOST: usize = 10_000;
 
 /// A row that did not fit yet.
@@ -24,6 +25,8 @@ pub struct Waiting {
     pub lifted: Option<Lifted>,
     /// What the table said; the answer when it never fits.
     pub error: SyncError,
+    /// The same as a reason to hold it.
+    pub reason: Option<Reason>,
 }
 
 /// What is to be written.
@@ -53,17 +56,14 @@ pub struct Deferred {
 }
 
 impl Deferred {
-    /// Puts a row off.
-    ///
-    /// # Errors
-    /// The row's own error when too many wait.
-    pub fn put_off(&mut self, row: Waiting) -> std::result::Result<(), SyncError> {
+    /// Puts a row off; gives it back when too many wait.
+    pub fn put_off(&mut self, row: Waiting) -> Option<Waiting> {
         if self.rows.len() >= MOST {
-            return Err(row.error);
+            return Some(row);
         }
         self.keys.insert((row.place, row.key.clone()));
         self.rows.push(row);
-        Ok(())
+        None
     }
 
     /// A newer word on a row makes what is pending of it void.

@@ -106,7 +106,7 @@ mod tests {
     fn marked(status: Status) -> Effect {
         Effect::Marked(Mark {
             status,
-            columns: vec![1],
+            bits: vec![1],
             rowid: None,
         })
     }

@@ -1,14 +1,15 @@
 //! What was pushed lately of the rows that wait, to recognise our own rows when the server sends them back.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use serde_json::{Map, Value as Json};
+use serde_json::value::RawValue;
 
 use crate::capture::{Key, PendingRows};
-use crate::providers::wire::{Slot, WireType};
-use crate::store::{Database, Result, Statement, ValueRef, same};
+use crate::providers::fit::sanitise;
+use crate::providers::values::{holds, same_json};
+use crate::providers::wire::{Slot, WireColumn};
+use crate::store::{Database, Result, Statement, same};
 use crate::transfer::binding::Binding;
 use crate::transfer::send::unacknowledged::Sent;
 
@@ -124,7 +125,7 @@ impl Journal {
 
 /// Whether an incoming row holds what `content` says. `lenient`: as far as it says anything.
 fn is_same_row(content: &str, binding: &Binding, row: &[Slot<'_>], lenient: bool) -> bool {
-    let Ok(pushed) = serde_json::from_str::<Map<String, Json>>(content) else {
+    let Ok(pushed) = serde_json::from_str::<HashMap<Cow<'_, str>, &RawValue>>(content) else {
         return false;
     };
     let ignored = &binding.rules.echo_ignore;
@@ -135,52 +136,63 @@ fn is_same_row(content: &str, binding: &Binding, row: &[Slot<'_>], lenient: bool
         if slot.is_missing() {
             return lenient;
         }
-        pushed
-            .get(&column.name)
-            .is_some_and(|value| equal(column.kind, value, slot.value()))
+        let sent = pushed.get(column.name.as_str());
+        sent.is_some_and(|sent| is_as_sent(column, sent.get(), slot))
     })
 }
 
-/// Compares a value as it was sent with one as it came in.
-fn equal(kind: WireType, sent: &Json, came: ValueRef<'_>) -> bool {
-    match sent {
-        Json::Null => came.is_null(),
-        Json::Bool(truth) => same(ValueRef::Integer((*truth).into()), came),
-        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(whole), _) => same(ValueRef::Integer(whole), came),
-            (None, Some(real)) => same(ValueRef::Real(real), came),
-            _ => false,
-        },
-        Json::String(text) if kind == WireType::Base64 => BASE64
-            .decode(text)
-            .is_ok_and(|bytes| came == ValueRef::Blob(&bytes)),
-        Json::String(text) => came == ValueRef::Text(text),
-        _ => false,
+/// Compares a value as it was sent with one as it came in: by what the column gets of both, and by what it can't
+/// hold of them. What comes back in another form (true as 1) is what was sent.
+fn is_as_sent(column: &WireColumn, sent: &str, came: &Slot<'_>) -> bool {
+    let sent = sanitise(column, sent);
+    match (sent.kept(), came.kept()) {
+        (Some(sent), Some(came)) => same_json(&sent.json, &came.json),
+        // A server may keep nothing where the column here must hold something.
+        (Some(kept), None) | (None, Some(kept)) => {
+            (kept.close || kept.json == "null") && same(sent.value(), came.value())
+        }
+        (None, None) => holds(column, sent.value(), came),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::fit::{Leniency, fit};
+    use crate::providers::wire::{Holds, WireType};
 
     #[test]
     fn values_are_compared_across_their_forms() {
-        assert!(equal(
-            WireType::Boolean,
-            &Json::Bool(true),
-            ValueRef::Integer(1)
+        let same = |kind, declared: &str, sent: &str, came: &str| {
+            let column = WireColumn {
+                name: "c".into(),
+                kind,
+                required: false,
+                holds: Holds::of(declared, false),
+            };
+            is_as_sent(&column, sent, &fit(&column, Leniency::default(), came))
+        };
+        assert!(same(WireType::Boolean, "BOOLEAN", "true", "true"));
+        assert!(same(WireType::Boolean, "BOOLEAN", "true", "1"));
+        assert!(!same(WireType::Boolean, "BOOLEAN", "true", "0"));
+        assert!(same(WireType::Number, "INTEGER", "1", "1.0"));
+        assert!(same(WireType::Base64, "BLOB", r#""aGk=""#, r#""aGk""#));
+        assert!(same(WireType::Any, "DECIMAL", "5", r#""5.00""#));
+        assert!(!same(WireType::String, "TEXT", r#""a""#, r#""b""#));
+        assert!(!same(WireType::String, "TEXT", "null", r#""""#));
+        assert!(!same(WireType::String, "TEXT", "null", r#"{"a":1}"#));
+        assert!(same(
+            WireType::String,
+            "TEXT",
+            r#"{"a":1}"#,
+            r#"{"a": 1.0}"#
         ));
-        assert!(equal(
-            WireType::Number,
-            &serde_json::json!(1.0),
-            ValueRef::Integer(1)
+        assert!(!same(WireType::String, "TEXT", r#"{"a":1}"#, r#"{"a":2}"#));
+        assert!(same(
+            WireType::Json,
+            "JSON",
+            r#"{"a":1,"b":2}"#,
+            r#"{"b":2,"a":1}"#
         ));
-        assert!(equal(
-            WireType::Base64,
-            &"aGk=".into(),
-            ValueRef::Blob(b"hi")
-        ));
-        assert!(!equal(WireType::String, &"a".into(), ValueRef::Text("b")));
-        assert!(!equal(WireType::String, &Json::Null, ValueRef::Text("")));
     }
 }

@@ -1,5 +1,7 @@
 //! What is known of the rows of a table: what waits to be sent, and what was pushed of that lately.
 
+use std::collections::HashSet;
+
 use crate::capture::sends::sends;
 use crate::capture::{Key, Pending, PendingRows, Status};
 use crate::providers::wire::Slot;
@@ -19,11 +21,15 @@ pub struct Knowledge<'a> {
     /// Rows that the server may have from a push without an answer.
     unacknowledged: &'a Unacknowledged,
     journal: Option<Journal>,
+    /// The rows that were pushed lately.
+    pushed: Option<HashSet<Key>>,
     /// What was logged since of the rows of unknown outcome. Read when somebody asks.
     newer: Option<PendingRows>,
     /// The log's end before anything was applied.
     start: i64,
     pub rules: Rules,
+    /// Deletes come that came before.
+    deletes_again: bool,
 }
 
 impl<'a> Knowledge<'a> {
@@ -43,9 +49,19 @@ impl<'a> Knowledge<'a> {
             pending,
             unacknowledged,
             journal: None,
+            pushed: None,
             newer: None,
             start,
             rules,
+            deletes_again: false,
+        }
+    }
+
+    /// `again`: deletes come that came before.
+    pub fn with_deletes(self, again: bool) -> Self {
+        Self {
+            deletes_again: again,
+            ..self
         }
     }
 
@@ -75,6 +91,11 @@ impl<'a> Knowledge<'a> {
             Status::Nothing if exists => Local::Clean,
             Status::Nothing => Local::Undone,
         }
+    }
+
+    /// Whether a row was created here and never sent.
+    pub fn is_unsent(&self, pending: &Pending, exists: bool) -> bool {
+        self.local(pending, exists) == Local::Created && self.sent(&pending.key).is_none()
     }
 
     /// All that matters about a row that something is logged of. `row` is what came, if a row did; `differs`:
@@ -127,13 +148,26 @@ impl<'a> Knowledge<'a> {
         }
         let upto = self.journal()?.get(&pending.key).deleted_up_to;
         let ours = upto.filter(|upto| pending.inserted_after(*upto));
-        let known = self.rules.redelivers && local == Local::Created;
+        let known = self.deletes_again && local == Local::Created;
         Ok(ours.or(known.then_some(0)))
     }
 
     /// The row as a push without an answer carried it.
     fn sent(&self, key: &Key) -> Option<&'a Sent> {
         self.unacknowledged.get(self.binding.table.id, key)
+    }
+
+    /// Whether a row was pushed lately. Read when somebody asks; memory grows with the rows pushed, not with what is in
+    /// them.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn was_pushed(&mut self, key: &Key) -> Result<bool> {
+        let pushed = match self.pushed.take() {
+            Some(pushed) => pushed,
+            None => pushed_rows(self.database, self.provider, self.binding.table.id)?,
+        };
+        Ok(self.pushed.insert(pushed).contains(key))
     }
 
     fn journal(&mut self) -> Result<&mut Journal> {
@@ -162,6 +196,16 @@ impl<'a> Knowledge<'a> {
         };
         Ok(self.newer.insert(newer).get(key).cloned())
     }
+}
+
+fn pushed_rows(database: &Database, provider: &str, table: i64) -> Result<HashSet<Key>> {
+    let keys = database.query_all(
+        "SELECT outbox.pk FROM main._syncPush AS push JOIN main._syncOutbox AS outbox ON outbox.pushId = push.id \
+         WHERE push.provider = ?1 AND push.state <> 'refused' AND outbox.tbl = ?2 AND outbox.kind <> 'deleted'",
+        &[provider.into(), table.into()],
+        |row| Ok(Key(row.column(0).to_owned())),
+    )?;
+    Ok(keys.into_iter().collect())
 }
 
 /// A push of unknown outcome that the answer does not show to have arrived.

@@ -1,8 +1,9 @@
 //! Taking rows out of a table for a while, so that others get the UNIQUE values they hold.
 
 use crate::capture::Key;
-use crate::providers::wire::Slot;
-use crate::store::{Database, Result, Statement, Value, ValueRef, quote_name, same};
+use crate::providers::values::holds;
+use crate::providers::wire::{Slot, WireColumn};
+use crate::store::{Database, Result, Statement, Value, ValueRef, quote_name};
 use crate::transfer::binding::Binding;
 
 use super::decide::Written;
@@ -16,6 +17,7 @@ pub struct Lifter {
     insert: Statement,
     /// For each column that travels, its place in a row.
     places: Vec<Option<usize>>,
+    columns: Vec<WireColumn>,
 }
 
 impl Lifter {
@@ -52,6 +54,7 @@ impl Lifter {
                 vec!["?"; names.len()].join(", ")
             ))?,
             places: binding.columns.iter().map(place).collect(),
+            columns: binding.wire.columns.clone(),
         })
     }
 
@@ -73,11 +76,11 @@ impl Lifter {
     pub fn put_back(&mut self, lifted: &Lifted, row: &[Slot<'_>]) -> Result<Written> {
         let mut values: Vec<ValueRef<'_>> = lifted.0.iter().map(Value::borrow).collect();
         let mut written = Written::Unchanged;
-        for (slot, place) in row.iter().zip(&self.places) {
+        for ((slot, place), column) in row.iter().zip(&self.places).zip(&self.columns) {
             let Some(place) = place.filter(|_| !slot.is_missing()) else {
                 continue;
             };
-            if !same(values[place], slot.value()) {
+            if !holds(column, values[place], slot) {
                 written = Written::Updated;
             }
             values[place] = slot.value();

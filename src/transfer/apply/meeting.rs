@@ -2,12 +2,17 @@
 
 use std::cmp::Ordering;
 
+use serde_json::Value as Json;
+
 use crate::capture::log::Mark;
 use crate::capture::{Key, Pending, Status};
 use crate::ground::SyncError;
-use crate::providers::wire::{Slot, fallback};
+use crate::providers::values::{agree, holds};
+use crate::providers::wire::{Face, Slot, fallback};
 use crate::store::{Value, ValueRef, compare, same, shown};
+use crate::transfer::aside::KeptRow;
 use crate::transfer::binding::Binding;
+use crate::transfer::conflict::instant::Instant;
 use crate::transfer::conflict::policy::Policy;
 use crate::transfer::conflict::record::{Sides, pending_words, remote_json, row_json};
 use crate::transfer::conflict::resolver::{self, Resolver, Rows, Verdict};
@@ -22,6 +27,8 @@ pub struct Meeting<'r> {
     row: &'r [Slot<'r>],
     /// The row here, a value for each column that travels.
     local: Vec<Value>,
+    /// What is kept aside of it.
+    kept: KeptRow,
     /// The server's row with what was changed here; missing: as here.
     resolved: Vec<Slot<'r>>,
     /// The pending changes of the row here, if any.
@@ -59,7 +66,7 @@ impl<'r> Meeting<'r> {
     pub fn new(
         writer: &Writer<'_>,
         binding: &'r Binding,
-        key: &'r Key,
+        (key, kept): (&'r Key, KeptRow),
         row: &'r [Slot<'r>],
         pending: Option<&'r Pending>,
         known_upto: Option<i64>,
@@ -81,6 +88,7 @@ impl<'r> Meeting<'r> {
             local: (0..row.len())
                 .map(|place| writer.value(place).to_owned())
                 .collect(),
+            kept,
             resolved: resolved
                 .map(|(slot, position)| match stays(*position) {
                     true => Slot::Missing,
@@ -110,11 +118,11 @@ impl<'r> Meeting<'r> {
             let local = self.local[place].borrow();
             match &self.row[place] {
                 Slot::Missing if by_default => {
-                    let default = fallback(columns[place].kind, columns[place].required);
+                    let default = fallback(&columns[place]);
                     same(local, default.value())
                 }
                 Slot::Missing => true,
-                slot => same(local, slot.value()),
+                slot => holds(&columns[place], local, slot),
             }
         })
     }
@@ -123,8 +131,20 @@ impl<'r> Meeting<'r> {
     pub fn local_json(&self) -> String {
         let pending = Some((self.status, self.changed.as_str()));
         row_json(&self.binding.wire, self.key.0.borrow(), pending, |place| {
-            Some(self.local[place].borrow())
+            Some(self.here(place))
         })
+    }
+
+    fn has_kept(&self, place: usize) -> bool {
+        self.kept.get(place).is_some_and(Option::is_some)
+    }
+
+    /// A column of the row here, as it would be sent.
+    fn here(&self, place: usize) -> Face<'_> {
+        match self.kept.get(place) {
+            Some(Some(json)) => Face::Json(json),
+            _ => Face::Value(self.local[place].borrow()),
+        }
     }
 
     /// The rows of a conflict that ended with `chosen`.
@@ -132,7 +152,7 @@ impl<'r> Meeting<'r> {
         let (entity, key) = (&self.binding.wire, self.key.0.borrow());
         let resolved = || {
             row_json(entity, key, None, |place| {
-                Some(self.value(&chosen.row, place))
+                Some(self.face(&chosen.row, place))
             })
         };
         Sides {
@@ -143,22 +163,43 @@ impl<'r> Meeting<'r> {
     }
 
     /// The value that a row which was put together has in a column.
-    fn value<'v>(&'v self, row: &'v [Slot<'_>], place: usize) -> ValueRef<'v> {
+    fn face<'v>(&'v self, row: &'v [Slot<'_>], place: usize) -> Face<'v> {
         match row[place].is_missing() {
-            true => self.local[place].borrow(),
-            false => row[place].value(),
+            true => self.here(place),
+            false => row[place].face(),
         }
     }
 
-    /// Whether the row here has the greater value in a column. No value on either side: it has not.
-    fn is_newer(&self, column: &str) -> bool {
+    /// Whether the row here has the later value in a column. No value on either side: it has not. What names no
+    /// instant on both sides is compared as it is, and counted.
+    fn is_newer(&self, column: &str, unreadable: &mut i64) -> bool {
         let columns = &self.binding.wire.columns;
         let place = columns
             .iter()
             .position(|known| known.name.eq_ignore_ascii_case(column));
         let Some(place) = place else { return false };
-        let (here, there) = (self.local[place].borrow(), self.row[place].value());
-        !here.is_null() && !there.is_null() && compare(here, there) == Ordering::Greater
+        let (here, there) = (self.local[place].borrow(), self.row[place].face());
+        // The server's value may be one that the column can't hold.
+        let text: String;
+        let there = match there {
+            Face::Value(value) => value,
+            Face::Json(json) => match serde_json::from_str(json) {
+                Ok(Json::String(read)) => {
+                    text = read;
+                    ValueRef::Text(&text)
+                }
+                Ok(Json::Null) => ValueRef::Null,
+                _ => self.row[place].value(),
+            },
+        };
+        if here.is_null() || there.is_null() {
+            return false;
+        }
+        if let (Some(here), Some(there)) = (Instant::read(here), Instant::read(there)) {
+            return here > there;
+        }
+        *unreadable += 1;
+        compare(here, there) == Ordering::Greater
     }
 
     /// The pending changes of a row that was chosen as a whole: the columns in which it is not the server's.
@@ -172,15 +213,23 @@ impl<'r> Meeting<'r> {
             false => Status::Updated,
         };
         let is_left = |place: &usize| {
-            let value = self.value(chosen, *place);
-            match self.row[*place].is_missing() {
+            let column = &self.binding.wire.columns[*place];
+            let (chosen, remote) = (&chosen[*place], &self.row[*place]);
+            let changed = pending.changed(self.binding.columns[*place]);
+            let local = self.local[*place].borrow();
+            match (remote.is_missing(), chosen.is_missing()) {
                 // The server has not said what it holds there; of a new row it can't hold anything.
-                true => {
-                    pending.changed(self.binding.columns[*place])
-                        || (status == Status::Created && !value.is_null())
-                        || !same(value, self.local[*place].borrow())
+                (true, true) => changed || (status == Status::Created && !local.is_null()),
+                (true, false) => {
+                    changed
+                        || (status == Status::Created && !chosen.value().is_null())
+                        || !holds(column, local, chosen)
                 }
-                false => !same(value, self.row[*place].value()),
+                // Nobody has written here what is in the column in place of a value that it can't hold.
+                (false, true) if self.has_kept(*place) => false,
+                (false, true) if remote.kept().is_some() => changed,
+                (false, true) => !holds(column, local, remote),
+                (false, false) => !agree(column, chosen, remote),
             }
         };
         let columns: Vec<usize> = (0..chosen.len())
@@ -189,7 +238,7 @@ impl<'r> Meeting<'r> {
             .collect();
         match columns.is_empty() {
             true => Effect::Settled,
-            false => self.marked(status, columns),
+            false => self.marked(status, &columns),
         }
     }
 
@@ -221,15 +270,18 @@ impl<'r> Meeting<'r> {
             .collect();
         match named.is_empty() && status == Status::Updated {
             // It is to be sent, but an update of no column would not be.
-            true => self.marked(status, columns.clone()),
-            false => self.marked(status, named),
+            true => self.marked(status, columns),
+            false => self.marked(status, &named),
         }
     }
 
-    fn marked(&self, status: Status, columns: Vec<usize>) -> Effect {
+    fn marked(&self, status: Status, columns: &[usize]) -> Effect {
         Effect::Marked(Mark {
             status,
-            columns,
+            bits: columns
+                .iter()
+                .filter_map(|position| self.binding.table.columns.bit(*position))
+                .collect(),
             rowid: self.pending.and_then(Pending::rowid),
         })
     }
@@ -239,6 +291,8 @@ impl<'r> Meeting<'r> {
 pub struct Judge {
     pub policy: Policy,
     pub resolver: Option<Resolver>,
+    /// Pairs of values that `lastWriteWins` could not read as instants.
+    pub unreadable: i64,
 }
 
 impl Judge {
@@ -252,7 +306,7 @@ impl Judge {
             Policy::Columns => return Ok(meeting.merged()),
             Policy::ServerWins => meeting.row.to_vec(),
             Policy::ClientWins => here(),
-            Policy::LastWriteWins(column) => match meeting.is_newer(column) {
+            Policy::LastWriteWins(column) => match meeting.is_newer(column, &mut self.unreadable) {
                 true => here(),
                 false => meeting.row.to_vec(),
             },
@@ -277,7 +331,7 @@ impl Judge {
             local: &meeting.local_json(),
             remote: &remote_json(entity, key, meeting.row),
             resolved: &row_json(entity, key, pending, |place| {
-                Some(meeting.value(&meeting.resolved, place))
+                Some(meeting.face(&meeting.resolved, place))
             }),
         };
         let answer = match self.resolver.as_mut() {

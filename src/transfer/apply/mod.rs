@@ -8,14 +8,18 @@
 //! | `writer`, `lift` | the statements on a table |
 //! | `effects` | what applied rows mean for the log |
 //! | `table` | these put together, for one table |
-//! | `applier` | an answer about several tables; rows that must wait for others (`deferred`), that go with others (`swept`) |
-//! | `own_writes`, `side_effects` | keeping what is applied out of the log |
+//! | `applier` | an answer about several tables; rows that must wait for others (`deferred`), that go when all rows are in (`doomed`), that go with others (`swept`), that are refused (`holding`), that make room (`displaced`) |
+//! | `own_writes`, `side_effects`, `actions` | keeping what is applied out of the log |
 
+mod actions;
 mod applier;
 mod decide;
 mod deferred;
+mod displaced;
+mod doomed;
 mod effects;
 mod foreign_key;
+mod holding;
 mod journal;
 mod knowledge;
 mod lift;
@@ -33,6 +37,6 @@ mod writer;
 
 pub use applier::Applier;
 pub use foreign_key::explain_foreign_key;
-pub use own_writes::OwnWrites;
+pub use own_writes::{Applied, OwnWrites};
 pub use scope::require_declared;
 pub use setting::Setting;

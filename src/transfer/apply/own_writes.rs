@@ -1,30 +1,71 @@
 //! Keeping what is applied out of the log.
 //!
-//! Where nothing but our own triggers would fire, triggers are off and nothing is logged. Where triggers or foreign
-//! key actions of the application may change rows as a side effect, they stay on, and what was logged of the rows applied
-//! is taken back: the entries of other rows are edits, and stay.
+//! Where nothing but our own triggers would fire, triggers are off and nothing is logged. Where triggers of the
+//! application may change rows as a side effect, they stay on, and what was logged of the rows applied is taken back,
+//! once they are what was applied: the entries of other rows are edits, and stay. What a deleted row took along by a
+//! foreign key is no edit of this device either, unless the provider says so.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use crate::capture::{Key, log};
+use crate::capture::Key;
+use crate::capture::log::{self, Entry};
+use crate::providers::wire::Slot;
 use crate::store::{Database, Result, TriggersOff};
 use crate::transfer::binding::Binding;
 
-use super::side_effects;
+use super::actions::Actions;
+use super::side_effects::SideEffects;
 
-/// Rows after which entries of other rows are set apart from ours, where others can appear at all.
+/// Rows, and bytes of what they should be, after which entries of other rows are set apart from ours, where others can
+/// appear at all.
 const BATCH: usize = 1000;
+const BATCH_BYTES: usize = 4 << 20;
+
+/// What became of a row of an answer.
+pub enum Applied {
+    /// It is to hold these values. `written`: it was not so before.
+    Row {
+        row: Vec<Slot<'static>>,
+        written: bool,
+    },
+    Gone,
+    /// It is right as it is.
+    Unchecked,
+}
+
+impl Applied {
+    fn bytes(&self) -> usize {
+        let Self::Row { row, .. } = self else {
+            return 0;
+        };
+        let size = |slot: &Slot<'_>| match slot {
+            Slot::Text(text) => text.len(),
+            Slot::Blob(bytes) => bytes.len(),
+            _ => 8,
+        };
+        row.iter().map(size).sum()
+    }
+}
+
+/// Makes sure that a row holds what was applied, and says whether it does.
+pub type Restore<'f> = &'f mut dyn FnMut(i64, &Key, &Applied) -> Result<bool>;
+
+type Row = (i64, Key);
 
 /// What we write, in one transaction.
 pub struct OwnWrites<'a> {
     database: &'a Database,
-    /// Rows written since `mark`; none where no others can appear.
-    written: Option<HashSet<(i64, Key)>>,
-    /// Other rows that have changed so far, and those of them that we wrote later after all.
-    others: HashSet<(i64, Key)>,
-    written_later: HashSet<(i64, Key)>,
+    /// Rows written since `mark`; none where no others can appear in the log.
+    written: Option<HashMap<Row, Applied>>,
+    bytes: usize,
+    /// Other rows that have changed so far.
+    others: HashSet<Row>,
     /// Nothing of the application runs.
     alone: bool,
+    effects: SideEffects,
+    /// What deletes take along that is not to be sent. Read when the first row is deleted.
+    actions: Option<Actions>,
+    send_cascades: bool,
     triggers_off: Option<TriggersOff>,
     /// The log's end before we wrote anything.
     start: i64,
@@ -42,15 +83,22 @@ impl<'a> OwnWrites<'a> {
         start: i64,
         asks: bool,
     ) -> Result<Self> {
-        let written = side_effects::possible(database, bindings)?.then(HashSet::new);
+        let effects = SideEffects::of(database, bindings)?;
+        let send_cascades = bindings.iter().any(|binding| binding.rules.send_cascades);
+        // What a delete takes along needs no log if it isn't sent.
+        let logged = effects.triggers || effects.updates || (effects.deletes && send_cascades);
+        let written = logged.then(HashMap::new);
         let alone = written.is_none() && !asks;
         let triggers_off = alone.then(|| TriggersOff::begin(database.connection()));
         Ok(Self {
             database,
             written,
+            bytes: 0,
             others: HashSet::new(),
-            written_later: HashSet::new(),
             alone,
+            effects,
+            actions: None,
+            send_cascades,
             triggers_off: triggers_off.flatten(),
             start,
             mark: start,
@@ -59,56 +107,136 @@ impl<'a> OwnWrites<'a> {
 
     /// Whether nothing of the application runs while we write.
     pub fn are_alone(&self) -> bool {
-        self.alone
+        self.alone && !self.effects.deletes
     }
 
     /// Whether rows that nobody named may change as a side effect.
     pub fn may_touch_others(&self) -> bool {
-        self.written.is_some()
+        self.written.is_some() || self.effects.deletes
     }
 
-    /// A row was written.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub fn wrote(&mut self, table: i64, key: &Key) -> Result<()> {
+    /// Whether what deleted rows take along is neither logged nor sent.
+    pub fn alone_with_cascades(&self) -> bool {
+        self.written.is_none() && self.effects.deletes
+    }
+
+    /// Whether it must be known what applied rows are to hold.
+    pub fn are_watched(&self) -> bool {
+        self.effects.triggers
+    }
+
+    /// A row was written. True when it is time to [take back](OwnWrites::take_back).
+    pub fn wrote(&mut self, table: i64, key: &Key, applied: Applied) -> bool {
         let Some(written) = self.written.as_mut() else {
-            return Ok(());
+            return false;
         };
+        self.bytes += applied.bytes();
         let row = (table, key.clone());
-        if self.others.contains(&row) {
-            self.written_later.insert(row.clone());
-        }
-        written.insert(row);
-        match written.len() < BATCH {
-            true => Ok(()),
-            false => self.take_back(),
-        }
+        let changed = match written.get(&row) {
+            Some(Applied::Row { written, .. }) => *written,
+            _ => false,
+        };
+        let applied = match applied {
+            Applied::Row { row, written } => Applied::Row {
+                row,
+                written: written || changed,
+            },
+            other => other,
+        };
+        written.insert(row, applied);
+        written.len() >= BATCH || self.bytes >= BATCH_BYTES
     }
 
-    /// All is written.
+    /// Takes back what was logged of the rows written since the last time. Returns rows that went with deleted ones.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn finish(mut self) -> Result<()> {
-        self.triggers_off = None;
-        self.take_back()?;
-        if !self.written_later.is_empty() {
-            log::take_back(self.database, self.start, &self.written_later)?;
+    pub fn take_back(&mut self, restore: Restore<'_>) -> Result<Vec<Row>> {
+        self.bytes = 0;
+        let Some(written) = self.written.as_mut() else {
+            log::take_back_all(self.database, self.mark)?;
+            return Ok(Vec::new());
+        };
+        let written = std::mem::take(written);
+        let entries = log::newer(self.database, self.mark)?;
+        let mut counts: HashMap<&Row, usize> = HashMap::new();
+        for entry in &entries {
+            *counts.entry(&entry.row).or_default() += 1;
         }
-        Ok(())
-    }
-
-    fn take_back(&mut self) -> Result<()> {
-        match self.written.as_mut() {
-            None => log::take_back_all(self.database, self.mark),
-            Some(written) => {
-                let others = log::take_back(self.database, self.mark, written)?;
-                self.others.extend(others);
-                written.clear();
-                self.mark = log::high_water(self.database)?;
-                Ok(())
+        // Rows that are not what was applied: what was logged of them is an edit.
+        let mut edited = HashSet::new();
+        for (row, count) in &counts {
+            let Some(applied) = written.get(*row) else {
+                continue;
+            };
+            let touched = match applied {
+                Applied::Row { written, .. } => *count > usize::from(*written),
+                Applied::Gone => *count > 1,
+                Applied::Unchecked => false,
+            };
+            if touched && !restore(row.0, &row.1, applied)? {
+                edited.insert((*row).clone());
             }
         }
+        let is_ours =
+            |entry: &&Entry| written.contains_key(&entry.row) && !edited.contains(&entry.row);
+        let mut ours: Vec<i64> = entries
+            .iter()
+            .filter(is_ours)
+            .map(|entry| entry.seq)
+            .collect();
+        let others: Vec<&Entry> = entries.iter().filter(|entry| !is_ours(entry)).collect();
+        let deleted = written
+            .iter()
+            .filter(|(_, applied)| matches!(applied, Applied::Gone));
+        let deleted: HashSet<i64> = deleted.map(|(row, _)| row.0).collect();
+        let mut swept = Vec::new();
+        if self.effects.deletes && !self.send_cascades && !deleted.is_empty() {
+            let actions = match self.actions.take() {
+                Some(actions) => actions,
+                None => Actions::read(self.database)?,
+            };
+            let taken = self
+                .actions
+                .insert(actions)
+                .taken_along(&deleted, &others)?;
+            ours.extend(taken.entries);
+            swept = taken.gone;
+        }
+        let kept: HashSet<i64> = ours.iter().copied().collect();
+        // What others had changed of a row before we wrote it.
+        let overwritten: Vec<Row> = written
+            .keys()
+            .filter(|row| self.others.contains(*row))
+            .cloned()
+            .collect();
+        if !overwritten.is_empty() {
+            for row in &overwritten {
+                self.others.remove(row);
+            }
+            let before = log::newer(self.database, self.start)?;
+            let before = before
+                .iter()
+                .filter(|entry| entry.seq <= self.mark && overwritten.contains(&entry.row));
+            ours.extend(before.map(|entry| entry.seq));
+        }
+        self.others.extend(
+            others
+                .iter()
+                .filter(|entry| !kept.contains(&entry.seq))
+                .map(|entry| entry.row.clone()),
+        );
+        log::remove(self.database, &ours)?;
+        self.mark = log::high_water(self.database)?;
+        Ok(swept)
+    }
+
+    /// All is written; as [`OwnWrites::take_back`].
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn finish(mut self, restore: Restore<'_>) -> Result<Vec<Row>> {
+        self.triggers_off = None;
+        self.take_back(restore)
     }
 }

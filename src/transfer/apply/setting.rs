@@ -2,7 +2,9 @@
 
 use std::sync::atomic::AtomicBool;
 
+use crate::providers::conversation::Again;
 use crate::store::{Database, Session};
+use crate::transfer::held::Refusals;
 
 /// What one answer is about.
 pub struct Setting<'a> {
@@ -13,6 +15,8 @@ pub struct Setting<'a> {
     pub run: i64,
     /// Set when the run must end.
     pub cancel: &'a AtomicBool,
-    /// For each binding, whether rows that were pulled before come again.
-    pub redelivers: Vec<bool>,
+    /// For each binding, what comes again that was pulled before.
+    pub again: Vec<Option<Again>>,
+    /// What is known of rows that the file refuses, which are held then; none: such a row ends the answer.
+    pub refusals: Option<&'a Refusals>,
 }

@@ -5,43 +5,70 @@ use crate::store::{Database, Result, Value};
 
 use crate::transfer::binding::Binding;
 
-/// True when entries of other rows may appear in the log while rows are applied. They must be kept apart
-/// then; otherwise everything new in the log is ours.
-///
-/// # Errors
-/// SQLite's.
-pub fn possible(database: &Database, bindings: &[Binding]) -> Result<bool> {
-    if foreign_key_actions(database)? {
-        return Ok(true);
-    }
-    for binding in bindings {
-        let name = binding.table.shape.name.as_str();
-        for catalog in ["main.sqlite_master", "temp.sqlite_master"] {
-            let found = database.query_value(
-                &format!(
-                    "SELECT 1 FROM {catalog} WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE \
-                     AND substr(name, 1, 13) <> '_syncCapture_'"
-                ),
-                &[name.into()],
-            )?;
-            if found != Value::Null {
-                return Ok(true);
+/// What can change other rows while rows are applied. Without any of it, everything new in the log is ours.
+#[derive(Debug, Clone, Copy)]
+pub struct SideEffects {
+    /// Triggers of the application.
+    pub triggers: bool,
+    /// A foreign key's ON DELETE.
+    pub deletes: bool,
+    /// A foreign key's ON UPDATE.
+    pub updates: bool,
+}
+
+impl SideEffects {
+    /// # Errors
+    /// SQLite's.
+    pub fn of(database: &Database, bindings: &[Binding]) -> Result<Self> {
+        let (deletes, updates) = foreign_key_actions(database)?;
+        let mut triggers = false;
+        // An action may reach any table.
+        if deletes || updates {
+            triggers = has_triggers(database, None)?;
+        } else {
+            for binding in bindings {
+                triggers = triggers || has_triggers(database, Some(&binding.table.shape.name))?;
             }
+        }
+        Ok(Self {
+            triggers,
+            deletes,
+            updates,
+        })
+    }
+}
+
+/// Whether the application has triggers on a table, or on any.
+fn has_triggers(database: &Database, table: Option<&str>) -> Result<bool> {
+    for catalog in ["main.sqlite_master", "temp.sqlite_master"] {
+        let found = database.query_value(
+            &format!(
+                "SELECT 1 FROM {catalog} WHERE type = 'trigger' \
+                 AND (?1 IS NULL OR tbl_name = ?1 COLLATE NOCASE) \
+                 AND substr(name, 1, 13) <> '_syncCapture_' AND substr(tbl_name, 1, 5) <> '_sync'"
+            ),
+            &[table.into()],
+        )?;
+        if found != Value::Null {
+            return Ok(true);
         }
     }
     Ok(false)
 }
 
-fn foreign_key_actions(database: &Database) -> Result<bool> {
+/// Whether there are actions on deletes, and on updates.
+fn foreign_key_actions(database: &Database) -> Result<(bool, bool)> {
     let enforced = database.query_value("SELECT foreign_keys FROM pragma_foreign_keys", &[])?;
     if enforced.as_i64() != Some(1) {
-        return Ok(false);
+        return Ok((false, false));
     }
-    let found = database.query_value(
-        "SELECT 1 FROM main.sqlite_master AS t, pragma_foreign_key_list(t.name, ?1) AS k \
-         WHERE t.type = 'table' AND (k.on_delete NOT IN ('NO ACTION', 'RESTRICT') \
-         OR k.on_update NOT IN ('NO ACTION', 'RESTRICT')) LIMIT 1",
+    let found = database.query_row(
+        "SELECT total(k.on_delete NOT IN ('NO ACTION', 'RESTRICT')) > 0, \
+         total(k.on_update NOT IN ('NO ACTION', 'RESTRICT')) > 0 \
+         FROM main.sqlite_master AS t, pragma_foreign_key_list(t.name, ?1) AS k \
+         WHERE t.type = 'table'",
         &[database.schema().into()],
+        |row| Ok((row.integer(0) != 0, row.integer(1) != 0)),
     )?;
-    Ok(found != Value::Null)
+    Ok(found.unwrap_or_default())
 }

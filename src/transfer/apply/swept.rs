@@ -41,16 +41,18 @@ impl Swept {
         }
     }
 
-    /// Records those that are gone.
+    /// Records those that are gone, and returns them.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn record(&mut self, tables: &mut [TableApplier<'_>]) -> Result<()> {
+    pub fn record(&mut self, tables: &mut [TableApplier<'_>]) -> Result<Vec<(usize, Key)>> {
+        let mut gone = Vec::new();
         for (place, key, row) in self.edited.take().into_iter().flatten() {
-            if !self.named.contains(&(place, key.clone())) {
-                tables[place].record_if_gone(&key, row)?;
+            let is_named = self.named.contains(&(place, key.clone()));
+            if !is_named && tables[place].record_if_gone(&key, row)? {
+                gone.push((place, key));
             }
         }
-        Ok(())
+        Ok(gone)
     }
 }

@@ -2,11 +2,13 @@
 
 use crate::capture::{Key, Pending, PendingRows};
 use crate::ground::{SyncError, Warning, quoted};
-use crate::providers::wire::Slot;
-use crate::store::{Database, Error, Result, ValueRef, shown};
+use crate::providers::conversation::Again;
+use crate::providers::wire::{Face, Slot};
+use crate::store::{Database, Error, Result, Value, ValueRef, shown};
+use crate::transfer::aside::KeptRow;
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::policy::Policy;
-use crate::transfer::conflict::record::{Kind, Recorder, Sides, remote_json};
+use crate::transfer::conflict::record::{Kind, Recorder, Sides, remote_json, row_json};
 use crate::transfer::conflict::resolver::Resolver;
 use crate::transfer::counts::Counts;
 use crate::transfer::send::unacknowledged::Unacknowledged;
@@ -18,6 +20,7 @@ use super::effects::{Effect, Effects};
 use super::knowledge::Knowledge;
 use super::lift::Lifted;
 use super::meeting::{Chosen, Judge, Meeting};
+use super::own_writes::Applied;
 use super::setting::Setting;
 use super::version::VersionGate;
 use super::writer::{UNIQUE, Writer};
@@ -26,6 +29,8 @@ use super::writer::{UNIQUE, Writer};
 pub enum Trouble {
     Store(Error),
     Sync(SyncError),
+    /// A row created here has the key, but is another row.
+    Taken,
     /// Another row has a value of what was chosen, perhaps not for long.
     Clash(Error, Chosen<'static>),
 }
@@ -40,6 +45,17 @@ impl From<SyncError> for Trouble {
     fn from(error: SyncError) -> Self {
         Self::Sync(error)
     }
+}
+
+/// The row that the writer has found as JSON, with its pending changes.
+fn local_json(
+    writer: &Writer<'_>,
+    binding: &Binding,
+    row: (&Key, KeptRow),
+    pending: &Pending,
+) -> String {
+    let missing = vec![Slot::Missing; binding.columns.len()];
+    Meeting::new(writer, binding, row, &missing, Some(pending), None).local_json()
 }
 
 /// Applies rows to one table.
@@ -61,7 +77,7 @@ impl<'a> TableApplier<'a> {
     pub fn new(
         setting: &Setting<'a>,
         binding: &'a Binding,
-        redelivers: bool,
+        again: Option<Again>,
         pending: PendingRows,
         unacknowledged: &'a Unacknowledged,
         start: i64,
@@ -69,10 +85,11 @@ impl<'a> TableApplier<'a> {
         let (database, provider) = (setting.database, setting.provider);
         let policy = Policy::of(database, &binding.entity)?;
         let rules = Rules {
-            redelivers,
+            redelivers: again.is_some(),
             keep_created: binding.rules.keep_created,
             created_as_updated: binding.rules.created_as_updated,
             asks_always: policy.sees_clean_rows(),
+            counted: binding.wire.integer_key && binding.table.counts_keys(),
         };
         Ok(Self {
             database,
@@ -85,17 +102,89 @@ impl<'a> TableApplier<'a> {
                 unacknowledged,
                 start,
                 rules,
-            ),
-            writer: Writer::new(database, binding)?,
+            )
+            .with_deletes(again == Some(Again::RowsAndDeletes)),
+            writer: Writer::new(database, binding, start)?,
             judge: Judge {
                 resolver: Resolver::of(setting.session, database.connection(), &policy)?,
                 policy,
+                unreadable: 0,
             },
             conflicts: Recorder::new(database, provider, setting.run),
             versions: VersionGate::new(database, provider, binding.table.id),
             effects: Effects::default(),
             counts: Counts::default(),
         })
+    }
+
+    /// Keeps what rows are to hold that are applied from now on.
+    pub fn watch(&mut self) {
+        self.writer.watch();
+    }
+
+    /// What the row that was applied last is to hold; nothing when none was written.
+    pub fn take_applied(&mut self) -> Option<Applied> {
+        self.writer.take_applied()
+    }
+
+    /// Makes sure that a row is what was applied; whether it is.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn restore(&mut self, key: &Key, applied: &Applied) -> Result<bool> {
+        match applied {
+            Applied::Row { row, .. } => self.writer.restore(key, row),
+            Applied::Unchecked => Ok(true),
+            Applied::Gone => {
+                let exists = self.writer.find_key(key)?;
+                self.writer.release();
+                Ok(!exists)
+            }
+        }
+    }
+
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// What was counted since is void.
+    pub fn set_counts(&mut self, counts: Counts) {
+        self.counts = counts;
+    }
+
+    /// Whether a row is here that was made here, and that the server can't have.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn was_made_here(&mut self, key: &Key) -> Result<bool> {
+        let Some(pending) = self.waiting(key) else {
+            return Ok(false);
+        };
+        let exists = self.writer.find(&pending)?;
+        self.writer.release();
+        Ok(self.knowledge.is_unsent(&pending, exists))
+    }
+
+    /// Whether a row of that key is here.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn is_here(&mut self, key: &Key) -> Result<bool> {
+        let found = self.writer.find_key(key)?;
+        self.writer.release();
+        Ok(found)
+    }
+
+    /// The row here as JSON, without what is pending of it; none when there is none.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn shown(&mut self, key: &Key) -> Result<Option<String>> {
+        let found = self.writer.find_key(key)?;
+        let value = |place| Some(Face::Value(self.writer.value(place)));
+        let row = found.then(|| row_json(&self.binding.wire, key.0.borrow(), None, value));
+        self.writer.release();
+        Ok(row)
     }
 
     /// Whether applying a row may run the application's SQL.
@@ -140,7 +229,7 @@ impl<'a> TableApplier<'a> {
         };
         let exists = self.writer.find(&pending)?;
         let local = self.knowledge.local(&pending, exists);
-        let differs = exists && self.writer.differs(row);
+        let differs = exists && (self.writer.differs(row) || self.edits_kept(&pending, row));
         let case = self.knowledge.case(local, remote, &pending, row, differs)?;
         let case = Case { old, ..case };
         let decision = decide(&case);
@@ -160,7 +249,11 @@ impl<'a> TableApplier<'a> {
             Action::Insert => {
                 self.writer.release();
                 let written = self.writer.insert_new(key, row)?;
-                self.count(&case, Action::Insert, written);
+                self.count(&case, key, Action::Insert, written)?;
+            }
+            Action::Rekey => {
+                self.writer.release();
+                return Err(Trouble::Taken);
             }
             Action::Keep | Action::Delete => self.writer.release(),
         }
@@ -200,7 +293,7 @@ impl<'a> TableApplier<'a> {
         } else {
             self.writer.update(key, row)?
         };
-        self.count(case, action, written);
+        self.count(case, key, action, written)?;
         Ok(false)
     }
 
@@ -222,14 +315,25 @@ impl<'a> TableApplier<'a> {
             Effect::Known(upto) => Some(upto),
             _ => None,
         };
-        let meeting = Meeting::new(&self.writer, self.binding, key, row, pending, known_upto);
+        let kept = self.writer.kept(key, pending)?;
+        let meeting = Meeting::new(
+            &self.writer,
+            self.binding,
+            (key, kept),
+            row,
+            pending,
+            known_upto,
+        );
         if pending.is_none() && meeting.is_equal() {
             self.writer.release();
-            self.count(case, decision.action, Written::Unchanged);
+            let written = match self.writer.keep(key, row)? {
+                true => Written::Updated,
+                false => Written::Unchanged,
+            };
+            self.count(case, key, decision.action, written)?;
             return Ok(false);
         }
-        let wrongly = is_announced_wrongly(case, decision.action, Written::Updated);
-        self.counts.announced_wrongly += i64::from(wrongly);
+        self.count_announcement(case, key, decision.action, Written::Updated)?;
         let chosen = match decision.action {
             Action::Merge => meeting.merged(),
             _ => self.judge.choose(&meeting)?,
@@ -286,7 +390,7 @@ impl<'a> TableApplier<'a> {
             self.effects.note(key, chosen.effect.clone());
             return Ok(false);
         };
-        let written = self.writer.put_back(lifted, word.slots())?;
+        let written = self.writer.put_back(key, lifted, word.slots())?;
         match word {
             Word::Chosen(chosen) => {
                 self.count_written(written);
@@ -294,7 +398,7 @@ impl<'a> TableApplier<'a> {
             }
             Word::Row(remote, _) => {
                 let case = Case::clean(*remote, self.knowledge.rules);
-                self.count(&case, Action::Store, written);
+                self.count(&case, key, Action::Store, written)?;
             }
         }
         Ok(false)
@@ -332,7 +436,7 @@ impl<'a> TableApplier<'a> {
         let case = self.knowledge.case(local, remote, &pending, &[], false)?;
         let decision = decide(&Case { old, ..case });
         if let Some(kind) = decision.conflict {
-            let local = self.local_json(&pending);
+            let local = self.local_json(&pending)?;
             let kept = decision.action == Action::Keep;
             let sides = Sides {
                 resolved: kept.then(|| local.clone()),
@@ -407,28 +511,62 @@ impl<'a> TableApplier<'a> {
             let exists = self.writer.find(pending)?;
             let local = self.knowledge.local(pending, exists);
             if matches!(local, Local::Created | Local::Updated) {
-                edited.push((pending.key.clone(), self.local_json(pending)));
+                let (key, binding) = (&pending.key, self.binding);
+                let kept = self.writer.kept(key, Some(pending))?;
+                let row = local_json(&self.writer, binding, (key, kept), pending);
+                edited.push((key.clone(), row));
             }
             self.writer.release();
         }
         Ok(edited)
     }
 
-    /// Records a row that was edited here, if it is gone now.
+    /// Records a row that was edited here, if it is gone now; whether it is.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn record_if_gone(&mut self, key: &Key, row: String) -> Result<()> {
+    pub fn record_if_gone(&mut self, key: &Key, row: String) -> Result<bool> {
         let exists = self.writer.find_key(key)?;
         self.writer.release();
         if exists {
-            return Ok(());
+            return Ok(false);
         }
         let sides = Sides {
             local: Some(row),
             ..Sides::default()
         };
-        self.record(key, Kind::DeletedRemotely, false, &sides)
+        self.record(key, Kind::DeletedRemotely, false, &sides)?;
+        Ok(true)
+    }
+
+    /// Records that a row gives its number to one of the server.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn record_rekeyed(&mut self, key: &Key, number: i64, row: &[Slot<'_>]) -> Result<()> {
+        let Some(pending) = self.knowledge.pending(key).cloned() else {
+            return Ok(());
+        };
+        let (mut local, mut resolved) = (None, None);
+        if self.writer.find(&pending)? {
+            let kept = self.writer.kept(key, Some(&pending))?;
+            let number = Key(Value::Integer(number));
+            let shown = |key, kept| local_json(&self.writer, self.binding, (key, kept), &pending);
+            local = Some(shown(key, kept.clone()));
+            resolved = Some(shown(&number, kept));
+        }
+        self.writer.release();
+        let sides = Sides {
+            local,
+            remote: Some(remote_json(&self.binding.wire, key.0.borrow(), row)),
+            resolved,
+        };
+        self.record(key, Kind::Rekeyed, false, &sides)
+    }
+
+    /// What waited of a row is another key's now.
+    pub fn moved_away(&mut self, key: &Key) {
+        self.effects.note(key, Effect::Settled);
     }
 
     /// What became of the rows, and warnings.
@@ -437,7 +575,9 @@ impl<'a> TableApplier<'a> {
     /// SQLite's.
     pub fn finish(self) -> Result<(Counts, Vec<Warning>)> {
         let mut warnings = self.counts.warnings(&self.binding.entity);
+        warnings.extend(self.kept_warnings());
         warnings.extend(self.policy_warning());
+        warnings.extend(self.unreadable_warning());
         self.conflicts.finish()?;
         Ok((self.counts, warnings))
     }
@@ -446,6 +586,7 @@ impl<'a> TableApplier<'a> {
     pub fn named(&self, trouble: impl Into<Trouble>, key: &Key) -> SyncError {
         let error = match trouble.into() {
             Trouble::Sync(error) => return error,
+            Trouble::Taken => return SyncError::bug(),
             Trouble::Store(error) | Trouble::Clash(error, _) => error,
         };
         if !error.is_constraint() {
@@ -467,10 +608,35 @@ impl<'a> TableApplier<'a> {
     }
 
     /// The row that the writer has found as JSON, with its pending changes.
-    fn local_json(&self, pending: &Pending) -> String {
-        let missing = vec![Slot::Missing; self.binding.columns.len()];
+    fn local_json(&mut self, pending: &Pending) -> Result<String> {
         let (key, binding) = (&pending.key, self.binding);
-        Meeting::new(&self.writer, binding, key, &missing, Some(pending), None).local_json()
+        let kept = self.writer.kept(key, Some(pending))?;
+        Ok(local_json(&self.writer, binding, (key, kept), pending))
+    }
+
+    /// Whether the server has a value that can't be here in a column that was edited here: whatever is in the
+    /// column, it is not that.
+    fn edits_kept(&self, pending: &Pending, row: &[Slot<'_>]) -> bool {
+        let mut columns = row.iter().zip(&self.binding.columns);
+        columns.any(|(slot, position)| slot.kept().is_some() && pending.changed(*position))
+    }
+
+    /// Values that came and are kept aside, by column.
+    fn kept_warnings(&self) -> impl Iterator<Item = Warning> {
+        let entity = &self.binding.entity;
+        let came = self.writer.asides.came.iter();
+        came.zip(&self.binding.wire.columns)
+            .filter(|(count, _)| **count > 0)
+            .map(move |(count, column)| {
+                let message = format!(
+                    "{entity}.{}: values that the column can't hold as they are; they are kept aside, and go up \
+                     again unless the column is edited here (SELECT * FROM sync_aside)",
+                    column.name
+                );
+                Warning::new("valuesKeptAside", message)
+                    .of(entity)
+                    .times(*count)
+            })
     }
 
     /// A policy that can't do what it says.
@@ -490,6 +656,21 @@ impl<'a> TableApplier<'a> {
         })
     }
 
+    /// Times that are none.
+    fn unreadable_warning(&self) -> Option<Warning> {
+        let Policy::LastWriteWins(column) = &self.judge.policy else {
+            return None;
+        };
+        let entity = &self.binding.entity;
+        let message = format!(
+            "{entity}: lastWriteWins compares {}, which held no time that can be read; such rows were compared as \
+             text and numbers are",
+            quoted(column)
+        );
+        let warning = Warning::new("lastWriteWinsUnreadable", message).of(entity);
+        (self.judge.unreadable > 0).then(|| warning.times(self.judge.unreadable))
+    }
+
     fn record(&mut self, key: &Key, kind: Kind, by_policy: bool, sides: &Sides) -> Result<()> {
         let policy = by_policy.then(|| self.judge.policy.name());
         let (entity, key) = (&self.binding.entity, key.0.borrow());
@@ -497,10 +678,25 @@ impl<'a> TableApplier<'a> {
         self.conflicts.record(entity, key, kind, policy, sides)
     }
 
-    fn count(&mut self, case: &Case, action: Action, written: Written) {
-        let wrongly = is_announced_wrongly(case, action, written);
-        self.counts.announced_wrongly += i64::from(wrongly);
+    fn count(&mut self, case: &Case, key: &Key, action: Action, written: Written) -> Result<()> {
+        self.count_announcement(case, key, action, written)?;
         self.count_written(written);
+        Ok(())
+    }
+
+    /// Our own row coming back as created is no mistake of the server's.
+    fn count_announcement(
+        &mut self,
+        case: &Case,
+        key: &Key,
+        action: Action,
+        written: Written,
+    ) -> Result<()> {
+        let wrongly = is_announced_wrongly(case, action, written);
+        if wrongly && !(case.remote == Remote::Created && self.knowledge.was_pushed(key)?) {
+            self.counts.announced_wrongly += 1;
+        }
+        Ok(())
     }
 
     fn count_written(&mut self, written: Written) {

@@ -10,7 +10,7 @@ use crate::providers::sink::{Announced, RemoteRow, Scope, Sink};
 use crate::providers::wire::{Entity, Slot, WireId};
 use crate::store::testing::{Memory, in_memory};
 use crate::store::{Value, ensure_schema};
-use crate::transfer::binding::{Binding, travelling, wire_columns};
+use crate::transfer::binding::{Binding, OnClash, travelling, wire_columns};
 use crate::transfer::counts::Counts;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
@@ -33,6 +33,7 @@ fn file() -> (Memory, [Binding; 1]) {
         columns,
         rules: ApplyRules::default(),
         replacement_where: None,
+        on_clash: OnClash::Hold,
         qualified: database.qualified("t"),
         table,
     };
@@ -53,7 +54,8 @@ fn apply(memory: &Memory, bindings: &[Binding; 1], say: impl FnOnce(&mut dyn Sin
         provider: "p",
         run: 1,
         cancel: &cancel,
-        redelivers: Vec::new(),
+        again: Vec::new(),
+        refusals: None,
     };
     run(memory, "BEGIN");
     let mut applier = Applier::new(&setting, bindings, &unacknowledged).expect("prepared");

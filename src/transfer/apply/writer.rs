@@ -2,12 +2,15 @@
 
 use crate::capture::reader::RowReader;
 use crate::capture::{Key, Pending};
+use crate::providers::values::holds;
 use crate::providers::wire::{Slot, WireType, fallback};
-use crate::store::{Database, Error, Result, Statement, Value, ValueRef, quote_name, same};
-use crate::transfer::binding::Binding;
+use crate::store::{Database, Error, Result, Statement, TriggersOff, Value, ValueRef, quote_name};
+use crate::transfer::aside::{Asides, KeptRow};
+use crate::transfer::binding::{Binding, wire_column};
 
 use super::decide::Written;
 use super::lift::{Lifted, Lifter};
+use super::own_writes::Applied;
 
 /// SQLite's code for a value that must be unique and is not.
 pub const UNIQUE: i32 = 2067;
@@ -28,11 +31,17 @@ pub struct Writer<'a> {
     updates: ByColumns<Statement>,
     delete: Statement,
     lifter: Option<Lifter>,
+    pub asides: Asides<'a>,
+    /// The log's end before anything was written.
+    start: i64,
     /// The columns that the row at hand holds.
     present: Vec<bool>,
     /// What INSERT and UPDATE begin with: a table's own ON CONFLICT clauses must not replace or skip rows.
     /// Elsewhere nothing is said, since it would count in the triggers of the application too.
     otherwise: &'static str,
+    /// What was applied is kept, see [`Writer::take_applied`].
+    watched: bool,
+    applied: Option<Applied>,
     /// The table held no row at first: try to insert before looking.
     was_empty: bool,
 }
@@ -40,7 +49,7 @@ pub struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// # Errors
     /// SQLite's.
-    pub fn new(database: &'a Database, binding: &'a Binding) -> Result<Self> {
+    pub fn new(database: &'a Database, binding: &'a Binding, start: i64) -> Result<Self> {
         let connection = database.connection();
         let (table, key) = (&binding.qualified, binding.key_name());
         let was_empty = !connection
@@ -62,13 +71,63 @@ impl<'a> Writer<'a> {
             updates: Vec::new(),
             delete,
             lifter: None,
+            asides: Asides::of(database, binding)?,
+            start,
             present: Vec::new(),
             otherwise: match own_clause {
                 Value::Null => "",
                 _ => " OR ABORT",
             },
+            watched: false,
+            applied: None,
             was_empty,
         })
+    }
+
+    /// Keeps what is applied from now on.
+    pub fn watch(&mut self) {
+        self.watched = true;
+    }
+
+    /// What the row that was written last is to hold; nothing when none was.
+    pub fn take_applied(&mut self) -> Option<Applied> {
+        self.applied.take()
+    }
+
+    /// Keeps what a row is to hold. Where nothing was said of a column, it is to be as it was.
+    fn note(&mut self, row: &[Slot<'_>], over: bool, written: bool) {
+        if !self.watched {
+            self.applied = Some(Applied::Unchecked);
+            return;
+        }
+        let slots = row.iter().enumerate();
+        let row = slots.map(|(place, slot)| match slot {
+            Slot::Missing if over => Slot::of(self.value(place)),
+            slot => slot.clone().into_owned(),
+        });
+        self.applied = Some(Applied::Row {
+            row: row.collect(),
+            written,
+        });
+    }
+
+    /// Writes a row again that something else than us has changed since, without its noticing; whether it holds what
+    /// was applied.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn restore(&mut self, key: &Key, row: &[Slot<'_>]) -> Result<bool> {
+        if !self.find_key(key)? {
+            self.release();
+            return Ok(false);
+        }
+        let _quiet = TriggersOff::begin(self.database.connection());
+        let outcome = self.update(key, row);
+        self.applied = None;
+        match outcome {
+            Err(error) if error.is_constraint() => Ok(false),
+            outcome => outcome.map(|_| true),
+        }
     }
 
     /// Whether every row is likely to be new.
@@ -100,7 +159,10 @@ impl<'a> Writer<'a> {
     /// Whether an incoming row differs from the row found.
     pub fn differs(&self, row: &[Slot<'_>]) -> bool {
         let mut slots = row.iter().enumerate();
-        slots.any(|(place, slot)| !slot.is_missing() && !same(self.value(place), slot.value()))
+        slots.any(|(place, slot)| {
+            let column = &self.binding.wire.columns[place];
+            !slot.is_missing() && !holds(column, self.value(place), slot)
+        })
     }
 
     /// Lets go of the row found.
@@ -124,9 +186,7 @@ impl<'a> Writer<'a> {
         let (insert, places) = &mut self.inserts[known].1;
         let columns = &self.binding.wire.columns;
         let required = places.iter().filter(|place| row[**place].is_missing());
-        let fallbacks: Vec<Slot<'_>> = required
-            .map(|place| fallback(columns[*place].kind, columns[*place].required))
-            .collect();
+        let fallbacks: Vec<Slot<'_>> = required.map(|place| fallback(&columns[*place])).collect();
         let mut fallbacks = fallbacks.iter();
         let mut values = Vec::with_capacity(places.len() + 1);
         values.push(key.0.borrow());
@@ -134,7 +194,12 @@ impl<'a> Writer<'a> {
             Slot::Missing => fallbacks.next().map_or(ValueRef::Null, Slot::value),
             slot => slot.value(),
         }));
-        Ok(insert.run(&values)? > 0)
+        let inserted = insert.run(&values)? > 0;
+        if inserted {
+            self.note(row, false, true);
+            self.asides.keep(key, row, true, self.start)?;
+        }
+        Ok(inserted)
     }
 
     /// Inserts a row that is not there. What comes to nothing must not do so in silence: another row may have
@@ -165,9 +230,13 @@ impl<'a> Writer<'a> {
     /// SQLite's.
     pub fn update(&mut self, key: &Key, row: &[Slot<'_>]) -> Result<Written> {
         let differs = self.differs(row);
+        self.note(row, true, differs);
         self.release();
         if !differs {
-            return Ok(Written::Unchanged);
+            return match self.keep(key, row)? {
+                true => Ok(Written::Updated),
+                false => Ok(Written::Unchanged),
+            };
         }
         self.look_at(row);
         let known = match place_of(&self.updates, &self.present) {
@@ -181,6 +250,7 @@ impl<'a> Writer<'a> {
         let mut values: Vec<ValueRef<'_>> = held.map(Slot::value).collect();
         values.push(key.0.borrow());
         self.updates[known].1.run(&values)?;
+        self.keep(key, row)?;
         Ok(Written::Updated)
     }
 
@@ -189,7 +259,25 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// SQLite's.
     pub fn delete(&mut self, key: &Key) -> Result<i64> {
+        self.asides.remove_row(key)?;
         self.delete.run(&[key.0.borrow()])
+    }
+
+    /// Keeps aside what a row that is here, and needs no writing, brings and its columns can't hold; whether that
+    /// is news.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn keep(&mut self, key: &Key, row: &[Slot<'_>]) -> Result<bool> {
+        self.asides.keep(key, row, false, self.start)
+    }
+
+    /// What is kept aside of a row that is here.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn kept(&mut self, key: &Key, pending: Option<&Pending>) -> Result<KeptRow> {
+        self.asides.of_row(key, pending)
     }
 
     /// Takes a row out of the table for a while; nothing when it is not there. Only where nothing of the
@@ -205,7 +293,7 @@ impl<'a> Writer<'a> {
         let Some(lifted) = self.lifter.insert(lifter).read(key)? else {
             return Ok(None);
         };
-        self.delete(key)?;
+        self.delete.run(&[key.0.borrow()])?;
         Ok(Some(lifted))
     }
 
@@ -213,10 +301,14 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// SQLite's.
-    pub fn put_back(&mut self, lifted: &Lifted, row: &[Slot<'_>]) -> Result<Written> {
-        match self.lifter.as_mut() {
-            Some(lifter) => lifter.put_back(lifted, row),
-            None => Ok(Written::Unchanged),
+    pub fn put_back(&mut self, key: &Key, lifted: &Lifted, row: &[Slot<'_>]) -> Result<Written> {
+        let written = match self.lifter.as_mut() {
+            Some(lifter) => lifter.put_back(lifted, row)?,
+            None => return Ok(Written::Unchanged),
+        };
+        match self.keep(key, row)? {
+            true => Ok(Written::Updated),
+            false => Ok(written),
         }
     }
 
@@ -231,6 +323,7 @@ impl<'a> Writer<'a> {
             (false, _) => "NULL",
             (true, WireType::Number | WireType::Boolean) => "-abs(random() >> 1)",
             (true, WireType::Base64) => "randomblob(16)",
+            (true, WireType::Json) => "json_quote(hex(randomblob(16)))",
             (true, WireType::String | WireType::Any) => "hex(randomblob(16))",
         };
         let name = self.binding.key_name();
@@ -262,14 +355,43 @@ impl<'a> Writer<'a> {
         let key = self.binding.key_name();
         let mut names = vec![key.clone()];
         names.extend(places.iter().map(|place| self.column_name(*place)));
+        let mut values = vec!["?"; names.len()];
+        for (name, value) in self.unsynced() {
+            names.push(name);
+            values.push(value);
+        }
         let sql = format!(
             "INSERT{} INTO {} ({}) VALUES ({}) ON CONFLICT ({key}) DO NOTHING",
             self.otherwise,
             self.binding.qualified,
             names.join(", "),
-            vec!["?"; names.len()].join(", "),
+            values.join(", "),
         );
         Ok((self.database.connection().prepare(&sql)?, places))
+    }
+
+    /// Columns that are not synced and may not be empty, and what a new row gets there: what a synced one would get
+    /// that the server leaves out.
+    fn unsynced(&self) -> impl Iterator<Item = (String, &'static str)> {
+        let table = &self.binding.table;
+        let columns = table.shape.columns.iter().enumerate();
+        columns
+            .filter(|(position, column)| {
+                column.not_null
+                    && column.default.is_none()
+                    && !column.generated
+                    && column.key_place == 0
+                    && !self.binding.columns.contains(position)
+            })
+            .map(|(position, column)| {
+                let value = match fallback(&wire_column(table, position)) {
+                    Slot::Text(text) if !text.is_empty() => "'null'",
+                    Slot::Text(_) => "''",
+                    Slot::Blob(_) => "x''",
+                    _ => "0",
+                };
+                (quote_name(&column.name), value)
+            })
     }
 
     fn prepare_update(&self) -> Result<Statement> {

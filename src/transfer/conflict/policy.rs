@@ -84,8 +84,9 @@ impl Policy {
     /// SQLite's; a row of `_syncResolver` that somebody has broken.
     pub fn of(database: &Database, entity: &str) -> Result<Self> {
         let found = database.query_row(
-            "SELECT policy, argument FROM main._syncResolver WHERE entity IN (?1, '*') \
-             ORDER BY entity = ?1 DESC LIMIT 1",
+            "SELECT policy, argument FROM main._syncResolver \
+             WHERE entity = ?1 COLLATE NOCASE OR entity = '*' \
+             ORDER BY entity = ?1 DESC, entity = '*' LIMIT 1",
             &[entity.into()],
             |row| Ok((row.text(0), row.optional_text(1))),
         )?;

@@ -3,8 +3,8 @@
 use crate::capture::sends::{changed, sends};
 use crate::capture::{Pending, Status};
 use crate::coordination::now;
-use crate::providers::values::write_value;
-use crate::providers::wire::{Entity, Slot};
+use crate::providers::values::show;
+use crate::providers::wire::{Entity, Face, Slot, WireType};
 use crate::store::{Database, Result, Statement, ValueRef};
 
 /// Conflicts kept unless `_syncMeta` says otherwise.
@@ -16,6 +16,9 @@ pub enum Kind {
     Edited,
     DeletedRemotely,
     DeletedHere,
+    /// Two rows had the same counted number; the one here has another now.
+    Rekeyed,
+    UniqueClash,
 }
 
 impl Kind {
@@ -24,6 +27,8 @@ impl Kind {
             Self::Edited => "edited",
             Self::DeletedRemotely => "deletedRemotely",
             Self::DeletedHere => "deletedHere",
+            Self::Rekeyed => "rekeyed",
+            Self::UniqueClash => "uniqueClash",
         }
     }
 }
@@ -110,10 +115,10 @@ pub fn row_json<'v>(
     entity: &Entity,
     key: ValueRef<'_>,
     pending: Option<(&str, &str)>,
-    value: impl Fn(usize) -> Option<ValueRef<'v>>,
+    face: impl Fn(usize) -> Option<Face<'v>>,
 ) -> String {
     let mut out = b"{\"id\":".to_vec();
-    put(&mut out, entity, None, key);
+    show(&mut out, WireType::Any, Face::Value(key));
     if let Some((status, changed)) = pending {
         for (name, text) in [("_status", status), ("_changed", changed)] {
             out.push(b',');
@@ -123,24 +128,14 @@ pub fn row_json<'v>(
         }
     }
     for (place, column) in entity.columns.iter().enumerate() {
-        let Some(value) = value(place) else { continue };
+        let Some(face) = face(place) else { continue };
         out.push(b',');
         put_text(&mut out, &column.name);
         out.push(b':');
-        put(&mut out, entity, Some(place), value);
+        show(&mut out, column.kind, face);
     }
     out.push(b'}');
     String::from_utf8_lossy(&out).into_owned()
-}
-
-fn put(out: &mut Vec<u8>, entity: &Entity, place: Option<usize>, value: ValueRef<'_>) {
-    use crate::providers::wire::WireType;
-    let kind = place.map_or(WireType::Any, |place| entity.columns[place].kind);
-    let start = out.len();
-    if write_value(out, kind, value).is_err() {
-        out.truncate(start);
-        out.extend_from_slice(b"null");
-    }
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
@@ -151,7 +146,7 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
 pub fn remote_json(entity: &Entity, key: ValueRef<'_>, row: &[Slot<'_>]) -> String {
     row_json(entity, key, None, |place| {
         let slot = &row[place];
-        (!slot.is_missing()).then(|| slot.value())
+        (!slot.is_missing()).then(|| slot.face())
     })
 }
 

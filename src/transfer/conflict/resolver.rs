@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use crate::ground::{Class, SyncError, complaint, quoted};
-use crate::providers::values::sanitise;
+use crate::providers::fit::sanitise;
 use crate::providers::wire::{Entity, Slot};
 use crate::store::{Connection, Database, Error, Result, Session, Statement, ValueRef};
 
@@ -155,7 +155,7 @@ fn read(entity: &Entity, answer: &str) -> Result<Verdict, String> {
         .iter()
         .map(|column| match members.get(&column.name) {
             None => Slot::Missing,
-            Some(raw) => sanitise(column.kind, column.required, raw.get()),
+            Some(raw) => sanitise(column, raw.get()),
         })
         .collect();
     let text = |name: &str| -> Option<String> {

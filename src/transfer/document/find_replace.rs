@@ -7,7 +7,7 @@
 use crate::capture::Key;
 use crate::capture::log::{self, Fate};
 use crate::store::{Database, Result, Value, ValueRef};
-use crate::transfer::apply::OwnWrites;
+use crate::transfer::apply::{Applied, OwnWrites};
 use crate::transfer::binding::Binding;
 use crate::transfer::send::rekey::{self, Renamed};
 
@@ -89,9 +89,9 @@ impl Ids<'_> {
         drop(scan);
         outcome.updated += self.replace_in_data()?;
         for row in &rows {
-            own.wrote(binding.table.id, row)?;
+            own.wrote(binding.table.id, row, Applied::Unchecked);
         }
-        own.finish()?;
+        own.finish(&mut |_, _, _| Ok(true))?;
         Ok(outcome)
     }
 

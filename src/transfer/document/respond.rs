@@ -128,7 +128,18 @@ fn apply_page(
     work: &OpenWork,
     page: &Page<'_>,
 ) -> Result<Outcome, Failure> {
-    drift::refresh(ground.database)?;
+    let warnings = drift::refresh(ground.database)?;
+    let mut outcome = apply_records(session, ground, work, page)?;
+    outcome.warnings.extend(warnings);
+    Ok(outcome)
+}
+
+fn apply_records(
+    session: &Session,
+    ground: &Ground<'_>,
+    work: &OpenWork,
+    page: &Page<'_>,
+) -> Result<Outcome, Failure> {
     // Valid when stored, but the file may have been edited since.
     let settings = Settings::parse(work.settings.as_deref())?;
     let job = Job {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
 use crate::capture::Tracked;
-use crate::capture::tracked::{captured_table, registration};
+use crate::capture::tracked::registration;
 use crate::coordination::now;
 use crate::ground::SyncError;
 use crate::providers::conversation::ApplyRules;
@@ -16,7 +16,7 @@ use crate::providers::sink::{self, Announced, RemoteRow, Sink};
 use crate::providers::wire::{Entity, Slot, WireId};
 use crate::store::{Database, Result, Statement, Value, quote_name};
 use crate::transfer::apply::{Applier, Setting};
-use crate::transfer::binding::{Binding, has_integer_key, travelling, wire_columns};
+use crate::transfer::binding::{Binding, OnClash, has_integer_key, travelling, wire_columns};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::outcome::{Failure, Job, Outcome};
@@ -28,13 +28,12 @@ use super::scope::Scope;
 /// # Errors
 /// SQLite's.
 pub fn table(database: &Database, name: &str) -> Result<Option<Tracked>> {
-    let Some(registration) = registration(database, name)? else {
-        return Ok(None);
-    };
-    // One that was dropped and created again since is a table like any other.
-    match captured_table(database, registration.id)? {
-        Some(_) => Tracked::open(database, name).map(Some),
-        None => Ok(None),
+    match registration(database, name)? {
+        Some(registration) if database.has_table(&registration.name)? => {
+            Tracked::open(database, name).map(Some)
+        }
+        // One that was dropped is made again by whoever writes rows.
+        _ => Ok(None),
     }
 }
 
@@ -74,10 +73,12 @@ pub fn bind(database: &Database, entity: &str, table: Tracked) -> Result<Binding
             keep_created: false,
             // A response doesn't say which rows are new.
             created_as_updated: true,
+            send_cascades: false,
             missing_is_default: false,
             echo_ignore: vec!["timestamp".into()],
         },
         replacement_where: None,
+        on_clash: OnClash::Hold,
         qualified: database.qualified(&table.shape.name),
         table,
     })
@@ -122,7 +123,8 @@ pub fn apply(
         provider: job.provider,
         run: 0,
         cancel: &cancel,
-        redelivers: Vec::new(),
+        again: Vec::new(),
+        refusals: None,
     };
     let mut applier = Applier::new(&setting, bindings, &unacknowledged)?;
     body(&mut applier)?;

@@ -1,17 +1,22 @@
 //! Freezing: what is pending becomes an immutable batch in the outbox, in one transaction.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use crate::capture::reader::RowReader;
 use crate::capture::sends::{changed, sends};
 use crate::capture::{Key, Pending, PendingRows, Status, log};
 use crate::coordination::now;
+use crate::ground::quoted;
 use crate::providers::conversation::{Provider, RowToSend};
-use crate::providers::wire::ChangeKind;
-use crate::store::{Database, Result, Statement, Value, ValueRef};
+use crate::providers::cutter::LARGEST_PIECE;
+use crate::providers::wire::{ChangeKind, Slot, WireId};
+use crate::store::{Database, Result, Statement, Value, ValueRef, same, shown};
 
+use super::rejected::{forget_rejection, left_out, reject};
+use crate::transfer::aside::{Asides, KeptRow};
 use crate::transfer::binding::Binding;
+use crate::transfer::held::keep;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 use crate::transfer::version::Versions;
 
@@ -27,7 +32,7 @@ pub struct Frozen {
     pub rows: u64,
     /// Rows that can't be sent, per binding.
     pub unsendable: Vec<i64>,
-    /// The log entries of its rows, when it is a part of what was frozen and others come after it.
+    /// The log entries that it settles, when it is one of several parts.
     pub entries: Option<Entries>,
 }
 
@@ -54,6 +59,7 @@ pub fn freeze(
         &[provider.into(), run.into(), upto.into(), now().into()],
     )?;
     let push = database.connection().last_insert_rowid();
+    let holds = keep::any(database, provider)?;
     let mut frozen = Frozen {
         push,
         upto,
@@ -72,14 +78,26 @@ pub fn freeze(
                 false => None,
             },
             reader: RowReader::following(database, &binding.table, &binding.columns, pending)?,
+            held: match holds {
+                true => keep::keys(database, binding.table.id)?,
+                false => HashMap::new(),
+            },
             insert: database.prepare(
                 "INSERT INTO main._syncOutbox (pushId, tbl, kind, pk, content, uptoSeq) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?,
             content: Vec::new(),
+            asides: Asides::of(database, binding)?,
         };
-        let mut rejected = rejected_keys(database, provider, binding.table.id)?;
+        let mut rejected = left_out(database, provider, binding.table.id)?;
         for row in pending.rows() {
+            if rejected
+                .get(&row.key)
+                .is_some_and(|upto| row.last_seq <= *upto)
+            {
+                rejected.remove(&row.key);
+                continue;
+            }
             let may_have_arrived = || unacknowledged.may_have_created(binding.table.id, &row.key);
             match table.row(row, push, may_have_arrived)? {
                 Fate::Frozen => {
@@ -94,7 +112,7 @@ pub fn freeze(
             }
         }
         // What was rejected once and is not to be sent any more is settled.
-        for key in rejected {
+        for key in rejected.into_keys() {
             forget_rejection(database, provider, binding.table.id, &key.0)?;
         }
     }
@@ -113,21 +131,17 @@ pub fn freeze(
     Ok(frozen)
 }
 
-fn rejected_keys(database: &Database, provider: &str, table: i64) -> Result<HashSet<Key>> {
-    let keys = database.query_all(
-        "SELECT pk FROM main._syncRejected WHERE provider = ?1 AND tbl = ?2",
-        &[provider.into(), table.into()],
-        |row| Ok(Key(row.column(0).to_owned())),
-    )?;
-    Ok(keys.into_iter().collect())
-}
-
-fn forget_rejection(database: &Database, provider: &str, table: i64, key: &Value) -> Result<()> {
-    database.execute(
-        "DELETE FROM main._syncRejected WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
-        &[provider.into(), table.into(), key.borrow()],
-    )?;
-    Ok(())
+/// What is kept aside of a row that was merged with a held one: what that brings, and what was kept of the columns that
+/// are as they are here.
+fn kept_of(merged: &[Slot<'_>], here: &[ValueRef<'_>], kept: &KeptRow) -> KeptRow {
+    let merged = merged.iter().zip(here).enumerate();
+    merged
+        .map(|(place, (slot, here))| match slot.kept() {
+            Some(held) => Some(held.json.clone()),
+            None if same(slot.value(), *here) => kept.get(place).cloned().flatten(),
+            None => None,
+        })
+        .collect()
 }
 
 enum Fate {
@@ -143,8 +157,11 @@ struct TableFreezer<'a> {
     binding: &'a Binding,
     versions: Option<Versions>,
     reader: RowReader,
+    /// Rows of which the server's state waits, each with whether it is deleted there.
+    held: HashMap<Key, bool>,
     insert: Statement,
     content: Vec<u8>,
+    asides: Asides<'a>,
 }
 
 impl TableFreezer<'_> {
@@ -162,12 +179,22 @@ impl TableFreezer<'_> {
             Status::Deleted => ChangeKind::Deleted,
             Status::Nothing => {
                 self.reader.release();
+                if !exists {
+                    self.asides.remove_row(&row.key)?;
+                }
                 return Ok(Fate::Nothing);
             }
         };
         let version = match &mut self.versions {
             Some(versions) => versions.get(&row.key)?,
             None => None,
+        };
+        let kept = match kind {
+            ChangeKind::Deleted => {
+                self.asides.remove_row(&row.key)?;
+                Vec::new()
+            }
+            _ => self.asides.sent_row(&row.key, row)?,
         };
         let changed: Vec<usize> = changed(row, columns).collect();
         self.content.clear();
@@ -177,15 +204,30 @@ impl TableFreezer<'_> {
                 .map(|place| self.reader.column(place))
                 .collect(),
         };
+        let merged = match kind {
+            ChangeKind::Updated => self.merged(row, &values)?,
+            _ => None,
+        };
+        let (values, kept): (Vec<ValueRef<'_>>, KeptRow) = match &merged {
+            Some(merged) => (
+                merged.iter().map(Slot::value).collect(),
+                kept_of(merged, &values, &kept),
+            ),
+            None => (values, kept),
+        };
         let to_send = RowToSend {
             kind,
             id: row.key.0.borrow(),
             values: &values,
             changed: &changed,
+            kept: &kept,
             version,
         };
         let entity = &self.binding.wire;
         let encoded = self.kind.encode(entity, &to_send, &mut self.content);
+        let encoded = encoded
+            .and_then(|()| carried_key(self.binding, &row.key.0))
+            .and_then(|()| bearable(&self.content));
         drop(values);
         self.reader.release();
         if let Err(problem) = encoded {
@@ -204,6 +246,29 @@ impl TableFreezer<'_> {
         Ok(Fate::Frozen)
     }
 
+    /// The row as it is to be on the server, when a newer state of it waits here: what was changed here over that, so
+    /// that nothing older is sent along. From now on that is what waits.
+    fn merged(&self, row: &Pending, values: &[ValueRef<'_>]) -> Result<Option<Vec<Slot<'static>>>> {
+        if self.held.get(&row.key) != Some(&false) {
+            return Ok(None);
+        }
+        let (database, provider, binding) = (self.database, self.provider, self.binding);
+        let Some(held) = keep::content(database, provider, binding, &row.key)? else {
+            return Ok(None);
+        };
+        let columns = held.into_iter().zip(values).zip(&binding.columns);
+        let merged: Vec<Slot<'static>> = columns
+            .map(
+                |((held, value), position)| match held.is_missing() || row.changed(*position) {
+                    true => slot(*value),
+                    false => held,
+                },
+            )
+            .collect();
+        keep::rewrite(database, provider, binding, &row.key, &merged)?;
+        Ok(Some(merged))
+    }
+
     fn reject(&self, row: &Pending, kind: ChangeKind, problem: &str) -> Result<()> {
         let reason = format!("can't be sent: {problem}");
         reject(
@@ -218,37 +283,44 @@ impl TableFreezer<'_> {
     }
 }
 
-/// Keeps what can't be sent, or was refused, with the reason. The row stays pending.
-///
-/// # Errors
-/// SQLite's.
-pub fn reject(
-    database: &Database,
-    provider: &str,
-    table: i64,
-    key: &Value,
-    kind: &str,
-    reason: &str,
-    content: Option<&str>,
-) -> Result<()> {
-    if *key == Value::Null {
-        // NULLs are never equal, so the conflict clause below would not find the old row.
-        forget_rejection(database, provider, table, key)?;
+/// Most bytes of one row: a longer one would be refused when it comes back, with everything that comes with it.
+const LONGEST_ROW: usize = LARGEST_PIECE;
+
+fn bearable(content: &[u8]) -> Result<(), String> {
+    match content.len() < LONGEST_ROW {
+        true => Ok(()),
+        false => Err(format!(
+            "it is {} MiB of JSON, and no device takes more than {} MiB for one row",
+            content.len() >> 20,
+            LONGEST_ROW >> 20
+        )),
     }
-    database.execute(
-        "INSERT INTO main._syncRejected (provider, tbl, pk, kind, reason, content, at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (provider, tbl, pk) DO UPDATE \
-         SET kind = excluded.kind, reason = excluded.reason, content = excluded.content, \
-         at = excluded.at",
-        &[
-            provider.into(),
-            table.into(),
-            key.borrow(),
-            kind.into(),
-            reason.into(),
-            content.into(),
-            now().into(),
-        ],
-    )?;
-    Ok(())
+}
+
+/// Whether a key comes back as it goes; otherwise every device would refuse the row, or take it for another.
+fn carried_key(binding: &Binding, key: &Value) -> Result<(), String> {
+    let back = match key.borrow() {
+        ValueRef::Text(text) => binding.key(text),
+        ValueRef::Integer(number) => binding.wire_key(&WireId::Integer(number)),
+        // The kind says what is wrong with it.
+        _ => return Ok(()),
+    };
+    match back.is_some_and(|back| same(back.borrow(), key.borrow())) {
+        true => Ok(()),
+        false if binding.wire.integer_key => Err(format!(
+            "its key is {}, and the keys of its table travel as whole numbers",
+            quoted(&shown(key))
+        )),
+        false => Err("its key is a number, and the keys of its table travel as text".into()),
+    }
+}
+
+fn slot(value: ValueRef<'_>) -> Slot<'static> {
+    match value {
+        ValueRef::Null => Slot::Null,
+        ValueRef::Integer(number) => Slot::Integer(number),
+        ValueRef::Real(number) => Slot::Real(number),
+        ValueRef::Text(text) => Slot::Text(text.to_owned().into()),
+        ValueRef::InvalidText(bytes) | ValueRef::Blob(bytes) => Slot::Blob(bytes.to_vec()),
+    }
 }

@@ -1,8 +1,11 @@
 //! Sending: what is pending is frozen, goes out in parts, and is settled by what the server said.
 
 pub mod freeze;
+pub mod order;
 pub mod outbox;
+pub mod rejected;
 pub mod rekey;
 pub mod settle;
 pub mod slices;
+pub mod topology;
 pub mod unacknowledged;

@@ -49,7 +49,8 @@ pub fn close_abandoned(database: &Database, provider: &str) -> Result<()> {
 }
 
 /// Counts a committed pull and removes journal entries that have seen enough of them: by then the server
-/// has shown what it has. A pull of other tables (`pulled`: those of this one) shows nothing. `enough`: how many
+/// has shown what it has. Only that a push may have created a row is remembered as long as the row waits: else a
+/// delete of it would never be sent. A pull of other tables (`pulled`: those of this one) shows nothing. `enough`: how many
 /// pulls that takes.
 ///
 /// # Errors
@@ -67,11 +68,15 @@ pub fn count_pull(database: &Database, provider: &str, pulled: &[i64], enough: i
     )?;
     database.execute(
         "DELETE FROM main._syncOutbox WHERE pushId IN (SELECT id FROM main._syncPush \
-         WHERE provider = ?1 AND pulls >= ?2 AND state <> 'open')",
+         WHERE provider = ?1 AND pulls >= ?2 AND state <> 'open') \
+         AND NOT (kind = 'created' AND 'unknown' = \
+           (SELECT state FROM main._syncPush WHERE id = pushId) \
+           AND (tbl, pk) IN (SELECT tbl, pk FROM main._syncChange WHERE pk IS NOT NULL))",
         &[provider.into(), enough.into()],
     )?;
     database.execute(
-        "DELETE FROM main._syncPush WHERE provider = ?1 AND pulls >= ?2 AND state <> 'open'",
+        "DELETE FROM main._syncPush WHERE provider = ?1 AND pulls >= ?2 AND state <> 'open' \
+         AND NOT EXISTS (SELECT 1 FROM main._syncOutbox WHERE pushId = _syncPush.id)",
         &[provider.into(), enough.into()],
     )?;
     Ok(())

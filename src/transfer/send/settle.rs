@@ -8,7 +8,8 @@ use crate::providers::sink::{Sent, Verdict};
 use crate::providers::wire::WireId;
 use crate::store::{Database, Result, Value, ValueRef};
 
-use super::freeze::{Frozen, reject};
+use super::freeze::Frozen;
+use super::rejected::reject;
 use super::{outbox, rekey};
 use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;
@@ -68,9 +69,13 @@ pub struct Settler<'a> {
     frozen: &'a Frozen,
     /// Blacks out in a reason what must not be kept.
     clean: &'a dyn Fn(&str) -> String,
+    /// The request was sent again after an attempt that may have arrived.
+    repeated: bool,
     by_change: HashMap<i64, Fate>,
     by_id: Vec<HashMap<String, Fate>>,
     rest: Option<Fate>,
+    /// Rows that the server may or may not have, for each binding.
+    doubted: Vec<i64>,
     counts: Vec<Counts>,
     /// Rows that the server has, with the last log entry that it has of each.
     taken: log::RowsUpTo,
@@ -92,13 +97,21 @@ impl<'a> Settler<'a> {
             bindings,
             frozen,
             clean,
+            repeated: false,
             by_change: HashMap::new(),
             by_id: vec![HashMap::new(); bindings.len()],
             rest: None,
+            doubted: vec![0; bindings.len()],
             counts: vec![Counts::default(); bindings.len()],
             taken: log::RowsUpTo::new(),
             renamed: Vec::new(),
         }
+    }
+
+    /// `repeated`: the request was sent again after an attempt that may have arrived. Then only a yes says what the
+    /// server has: a no may be about the second attempt alone, just because the first one arrived.
+    pub fn of_repeated(self, repeated: bool) -> Self {
+        Self { repeated, ..self }
     }
 
     /// Takes note of a verdict. The last one about a row counts.
@@ -106,7 +119,10 @@ impl<'a> Settler<'a> {
     /// # Errors
     /// An unknown entity.
     pub fn verdict(&mut self, sent: Sent<'_>, verdict: Verdict<'_>) -> Result<(), SyncError> {
-        let fate = Fate::of(verdict);
+        let fate = match Fate::of(verdict) {
+            Fate::Refused(_) | Fate::Conflict if self.repeated => Fate::Unsure,
+            fate => fate,
+        };
         match sent {
             Sent::Change(change) => {
                 self.by_change.insert(change, fate);
@@ -135,29 +151,63 @@ impl<'a> Settler<'a> {
         } else {
             self.settle_each()?;
         }
-        let warnings = self.strangers();
+        self.refuse_strangers()?;
+        let warnings = self.doubts();
         Ok((self.counts, warnings))
     }
 
-    /// Ids that were not sent are ignored, but not in silence: they may be meant for rows that are written
-    /// differently here.
-    fn strangers(&self) -> Vec<Warning> {
-        let places = self.bindings.iter().zip(&self.by_id).zip(&self.counts);
-        let strange = places.filter_map(|((binding, ids), counts)| {
-            let refused = ids.values().filter(|fate| matches!(fate, Fate::Refused(_)));
-            let unknown = refused.count() as i64 - counts.rejected;
-            let entity = &binding.wire.name;
-            (unknown > 0).then(|| {
+    /// An id that was not sent may be meant for a row that is written differently here: to take that row for one that
+    /// the server has would lose it.
+    fn refuse_strangers(&self) -> Result<(), SyncError> {
+        for (binding, ids) in self.bindings.iter().zip(&self.by_id) {
+            let mut ids: Vec<&String> = ids.keys().collect();
+            ids.sort_unstable();
+            for id in ids {
+                self.refuse_stranger(binding, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A row that was rejected before, by the part of the push before this one, say, may be named again.
+    fn refuse_stranger(&self, binding: &Binding, id: &str) -> Result<(), SyncError> {
+        let rejected = self.database.query_value(
+            "SELECT 1 FROM main._syncRejected \
+             WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3 AND content IS NOT NULL",
+            &[
+                self.provider.into(),
+                binding.table.id.into(),
+                binding.key(id).unwrap_or_default().borrow(),
+            ],
+        )?;
+        if rejected != Value::Null {
+            return Ok(());
+        }
+        Err(SyncError::protocol(format!(
+            "the answer to the push names a row of {} that was not sent, so nobody knows what became of \
+             the rows that were; the next pull shows it",
+            quoted(&binding.wire.name)
+        ))
+        .saying(id))
+    }
+
+    /// Rows that the server rejected in an answer that does not say what it made of them.
+    fn doubts(&self) -> Vec<Warning> {
+        let doubts = self.bindings.iter().zip(&self.doubted);
+        let doubts = doubts.filter(|(_, count)| self.repeated && **count > 0);
+        doubts
+            .map(|(binding, count)| {
+                let entity = &binding.wire.name;
                 let message = format!(
-                    "the backend rejected ids of {} that were not pushed",
+                    "{}: rows rejected in the answer to a push that was sent twice, the first time without \
+                     an answer; the next pull shows whether they arrived then",
                     quoted(entity)
                 );
-                Warning::new("rejectedUnknownRow", message)
+                Warning::new("rejectedAfterRepeat", message)
                     .of(entity)
-                    .times(unknown)
+                    .times(*count)
             })
-        });
-        strange.collect()
+            .collect()
     }
 
     /// Whether the server accepted all that it did not refuse, which is settled by a range of the log.
@@ -187,8 +237,8 @@ impl<'a> Settler<'a> {
                 continue;
             }
             for row in self.rows(place)? {
-                let fate = wire_id(&row.key).and_then(|id| self.by_id[place].get(&id));
-                if let Some(Fate::Refused(reason)) = fate.cloned() {
+                let fate = wire_id(&row.key).and_then(|id| self.by_id[place].remove(&id));
+                if let Some(Fate::Refused(reason)) = fate {
                     self.refuse(&row, reason.as_deref())?;
                 }
             }
@@ -217,8 +267,8 @@ impl<'a> Settler<'a> {
         for place in 0..self.bindings.len() {
             for row in self.rows(place)? {
                 let named = self.by_change.remove(&row.id);
-                let by_id = || wire_id(&row.key).and_then(|id| self.by_id[place].get(&id).cloned());
-                match named.or_else(by_id).or_else(|| self.rest.clone()) {
+                let by_id = wire_id(&row.key).and_then(|id| self.by_id[place].remove(&id));
+                match named.or(by_id).or_else(|| self.rest.clone()) {
                     Some(Fate::Taken { version, new_id }) => self.take(&row, version, new_id)?,
                     Some(Fate::Refused(reason)) => self.refuse(&row, reason.as_deref())?,
                     Some(Fate::Conflict) => {
@@ -227,6 +277,7 @@ impl<'a> Settler<'a> {
                     }
                     Some(Fate::Unsure) => {
                         self.counts[place].pushed -= 1;
+                        self.doubted[place] += 1;
                         unsure.push(row.id);
                     }
                     None => silent += 1,

@@ -66,7 +66,7 @@ impl Device {
         }
         self.db
             .query_row(
-                "SELECT sync_provider('api', ?1)",
+                "SELECT sync_provider('api', ?1, '{\"keepCursor\":true}')",
                 [config.to_string()],
                 |_| Ok(()),
             )

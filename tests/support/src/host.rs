@@ -21,6 +21,8 @@ pub const LOCAL: &[&str] = &[
     r#"sync_start_scope('new', '["a","b"]')"#,
     r#"sync_entities('j', 'host', '["t"]')"#,
     "sync_set_status(1, 'synced')",
+    "sync_retry('tracked', 'a')",
+    "sync_discard('tracked', 'a')",
     "sync_delete_scope('old')",
     "sync_delete_status(1)",
     "sync_interrupt('old', 'why')",

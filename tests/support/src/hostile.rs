@@ -104,6 +104,8 @@ pub const CALLS: &[&str] = &[
     "sync_resolver('list', 'clientWins')",
     r#"sync_provider('api2', '{"kind":"host"}')"#,
     r#"sync_untrack('list', '{"discard":true}')"#,
+    "sync_retry('task', 'x')",
+    "sync_discard('task', 'x', '{\"revert\":true}')",
     "sync_delete_status(1)",
     "sync_delete_scope('s')",
     "sync_init()",
@@ -115,6 +117,7 @@ pub const LENSES: &[&str] = &[
     "sync_status",
     "sync_pending",
     "sync_conflict",
+    "sync_held",
     "sync_log",
 ];
 

@@ -54,7 +54,9 @@ impl Phone {
         db.execute_batch(&format!("{items}{LABELS}{audit}"))
             .expect("schema");
         for table in ENTITIES {
-            ask(&db, &format!("SELECT sync_track('{table}')"));
+            // To the model a number names one row, whoever makes it.
+            let options = r#"{"counted":"same"}"#;
+            ask(&db, &format!("SELECT sync_track('{table}', '{options}')"));
         }
         phone.db = Some(db);
         phone
@@ -90,12 +92,14 @@ impl Phone {
     }
 
     pub fn provider(&self, url: &str, more: &Value) {
-        let mut config =
-            json!({"kind": "watermelon", "url": url, "backoffMs": 1, "maxBackoffMs": 5});
+        let mut config = json!({"kind": "watermelon", "url": url, "backoffMs": 1, "maxBackoffMs": 5,
+            // The statuses of the faults have nothing to do with the rows.
+            "splitRefused": false});
         for (key, value) in more.as_object().into_iter().flatten() {
             config[key] = value.clone();
         }
-        let sql = "SELECT sync_provider('api', ?1)";
+        // The same backend behind another port.
+        let sql = r#"SELECT sync_provider('api', ?1, '{"keepCursor":true}')"#;
         self.db()
             .query_row(sql, [config.to_string()], |_| Ok(()))
             .expect("provider");

@@ -45,6 +45,8 @@ impl Remote for Watermelon {
             _ => self.backend.url(),
         };
         json!({"kind": "watermelon", "preset": self.preset.name(), "url": url, "attempts": 1,
+            // What is refused as a whole is refused: cutting it up is an affair of tests of its own.
+            "splitRefused": false,
             "timeoutMs": patience, "connectTimeoutMs": patience, "busyTimeoutMs": patience})
     }
 

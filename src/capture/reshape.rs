@@ -1,0 +1,101 @@
+//! Brings a table's registration and triggers to its present columns.
+
+use crate::store::{Database, Error, Result};
+
+use super::op::{Op, bit};
+use super::shape::Shape;
+use super::tracked::{Registration, Tracked};
+use super::triggers::{self, Found};
+use super::{PendingRows, aside, log, meet, renamed};
+
+/// Brings the options, the registration and the triggers of a table to its present columns.
+///
+/// # Errors
+/// SQLite's.
+pub(super) fn reshape(
+    database: &Database,
+    registration: &Registration,
+    shape: &Shape,
+    found: &Found,
+) -> Result<()> {
+    let id = registration.id;
+    let tracked = Tracked::assemble(registration.clone(), shape.clone(), found);
+    log_unseen(database, &tracked)?;
+    let options = serde_json::to_string(&tracked.options)
+        .map_err(|error| Error::Corrupt(format!("options: {error}")))?;
+    database.execute(
+        "UPDATE main._syncTable SET options = ?2 WHERE id = ?1 AND options <> ?2",
+        &[id.into(), options.as_str().into()],
+    )?;
+    renamed::follow(database, registration, &tracked)?;
+    aside::rename_columns(database, id, &tracked.columns.renamed, &shape.names())?;
+    store(database, &tracked)?;
+    triggers::drop_all(database, id)?;
+    triggers::create(database, shape, id, &tracked.columns)
+}
+
+/// Records what the log says only together with the present triggers and columns: updates of columns that the
+/// triggers do not know, and those of columns whose name is not known.
+fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
+    let columns = &tracked.columns;
+    let added = columns.added.iter().chain(columns.suspects());
+    let unseen: Vec<usize> = added.copied().collect();
+    if unseen.is_empty() {
+        return Ok(());
+    }
+    let upto = log::high_water(database)?;
+    let pending = PendingRows::read(database, &[tracked], upto)?
+        .pop()
+        .unwrap_or_default();
+    let mut insert = database
+        .prepare("INSERT INTO main._syncChange (tbl, op, mask, pk) VALUES (?1, ?2, ?3, ?4)")?;
+    for row in pending.rows().iter().filter(|row| !row.is_lost()) {
+        for position in unseen.iter().filter(|position| row.marked(**position)) {
+            let Some((group, bit)) = columns.bit(*position).map(bit) else {
+                continue;
+            };
+            insert.run(&[
+                tracked.id.into(),
+                Op::Update { group }.code().into(),
+                bit.into(),
+                row.key.0.borrow(),
+            ])?;
+        }
+    }
+    drop(insert);
+    log::keeping_the_high_water(database, || {
+        database.execute(
+            "DELETE FROM main._syncChange WHERE tbl = ?1 AND op = ?2 AND mask = 0",
+            &[tracked.id.into(), Op::UPDATE.code().into()],
+        )
+    })?;
+    Ok(())
+}
+
+/// Writes a table's present shape into its registration.
+///
+/// # Errors
+/// SQLite's.
+pub(super) fn store(database: &Database, tracked: &Tracked) -> Result<()> {
+    let shape = &tracked.shape;
+    let json = |names: serde_json::Result<String>| {
+        names.map_err(|error| Error::Corrupt(format!("column names: {error}")))
+    };
+    let keys: Vec<&str> = shape.keys().iter().map(|key| key.name.as_str()).collect();
+    let keys = json(serde_json::to_string(&keys))?;
+    let columns = json(serde_json::to_string(&tracked.columns.names))?;
+    let indexes = meet::signature(database, &shape.name)?;
+    database.execute(
+        "UPDATE main._syncTable SET name = ?2, columns = ?3, definition = ?4, indexes = ?5, keys = ?6 \
+         WHERE id = ?1",
+        &[
+            tracked.id.into(),
+            shape.name.as_str().into(),
+            columns.as_str().into(),
+            shape.definition.as_str().into(),
+            indexes.as_str().into(),
+            keys.as_str().into(),
+        ],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! What an answer has that nobody knows, and lacks that was asked for: nothing of it stops a sync, and nothing of
+//! it is passed over in silence.
+
+use serde::de::IgnoredAny;
+
+use crate::ground::{Warning, quoted};
+use crate::providers::wire::Entity;
+
+/// Most names in a warning, and most warnings of a kind.
+const FEW: usize = 5;
+
+/// Names in the order in which they came: all are counted, some kept.
+#[derive(Default)]
+pub struct Names {
+    count: i64,
+    kept: Vec<String>,
+}
+
+impl Names {
+    pub fn add(&mut self, name: &str) {
+        self.count += 1;
+        if self.kept.len() < FEW {
+            self.kept.push(quoted(name));
+        }
+    }
+
+    fn shown(&self) -> String {
+        self.kept.join(", ")
+    }
+}
+
+/// Everything odd about one answer.
+#[derive(Default)]
+pub struct Oddities {
+    /// Tables that nobody asked for.
+    pub strangers: Names,
+    /// Entities that the answer names.
+    pub named: Vec<usize>,
+    /// Lists that the protocol does not have: entity, name, rows.
+    lists: Vec<(usize, String, i64)>,
+    /// Rows of which no column is known: entity, how many, what the first one has.
+    columns: Vec<(usize, i64, Names)>,
+}
+
+impl Oddities {
+    /// An entity has a member that is no list of the protocol. An empty one loses nobody anything.
+    pub fn unknown_list(&mut self, entity: usize, name: &str, rows: i64) {
+        if rows > 0 && self.lists.len() < FEW {
+            self.lists.push((entity, name.to_owned(), rows));
+        }
+    }
+
+    /// A row has no column that is here. One that has an id only says nothing.
+    pub fn unknown_columns(&mut self, entity: usize, row: &[u8]) {
+        let known = self.columns.iter_mut().find(|known| known.0 == entity);
+        if let Some((_, rows, _)) = known {
+            *rows += 1;
+            return;
+        }
+        let members: std::collections::BTreeMap<String, IgnoredAny> =
+            serde_json::from_slice(row).unwrap_or_default();
+        let mut names = Names::default();
+        let own = ["id", "_status", "_changed"];
+        let strange = members.keys().filter(|name| !own.contains(&name.as_str()));
+        strange.for_each(|name| names.add(name));
+        if names.count > 0 {
+            self.columns.push((entity, 1, names));
+        }
+    }
+
+    /// One warning for each oddity. `wanted`: the entities that were asked for.
+    pub fn warnings(&self, entities: &[Entity], wanted: &[usize]) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        for (place, name, rows) in &self.lists {
+            let entity = &entities[*place].name;
+            let message = format!(
+                "{entity}: {} is no list of this protocol and was ignored; it has created, updated and deleted",
+                quoted(name)
+            );
+            warnings.push(Warning::new("unknownList", message).of(entity).times(*rows));
+        }
+        for (place, rows, names) in &self.columns {
+            let entity = &entities[*place].name;
+            let message = format!(
+                "{entity}: rows came of which no column is known here; the first has {}",
+                names.shown()
+            );
+            let warning = Warning::new("rowsOfUnknownColumns", message);
+            warnings.push(warning.of(entity).times(*rows));
+        }
+        if self.strangers.count > 0 {
+            let message = format!(
+                "tables that this sync did not ask for were ignored: {}",
+                self.strangers.shown()
+            );
+            warnings.push(Warning::new("unaskedTables", message).times(self.strangers.count));
+        }
+        warnings.extend(self.missing(entities, wanted));
+        warnings
+    }
+
+    /// An answer without any table says that nothing has changed.
+    fn missing(&self, entities: &[Entity], wanted: &[usize]) -> Option<Warning> {
+        if self.named.is_empty() && self.strangers.count == 0 {
+            return None;
+        }
+        let mut missing = Names::default();
+        let absent = wanted.iter().filter(|place| !self.named.contains(place));
+        absent.for_each(|place| missing.add(&entities[*place].name));
+        let message = format!(
+            "tables that this sync asked for are not in the answer: {}; tableMap names them as the backend does",
+            missing.shown()
+        );
+        (missing.count > 0).then(|| Warning::new("missingEntity", message).times(missing.count))
+    }
+}

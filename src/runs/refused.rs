@@ -1,0 +1,214 @@
+//! A complete answer that says no. A push that is refused as a whole is cut in halves until the rows that the server
+//! won't have are alone: they are kept with its words, and the rest goes through.
+
+use serde_json::json;
+
+use crate::ground::{SyncError, Warning};
+use crate::http::Response;
+use crate::providers::conversation::Event;
+use crate::store::{Database, Result, Transaction};
+use crate::transfer::peer;
+use crate::transfer::send::freeze::Frozen;
+use crate::transfer::send::rejected::{self, Alone, forget_rejection};
+use crate::transfer::send::{outbox, slices};
+
+use super::patience::Patience;
+use super::run::Run;
+
+/// The status of a request that was too large.
+const TOO_LARGE: u16 = 413;
+
+/// The status by which an account as a whole may be shut out.
+const FORBIDDEN: u16 = 403;
+
+/// How many requests the cutting of so many rows may take in one run: with those before it, twice their logarithm
+/// and 16.
+fn most_requests(rows: u64) -> u64 {
+    let digits = u64::from(u64::BITS - rows.leading_zeros());
+    2 * digits + 10
+}
+
+impl Run {
+    pub(super) fn refused(
+        &mut self,
+        database: &Database,
+        frozen: Option<&Frozen>,
+        response: &Response,
+        error: SyncError,
+    ) -> Result<(), SyncError> {
+        let status = response.status;
+        // A repeated request may have arrived the first time, and been refused for that.
+        let unknown = status == 408 || status >= 500 || response.repeated;
+        let is_split = self.parcels.splitting.begun;
+        let event = Event::Refused {
+            status,
+            error: &error,
+        };
+        let Some(frozen) = frozen else {
+            self.hear(event);
+            return Ok(());
+        };
+        if !is_split {
+            // It may have something better to do: pull, and push once more.
+            self.hear(event);
+        }
+        let hopeless = is_split || !self.goes_on();
+        let about_rows = self.kind.manners().refusals.contains(&status);
+        if hopeless && !unknown && about_rows && self.split(database, frozen, &error)? {
+            return Ok(());
+        }
+        let state = match unknown {
+            true => outbox::State::Unknown,
+            false => outbox::State::Refused,
+        };
+        self.close_parcel(database, frozen, state)?;
+        if is_split {
+            return Err(error);
+        }
+        if !hopeless {
+            let message = format!("{}; pulled and pushed once more", error.message);
+            let warning = Warning::new("pushedAgain", message).saying(error.said);
+            self.report.warn([warning]);
+        }
+        Ok(())
+    }
+
+    /// Whether the server took any row of this run.
+    fn was_taken(&self) -> bool {
+        self.report.entities.iter().any(|counts| counts.pushed > 0)
+    }
+
+    /// Goes on with the halves of a push, or without the one row of it. False when there is nothing more to try.
+    fn split(
+        &mut self,
+        database: &Database,
+        frozen: &Frozen,
+        error: &SyncError,
+    ) -> Result<bool, SyncError> {
+        self.parcels.splitting.begun = true;
+        let rows = frozen.rows;
+        if rows == 1 {
+            return self.set_aside(database, frozen, error);
+        }
+        let waiting = self.parcels.waiting.iter().map(|part| part.rows);
+        let whole = most_requests(rows + waiting.sum::<u64>());
+        let budget = *self.parcels.splitting.budget.get_or_insert(whole);
+        let Some(left) = budget.checked_sub(2) else {
+            return self.leave_off(database, frozen);
+        };
+        self.parcels.splitting.budget = Some(left);
+        let half = rows.div_ceil(2);
+        let provider = &self.call.provider;
+        self.diary
+            .note("split", json!({"rows": rows, "status": error.status}));
+        let parts = Patience::new(&self.config).sync(|| {
+            let transaction = Transaction::begin(database.connection())?;
+            let parts = slices::cut(database, frozen, &self.bindings, half)?;
+            if error.status == Some(TOO_LARGE) {
+                peer::store_batch(database, provider, half)?;
+            }
+            self.diary.write(database, self.id)?;
+            transaction.commit()?;
+            Ok(parts)
+        })?;
+        self.diary.committed();
+        for part in parts.into_iter().rev() {
+            self.parcels.waiting.push_front(part);
+        }
+        self.next_parcel();
+        Ok(true)
+    }
+
+    /// Keeps a row that was refused alone, and goes on with the others.
+    fn set_aside(
+        &mut self,
+        database: &Database,
+        frozen: &Frozen,
+        error: &SyncError,
+    ) -> Result<bool, SyncError> {
+        let status = error.status.unwrap_or_default();
+        // All were refused, so it is not about rows.
+        let shut_out = status == FORBIDDEN && self.parcels.waiting.is_empty() && !self.was_taken();
+        if shut_out {
+            self.take_back_forbidden(database)?;
+            return Ok(false);
+        }
+        let provider = &self.call.provider;
+        let said = error.said.as_deref().unwrap_or(&error.message);
+        let reason = self.redactor.clean(&format!("HTTP {status}: {said}"));
+        let alone = Patience::new(&self.config).sync(|| {
+            let transaction = Transaction::begin(database.connection())?;
+            let alone = rejected::reject_alone(
+                database,
+                provider,
+                &self.bindings,
+                frozen.push,
+                (status, &reason),
+            )?;
+            outbox::close(database, provider, frozen.push, outbox::State::Refused)?;
+            transaction.commit()?;
+            Ok(alone)
+        })?;
+        if let Some(alone) = alone {
+            self.report.entities[alone.place].rejected += 1;
+            let entity = &self.bindings[alone.place].entity;
+            let message = format!("{entity}: rows that the backend refuses; see _syncRejected");
+            let warning = Warning::new("rowsRefused", message).of(entity);
+            self.report.warn([warning.saying(error.said.clone())]);
+            self.parcels.splitting.alone.push(alone);
+        }
+        self.next_parcel();
+        Ok(true)
+    }
+
+    /// Enough requests for one run: the next one goes on. False when this one has come to nothing.
+    fn leave_off(&mut self, database: &Database, frozen: &Frozen) -> Result<bool, SyncError> {
+        if !self.was_taken() {
+            self.take_back_forbidden(database)?;
+            if self.parcels.splitting.alone.is_empty() {
+                return Ok(false);
+            }
+        }
+        let waiting = self.parcels.waiting.iter().map(|part| part.rows);
+        let rows = frozen.rows + waiting.sum::<u64>();
+        self.close_parcel(database, frozen, outbox::State::Refused)?;
+        let message =
+            "the backend refuses several rows; the others of this push go up with the next sync";
+        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+        self.report
+            .warn([Warning::new("pushUnfinished", message).times(rows)]);
+        self.next_parcel();
+        Ok(true)
+    }
+
+    /// The account was shut out: nothing is wrong with its rows.
+    fn take_back_forbidden(&mut self, database: &Database) -> Result<(), SyncError> {
+        let alone = std::mem::take(&mut self.parcels.splitting.alone);
+        let (forbidden, others): (Vec<Alone>, Vec<Alone>) =
+            alone.into_iter().partition(|row| row.status == FORBIDDEN);
+        for row in &forbidden {
+            let table = self.bindings[row.place].table.id;
+            self.report.entities[row.place].rejected -= 1;
+            forget_rejection(database, &self.call.provider, table, &row.key.0)?;
+        }
+        if others.is_empty() {
+            let warnings = &mut self.report.warnings;
+            warnings.retain(|warning| warning.code != "rowsRefused");
+        }
+        self.parcels.splitting.alone = others;
+        Ok(())
+    }
+
+    /// Rows that were refused alone while others were taken are left out of later pushes. Where none was taken, the
+    /// server may have been at fault: they are sent again.
+    pub(super) fn leave_out_refused(&self, database: &Database) -> Result<()> {
+        if !self.was_taken() {
+            return Ok(());
+        }
+        for row in &self.parcels.splitting.alone {
+            let table = self.bindings[row.place].table.id;
+            rejected::leave_out(database, &self.call.provider, table, row)?;
+        }
+        Ok(())
+    }
+}

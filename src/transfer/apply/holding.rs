@@ -1,0 +1,261 @@
+//! What becomes of rows that a table refuses: the answer is applied again without them, and they are held.
+
+use crate::capture::Key;
+use crate::ground::SyncError;
+use crate::providers::sink::Announced;
+use crate::providers::wire::Slot;
+use crate::store::{Result, ValueRef};
+use crate::transfer::binding::OnClash;
+use crate::transfer::held::fit::Fit;
+use crate::transfer::held::refusals::Yielding;
+use crate::transfer::held::{Class, HeldRow, Reason, What, clash};
+
+use super::applier::Applier;
+use super::decide::Remote;
+use super::table::Trouble;
+
+impl Applier<'_> {
+    /// Why this answer can't have a row; none when it can.
+    pub(super) fn refused_row(&self, place: usize, key: &Key) -> Option<Reason> {
+        let holder = self.holder.as_ref()?;
+        holder.refusals.row(self.bindings[place].table.id, key)
+    }
+
+    /// The same for a delete.
+    pub(super) fn refused_delete(&self, place: usize, key: &Key) -> Option<Reason> {
+        let holder = self.holder.as_ref()?;
+        holder.refusals.delete(self.bindings[place].table.id, key)
+    }
+
+    /// A row that came, with the columns it leaves out as they are held; none when nothing is held of it.
+    pub(super) fn completed(
+        &self,
+        place: usize,
+        key: &Key,
+        row: &[Slot<'_>],
+    ) -> Result<Option<Vec<Slot<'static>>>> {
+        match &self.holder {
+            Some(holder) if holder.has(place, key) => holder.completed(place, key, row).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The table refuses a row. `error` ends the answer where none are held.
+    pub(super) fn refuse_row(
+        &mut self,
+        place: usize,
+        key: &Key,
+        row: &[Slot<'_>],
+        mut reason: Reason,
+        error: SyncError,
+    ) -> Result<(), SyncError> {
+        let Some(holder) = &self.holder else {
+            return Err(error);
+        };
+        let refusals = holder.refusals;
+        if !self.is_open() {
+            // The application's trigger has undone everything.
+            reason.once_more = false;
+            refusals.refuse_row(self.bindings[place].table.id, key, reason);
+            return Err(error);
+        }
+        if reason.class == Class::Unique {
+            reason.clashes_with = clash::other(self.database, &self.bindings[place], key, row)?;
+            if self.makes_room(place, key, &reason)? {
+                return Ok(());
+            }
+        }
+        refusals.refuse_row(self.bindings[place].table.id, key, reason);
+        Ok(())
+    }
+
+    /// Whether the row made here that the server's clashes with is to make room, when the answer is applied again.
+    fn makes_room(&mut self, place: usize, key: &Key, reason: &Reason) -> Result<bool> {
+        let on_clash = self.bindings[place].on_clash;
+        let (Some(holder), Some(old)) = (&self.holder, &reason.clashes_with) else {
+            return Ok(false);
+        };
+        if on_clash == OnClash::Hold
+            || !self.tables[place].was_made_here(&Key(old.clone()))?
+            || self.tables[place].is_here(key)?
+        {
+            return Ok(false);
+        }
+        Ok(holder.refusals.make_room(Yielding {
+            table: self.bindings[place].table.id,
+            old: old.clone(),
+            new: key.0.clone(),
+            server_wins: on_clash == OnClash::ServerWins,
+        }))
+    }
+
+    /// The table refuses to let a row go.
+    pub(super) fn refuse_delete(
+        &mut self,
+        place: usize,
+        key: &Key,
+        reason: Option<Reason>,
+        error: SyncError,
+    ) -> Result<(), SyncError> {
+        let (Some(holder), Some(mut reason)) = (&self.holder, reason) else {
+            return Err(error);
+        };
+        let is_open = self.is_open();
+        reason.once_more &= is_open;
+        let table = self.bindings[place].table.id;
+        holder.refusals.refuse_delete(table, key, reason);
+        match is_open {
+            true => Ok(()),
+            false => Err(error),
+        }
+    }
+
+    /// Keeps a row that this answer can't have.
+    pub(super) fn hold_row(
+        &mut self,
+        place: usize,
+        key: &Key,
+        announced: Announced,
+        row: &[Slot<'_>],
+        reason: &Reason,
+    ) -> Result<(), SyncError> {
+        let base = self.tables[place].shown(key)?;
+        if let Some(holder) = &mut self.holder {
+            holder.keep_row(place, key, announced, row, base.as_deref(), reason)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a delete that this answer can't have.
+    pub(super) fn hold_delete(
+        &mut self,
+        place: usize,
+        key: &Key,
+        reason: &Reason,
+    ) -> Result<(), SyncError> {
+        let base = self.tables[place].shown(key)?;
+        if let Some(holder) = &mut self.holder {
+            holder.keep_delete(place, key, base.as_deref(), reason)?;
+        }
+        Ok(())
+    }
+
+    /// A delete was carried out, or came to nothing.
+    pub(super) fn note_deleted(&mut self, place: usize, key: &Key, gone: bool) -> Result<()> {
+        let Some(holder) = &mut self.holder else {
+            return Ok(());
+        };
+        if gone && holder.notes_deletes {
+            let table = self.bindings[place].table.id;
+            holder.refusals.note_deleted(table, key);
+        }
+        holder.forget(place, key)
+    }
+
+    /// Nothing is held any more of the rows of a table that are meant.
+    pub(super) fn forget_held(
+        &mut self,
+        place: usize,
+        is_meant: impl Fn(ValueRef<'_>) -> bool,
+    ) -> Result<(), SyncError> {
+        let Some(holder) = self.holder.as_mut().filter(|holder| !holder.is_empty()) else {
+            return Ok(());
+        };
+        for key in holder.keys_of(place) {
+            if is_meant(key.0.borrow()) {
+                holder.forget(place, &key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries the rows that are held: what they lacked may have come.
+    pub(super) fn try_held(&mut self) -> Result<(), SyncError> {
+        let held = match &self.holder {
+            Some(holder) if !holder.is_empty() => holder.all()?,
+            _ => return Ok(()),
+        };
+        if let Some(holder) = &mut self.holder {
+            holder.notes_deletes = true;
+        }
+        let fit = Fit::new(self.database, self.bindings)?;
+        for row in fit.rows(&held)? {
+            self.try_held_row(row)?;
+        }
+        for row in held.iter().rev().filter(|row| row.what == What::Delete) {
+            if fit.may_go(row.place, &row.key)? {
+                self.try_held_row(row)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn try_held_row(&mut self, row: &HeldRow) -> Result<(), SyncError> {
+        let (place, key) = (row.place, &row.key);
+        let refused = match row.what {
+            What::Row(..) => self.refused_row(place, key),
+            What::Delete => self.refused_delete(place, key),
+        };
+        if let Some(reason) = refused.filter(|reason| !reason.once_more) {
+            return self.tried_in_vain(row, &reason);
+        }
+        let connection = self.database.connection();
+        connection.execute_script("SAVEPOINT syncscope_held")?;
+        let before = self.tables[place].counts().clone();
+        let outcome = match &row.what {
+            What::Row(announced, slots) => {
+                let remote = match announced {
+                    Announced::Created => Remote::Created,
+                    Announced::Updated => Remote::Updated,
+                };
+                self.tables[place].row(remote, key, slots, false)
+            }
+            What::Delete => {
+                self.look_before_a_delete()?;
+                let gone = self.tables[place].gone(Remote::Deleted, key, false);
+                gone.map_err(Trouble::from)
+            }
+        };
+        let error = match outcome {
+            Ok(gone) => {
+                connection.execute_script("RELEASE syncscope_held")?;
+                if row.what == What::Delete {
+                    self.note_deleted(place, key, gone)?;
+                }
+                return match gone || row.what != What::Delete {
+                    true => self.wrote(place, key, gone),
+                    false => Ok(()),
+                };
+            }
+            Err(Trouble::Store(error) | Trouble::Clash(error, _)) => error,
+            Err(trouble) => return Err(self.tables[place].named(trouble, key)),
+        };
+        let Some(mut reason) = Reason::of(&error) else {
+            return Err(self.tables[place].named(error, key));
+        };
+        if !self.is_open() {
+            let error = self.tables[place].named(error, key);
+            return match &row.what {
+                What::Row(_, slots) => self.refuse_row(place, key, slots, reason, error),
+                What::Delete => self.refuse_delete(place, key, Some(reason), error),
+            };
+        }
+        connection.execute_script("ROLLBACK TO syncscope_held; RELEASE syncscope_held")?;
+        self.tables[place].set_counts(before);
+        if let (Class::Unique, What::Row(_, slots)) = (reason.class, &row.what) {
+            let other = clash::other(self.database, &self.bindings[place], key, slots)?;
+            reason.clashes_with = other;
+            if self.makes_room(place, key, &reason)? {
+                return Ok(());
+            }
+        }
+        self.tried_in_vain(row, &reason)
+    }
+
+    fn tried_in_vain(&self, row: &HeldRow, reason: &Reason) -> Result<(), SyncError> {
+        if let Some(holder) = &self.holder {
+            holder.tried(row.id, reason)?;
+        }
+        Ok(())
+    }
+}

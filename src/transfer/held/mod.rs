@@ -1,0 +1,24 @@
+//! Rows of the server that the file refuses for now: kept whole in `_syncHeld`, and tried again with every answer.
+//!
+//! An answer in which a row is refused is applied again from its beginning, with that row going straight to
+//! `_syncHeld`: whatever a failed attempt has touched is as it was. Without refused rows this costs nothing.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `refusals` | which rows an answer can't have, found while it is applied |
+//! | `reason` | why a row was refused |
+//! | `keep` | the table: keeping rows, forgetting them, reading them back |
+//! | `foreign` | references that are broken at the end of an answer, and the rows to blame |
+//! | `fit` | which held rows have all that they refer to by now |
+//! | `clash` | rows made here that a row of the server takes the place of |
+
+pub mod clash;
+pub mod fit;
+pub mod foreign;
+pub mod keep;
+pub mod reason;
+pub mod refusals;
+
+pub use keep::{HeldRow, Holder, What};
+pub use reason::{Class, Reason};
+pub use refusals::Refusals;

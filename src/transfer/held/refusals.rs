@@ -1,0 +1,122 @@
+//! Which rows an answer can't have, as it turns out while the answer is applied.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+
+use crate::capture::Key;
+use crate::store::Value;
+
+use super::reason::Reason;
+
+/// A row by the number of its table, and its key.
+pub type Row = (i64, Key);
+
+/// A row made here that makes room for a row of the server with the same UNIQUE values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Yielding {
+    pub table: i64,
+    pub old: Value,
+    /// The key of the server's row.
+    pub new: Value,
+    /// Its values go too.
+    pub server_wins: bool,
+}
+
+/// What is known of one answer. It is applied until nothing is added.
+#[derive(Default)]
+pub struct Refusals(RefCell<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    rows: HashMap<Row, Reason>,
+    deletes: HashMap<Row, Reason>,
+    yielding: Vec<Yielding>,
+    /// The deletes of the answer that were carried out, this time.
+    deleted: HashSet<Row>,
+    /// Something was added, this time.
+    news: bool,
+}
+
+impl Refusals {
+    /// The answer is about to be applied, perhaps again.
+    pub fn begin(&self) {
+        let mut inner = self.0.borrow_mut();
+        inner.news = false;
+        inner.deleted.clear();
+    }
+
+    /// Whether the answer must be applied once more.
+    pub fn has_news(&self) -> bool {
+        self.0.borrow().news
+    }
+
+    /// Why the answer can't have a row; none when it can.
+    pub fn row(&self, table: i64, key: &Key) -> Option<Reason> {
+        let inner = self.0.borrow();
+        if inner.rows.is_empty() {
+            return None;
+        }
+        inner.rows.get(&(table, key.clone())).cloned()
+    }
+
+    /// The same for a delete.
+    pub fn delete(&self, table: i64, key: &Key) -> Option<Reason> {
+        let inner = self.0.borrow();
+        if inner.deletes.is_empty() {
+            return None;
+        }
+        inner.deletes.get(&(table, key.clone())).cloned()
+    }
+
+    /// The answer can't have that row; false when that was known.
+    pub fn refuse_row(&self, table: i64, key: &Key, reason: Reason) -> bool {
+        let mut inner = self.0.borrow_mut();
+        let inner = &mut *inner;
+        let known = inner.rows.insert((table, key.clone()), reason).is_some();
+        inner.news |= !known;
+        !known
+    }
+
+    /// The same for a delete.
+    pub fn refuse_delete(&self, table: i64, key: &Key, reason: Reason) -> bool {
+        let mut inner = self.0.borrow_mut();
+        let inner = &mut *inner;
+        let known = inner.deletes.insert((table, key.clone()), reason);
+        inner.news |= known.is_none();
+        known.is_none()
+    }
+
+    /// A row made here is to make room; false when that was known.
+    pub fn make_room(&self, yielding: Yielding) -> bool {
+        let mut inner = self.0.borrow_mut();
+        let is_known = |other: &Yielding| {
+            other.table == yielding.table
+                && (other.old == yielding.old || other.new == yielding.new)
+        };
+        if inner.yielding.iter().any(is_known) {
+            return false;
+        }
+        inner.yielding.push(yielding);
+        inner.news = true;
+        true
+    }
+
+    /// The rows that make room before the answer is applied.
+    pub fn yielding(&self) -> Vec<Yielding> {
+        self.0.borrow().yielding.clone()
+    }
+
+    /// A delete of the answer was carried out.
+    pub fn note_deleted(&self, table: i64, key: &Key) {
+        self.0.borrow_mut().deleted.insert((table, key.clone()));
+    }
+
+    pub fn was_deleted(&self, table: i64, key: &Key) -> bool {
+        self.0.borrow().deleted.contains(&(table, key.clone()))
+    }
+
+    /// All deletes that were carried out.
+    pub fn deleted(&self) -> Vec<Row> {
+        self.0.borrow().deleted.iter().cloned().collect()
+    }
+}

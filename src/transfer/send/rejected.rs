@@ -1,0 +1,273 @@
+//! Rows that the server refused, or that can't be sent: leaving them out, sending them again, giving them up.
+
+use std::collections::HashMap;
+
+use crate::capture::rebuilt::forget_cursors;
+use crate::capture::{Key, log};
+use crate::coordination::now;
+use crate::store::{Database, Result, TriggersOff, Value, quote_name};
+use crate::transfer::binding::Binding;
+use crate::transfer::held::keep;
+
+/// A row that was refused alone.
+#[derive(Debug, Clone)]
+pub struct Alone {
+    /// Index into the bindings.
+    pub place: usize,
+    pub key: Key,
+    /// The last log entry of it that was sent.
+    upto: i64,
+    pub status: u16,
+}
+
+/// Keeps the one row of a push that was refused, with the reason.
+///
+/// # Errors
+/// SQLite's.
+pub fn reject_alone(
+    database: &Database,
+    provider: &str,
+    bindings: &[Binding],
+    push: i64,
+    (status, reason): (u16, &str),
+) -> Result<Option<Alone>> {
+    let row = database.query_row(
+        "SELECT tbl, pk, kind, content, uptoSeq FROM main._syncOutbox WHERE pushId = ?1",
+        &[push.into()],
+        |row| {
+            let (table, key) = (row.integer(0), row.column(1).to_owned());
+            Ok((table, key, row.text(2), row.text(3), row.integer(4)))
+        },
+    )?;
+    let Some((table, key, kind, content, upto)) = row else {
+        return Ok(None);
+    };
+    reject(
+        database,
+        provider,
+        table,
+        &key,
+        &kind,
+        reason,
+        Some(&content),
+    )?;
+    let place = bindings
+        .iter()
+        .position(|binding| binding.table.id == table);
+    Ok(place.map(|place| Alone {
+        place,
+        key: Key(key),
+        upto,
+        status,
+    }))
+}
+
+/// Keeps what can't be sent, or was refused, with the reason. The row stays pending.
+///
+/// # Errors
+/// SQLite's.
+pub fn reject(
+    database: &Database,
+    provider: &str,
+    table: i64,
+    key: &Value,
+    kind: &str,
+    reason: &str,
+    content: Option<&str>,
+) -> Result<()> {
+    if *key == Value::Null {
+        // NULLs are never equal, so the conflict clause below would not find the old row.
+        forget_rejection(database, provider, table, key)?;
+    }
+    database.execute(
+        "INSERT INTO main._syncRejected (provider, tbl, pk, kind, reason, content, at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (provider, tbl, pk) DO UPDATE \
+         SET kind = excluded.kind, reason = excluded.reason, content = excluded.content, \
+         at = excluded.at",
+        &[
+            provider.into(),
+            table.into(),
+            key.borrow(),
+            kind.into(),
+            reason.into(),
+            content.into(),
+            now().into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// A row is not rejected any more.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget_rejection(
+    database: &Database,
+    provider: &str,
+    table: i64,
+    key: &Value,
+) -> Result<()> {
+    database.execute(
+        "DELETE FROM main._syncRejected WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
+        &[provider.into(), table.into(), key.borrow()],
+    )?;
+    Ok(())
+}
+
+/// The server takes other rows: this one is left out of pushes until it is written again.
+///
+/// # Errors
+/// SQLite's.
+pub fn leave_out(database: &Database, provider: &str, table: i64, alone: &Alone) -> Result<()> {
+    database.execute(
+        "UPDATE main._syncRejected SET uptoSeq = ?4 WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
+        &[
+            provider.into(),
+            table.into(),
+            alone.key.0.borrow(),
+            alone.upto.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// The rejected rows of a table, each with the log entry up to which it is left out (0: it is not).
+///
+/// # Errors
+/// SQLite's.
+pub fn left_out(database: &Database, provider: &str, table: i64) -> Result<HashMap<Key, i64>> {
+    let keys = database.query_all(
+        "SELECT pk, coalesce(uptoSeq, 0) FROM main._syncRejected WHERE provider = ?1 AND tbl = ?2",
+        &[provider.into(), table.into()],
+        |row| Ok((Key(row.column(0).to_owned()), row.integer(1))),
+    )?;
+    Ok(keys.into_iter().collect())
+}
+
+/// A row by the number of its table, and its key.
+pub type Row = (i64, Key);
+
+/// The row of a rejection; none when there is no such.
+///
+/// # Errors
+/// SQLite's.
+pub fn row(database: &Database, rejection: i64) -> Result<Option<Row>> {
+    database.query_row(
+        "SELECT tbl, pk FROM main._syncRejected WHERE id = ?1",
+        &[rejection.into()],
+        |row| Ok((row.integer(0), Key(row.column(1).to_owned()))),
+    )
+}
+
+/// A rejected row goes up with the next push. Whether it was rejected.
+///
+/// # Errors
+/// SQLite's.
+pub fn retry(database: &Database, (table, key): &Row) -> Result<bool> {
+    let changed = database.execute(
+        "UPDATE main._syncRejected SET uptoSeq = NULL WHERE tbl = ?1 AND pk IS ?2",
+        &[(*table).into(), key.0.borrow()],
+    )?;
+    Ok(changed > 0)
+}
+
+/// What was given up of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenUp {
+    Nothing,
+    /// What was to be sent. `refetch`: the next sync pulls the table from the beginning.
+    Change {
+        refetch: bool,
+    },
+    /// What was held.
+    Held,
+}
+
+impl GivenUp {
+    /// One word for it.
+    pub fn what(self) -> Option<&'static str> {
+        match self {
+            Self::Nothing => None,
+            Self::Change { .. } => Some("change"),
+            Self::Held => Some("held"),
+        }
+    }
+
+    pub fn refetches(self) -> bool {
+        self == Self::Change { refetch: true }
+    }
+}
+
+/// Gives up what is pending of a row; of one with nothing pending, what is held.
+///
+/// `revert`: it is to be here as the server has it. One made here goes;
+/// of another the server's state comes with the next sync, from what is held or, where nothing is, with a pull from the
+/// beginning.
+///
+/// # Errors
+/// SQLite's.
+pub fn discard(
+    database: &Database,
+    (table, key): &Row,
+    pending: Option<Change>,
+    revert: bool,
+) -> Result<GivenUp> {
+    let held = database.query_value(
+        "SELECT 1 FROM main._syncHeld WHERE tbl = ?1 AND pk IS ?2 LIMIT 1",
+        &[(*table).into(), key.0.borrow()],
+    )?;
+    let is_held = held != Value::Null;
+    let Some(change) = pending else {
+        if !is_held {
+            return Ok(GivenUp::Nothing);
+        }
+        keep::forget_anywhere(database, *table, key)?;
+        return Ok(GivenUp::Held);
+    };
+    log::forget(
+        database,
+        &HashMap::from([((*table, key.clone()), i64::MAX)]),
+    )?;
+    let row = [(*table).into(), key.0.borrow()];
+    database.execute(
+        "DELETE FROM main._syncRejected WHERE tbl = ?1 AND pk IS ?2",
+        &row,
+    )?;
+    // What may have arrived all the same shows with the next pull; as an edit of ours it counts no more.
+    database.execute(
+        "DELETE FROM main._syncOutbox WHERE tbl = ?1 AND pk IS ?2 AND pushId IN \
+         (SELECT id FROM main._syncPush WHERE state <> 'acknowledged')",
+        &row,
+    )?;
+    match (revert, change.made_here) {
+        (false, _) => {}
+        (true, true) => {
+            // Nobody else knows the row: its going is no news.
+            let _quiet = TriggersOff::begin(database.connection());
+            let start = log::high_water(database)?;
+            let name = quote_name(&change.key_column);
+            let sql = format!(
+                "DELETE FROM {} WHERE {name} = ?1 AND {name} = ?1 COLLATE BINARY",
+                database.qualified(&change.table)
+            );
+            database
+                .connection()
+                .prepare(&sql)?
+                .run(&[key.0.borrow()])?;
+            log::take_back_all(database, start)?;
+        }
+        (true, false) if is_held => {}
+        (true, false) => forget_cursors(database, *table)?,
+    }
+    let refetch = revert && !change.made_here && !is_held;
+    Ok(GivenUp::Change { refetch })
+}
+
+/// What is pending of a row.
+#[derive(Debug, Clone)]
+pub struct Change {
+    pub table: String,
+    pub key_column: String,
+    /// The server doesn't have the row.
+    pub made_here: bool,
+}

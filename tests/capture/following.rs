@@ -1,0 +1,470 @@
+//! The rules of following a table through migrations, by their letter and number: rebuilt tables, capture off and on, our
+//! own objects half gone, rows replaced by themselves.
+
+use rusqlite::Connection;
+use support::capture::{elsewhere, pending, run, track, tracked};
+use support::{World, ask, both, refused};
+
+const NOTES: &str = "CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT, body TEXT, n INTEGER);
+    INSERT INTO notes VALUES ('k1', 'one', 'b1', 1), ('k2', 'two', 'b2', 2), ('k3', 'three', NULL, 3);";
+
+/// One edit, one delete, one new row.
+const EDITS: &str =
+    "UPDATE notes SET title = 'x' WHERE id = 'k1'; DELETE FROM notes WHERE id = 'k2';
+    INSERT INTO notes VALUES ('n', 'new', NULL, 9)";
+const WAITING: &str = "created n []\ndeleted k2\nupdated k1 [\"title\"]";
+
+/// The ways in which tools rebuild a table.
+const REBUILDS: &[&str] = &[
+    "BEGIN; CREATE TABLE new_notes (id TEXT PRIMARY KEY, n INTEGER, body TEXT, extra TEXT, title TEXT);
+     INSERT INTO new_notes (id, title, body, n) SELECT id, title, body, n FROM notes; DROP TABLE notes;
+     ALTER TABLE new_notes RENAME TO notes; COMMIT",
+    "BEGIN; ALTER TABLE notes RENAME TO old_notes; CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT, body TEXT, n INTEGER);
+     INSERT INTO notes SELECT * FROM old_notes; DROP TABLE old_notes; COMMIT",
+    "PRAGMA legacy_alter_table = ON; BEGIN; ALTER TABLE notes RENAME TO old_notes;
+     CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT, body TEXT, n INTEGER) WITHOUT ROWID;
+     INSERT INTO notes SELECT * FROM old_notes; DROP TABLE old_notes; COMMIT; PRAGMA legacy_alter_table = OFF",
+];
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+fn codes(answer: &str) -> Vec<String> {
+    let answer = json(answer);
+    let warnings = answer["warnings"].as_array().expect("warnings");
+    let codes = warnings.iter().map(|warning| warning["code"].as_str());
+    codes.map(|code| code.expect("a code").to_owned()).collect()
+}
+
+#[test]
+fn m1_two_renames_in_a_row_keep_the_edit_with_its_column() {
+    both(|world| {
+        let c = tracked(world, NOTES, "notes");
+        run(&c, "UPDATE notes SET title = 'x' WHERE id = 'k1'");
+        elsewhere(
+            world,
+            "ALTER TABLE notes RENAME COLUMN title TO old; ALTER TABLE notes RENAME COLUMN body TO title;
+             UPDATE notes SET title = 'y' WHERE id = 'k3'",
+        );
+        let expected = "updated k1 [\"old\"]\nupdated k3 [\"title\"]";
+        assert_eq!(pending(&c), expected);
+        track(&c, "notes", "{}");
+        assert_eq!(pending(&c), expected);
+        run(&c, "UPDATE notes SET n = 7 WHERE id = 'k3'");
+        assert!(pending(&c).ends_with("updated k3 [\"title\",\"n\"]"));
+    });
+}
+
+#[test]
+fn m1_after_an_unseen_rename_and_a_rebuild_no_edit_is_of_another_column() {
+    both(|world| {
+        let c = tracked(world, NOTES, "notes");
+        run(
+            &c,
+            "UPDATE notes SET title = 'x' WHERE id = 'k1'; UPDATE notes SET n = 7 WHERE id = 'k3'",
+        );
+        elsewhere(
+            world,
+            "ALTER TABLE notes RENAME COLUMN title TO head;
+             CREATE TABLE t2 (id TEXT PRIMARY KEY, n INTEGER, head TEXT, body TEXT);
+             INSERT INTO t2 SELECT id, n, head, body FROM notes; DROP TABLE notes; ALTER TABLE t2 RENAME TO notes",
+        );
+        let expected = "updated k1 [\"head\"]\nupdated k3 [\"n\"]";
+        assert_eq!(pending(&c), expected);
+        let error = refused(&c, "SELECT sync_capture_existing('notes')");
+        assert!(
+            error.contains("\"title\"") && error.contains("sync_track"),
+            "{error}"
+        );
+        assert_eq!(
+            codes(&ask(&c, "SELECT sync_track('notes')")),
+            ["captureRestored", "columnGone"]
+        );
+        assert_eq!(pending(&c), expected);
+    });
+}
+
+#[test]
+fn m3_a_rebuilt_table_is_the_same_table() {
+    for rebuild in REBUILDS {
+        both(|world| {
+            let c = tracked(world, NOTES, "notes");
+            run(&c, EDITS);
+            elsewhere(world, rebuild);
+            assert_eq!(pending(&c), WAITING, "{rebuild}");
+            let answer = ask(&c, "SELECT sync_track('notes')");
+            assert_eq!(codes(&answer), ["captureRestored"]);
+            let message = json(&answer)["warnings"][0]["message"].to_string();
+            for word in ["notes", "sync_check", "sync_capture_existing"] {
+                assert!(message.contains(word), "{message}");
+            }
+            assert_eq!(pending(&c), WAITING, "{rebuild}");
+            assert_eq!(codes(&ask(&c, "SELECT sync_track('notes')")), [""; 0]);
+            run(&c, "UPDATE notes SET n = 5 WHERE id = 'k3'");
+            assert_eq!(pending(&c), format!("{WAITING}\nupdated k3 [\"n\"]"));
+        });
+    }
+}
+
+#[test]
+fn m3_rows_that_are_gone_with_their_table_are_kept_as_conflicts_and_not_deleted() {
+    both(|world| {
+        let c = tracked(world, NOTES, "notes");
+        run(&c, EDITS);
+        run(
+            &c,
+            "INSERT OR IGNORE INTO notes VALUES ('k3', 'met', NULL, 0)",
+        );
+        elsewhere(
+            world,
+            "CREATE TABLE t2 (id TEXT PRIMARY KEY, title TEXT, body TEXT, n INTEGER); INSERT INTO t2 VALUES ('other', 1, 1, 1);
+             DROP TABLE notes; ALTER TABLE t2 RENAME TO notes",
+        );
+        assert_eq!(pending(&c), "deleted k2");
+        let answer = ask(&c, "SELECT sync_track('notes')");
+        assert_eq!(codes(&answer), ["captureRestored", "goneWithTable"]);
+        assert_eq!(json(&answer)["warnings"][1]["count"], 2);
+        assert_eq!(pending(&c), "deleted k2");
+        assert_eq!(
+            ask(
+                &c,
+                "SELECT kind, rowKey, local FROM sync_conflict ORDER BY rowKey"
+            ),
+            "goneWithTable|k1|{\"id\":\"k1\",\"_status\":\"updated\",\"_changed\":\"title\"}\n\
+             goneWithTable|n|{\"id\":\"n\",\"_status\":\"created\",\"_changed\":\"\"}"
+        );
+    });
+}
+
+#[test]
+fn m3_a_table_without_a_row_is_made_anew() {
+    both(|world| {
+        let c = tracked(world, NOTES, "notes");
+        run(&c, EDITS);
+        run(
+            &c,
+            "INSERT INTO _syncCursor (provider, entity, tableId, cursor, pulledAt) SELECT 'p', 'notes', id, '5', 1 FROM _syncTable",
+        );
+        run(
+            &c,
+            "DROP TABLE notes; CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT, body TEXT, n INTEGER)",
+        );
+        assert_eq!(pending(&c), "deleted k2");
+        ask(&c, "SELECT sync_track('notes')");
+        assert_eq!(pending(&c), "deleted k2");
+        assert_eq!(ask(&c, "SELECT count(*) FROM _syncCursor"), "0");
+        assert_eq!(ask(&c, "SELECT count(*) FROM sync_conflict"), "2");
+    });
+}
+
+#[test]
+fn m3_a_table_with_another_key_is_refused_with_what_to_call() {
+    let world = World::new(false);
+    let c = tracked(&world, NOTES, "notes");
+    run(&c, EDITS);
+    run(
+        &c,
+        "DROP TABLE notes; CREATE TABLE notes (id TEXT, title TEXT PRIMARY KEY, body TEXT, n INTEGER)",
+    );
+    for call in ["sync_track('notes')", "sync_capture_existing('notes')"] {
+        let error = refused(&c, &format!("SELECT {call}"));
+        assert!(
+            error.contains("another key") && error.contains("sync_untrack"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn m4_what_waits_is_seen_and_kept_while_there_are_no_triggers() {
+    both(|world| {
+        let c = tracked(world, NOTES, "notes");
+        run(&c, EDITS);
+        elsewhere(world, REBUILDS[0]);
+        let before = ask(&c, "SELECT count(*) FROM sqlite_master");
+        assert_eq!(ask(&c, "SELECT sync_has_pending()"), "1");
+        assert_eq!(pending(&c), WAITING);
+        assert_eq!(ask(&c, "SELECT count(*) FROM sqlite_master"), before);
+        assert!(refused(&c, "SELECT sync_untrack('notes')").contains("not uploaded"));
+        run(&c, "SELECT sync_capture_off('notes')");
+        assert!(refused(&c, "SELECT sync_untrack('notes')").contains("not uploaded"));
+        assert_eq!(ask(&c, "SELECT sync_has_pending()"), "1");
+    });
+}
+
+#[test]
+fn m5_capture_can_be_off_around_a_migration() {
+    both(|world| {
+        let c = tracked(world, NOTES, "notes");
+        run(&c, EDITS);
+        run(&c, "UPDATE notes SET body = 'y' WHERE id = 'k1'");
+        let off = r#"{"tables":["notes"],"warnings":[]}"#;
+        for _ in 0..2 {
+            assert_eq!(ask(&c, "SELECT sync_capture_off()"), off);
+        }
+        elsewhere(world, "ALTER TABLE notes DROP COLUMN body");
+        assert_eq!(pending(&c), WAITING);
+        let error = refused(&c, "SELECT sync_capture_existing('notes')");
+        assert!(error.contains("sync_capture_on"), "{error}");
+        assert_eq!(
+            codes(&ask(&c, "SELECT sync_capture_on('notes')")),
+            ["columnGone"]
+        );
+        assert_eq!(ask(&c, "SELECT sync_capture_on()"), off);
+        assert_eq!(pending(&c), WAITING);
+        run(&c, "UPDATE notes SET n = 5 WHERE id = 'k3'");
+        assert_eq!(pending(&c), format!("{WAITING}\nupdated k3 [\"n\"]"));
+    });
+}
+
+#[test]
+fn m5_capture_on_without_the_table_says_so_and_keeps_the_log() {
+    let world = World::new(false);
+    let c = tracked(&world, NOTES, "notes");
+    run(&c, EDITS);
+    run(
+        &c,
+        "SELECT sync_capture_off('notes'); ALTER TABLE notes RENAME TO away",
+    );
+    assert_eq!(codes(&ask(&c, "SELECT sync_capture_on()")), ["tableGone"]);
+    run(&c, "ALTER TABLE away RENAME TO notes");
+    assert_eq!(codes(&ask(&c, "SELECT sync_capture_on()")), [""; 0]);
+    assert_eq!(pending(&c), WAITING);
+    assert!(refused(&c, "SELECT sync_capture_on('nobody')").contains("not tracked"));
+}
+
+#[test]
+fn m6_an_option_goes_along_with_its_column_and_is_refused_without_it() {
+    both(|world| {
+        let c = world.open();
+        run(&c, NOTES);
+        track(
+            &c,
+            "notes",
+            r#"{"exclude":["title"],"types":{"n":"string"}}"#,
+        );
+        elsewhere(
+            world,
+            "ALTER TABLE notes RENAME COLUMN title TO old; ALTER TABLE notes RENAME COLUMN body TO title",
+        );
+        let payload = "SELECT payload FROM sync_pending WHERE key = 'k1'";
+        for _ in 0..2 {
+            assert_eq!(ask(&c, payload), r#"{"id":"k1","title":"b1","n":1}"#);
+            ask(&c, "SELECT sync_track('notes')");
+        }
+        ask(
+            &c,
+            "SELECT sync_alter('notes', 'ALTER TABLE notes DROP COLUMN old')",
+        );
+        for call in ["sync_track('notes')", "sync_capture_existing('notes')"] {
+            let error = refused(&c, &format!("SELECT {call}"));
+            assert!(
+                error.contains("\"old\"") && error.contains("sync_track"),
+                "{error}"
+            );
+        }
+        track(&c, "notes", "{}");
+    });
+}
+
+#[test]
+fn m6_a_provider_s_list_goes_along_with_its_column() {
+    let world = World::new(false);
+    let c = world.open();
+    run(&c, NOTES);
+    ask(
+        &c,
+        r#"SELECT sync_provider('api', '{"kind":"watermelon","url":"http://localhost:1","excludeColumns":{"notes":["title"]}}')"#,
+    );
+    track(&c, "notes", "{}");
+    run(&c, "UPDATE _syncTable SET provider = 'api'");
+    elsewhere(
+        &world,
+        "ALTER TABLE notes RENAME COLUMN title TO old; ALTER TABLE notes RENAME COLUMN body TO title",
+    );
+    for _ in 0..2 {
+        assert_eq!(
+            ask(&c, "SELECT payload FROM sync_pending WHERE key = 'k1'"),
+            r#"{"id":"k1","title":"b1","n":1}"#
+        );
+        ask(&c, "SELECT sync_track('notes')");
+    }
+    assert_eq!(
+        ask(
+            &c,
+            "SELECT config ->> '$.excludeColumns.notes[0]' FROM _syncProvider"
+        ),
+        "old"
+    );
+}
+
+/// Drops all tables of syncscope, or only their rows.
+fn ruin(c: &Connection, how: &str) {
+    let tables = ask(
+        c,
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '\\_sync%' ESCAPE '\\'",
+    );
+    // Triggers between the tables would call each other.
+    let guards = ask(
+        c,
+        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name LIKE '\\_sync%' ESCAPE '\\'",
+    );
+    if how == "DELETE FROM" {
+        for guard in guards.lines() {
+            run(c, &format!("DROP TRIGGER \"{guard}\""));
+        }
+    }
+    for table in tables.lines() {
+        run(c, &format!("{how} {table}"));
+    }
+}
+
+#[test]
+fn m7_triggers_without_our_tables_go_with_the_next_call() {
+    for (how, call) in [
+        ("DROP TABLE", "sync_init()"),
+        ("DELETE FROM", "sync_init()"),
+        ("DROP TABLE", "sync_track('notes')"),
+    ] {
+        let world = World::new(false);
+        let c = tracked(&world, NOTES, "notes");
+        run(&c, EDITS);
+        ruin(&world.plain(), how);
+        let c2 = world.open();
+        let answer = ask(&c2, &format!("SELECT {call}"));
+        run(&c2, "UPDATE notes SET n = 8 WHERE id = 'k1'");
+        if call != "sync_init()" {
+            assert!(
+                codes(&answer).contains(&"orphanedTriggers".to_owned()),
+                "{answer}"
+            );
+        }
+        track(&c2, "notes", r#"{"existing":"skip"}"#);
+        run(&c2, "UPDATE notes SET n = 9 WHERE id = 'k1'");
+        assert!(
+            pending(&c2).contains("k1"),
+            "{how} {call}: {}",
+            pending(&c2)
+        );
+    }
+}
+
+#[test]
+fn m9_what_is_no_table_of_the_application_is_refused_by_its_word() {
+    let world = World::new(false);
+    let c = world.open();
+    run(
+        &c,
+        "CREATE VIRTUAL TABLE search USING fts5(a); CREATE VIEW v AS SELECT 1 AS id; SELECT sync_init()",
+    );
+    for (table, word) in [
+        ("search", "a virtual table"),
+        ("search_data", "a shadow table"),
+        ("search_config", "a shadow table"),
+        ("v", "a view"),
+        ("_syncScope", "syncscope's own"),
+        ("sqlite_sequence", "SQLite's own"),
+    ] {
+        let error = refused(&c, &format!("SELECT sync_track('{table}')"));
+        assert!(error.contains(word), "{table}: {error}");
+    }
+}
+
+#[test]
+fn t4_a_row_replaced_by_itself_is_changed_where_its_values_are() {
+    for table in [
+        "CREATE TABLE t (id TEXT PRIMARY KEY, a, b INTEGER NOT NULL DEFAULT 5, u UNIQUE)",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b INTEGER NOT NULL DEFAULT 5, u UNIQUE)",
+        "CREATE TABLE t (id TEXT PRIMARY KEY, a, b INTEGER NOT NULL DEFAULT 5, u UNIQUE) WITHOUT ROWID",
+    ] {
+        let world = World::new(false);
+        let c = tracked(
+            &world,
+            &format!("{table}; INSERT INTO t VALUES (1, 1, 5, 1), (2, 2, 2, 2);"),
+            "t",
+        );
+        run(
+            &c,
+            "INSERT OR REPLACE INTO t VALUES (1, 1, '5', 1); REPLACE INTO t VALUES (1, 1, NULL, 1)",
+        );
+        assert_eq!(pending(&c), "");
+        assert_eq!(ask(&c, "SELECT sync_has_pending()"), "0");
+        run(&c, "INSERT OR REPLACE INTO t VALUES (1, 7, 5, 1)");
+        assert_eq!(pending(&c), r#"updated 1 ["a"]"#);
+        // What was only offered counts for nothing.
+        run(
+            &c,
+            "INSERT OR IGNORE INTO t VALUES (2, 2, 2, 2); DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (2, 9, 9, 9)",
+        );
+        assert_eq!(
+            pending(&c),
+            "updated 1 [\"a\"]\nupdated 2 [\"a\",\"b\",\"u\"]"
+        );
+        // Evicted by another row, and made again.
+        run(
+            &c,
+            "INSERT OR IGNORE INTO t VALUES (1, 7, 5, 1); REPLACE INTO t VALUES (3, 3, 3, 1); INSERT INTO t VALUES (1, 7, 6, 4)",
+        );
+        assert!(
+            pending(&c).contains("updated 1 [\"a\",\"b\",\"u\"]"),
+            "{}",
+            pending(&c)
+        );
+    }
+}
+
+#[test]
+fn t4_with_recursive_triggers_no_change_is_missed() {
+    let world = World::new(true);
+    let c = tracked(&world, NOTES, "notes");
+    run(&c, "REPLACE INTO notes VALUES ('k1', 'x', 'b1', 1)");
+    assert!(pending(&c).contains("\"title\""), "{}", pending(&c));
+}
+
+#[test]
+fn t4_columns_far_to_the_right_and_columns_added_elsewhere_are_seen() {
+    let world = World::new(false);
+    let names: Vec<String> = (0..130).map(|number| format!("c{number}")).collect();
+    let ddl = format!(
+        "CREATE TABLE w (id TEXT PRIMARY KEY, {}); INSERT INTO w (id) VALUES ('a');",
+        names.join(", ")
+    );
+    let c = tracked(&world, &ddl, "w");
+    run(
+        &c,
+        "REPLACE INTO w (id, c3, c70, c129) VALUES ('a', 1, 1, 1)",
+    );
+    assert_eq!(pending(&c), r#"updated a ["c3","c70","c129"]"#);
+    elsewhere(
+        &world,
+        "ALTER TABLE w ADD COLUMN more; REPLACE INTO w (id, more) VALUES ('a', 1)",
+    );
+    assert!(pending(&c).contains("\"more\""));
+}
+
+#[test]
+fn use_the_answer_of_sync_track_says_what_should_be_known() {
+    let world = World::new(false);
+    let c = world.open();
+    run(
+        &c,
+        "CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (id TEXT PRIMARY KEY, a INTEGER REFERENCES a, x BLOB,
+         c INTEGER REFERENCES a); CREATE INDEX i ON b (c)",
+    );
+    let answer = ask(&c, "SELECT sync_track('a')");
+    assert_eq!(codes(&answer), ["countedKey"]);
+    assert!(
+        json(&answer)["warnings"][0]["message"]
+            .to_string()
+            .contains("rekey")
+    );
+    assert_eq!(json(&answer)["id"], 1);
+    assert_eq!(codes(&track(&c, "a", r#"{"counted":"same"}"#)), [""; 0]);
+    let answer = track(&c, "b", "{}");
+    assert_eq!(codes(&answer), ["foreignKeyWithoutIndex", "typeNotCarried"]);
+    assert_eq!(
+        codes(&track(&c, "b", r#"{"exclude":["x"]}"#)),
+        ["foreignKeyWithoutIndex"]
+    );
+}

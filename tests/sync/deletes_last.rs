@@ -1,0 +1,156 @@
+//! Deletes come after all rows, children first, and entities are called as they are declared (rules H8, H9, H11).
+
+use serde_json::{Value, json};
+use support::{Canned, Device};
+
+const TREE: &str = "CREATE TABLE project (id TEXT PRIMARY KEY NOT NULL, x TEXT);
+     CREATE TABLE task (id TEXT PRIMARY KEY NOT NULL, project TEXT REFERENCES project (id) ON DELETE CASCADE, x TEXT,
+       local TEXT DEFAULT 'unset');
+     CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, task TEXT REFERENCES task (id) ON DELETE CASCADE)";
+
+fn changes() -> Value {
+    json!({
+        "project": {"deleted": ["p"]},
+        "task": {"updated": [{"id": "t1", "project": "q", "x": "a"}, {"id": "t2", "project": "q", "x": "b"}]},
+    })
+}
+
+#[test]
+fn h8_moved_children_survive_the_delete_of_their_old_parent() {
+    for order in [
+        ["project", "task", "note"],
+        ["note", "task", "project"],
+        ["task", "note", "project"],
+    ] {
+        for recursive in ["OFF", "ON"] {
+            let server = Canned::start();
+            let device = Device::configured(
+                TREE,
+                &order,
+                &server.url(),
+                json!({"excludeColumns": {"task": ["local"]}}),
+            );
+            device.exec(&format!(
+                "PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = {recursive}"
+            ));
+            server.changes(json!({
+                "project": {"created": [{"id": "p"}, {"id": "q"}]},
+                "task": {"created": [{"id": "t1", "project": "p"}, {"id": "t2", "project": "p"}]},
+                "note": {"created": [{"id": "n", "task": "t1"}]},
+            }));
+            device.synced();
+            device.exec("UPDATE task SET local = 'mine', x = 'edited' WHERE id = 't2'");
+            server.changes(changes());
+            let pushes = server.pushed().len();
+            device.synced();
+            assert_eq!(
+                device.ask("SELECT * FROM task ORDER BY id"),
+                "t1|q|a|unset\nt2|q|edited|mine",
+                "{order:?}"
+            );
+            assert_eq!(device.ask("SELECT id FROM note"), "n", "{order:?}");
+            assert_eq!(device.ask("SELECT id FROM project"), "q", "{order:?}");
+            let body = server.pushed()[pushes].clone();
+            assert_eq!(body["task"]["deleted"], json!([]), "{body}");
+            assert_eq!(body["note"]["deleted"], json!([]), "{body}");
+            assert_eq!(body["task"]["updated"][0]["id"], "t2", "{body}");
+            assert_eq!(device.pending(), "");
+        }
+    }
+}
+
+#[test]
+fn h8_a_tree_goes_from_its_leaves_and_nothing_of_it_is_sent_back() {
+    let server = Canned::start();
+    let device = Device::with(
+        "CREATE TABLE folder (id TEXT PRIMARY KEY NOT NULL, up TEXT REFERENCES folder (id) ON DELETE CASCADE, x TEXT)",
+        &["folder"],
+        &server.url(),
+    );
+    device.exec("PRAGMA foreign_keys = ON");
+    server.changes(
+        json!({"folder": {"created": [{"id": "a"}, {"id": "b", "up": "a"}, {"id": "c", "up": "b"},
+        {"id": "d", "up": "c"}, {"id": "z"}]}}),
+    );
+    device.synced();
+    device.exec("UPDATE folder SET x = 'edited' WHERE id IN ('c', 'd')");
+    server.changes(
+        json!({"folder": {"deleted": ["a", "b", "c"], "updated": [{"id": "d", "up": "z"}]}}),
+    );
+    let answer = device.synced();
+    assert_eq!(
+        device.ask("SELECT id, up, x FROM folder ORDER BY id"),
+        "d|z|edited\nz|NULL|NULL"
+    );
+    assert_eq!(answer["deleted"], 3, "{answer}");
+    assert_eq!(
+        device.ask("SELECT rowKey, kind FROM sync_conflict WHERE kind <> 'edited'"),
+        "c|deletedRemotely"
+    );
+    let body = server.pushed()[0].clone();
+    assert_eq!(body["folder"]["deleted"], json!([]), "{body}");
+    assert_eq!(device.pending(), "");
+}
+
+/// A value that a deleted row leaves behind is free for one that comes.
+#[test]
+fn h8_a_row_gets_the_unique_value_of_one_that_goes() {
+    let server = Canned::start();
+    let device = Device::with(
+        "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, u TEXT UNIQUE)",
+        &["t"],
+        &server.url(),
+    );
+    server.changes(json!({"t": {"created": [{"id": "a", "u": "1"}]}}));
+    device.synced();
+    server.changes(json!({"t": {"created": [{"id": "b", "u": "1"}], "deleted": ["a"]}}));
+    let answer = device.synced();
+    assert_eq!(device.ask("SELECT * FROM t"), "b|1");
+    assert_eq!(answer["held"], 0, "{answer}");
+}
+
+#[test]
+fn h9_a_row_that_no_device_could_take_back_is_not_sent() {
+    let server = Canned::start();
+    let device = Device::with(
+        "CREATE TABLE t (id INT PRIMARY KEY NOT NULL, x TEXT)",
+        &["t"],
+        &server.url(),
+    );
+    device.exec("INSERT INTO t VALUES (5, 'five'), ('abc', 'text'), (7, 'seven')");
+    device.synced();
+    let sent = &server.pushed()[0]["t"]["created"];
+    assert_eq!(sent.as_array().map(Vec::len), Some(2), "{sent}");
+    let reason = device.ask("SELECT reason FROM _syncRejected");
+    assert!(reason.contains("whole numbers"), "{reason}");
+    assert_eq!(device.ask("SELECT key FROM sync_pending"), "abc");
+    device.synced();
+    assert_eq!(server.pushed().len(), 1);
+}
+
+#[test]
+fn h11_an_entity_is_called_as_it_is_declared() {
+    let server = Canned::start();
+    let device = Device::with(
+        "CREATE TABLE Tasks (id TEXT PRIMARY KEY NOT NULL)",
+        &["Tasks"],
+        &server.url(),
+    );
+    device.exec("INSERT INTO tasks VALUES ('a')");
+    for name in ["tasks", "TASKS", "Tasks"] {
+        let answer = device.sync_only(&[name]);
+        assert_eq!(answer["operations"][0]["entity"], "Tasks", "{answer}");
+    }
+    assert_eq!(device.ask("SELECT entity FROM _syncCursor"), "Tasks");
+    assert_eq!(
+        device.ask("SELECT DISTINCT entity FROM _syncStatus"),
+        "Tasks"
+    );
+    assert_eq!(server.pushed()[0]["Tasks"]["created"][0]["id"], "a");
+    let pulls = server.seen().into_iter().filter(|seen| !seen.is_push());
+    assert!(
+        pulls
+            .into_iter()
+            .all(|seen| seen.path.contains("tables=Tasks"))
+    );
+}

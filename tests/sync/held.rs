@@ -1,0 +1,364 @@
+//! Rows of the server that the file refuses for now: held, tried again, and never in the way of others (rules H1 to H6).
+
+use serde_json::{Value, json};
+use support::{Canned, Device};
+
+/// `key|op|reason` of what is held.
+fn held(device: &Device) -> String {
+    device.ask("SELECT key, op, reason FROM sync_held ORDER BY key")
+}
+
+fn warned(answer: &Value, code: &str) -> i64 {
+    let warnings = answer["warnings"].as_array().expect("warnings");
+    let ours = warnings.iter().filter(|warning| warning["code"] == code);
+    ours.map(|warning| warning["count"].as_i64().expect("a count"))
+        .sum()
+}
+
+/// Foreign keys on and off, both journals, recursive triggers on and off.
+fn everywhere(test: impl Fn(&str)) {
+    for settings in [
+        "PRAGMA foreign_keys = ON",
+        "PRAGMA foreign_keys = OFF; PRAGMA journal_mode = WAL",
+        "PRAGMA foreign_keys = ON; PRAGMA journal_mode = WAL; PRAGMA recursive_triggers = ON",
+    ] {
+        test(settings);
+    }
+}
+
+#[test]
+fn h1_every_kind_of_constraint_holds_its_row_and_nothing_else() {
+    everywhere(|settings| {
+        for (reason, schema, bad) in [
+            (
+                "check",
+                "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, n INTEGER CHECK (n > 0))",
+                json!({"id": "bad", "n": -1}),
+            ),
+            (
+                "unique",
+                "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, n INTEGER UNIQUE)",
+                json!({"id": "bad", "n": 1}),
+            ),
+            (
+                "trigger",
+                "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, n INTEGER);
+                 CREATE TRIGGER no AFTER INSERT ON t WHEN new.n < 0 BEGIN SELECT RAISE(ABORT, 'no'); END",
+                json!({"id": "bad", "n": -1}),
+            ),
+            (
+                "trigger",
+                "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, n INTEGER);
+                 CREATE TRIGGER no AFTER INSERT ON t WHEN new.n < 0 BEGIN SELECT RAISE(FAIL, 'no'); END",
+                json!({"id": "bad", "n": -1}),
+            ),
+            (
+                "trigger",
+                "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, n INTEGER);
+                 CREATE TRIGGER no BEFORE INSERT ON t WHEN new.n < 0 BEGIN SELECT RAISE(ROLLBACK, 'no'); END",
+                json!({"id": "bad", "n": -1}),
+            ),
+        ] {
+            let context = format!("{reason} {schema} {settings}");
+            let server = Canned::start();
+            let device = Device::with(schema, &["t"], &server.url());
+            device.exec(settings);
+            device.exec("INSERT INTO t (id, n) VALUES ('here', 7)");
+            server.changes(json!({"t": {"created": [{"id": "a", "n": 1}, bad, {"id": "z", "n": 9}]}}));
+            let answer = device.synced();
+            let rows = "SELECT id FROM t ORDER BY id";
+            assert_eq!(device.ask(rows), "a\nhere\nz", "{context}");
+            assert_eq!(held(&device), format!("bad|row|{reason}"), "{context}");
+            assert_eq!(answer["held"], 1, "{context}: {answer}");
+            assert_eq!(answer["operations"][0]["held"], 1, "{context}");
+            assert_eq!(warned(&answer, "rowsHeld"), 1, "{context}");
+            assert_eq!(device.pending(), "", "{context}: the push went on");
+            // It counts for sync_check as what it is.
+            server.changes(json!({"t": {"created": [{"id": "a", "n": 1}, bad, {"id": "here", "n": 7},
+                {"id": "z", "n": 9}]}}));
+            let check: Value = serde_json::from_str(&device.ask("SELECT sync_check('api')")).expect("JSON");
+            assert_eq!(check["state"], "equal", "{context}: {check}");
+            assert_eq!(check["entities"][0]["held"], 1, "{context}: {check}");
+            // A newer state takes its place, and fits.
+            server.changes(json!({"t": {"updated": [{"id": "bad", "n": 5}]}}));
+            let answer = device.synced();
+            assert_eq!((answer["held"].as_i64(), held(&device).as_str()), (Some(0), ""), "{context}");
+            assert_eq!(device.ask("SELECT n FROM t WHERE id = 'bad'"), "5", "{context}");
+            assert_eq!(device.pending(), "", "{context}");
+        }
+    });
+}
+
+#[test]
+fn h1_a_delete_that_a_trigger_refuses_is_held_too() {
+    let server = Canned::start();
+    let device = Device::with(
+        "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, x TEXT);
+         CREATE TRIGGER no BEFORE DELETE ON t WHEN old.x = 'keep' BEGIN SELECT RAISE(ABORT, 'kept'); END",
+        &["t"],
+        &server.url(),
+    );
+    server.changes(json!({"t": {"created": [{"id": "a", "x": "keep"}, {"id": "b"}]}}));
+    device.synced();
+    server.changes(json!({"t": {"deleted": ["a", "b"]}}));
+    device.synced();
+    assert_eq!(device.ask("SELECT id FROM t"), "a");
+    assert_eq!(held(&device), "a|delete|trigger");
+    device.exec("DROP TRIGGER no");
+    device.synced();
+    assert_eq!(
+        (device.ask("SELECT id FROM t"), held(&device)),
+        Default::default()
+    );
+    assert_eq!(device.pending(), "");
+}
+
+const CLASH: &str = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, u TEXT UNIQUE, x TEXT);
+     CREATE TABLE of (id TEXT PRIMARY KEY NOT NULL, t TEXT REFERENCES t (id))";
+
+#[test]
+fn h2_held_rows_are_tried_again_replaced_and_removed() {
+    let server = Canned::start();
+    let device = Device::with(CLASH, &["t", "of"], &server.url());
+    device.exec("INSERT INTO t VALUES ('mine', 'v', 'here')");
+    server.changes(json!({"t": {"created": [{"id": "a", "u": "v", "x": "1"}, {"id": "b", "u": "v", "x": "2"}]}}));
+    device.synced();
+    assert_eq!(held(&device), "a|row|unique\nb|row|unique");
+    assert_eq!(
+        device.ask("SELECT DISTINCT clashesWith FROM sync_held"),
+        "mine"
+    );
+    let tries = || device.ask("SELECT min(tries) FROM sync_held");
+    let before: i64 = tries().parse().expect("a number");
+    // In vain.
+    device.synced();
+    assert!(tries().parse::<i64>().expect("a number") > before);
+    // Deleted there: nothing is left of it.
+    server.changes(json!({"t": {"deleted": ["b"]}}));
+    device.synced();
+    assert_eq!(held(&device), "a|row|unique");
+    // The value is free: the next sync takes it, whatever that is about.
+    device.exec("UPDATE t SET u = 'w' WHERE id = 'mine'");
+    device.sync_only(&["t"]);
+    assert_eq!(held(&device), "");
+    assert_eq!(
+        device.ask("SELECT * FROM t ORDER BY id"),
+        "a|v|1\nmine|w|here"
+    );
+    assert_eq!(device.pending(), "");
+}
+
+const FAMILY: &str = "CREATE TABLE parent (id TEXT PRIMARY KEY NOT NULL, best TEXT REFERENCES child (id));
+     CREATE TABLE child (id TEXT PRIMARY KEY NOT NULL, parent TEXT REFERENCES parent (id), up TEXT REFERENCES child (id))";
+
+/// The child's page comes first, and ends before its parent is there; they even refer to each other.
+#[test]
+fn h3_references_are_judged_at_the_end_of_all_pulls() {
+    for tables in [["child", "parent"], ["parent", "child"]] {
+        let server = Canned::start();
+        let device = Device::with(FAMILY, &["parent", "child"], &server.url());
+        device.exec("PRAGMA foreign_keys = ON");
+        server.changes(json!({"parent": {"created": [{"id": "p"}]}}));
+        device.sync_only(&["parent"]);
+        let child = json!({"child": {"created": [{"id": "c", "parent": "q"}, {"id": "d", "parent": "p", "up": "c"},
+            {"id": "e", "parent": "p", "up": "d"}]}});
+        let parent = json!({"parent": {"created": [{"id": "q", "best": "c"}]}});
+        // Which of the two pulls comes first is the conversation's affair.
+        for _ in 0..2 {
+            let (child, parent) = (child.clone(), parent.clone());
+            server.pull_raw(move |seen| {
+                let changes = match seen.path.contains("tables=child") {
+                    true => &child,
+                    false => &parent,
+                };
+                support::json_answer(&json!({"changes": changes, "timestamp": 50}).to_string())
+            });
+        }
+        let answer = device.sync_only(&tables);
+        assert_eq!(answer["state"], "synced", "{answer}");
+        assert_eq!(
+            (answer["held"].as_i64(), held(&device).as_str()),
+            (Some(0), ""),
+            "{answer}"
+        );
+        assert_eq!(warned(&answer, "rowsHeld"), 0);
+        assert_eq!(
+            device.ask("SELECT id, parent, up FROM child ORDER BY id"),
+            "c|q|NULL\nd|p|c\ne|p|d"
+        );
+        assert_eq!(device.pending(), "");
+    }
+}
+
+/// What was broken before is nobody's fault.
+#[test]
+fn h3_references_that_were_broken_before_hold_nothing() {
+    let server = Canned::start();
+    let device = Device::with(FAMILY, &["parent", "child"], &server.url());
+    device.exec("PRAGMA foreign_keys = OFF");
+    server.changes(json!({"child": {"created": [{"id": "orphan", "parent": "nobody"}]}}));
+    device.synced();
+    device.exec("PRAGMA foreign_keys = ON");
+    server.changes(
+        json!({"child": {"created": [{"id": "lost", "parent": "gone"}, {"id": "fine"},
+        {"id": "under", "up": "lost"}]}}),
+    );
+    device.synced();
+    assert_eq!(held(&device), "lost|row|foreignKey\nunder|row|foreignKey");
+    assert_eq!(
+        device.ask("SELECT id FROM child ORDER BY id"),
+        "fine\norphan"
+    );
+    let named = device.ask("SELECT \"constraint\" FROM sync_held WHERE key = 'lost'");
+    assert!(named.contains("parent(id) gone"), "{named}");
+    // SQLite refuses to write the reference again, even as it is.
+    server.changes(
+        json!({"child": {"updated": [{"id": "orphan", "parent": "nobody", "up": "fine"}]}}),
+    );
+    device.synced();
+    assert_eq!(
+        device.ask("SELECT count(*) FROM sync_held WHERE key = 'orphan'"),
+        "1"
+    );
+    server.changes(json!({"parent": {"created": [{"id": "nobody"}, {"id": "gone"}]}}));
+    device.synced();
+    assert_eq!(held(&device), "");
+    assert_eq!(
+        device.ask("SELECT id, up FROM child ORDER BY id"),
+        "fine|NULL\nlost|NULL\norphan|fine\nunder|lost"
+    );
+}
+
+#[test]
+fn h4_a_parent_that_is_deleted_there_stays_as_long_as_a_child_made_here_refers_to_it() {
+    for (action, kept) in [
+        ("", true),
+        ("ON DELETE RESTRICT", true),
+        ("ON DELETE SET NULL", false),
+        ("ON DELETE CASCADE", false),
+    ] {
+        let server = Canned::start();
+        let schema = format!(
+            "CREATE TABLE parent (id TEXT PRIMARY KEY NOT NULL);
+             CREATE TABLE child (id TEXT PRIMARY KEY NOT NULL, parent TEXT REFERENCES parent (id) {action})"
+        );
+        let device = Device::with(&schema, &["parent", "child"], &server.url());
+        device.exec("PRAGMA foreign_keys = ON");
+        server.changes(json!({"parent": {"created": [{"id": "p"}, {"id": "q"}]}}));
+        device.synced();
+        device.exec("INSERT INTO child VALUES ('c', 'p')");
+        server.changes(json!({"parent": {"deleted": ["p", "q"]}}));
+        device.synced();
+        if !kept {
+            assert_eq!(
+                (device.ask("SELECT id FROM parent"), held(&device)),
+                Default::default(),
+                "{action}"
+            );
+            continue;
+        }
+        assert_eq!(device.ask("SELECT id FROM parent"), "p", "{action}");
+        assert_eq!(held(&device), "p|delete|foreignKey", "{action}");
+        assert_eq!(server.pushed().len(), 1, "{action}: the child went up");
+        device.exec("DELETE FROM child");
+        device.synced();
+        device.synced();
+        assert_eq!(
+            (device.ask("SELECT id FROM parent"), held(&device)),
+            Default::default(),
+            "{action}"
+        );
+    }
+}
+
+#[test]
+fn h5_an_edit_of_a_held_row_sends_nothing_older_along() {
+    let server = Canned::start();
+    let device = Device::with(CLASH, &["t", "of"], &server.url());
+    server.changes(json!({"t": {"created": [{"id": "a", "u": "1", "x": "old"}, {"id": "b", "u": "2", "x": "b"}]}}));
+    device.synced();
+    device.exec("INSERT INTO t VALUES ('mine', 'v', 'here')");
+    server.changes(json!({"t": {"updated": [{"id": "a", "u": "v", "x": "newer"}]}}));
+    device.synced();
+    assert_eq!(held(&device), "a|row|unique");
+    assert_eq!(device.ask("SELECT u, x FROM t WHERE id = 'a'"), "1|old");
+    // The title is edited; the unique value that waits must stay on the server.
+    device.exec("UPDATE t SET x = 'mine' WHERE id = 'a'");
+    server.reset();
+    device.synced();
+    let pushed = &server.pushed()[0]["t"]["updated"][0];
+    assert_eq!(
+        (&pushed["u"], &pushed["x"], &pushed["_changed"]),
+        (&json!("v"), &json!("mine"), &json!("x"))
+    );
+    // Applied at last, it is what both sides said.
+    device.exec("DELETE FROM t WHERE id = 'mine'");
+    device.synced();
+    device.synced();
+    assert_eq!(held(&device), "");
+    assert_eq!(device.ask("SELECT u, x FROM t WHERE id = 'a'"), "v|mine");
+    assert_eq!(device.pending(), "");
+}
+
+#[test]
+fn h6_a_row_made_here_with_the_unique_value_of_another() {
+    everywhere(|settings| {
+        for (on_clash, rows, pushed, conflicts) in [
+            ("hold", "mine|v|here", json!("created"), ""),
+            ("adopt", "there|v|here", json!("updated"), "edited"),
+            ("serverWins", "there|v|remote", Value::Null, "uniqueClash"),
+        ] {
+            let server = Canned::start();
+            let device = Device::configured(
+                CLASH,
+                &["t", "of"],
+                &server.url(),
+                json!({"onClash": {"t": on_clash}}),
+            );
+            device.exec(settings);
+            device.exec(
+                "INSERT INTO t VALUES ('mine', 'v', 'here'); INSERT INTO of VALUES ('o', 'mine')",
+            );
+            server.changes(json!({"t": {"created": [{"id": "there", "u": "v", "x": "remote"}, {"id": "z", "u": "z"}]}}));
+            device.synced();
+            let context = format!("{on_clash} {settings}");
+            assert_eq!(
+                device.ask("SELECT * FROM t WHERE id <> 'z'"),
+                rows,
+                "{context}"
+            );
+            let owner = rows.split('|').next().expect("a key");
+            assert_eq!(device.ask("SELECT t FROM of"), owner, "{context}");
+            assert_eq!(
+                device.ask("SELECT kind FROM sync_conflict"),
+                conflicts,
+                "{context}"
+            );
+            let body = &server.pushed()[0];
+            let sent = |kind: &str| body["t"][kind][0]["id"] == owner;
+            let kind = ["created", "updated"].into_iter().find(|kind| sent(kind));
+            assert_eq!(json!(kind), pushed, "{context}: {body}");
+            let what = if on_clash == "hold" {
+                "there|row|unique"
+            } else {
+                ""
+            };
+            assert_eq!(held(&device), what, "{context}");
+            assert_eq!(device.pending(), "", "{context}");
+        }
+    });
+}
+
+/// More clashes than wait in memory.
+#[test]
+fn h1_any_number_of_rows_is_held() {
+    let server = Canned::start();
+    let device = Device::with(CLASH, &["t", "of"], &server.url());
+    device.exec("INSERT INTO t VALUES ('mine', 'v', 'here')");
+    let rows: Vec<Value> = (0..10_050)
+        .map(|n| json!({"id": format!("r{n}"), "u": "v"}))
+        .collect();
+    server.changes(json!({"t": {"created": rows}}));
+    let answer = device.synced();
+    assert_eq!(answer["held"], 10_050);
+}

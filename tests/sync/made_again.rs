@@ -1,0 +1,134 @@
+//! Tables that are rebuilt or made again between syncs, and during one.
+
+use std::sync::mpsc::channel;
+
+use serde_json::{Value, json};
+use support::{Backend, Canned, Device, assert_equal, json_answer};
+
+const SCHEMA: &str = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT);";
+const ANEW: &str = "DROP TABLE t; CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT);";
+
+fn codes(answer: &Value) -> Vec<&str> {
+    let warnings = answer["warnings"].as_array().expect("warnings").iter();
+    let codes = warnings.map(|warning| warning["code"].as_str());
+    codes.map(|code| code.expect("a code")).collect()
+}
+
+/// Makes the table again on another connection while the pull waits for its answer.
+fn made_again_during_the_pull(meanwhile: &'static str) {
+    let server = Canned::start();
+    let device = Device::with(SCHEMA, &["t"], &server.url());
+    server.changes(json!({"t": {"created": [{"id": "1", "a": "a", "b": "b"}]}}));
+    device.synced();
+    let (asked, hear) = channel();
+    let file = device.world.path();
+    server.pull_raw(move |_| {
+        let connection = rusqlite::Connection::open(&file).expect("open");
+        support::load(&connection);
+        let outcome = connection.execute_batch(meanwhile);
+        let _ = asked.send(outcome.map_err(|error| error.to_string()));
+        json_answer(r#"{"changes":{"t":{"updated":[{"id":"2","a":"server"}]}},"timestamp":30}"#)
+    });
+    let error = device.failed();
+    assert_eq!(hear.recv().expect("the pull was asked"), Ok(()));
+    assert_eq!(error["code"], "SYNC_ERROR_CONCURRENT", "{error}");
+    assert_eq!(device.ask("SELECT count(*) FROM t WHERE id = '2'"), "0");
+    // The next one pulls all of it.
+    server.changes(json!({"t": {"created": [{"id": "1", "a": "a"}, {"id": "2", "a": "server"}]}}));
+    device.synced();
+    assert_eq!(device.ask("SELECT group_concat(id) FROM t"), "1,2");
+}
+
+#[test]
+fn m8_a_table_made_again_during_a_run_gets_no_row_of_it() {
+    made_again_during_the_pull(ANEW);
+}
+
+#[test]
+fn m8_a_table_made_again_and_captured_again_during_a_run_gets_no_row_of_it() {
+    made_again_during_the_pull(
+        "DROP TABLE t; CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT); SELECT sync_track('t')",
+    );
+}
+
+#[test]
+fn m3_a_sync_after_a_rebuild_goes_on_and_says_so() {
+    for (journal, foreign_keys) in [("delete", "ON"), ("wal", "ON"), ("wal", "OFF")] {
+        let backend = Backend::start(SCHEMA);
+        backend.sql(|db| {
+            db.execute_batch(
+                "INSERT INTO t VALUES ('1', 'a', 'a'), ('2', 'b', 'b'), ('3', 'c', 'c')",
+            )
+        });
+        let device = Device::with(SCHEMA, &["t"], &backend.sync_url());
+        device.ask(&format!("PRAGMA journal_mode = {journal}"));
+        device.exec(&format!("PRAGMA foreign_keys = {foreign_keys}"));
+        device.synced();
+        let cursor = device.cursor("t");
+        device.exec("UPDATE t SET b = 'edited' WHERE id = '1'; DELETE FROM t WHERE id = '2'; INSERT INTO t VALUES ('n', 'n', 'n')");
+        let tool = device.world.plain();
+        tool.execute_batch(
+            "BEGIN; CREATE TABLE new_t (id TEXT PRIMARY KEY NOT NULL, b TEXT, a TEXT);
+             INSERT INTO new_t SELECT id, b, a FROM t; DROP TABLE t; ALTER TABLE new_t RENAME TO t; COMMIT",
+        )
+        .expect("rebuilt");
+        assert_eq!(device.cursor("t"), cursor);
+        let answer = device.synced();
+        assert_eq!(codes(&answer), ["captureRestored"], "{answer}");
+        assert_equal(&device, &backend, &["t"]);
+        let pushed = support::device::pushes(&backend);
+        let changes = &pushed.last().expect("a push")["t"];
+        assert_eq!(changes["created"][0]["id"], "n");
+        assert_eq!(changes["updated"].as_array().map(Vec::len), Some(1));
+        assert_eq!(changes["deleted"], json!(["2"]));
+        assert!(!codes(&device.synced()).contains(&"captureRestored"));
+    }
+}
+
+#[test]
+fn m3_a_table_made_anew_is_pulled_from_the_beginning_and_deletes_nothing_there() {
+    let backend = Backend::start(SCHEMA);
+    backend.sql(|db| {
+        db.execute_batch("INSERT INTO t VALUES ('1', 'a', 'a'), ('2', 'b', 'b'), ('3', 'c', 'c')")
+    });
+    let device = Device::with(SCHEMA, &["t"], &backend.sync_url());
+    device.synced();
+    device.exec("UPDATE t SET b = 'edited' WHERE id = '1'");
+    device.exec(ANEW);
+    let answer = device.synced();
+    assert_eq!(
+        codes(&answer),
+        ["captureRestored", "goneWithTable"],
+        "{answer}"
+    );
+    assert_equal(&device, &backend, &["t"]);
+    assert_eq!(
+        device.ask("SELECT group_concat(id) FROM (SELECT id FROM t ORDER BY id)"),
+        "1,2,3"
+    );
+    assert_eq!(
+        device.ask("SELECT kind, rowKey FROM sync_conflict WHERE kind = 'goneWithTable'"),
+        "goneWithTable|1"
+    );
+}
+
+#[test]
+fn m3_a_rejected_row_keeps_its_standing_through_a_rebuild() {
+    let server = Canned::start();
+    let device = Device::with(SCHEMA, &["t"], &server.url());
+    server.changes(json!({}));
+    device.synced();
+    device.exec("INSERT INTO t VALUES ('bad', 'x', 'y')");
+    device.exec(
+        "INSERT INTO _syncRejected (provider, tbl, pk, kind, reason, at) SELECT 'api', id, 'bad', 'created', 'no', 1 FROM _syncTable",
+    );
+    device.exec(
+        "CREATE TABLE t2 (id TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT); INSERT INTO t2 SELECT * FROM t; DROP TABLE t;
+         ALTER TABLE t2 RENAME TO t",
+    );
+    device.ask("SELECT sync_track('t')");
+    assert_eq!(
+        device.ask("SELECT key, op, rejected FROM sync_pending"),
+        "bad|created|no"
+    );
+}

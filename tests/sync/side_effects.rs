@@ -1,0 +1,237 @@
+//! What triggers and foreign keys of the application do while remote rows are applied.
+
+use serde_json::{Value, json};
+use support::{Canned, Device};
+
+fn pragmas() -> Vec<String> {
+    let mut all = Vec::new();
+    for keys in ["ON", "OFF"] {
+        for recursive in ["ON", "OFF"] {
+            for journal in ["WAL", "DELETE"] {
+                all.push(format!(
+                    "PRAGMA foreign_keys = {keys}; PRAGMA recursive_triggers = {recursive}; \
+                     PRAGMA journal_mode = {journal};"
+                ));
+            }
+        }
+    }
+    all
+}
+
+fn pull(server: &Canned, changes: Value) {
+    server.reset();
+    server.changes(changes);
+}
+
+const TOUCH: &str = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, x TEXT, updated_at TEXT);
+    CREATE TRIGGER touch AFTER UPDATE OF x ON t BEGIN UPDATE t SET updated_at = 'here' WHERE id = NEW.id; END;
+    CREATE TRIGGER born AFTER INSERT ON t BEGIN UPDATE t SET updated_at = 'here' WHERE id = NEW.id; END;";
+
+#[test]
+fn t1_an_applied_row_holds_what_was_applied_though_a_trigger_stamps_it() {
+    for pragma in pragmas() {
+        let server = Canned::start();
+        let device = Device::with(TOUCH, &["t"], &server.url());
+        device.exec(&pragma);
+        let row = |x: &str, at: &str| json!({"id": "1", "x": x, "updated_at": at});
+        pull(&server, json!({"t": {"created": [row("a", "T0")]}}));
+        device.synced();
+        assert_eq!(device.ask("SELECT x, updated_at FROM t"), "a|T0");
+        pull(&server, json!({"t": {"updated": [row("b", "T1")]}}));
+        device.synced();
+        assert_eq!(device.ask("SELECT x, updated_at FROM t"), "b|T1");
+        // A row that says nothing of the column leaves it as it was.
+        pull(&server, json!({"t": {"updated": [{"id": "1", "x": "c"}]}}));
+        device.synced();
+        assert_eq!(device.pending(), "", "{pragma}");
+        assert!(server.pushed().is_empty(), "{pragma}");
+        // An edit here takes the stamp along, also where the server's row meets it.
+        device.exec("UPDATE t SET x = 'mine'");
+        pull(&server, json!({"t": {"updated": [row("theirs", "T2")]}}));
+        device.synced();
+        let pushed = &server.pushed()[0]["t"]["updated"][0];
+        assert_eq!(
+            (&pushed["x"], &pushed["updated_at"]),
+            (&json!("mine"), &json!("here"))
+        );
+    }
+}
+
+#[test]
+fn t1_other_rows_that_a_trigger_changes_are_edits_unless_the_answer_names_them() {
+    let ddl = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, list TEXT);
+        CREATE TABLE list (id TEXT PRIMARY KEY NOT NULL, n INTEGER);
+        CREATE VIRTUAL TABLE words USING fts5(list);
+        CREATE TRIGGER count AFTER INSERT ON t BEGIN UPDATE list SET n = n + 1 WHERE id = NEW.list; END;
+        CREATE TRIGGER fts AFTER INSERT ON t BEGIN INSERT INTO words (list) VALUES (NEW.list); END;";
+    for pragma in pragmas() {
+        let server = Canned::start();
+        let device = Device::with(ddl, &["list", "t"], &server.url());
+        device.exec(&pragma);
+        pull(
+            &server,
+            json!({"list": {"created": [{"id": "a", "n": 0}, {"id": "b", "n": 0}]}}),
+        );
+        device.synced();
+        // The server has counted the row of list a, not that of b.
+        pull(
+            &server,
+            json!({"list": {"updated": [{"id": "a", "n": 1}]},
+                "t": {"created": [{"id": "1", "list": "a"}, {"id": "2", "list": "b"}]}}),
+        );
+        device.synced();
+        assert_eq!(
+            device.ask("SELECT id, n FROM list ORDER BY id"),
+            "a|1\nb|1",
+            "{pragma}"
+        );
+        let updated = &server.pushed()[0]["list"]["updated"];
+        assert_eq!(updated.as_array().map(Vec::len), Some(1), "{updated}");
+        assert_eq!(
+            (&updated[0]["id"], &updated[0]["_changed"]),
+            (&json!("b"), &json!("n"))
+        );
+        assert_eq!(
+            device.ask("SELECT count(*) FROM words WHERE words MATCH 'a OR b'"),
+            "2"
+        );
+    }
+}
+
+#[test]
+fn t1_many_rows_hold_what_was_applied() {
+    let server = Canned::start();
+    let device = Device::with(TOUCH, &["t"], &server.url());
+    let rows = |x: &str| -> Value {
+        let rows = (0..2500).map(|n| json!({"id": n.to_string(), "x": x, "updated_at": "there"}));
+        rows.collect()
+    };
+    for x in ["a", "b"] {
+        pull(&server, json!({"t": {"updated": rows(x)}}));
+        device.synced();
+        let wrong = format!("SELECT count(*) FROM t WHERE x <> '{x}' OR updated_at <> 'there'");
+        assert_eq!(device.ask(&wrong), "0");
+        assert_eq!(device.log(), "0");
+    }
+}
+
+/// Parents with children of three kinds, `triggers` on top.
+fn family(triggers: &str) -> String {
+    format!(
+        "CREATE TABLE parent (id TEXT PRIMARY KEY NOT NULL, x TEXT);
+         CREATE TABLE goes (id TEXT PRIMARY KEY NOT NULL, parent TEXT REFERENCES parent ON DELETE CASCADE, x TEXT);
+         CREATE TABLE deeper (id TEXT PRIMARY KEY NOT NULL, goes TEXT REFERENCES goes ON DELETE CASCADE);
+         CREATE TABLE stays (id TEXT PRIMARY KEY NOT NULL, parent TEXT REFERENCES parent ON DELETE SET NULL, x TEXT);
+         CREATE TABLE falls (id TEXT PRIMARY KEY NOT NULL, parent TEXT DEFAULT 'none' REFERENCES parent ON DELETE SET DEFAULT);
+         {triggers}"
+    )
+}
+
+const TABLES: &[&str] = &["parent", "goes", "deeper", "stays", "falls"];
+
+fn rows() -> Value {
+    json!({"parent": {"created": [{"id": "p", "x": ""}, {"id": "none", "x": ""}, {"id": "q", "x": ""}]},
+        "goes": {"created": [{"id": "g", "parent": "p", "x": ""}, {"id": "other", "parent": "q", "x": ""}]},
+        "deeper": {"created": [{"id": "d", "goes": "g"}]},
+        "stays": {"created": [{"id": "s", "parent": "p", "x": ""}]},
+        "falls": {"created": [{"id": "f", "parent": "p"}]}})
+}
+
+#[test]
+fn t2_what_a_remote_delete_takes_along_is_not_sent() {
+    let log = "CREATE TABLE seen (id); \
+               CREATE TRIGGER seen AFTER DELETE ON parent BEGIN INSERT INTO seen VALUES (OLD.id); END;";
+    for triggers in ["", log] {
+        for send in [false, true] {
+            let server = Canned::start();
+            let keys = json!({"sendCascades": send});
+            let device = Device::configured(&family(triggers), TABLES, &server.url(), keys);
+            device.exec("PRAGMA foreign_keys = ON");
+            pull(&server, rows());
+            device.synced();
+            pull(&server, json!({"parent": {"deleted": ["p"]}}));
+            device.synced();
+            assert_eq!(
+                device.ask(
+                    "SELECT (SELECT group_concat(id) FROM goes), (SELECT count(*) FROM deeper), \
+                     (SELECT parent IS NULL FROM stays), (SELECT parent FROM falls)"
+                ),
+                "other|0|1|none"
+            );
+            assert_eq!(device.pending(), "");
+            match send {
+                false => assert!(server.pushed().is_empty(), "{triggers}"),
+                true => {
+                    let push = &server.pushed()[0];
+                    assert_eq!(push["goes"]["deleted"], json!(["g"]));
+                    assert_eq!(push["deeper"]["deleted"], json!(["d"]));
+                    assert_eq!(push["stays"]["updated"][0]["parent"], Value::Null);
+                    assert_eq!(push["falls"]["updated"][0]["parent"], "none");
+                }
+            }
+            // What is deleted here is sent as ever, with all that goes with it.
+            server.reset();
+            device.exec("DELETE FROM parent WHERE id = 'q'");
+            device.synced();
+            let push = &server.pushed()[0];
+            assert_eq!(
+                (&push["parent"]["deleted"], &push["goes"]["deleted"]),
+                (&json!(["q"]), &json!(["other"]))
+            );
+        }
+    }
+}
+
+#[test]
+fn t2_edits_of_rows_that_go_along_are_kept_as_conflicts() {
+    let noise = "CREATE TRIGGER noise AFTER INSERT ON parent BEGIN SELECT 1; END;";
+    for triggers in ["", noise] {
+        let server = Canned::start();
+        let device = Device::with(&family(triggers), TABLES, &server.url());
+        device.exec("PRAGMA foreign_keys = ON");
+        pull(&server, rows());
+        device.synced();
+        device.exec(
+            "UPDATE goes SET x = 'mine' WHERE id = 'g'; INSERT INTO goes VALUES ('new', 'p', 'mine');
+             UPDATE stays SET x = 'mine'",
+        );
+        pull(&server, json!({"parent": {"deleted": ["p"]}}));
+        device.synced();
+        assert_eq!(
+            device.ask(
+                "SELECT entity, rowKey, kind, local ->> 'x' FROM sync_conflict ORDER BY rowKey"
+            ),
+            "goes|g|deletedRemotely|mine\ngoes|new|deletedRemotely|mine"
+        );
+        let push = &server.pushed()[0];
+        assert_eq!(
+            push["goes"],
+            json!({"created": [], "updated": [], "deleted": []})
+        );
+        assert_eq!(push["stays"]["updated"][0]["x"], "mine");
+        assert_eq!(push["stays"]["updated"][0]["_changed"], "x");
+        assert_eq!(
+            (device.pending(), device.log()),
+            (String::new(), "0".into())
+        );
+    }
+}
+
+#[test]
+fn t2_what_a_trigger_does_on_a_remote_delete_is_an_edit() {
+    let moves = "CREATE TRIGGER moves BEFORE DELETE ON parent BEGIN
+           UPDATE stays SET parent = 'q' WHERE parent = OLD.id;
+           UPDATE goes SET x = 'orphan of ' || OLD.id WHERE parent <> OLD.id; END;";
+    let server = Canned::start();
+    let device = Device::with(&family(moves), TABLES, &server.url());
+    device.exec("PRAGMA foreign_keys = ON");
+    pull(&server, rows());
+    device.synced();
+    pull(&server, json!({"parent": {"deleted": ["p"]}}));
+    device.synced();
+    let push = &server.pushed()[0];
+    assert_eq!(push["stays"]["updated"][0]["parent"], "q");
+    assert_eq!(push["goes"]["updated"][0]["x"], "orphan of p");
+    assert_eq!(push["goes"]["deleted"], json!([]));
+    assert_eq!(device.ask("SELECT group_concat(id) FROM goes"), "other");
+}

@@ -1,0 +1,8 @@
+//! Values on their way between the server and columns of every declared type: none changes on the server unless its
+//! column was edited here.
+
+mod aside;
+mod every_type;
+mod odd_answers;
+mod server;
+mod times;
