@@ -16,7 +16,9 @@ pub(super) fn follow(
     tracked: &Tracked,
 ) -> Result<()> {
     let renamed = &tracked.columns.renamed;
-    if renamed.is_empty() {
+    let (old_table, new_table) = (registration.name.as_str(), tracked.shape.name.as_str());
+    let is_moved = old_table != new_table;
+    if renamed.is_empty() && !is_moved {
         return Ok(());
     }
     let new_name = |name: &str| {
@@ -48,6 +50,9 @@ pub(super) fn follow(
                 is_changed = true;
             }
         }
+        if is_moved {
+            is_changed |= follow_table(&mut parsed, old_table, new_table);
+        }
         if is_changed {
             database.execute(
                 "UPDATE main._syncProvider SET config = ?2 WHERE id = ?1",
@@ -66,4 +71,31 @@ pub(super) fn follow(
         )?;
     }
     Ok(())
+}
+
+/// A table has a new name: the columns that it leaves out are left out under that, and its entity finds it. Whether
+/// anything changed.
+fn follow_table(config: &mut Json, old: &str, new: &str) -> bool {
+    let mut is_changed = false;
+    if let Some(lists) = config
+        .get_mut("excludeColumns")
+        .and_then(Json::as_object_mut)
+    {
+        let known = lists.keys().find(|name| name.eq_ignore_ascii_case(old));
+        if let Some(list) = known.cloned().and_then(|name| lists.shift_remove(&name)) {
+            lists.insert(new.to_owned(), list);
+            is_changed = true;
+        }
+    }
+    let tables = config.get_mut("tableMap").and_then(Json::as_object_mut);
+    for table in tables.into_iter().flat_map(|tables| tables.values_mut()) {
+        if table
+            .as_str()
+            .is_some_and(|name| name.eq_ignore_ascii_case(old))
+        {
+            *table = new.into();
+            is_changed = true;
+        }
+    }
+    is_changed
 }

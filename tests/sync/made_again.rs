@@ -132,3 +132,24 @@ fn m3_a_rejected_row_keeps_its_standing_through_a_rebuild() {
         "bad|created|no"
     );
 }
+
+/// What a table leaves out never leaves the file, whatever the table is renamed to.
+#[test]
+fn m6_a_renamed_table_takes_along_what_the_configuration_says_of_it() {
+    let server = Canned::start();
+    let device = Device::configured(
+        "CREATE TABLE person (id TEXT PRIMARY KEY NOT NULL, pin TEXT, nick TEXT)",
+        &["person"],
+        &server.url(),
+        json!({"excludeColumns": {"PERSON": ["pin"]}, "tableMap": {"human": "person"}}),
+    );
+    device.exec(
+        "INSERT INTO person VALUES ('a', '1234', 'joe'); ALTER TABLE person RENAME TO people",
+    );
+    let answer = device.sync_only(&["human"]);
+    assert_eq!(answer["state"], "synced", "{answer}");
+    let body = server.pushed()[0].to_string();
+    assert!(body.contains("joe") && !body.contains("1234"), "{body}");
+    let config = device.ask("SELECT config FROM _syncProvider");
+    assert!(config.contains(r#""people":["pin"]"#), "{config}");
+}
