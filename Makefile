@@ -19,7 +19,7 @@ endif
 
 .DEFAULT_GOAL := loadable
 .PHONY: loadable demo drivers migrations test test-sql oracle node-modules own-backends schedules valgrind fuzz bench bench-peers lint clean \
-        help check-cargo check-cc check-cxx check-sqlite3 check-npm check-python check-valgrind
+        help check-cargo check-cc check-cxx check-sqlite3 check-npm check-python check-valgrind check-venv
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
 	@$(RELEASE) --lib
@@ -67,7 +67,7 @@ PACKAGES := tests/python/venv/installed
 
 own-backends: node-modules $(PACKAGES) ## install FastAPI and Express, for the tests of examples/own
 
-$(PACKAGES): tests/python/requirements.txt | check-python
+$(PACKAGES): tests/python/requirements.txt | check-venv
 	@python3 -m venv --clear tests/python/venv
 	@tests/python/venv/bin/pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt
 	@touch $(PACKAGES)
@@ -136,6 +136,9 @@ check-npm:
 
 check-python:
 	@python3 -m pip --version >/dev/null 2>&1 || { echo "missing: python3 with pip"; exit 1; }
+
+check-venv:
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { echo "missing: python3 with venv; e.g. apt-get install python3-venv"; exit 1; }
 
 check-sqlite3:
 	@command -v $(SQLITE3) >/dev/null || { echo "missing: sqlite3; e.g. apt-get install sqlite3"; exit 1; }
