@@ -3,20 +3,7 @@
 use serde_json::{Value, json};
 use support::{Canned, Device, json_answer};
 
-fn pragmas() -> Vec<String> {
-    let mut all = Vec::new();
-    for keys in ["ON", "OFF"] {
-        for recursive in ["ON", "OFF"] {
-            for journal in ["WAL", "DELETE"] {
-                all.push(format!(
-                    "PRAGMA foreign_keys = {keys}; PRAGMA recursive_triggers = {recursive}; \
-                     PRAGMA journal_mode = {journal};"
-                ));
-            }
-        }
-    }
-    all
-}
+use super::{pragmas, pull};
 
 /// Notes in a tree with lines, and a table that is not synced.
 fn schema(counted: &str) -> String {
@@ -37,11 +24,6 @@ fn with_action(counted: &str, action: &str) -> String {
 fn device(server: &Canned, ddl: &str) -> Device {
     let keys = json!({"idAs": "number"});
     Device::configured(ddl, &["note", "line"], &server.url(), keys)
-}
-
-fn pull(server: &Canned, changes: Value) {
-    server.reset();
-    server.changes(changes);
 }
 
 #[test]

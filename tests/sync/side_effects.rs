@@ -3,25 +3,7 @@
 use serde_json::{Value, json};
 use support::{Canned, Device};
 
-fn pragmas() -> Vec<String> {
-    let mut all = Vec::new();
-    for keys in ["ON", "OFF"] {
-        for recursive in ["ON", "OFF"] {
-            for journal in ["WAL", "DELETE"] {
-                all.push(format!(
-                    "PRAGMA foreign_keys = {keys}; PRAGMA recursive_triggers = {recursive}; \
-                     PRAGMA journal_mode = {journal};"
-                ));
-            }
-        }
-    }
-    all
-}
-
-fn pull(server: &Canned, changes: Value) {
-    server.reset();
-    server.changes(changes);
-}
+use super::{pragmas, pull};
 
 const TOUCH: &str = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, x TEXT, updated_at TEXT);
     CREATE TRIGGER touch AFTER UPDATE OF x ON t BEGIN UPDATE t SET updated_at = 'here' WHERE id = NEW.id; END;

@@ -179,10 +179,7 @@ impl<'a> Holder<'a> {
                 base.into(),
                 reason.class.as_str().into(),
                 (&reason.constraint).into(),
-                reason
-                    .clashes_with
-                    .as_ref()
-                    .map_or(crate::store::ValueRef::Null, |key| key.borrow()),
+                reason.clash(),
                 now().into(),
             ],
         )?;
@@ -214,10 +211,7 @@ impl<'a> Holder<'a> {
                 id.into(),
                 reason.class.as_str().into(),
                 (&reason.constraint).into(),
-                reason
-                    .clashes_with
-                    .as_ref()
-                    .map_or(crate::store::ValueRef::Null, |key| key.borrow()),
+                reason.clash(),
             ],
         )?;
         Ok(())

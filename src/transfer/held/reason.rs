@@ -1,6 +1,6 @@
 //! Why a row was refused.
 
-use crate::store::{Error, Value};
+use crate::store::{Error, Value, ValueRef};
 
 /// The kind of constraint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,12 @@ impl Reason {
             clashes_with: None,
             once_more: class.depends_on_others(),
         })
+    }
+
+    /// The key of the row here that it clashes with; NULL: none is known.
+    pub fn clash(&self) -> ValueRef<'_> {
+        let key = self.clashes_with.as_ref();
+        key.map_or(ValueRef::Null, Value::borrow)
     }
 
     /// A reference to a row that is not there.
