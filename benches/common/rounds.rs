@@ -45,6 +45,17 @@ impl Samples {
     }
 }
 
+impl Spread {
+    /// Of a value that was measured once.
+    pub fn of(value: f64) -> Self {
+        Self {
+            median: value,
+            low: value,
+            high: value,
+        }
+    }
+}
+
 fn spread(mut values: Vec<f64>) -> Result<Spread> {
     values.sort_by(f64::total_cmp);
     match (values.first(), values.last(), values.get(values.len() / 2)) {

@@ -1,10 +1,11 @@
 //! A trivial backend on the loopback, in a process of its own so that its work is not counted as ours.
 //!
 //! `GET /created/ROUND/N` answers a pull with the first N rows of a round as created, `/edited/ROUND/N` with the
-//! same rows edited as updated, `/nothing` with no change. A POST is read and taken. For each request a line with the CPU time that the
+//! same rows edited as updated, `/nothing` with no change. A POST is read and taken; the first to `/taken/ROUND/N` and to
+//! `/lost` is not answered: those pulled there afterwards have the rows as created, or nothing. For each request a line with the CPU time that the
 //! measured process had used when it came in goes to stdout.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -68,7 +69,14 @@ impl Drop for Server {
     }
 }
 
-type Answers = Arc<Mutex<HashMap<String, Arc<Vec<u8>>>>>;
+type Answers = Arc<Mutex<Known>>;
+
+#[derive(Default)]
+struct Known {
+    bodies: HashMap<String, Arc<Vec<u8>>>,
+    /// Paths of pushes that were not answered.
+    unanswered: HashSet<String>,
+}
 
 /// The server's own side; returns when its stdin is closed.
 pub fn serve(measured: i32) -> Result<()> {
@@ -109,6 +117,7 @@ fn talk(mut stream: TcpStream, measured: i32, answers: &Answers) -> io::Result<(
         let path = head.split_ascii_whitespace().nth(1).unwrap_or_default();
         let path = path.split('?').next().unwrap_or_default();
         let body = match head.starts_with("POST") {
+            true if stays_silent(path, answers)? => return Ok(()),
             true => Arc::new(b"{}".to_vec()),
             false => answer(path, answers)?,
         };
@@ -138,12 +147,26 @@ fn answer(path: &str, answers: &Answers) -> io::Result<Arc<Vec<u8>>> {
     let mut answers = answers
         .lock()
         .map_err(|_| io::Error::other("a request went wrong"))?;
-    if let Some(known) = answers.get(path) {
+    let meant = match path.strip_prefix("/taken") {
+        Some(rows) if answers.unanswered.contains(path) => format!("/created{rows}"),
+        Some(_) => "/nothing".into(),
+        None => path.to_owned(),
+    };
+    if let Some(known) = answers.bodies.get(&meant) {
         return Ok(Arc::clone(known));
     }
-    let made = Arc::new(make(path)?);
-    answers.insert(path.to_owned(), Arc::clone(&made));
+    let made = Arc::new(make(&meant)?);
+    answers.bodies.insert(meant, Arc::clone(&made));
     Ok(made)
+}
+
+/// Whether a push gets no answer.
+fn stays_silent(path: &str, answers: &Answers) -> io::Result<bool> {
+    let mut answers = answers
+        .lock()
+        .map_err(|_| io::Error::other("a request went wrong"))?;
+    let is_meant = path.starts_with("/taken/") || path == "/lost";
+    Ok(is_meant && answers.unanswered.insert(path.to_owned()))
 }
 
 fn make(path: &str) -> io::Result<Vec<u8>> {

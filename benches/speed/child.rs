@@ -3,7 +3,7 @@
 use super::common::{Result, server};
 use super::{load, memory};
 
-/// `serve PID`, `load FILE`, `memory plain ROWS`, `memory ours ROWS URL`.
+/// `serve PID`, `load FILE`, `memory plain ROWS`, `memory ours ROWS URL`, `memory push ROWS URL`, `memory again ROWS URL`.
 pub fn run(words: &[String]) -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
@@ -11,6 +11,8 @@ pub fn run(words: &[String]) -> Result<()> {
         ["load", file] => load::child(file.as_ref()),
         ["memory", "plain", rows] => memory::plain(rows.parse()?),
         ["memory", "ours", rows, url] => memory::ours(rows.parse()?, url),
+        ["memory", "push", rows, url] => memory::push(rows.parse()?, url, false),
+        ["memory", "again", rows, url] => memory::push(rows.parse()?, url, true),
         _ => Err(format!("no such child: {words:?}").into()),
     }
 }

@@ -12,6 +12,17 @@ use crate::store::{Database, Error, Result, Value, quote_name, shown};
 #[derive(Debug, Clone)]
 pub struct Key(pub Value);
 
+impl Key {
+    /// Bytes beside its own size.
+    pub fn bytes(&self) -> usize {
+        match &self.0 {
+            Value::Text(text) => text.len(),
+            Value::Blob(bytes) | Value::InvalidText(bytes) => bytes.len(),
+            Value::Null | Value::Integer(_) | Value::Real(_) => 0,
+        }
+    }
+}
+
 /// The integer that a number is, if it is one.
 fn whole(value: &Value) -> Option<i64> {
     match value {

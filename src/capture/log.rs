@@ -65,15 +65,24 @@ pub fn high_water(database: &Database) -> Result<i64> {
 /// # Errors
 /// SQLite's.
 pub fn acknowledge(database: &Database, provider: &str, table: i64, upto: i64) -> Result<i64> {
-    keeping_the_high_water(database, || {
-        database.execute(
-            "DELETE FROM main._syncChange WHERE seq <= ?1 AND tbl = ?2 AND CASE WHEN pk IS NULL \
+    let rejected = database.query_value(
+        "SELECT 1 FROM main._syncRejected WHERE provider = ?1 AND tbl = ?2 LIMIT 1",
+        &[provider.into(), table.into()],
+    )?;
+    keeping_the_high_water(database, || match rejected {
+        Value::Null => database.execute(
+            "DELETE FROM main._syncChange WHERE seq <= ?1 AND tbl = ?2",
+            &[upto.into(), table.into()],
+        ),
+        _ => database.delete_each(
+            ("_syncChange", "seq"),
+            "seq <= ?1 AND tbl = ?2 AND CASE WHEN pk IS NULL \
              THEN NOT EXISTS (SELECT 1 FROM main._syncRejected \
              WHERE provider = ?3 AND tbl = ?2 AND pk IS NULL) \
              ELSE pk NOT IN (SELECT pk FROM main._syncRejected \
              WHERE provider = ?3 AND tbl = ?2 AND pk IS NOT NULL) END",
             &[upto.into(), table.into(), provider.into()],
-        )
+        ),
     })
 }
 
@@ -88,17 +97,29 @@ pub fn acknowledge_entries(
     ranges: &[RangeInclusive<i64>],
 ) -> Result<()> {
     let before = high_water(database)?;
-    let mut delete = database.prepare(
-        "DELETE FROM main._syncChange WHERE seq BETWEEN ?1 AND ?2 AND NOT EXISTS \
-         (SELECT 1 FROM main._syncRejected AS rejected WHERE rejected.provider = ?3 \
-         AND rejected.tbl = _syncChange.tbl AND rejected.pk IS _syncChange.pk)",
+    let rejected = database.query_value(
+        "SELECT 1 FROM main._syncRejected WHERE provider = ?1 LIMIT 1",
+        &[provider.into()],
     )?;
+    const RANGE: &str = "DELETE FROM main._syncChange WHERE seq BETWEEN ?1 AND ?2";
+    let mut delete = match rejected {
+        Value::Null => database.prepare(RANGE)?,
+        _ => database.prepare(&format!(
+            "{RANGE} AND NOT EXISTS \
+             (SELECT 1 FROM main._syncRejected AS rejected WHERE rejected.provider = ?3 \
+             AND rejected.tbl = _syncChange.tbl AND rejected.pk IS _syncChange.pk)"
+        ))?,
+    };
     for range in ranges {
-        delete.run(&[
+        let values = [
             (*range.start()).into(),
             (*range.end()).into(),
             provider.into(),
-        ])?;
+        ];
+        delete.run(match rejected {
+            Value::Null => &values[..2],
+            _ => &values,
+        })?;
     }
     // Old placeholders stay until the whole front is acknowledged: looking for them reads all of the log.
     keep_high_water(database, before)
@@ -116,37 +137,57 @@ pub enum Fate {
     There,
 }
 
+/// Entries that are looked at together.
+const BATCH: i64 = 10_000;
+
 /// Goes through the entries up to `upto` and does with each what `fate` says of its number, and of the row: table
 /// and key.
 ///
 /// # Errors
-/// SQLite's.
+/// SQLite's; those of `fate`.
 pub fn rewrite(
     database: &Database,
     upto: i64,
-    fate: impl Fn(i64, &(i64, Key)) -> Fate,
+    fate: impl Fn(i64, &(i64, Key)) -> Result<Fate>,
 ) -> Result<()> {
-    let mut gone = Vec::new();
-    let mut changed = Vec::new();
-    let mut scan =
-        database.prepare("SELECT seq, tbl, op, pk FROM main._syncChange WHERE seq <= ?1")?;
-    scan.bind(1, upto.into())?;
-    while scan.step()? {
-        let (seq, op) = (scan.integer(0), Op::of(scan.integer(2)));
-        let inserts = matches!(op, Op::Insert | Op::InsertThere);
-        match fate(seq, &(scan.integer(1), Key(scan.column(3).to_owned()))) {
-            Fate::Goes => gone.push(seq),
-            Fate::Met if inserts => changed.push((seq, Op::Met)),
-            Fate::There if inserts => changed.push((seq, Op::InsertThere)),
-            Fate::Stays | Fate::Met | Fate::There => {}
+    let mut scan = database.prepare(
+        "SELECT seq, tbl, op, pk FROM main._syncChange WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
+    )?;
+    let mut update = database.prepare("UPDATE main._syncChange SET op = ?2 WHERE seq = ?1")?;
+    let mut delete = database.prepare("DELETE FROM main._syncChange WHERE seq = ?1")?;
+    let mut removed = false;
+    let before = high_water(database)?;
+    let mut last = 0;
+    loop {
+        let (mut gone, mut changed, start) = (Vec::new(), Vec::new(), last);
+        scan.bind_all(&[start.into(), upto.into(), BATCH.into()])?;
+        while scan.step()? {
+            let (seq, op) = (scan.integer(0), Op::of(scan.integer(2)));
+            last = seq;
+            let inserts = matches!(op, Op::Insert | Op::InsertThere);
+            match fate(seq, &(scan.integer(1), Key(scan.column(3).to_owned())))? {
+                Fate::Goes => gone.push(seq),
+                Fate::Met if inserts => changed.push((seq, Op::Met)),
+                Fate::There if inserts => changed.push((seq, Op::InsertThere)),
+                Fate::Stays | Fate::Met | Fate::There => {}
+            }
+        }
+        scan.reset();
+        for (seq, op) in changed {
+            update.run(&[seq.into(), op.code().into()])?;
+        }
+        for seq in &gone {
+            delete.run(&[(*seq).into()])?;
+        }
+        removed |= !gone.is_empty();
+        if last == start {
+            break;
         }
     }
-    drop(scan);
-    let mut update = database.prepare("UPDATE main._syncChange SET op = ?2 WHERE seq = ?1")?;
-    for (seq, op) in changed {
-        update.run(&[seq.into(), op.code().into()])?;
+    match removed {
+        true => tidy_high_water(database, before),
+        false => Ok(()),
     }
-    remove(database, &gone)
 }
 
 /// Rows by table and key, each with the last of its entries that is meant.
@@ -161,8 +202,8 @@ pub fn forget(database: &Database, rows: &RowsUpTo) -> Result<()> {
         return Ok(());
     };
     rewrite(database, *last, |seq, row| match rows.get(row) {
-        Some(upto) if seq <= *upto => Fate::Goes,
-        _ => Fate::Stays,
+        Some(upto) if seq <= *upto => Ok(Fate::Goes),
+        _ => Ok(Fate::Stays),
     })
 }
 
@@ -262,12 +303,18 @@ pub(super) fn keeping_the_high_water<T>(
 ) -> Result<T> {
     let before = high_water(database)?;
     let outcome = remove()?;
+    tidy_high_water(database, before)?;
+    Ok(outcome)
+}
+
+/// Keeps the newest number, and no older placeholder.
+fn tidy_high_water(database: &Database, before: i64) -> Result<()> {
     keep_high_water(database, before)?;
     database.execute(
         "DELETE FROM main._syncChange WHERE tbl = 0 AND seq < ?1",
         &[before.into()],
     )?;
-    Ok(outcome)
+    Ok(())
 }
 
 fn keep_high_water(database: &Database, before: i64) -> Result<()> {

@@ -10,11 +10,13 @@ pub mod carry;
 pub mod columns;
 pub mod drift;
 pub mod key;
+pub mod key_map;
 pub mod log;
 mod mask;
 mod meet;
 pub mod op;
 pub mod pending;
+mod pending_file;
 pub mod reader;
 pub mod rebuilt;
 mod renamed;
@@ -28,6 +30,7 @@ pub mod tracked;
 mod triggers;
 
 pub use key::Key;
+pub use key_map::KeyMap;
 #[cfg(fuzzing)]
 pub use meet::index_terms;
 pub use op::Status;

@@ -87,6 +87,12 @@ impl Status {
             Self::Nothing => "nothing",
         }
     }
+
+    /// The one that is called so.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::Created, Self::Updated, Self::Deleted, Self::Nothing];
+        all.into_iter().find(|status| status.as_str() == name)
+    }
 }
 
 /// The group of a bit, and its place in the group's mask.

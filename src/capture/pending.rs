@@ -18,11 +18,16 @@
 //! A row made here may turn out to be on the server too, made by somebody else. It stays created, but is
 //! not forgotten any more: gone, it is deleted; replaced, it is updated.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
+use crate::store::Result;
+
 use super::columns::Columns;
 use super::key::Key;
+use super::key_map::{KeyMap, Walk};
 use super::op::{EVERY_COLUMN, Op, Status, bit};
 
 /// The coalesced entries of one row.
@@ -30,32 +35,32 @@ use super::op::{EVERY_COLUMN, Op, Status, bit};
 pub struct Pending {
     pub key: Key,
     /// It was inserted, updated or deleted, not only met.
-    touched: bool,
+    pub(super) touched: bool,
     /// Inserts less deletes.
-    balance: i64,
+    pub(super) balance: i64,
     /// The balance when the row was first met, which proves that it existed then.
-    met_at: Option<i64>,
-    inserted: bool,
+    pub(super) met_at: Option<i64>,
+    pub(super) inserted: bool,
     /// Its newest insert in the log.
-    last_insert: i64,
+    pub(super) last_insert: i64,
     /// Its newest insert at the time when the server turned out to have the row too.
-    there: i64,
+    pub(super) there: i64,
     /// Every column counts as changed.
-    every_column: bool,
+    pub(super) every_column: bool,
     /// It was updated while the triggers did not know all columns.
-    unseen: bool,
+    pub(super) unseen: bool,
     /// Changed columns, 62 to a group.
-    groups: Vec<i64>,
+    pub(super) groups: Vec<i64>,
     /// What an insert that follows would change: the masks of the entries "met" just before, by group.
-    offered: Option<Vec<i64>>,
+    pub(super) offered: Option<Vec<i64>>,
     /// The last entry but those of kind "met" says that the row was there.
-    was_there: bool,
+    pub(super) was_there: bool,
     /// Its table was made again without it.
-    lost: bool,
+    pub(super) lost: bool,
     /// It was deleted, and its table was made again with it.
-    revived: bool,
+    pub(super) revived: bool,
     /// Where the row was when last logged.
-    rowid: Option<i64>,
+    pub(super) rowid: Option<i64>,
     pub first_seq: i64,
     pub last_seq: i64,
 }
@@ -152,6 +157,14 @@ impl Pending {
         }
     }
 
+    /// The first entry of a row.
+    pub(super) fn begin(key: Key, entry: &Entry, columns: &Columns) -> Self {
+        let mut pending = Self::start(key);
+        pending.first_seq = entry.seq;
+        pending.add(entry, columns);
+        pending
+    }
+
     fn start(key: Key) -> Self {
         Self {
             key,
@@ -174,7 +187,7 @@ impl Pending {
         }
     }
 
-    fn add(&mut self, entry: &Entry, columns: &Columns) {
+    pub(super) fn add(&mut self, entry: &Entry, columns: &Columns) {
         self.last_seq = entry.seq;
         self.rowid = entry.rowid.or(self.rowid);
         let offered = self.offered.take();
@@ -292,15 +305,27 @@ pub(super) struct Entry {
     pub rowid: Option<i64>,
 }
 
-/// The pending rows of one table, oldest first, and by key.
-#[derive(Debug, Default)]
+/// The pending rows of one table, oldest first, and by key. Many are in a temporary file.
+#[derive(Default)]
 pub struct PendingRows {
     rows: Vec<Pending>,
     /// Places in `rows` by the hash of the key. The keys are in the rows; a second copy of each would be
     /// most of the memory.
     places: HashMap<u64, usize>,
     hasher: RandomState,
+    file: Option<PendingFile>,
 }
+
+/// The pending rows of a table that has very many.
+struct PendingFile {
+    rows: RefCell<KeyMap<Pending>>,
+    count: usize,
+    /// First entries of the oldest and of the youngest row.
+    span: (i64, i64),
+}
+
+/// The place in what a row is written as that tells its age.
+const BY_AGE: Option<usize> = Some(0);
 
 impl PendingRows {
     /// One more entry of the log.
@@ -312,11 +337,31 @@ impl PendingRows {
             }
             Err(slot) => slot,
         };
-        let mut pending = Pending::start(key);
-        pending.first_seq = entry.seq;
-        pending.add(entry, columns);
         self.places.insert(slot, self.rows.len());
-        self.rows.push(pending);
+        self.rows.push(Pending::begin(key, entry, columns));
+    }
+
+    /// One more row, with all its entries. `many`: there will be very many.
+    ///
+    /// # Errors
+    /// SQLite's: no room for temporary files.
+    pub(super) fn add_row(&mut self, row: Pending, many: bool) -> Result<()> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => PendingFile {
+                rows: RefCell::new(match many {
+                    true => KeyMap::of_many()?,
+                    false => KeyMap::default(),
+                }),
+                count: 0,
+                span: (row.first_seq, row.first_seq),
+            },
+        };
+        let file = self.file.insert(file);
+        file.count += 1;
+        file.span.0 = file.span.0.min(row.first_seq);
+        file.span.1 = file.span.1.max(row.first_seq);
+        file.rows.get_mut().insert(row.key.clone(), row)
     }
 
     /// The place of a key, or the number under which it would be listed: its hash, or the next one that
@@ -333,25 +378,86 @@ impl PendingRows {
     }
 
     /// The pending entries of a row, if it has any.
-    pub fn get(&self, key: &Key) -> Option<&Pending> {
-        self.find(key).ok().map(|place| &self.rows[place])
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn get(&self, key: &Key) -> Result<Option<Pending>> {
+        match &self.file {
+            Some(file) => file.rows.borrow().get(key),
+            None => Ok(self.find(key).ok().map(|place| self.rows[place].clone())),
+        }
     }
 
-    pub fn rows(&self) -> &[Pending] {
-        &self.rows
+    /// A walk through all rows, oldest first.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn walk(&self) -> Result<PendingWalk> {
+        let file = self.file.as_ref();
+        Ok(PendingWalk {
+            next: 0,
+            file: file
+                .map(|file| file.rows.borrow_mut().walk(BY_AGE))
+                .transpose()?,
+        })
     }
 
+    /// Does something with each row, oldest first.
+    ///
+    /// # Errors
+    /// SQLite's; those of `each`.
+    pub fn each(&self, mut each: impl FnMut(&Pending) -> Result<()>) -> Result<()> {
+        let mut walk = self.walk()?;
+        while let Some(row) = walk.next(self)? {
+            each(&row)?;
+        }
+        Ok(())
+    }
+
+    /// Rows in memory: all, unless they are very many.
     pub(super) fn rows_mut(&mut self) -> &mut [Pending] {
         &mut self.rows
     }
 
-    /// The rows that were updated while the triggers did not know all columns.
-    pub(super) fn unseen(&mut self) -> impl Iterator<Item = &mut Pending> {
-        self.rows.iter_mut().filter(|row| row.unseen)
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    pub fn len(&self) -> usize {
+        self.file
+            .as_ref()
+            .map_or(self.rows.len(), |file| file.count)
+    }
+
+    /// The first entries of the oldest and of the youngest row.
+    pub(super) fn span(&self) -> Option<(i64, i64)> {
+        match (&self.file, &self.rows[..]) {
+            (Some(file), _) => Some(file.span),
+            (None, [first, .., last]) => Some((first.first_seq, last.first_seq)),
+            (None, [only]) => Some((only.first_seq, only.first_seq)),
+            (None, []) => None,
+        }
+    }
+}
+
+/// See [`PendingRows::walk`].
+pub struct PendingWalk {
+    next: usize,
+    file: Option<Walk<Pending>>,
+}
+
+impl PendingWalk {
+    /// The next of the rows that the walk was begun with.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn next<'r>(&mut self, rows: &'r PendingRows) -> Result<Option<Cow<'r, Pending>>> {
+        if let Some(file) = &mut self.file {
+            return Ok(file.next()?.map(|(_, row)| Cow::Owned(row)));
+        }
+        let row = rows.rows.get(self.next);
+        self.next += 1;
+        Ok(row.map(Cow::Borrowed))
     }
 }
 
@@ -405,11 +511,11 @@ mod tests {
         let mut rows = PendingRows::default();
         rows.add(one.clone(), &entry(0, Op::Insert, 0), &straight());
         rows.places.insert(rows.hasher.hash_one(&two), 0);
-        assert!(rows.get(&two).is_none());
+        assert!(rows.get(&two).expect("read").is_none());
         rows.add(two.clone(), &entry(1, Op::Insert, 0), &straight());
         rows.add(two.clone(), &entry(2, Op::UPDATE, 1), &straight());
         assert_eq!(rows.rows.len(), 2);
-        let last = [&one, &two].map(|key| rows.get(key).map(|row| row.last_seq));
+        let last = [&one, &two].map(|key| rows.get(key).expect("read").map(|row| row.last_seq));
         assert_eq!(last, [Some(1), Some(3)]);
     }
 

@@ -207,11 +207,10 @@ fn walk(
     let (Some(rowid), [key]) = (shape.rowid, &shape.keys()[..]) else {
         return Ok(None);
     };
-    let (Some(first), Some(last)) = (pending.rows().first(), pending.rows().last()) else {
+    let Some((first, last)) = pending.span() else {
         return Ok(None);
     };
-    let (first, last) = (first.first_seq, last.first_seq);
-    if last.saturating_sub(first) / WALK_SPARSENESS > pending.rows().len() as i64 {
+    if last.saturating_sub(first) / WALK_SPARSENESS > pending.len() as i64 {
         return Ok(None);
     }
     let logged = match shape.rowid_is_key {

@@ -141,14 +141,13 @@ fn record_lost(database: &Database, tracked: &Tracked) -> Result<i64> {
     let pending = PendingRows::read(database, &[tracked], upto)?
         .pop()
         .unwrap_or_default();
-    let lost: Vec<&Pending> = pending.rows().iter().filter(|row| row.is_lost()).collect();
-    if lost.is_empty() {
-        return Ok(0);
-    }
     let reader = RowReader::new(database, tracked, &[])?;
     let mut recorded = 0;
     let mut forgotten = RowsUpTo::new();
-    for row in &lost {
+    pending.each(|row| {
+        if !row.is_lost() {
+            return Ok(());
+        }
         let status = row.lost_status();
         if status != Status::Nothing {
             record(database, tracked, row, &reader, status)?;
@@ -159,7 +158,8 @@ fn record_lost(database: &Database, tracked: &Tracked) -> Result<i64> {
             &[tracked.id.into(), row.key.0.borrow()],
         )?;
         forgotten.insert((tracked.id, row.key.clone()), upto);
-    }
+        Ok(())
+    })?;
     log::forget(database, &forgotten)?;
     Ok(recorded)
 }
@@ -171,9 +171,10 @@ fn log_revived(database: &Database, tracked: &Tracked) -> Result<()> {
         .pop()
         .unwrap_or_default();
     let mut carrier = Carrier::new(database, tracked)?;
-    let rows = pending.rows().iter();
-    rows.filter(|row| row.is_revived())
-        .try_for_each(|row| carrier.inserted(&row.key.0, None))
+    pending.each(|row| match row.is_revived() {
+        true => carrier.inserted(&row.key.0, None),
+        false => Ok(()),
+    })
 }
 
 fn record(

@@ -49,8 +49,9 @@ fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
         .unwrap_or_default();
     let mut insert = database
         .prepare("INSERT INTO main._syncChange (tbl, op, mask, pk) VALUES (?1, ?2, ?3, ?4)")?;
-    for row in pending.rows().iter().filter(|row| !row.is_lost()) {
-        for position in unseen.iter().filter(|position| row.marked(**position)) {
+    pending.each(|row| {
+        let marked = |position: &&usize| !row.is_lost() && row.marked(**position);
+        for position in unseen.iter().filter(marked) {
             let Some((group, bit)) = columns.bit(*position).map(bit) else {
                 continue;
             };
@@ -61,7 +62,8 @@ fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
                 row.key.0.borrow(),
             ])?;
         }
-    }
+        Ok(())
+    })?;
     drop(insert);
     log::keeping_the_high_water(database, || {
         database.execute(

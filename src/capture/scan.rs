@@ -6,33 +6,81 @@ use crate::store::{Database, Result, Statement, Value};
 
 use super::key::Key;
 use super::op::{Op, group_of};
-use super::pending::{Entry, PendingRows};
+use super::pending::{Entry, Pending, PendingRows};
 use super::reader::RowReader;
 use super::shape::Column;
 use super::tracked::Tracked;
 
 impl PendingRows {
-    /// Reads the log up to `upto` for some tables: one scan, whatever their number. The answer has
-    /// the tables' order. Memory grows with the number of pending rows.
+    /// Reads the log up to `upto` for some tables: one scan, whatever their number. The answer has the tables' order.
     ///
     /// # Errors
-    /// SQLite's.
+    /// SQLite's; no room for temporary files, which a long log takes.
     pub fn read(database: &Database, tables: &[&Tracked], upto: i64) -> Result<Vec<Self>> {
+        if is_long(database, upto)? {
+            return Self::read_by_key(database, tables, upto, |_, _| Ok(true));
+        }
         let mut all: Vec<Self> = tables.iter().map(|_| Self::default()).collect();
-        let places: HashMap<i64, usize> = tables
-            .iter()
-            .enumerate()
-            .map(|(place, table)| (table.id, place))
-            .collect();
-        scan(database, upto, |table, key, entry| {
+        let places = places(tables);
+        let mut entries = database.prepare(&format!("{ENTRIES} ORDER BY seq"))?;
+        entries.bind(1, upto.into())?;
+        walk(entries, |table, key, entry| {
             if let Some(place) = places.get(&table) {
                 all[*place].add(Key(key), entry, &tables[*place].columns);
             }
+            Ok(())
         })?;
         for (table, rows) in tables.iter().zip(&mut all) {
-            rows.look_at_added(database, table)?;
-            rows.look_for_lost(database, table)?;
+            let mut look = Look::new(database, table)?;
+            rows.rows_mut()
+                .iter_mut()
+                .try_for_each(|row| look.at(row))?;
         }
+        Ok(all)
+    }
+
+    /// The same for a long log: SQLite puts its entries in the order of their keys, so that only one row is in memory at
+    /// a time. `is_meant` says of key and number whether an entry counts; it is asked key by key.
+    fn read_by_key(
+        database: &Database,
+        tables: &[&Tracked],
+        upto: i64,
+        mut is_meant: impl FnMut(&Key, i64) -> Result<bool>,
+    ) -> Result<Vec<Self>> {
+        let many = is_long(database, upto)?;
+        let mut all: Vec<Self> = tables.iter().map(|_| Self::default()).collect();
+        let places = places(tables);
+        let looks = tables.iter().map(|table| Look::new(database, table));
+        let mut looks = looks.collect::<Result<Vec<_>>>()?;
+        let mut current: Option<(usize, Pending)> = None;
+        let mut done = |row: Option<(usize, Pending)>| -> Result<()> {
+            let Some((place, mut row)) = row else {
+                return Ok(());
+            };
+            looks[place].at(&mut row)?;
+            all[place].add_row(row, many)
+        };
+        let ids: Vec<String> = tables.iter().map(|table| table.id.to_string()).collect();
+        let mut entries = database.connection().prepare(&format!(
+            "{ENTRIES} AND tbl IN ({}) ORDER BY tbl, pk, seq",
+            ids.join(", ")
+        ))?;
+        entries.bind(1, upto.into())?;
+        walk(entries, |table, key, entry| {
+            let (Some(place), key) = (places.get(&table).copied(), Key(key)) else {
+                return Ok(());
+            };
+            if !is_meant(&key, entry.seq)? {
+                return Ok(());
+            }
+            let columns = &tables[place].columns;
+            match &mut current {
+                Some((at, row)) if *at == place && row.key == key => row.add(entry, columns),
+                _ => done(current.replace((place, Pending::begin(key, entry, columns))))?,
+            }
+            Ok(())
+        })?;
+        done(current)?;
         Ok(all)
     }
 
@@ -60,90 +108,56 @@ impl PendingRows {
         entries.bind_all(&values)?;
         walk(entries, |_, key, entry| {
             some.add(Key(key), entry, &table.columns);
+            Ok(())
         })?;
-        some.look_at_added(database, table)?;
-        some.look_for_lost(database, table)?;
+        let mut look = Look::new(database, table)?;
+        some.rows_mut()
+            .iter_mut()
+            .try_for_each(|row| look.at(row))?;
         Ok(some)
     }
 
-    /// What was logged of some rows after the number given for each. One scan of the log up to `upto`.
+    /// What was logged of some rows up to `upto`, after the number that `after` gives for each.
     ///
     /// # Errors
-    /// SQLite's.
+    /// SQLite's; no room for temporary files, which a long log takes.
     pub fn read_newer(
         database: &Database,
         table: &Tracked,
         upto: i64,
-        after: &HashMap<Key, i64>,
+        after: impl Fn(&Key) -> Result<Option<i64>>,
     ) -> Result<Self> {
-        let mut newer = Self::default();
-        scan(database, upto, |id, key, entry| {
-            let key = Key(key);
-            if id == table.id && after.get(&key).is_some_and(|seq| entry.seq > *seq) {
-                newer.add(key, entry, &table.columns);
-            }
+        let mut asked: Option<(Key, Option<i64>)> = None;
+        let newer = Self::read_by_key(database, &[table], upto, |key, seq| {
+            let after = match asked.take() {
+                Some((last, after)) if last == *key => after,
+                _ => after(key)?,
+            };
+            asked = Some((key.clone(), after));
+            Ok(after.is_some_and(|after| seq > after))
         })?;
-        newer.look_at_added(database, table)?;
-        Ok(newer)
-    }
-
-    /// Finds out which columns that the triggers did not know were changed by updates they did log: those
-    /// that no longer hold what ADD COLUMN gave them.
-    fn look_at_added(&mut self, database: &Database, table: &Tracked) -> Result<()> {
-        let added = table.columns.added.as_slice();
-        if added.is_empty() || self.unseen().next().is_none() {
-            return Ok(());
-        }
-        let mut given = Vec::with_capacity(added.len());
-        for position in added {
-            given.push(added_value(database, &table.shape.columns[*position])?);
-        }
-        let mut reader = RowReader::new(database, table, added)?;
-        for row in self.unseen() {
-            if !reader.find(row)? {
-                continue;
-            }
-            for (place, position) in added.iter().enumerate() {
-                let as_given = given[place]
-                    .as_ref()
-                    .is_some_and(|given| reader.column(place) == given.borrow());
-                if !as_given {
-                    row.mark_column(*position);
-                }
-            }
-            reader.release();
-        }
-        Ok(())
-    }
-
-    /// Finds out which rows are not in a table that was made again since.
-    fn look_for_lost(&mut self, database: &Database, table: &Tracked) -> Result<()> {
-        if table.is_captured {
-            return Ok(());
-        }
-        let mut reader = RowReader::new(database, table, &[])?;
-        for row in self.rows_mut() {
-            match reader.find(row)? {
-                true => row.revive_if_deleted(),
-                false => row.lose_unless_deleted(),
-            }
-            reader.release();
-        }
-        Ok(())
+        Ok(newer.into_iter().next().unwrap_or_default())
     }
 }
 
 /// The log up to a number.
 const ENTRIES: &str = "SELECT seq, tbl, op, mask, rid, pk FROM main._syncChange WHERE seq <= ?1";
 
-/// Walks the log up to `upto`: `each` gets the id of the table, the key and the entry.
-fn scan(database: &Database, upto: i64, each: impl FnMut(i64, Value, &Entry)) -> Result<()> {
-    let mut entries = database.prepare(&format!("{ENTRIES} ORDER BY seq"))?;
-    entries.bind(1, upto.into())?;
-    walk(entries, each)
+/// Entries of a log that is read into memory as a whole; in debug builds next to none, so that the tests go both ways.
+const SHORT: i64 = if cfg!(debug_assertions) { 40 } else { 150_000 };
+
+fn is_long(database: &Database, upto: i64) -> Result<bool> {
+    let first = database.query_value("SELECT min(seq) FROM main._syncChange", &[])?;
+    Ok(first.as_i64().is_some_and(|first| upto - first >= SHORT))
 }
 
-fn walk(mut scan: Statement, mut each: impl FnMut(i64, Value, &Entry)) -> Result<()> {
+fn places(tables: &[&Tracked]) -> HashMap<i64, usize> {
+    let ids = tables.iter().map(|table| table.id);
+    ids.enumerate().map(|(place, id)| (id, place)).collect()
+}
+
+/// Gives each entry to `each`: the id of its table, the key, and the rest.
+fn walk(mut scan: Statement, mut each: impl FnMut(i64, Value, &Entry) -> Result<()>) -> Result<()> {
     while scan.step()? {
         let code = scan.integer(2);
         let entry = Entry {
@@ -153,9 +167,70 @@ fn walk(mut scan: Statement, mut each: impl FnMut(i64, Value, &Entry)) -> Result
             mask: scan.column(3).as_i64(),
             rowid: scan.column(4).as_i64(),
         };
-        each(scan.integer(1), scan.column(5).to_owned(), &entry);
+        each(scan.integer(1), scan.column(5).to_owned(), &entry)?;
     }
     Ok(())
+}
+
+/// Looks at the table for what the log alone does not say of a row.
+struct Look<'a> {
+    table: &'a Tracked,
+    /// What ADD COLUMN gave to the rows that were there, of the columns that the triggers do not know; none where that
+    /// is not known.
+    given: Vec<Option<Value>>,
+    added: Option<RowReader>,
+    /// Of a table that was made again since.
+    there: Option<RowReader>,
+}
+
+impl<'a> Look<'a> {
+    fn new(database: &Database, table: &'a Tracked) -> Result<Self> {
+        let added = table.columns.added.as_slice();
+        let given = added
+            .iter()
+            .map(|position| added_value(database, &table.shape.columns[*position]));
+        let reader = |columns: &[usize]| RowReader::new(database, table, columns);
+        Ok(Self {
+            given: given.collect::<Result<_>>()?,
+            added: (!added.is_empty()).then(|| reader(added)).transpose()?,
+            there: (!table.is_captured).then(|| reader(&[])).transpose()?,
+            table,
+        })
+    }
+
+    fn at(&mut self, row: &mut Pending) -> Result<()> {
+        self.mark_added(row)?;
+        let Some(there) = &mut self.there else {
+            return Ok(());
+        };
+        match there.find(row)? {
+            true => row.revive_if_deleted(),
+            false => row.lose_unless_deleted(),
+        }
+        there.release();
+        Ok(())
+    }
+
+    /// Finds out which columns that the triggers did not know were changed by updates they did log: those that no longer
+    /// hold what ADD COLUMN gave them.
+    fn mark_added(&mut self, row: &mut Pending) -> Result<()> {
+        let Some(reader) = self.added.as_mut().filter(|_| row.unseen) else {
+            return Ok(());
+        };
+        if !reader.find(row)? {
+            return Ok(());
+        }
+        for (place, position) in self.table.columns.added.iter().enumerate() {
+            let as_given = self.given[place]
+                .as_ref()
+                .is_some_and(|given| reader.column(place) == given.borrow());
+            if !as_given {
+                row.mark_column(*position);
+            }
+        }
+        reader.release();
+        Ok(())
+    }
 }
 
 /// What ADD COLUMN gave to the rows that were there; none when that is not known.

@@ -10,20 +10,35 @@
 //! | nothing | | nothing |
 //! | anything | its table was made again without it | nothing |
 
+use crate::store::Result;
+
 use super::op::Status;
 use super::pending::Pending;
 
 /// What would be sent of a row, given whether it exists now, the positions of the columns that are synced
 /// (the key left out), and whether a push whose outcome is not known may have created it.
+///
+/// # Errors
+/// Those of `may_have_arrived`.
 pub fn sends(
     row: &Pending,
     exists: bool,
     synced: &[usize],
-    may_have_arrived: impl FnOnce() -> bool,
-) -> Status {
-    match row.status(exists) {
+    may_have_arrived: impl FnOnce() -> Result<bool>,
+) -> Result<Status> {
+    if exists {
+        return Ok(sends_of_there(row, synced));
+    }
+    Ok(match row.status(false) {
+        Status::Nothing if !row.is_lost() && may_have_arrived()? => Status::Deleted,
+        status => status,
+    })
+}
+
+/// The same for a row that exists.
+pub fn sends_of_there(row: &Pending, synced: &[usize]) -> Status {
+    match row.status(true) {
         Status::Updated if changed(row, synced).next().is_none() => Status::Nothing,
-        Status::Nothing if !exists && !row.is_lost() && may_have_arrived() => Status::Deleted,
         status => status,
     }
 }

@@ -97,7 +97,7 @@ fn start(
     };
     let table = Tracked::open(database, &shape.name)?;
     if options.existing != Some(Existing::Skip) {
-        outcome.captured = log_existing(database, &table, &[])?;
+        outcome.captured = log_existing(database, &table, |_| Ok(()))?;
     }
     Ok(outcome)
 }
@@ -153,7 +153,11 @@ fn check_columns(shape: &Shape, options: &TrackOptions) -> Result<()> {
 ///
 /// # Errors
 /// SQLite's.
-pub fn log_existing(database: &Database, table: &Tracked, except: &[Value]) -> Result<i64> {
+pub fn log_existing(
+    database: &Database,
+    table: &Tracked,
+    except: impl FnOnce(&mut dyn FnMut(&Value) -> Result<()>) -> Result<()>,
+) -> Result<i64> {
     let shape = &table.shape;
     let names: Vec<&str> = shape
         .keys()
@@ -170,9 +174,10 @@ pub fn log_existing(database: &Database, table: &Tracked, except: &[Value]) -> R
     let mark = log::high_water(database)?;
     let mut insert =
         database.prepare("INSERT INTO main._syncChange (tbl, op, pk) VALUES (?1, ?2, ?3)")?;
-    for key in except {
+    except(&mut |key| {
         insert.run(&[table.id.into(), LEFT_ALONE.into(), key.borrow()])?;
-    }
+        Ok(())
+    })?;
     let sql = format!(
         "INSERT INTO {changes} (tbl, op, rid, pk) SELECT ?1, ?3, {rowid}, {logged} FROM {table} AS o \
          WHERE ({logged}) COLLATE BINARY NOT IN \

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use serde_json::{Value as Json, json};
 
 use crate::capture::reader::RowReader;
-use crate::capture::sends::sends;
+use crate::capture::sends::{sends, sends_of_there};
 use crate::capture::{Key, PendingRows, Status, log};
 use crate::ground::SyncError;
 use crate::providers::sink::{RemoteRow, Scope, Sink};
@@ -163,15 +163,19 @@ impl Comparison<'_> {
         unacknowledged: &Unacknowledged,
     ) -> Result<()> {
         self.remote += 1;
-        let pending = self.pending.get(&Key(key.clone()));
-        let held = self.held.get(&Key(key.clone())) == Some(&false);
+        let key_of = Key(key.clone());
+        let pending = self.pending.get(&key_of)?;
+        let pending = pending.as_ref();
+        let held = self.held.get(&key_of) == Some(&false);
         if !self.reader.find_key(key)? {
             self.reader.release();
-            let deleted = pending.is_some_and(|row| {
-                let may_have_arrived =
-                    || unacknowledged.may_have_created(self.binding.table.id, &row.key);
-                sends(row, false, &self.binding.columns, may_have_arrived) == Status::Deleted
-            });
+            let may_have_arrived =
+                || unacknowledged.may_have_created(self.binding.table.id, &key_of);
+            let status = match pending {
+                Some(row) => sends(row, false, &self.binding.columns, may_have_arrived)?,
+                None => Status::Nothing,
+            };
+            let deleted = status == Status::Deleted;
             match (deleted, held) {
                 (true, _) => {}
                 (false, true) => self.waiting.add(|| shown(key).into()),
@@ -179,7 +183,7 @@ impl Comparison<'_> {
             }
             return Ok(());
         }
-        let kept = self.asides.of_row(&Key(key.clone()), pending)?;
+        let kept = self.asides.of_row(&key_of, pending)?;
         let columns: Vec<&str> = row
             .iter()
             .enumerate()
@@ -217,15 +221,15 @@ impl Comparison<'_> {
             if self.seen.contains(&hasher.hash_one(shown(&key).as_bytes())) {
                 continue;
             }
-            let pending = self.pending.get(&Key(key.clone()));
-            let created = pending.is_some_and(|row| {
-                sends(row, true, &self.binding.columns, || false) == Status::Created
-            });
-            let held = self.held.get(&Key(key.clone())) == Some(&true);
+            let key = Key(key);
+            let pending = self.pending.get(&key)?;
+            let created = pending
+                .is_some_and(|row| sends_of_there(&row, &self.binding.columns) == Status::Created);
+            let held = self.held.get(&key) == Some(&true);
             match (created, held) {
                 (true, _) => {}
-                (false, true) => self.waiting.add(|| shown(&key).into()),
-                (false, false) => self.excess.add(|| shown(&key).into()),
+                (false, true) => self.waiting.add(|| shown(&key.0).into()),
+                (false, false) => self.excess.add(|| shown(&key.0).into()),
             }
         }
         Ok(())

@@ -66,22 +66,22 @@ fn change(database: &Database, (table, key): &Row) -> Result<Option<Change>> {
     tables.retain(|known| known.id == *table);
     let unacknowledged = Unacknowledged::read(database, None)?;
     for waiting in Waiting::read(database, tables, log::high_water(database)?)? {
-        let Some(pending) = waiting.pending.get(key) else {
+        let Some(pending) = waiting.pending.get(key)? else {
             continue;
         };
         let mut reader = RowReader::new(database, &waiting.table, &[])?;
-        let exists = reader.find(pending)?;
+        let exists = reader.find(&pending)?;
         reader.release();
         let may_have_arrived = || unacknowledged.may_have_created(*table, key);
         let status =
-            crate::capture::sends::sends(pending, exists, &waiting.columns, may_have_arrived);
+            crate::capture::sends::sends(&pending, exists, &waiting.columns, may_have_arrived)?;
         let shape = &waiting.table.shape;
         return Ok(match (status, shape.keys().as_slice()) {
             (Status::Nothing, _) => None,
             (status, [column]) => Some(Change {
                 table: shape.name.clone(),
                 key_column: column.name.clone(),
-                made_here: status == Status::Created && !may_have_arrived(),
+                made_here: status == Status::Created && !may_have_arrived()?,
             }),
             _ => {
                 return Err(Error::argument(format!(

@@ -103,16 +103,17 @@ impl Waiting {
         &self,
         database: &Database,
         unacknowledged: &Unacknowledged,
-        mut wanted: impl FnMut(&Pending, bool, Status) -> bool,
+        mut wanted: impl FnMut(&Pending, bool, Status) -> Result<bool>,
     ) -> Result<bool> {
         let mut reader = RowReader::new(database, &self.table, &[])?;
-        for row in self.pending.rows() {
-            let exists = reader.find(row)?;
+        let mut rows = self.pending.walk()?;
+        while let Some(row) = rows.next(&self.pending)? {
+            let exists = reader.find(&row)?;
             reader.release();
-            let status = sends(row, exists, &self.columns, || {
+            let status = sends(&row, exists, &self.columns, || {
                 unacknowledged.may_have_created(self.table.id, &row.key)
-            });
-            if wanted(row, exists, status) {
+            })?;
+            if wanted(&row, exists, status)? {
                 return Ok(true);
             }
         }
@@ -153,7 +154,7 @@ pub fn anything(database: &Database, tables: &[Tracked]) -> Result<bool> {
             // anything else; and an insert may turn out to be an update, of which a table of nothing but a
             // key has none.
             let is_certain = |_: &Pending, exists: bool, status: Status| {
-                exists && status != Status::Nothing && !table.columns.is_empty()
+                Ok(exists && status != Status::Nothing && !table.columns.is_empty())
             };
             if table.find(database, &nothing_known, is_certain)? {
                 return Ok(true);
@@ -162,7 +163,7 @@ pub fn anything(database: &Database, tables: &[Tracked]) -> Result<bool> {
     }
     let unacknowledged = Unacknowledged::read(database, None)?;
     for table in Waiting::read(database, tables.to_vec(), upto)? {
-        let is_sent = |_: &Pending, _: bool, status: Status| status != Status::Nothing;
+        let is_sent = |_: &Pending, _: bool, status: Status| Ok(status != Status::Nothing);
         if table.find(database, &unacknowledged, is_sent)? {
             return Ok(true);
         }
@@ -206,18 +207,20 @@ pub fn untrack(database: &Database, name: &str, discard: bool) -> Result<bool> {
 pub fn capture_existing(database: &Database, name: &str) -> Result<i64> {
     drift::refresh(database)?;
     let table = Tracked::open(database, name)?;
-    let mut waiting = Vec::new();
-    for logged in Waiting::read(database, vec![table.clone()], log::high_water(database)?)? {
-        logged.find(
-            database,
-            &Unacknowledged::default(),
-            |row, exists, status| {
-                if exists && status != Status::Nothing {
-                    waiting.push(row.key.0.clone());
-                }
-                false
-            },
-        )?;
-    }
-    track::log_existing(database, &table, &waiting)
+    let waiting = Waiting::read(database, vec![table.clone()], log::high_water(database)?)?;
+    track::log_existing(database, &table, |leave_alone| {
+        for logged in waiting {
+            logged.find(
+                database,
+                &Unacknowledged::default(),
+                |row, exists, status| {
+                    if exists && status != Status::Nothing {
+                        leave_alone(&row.key.0)?;
+                    }
+                    Ok(false)
+                },
+            )?;
+        }
+        Ok(())
+    })
 }

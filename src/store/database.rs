@@ -77,6 +77,29 @@ impl Database {
         self.connection.execute_script(&self.localized(sql))
     }
 
+    /// Deletes the rows of one of our tables that meet a condition, and says how many they were. A DELETE whose condition
+    /// holds a question would gather all of them in memory first.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn delete_each(
+        &self,
+        (table, key): (&str, &str),
+        condition: &str,
+        values: &[ValueRef<'_>],
+    ) -> Result<i64> {
+        // The plus makes SQLite sort them, in a file if need be, before the first is deleted.
+        let sql = format!("SELECT {key} FROM main.{table} WHERE {condition} ORDER BY +{key}");
+        let mut rows = self.prepare(&sql)?;
+        rows.bind_all(values)?;
+        let mut delete = self.prepare(&format!("DELETE FROM main.{table} WHERE {key} = ?1"))?;
+        let mut count = 0;
+        while rows.step()? {
+            count += delete.run(&[rows.integer(0).into()])?;
+        }
+        Ok(count)
+    }
+
     /// Runs one statement and returns the rows it changed.
     ///
     /// # Errors

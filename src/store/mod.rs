@@ -20,6 +20,7 @@ mod kept;
 mod name;
 mod quiet;
 mod schema;
+mod scratch;
 mod second;
 mod session;
 mod statement;
@@ -43,6 +44,7 @@ pub use schema::{
     ensure as ensure_schema, installed as schema_installed, readable as readable_schema,
     require_current as require_current_schema,
 };
+pub use scratch::{Scratch, ScratchRows};
 pub use second::Door;
 pub use session::Session;
 pub use statement::Statement;

@@ -21,6 +21,14 @@ pub(super) fn is_ours() -> bool {
     OPENING.get()
 }
 
+/// Opens a connection of ours.
+pub(super) fn opening<T>(open: impl FnOnce() -> T) -> T {
+    let before = OPENING.replace(true);
+    let opened = open();
+    OPENING.set(before);
+    opened
+}
+
 /// What a second connection to a file needs; made on the caller's thread, used on another.
 pub struct Door {
     path: CString,
@@ -78,17 +86,14 @@ impl Door {
         const FULL_MUTEX: c_int = 0x1_0000;
         let mut raw = null_mut();
         // SAFETY: the path is a C string; `raw` is ours and closed below or by `Second`.
-        let code = unsafe {
-            OPENING.set(true);
-            let code = sq!(open_v2(
+        let code = opening(|| unsafe {
+            sq!(open_v2(
                 self.path.as_ptr(),
                 &mut raw,
                 READ_WRITE | FULL_MUTEX,
                 null()
-            ));
-            OPENING.set(false);
-            code
-        };
+            ))
+        });
         // SAFETY: also a failed open gives a handle, for its error text, that must be closed.
         let connection = unsafe { Connection::new(raw) };
         let second = Second {

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
+use crate::capture::pending::PendingWalk;
 use crate::capture::reader::RowReader;
 use crate::capture::sends::{changed, sends};
 use crate::capture::shape::Shape;
-use crate::capture::{Key, Status, Tracked, log};
+use crate::capture::{Key, Pending, Status, Tracked, log};
 use crate::coordination::installed;
 use crate::runs::Waiting;
 use crate::store::{Access, Database, Error, Ready, Result, Rows, Session, Table, Value, ValueRef};
@@ -110,7 +111,7 @@ struct Current {
     reader: RowReader,
     /// Why rows were rejected last time. Mostly there are none, so asking for each row would cost more.
     rejected: HashMap<Key, Value>,
-    next: usize,
+    rows: PendingWalk,
     /// Bytes to expect of the next payload: those of the last, and some more.
     payload_length: usize,
 }
@@ -141,26 +142,28 @@ impl Rows for Lines {
                     reader: RowReader::following(&self.database, table, &shown, pending)?,
                     rejected: rejected(&self.database, table.id)?,
                     shown,
+                    rows: pending.walk()?,
                     waiting,
-                    next: 0,
                     payload_length: 0,
                 });
                 continue;
             };
-            let Some(row) = current.waiting.pending.rows().get(current.next) else {
+            let Some(row) = current.rows.next(&current.waiting.pending)? else {
                 self.current = None;
                 continue;
             };
+            let row = row.into_owned();
             if self.rest.is_some() || !self.seen.is_empty() {
-                let row = (current.waiting.table.id, row.key.clone());
+                let shown = (current.waiting.table.id, row.key.clone());
                 if self.rest.is_some() {
-                    self.seen.insert(row);
-                } else if self.seen.contains(&row) {
-                    current.next += 1;
+                    self.seen.insert(shown);
+                } else if self.seen.contains(&shown) {
                     continue;
                 }
             }
-            if let Some(line) = current.line(&self.unacknowledged, &self.schema, self.reads)? {
+            if let Some(line) =
+                current.line(&row, &self.unacknowledged, &self.schema, self.reads)?
+            {
                 self.number += 1;
                 return Ok(Some((self.number, line)));
             }
@@ -169,24 +172,19 @@ impl Rows for Lines {
 }
 
 impl Current {
-    /// The next pending row, or none when it turns out that nothing would be sent of it.
+    /// A pending row, or none when it turns out that nothing would be sent of it.
     fn line(
         &mut self,
+        row: &Pending,
         unacknowledged: &Unacknowledged,
         schema: &str,
         wanted: u64,
     ) -> Result<Option<Vec<Value>>> {
-        let Waiting {
-            table,
-            columns,
-            pending,
-        } = &self.waiting;
-        let row = &pending.rows()[self.next];
-        self.next += 1;
+        let Waiting { table, columns, .. } = &self.waiting;
         let exists = self.reader.find(row)?;
         let status = sends(row, exists, columns, || {
             unacknowledged.may_have_created(table.id, &row.key)
-        });
+        })?;
         let shape = &table.shape;
         let payload = match exists && status != Status::Nothing && reads(wanted, PAYLOAD) {
             true => {

@@ -14,8 +14,9 @@ pub fn provider(database: &Database, provider: &str) -> Result<()> {
         let sql = format!("DELETE FROM main.{table} WHERE provider = ?1");
         database.execute(&sql, &[provider.into()])?;
     }
-    database.execute(
-        "DELETE FROM main._syncOutbox WHERE pushId IN \
+    database.delete_each(
+        ("_syncOutbox", "id"),
+        "pushId IN \
          (SELECT id FROM main._syncPush WHERE provider = ?1)",
         &[provider.into()],
     )?;

@@ -27,6 +27,7 @@ mod preset;
 mod pull;
 mod push;
 mod row;
+mod seen;
 mod strategy;
 
 use serde_json::Value as Json;

@@ -1,7 +1,6 @@
 //! Reading a pull answer: `{"changes":{table:{created,updated,deleted}},"timestamp":n,…}`.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
 use std::io::Read;
 
 use serde_json::{Map, Value as Json};
@@ -9,6 +8,7 @@ use serde_json::{Map, Value as Json};
 use super::oddities::Oddities;
 use super::options::{Layout, Reading};
 use super::row::{read_id, read_row};
+use super::seen::Seen;
 use super::strategy::Strategy;
 use crate::ground::{SyncError, Warning, add_warning, quoted};
 use crate::providers::cutter::{Cutter, parse, parse_owned};
@@ -55,8 +55,7 @@ pub fn read_pull(
         wanted,
         sink,
         deleted: vec![HashSet::new(); entities.len()],
-        seen: vec![HashSet::new(); entities.len()],
-        hasher: RandomState::new(),
+        seen: vec![Seen::default(); entities.len()],
         changes: false,
         strategy: Strategy::default(),
         present: Vec::new(),
@@ -99,10 +98,8 @@ struct Answer<'a> {
     sink: &'a mut dyn Sink,
     /// Ids deleted by this answer: they stay deleted, wherever else they stand.
     deleted: Vec<HashSet<String>>,
-    /// Fingerprints of the ids of created and updated rows. A clash of fingerprints costs a needless
-    /// warning; ids themselves would cost much more memory.
-    seen: Vec<HashSet<u64>>,
-    hasher: RandomState,
+    /// The ids of created and updated rows. A clash of fingerprints costs a needless warning.
+    seen: Vec<Seen>,
     /// The member `changes` was there.
     changes: bool,
     /// Which tables hold all there is. It may stand behind the changes.
@@ -161,10 +158,9 @@ impl Answer<'_> {
             if !self.strategy.replaces(&self.entities[place].name) {
                 continue;
             }
-            // By fingerprint: two of a million ids clash once in ten million answers, and then a row
-            // stays until the next replacement.
-            let (seen, hasher) = (&self.seen[place], &self.hasher);
-            let named = |id: &str| seen.contains(&hasher.hash_one(id.as_bytes()));
+            // By fingerprint: of two that clash, a row stays until the next replacement.
+            let seen = &self.seen[place];
+            let named = |id: &str| seen.names(id);
             self.sink.scope(place, &Scope::Retain(&named))?;
         }
         Ok(())
@@ -271,8 +267,7 @@ impl Answer<'_> {
                 let warnings = &mut self.warnings;
                 return complain(self.reading, warnings, entity, ALSO_DELETED, "deleted wins");
             }
-            let fingerprint = fingerprint(&self.hasher, &id);
-            if !self.seen[place].insert(fingerprint) {
+            if !self.seen[place].insert(&id) {
                 let warnings = &mut self.warnings;
                 complain(self.reading, warnings, entity, TWICE, "the last wins")?;
             }
@@ -302,7 +297,7 @@ impl Answer<'_> {
             if self.reading.turbo {
                 return Err(bulk("deleted rows"));
             }
-            if self.seen[place].contains(&fingerprint(&self.hasher, &id)) {
+            if self.seen[place].contains(&id) {
                 let warnings = &mut self.warnings;
                 complain(self.reading, warnings, entity, ALSO_DELETED, "deleted wins")?;
             }
@@ -347,13 +342,6 @@ fn complain(
     let warning = Warning::new("idTwice", format!("{}: {what}; {outcome}", entity.name));
     add_warning(warnings, warning.of(&entity.name));
     Ok(())
-}
-
-fn fingerprint(hasher: &RandomState, id: &WireId<'_>) -> u64 {
-    match id {
-        WireId::Text(text) => hasher.hash_one(text.as_bytes()),
-        WireId::Integer(number) => hasher.hash_one(number.to_string().as_bytes()),
-    }
 }
 
 /// Passes over a member of a table; how many rows it may have held.

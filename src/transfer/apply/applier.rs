@@ -138,7 +138,7 @@ impl<'a> Applier<'a> {
         let effects: HashMap<_, _> = tables
             .map(|table| (table.binding.table.id, std::mem::take(&mut table.effects)))
             .collect();
-        effects::write(self.database, self.start, &effects)?;
+        effects::write(self.database, self.start, effects)?;
         let mut all = Vec::new();
         let mut warnings = Vec::new();
         for table in self.tables {

@@ -70,7 +70,9 @@ impl Displaced {
                 });
             }
             move_away(database, &renamed, upto)?;
-            group.iter().for_each(|comer| table.moved_away(&comer.key));
+            for comer in group {
+                table.moved_away(&comer.key)?;
+            }
         }
         Ok(comers)
     }

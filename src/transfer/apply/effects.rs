@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::capture::Key;
+use crate::capture::key_map::Kept;
 use crate::capture::log::{self, Fate, Mark};
-use crate::store::{Database, Result};
+use crate::capture::{Key, KeyMap, Status};
+use crate::store::{Database, Result, Value};
 
 /// What an applied row means for the log entries of its key, from the weakest to the strongest.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,22 +56,80 @@ impl Effect {
     }
 }
 
+impl Kept for Effect {
+    const VALUES: usize = 4;
+
+    /// Which it is; up to where, or the status of a mark; its columns; its rowid.
+    fn write(&self) -> Vec<Value> {
+        let row = |strength, upto, bits, rowid| vec![Value::Integer(strength), upto, bits, rowid];
+        let plain = |code| row(code, Value::Null, Value::Null, Value::Null);
+        let upto = |code, upto| row(code, Value::Integer(upto), Value::Null, Value::Null);
+        match self {
+            Self::Stays => plain(0),
+            Self::There => plain(1),
+            Self::Known(number) => upto(2, *number),
+            Self::SettledUpTo(number) => upto(3, *number),
+            Self::Settled => plain(4),
+            Self::Marked(mark) => {
+                let bits = mark.bits.iter().flat_map(|bit| bit.to_le_bytes());
+                let status = Value::Text(mark.status.as_str().into());
+                let rowid = mark.rowid.map_or(Value::Null, Value::Integer);
+                row(5, status, Value::Blob(bits.collect()), rowid)
+            }
+        }
+    }
+
+    fn read(_: &Key, values: Vec<Value>) -> Option<Self> {
+        let [code, upto, bits, rowid] = &values[..] else {
+            return None;
+        };
+        Some(match code.as_i64()? {
+            0 => Self::Stays,
+            1 => Self::There,
+            2 => Self::Known(upto.as_i64()?),
+            3 => Self::SettledUpTo(upto.as_i64()?),
+            4 => Self::Settled,
+            _ => Self::Marked(Mark {
+                status: Status::named(upto.as_str()?)?,
+                bits: match bits {
+                    Value::Blob(bytes) => bytes
+                        .chunks_exact(size_of::<usize>())
+                        .filter_map(|bit| bit.try_into().ok().map(usize::from_le_bytes))
+                        .collect(),
+                    _ => return None,
+                },
+                rowid: rowid.as_i64(),
+            }),
+        })
+    }
+}
+
 /// The rows of one table that an answer has an effect on.
 #[derive(Default)]
-pub struct Effects(HashMap<Key, Effect>);
+pub struct Effects {
+    rows: KeyMap<Effect>,
+    /// Whether something else is pending of any of them from now on.
+    marks: bool,
+}
 
 impl Effects {
-    pub fn note(&mut self, key: &Key, effect: Effect) {
+    /// # Errors
+    /// SQLite's: no room for temporary files, which very many rows take.
+    pub fn note(&mut self, key: &Key, effect: Effect) -> Result<()> {
         if effect == Effect::Stays {
-            return;
+            return Ok(());
         }
-        let before = self.0.remove(key).unwrap_or(Effect::Stays);
-        self.0.insert(key.clone(), before.and(effect));
+        self.marks |= matches!(effect, Effect::Marked(_));
+        let before = self.rows.get(key)?.unwrap_or(Effect::Stays);
+        self.rows.insert(key.clone(), before.and(effect))
     }
 
     /// Whether this answer has settled all that is pending of a row.
-    pub fn is_settled(&self, key: &Key) -> bool {
-        self.0.get(key) == Some(&Effect::Settled)
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn is_settled(&self, key: &Key) -> Result<bool> {
+        Ok(self.rows.get(key)? == Some(Effect::Settled))
     }
 }
 
@@ -79,18 +138,22 @@ impl Effects {
 ///
 /// # Errors
 /// SQLite's.
-pub fn write(database: &Database, upto: i64, tables: &HashMap<i64, Effects>) -> Result<()> {
-    if tables.values().all(|effects| effects.0.is_empty()) {
+pub fn write(database: &Database, upto: i64, tables: HashMap<i64, Effects>) -> Result<()> {
+    if tables.values().all(|effects| effects.rows.is_empty()) {
         return Ok(());
     }
     log::rewrite(database, upto, |seq, (table, key)| {
-        let effect = tables.get(table).and_then(|effects| effects.0.get(key));
-        effect.map_or(Fate::Stays, |effect| effect.fate(seq))
+        let effect = match tables.get(table) {
+            Some(effects) => effects.rows.get(key)?,
+            None => None,
+        };
+        Ok(effect.map_or(Fate::Stays, |effect| effect.fate(seq)))
     })?;
-    for (table, effects) in tables {
-        for (key, effect) in &effects.0 {
+    for (table, mut effects) in tables.into_iter().filter(|(_, effects)| effects.marks) {
+        let mut rows = effects.rows.walk(None)?;
+        while let Some((key, effect)) = rows.next()? {
             if let Effect::Marked(mark) = effect {
-                log::mark(database, *table, key, mark)?;
+                log::mark(database, table, &key, &mark)?;
             }
         }
     }
@@ -100,8 +163,6 @@ pub fn write(database: &Database, upto: i64, tables: &HashMap<i64, Effects>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::Status;
-    use crate::store::Value;
 
     fn marked(status: Status) -> Effect {
         Effect::Marked(Mark {
@@ -152,12 +213,36 @@ mod tests {
     fn a_row_settled_by_this_answer_is_known_to_be() {
         let key = Key(Value::Integer(1));
         let mut effects = Effects::default();
-        effects.note(&key, Effect::Stays);
-        assert!(effects.0.is_empty());
-        effects.note(&key, Effect::Known(3));
-        assert!(!effects.is_settled(&key));
-        effects.note(&key, Effect::Settled);
-        effects.note(&key, Effect::There);
-        assert!(effects.is_settled(&key));
+        let mut note = |effect| {
+            effects.note(&key, effect).expect("noted");
+            effects.is_settled(&key).expect("read")
+        };
+        assert!(!note(Effect::Stays));
+        assert!(!note(Effect::Known(3)));
+        assert!(note(Effect::Settled));
+        assert!(note(Effect::There));
+    }
+
+    #[test]
+    fn effects_are_read_as_they_are_written() {
+        let mut many = marked(Status::Created);
+        if let Effect::Marked(mark) = &mut many {
+            mark.bits = vec![0, 61, 62, 1000];
+            mark.rowid = Some(-3);
+        }
+        for effect in [
+            Effect::Stays,
+            Effect::There,
+            Effect::Known(7),
+            Effect::SettledUpTo(i64::MAX),
+            Effect::Settled,
+            marked(Status::Updated),
+            marked(Status::Deleted),
+            many,
+        ] {
+            let values = effect.write();
+            assert_eq!(values.len(), Effect::VALUES);
+            assert_eq!(Effect::read(&Key(Value::Null), values), Some(effect));
+        }
     }
 }

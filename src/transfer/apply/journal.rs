@@ -5,11 +5,12 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-use crate::capture::{Key, PendingRows};
+use crate::capture::key_map::Kept;
+use crate::capture::{Key, KeyMap, PendingRows};
 use crate::providers::fit::sanitise;
 use crate::providers::values::{holds, same_json};
 use crate::providers::wire::{Slot, WireColumn};
-use crate::store::{Database, Result, Statement, same};
+use crate::store::{Database, Result, Statement, Value, same};
 use crate::transfer::binding::Binding;
 use crate::transfer::send::unacknowledged::Sent;
 
@@ -22,10 +23,10 @@ pub struct Pushed {
     pub deleted_up_to: Option<i64>,
 }
 
-/// The journal of one table. It holds no more rows than are pending, and no content.
+/// The journal of one table, as far as its rows are pending. Many are in a temporary file; the content stays where it is.
 pub struct Journal {
     table: i64,
-    rows: HashMap<Key, Pushed>,
+    rows: KeyMap<Pushed>,
     content: Statement,
 }
 
@@ -40,27 +41,33 @@ impl Journal {
         table: i64,
         pending: &PendingRows,
     ) -> Result<Self> {
-        let mut rows: HashMap<Key, Pushed> = HashMap::new();
+        let mut rows: KeyMap<Pushed> = KeyMap::default();
         let mut scan = database.prepare(
             "SELECT outbox.id, outbox.pk, outbox.kind = 'deleted', outbox.uptoSeq \
              FROM main._syncOutbox AS outbox \
              JOIN main._syncPush AS push ON push.id = outbox.pushId \
              WHERE push.provider = ?1 AND outbox.tbl = ?2 AND push.state <> 'refused' \
-             ORDER BY outbox.id",
+             ORDER BY outbox.pk, outbox.id",
         )?;
         scan.bind_all(&[provider.into(), table.into()])?;
+        let mut last: Option<(Key, Pushed)> = None;
         while scan.step()? {
             let key = Key(scan.column(1).to_owned());
-            if pending.get(&key).is_none() {
-                continue;
-            }
-            let pushed = rows.entry(key).or_default();
+            let mut pushed = match last.take() {
+                Some((before, pushed)) if before == key => pushed,
+                before => {
+                    keep(&mut rows, pending, before)?;
+                    Pushed::default()
+                }
+            };
             let deleted = scan.integer(2) != 0;
             pushed.deleted_up_to = deleted.then(|| scan.integer(3));
             if !deleted {
                 pushed.content = Some(scan.integer(0));
             }
+            last = Some((key, pushed));
         }
+        keep(&mut rows, pending, last)?;
         drop(scan);
         // The number alone may belong to another row by now: a pull of this very run can have removed the entry.
         let content = database.prepare(
@@ -74,8 +81,11 @@ impl Journal {
     }
 
     /// What was pushed of a row; nothing when it was not.
-    pub fn get(&self, key: &Key) -> Pushed {
-        self.rows.get(key).copied().unwrap_or_default()
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn get(&self, key: &Key) -> Result<Pushed> {
+        Ok(self.rows.get(key)?.unwrap_or_default())
     }
 
     /// Whether an incoming row is what was pushed last, as far as it says anything.
@@ -83,7 +93,7 @@ impl Journal {
     /// # Errors
     /// SQLite's.
     pub fn is_echo(&mut self, key: &Key, binding: &Binding, row: &[Slot<'_>]) -> Result<bool> {
-        match self.get(key).content {
+        match self.get(key)?.content {
             Some(entry) => self.is_as_sent(entry, key, binding, row, true),
             None => Ok(false),
         }
@@ -120,6 +130,37 @@ impl Journal {
         };
         self.content.reset();
         Ok(same)
+    }
+}
+
+/// Keeps what was pushed of a row if it is pending.
+fn keep(
+    rows: &mut KeyMap<Pushed>,
+    pending: &PendingRows,
+    row: Option<(Key, Pushed)>,
+) -> Result<()> {
+    match row {
+        Some((key, pushed)) if pending.get(&key)?.is_some() => rows.insert(key, pushed),
+        _ => Ok(()),
+    }
+}
+
+impl Kept for Pushed {
+    const VALUES: usize = 2;
+
+    fn write(&self) -> Vec<Value> {
+        let number = |number: Option<i64>| number.map_or(Value::Null, Value::Integer);
+        vec![number(self.content), number(self.deleted_up_to)]
+    }
+
+    fn read(_: &Key, values: Vec<Value>) -> Option<Self> {
+        let [content, deleted] = &values[..] else {
+            return None;
+        };
+        Some(Self {
+            content: content.as_i64(),
+            deleted_up_to: deleted.as_i64(),
+        })
     }
 }
 

@@ -1,9 +1,7 @@
 //! What is known of the rows of a table: what waits to be sent, and what was pushed of that lately.
 
-use std::collections::HashSet;
-
 use crate::capture::sends::sends;
-use crate::capture::{Key, Pending, PendingRows, Status};
+use crate::capture::{Key, KeyMap, Pending, PendingRows, Status};
 use crate::providers::wire::Slot;
 use crate::store::{Database, Result};
 use crate::transfer::binding::Binding;
@@ -22,7 +20,7 @@ pub struct Knowledge<'a> {
     unacknowledged: &'a Unacknowledged,
     journal: Option<Journal>,
     /// The rows that were pushed lately.
-    pushed: Option<HashSet<Key>>,
+    pushed: Option<KeyMap<()>>,
     /// What was logged since of the rows of unknown outcome. Read when somebody asks.
     newer: Option<PendingRows>,
     /// The log's end before anything was applied.
@@ -71,31 +69,42 @@ impl<'a> Knowledge<'a> {
     }
 
     /// What is logged of a row, if anything is.
-    pub fn pending(&self, key: &Key) -> Option<&Pending> {
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn pending(&self, key: &Key) -> Result<Option<Pending>> {
         self.pending.get(key)
     }
 
-    pub fn rows(&self) -> &[Pending] {
-        self.pending.rows()
+    /// All rows of the table that something is logged of.
+    pub fn rows(&self) -> &PendingRows {
+        &self.pending
     }
 
     /// What is here of a row that something is logged of.
-    pub fn local(&self, pending: &Pending, exists: bool) -> Local {
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn local(&self, pending: &Pending, exists: bool) -> Result<Local> {
         let table = self.binding.table.id;
         let may_have_arrived = || self.unacknowledged.may_have_created(table, &pending.key);
-        match sends(pending, exists, &self.binding.columns, may_have_arrived) {
+        let columns = &self.binding.columns;
+        Ok(match sends(pending, exists, columns, may_have_arrived)? {
             Status::Created => Local::Created,
             Status::Updated => Local::Updated,
-            Status::Deleted if may_have_arrived() => Local::Withdrawn,
+            Status::Deleted if may_have_arrived()? => Local::Withdrawn,
             Status::Deleted => Local::Deleted,
             Status::Nothing if exists => Local::Clean,
             Status::Nothing => Local::Undone,
-        }
+        })
     }
 
     /// Whether a row was created here and never sent.
-    pub fn is_unsent(&self, pending: &Pending, exists: bool) -> bool {
-        self.local(pending, exists) == Local::Created && self.sent(&pending.key).is_none()
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn is_unsent(&self, pending: &Pending, exists: bool) -> Result<bool> {
+        Ok(self.local(pending, exists)? == Local::Created && self.sent(&pending.key)?.is_none())
     }
 
     /// All that matters about a row that something is logged of. `row` is what came, if a row did; `differs`:
@@ -117,11 +126,11 @@ impl<'a> Knowledge<'a> {
         let edited = matches!(local, Local::Created | Local::Updated);
         match remote {
             Remote::Created | Remote::Updated if !matches!(local, Local::Clean | Local::Undone) => {
-                let (binding, sent) = (self.binding, self.sent(&pending.key));
+                let (binding, sent) = (self.binding, self.sent(&pending.key)?);
                 let journal = self.journal()?;
                 case.echo = journal.is_echo(&pending.key, binding, row)?;
                 case.push = match sent {
-                    Some(sent) if journal.has_arrived(sent, &pending.key, binding, row)? => {
+                    Some(sent) if journal.has_arrived(&sent, &pending.key, binding, row)? => {
                         Push::Arrived {
                             upto: sent.upto,
                             edited_since: pending.last_seq > sent.upto,
@@ -131,7 +140,7 @@ impl<'a> Knowledge<'a> {
                 };
             }
             Remote::Deleted if edited => {
-                case.push = differing(self.sent(&pending.key));
+                case.push = differing(self.sent(&pending.key)?);
                 case.made_after = self.made_after(local, pending)?;
             }
             _ => {}
@@ -146,19 +155,18 @@ impl<'a> Knowledge<'a> {
         if !pending.inserted_after(0) {
             return Ok(None);
         }
-        let upto = self.journal()?.get(&pending.key).deleted_up_to;
+        let upto = self.journal()?.get(&pending.key)?.deleted_up_to;
         let ours = upto.filter(|upto| pending.inserted_after(*upto));
         let known = self.deletes_again && local == Local::Created;
         Ok(ours.or(known.then_some(0)))
     }
 
     /// The row as a push without an answer carried it.
-    fn sent(&self, key: &Key) -> Option<&'a Sent> {
+    fn sent(&self, key: &Key) -> Result<Option<Sent>> {
         self.unacknowledged.get(self.binding.table.id, key)
     }
 
-    /// Whether a row was pushed lately. Read when somebody asks; memory grows with the rows pushed, not with what is in
-    /// them.
+    /// Whether a row was pushed lately. Read when somebody asks.
     ///
     /// # Errors
     /// SQLite's.
@@ -167,7 +175,7 @@ impl<'a> Knowledge<'a> {
             Some(pushed) => pushed,
             None => pushed_rows(self.database, self.provider, self.binding.table.id)?,
         };
-        Ok(self.pushed.insert(pushed).contains(key))
+        Ok(self.pushed.insert(pushed).get(key)?.is_some())
     }
 
     fn journal(&mut self) -> Result<&mut Journal> {
@@ -190,26 +198,32 @@ impl<'a> Knowledge<'a> {
             Some(newer) => newer,
             None => {
                 let table = &self.binding.table;
-                let sent = self.unacknowledged.covered(table.id);
-                PendingRows::read_newer(self.database, table, self.start, &sent)?
+                PendingRows::read_newer(self.database, table, self.start, |key| {
+                    let sent = self.unacknowledged.get(table.id, key)?;
+                    Ok(sent.map(|sent| sent.upto))
+                })?
             }
         };
-        Ok(self.newer.insert(newer).get(key).cloned())
+        self.newer.insert(newer).get(key)
     }
 }
 
-fn pushed_rows(database: &Database, provider: &str, table: i64) -> Result<HashSet<Key>> {
-    let keys = database.query_all(
+fn pushed_rows(database: &Database, provider: &str, table: i64) -> Result<KeyMap<()>> {
+    let mut rows = database.prepare(
         "SELECT outbox.pk FROM main._syncPush AS push JOIN main._syncOutbox AS outbox ON outbox.pushId = push.id \
-         WHERE push.provider = ?1 AND push.state <> 'refused' AND outbox.tbl = ?2 AND outbox.kind <> 'deleted'",
-        &[provider.into(), table.into()],
-        |row| Ok(Key(row.column(0).to_owned())),
+         WHERE push.provider = ?1 AND push.state <> 'refused' AND outbox.tbl = ?2 AND outbox.kind <> 'deleted' \
+         ORDER BY outbox.pk",
     )?;
-    Ok(keys.into_iter().collect())
+    rows.bind_all(&[provider.into(), table.into()])?;
+    let mut pushed = KeyMap::default();
+    while rows.step()? {
+        pushed.insert(Key(rows.column(0).to_owned()), ())?;
+    }
+    Ok(pushed)
 }
 
 /// A push of unknown outcome that the answer does not show to have arrived.
-fn differing(sent: Option<&Sent>) -> Push {
+fn differing(sent: Option<Sent>) -> Push {
     match sent {
         Some(sent) => Push::Differs {
             created: sent.created,

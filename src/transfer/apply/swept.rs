@@ -3,21 +3,21 @@
 
 use std::collections::HashSet;
 
-use crate::capture::Key;
+use crate::capture::{Key, KeyMap};
 use crate::store::Result;
 
 use super::table::TableApplier;
 
-/// The rows edited here before the first delete of an answer, as JSON, each with the place of its table.
+/// The rows edited here before the first delete of an answer, as JSON, for each table.
 #[derive(Default)]
 pub struct Swept {
-    edited: Option<Vec<(usize, Key, String)>>,
+    edited: Option<Vec<KeyMap<String>>>,
     /// Rows whose deletion is recorded elsewhere.
     named: HashSet<(usize, Key)>,
 }
 
 impl Swept {
-    /// Remembers what is edited here, once. Memory grows with the pending rows.
+    /// Remembers what is edited here, once.
     ///
     /// # Errors
     /// SQLite's.
@@ -25,18 +25,15 @@ impl Swept {
         if self.edited.is_some() {
             return Ok(());
         }
-        let mut edited = Vec::new();
-        for (place, table) in tables.iter_mut().enumerate() {
-            let rows = table.edited()?;
-            edited.extend(rows.into_iter().map(|(key, row)| (place, key, row)));
-        }
-        self.edited = Some(edited);
+        let edited = tables.iter_mut().map(TableApplier::edited);
+        self.edited = Some(edited.collect::<Result<_>>()?);
         Ok(())
     }
 
     /// The answer itself deletes this row.
     pub fn named(&mut self, place: usize, key: &Key) {
-        if self.edited.as_ref().is_some_and(|rows| !rows.is_empty()) {
+        let edited = self.edited.as_ref().and_then(|tables| tables.get(place));
+        if edited.is_some_and(|rows| !rows.is_empty()) {
             self.named.insert((place, key.clone()));
         }
     }
@@ -47,10 +44,13 @@ impl Swept {
     /// SQLite's.
     pub fn record(&mut self, tables: &mut [TableApplier<'_>]) -> Result<Vec<(usize, Key)>> {
         let mut gone = Vec::new();
-        for (place, key, row) in self.edited.take().into_iter().flatten() {
-            let is_named = self.named.contains(&(place, key.clone()));
-            if !is_named && tables[place].record_if_gone(&key, row)? {
-                gone.push((place, key));
+        for (place, mut edited) in self.edited.take().into_iter().flatten().enumerate() {
+            let mut rows = edited.walk(None)?;
+            while let Some((key, row)) = rows.next()? {
+                let is_named = self.named.contains(&(place, key.clone()));
+                if !is_named && tables[place].record_if_gone(&key, row)? {
+                    gone.push((place, key));
+                }
             }
         }
         Ok(gone)

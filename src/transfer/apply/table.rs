@@ -1,6 +1,6 @@
 //! Applying what an answer says to one table: what is known of a row, the decision, the statements.
 
-use crate::capture::{Key, Pending, PendingRows};
+use crate::capture::{Key, KeyMap, Pending, PendingRows};
 use crate::ground::{SyncError, Warning, quoted};
 use crate::providers::conversation::Again;
 use crate::providers::wire::{Face, Slot};
@@ -157,12 +157,12 @@ impl<'a> TableApplier<'a> {
     /// # Errors
     /// SQLite's.
     pub fn was_made_here(&mut self, key: &Key) -> Result<bool> {
-        let Some(pending) = self.waiting(key) else {
+        let Some(pending) = self.waiting(key)? else {
             return Ok(false);
         };
         let exists = self.writer.find(&pending)?;
         self.writer.release();
-        Ok(self.knowledge.is_unsent(&pending, exists))
+        self.knowledge.is_unsent(&pending, exists)
     }
 
     /// Whether a row of that key is here.
@@ -220,7 +220,7 @@ impl<'a> TableApplier<'a> {
         row: &[Slot<'_>],
         old: bool,
     ) -> Result<bool, Trouble> {
-        let Some(pending) = self.waiting(key) else {
+        let Some(pending) = self.waiting(key)? else {
             let case = Case {
                 old,
                 ..Case::clean(remote, self.knowledge.rules)
@@ -228,7 +228,7 @@ impl<'a> TableApplier<'a> {
             return self.clean(&case, decide(&case), key, row);
         };
         let exists = self.writer.find(&pending)?;
-        let local = self.knowledge.local(&pending, exists);
+        let local = self.knowledge.local(&pending, exists)?;
         let differs = exists && (self.writer.differs(row) || self.edits_kept(&pending, row));
         let case = self.knowledge.case(local, remote, &pending, row, differs)?;
         let case = Case { old, ..case };
@@ -266,7 +266,7 @@ impl<'a> TableApplier<'a> {
             };
             self.record(key, kind, false, &sides)?;
         }
-        self.effects.note(key, decision.effect);
+        self.effects.note(key, decision.effect)?;
         Ok(false)
     }
 
@@ -364,7 +364,7 @@ impl<'a> TableApplier<'a> {
             let written = self.writer.update(key, &chosen.row)?;
             self.count_written(written);
         }
-        self.effects.note(key, chosen.effect.clone());
+        self.effects.note(key, chosen.effect.clone())?;
         Ok(gone)
     }
 
@@ -387,14 +387,14 @@ impl<'a> TableApplier<'a> {
                 return Ok(self.write(key, chosen)?);
             }
             self.writer.release();
-            self.effects.note(key, chosen.effect.clone());
+            self.effects.note(key, chosen.effect.clone())?;
             return Ok(false);
         };
         let written = self.writer.put_back(key, lifted, word.slots())?;
         match word {
             Word::Chosen(chosen) => {
                 self.count_written(written);
-                self.effects.note(key, chosen.effect.clone());
+                self.effects.note(key, chosen.effect.clone())?;
             }
             Word::Row(remote, _) => {
                 let case = Case::clean(*remote, self.knowledge.rules);
@@ -424,7 +424,7 @@ impl<'a> TableApplier<'a> {
     /// # Errors
     /// SQLite's.
     pub fn gone(&mut self, remote: Remote, key: &Key, old: bool) -> Result<bool> {
-        let Some(pending) = self.waiting(key) else {
+        let Some(pending) = self.waiting(key)? else {
             let case = Case {
                 old,
                 ..Case::clean(remote, self.knowledge.rules)
@@ -432,7 +432,7 @@ impl<'a> TableApplier<'a> {
             return self.delete(key, decide(&case).action);
         };
         let exists = self.writer.find(&pending)?;
-        let local = self.knowledge.local(&pending, exists);
+        let local = self.knowledge.local(&pending, exists)?;
         let case = self.knowledge.case(local, remote, &pending, &[], false)?;
         let decision = decide(&Case { old, ..case });
         if let Some(kind) = decision.conflict {
@@ -448,7 +448,7 @@ impl<'a> TableApplier<'a> {
         self.writer.release();
         let made_after = matches!(decision.effect, Effect::SettledUpTo(_));
         self.counts.unchanged += i64::from(made_after);
-        self.effects.note(key, decision.effect);
+        self.effects.note(key, decision.effect)?;
         self.delete(key, decision.action)
     }
 
@@ -492,12 +492,14 @@ impl<'a> TableApplier<'a> {
     /// SQLite's.
     pub fn absent(&mut self, is_meant: impl Fn(ValueRef<'_>) -> bool) -> Result<Vec<Key>> {
         let mut absent = Vec::new();
-        for pending in self.knowledge.rows() {
-            if is_meant(pending.key.0.borrow()) && !self.writer.find(pending)? {
+        let writer = &mut self.writer;
+        self.knowledge.rows().each(|pending| {
+            if is_meant(pending.key.0.borrow()) && !writer.find(pending)? {
                 absent.push(pending.key.clone());
             }
-            self.writer.release();
-        }
+            writer.release();
+            Ok(())
+        })?;
         Ok(absent)
     }
 
@@ -505,19 +507,21 @@ impl<'a> TableApplier<'a> {
     ///
     /// # Errors
     /// SQLite's.
-    pub fn edited(&mut self) -> Result<Vec<(Key, String)>> {
-        let mut edited = Vec::new();
-        for pending in self.knowledge.rows() {
-            let exists = self.writer.find(pending)?;
-            let local = self.knowledge.local(pending, exists);
+    pub fn edited(&mut self) -> Result<KeyMap<String>> {
+        let mut edited = KeyMap::default();
+        let (writer, knowledge, binding) = (&mut self.writer, &self.knowledge, self.binding);
+        knowledge.rows().each(|pending| {
+            let exists = writer.find(pending)?;
+            let local = knowledge.local(pending, exists)?;
             if matches!(local, Local::Created | Local::Updated) {
-                let (key, binding) = (&pending.key, self.binding);
-                let kept = self.writer.kept(key, Some(pending))?;
-                let row = local_json(&self.writer, binding, (key, kept), pending);
-                edited.push((key.clone(), row));
+                let key = &pending.key;
+                let kept = writer.kept(key, Some(pending))?;
+                let row = local_json(writer, binding, (key, kept), pending);
+                edited.insert(key.clone(), row)?;
             }
-            self.writer.release();
-        }
+            writer.release();
+            Ok(())
+        })?;
         Ok(edited)
     }
 
@@ -544,7 +548,7 @@ impl<'a> TableApplier<'a> {
     /// # Errors
     /// SQLite's.
     pub fn record_rekeyed(&mut self, key: &Key, number: i64, row: &[Slot<'_>]) -> Result<()> {
-        let Some(pending) = self.knowledge.pending(key).cloned() else {
+        let Some(pending) = self.knowledge.pending(key)? else {
             return Ok(());
         };
         let (mut local, mut resolved) = (None, None);
@@ -565,8 +569,11 @@ impl<'a> TableApplier<'a> {
     }
 
     /// What waited of a row is another key's now.
-    pub fn moved_away(&mut self, key: &Key) {
-        self.effects.note(key, Effect::Settled);
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn moved_away(&mut self, key: &Key) -> Result<()> {
+        self.effects.note(key, Effect::Settled)
     }
 
     /// What became of the rows, and warnings.
@@ -600,11 +607,11 @@ impl<'a> TableApplier<'a> {
     }
 
     /// The pending changes of a row, unless this answer has settled it.
-    fn waiting(&self, key: &Key) -> Option<Pending> {
-        if self.knowledge.is_empty() || self.effects.is_settled(key) {
-            return None;
+    fn waiting(&self, key: &Key) -> Result<Option<Pending>> {
+        if self.knowledge.is_empty() || self.effects.is_settled(key)? {
+            return Ok(None);
         }
-        self.knowledge.pending(key).cloned()
+        self.knowledge.pending(key)
     }
 
     /// The row that the writer has found as JSON, with its pending changes.

@@ -1,6 +1,6 @@
 //! Keeping what became of rows that were changed on both sides.
 
-use crate::capture::sends::{changed, sends};
+use crate::capture::sends::{changed, sends_of_there};
 use crate::capture::{Pending, Status};
 use crate::coordination::now;
 use crate::providers::values::show;
@@ -162,7 +162,7 @@ pub fn pending_words(
     let changed: Vec<&str> = changed(pending, positions)
         .map(|place| entity.columns[place].name.as_str())
         .collect();
-    match sends(pending, true, positions, || false) {
+    match sends_of_there(pending, positions) {
         Status::Created => ("created", changed.join(",")),
         Status::Updated => ("updated", changed.join(",")),
         Status::Deleted | Status::Nothing => ("synced", String::new()),

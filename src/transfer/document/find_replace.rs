@@ -103,8 +103,8 @@ impl Ids<'_> {
         // The server knows the row.
         let upto = log::high_water(self.database)?;
         log::rewrite(self.database, upto, |_, of| match *of == row {
-            true => Fate::Met,
-            false => Fate::Stays,
+            true => Ok(Fate::Met),
+            false => Ok(Fate::Stays),
         })
     }
 

@@ -90,7 +90,8 @@ pub fn freeze(
             asides: Asides::of(database, binding)?,
         };
         let mut rejected = left_out(database, provider, binding.table.id)?;
-        for row in pending.rows() {
+        let mut rows = pending.walk()?;
+        while let Some(row) = rows.next(pending)? {
             if rejected
                 .get(&row.key)
                 .is_some_and(|upto| row.last_seq <= *upto)
@@ -99,7 +100,7 @@ pub fn freeze(
                 continue;
             }
             let may_have_arrived = || unacknowledged.may_have_created(binding.table.id, &row.key);
-            match table.row(row, push, may_have_arrived)? {
+            match table.row(&row, push, may_have_arrived)? {
                 Fate::Frozen => {
                     rejected.remove(&row.key);
                     frozen.rows += 1;
@@ -169,11 +170,11 @@ impl TableFreezer<'_> {
         &mut self,
         row: &Pending,
         push: i64,
-        may_have_arrived: impl FnOnce() -> bool,
+        may_have_arrived: impl FnOnce() -> Result<bool>,
     ) -> Result<Fate> {
         let exists = self.reader.find(row)?;
         let columns = &self.binding.columns;
-        let kind = match sends(row, exists, columns, may_have_arrived) {
+        let kind = match sends(row, exists, columns, may_have_arrived)? {
             Status::Created => ChangeKind::Created,
             Status::Updated => ChangeKind::Updated,
             Status::Deleted => ChangeKind::Deleted,

@@ -1,26 +1,26 @@
 //! The order in which frozen rows go up: what is referred to before what refers to it, deleted rows after all others
 //! and the other way around.
 //!
-//! Between tables the order of the tables does. Where a table refers to itself, or tables to each other in a circle, the
-//! rows themselves are put in order; nothing else is read for that. Rows that refer to each other in a circle go up
-//! together.
+//! Between tables the order of the tables does, and within one that of the numbers of the rows in the outbox. Where a
+//! table refers to itself, or tables to each other in a circle, the rows get new numbers, unless theirs are in order, as
+//! they nearly always are; only to find new ones all rows of the circle are in memory. Rows that refer to each other in
+//! a circle go up together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::capture::Key;
-use crate::store::{Database, Result, quote_name};
+use crate::capture::key_map::Kept;
+use crate::capture::{Key, KeyMap};
+use crate::store::{Database, Result, Statement, Value, quote_name};
 use crate::transfer::binding::Binding;
 
 use super::topology::{Link, parents_first};
 
-/// One row of the outbox.
-pub struct Row {
-    pub id: i64,
-    pub table: i64,
-    pub key: Key,
-    created: bool,
-    /// It must not be parted from the row before it: they refer to each other.
-    pub glued: bool,
+/// Rows of the outbox that go up one after the other, in the order of their numbers.
+pub struct Stretch {
+    /// Its rows, as a condition on `_syncOutbox`.
+    pub condition: String,
+    /// Rows that must not be parted from the one before: they refer to each other.
+    pub glued: HashSet<i64>,
 }
 
 /// Tables that must be put in order row by row, or one that need not.
@@ -41,18 +41,25 @@ struct Reference {
 /// All rows of a push in the order in which they are sent.
 ///
 /// # Errors
-/// SQLite's.
-pub fn ordered_rows(database: &Database, push: i64, bindings: &[Binding]) -> Result<Vec<Row>> {
+/// SQLite's; no room for temporary files.
+pub fn put_in_order(database: &Database, push: i64, bindings: &[Binding]) -> Result<Vec<Stretch>> {
     let order = Order::of(database, push, bindings)?;
     let groups = order.groups();
-    let mut rows = Vec::new();
+    let mut stretches = Vec::new();
     for group in &groups {
-        rows.extend(order.stored(group)?);
+        stretches.push(Stretch {
+            glued: order.stored(group)?,
+            condition: order.condition(group, false),
+        });
     }
     for group in groups.iter().rev() {
-        rows.extend(order.deleted(group)?);
+        order.deleted(group)?;
+        stretches.push(Stretch {
+            glued: HashSet::new(),
+            condition: order.condition(group, true),
+        });
     }
-    Ok(rows)
+    Ok(stretches)
 }
 
 /// The places of the tables, each behind those that its foreign keys refer to.
@@ -62,40 +69,6 @@ pub fn ordered_rows(database: &Database, push: i64, bindings: &[Binding]) -> Res
 pub fn tables_parents_first(database: &Database, bindings: &[Binding]) -> Result<Vec<usize>> {
     let groups = Order::of(database, 0, bindings)?.groups().into_iter();
     Ok(groups.flat_map(|group| group.places).collect())
-}
-
-/// Puts the rows of circles in order in a push that goes out as a whole.
-///
-/// # Errors
-/// SQLite's.
-pub fn renumber_circles(database: &Database, push: i64, bindings: &[Binding]) -> Result<()> {
-    let order = Order::of(database, push, bindings)?;
-    for group in order.groups().iter().filter(|group| group.circle) {
-        order.stored(group)?;
-        order.deleted(group)?;
-    }
-    Ok(())
-}
-
-/// Gives rows numbers that grow, if theirs do not: a body names them in the order of their numbers.
-fn renumbered(database: &Database, mut rows: Vec<Row>) -> Result<Vec<Row>> {
-    let mut last: HashMap<i64, i64> = HashMap::new();
-    let grows = rows.iter().all(|row| {
-        let before = last.insert(row.table, row.id);
-        before.is_none_or(|before| before < row.id)
-    });
-    if grows {
-        return Ok(rows);
-    }
-    let highest = database.query_value("SELECT max(id) FROM main._syncOutbox", &[])?;
-    let mut next = highest.as_i64().unwrap_or(0);
-    let mut update = database.prepare("UPDATE main._syncOutbox SET id = ?2 WHERE id = ?1")?;
-    for row in &mut rows {
-        next += 1;
-        update.run(&[row.id.into(), next.into()])?;
-        row.id = next;
-    }
-    Ok(rows)
 }
 
 struct Order<'a> {
@@ -137,104 +110,144 @@ impl<'a> Order<'a> {
             .collect()
     }
 
-    /// The rows of a group that exist here.
-    fn stored(&self, group: &Group) -> Result<Vec<Row>> {
-        let mut rows = Vec::new();
-        for place in &group.places {
-            let table = self.bindings[*place].table.id;
-            rows.extend(self.rows(&format!("tbl = {table} AND kind <> 'deleted' ORDER BY id"))?);
-        }
-        match group.circle {
-            true => renumbered(self.database, self.by_reference(group, rows)?),
-            false => Ok(rows),
-        }
-    }
-
-    /// The deleted rows of a group. What they referred to is not known any more, but with foreign keys a row that
-    /// refers to another is deleted before that: the log has them in this order.
-    fn deleted(&self, group: &Group) -> Result<Vec<Row>> {
-        let tables = group
-            .places
-            .iter()
-            .map(|place| self.bindings[*place].table.id);
-        let tables: Vec<String> = tables.map(|id| id.to_string()).collect();
-        let order = match group.circle {
-            true => "uptoSeq, id",
-            false => "id",
-        };
-        let rows = self.rows(&format!(
-            "tbl IN ({}) AND kind = 'deleted' ORDER BY {order}",
+    /// The rows of a group that are deleted, or those that are not.
+    fn condition(&self, group: &Group, deleted: bool) -> String {
+        let tables = group.places.iter();
+        let tables: Vec<String> = tables
+            .map(|place| self.bindings[*place].table.id.to_string())
+            .collect();
+        let kind = if deleted { "=" } else { "<>" };
+        format!(
+            "pushId = {} AND tbl IN ({}) AND kind {kind} 'deleted'",
+            self.push,
             tables.join(", ")
-        ))?;
-        match group.circle {
-            true => renumbered(self.database, rows),
-            false => Ok(rows),
-        }
-    }
-
-    fn rows(&self, condition: &str) -> Result<Vec<Row>> {
-        self.database.query_all(
-            &format!(
-                "SELECT id, tbl, pk, kind = 'created' FROM main._syncOutbox \
-                 WHERE pushId = ?1 AND {condition}"
-            ),
-            &[self.push.into()],
-            |row| {
-                Ok(Row {
-                    id: row.integer(0),
-                    table: row.integer(1),
-                    key: Key(row.column(2).to_owned()),
-                    created: row.integer(3) != 0,
-                    glued: false,
-                })
-            },
         )
     }
 
-    /// Rows of a circle, each behind those that it refers to, if there is such an order.
-    fn by_reference(&self, group: &Group, rows: Vec<Row>) -> Result<Vec<Row>> {
-        let places: HashMap<(i64, &Key), usize> = rows
-            .iter()
-            .enumerate()
-            .map(|(place, row)| ((row.table, &row.key), place))
-            .collect();
-        let inside = |reference: &&Reference| {
-            group.places.contains(&reference.child) && group.places.contains(&reference.parent)
-        };
-        let mut links = Vec::new();
-        for reference in self.references.iter().filter(inside) {
+    /// Puts the rows of a group in order that exist here; those that must not be parted from the one before.
+    fn stored(&self, group: &Group) -> Result<HashSet<i64>> {
+        if !group.circle {
+            return Ok(HashSet::new());
+        }
+        let rows = self.rows(group)?;
+        let mut ordered = true;
+        self.each_link(&rows, |child, parent| ordered &= parent.id <= child.id)?;
+        match ordered {
+            true => Ok(HashSet::new()),
+            false => self.by_reference(group, &rows),
+        }
+    }
+
+    /// Puts the deleted rows of a group in order. What they referred to is not known any more, but with foreign keys a row
+    /// that refers to another is deleted before that: the log has them in this order.
+    fn deleted(&self, group: &Group) -> Result<()> {
+        if !group.circle {
+            return Ok(());
+        }
+        let sql = format!(
+            "SELECT id FROM main._syncOutbox WHERE {} ORDER BY uptoSeq, id",
+            self.condition(group, true)
+        );
+        let (mut last, mut ordered) = (0, true);
+        let mut rows = self.database.connection().prepare(&sql)?;
+        while rows.step()? {
+            ordered &= rows.integer(0) > last;
+            last = rows.integer(0);
+        }
+        if ordered {
+            return Ok(());
+        }
+        rows.reset();
+        let mut numbers = Numbers::after_all(self.database)?;
+        while rows.step()? {
+            numbers.give(rows.integer(0))?;
+        }
+        Ok(())
+    }
+
+    /// The rows of a group that exist here, by the places of their tables and by key.
+    fn rows(&self, group: &Group) -> Result<HashMap<usize, KeyMap<Sent>>> {
+        let mut all = HashMap::new();
+        let mut rows = self.database.prepare(
+            "SELECT id, pk, kind = 'created' FROM main._syncOutbox \
+             WHERE pushId = ?1 AND tbl = ?2 AND kind <> 'deleted' ORDER BY pk",
+        )?;
+        for place in &group.places {
+            let table: &mut KeyMap<Sent> = all.entry(*place).or_default();
+            rows.bind_all(&[self.push.into(), self.bindings[*place].table.id.into()])?;
+            while rows.step()? {
+                let sent = Sent {
+                    id: rows.integer(0),
+                    created: rows.integer(2) != 0,
+                };
+                table.insert(Key(rows.column(1).to_owned()), sent)?;
+            }
+            rows.reset();
+        }
+        Ok(all)
+    }
+
+    /// Gives each row of a circle with each row that it refers to.
+    fn each_link(
+        &self,
+        rows: &HashMap<usize, KeyMap<Sent>>,
+        mut each: impl FnMut(&Sent, &Sent),
+    ) -> Result<()> {
+        for reference in &self.references {
+            let tables = (rows.get(&reference.child), rows.get(&reference.parent));
+            let (Some(children), Some(parents)) = tables else {
+                continue;
+            };
             let child = self.bindings[reference.child].table.id;
-            let parent = self.bindings[reference.parent].table.id;
             let pairs = self.pairs_sql(reference);
             let mut pairs = self.database.connection().prepare(&pairs)?;
             pairs.bind_all(&[self.push.into(), child.into()])?;
             while pairs.step()? {
-                let place = |table: i64, column: usize| {
-                    let key = Key(pairs.column(column).to_owned());
-                    places.get(&(table, &key)).copied()
-                };
-                let (Some(child), Some(parent)) = (place(child, 0), place(parent, 1)) else {
-                    continue;
-                };
+                let key = |column: usize| Key(pairs.column(column).to_owned());
+                if let (Some(child), Some(parent)) = (children.get(&key(0))?, parents.get(&key(1))?)
+                {
+                    each(&child, &parent);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives rows of a circle numbers with which each comes behind those that it refers to, if there is such an order.
+    fn by_reference(
+        &self,
+        group: &Group,
+        rows: &HashMap<usize, KeyMap<Sent>>,
+    ) -> Result<HashSet<i64>> {
+        let sql = format!(
+            "SELECT id FROM main._syncOutbox WHERE {} ORDER BY id",
+            self.condition(group, false)
+        );
+        let ids = self
+            .database
+            .query_all(&sql, &[], |row| Ok(row.integer(0)))?;
+        let mut links = Vec::new();
+        self.each_link(rows, |child, parent| {
+            let place = |id: i64| ids.binary_search(&id).ok();
+            if let (Some(from), Some(to)) = (place(child.id), place(parent.id)) {
                 links.push(Link {
-                    child,
-                    parent,
-                    must: rows[parent].created,
+                    child: from,
+                    parent: to,
+                    must: parent.created,
                 });
             }
-        }
-        drop(places);
-        let mut rows: Vec<Option<Row>> = rows.into_iter().map(Some).collect();
-        let mut ordered = Vec::with_capacity(rows.len());
-        for group in parents_first(rows.len(), &links) {
-            for (number, place) in group.into_iter().enumerate() {
-                ordered.extend(rows[place].take().map(|row| Row {
-                    glued: number > 0,
-                    ..row
-                }));
+        })?;
+        let mut numbers = Numbers::after_all(self.database)?;
+        let mut glued = HashSet::new();
+        for circle in parents_first(ids.len(), &links) {
+            for (number, place) in circle.into_iter().enumerate() {
+                let id = numbers.give(ids[place])?;
+                if number > 0 {
+                    glued.insert(id);
+                }
             }
         }
-        Ok(ordered)
+        Ok(glued)
     }
 
     /// Pairs of keys: of a row of the push, and of the row here that it refers to.
@@ -263,6 +276,54 @@ impl<'a> Order<'a> {
             parent.qualified,
             meets.join(" AND "),
         )
+    }
+}
+
+/// New numbers in the outbox.
+struct Numbers {
+    last: i64,
+    update: Statement,
+}
+
+impl Numbers {
+    fn after_all(database: &Database) -> Result<Self> {
+        let last = database.query_value("SELECT max(id) FROM main._syncOutbox", &[])?;
+        Ok(Self {
+            last: last.as_i64().unwrap_or(0),
+            update: database.prepare("UPDATE main._syncOutbox SET id = ?2 WHERE id = ?1")?,
+        })
+    }
+
+    /// Gives a row the next number, and returns it.
+    fn give(&mut self, id: i64) -> Result<i64> {
+        self.last += 1;
+        self.update.run(&[id.into(), self.last.into()])?;
+        Ok(self.last)
+    }
+}
+
+/// A row of the outbox.
+#[derive(Clone)]
+struct Sent {
+    id: i64,
+    created: bool,
+}
+
+impl Kept for Sent {
+    const VALUES: usize = 2;
+
+    fn write(&self) -> Vec<Value> {
+        vec![Value::Integer(self.id), Value::Integer(self.created.into())]
+    }
+
+    fn read(_: &Key, values: Vec<Value>) -> Option<Self> {
+        let [id, created] = &values[..] else {
+            return None;
+        };
+        Some(Self {
+            id: id.as_i64()?,
+            created: created.as_i64()? != 0,
+        })
     }
 }
 

@@ -32,6 +32,8 @@ impl State {
     }
 }
 
+const OUTBOX: (&str, &str) = ("_syncOutbox", "id");
+
 /// Bytes of a push body kept in memory; more goes to a temporary file.
 const BODY_MEMORY: usize = 8 << 20;
 
@@ -66,8 +68,9 @@ pub fn count_pull(database: &Database, provider: &str, pulled: &[i64], enough: i
         ),
         &[provider.into()],
     )?;
-    database.execute(
-        "DELETE FROM main._syncOutbox WHERE pushId IN (SELECT id FROM main._syncPush \
+    database.delete_each(
+        OUTBOX,
+        "pushId IN (SELECT id FROM main._syncPush \
          WHERE provider = ?1 AND pulls >= ?2 AND state <> 'open') \
          AND NOT (kind = 'created' AND 'unknown' = \
            (SELECT state FROM main._syncPush WHERE id = pushId) \
@@ -157,8 +160,9 @@ pub fn remove(database: &Database, row: i64) -> Result<()> {
 /// Rows of earlier unknown pushes that were sent again are not needed any more, except that a row was created:
 /// that is kept until a push that also creates it.
 fn supersede_unknown(database: &Database, provider: &str, push: i64) -> Result<()> {
-    database.execute(
-        "DELETE FROM main._syncOutbox WHERE pushId IN (SELECT id FROM main._syncPush \
+    database.delete_each(
+        OUTBOX,
+        "pushId IN (SELECT id FROM main._syncPush \
          WHERE provider = ?1 AND state = 'unknown' AND id < ?2) AND ( \
          (kind <> 'created' AND (tbl, pk) IN \
           (SELECT tbl, pk FROM main._syncOutbox WHERE pushId = ?2)) OR \
@@ -178,8 +182,9 @@ fn settle_unknown(database: &Database, provider: &str, push: i64) -> Result<()> 
     if unknown.as_i64().is_none() {
         return Ok(());
     }
-    database.execute(
-        "DELETE FROM main._syncOutbox WHERE pushId IN (SELECT id FROM main._syncPush \
+    database.delete_each(
+        OUTBOX,
+        "pushId IN (SELECT id FROM main._syncPush \
          WHERE provider = ?1 AND state = 'unknown') \
          AND (tbl, pk) IN (SELECT tbl, pk FROM main._syncOutbox WHERE pushId = ?2)",
         &[provider.into(), push.into()],

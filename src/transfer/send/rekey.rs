@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::capture::reader::RowReader;
-use crate::capture::sends::sends;
+use crate::capture::sends::sends_of_there;
 use crate::capture::tracked::registration;
 use crate::capture::{Key, PendingRows, Status, Tracked, aside, log};
 use crate::store::{Database, Result, TriggersOff, Value, quote_name};
@@ -181,14 +181,14 @@ fn follow(
     };
     let mut reader = RowReader::new(database, child, &[position])?;
     let mut found = Vec::new();
-    for pending in PendingRows::read(database, &[child], upto)?
-        .iter()
-        .flat_map(PendingRows::rows)
-    {
+    let pending = PendingRows::read(database, &[child], upto)?
+        .pop()
+        .unwrap_or_default();
+    pending.each(|pending| {
         let exists = reader.find(pending)?;
         let set_here = exists
             && (pending.changed(position)
-                || sends(pending, true, &[position], || false) == Status::Created);
+                || sends_of_there(pending, &[position]) == Status::Created);
         if set_here {
             let value = reader.column(0).to_owned();
             if let Some(new) = keys.get(&(parent, Key(value))) {
@@ -196,7 +196,8 @@ fn follow(
             }
         }
         reader.release();
-    }
+        Ok(())
+    })?;
     let names = child.shape.keys();
     let names: Vec<String> = names.iter().map(|key| quote_name(&key.name)).collect();
     let sql = format!(

@@ -236,7 +236,11 @@ impl<'a> Settler<'a> {
             if self.by_id[place].is_empty() {
                 continue;
             }
-            for row in self.rows(place)? {
+            let is_named = |row: &SentRow, ids: &HashMap<String, Fate>| {
+                wire_id(&row.key).is_some_and(|id| ids.contains_key(&id))
+            };
+            let named = self.rows(place, |row| is_named(row, &self.by_id[place]))?;
+            for row in named {
                 let fate = wire_id(&row.key).and_then(|id| self.by_id[place].remove(&id));
                 if let Some(Fate::Refused(reason)) = fate {
                     self.refuse(&row, reason.as_deref())?;
@@ -265,7 +269,7 @@ impl<'a> Settler<'a> {
         let mut unsure = Vec::new();
         let mut silent = 0;
         for place in 0..self.bindings.len() {
-            for row in self.rows(place)? {
+            for row in self.rows(place, |_| true)? {
                 let named = self.by_change.remove(&row.id);
                 let by_id = wire_id(&row.key).and_then(|id| self.by_id[place].remove(&id));
                 match named.or(by_id).or_else(|| self.rest.clone()) {
@@ -302,21 +306,27 @@ impl<'a> Settler<'a> {
         Ok(())
     }
 
-    fn rows(&self, place: usize) -> Result<Vec<SentRow>> {
-        let table = self.bindings[place].table.id;
-        self.database.query_all(
+    /// The rows of the push that are `wanted`.
+    fn rows(&self, place: usize, wanted: impl Fn(&SentRow) -> bool) -> Result<Vec<SentRow>> {
+        let mut sent = self.database.prepare(
             "SELECT id, pk, kind, uptoSeq FROM main._syncOutbox WHERE pushId = ?1 AND tbl = ?2",
-            &[self.frozen.push.into(), table.into()],
-            |row| {
-                Ok(SentRow {
-                    id: row.integer(0),
-                    place,
-                    key: row.column(1).to_owned(),
-                    kind: row.text(2),
-                    upto: row.integer(3),
-                })
-            },
-        )
+        )?;
+        let table = self.bindings[place].table.id;
+        sent.bind_all(&[self.frozen.push.into(), table.into()])?;
+        let mut rows = Vec::new();
+        while sent.step()? {
+            let row = SentRow {
+                id: sent.integer(0),
+                place,
+                key: sent.column(1).to_owned(),
+                kind: sent.text(2),
+                upto: sent.integer(3),
+            };
+            if wanted(&row) {
+                rows.push(row);
+            }
+        }
+        Ok(rows)
     }
 
     fn take(

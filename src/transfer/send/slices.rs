@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::capture::Key;
+use crate::capture::{Key, KeyMap};
 use crate::store::{Database, Result};
 
 use super::freeze::{Entries, Frozen};
@@ -14,7 +14,7 @@ use crate::transfer::binding::Binding;
 /// circle. Call in the transaction that froze it.
 ///
 /// # Errors
-/// SQLite's.
+/// SQLite's; no room for temporary files.
 pub fn cut(
     database: &Database,
     frozen: &Frozen,
@@ -24,88 +24,156 @@ pub fn cut(
     if frozen.rows == 0 {
         return Ok(VecDeque::new());
     }
+    let stretches = order::put_in_order(database, frozen.push, bindings)?;
     if most == 0 || frozen.rows <= most {
-        order::renumber_circles(database, frozen.push, bindings)?;
         return Ok(VecDeque::from([frozen.clone()]));
     }
-    let rows = order::ordered_rows(database, frozen.push, bindings)?;
-    let mut parts = VecDeque::new();
-    let mut part_of = HashMap::with_capacity(rows.len());
-    let size = usize::try_from(most).unwrap_or(usize::MAX);
-    for (number, chunk) in chunks(&rows, size).into_iter().enumerate() {
-        let push = match number {
-            0 => frozen.push,
-            _ => {
-                let rows = chunk.iter().map(|row| row.id);
-                outbox::move_to_new_push(database, frozen.push, rows)?
-            }
-        };
-        for row in chunk {
-            part_of.insert((row.table, row.key.clone()), number);
+    let mut cutter = Cutter {
+        database,
+        frozen,
+        most: usize::try_from(most).unwrap_or(usize::MAX),
+        part: Vec::new(),
+        unit: Vec::new(),
+        parts: VecDeque::new(),
+    };
+    for stretch in &stretches {
+        // The plus makes SQLite sort them before it hands out the first, so that they can be moved meanwhile.
+        let mut rows = database.connection().prepare(&format!(
+            "SELECT id FROM main._syncOutbox WHERE {} ORDER BY +id",
+            stretch.condition
+        ))?;
+        while rows.step()? {
+            let id = rows.integer(0);
+            cutter.add(id, stretch.glued.contains(&id))?;
         }
-        database.execute(
-            "UPDATE main._syncPush SET rows = ?2 WHERE id = ?1",
-            &[push.into(), (chunk.len() as i64).into()],
-        )?;
-        parts.push_back(Frozen {
-            push,
-            rows: chunk.len() as u64,
-            entries: Some(Entries::new()),
-            ..frozen.clone()
-        });
     }
-    collect_entries(database, frozen, bindings, &part_of, &mut parts)?;
+    let mut parts = cutter.finish()?;
+    collect_entries(database, frozen, bindings, &mut parts)?;
     Ok(parts)
 }
 
-/// Cuts rows into pieces of at most `size`, but never between two that must stay together.
-fn chunks(rows: &[order::Row], size: usize) -> Vec<&[order::Row]> {
-    let (mut pieces, mut start, mut end) = (Vec::new(), 0, 0);
-    for unit in rows.chunk_by(|_, next| next.glued) {
-        if end > start && end + unit.len() - start > size {
-            pieces.push(&rows[start..end]);
-            start = end;
+/// Puts rows into parts of at most so many, but never parts those that must stay together.
+struct Cutter<'a> {
+    database: &'a Database,
+    frozen: &'a Frozen,
+    most: usize,
+    /// Rows of the next part.
+    part: Vec<i64>,
+    /// Rows that stay together, to come next.
+    unit: Vec<i64>,
+    parts: VecDeque<Frozen>,
+}
+
+impl Cutter<'_> {
+    fn add(&mut self, id: i64, glued: bool) -> Result<()> {
+        if !glued {
+            self.close_unit()?;
         }
-        end += unit.len();
+        self.unit.push(id);
+        Ok(())
     }
-    pieces.push(&rows[start..]);
-    pieces
+
+    fn close_unit(&mut self) -> Result<()> {
+        if !self.part.is_empty() && self.part.len() + self.unit.len() > self.most {
+            self.close_part()?;
+        }
+        self.part.append(&mut self.unit);
+        Ok(())
+    }
+
+    fn close_part(&mut self) -> Result<()> {
+        let rows = std::mem::take(&mut self.part);
+        let push = match self.parts.is_empty() {
+            true => self.frozen.push,
+            false => {
+                outbox::move_to_new_push(self.database, self.frozen.push, rows.iter().copied())?
+            }
+        };
+        self.database.execute(
+            "UPDATE main._syncPush SET rows = ?2 WHERE id = ?1",
+            &[push.into(), (rows.len() as i64).into()],
+        )?;
+        self.parts.push_back(Frozen {
+            push,
+            rows: rows.len() as u64,
+            entries: Some(Entries::new()),
+            ..self.frozen.clone()
+        });
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<VecDeque<Frozen>> {
+        self.close_unit()?;
+        self.close_part()?;
+        Ok(self.parts)
+    }
 }
 
 /// Finds the log entries of each part's rows, in one scan of the log. The last one settles what came to nothing too: of
-/// a part that is cut again, what it was to settle.
+/// a part that is cut again, what it was to settle. Memory grows with the stretches of the log that are of one part,
+/// which are few where rows were written one after the other.
 fn collect_entries(
     database: &Database,
     frozen: &Frozen,
     bindings: &[Binding],
-    part_of: &HashMap<(i64, Key), usize>,
     parts: &mut VecDeque<Frozen>,
 ) -> Result<()> {
-    let tables: Vec<i64> = bindings.iter().map(|binding| binding.table.id).collect();
+    let part_of = parts_by_key(database, bindings, parts)?;
     let last = parts.len().saturating_sub(1);
     let mut scan = database
         .prepare("SELECT seq, tbl, pk FROM main._syncChange WHERE seq <= ?1 ORDER BY seq")?;
     scan.bind(1, frozen.upto.into())?;
     while scan.step()? {
-        let (seq, row) = (
-            scan.integer(0),
-            (scan.integer(1), Key(scan.column(2).to_owned())),
-        );
+        let seq = scan.integer(0);
+        let Some(of_table) = part_of.get(&scan.integer(1)) else {
+            continue;
+        };
         let is_meant = frozen
             .entries
             .as_ref()
             .is_none_or(|entries| holds(entries, seq));
-        if !tables.contains(&row.0) || !is_meant {
+        if !is_meant {
             continue;
         }
-        let number = part_of.get(&row).copied().unwrap_or(last);
-        let part = parts.get_mut(number);
-        let Some(entries) = part.and_then(|part| part.entries.as_mut()) else {
-            continue;
-        };
-        add(entries, scan.integer(0));
+        let number = of_table.get(&Key(scan.column(2).to_owned()))?;
+        let number = number.map_or(Some(last), |number| usize::try_from(number).ok());
+        let part = number.and_then(|number| parts.get_mut(number));
+        if let Some(entries) = part.and_then(|part| part.entries.as_mut()) {
+            add(entries, seq);
+        }
     }
     Ok(())
+}
+
+/// The number of the part of each row, by table and key.
+fn parts_by_key(
+    database: &Database,
+    bindings: &[Binding],
+    parts: &VecDeque<Frozen>,
+) -> Result<HashMap<i64, KeyMap<i64>>> {
+    let numbers = parts.iter().enumerate();
+    let numbers: HashMap<i64, i64> = numbers
+        .map(|(number, part)| (part.push, number as i64))
+        .collect();
+    let new = parts.iter().skip(1).map(|part| part.push);
+    let (first, last) = (new.clone().min(), new.max());
+    let mut all = HashMap::new();
+    for binding in bindings {
+        let mut rows = database.prepare(
+            "SELECT pushId, pk FROM main._syncOutbox \
+             WHERE tbl = ?1 AND (pushId = ?2 OR pushId BETWEEN ?3 AND ?4) ORDER BY pk",
+        )?;
+        let table = binding.table.id;
+        let of_table: &mut KeyMap<i64> = all.entry(table).or_default();
+        let push = parts.front().map(|part| part.push);
+        rows.bind_all(&[table.into(), push.into(), first.into(), last.into()])?;
+        while rows.step()? {
+            if let Some(number) = numbers.get(&rows.integer(0)) {
+                of_table.insert(Key(rows.column(1).to_owned()), *number)?;
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// Whether a number is among them.
