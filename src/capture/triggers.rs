@@ -194,23 +194,25 @@ impl Found {
     }
 }
 
-/// Removes capture triggers that no registration knows. How many.
+/// Removes capture triggers that no registration knows. The tables that they were on.
 ///
 /// # Errors
 /// SQLite's.
-pub fn drop_orphans(database: &Database) -> Result<usize> {
+pub fn drop_orphans(database: &Database) -> Result<BTreeSet<String>> {
     let orphans = database.query_all(
-        "SELECT name FROM main.sqlite_master AS m WHERE type = 'trigger' AND name LIKE '\\_syncCapture\\_%' ESCAPE '\\' \
+        "SELECT name, tbl_name FROM main.sqlite_master AS m WHERE type = 'trigger' AND name LIKE '\\_syncCapture\\_%' ESCAPE '\\' \
          AND NOT EXISTS (SELECT 1 FROM main._syncTable AS k \
          WHERE substr(m.name, 1, length('_syncCapture_' || k.id || '_')) = '_syncCapture_' || k.id || '_')",
         &[],
-        |row| Ok(row.text(0)),
+        |row| Ok((row.text(0), row.text(1))),
     )?;
-    for trigger in &orphans {
-        let drop = format!("DROP TRIGGER {}", database.qualified(trigger));
+    let mut tables = BTreeSet::new();
+    for (trigger, table) in orphans {
+        let drop = format!("DROP TRIGGER {}", database.qualified(&trigger));
         database.connection().execute_script(&drop)?;
+        tables.insert(table);
     }
-    Ok(orphans.len())
+    Ok(tables)
 }
 
 /// Removes all capture triggers of a table number, whatever table they are on now.

@@ -108,6 +108,39 @@ fn m3_a_rebuilt_table_is_the_same_table() {
 }
 
 #[test]
+fn m3_what_a_call_without_room_for_warnings_notices_is_told_by_the_next_that_has() {
+    for call in [
+        "sync_capture_existing('notes')",
+        "sync_alter('notes', 'ALTER TABLE notes ADD COLUMN further')",
+        "sync_discard('notes', 'k1')",
+        "sync_untrack('other')",
+    ] {
+        both(|world| {
+            let c = tracked(world, NOTES, "notes");
+            run(&c, EDITS);
+            elsewhere(world, REBUILDS[0]);
+            // A call that fails leaves everything as it was.
+            refused(
+                &c,
+                "SELECT sync_alter('notes', 'ALTER TABLE notes DROP COLUMN nothing')",
+            );
+            let noticed = "SELECT runId, provider, event, detail ->> '$.code', detail ->> '$.entity' FROM sync_log";
+            assert_eq!(ask(&c, noticed), "");
+            ask(&c, &format!("SELECT {call}"));
+            assert_eq!(
+                ask(&c, noticed),
+                "0|NULL|warning|captureRestored|notes",
+                "{call}"
+            );
+            let answer = ask(&c, "SELECT sync_capture_on()");
+            assert_eq!(codes(&answer), ["captureRestored"], "{call}");
+            assert_eq!(ask(&c, noticed), "", "{call}");
+            assert_eq!(codes(&ask(&c, "SELECT sync_track('notes')")), [""; 0]);
+        });
+    }
+}
+
+#[test]
 fn m3_rows_that_are_gone_with_their_table_are_kept_as_conflicts_and_not_deleted() {
     both(|world| {
         let c = tracked(world, NOTES, "notes");

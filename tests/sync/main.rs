@@ -13,6 +13,7 @@ mod deletes_last;
 mod edits;
 mod failures;
 mod gate;
+mod half_gone;
 mod hazards;
 mod held;
 #[cfg(unix)]
