@@ -2,6 +2,8 @@
 
 use crate::store::{Database, Result, Value};
 
+use super::names::{Renamed, new_name};
+
 /// Forgets what is kept of a table.
 ///
 /// # Errors
@@ -21,7 +23,7 @@ pub fn forget(database: &Database, table: i64) -> Result<()> {
 pub fn rename_columns(
     database: &Database,
     table: i64,
-    renamed: &[(String, String)],
+    renamed: &[Renamed],
     now: &[String],
 ) -> Result<()> {
     let kept = database.query_all(
@@ -29,17 +31,17 @@ pub fn rename_columns(
         &[table.into()],
         |row| Ok(row.text(0)),
     )?;
-    let new_name = |name: &str| {
-        let mut pairs = renamed.iter();
-        match pairs.find(|(old, _)| old.eq_ignore_ascii_case(name)) {
-            Some((_, new)) => Some(new),
-            None => now.iter().find(|column| column.eq_ignore_ascii_case(name)),
+    let new_name = |name: &str| match new_name(renamed, name) {
+        Some(new) => Some(new),
+        None => {
+            let mut columns = now.iter().map(String::as_str);
+            columns.find(|column| column.eq_ignore_ascii_case(name))
         }
     };
     let moved: Vec<_> = kept
         .iter()
         .map(|name| (name, new_name(name)))
-        .filter(|(name, new)| *new != Some(*name))
+        .filter(|(name, new)| *new != Some(name.as_str()))
         .collect();
     // Two columns may have swapped their names: all step aside first. No column's name begins like that.
     let aside = |name: &str| format!("\u{1}{name}");
@@ -62,7 +64,7 @@ pub fn rename_columns(
         let waiting = aside(name);
         database.execute(
             "UPDATE OR REPLACE main._syncAside SET col = ?3 WHERE tbl = ?1 AND col = ?2",
-            &[table.into(), waiting.as_str().into(), new.as_str().into()],
+            &[table.into(), waiting.as_str().into(), new.into()],
         )?;
     }
     Ok(())

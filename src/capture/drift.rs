@@ -3,6 +3,7 @@
 
 use crate::store::{Database, Result, untold};
 
+use super::renamed::{Move, follow_tables};
 use super::shape::Shape;
 use super::tracked::{Registration, Tracked, registrations};
 use super::triggers::Found;
@@ -31,14 +32,20 @@ pub fn refresh(database: &Database) -> Result<()> {
         }
     }
     // Names are unique; two tables may have swapped theirs.
+    let mut moves = Vec::new();
     for (registration, shape, _) in &drifted {
         if shape.name != registration.name {
             database.execute(
                 "UPDATE main._syncTable SET name = 'renamed ' || id || ' ' || hex(randomblob(8)) WHERE id = ?1",
                 &[registration.id.into()],
             )?;
+            moves.push(Move {
+                id: registration.id,
+                names: (registration.name.clone(), shape.name.clone()),
+            });
         }
     }
+    follow_tables(database, &moves)?;
     let mut warnings = Vec::new();
     for (registration, shape, found) in &drifted {
         // The registration of a table that is gone must not hold a name that another one has now.

@@ -394,7 +394,7 @@ pub fn index_terms(definition: &str) -> Vec<String> {
 
 /// SQL text in pieces: quoted names and strings whole, comments as one space, the rest letter by
 /// letter.
-fn pieces(sql: &str) -> Vec<&str> {
+pub fn pieces(sql: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = sql;
     while let Some(first) = rest.chars().next() {

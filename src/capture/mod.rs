@@ -13,6 +13,7 @@ pub mod key;
 pub mod log;
 mod mask;
 mod meet;
+pub mod names;
 pub mod op;
 pub mod pending;
 pub mod reader;
@@ -30,6 +31,7 @@ mod triggers;
 pub use key::Key;
 #[cfg(fuzzing)]
 pub use meet::index_terms;
+pub use meet::pieces as sql_pieces;
 pub use op::Status;
 pub use pending::{Pending, PendingRows};
 pub use tracked::Tracked;

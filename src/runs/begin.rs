@@ -16,6 +16,7 @@ use crate::transfer::apply::require_declared;
 use crate::transfer::binding::{Binding, declared};
 use crate::transfer::conflict::resolver::require_usable;
 use crate::transfer::counts::Counts;
+use crate::transfer::names::{require_compared, require_configured};
 use crate::transfer::send::outbox;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 use crate::transfer::{cursor, peer};
@@ -206,6 +207,7 @@ fn prepare(
     kind: &dyn Provider,
 ) -> Result<Prepared> {
     drift::refresh(database)?;
+    require_configured(database, config)?;
     let provider = call.provider.as_str();
     let mut bindings: Vec<Binding> = Vec::with_capacity(call.operations.len());
     let mut entities = Vec::with_capacity(call.operations.len());
@@ -214,7 +216,8 @@ fn prepare(
         refuse_twice(&bindings, &binding)?;
         if goal == Goal::Sync {
             require_usable(session, database, &binding.entity)?;
-            require_declared(session, &binding)?;
+            require_compared(database, &binding)?;
+            require_declared(session, database, &binding)?;
             track::bind_provider(database, &binding.table, provider)?;
         }
         entities.push(known(database, provider, goal, &binding)?);

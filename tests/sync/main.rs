@@ -22,6 +22,7 @@ mod locks;
 mod log;
 mod lost_answers;
 mod made_again;
+mod names;
 mod order;
 mod policies;
 mod questions;
