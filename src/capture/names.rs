@@ -41,7 +41,7 @@ pub fn new_name<'r>(renamed: &'r [Renamed], name: &str) -> Option<&'r str> {
 /// SQLite's.
 pub fn is_column(database: &Database, column: &str, except: Option<&str>) -> Result<bool> {
     let found = database.query_value(
-        "SELECT 1 FROM main.sqlite_master AS m, pragma_table_info(m.name, ?3) AS c \
+        "SELECT 1 FROM main.sqlite_master AS m, pragma_table_xinfo(m.name, ?3) AS c \
          WHERE m.type = 'table' AND m.sql NOT LIKE 'CREATE VIRTUAL %' \
          AND m.name NOT LIKE '\\_sync%' ESCAPE '\\' AND m.name IS NOT ?2 COLLATE NOCASE \
          AND c.name = ?1 COLLATE NOCASE LIMIT 1",

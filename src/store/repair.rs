@@ -71,6 +71,7 @@ fn warning(tables: &[&str], parts: usize) -> Warning {
 
 /// What the rows of a table were good for, where there is something to do about it.
 const CONSEQUENCES: &[(&str, &str)] = &[
+    ("_syncMeta", "settings are those of a new file"),
     (
         "_syncTable",
         "no table is tracked any more, and what waited of them is not known; call sync_track",

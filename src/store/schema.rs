@@ -209,6 +209,7 @@ fn bring(database: &Database, scripts: &[&str], upgrades: &[&str], parts: &[Part
                 let objects = AppObjects::of(database)?;
                 run(database, &upgrades[found as usize - 1..])?;
                 objects.restore(database)?;
+                repair::repair(database, parts)?;
             }
         }
         database.execute(

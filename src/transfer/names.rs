@@ -88,22 +88,48 @@ pub fn require_compared(database: &Database, binding: &Binding) -> Result<()> {
 /// # Errors
 /// It is none; SQLite's.
 pub fn require_in_condition(database: &Database, key: &str, condition: &str) -> Result<()> {
-    for piece in sql_pieces(condition) {
+    for name in doubtful_names(condition) {
+        let is_rowid = ["rowid", "oid", "_rowid_"].contains(&name.to_ascii_lowercase().as_str());
+        if is_rowid || is_column(database, &name, None)? || database.has_table(&name)? {
+            continue;
+        }
+        return Err(Error::argument(format!(
+            "{key} names {}, which no table has; correct it with sync_provider, with texts in single quotes",
+            quoted(&name)
+        )));
+    }
+    Ok(())
+}
+
+/// Names in double quotes that SQLite would take for texts: not those beside a dot or before a bracket, nor after AS or
+/// COLLATE.
+fn doubtful_names(sql: &str) -> Vec<String> {
+    let pieces: Vec<&str> = sql_pieces(sql);
+    let mut names = Vec::new();
+    for (place, piece) in pieces.iter().enumerate() {
         let Some(name) = piece
             .strip_prefix('"')
             .and_then(|rest| rest.strip_suffix('"'))
         else {
             continue;
         };
-        if is_column(database, name, None)? || database.has_table(name)? {
-            continue;
+        let before = pieces[..place].concat().trim_end().to_ascii_lowercase();
+        let after = pieces[place + 1..]
+            .iter()
+            .find(|piece| !piece.trim().is_empty());
+        let word = before.rsplit(|letter: char| !letter.is_alphanumeric() && letter != '_');
+        let is_told = before.ends_with('.')
+            || matches!(after, Some(&"." | &"("))
+            || matches!(word.into_iter().next(), Some("as" | "collate"));
+        // A doubled quote cuts a name in two, and is in none.
+        if !is_told
+            && !before.ends_with('"')
+            && !matches!(after, Some(piece) if piece.starts_with('"'))
+        {
+            names.push(name.to_owned());
         }
-        return Err(Error::argument(format!(
-            "{key} names {}, which no table has; correct it with sync_provider, with texts in single quotes",
-            quoted(name)
-        )));
     }
-    Ok(())
+    names
 }
 
 #[cfg(test)]
@@ -111,6 +137,13 @@ mod tests {
     use super::*;
     use crate::ground::key::key_names;
     use crate::providers::kinds;
+
+    #[test]
+    fn m6_what_could_be_a_text_is_looked_at() {
+        let sql = r#"name = 'a "b"' AND "c" > 1 OR EXISTS (SELECT 1 FROM "p" AS "q" WHERE "q".x = t."y")
+            AND "lower"(z) = "none" COLLATE "NOCASE" -- "comment""#;
+        assert_eq!(doubtful_names(sql), ["c", "p", "none"]);
+    }
 
     #[test]
     fn m6_every_key_that_names_something_is_one() {
