@@ -296,3 +296,18 @@ fn m7_sync_init_says_what_it_found_and_did() {
         }
     }
 }
+
+#[test]
+fn m7_who_only_reads_hears_what_to_call() {
+    let (_, device) = device("");
+    device.exec("DROP TABLE _syncTable");
+    for read in ["SELECT * FROM sync_pending", "SELECT sync_has_pending()"] {
+        let refusal = device.refused(read);
+        assert!(
+            refusal.contains("_syncTable; call sync_init()"),
+            "{refusal}"
+        );
+    }
+    device.ask("SELECT sync_init()");
+    assert_eq!(device.pending(), "");
+}
