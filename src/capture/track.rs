@@ -39,9 +39,9 @@ pub fn drop_orphans(database: &Database) -> Result<()> {
     let logged = log::discard_unknown(database)?;
     let names: Vec<&str> = tables.iter().map(String::as_str).collect();
     let message = format!(
-        "capture triggers without their record in _syncTable were found on {} and are removed; what they have logged \
-         ({logged} entries) can't be told from anything else. Call sync_track to capture again: sync_check finds what \
-         differs, sync_capture_existing sends every row",
+        "capture triggers without their record in _syncTable were found on {}; they are removed, with {logged} entries of \
+         the log whose tables are not known any more. Call sync_track to capture again: sync_check finds what differs, \
+         sync_capture_existing sends every row",
         quoted_list(&names)
     );
     let warning = Warning::new("orphanedTriggers", message).times(tables.len() as i64);

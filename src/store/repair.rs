@@ -164,7 +164,6 @@ const SETTLED: &[(&str, &[&str])] = &[
     (
         "_syncTable",
         &[
-            "DELETE FROM main._syncChange WHERE tbl <> 0",
             "DELETE FROM main._syncAside",
             "DELETE FROM main._syncOutbox",
             "DELETE FROM main._syncRejected",
