@@ -5,6 +5,7 @@
 --   met       true when the new row meets an existing one through its key or a unique index
 --   logMet    the statements that log the rows met
 --   of        OF and the columns of keys and unique indexes, where naming them is enough
+--   ofKey     OF and the names of the key: SQLite need not compile the trigger for updates that leave it alone
 --   changed   true when a column of the group changed    mask      which ones, a bit each
 
 -- [meet] A row that an INSERT is about to replace, update or be refused by. SQLite does not fire delete
@@ -30,7 +31,7 @@ END;
 
 -- [rekey] A changed key is another row. Values kept aside go along, but not where their column was edited since they
 -- came, or the row made anew: the entry just made is when they came to the new key.
-CREATE TRIGGER {name} AFTER UPDATE ON {table} WHEN NOT ({sameKey}) BEGIN
+CREATE TRIGGER {name} AFTER UPDATE {ofKey} ON {table} WHEN NOT ({sameKey}) BEGIN
   INSERT INTO _syncChange (tbl, op, pk) VALUES ({id}, 3, {oldKey});
   INSERT INTO _syncChange (tbl, op, rid, pk) VALUES ({id}, 1, {newRow}, {newKey});
   DELETE FROM _syncAside WHERE tbl = {id} AND pk = {newKey};
