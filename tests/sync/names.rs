@@ -1,7 +1,8 @@
 //! What a configuration or a resolver names goes along with its table or column, and is refused without it (M6).
 
 use serde_json::{Value, json};
-use support::{Canned, Device, closing, json_answer, status_answer};
+use support::sample::sample;
+use support::{Canned, Device, Random, World, ask, closing, json_answer, status_answer};
 
 use super::pragmas;
 
@@ -258,4 +259,131 @@ fn m6_a_held_row_follows_a_renamed_column() {
     server.push_raw(|_| status_answer(200, &[], "{}"));
     device.synced();
     assert_eq!(device.ask("SELECT * FROM t"), "h|kept|never");
+}
+
+/// A table of a random history: its name, and its columns, the first of which stays here.
+struct Known {
+    table: String,
+    columns: Vec<String>,
+}
+
+/// Names that are given and taken at random, with and without a look in between, against a model that knows each table
+/// and column by itself.
+#[test]
+fn m6_names_follow_through_random_renames() {
+    for seed in sample(module_path!(), 1..=40, 5) {
+        let mut dice = Random(seed * 7919);
+        let server = Canned::start();
+        let world = World::new(seed % 2 == 0);
+        let db = world.open();
+        let mut known: Vec<Known> = ["a", "b", "c"]
+            .iter()
+            .map(|table| Known {
+                table: (*table).into(),
+                columns: ["x", "y", "z"]
+                    .map(|column| format!("{column}{table}"))
+                    .into(),
+            })
+            .collect();
+        let lists: Vec<String> = known
+            .iter()
+            .map(|table| format!("\"{}\":[\"{}\"]", table.table, table.columns[0]))
+            .collect();
+        let each: Vec<String> = known
+            .iter()
+            .map(|table| format!("\"{0}\":\"z{0} > '{0}'\"", table.table))
+            .collect();
+        for table in &known {
+            let (name, [x, y, z]) = (&table.table, [0, 1, 2].map(|place| &table.columns[place]));
+            db.execute_batch(&format!(
+                "CREATE TABLE {name} (id TEXT PRIMARY KEY NOT NULL, {x} TEXT, {y} TEXT, {z} TEXT)"
+            ))
+            .expect("table");
+        }
+        let config = format!(
+            "{{\"kind\":\"watermelon\",\"url\":\"{}\",\"excludeColumns\":{{{}}},\"replacementWhere\":{{{}}}}}",
+            server.url(),
+            lists.join(","),
+            each.join(",")
+        );
+        db.query_row("SELECT sync_provider('api', ?1)", [config], |_| Ok(()))
+            .expect("provider");
+        for table in &known {
+            ask(&db, &format!("SELECT sync_track('{}')", table.table));
+            let resolver = format!(
+                "SELECT sync_resolver('{}', 'lastWriteWins', '{}')",
+                table.table, table.columns[1]
+            );
+            ask(&db, &resolver);
+        }
+        let elsewhere = world.plain();
+        let mut done = vec![format!("seed {seed}")];
+        let mut next = 0;
+        for _ in 0..12 {
+            let (one, other) = (dice.roll(3), dice.roll(3));
+            let mut sql = Vec::new();
+            next += 1;
+            match dice.roll(5) {
+                0 => {
+                    let new = format!("t{next}");
+                    sql.push(format!("ALTER TABLE {} RENAME TO {new}", known[one].table));
+                    known[one].table = new;
+                }
+                1 if one != other => {
+                    let (first, second) = (known[one].table.clone(), known[other].table.clone());
+                    sql.push(format!("ALTER TABLE {first} RENAME TO s{next}"));
+                    sql.push(format!("ALTER TABLE {second} RENAME TO {first}"));
+                    sql.push(format!("ALTER TABLE s{next} RENAME TO {second}"));
+                    known[one].table = second;
+                    known[other].table = first;
+                }
+                2 => {
+                    let new = format!("n{next}");
+                    let table = &mut known[one];
+                    sql.push(format!(
+                        "ALTER TABLE {} RENAME COLUMN {} TO {new}",
+                        table.table, table.columns[other]
+                    ));
+                    table.columns[other] = new;
+                }
+                3 => {
+                    // The column that stays here and another one swap their names.
+                    let table = &mut known[one];
+                    let name = &table.table;
+                    let (first, second) = (table.columns[0].clone(), table.columns[1].clone());
+                    sql.push(format!(
+                        "ALTER TABLE {name} RENAME COLUMN {first} TO s{next}"
+                    ));
+                    sql.push(format!(
+                        "ALTER TABLE {name} RENAME COLUMN {second} TO {first}"
+                    ));
+                    sql.push(format!(
+                        "ALTER TABLE {name} RENAME COLUMN s{next} TO {second}"
+                    ));
+                    table.columns.swap(0, 1);
+                }
+                _ => drop(ask(&db, "SELECT sync_capture_on()")),
+            }
+            for statement in sql {
+                elsewhere.execute_batch(&statement).expect("altered");
+                done.push(statement);
+            }
+        }
+        ask(&db, "SELECT sync_capture_on()");
+        for (table, letter) in known.iter().zip(["a", "b", "c"]) {
+            let name = &table.table;
+            let said = ask(
+                &db,
+                &format!(
+                    "SELECT config ->> '$.excludeColumns.{name}[0]', config ->> '$.replacementWhere.{name}',
+                     (SELECT argument FROM _syncResolver WHERE entity = '{name}') FROM _syncProvider"
+                ),
+            );
+            let expected = format!(
+                "{}|z{letter} > '{letter}'|{}",
+                table.columns[0], table.columns[1]
+            );
+            assert_eq!(said, expected, "{}", done.join("\n"));
+        }
+    }
 }
