@@ -5,6 +5,7 @@
 --   met       true when the new row meets an existing one through its key or a unique index
 --   logMet    the statements that log the rows met
 --   of        OF and the columns of keys and unique indexes, where naming them is enough
+--   ofKey     OF and the names of the key: SQLite need not compile the trigger for updates that leave it alone
 --   changed   true when a column of the group changed    mask      which ones, a bit each
 
 -- [meet] A row that an INSERT is about to replace, update or be refused by. SQLite does not fire delete
@@ -28,13 +29,21 @@ CREATE TRIGGER {name} AFTER DELETE ON {table} BEGIN
   INSERT INTO _syncChange (tbl, op, pk) VALUES ({id}, 3, {oldKey});
 END;
 
--- [rekey] A changed key is another row.
-CREATE TRIGGER {name} AFTER UPDATE ON {table} WHEN NOT ({sameKey}) BEGIN
+-- [rekey] A changed key is another row. Values kept aside go along, but not where their column was edited since they
+-- came, or the row made anew: the entry just made is when they came to the new key.
+CREATE TRIGGER {name} AFTER UPDATE {ofKey} ON {table} WHEN NOT ({sameKey}) BEGIN
   INSERT INTO _syncChange (tbl, op, pk) VALUES ({id}, 3, {oldKey});
   INSERT INTO _syncChange (tbl, op, rid, pk) VALUES ({id}, 1, {newRow}, {newKey});
+  DELETE FROM _syncAside WHERE tbl = {id} AND pk = {newKey};
+  UPDATE _syncAside SET pk = {newKey}, seq = (SELECT max(seq) FROM _syncChange)
+  WHERE tbl = {id} AND pk = {oldKey} AND ({newKey}) IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM _syncChange AS c WHERE c.seq > _syncAside.seq AND c.tbl = {id} AND c.pk = {oldKey}
+    AND (c.op = 1 OR (c.op & 7 = 2 AND (c.mask = -1 OR c.op >> 3 = bit / 62 AND c.mask >> bit % 62 & 1))));
+  DELETE FROM _syncAside WHERE tbl = {id} AND pk = {oldKey};
 END;
 
--- [update] One for each group of 62 columns. Nothing changed: nothing logged.
-CREATE TRIGGER {name} AFTER UPDATE ON {table} WHEN ({sameKey}) AND ({changed}) BEGIN
+-- [update] One for each group of 62 columns. Nothing changed: nothing logged. Under a new key as well: which values the
+-- row brings along from the old one.
+CREATE TRIGGER {name} AFTER UPDATE ON {table} WHEN {changed} BEGIN
   INSERT INTO _syncChange (tbl, op, mask, rid, pk) VALUES ({id}, {op}, {mask}, {newRow}, {newKey});
 END;

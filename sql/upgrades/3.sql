@@ -61,6 +61,7 @@ CREATE TABLE main._syncAside (
   tbl   INTEGER NOT NULL,
   pk    NOT NULL,
   col   TEXT NOT NULL COLLATE NOCASE,
+  bit   INTEGER NOT NULL,
   value TEXT NOT NULL,
   seq   INTEGER NOT NULL,
   PRIMARY KEY (tbl, pk, col)

@@ -1,20 +1,20 @@
 //! Tables change under us: renamed, given columns, dropped, rebuilt, by programs that never heard of syncscope. This
 //! brings `_syncTable` and the triggers back in step. The log stays as it is: see `columns.rs`.
 
-use crate::ground::Warning;
-use crate::store::{Database, Result};
+use crate::store::{Database, Result, untold};
 
+use super::renamed::{Move, follow_tables};
 use super::shape::Shape;
 use super::tracked::{Registration, Tracked, registrations};
 use super::triggers::Found;
 use super::{meet, rebuilt, reshape};
 
-/// Looks at every tracked table and adapts; returns what the caller should know. Cheap when nothing changed. Call
-/// inside a transaction.
+/// Looks at every tracked table and adapts. What somebody should know of it is kept ([`untold`]) for the next answer that has
+/// room for warnings. Cheap when nothing changed. Call inside a transaction.
 ///
 /// # Errors
 /// SQLite's.
-pub fn refresh(database: &Database) -> Result<Vec<Warning>> {
+pub fn refresh(database: &Database) -> Result<()> {
     let mut drifted = Vec::new();
     let mut bare = Vec::new();
     for registration in registrations(database)? {
@@ -32,14 +32,20 @@ pub fn refresh(database: &Database) -> Result<Vec<Warning>> {
         }
     }
     // Names are unique; two tables may have swapped theirs.
+    let mut moves = Vec::new();
     for (registration, shape, _) in &drifted {
         if shape.name != registration.name {
             database.execute(
                 "UPDATE main._syncTable SET name = 'renamed ' || id || ' ' || hex(randomblob(8)) WHERE id = ?1",
                 &[registration.id.into()],
             )?;
+            moves.push(Move {
+                id: registration.id,
+                names: (registration.name.clone(), shape.name.clone()),
+            });
         }
     }
+    follow_tables(database, &moves)?;
     let mut warnings = Vec::new();
     for (registration, shape, found) in &drifted {
         // The registration of a table that is gone must not hold a name that another one has now.
@@ -59,7 +65,9 @@ pub fn refresh(database: &Database) -> Result<Vec<Warning>> {
             warnings.extend(rebuilt::restore(database, &registration, &shape)?);
         }
     }
-    Ok(warnings)
+    warnings
+        .iter()
+        .try_for_each(|warning| untold::keep(database, warning))
 }
 
 fn has_drifted(

@@ -295,6 +295,19 @@ pub fn discard_table(database: &Database, table: i64) -> Result<i64> {
     })
 }
 
+/// Removes all entries of tables that are not tracked. How many.
+///
+/// # Errors
+/// SQLite's.
+pub fn discard_unknown(database: &Database) -> Result<i64> {
+    keeping_the_high_water(database, || {
+        database.execute(
+            "DELETE FROM main._syncChange WHERE tbl <> 0 AND tbl NOT IN (SELECT id FROM main._syncTable)",
+            &[],
+        )
+    })
+}
+
 /// Sequence numbers must never be used twice: a placeholder keeps the newest one when the entry that
 /// bore it goes. (SQLite numbers the next row after the highest that exists.)
 pub(super) fn keeping_the_high_water<T>(

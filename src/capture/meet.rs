@@ -232,6 +232,9 @@ impl Way {
     }
 }
 
+/// What a rowid can be called besides a column's name.
+pub const ROWID_NAMES: [&str; 3] = ["rowid", "_rowid_", "oid"];
+
 /// `UPDATE OF` fires by the names in the SET list, so it can be used only where those names show
 /// everything. The rowid has three more names.
 fn of_clause(ways: &[Way], shape: &Shape) -> String {
@@ -256,7 +259,7 @@ fn of_clause(ways: &[Way], shape: &Shape) -> String {
         }
     }
     if shape.rowid.is_some() {
-        names.extend(["rowid", "_rowid_", "oid"].map(String::from));
+        names.extend(ROWID_NAMES.map(String::from));
     }
     names.sort();
     names.dedup();
@@ -394,7 +397,7 @@ pub fn index_terms(definition: &str) -> Vec<String> {
 
 /// SQL text in pieces: quoted names and strings whole, comments as one space, the rest letter by
 /// letter.
-fn pieces(sql: &str) -> Vec<&str> {
+pub fn pieces(sql: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = sql;
     while let Some(first) = rest.chars().next() {

@@ -14,6 +14,7 @@ pub mod key_map;
 pub mod log;
 mod mask;
 mod meet;
+pub mod names;
 pub mod op;
 pub mod pending;
 mod pending_file;
@@ -33,6 +34,7 @@ pub use key::Key;
 pub use key_map::KeyMap;
 #[cfg(fuzzing)]
 pub use meet::index_terms;
+pub use meet::pieces as sql_pieces;
 pub use op::Status;
 pub use pending::{Pending, PendingRows};
 pub use tracked::Tracked;

@@ -134,6 +134,11 @@ impl Pending {
         self.last_insert > seq
     }
 
+    /// Whether this entry of the log is its newest insert.
+    pub(super) fn inserted_by(&self, seq: i64) -> bool {
+        self.last_insert == seq && seq > 0
+    }
+
     /// Whether it was made, or replaced as a whole, after this entry of the log, and the server has not turned out
     /// to have it since.
     pub fn made_after(&self, seq: i64) -> bool {

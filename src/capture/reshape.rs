@@ -27,7 +27,7 @@ pub(super) fn reshape(
         "UPDATE main._syncTable SET options = ?2 WHERE id = ?1 AND options <> ?2",
         &[id.into(), options.as_str().into()],
     )?;
-    renamed::follow(database, registration, &tracked)?;
+    renamed::follow_columns(database, &tracked)?;
     aside::rename_columns(database, id, &tracked.columns.renamed, &shape.names())?;
     store(database, &tracked)?;
     triggers::drop_all(database, id)?;

@@ -6,7 +6,7 @@
 use chrono::Utc;
 
 use crate::ground::{Warning, quoted};
-use crate::store::{Database, Error, Result, quote_name};
+use crate::store::{Database, Error, Result, quote_name, untold};
 
 use super::tracked::{Registration, registration, registrations};
 use super::{drift, rebuilt, triggers};
@@ -23,10 +23,11 @@ pub struct Switched {
 /// # Errors
 /// The table is not tracked; SQLite's.
 pub fn off(database: &Database, table: Option<&str>) -> Result<Switched> {
+    // The last look: from now on the record is all there is.
+    drift::refresh(database)?;
     let mut switched = Switched {
         tables: Vec::new(),
-        // The last look: from now on the record is all there is.
-        warnings: drift::refresh(database)?,
+        warnings: untold::take(database)?,
     };
     for registration in chosen(database, table)? {
         database.execute(
@@ -45,9 +46,10 @@ pub fn off(database: &Database, table: Option<&str>) -> Result<Switched> {
 /// # Errors
 /// The table is not tracked, or has another key now; SQLite's.
 pub fn on(database: &Database, table: Option<&str>) -> Result<Switched> {
+    drift::refresh(database)?;
     let mut switched = Switched {
         tables: Vec::new(),
-        warnings: drift::refresh(database)?,
+        warnings: untold::take(database)?,
     };
     for registration in chosen(database, table)? {
         let is_there = database.has_table(&registration.name)?;

@@ -2,14 +2,14 @@
 
 use chrono::Utc;
 
-use crate::store::{Database, Error, Result, Value, quote_name};
+use crate::store::{Database, Error, Result, Value, quote_name, untold};
 
 use crate::ground::Warning;
 
 use super::columns::Columns;
 use super::op::Op;
 use super::shape::Shape;
-use super::tracked::{Existing, TrackOptions, Tracked, registration};
+use super::tracked::{Existing, TrackOptions, Tracked, quoted_list, registration};
 use super::triggers::Found;
 use super::{aside, drift, key, log, meet, rebuilt, reshape, triggers};
 
@@ -27,12 +27,25 @@ pub struct Outcome {
     pub warnings: Vec<Warning>,
 }
 
-/// Removes capture triggers that no registration knows. How many.
+/// Removes capture triggers that no registration knows, with what they have logged since.
 ///
 /// # Errors
 /// SQLite's.
-pub fn drop_orphans(database: &Database) -> Result<usize> {
-    triggers::drop_orphans(database)
+pub fn drop_orphans(database: &Database) -> Result<()> {
+    let tables = triggers::drop_orphans(database)?;
+    if tables.is_empty() {
+        return Ok(());
+    }
+    let logged = log::discard_unknown(database)?;
+    let names: Vec<&str> = tables.iter().map(String::as_str).collect();
+    let message = format!(
+        "capture triggers without their record in _syncTable were found on {}; they are removed, with {logged} entries of \
+         the log whose tables are not known any more. Call sync_track to capture again: sync_check finds what differs, \
+         sync_capture_existing sends every row",
+        quoted_list(&names)
+    );
+    let warning = Warning::new("orphanedTriggers", message).times(tables.len() as i64);
+    untold::keep(database, &warning)
 }
 
 /// Starts tracking a table. For a tracked one changes the options, or keeps them if none are given; if it has lost its
@@ -42,13 +55,9 @@ pub fn drop_orphans(database: &Database) -> Result<usize> {
 /// A table that can't be tracked, or was made again with another key; an option naming a column that does not
 /// exist; SQLite's.
 pub fn track(database: &Database, name: &str, options: Option<TrackOptions>) -> Result<Outcome> {
-    let orphans = drop_orphans(database)?;
-    let mut warnings = drift::refresh(database)?;
-    if orphans > 0 {
-        let message = "capture triggers were left over whose tables of syncscope were gone; they are removed, and what \
-                       they were to capture is not known: sync_check finds it";
-        warnings.push(Warning::new("orphanedTriggers", message).times(orphans as i64));
-    }
+    drop_orphans(database)?;
+    drift::refresh(database)?;
+    let mut warnings = untold::take(database)?;
     let shape = Shape::read(database, name)?;
     let Some(found) = registration(database, &shape.name)? else {
         return start(database, &shape, options.unwrap_or_default(), warnings);

@@ -8,6 +8,7 @@ use crate::ground::complaint;
 use crate::store::{Database, Error, Result, quote_name, readable_schema};
 
 use super::columns::{Columns, Names};
+use super::names::{Renamed, new_name};
 use super::shape::Shape;
 use super::triggers::{self, Found};
 
@@ -258,12 +259,8 @@ pub fn captured_table(database: &Database, id: i64) -> Result<Option<String>> {
 
 impl TrackOptions {
     /// Follows columns that were renamed.
-    fn rename(&mut self, renamed: &[(String, String)]) {
-        let new_name = |name: &str| {
-            let mut renamed = renamed.iter();
-            let found = renamed.find(|(old, _)| old.eq_ignore_ascii_case(name));
-            found.map(|(_, new)| new.clone())
-        };
+    fn rename(&mut self, renamed: &[Renamed]) {
+        let new_name = |name: &str| new_name(renamed, name).map(str::to_owned);
         for name in self.columns.iter_mut().flatten().chain(&mut self.exclude) {
             if let Some(new) = new_name(name) {
                 *name = new;

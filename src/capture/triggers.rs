@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::store::{Database, Error, Result, quote_name};
 
 use super::columns::{Columns, Known};
+use super::meet::ROWID_NAMES;
 use super::op::{GROUP, Op};
 use super::shape::Shape;
 use super::{key, mask, meet};
@@ -77,6 +78,7 @@ pub fn create(database: &Database, shape: &Shape, id: i64, columns: &Columns) ->
     };
     let (new_key, old_key) = (key::expression("NEW", &keys), key::expression("OLD", &keys));
     let same_key = same(&keys);
+    let of_key = of_key(shape, &keys);
     let common = [
         ("table", table.as_str()),
         ("id", &number),
@@ -85,6 +87,7 @@ pub fn create(database: &Database, shape: &Shape, id: i64, columns: &Columns) ->
         ("oldKey", &old_key),
         ("sameKey", &same_key),
         ("of", &meetings.of),
+        ("ofKey", &of_key),
     ];
     let make = |kind: &str, name_as: &str, more: &[(&str, &str)]| -> Result<()> {
         let name = database.qualified(&name(id, name_as));
@@ -194,23 +197,25 @@ impl Found {
     }
 }
 
-/// Removes capture triggers that no registration knows. How many.
+/// Removes capture triggers that no registration knows. The tables that they were on.
 ///
 /// # Errors
 /// SQLite's.
-pub fn drop_orphans(database: &Database) -> Result<usize> {
+pub fn drop_orphans(database: &Database) -> Result<BTreeSet<String>> {
     let orphans = database.query_all(
-        "SELECT name FROM main.sqlite_master AS m WHERE type = 'trigger' AND name LIKE '\\_syncCapture\\_%' ESCAPE '\\' \
+        "SELECT name, tbl_name FROM main.sqlite_master AS m WHERE type = 'trigger' AND name LIKE '\\_syncCapture\\_%' ESCAPE '\\' \
          AND NOT EXISTS (SELECT 1 FROM main._syncTable AS k \
          WHERE substr(m.name, 1, length('_syncCapture_' || k.id || '_')) = '_syncCapture_' || k.id || '_')",
         &[],
-        |row| Ok(row.text(0)),
+        |row| Ok((row.text(0), row.text(1))),
     )?;
-    for trigger in &orphans {
-        let drop = format!("DROP TRIGGER {}", database.qualified(trigger));
+    let mut tables = BTreeSet::new();
+    for (trigger, table) in orphans {
+        let drop = format!("DROP TRIGGER {}", database.qualified(&trigger));
         database.connection().execute_script(&drop)?;
+        tables.insert(table);
     }
-    Ok(orphans.len())
+    Ok(tables)
 }
 
 /// Removes all capture triggers of a table number, whatever table they are on now.
@@ -241,6 +246,15 @@ fn same(keys: &[&str]) -> String {
         })
         .collect();
     parts.join(" AND ")
+}
+
+/// The columns that an UPDATE has to name to change a key: no part of a key is computed.
+fn of_key(shape: &Shape, keys: &[&str]) -> String {
+    let mut names: Vec<String> = keys.iter().map(|key| quote_name(key)).collect();
+    if shape.rowid_is_key {
+        names.extend(ROWID_NAMES.map(String::from));
+    }
+    format!("OF {}", names.join(", "))
 }
 
 /// Whether a column of the group changed, and the mask of those that did.

@@ -26,6 +26,7 @@ pub const CODES: &[&str] = &[
     "rowsRefused",
     "schemaVersionUnknown",
     "tableGone",
+    "tablesMissing",
     "timestampWentBack",
     "typeNotCarried",
     "unaskedTables",

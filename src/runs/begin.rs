@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use crate::capture::{drift, track};
 use crate::coordination::run_record::{self, NewRun};
 use crate::coordination::{self, EntitiesCall, Ground, begin, lease, now};
-use crate::ground::{SyncError, Warning};
+use crate::ground::SyncError;
 use crate::http::Redactor;
 use crate::providers::Settings;
 use crate::providers::conversation::{Conversation, Goal, Known, KnownEntity, Provider, Refusal};
-use crate::store::{Database, Error, Result, Session};
+use crate::store::{Database, Error, Result, Session, untold};
 use crate::transfer::apply::require_declared;
 use crate::transfer::binding::{Binding, declared};
 use crate::transfer::conflict::resolver::require_usable;
 use crate::transfer::counts::Counts;
+use crate::transfer::names::{require_compared, require_configured};
 use crate::transfer::send::outbox;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 use crate::transfer::{cursor, peer};
@@ -37,8 +38,6 @@ struct Prepared {
     cursors: Vec<Option<String>>,
     /// None: this sync can't run.
     talk: Result<Box<dyn Conversation>, SyncError>,
-    /// What was noticed about the tables.
-    warnings: Vec<Warning>,
 }
 
 impl Run {
@@ -54,12 +53,10 @@ impl Run {
         coordination::write(session, &call.schema, |ground| {
             refuse_overlap(ground, call)?;
             // First of all: a column that was renamed takes what the configuration says of it along.
-            let warnings = drift::refresh(ground.database)?;
+            drift::refresh(ground.database)?;
             let config = stored_config(ground.database, &call.provider)?;
             let call = spelled(ground.database, &config, call)?;
-            let mut run = Self::begin_in(session, ground, &call, goal, config, queue)?;
-            run.report.warn(warnings);
-            Ok(run)
+            Self::begin_in(session, ground, &call, goal, config, queue)
         })
     }
 
@@ -172,7 +169,9 @@ impl Run {
         run_record::start(database, provider, self.id)?;
         outbox::close_abandoned(database, provider)?;
         self.unacknowledged = Unacknowledged::read(database, Some(provider))?;
-        self.report.warn(prepared.warnings);
+        let (warnings, last) = untold::read(database)?;
+        self.report.warn(warnings);
+        self.report.untold = last;
         self.bindings = prepared.bindings;
         self.cursors = prepared.cursors;
         let grows = self.kind.manners().cursors_grow;
@@ -207,7 +206,8 @@ fn prepare(
     config: &Settings,
     kind: &dyn Provider,
 ) -> Result<Prepared> {
-    let warnings = drift::refresh(database)?;
+    drift::refresh(database)?;
+    require_configured(database, config)?;
     let provider = call.provider.as_str();
     let mut bindings: Vec<Binding> = Vec::with_capacity(call.operations.len());
     let mut entities = Vec::with_capacity(call.operations.len());
@@ -216,7 +216,8 @@ fn prepare(
         refuse_twice(&bindings, &binding)?;
         if goal == Goal::Sync {
             require_usable(session, database, &binding.entity)?;
-            require_declared(session, &binding)?;
+            require_compared(database, &binding)?;
+            require_declared(session, database, &binding)?;
             track::bind_provider(database, &binding.table, provider)?;
         }
         entities.push(known(database, provider, goal, &binding)?);
@@ -241,7 +242,6 @@ fn prepare(
         bindings,
         cursors,
         talk,
-        warnings,
     })
 }
 

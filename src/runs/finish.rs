@@ -10,7 +10,7 @@ use crate::coordination::{
 };
 use crate::ground::{Class, SyncError, Warning, masked};
 use crate::providers::conversation::Goal;
-use crate::store::{Database, Door, Result, Session, Transaction};
+use crate::store::{Database, Door, Result, Session, Transaction, untold};
 use crate::transfer::held::keep;
 
 use super::diary;
@@ -92,6 +92,7 @@ impl Run {
         )?;
         lease::release(database, &self.call.provider, self.id)?;
         self.diary.write(database, self.id)?;
+        untold::told(database, self.report.untold)?;
         diary::trim(database)?;
         transaction.commit()
     }

@@ -14,6 +14,8 @@ pub struct Report {
     /// In the order of the run's entities.
     pub entities: Vec<Counts>,
     pub warnings: Vec<Warning>,
+    /// The last of those that calls before it had no room for: with its end they are told.
+    pub untold: i64,
     /// Extra keys of the last pull answer.
     pub rest: Map<String, Json>,
     /// The migration sent to the backend; null when there was none.

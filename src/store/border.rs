@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_void};
 use sqlite_loadable::ext::{sqlite3_context, sqlite3_value};
 
 use super::api::sq;
-use super::error::{Error, shortened};
+use super::error::{Error, told};
 use super::value::ValueRef;
 
 /// Reads a value that SQLite hands over.
@@ -80,7 +80,7 @@ pub(super) unsafe fn give(context: *mut sqlite3_context, value: ValueRef<'_>) {
 /// # Safety
 /// As [`give`].
 pub(super) unsafe fn fail(context: *mut sqlite3_context, error: &Error) {
-    let text = shortened(error.to_string().replace('\0', ""));
+    let text = told(error).replace('\0', "");
     let length = c_int::try_from(text.len()).unwrap_or(c_int::MAX);
     // SAFETY: pointer and length describe `text`, which SQLite copies.
     unsafe {

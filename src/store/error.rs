@@ -87,12 +87,31 @@ impl Error {
     }
 }
 
+/// The text of an error for the host. One of our tables that is missing is a riddle for whoever only reads.
+pub(super) fn told(error: &Error) -> String {
+    let text = error.to_string();
+    let missing = text.rsplit_once("no such table: ").map(|(_, name)| name);
+    let is_ours = |name: &str| {
+        let bare = name.rsplit_once('.').map_or(name, |(_, bare)| bare);
+        bare.starts_with("_sync")
+            && bare
+                .chars()
+                .all(|letter| letter.is_alphanumeric() || letter == '_')
+    };
+    // What an upgrade says has its own advice.
+    let is_whole = !text.contains("could not be upgraded");
+    shortened(match missing.is_some_and(is_ours) && is_whole {
+        true => format!("{text}; call sync_init() to make it anew"),
+        false => text,
+    })
+}
+
 /// Longest error text handed to the host, in bytes.
 const LONGEST_TEXT: usize = 1000;
 
 /// An error text of bearable length: arguments are repeated in it, and may be of any size. The end is
 /// kept, since it says what to do.
-pub(super) fn shortened(text: String) -> String {
+fn shortened(text: String) -> String {
     if text.len() <= LONGEST_TEXT {
         return text;
     }

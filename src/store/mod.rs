@@ -18,7 +18,9 @@ mod function;
 mod hook;
 mod kept;
 mod name;
+mod parts;
 mod quiet;
+mod repair;
 mod schema;
 mod scratch;
 mod second;
@@ -29,6 +31,7 @@ mod table;
 pub mod testing;
 mod transaction;
 mod turn;
+pub mod untold;
 mod value;
 
 pub use api::{host_version, sqlite3, sqlite3_api_routines, threads_allowed};

@@ -1,8 +1,12 @@
 //! Installing and upgrading our tables and triggers, in one transaction, when first needed.
 
+use std::sync::LazyLock;
+
 use super::app_objects::AppObjects;
 use super::database::{Database, quote_name};
 use super::error::{Error, Result};
+use super::parts::Part;
+use super::repair;
 use super::transaction::transact;
 use super::value::Value;
 
@@ -25,11 +29,17 @@ const SCRIPTS: &[&str] = &[
     include_str!("../../sql/85_log.sql"),
 ];
 
+/// What they make.
+static PARTS: LazyLock<Vec<Part>> = LazyLock::new(|| Part::of(SCRIPTS));
+
 /// Steps from one schema version to the next: `UPGRADES[0]` leads from version 1 to 2.
 const UPGRADES: &[&str] = &[
     include_str!("../../sql/upgrades/2.sql"),
     include_str!("../../sql/upgrades/3.sql"),
 ];
+
+/// Tables that came with each step.
+const CAME: &[&[&str]] = &[&["_syncPeer", "_syncVersion"], &["_syncHeld", "_syncAside"]];
 
 /// The schema version of this build.
 const VERSION: i64 = 1 + UPGRADES.len() as i64;
@@ -48,7 +58,7 @@ pub fn installed(database: &Database) -> Result<Option<i64>> {
         |row| Ok((row.text(0), row.integer(1) != 0)),
     )?;
     match found.pop() {
-        None => return Ok(None),
+        None => return without_meta(database),
         Some((name, true)) => {
             return Err(Error::Corrupt(format!(
                 "{} is not a table; names that begin with _sync belong to syncscope",
@@ -67,7 +77,7 @@ pub fn installed(database: &Database) -> Result<Option<i64>> {
         ))),
         Value::Integer(version) => Ok(Some(version)),
         // The schema was restored without the rows: as good as new.
-        Value::Null if tables(database)?.is_some_and(|tables| !tables.is_empty()) => Ok(None),
+        Value::Null if empty_tables(database)?.is_some_and(|tables| !tables.is_empty()) => Ok(None),
         other => Err(Error::Corrupt(format!(
             "_syncMeta.schemaVersion is {}, not a number; restore the file from a backup",
             other.borrow().type_name()
@@ -75,14 +85,39 @@ pub fn installed(database: &Database) -> Result<Option<i64>> {
     }
 }
 
-/// Our tables, if there is no row in any of them.
-fn tables(database: &Database) -> Result<Option<Vec<String>>> {
-    let tables = database.query_all(
+fn tables(database: &Database) -> Result<Vec<String>> {
+    database.query_all(
         "SELECT name FROM main.sqlite_master WHERE name LIKE '\\_sync%' ESCAPE '\\' AND type = 'table'",
         &[],
         |row| Ok(row.text(0)),
-    )?;
-    for table in &tables {
+    )
+}
+
+/// The version of a file whose table of the version is gone, by what else is there; none when there is nothing.
+fn without_meta(database: &Database) -> Result<Option<i64>> {
+    let tables = tables(database)?;
+    let has = |name: &str| tables.iter().any(|table| table.eq_ignore_ascii_case(name));
+    let mut ours = PARTS.iter().filter(|part| part.kind == "table");
+    // A few may be a stranger's.
+    if ours.clone().filter(|part| has(&part.name)).count() <= ours.clone().count() / 2 {
+        return Ok(None);
+    }
+    if ours.all(|part| !has(&part.name)) || empty_tables(database)?.is_some() {
+        return Ok(None);
+    }
+    let steps = CAME
+        .iter()
+        .rposition(|came| came.iter().any(|table| has(table)));
+    Ok(Some(steps.map_or(1, |step| step as i64 + 2)))
+}
+
+/// Our tables, if there is no row in any of them. Capture triggers that were left over may have written to the log since.
+fn empty_tables(database: &Database) -> Result<Option<Vec<String>>> {
+    let tables = tables(database)?;
+    for table in tables
+        .iter()
+        .filter(|table| !table.eq_ignore_ascii_case("_syncChange"))
+    {
         let sql = format!("SELECT 1 FROM {} LIMIT 1", database.qualified(table));
         if database.connection().prepare(&sql)?.step()? {
             return Ok(None);
@@ -92,18 +127,19 @@ fn tables(database: &Database) -> Result<Option<Vec<String>>> {
 }
 
 /// Makes room for new tables where the old ones are empty. Without the table of the version nothing is taken for ours.
-fn clear(database: &Database) -> Result<()> {
-    let tables = tables(database)?.unwrap_or_default();
+/// Whether there were any.
+fn clear(database: &Database) -> Result<bool> {
+    let tables = empty_tables(database)?.unwrap_or_default();
     if !tables
         .iter()
         .any(|table| table.eq_ignore_ascii_case("_syncMeta"))
     {
-        return Ok(());
+        return Ok(false);
     }
     for table in tables {
         database.execute_script(&format!("DROP TABLE {}", database.qualified(&table)))?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The schema version of a file that is only to be read; none when nothing is installed. It may be older than
@@ -142,33 +178,38 @@ fn newer(found: i64, version: i64) -> Error {
     ))
 }
 
-/// Makes sure the schema is there and of this build's version.
+/// Makes sure the schema is there, whole and of this build's version.
 ///
 /// # Errors
 /// A file written by a newer build (both versions named); SQLite's own (read-only, locked, full).
 /// The file is then as it was.
 pub fn ensure(database: &Database) -> Result<()> {
-    bring(database, SCRIPTS, UPGRADES)
+    bring(database, SCRIPTS, UPGRADES, &PARTS)
 }
 
-fn bring(database: &Database, scripts: &[&str], upgrades: &[&str]) -> Result<()> {
+fn bring(database: &Database, scripts: &[&str], upgrades: &[&str], parts: &[Part]) -> Result<()> {
     let version = 1 + upgrades.len() as i64;
     let before = installed(database)?;
-    if before == Some(version) {
+    if before == Some(version) && repair::is_whole(database, parts)? {
         return Ok(());
     }
     transact(database.connection(), || {
         // Looked at again now that nobody else can write.
         match installed(database)? {
             None => {
-                clear(database)?;
+                let emptied = clear(database)?;
                 run(database, scripts)?;
+                if !parts.is_empty() {
+                    repair::begin_anew(database, emptied)?;
+                }
             }
             Some(found) if found > version => return Err(newer(found, version)),
+            Some(found) if found == version => repair::repair(database, parts)?,
             Some(found) => {
                 let objects = AppObjects::of(database)?;
                 run(database, &upgrades[found as usize - 1..])?;
                 objects.restore(database)?;
+                repair::repair(database, parts)?;
             }
         }
         database.execute(
@@ -226,21 +267,21 @@ mod tests {
 
     fn story(database: &Database) -> Result<Vec<String>> {
         let mut states = Vec::new();
-        bring(database, FIRST, &[])?;
+        bring(database, FIRST, &[], &[])?;
         states.push(columns(database)?);
         // Installed already: nothing happens.
-        bring(database, FIRST, &[])?;
+        bring(database, FIRST, &[], &[])?;
         let step = "ALTER TABLE main.a ADD COLUMN y;";
-        bring(database, FIRST, &[step])?;
+        bring(database, FIRST, &[step], &[])?;
         states.push(columns(database)?);
         // The first step is undone when the second fails.
         let steps = [step, "ALTER TABLE main.a ADD COLUMN z;", "nonsense"];
-        states.push(match bring(database, FIRST, &steps) {
+        states.push(match bring(database, FIRST, &steps, &[]) {
             Ok(()) => "upgraded by nonsense".into(),
             Err(error) => error.to_string(),
         });
         states.push(columns(database)?);
-        states.push(match bring(database, FIRST, &[]) {
+        states.push(match bring(database, FIRST, &[], &[]) {
             Ok(()) => "a newer file was taken".into(),
             Err(error) => error.to_string(),
         });

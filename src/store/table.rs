@@ -17,7 +17,7 @@ use sqlite_loadable::ext::{
 
 use super::api::{c_text, sq};
 use super::border::{fail, give, read_value};
-use super::error::{Error, Result, guarded, shortened};
+use super::error::{Error, Result, guarded, told};
 use super::session::Session;
 use super::turn;
 use super::value::{Value, ValueRef};
@@ -180,7 +180,7 @@ unsafe fn method(message: *mut *mut c_char, body: impl FnOnce() -> Result<()>) -
             if !(*message).is_null() {
                 sq!(free((*message).cast()));
             }
-            let text = c_text(&shortened(error.to_string()));
+            let text = c_text(&told(&error));
             *message = sq!(mprintf(c"%s".as_ptr(), text.as_ptr()));
         }
     }

@@ -6,7 +6,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
+use crate::capture::aside::Kept;
 use crate::capture::pending::PendingWalk;
 use crate::capture::reader::RowReader;
 use crate::capture::sends::{changed, sends};
@@ -109,6 +111,8 @@ struct Current {
     /// Positions of the columns that are shown: those that are synced, and the key.
     shown: Vec<usize>,
     reader: RowReader,
+    /// Values that their columns can't hold, which are sent in their place.
+    kept: Kept,
     /// Why rows were rejected last time. Mostly there are none, so asking for each row would cost more.
     rejected: HashMap<Key, Value>,
     rows: PendingWalk,
@@ -140,6 +144,7 @@ impl Rows for Lines {
                 let pending = &waiting.pending;
                 self.current = Some(Current {
                     reader: RowReader::following(&self.database, table, &shown, pending)?,
+                    kept: Kept::of(&self.database, table)?,
                     rejected: rejected(&self.database, table.id)?,
                     shown,
                     rows: pending.walk()?,
@@ -192,6 +197,7 @@ impl Current {
                     shape,
                     columns: &self.shown,
                     reader: &self.reader,
+                    kept: self.kept.row(table, &row.key, row)?,
                 };
                 let text = to_json(&payload, self.payload_length)?;
                 self.payload_length = text.len() + text.len() / 4;
@@ -265,16 +271,32 @@ struct Payload<'a> {
     shape: &'a Shape,
     columns: &'a [usize],
     reader: &'a RowReader,
+    /// By position, the JSON that is sent in place of the value.
+    kept: Vec<(usize, String)>,
 }
 
 impl Serialize for Payload<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let entries = self.columns.iter().enumerate().map(|(place, position)| {
             let name = &self.shape.columns[*position].name;
-            (name, Shown(self.reader.column(place)))
+            let kept = self.kept.iter().find(|(known, _)| known == position);
+            let kept = kept.and_then(|(_, json)| serde_json::from_str(json).ok());
+            let sent = match kept {
+                Some(json) => Sent::Kept(json),
+                None => Sent::Stored(Shown(self.reader.column(place))),
+            };
+            (name, sent)
         });
         serializer.collect_map(entries)
     }
+}
+
+/// A value as it would be sent.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Sent<'a> {
+    Kept(&'a RawValue),
+    Stored(Shown<'a>),
 }
 
 /// A value for reading; blobs and broken text are shown by their length.

@@ -1,6 +1,7 @@
 //! Values that a column can't hold, kept aside with their rows: written while rows are applied, read when rows are
 //! sent or compared. As long as nobody edits the column here, its value is the one kept.
 
+use crate::capture::aside::counts;
 use crate::capture::{Key, Pending};
 use crate::providers::wire::Slot;
 use crate::store::{Database, Result, Statement, ValueRef};
@@ -73,9 +74,7 @@ impl<'a> Asides<'a> {
     }
 
     fn counts(&self, kept: &Found, pending: Option<&Pending>) -> bool {
-        pending.is_none_or(|pending| {
-            !pending.made_after(kept.seq) && !pending.changed(self.binding.columns[kept.place])
-        })
+        counts(kept.seq, self.binding.columns[kept.place], pending)
     }
 
     fn by_place(&self, found: impl Iterator<Item = Found>) -> KeptRow {
@@ -163,10 +162,13 @@ impl<'a> Asides<'a> {
 
     fn put(&mut self, key: &Key, place: usize, json: &str, seq: i64) -> Result<()> {
         self.any = true;
+        // One that no bit is of, a computed one, is never synced.
+        let bit = self.binding.table.columns.bit(self.binding.columns[place]);
+        let bit = bit.unwrap_or_default() as i64;
         let put = match &mut self.put {
             Some(put) => put,
             none => none.insert(self.database.prepare(
-                "INSERT INTO main._syncAside (tbl, pk, col, value, seq) VALUES (?1, ?2, ?3, ?4, ?5) \
+                "INSERT INTO main._syncAside (tbl, pk, col, value, seq, bit) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                  ON CONFLICT (tbl, pk, col) DO UPDATE SET value = excluded.value, seq = excluded.seq",
             )?),
         };
@@ -176,6 +178,7 @@ impl<'a> Asides<'a> {
             self.binding.wire.columns[place].name.as_str().into(),
             json.into(),
             seq.into(),
+            bit.into(),
         ])?;
         Ok(())
     }

@@ -11,6 +11,7 @@ pub mod document;
 pub mod forget;
 pub mod held;
 pub mod intake;
+pub mod names;
 pub mod peer;
 pub mod send;
 pub mod version;

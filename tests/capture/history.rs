@@ -257,23 +257,20 @@ impl Table {
 
     fn update(&mut self, plan: &Plan, old: &Key, row: Row) {
         let new = plan.key(&row);
-        if new != *old {
-            self.delete(old);
-            self.insert(new, row);
-            return;
-        }
         let before = &self.rows[old];
         let changed: Vec<usize> = (0..row.len())
             .filter(|place| before[*place] != row[*place])
             .collect();
-        if !changed.is_empty() {
-            self.marks
-                .entry(old.clone())
-                .or_default()
-                .changed
-                .extend(changed);
+        if new != *old {
+            self.delete(old);
+            self.insert(new.clone(), row);
+        } else {
+            self.rows.insert(new.clone(), row);
         }
-        self.rows.insert(new, row);
+        // Also of a row that got a new key: what it did not bring along from the old one.
+        if !changed.is_empty() {
+            self.marks.entry(new).or_default().changed.extend(changed);
+        }
     }
 
     /// Rows that `row` meets, not counting the one at `except`.

@@ -3,7 +3,7 @@
 use super::fixture::{attaching, newest, old_file, read_only, reads_as_ever, version, whole};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use support::{World, ask};
+use support::{World, ask, refused};
 
 /// Calls that write, each as the first in its file.
 const WRITING: &[&str] = &[
@@ -256,4 +256,40 @@ fn the_callers_rollback_takes_the_upgrade_back() {
     reads_as_ever(&connection, "rolled back");
     ask(&connection, "SELECT sync_heartbeat()");
     assert_eq!(version(&connection), newest());
+}
+
+/// A table of ours that the old file has lost comes with the upgrade, if no step needs what it held.
+#[test]
+fn m7_an_old_file_without_one_of_its_tables_is_upgraded_or_left_as_it_is() {
+    let tables = ask(
+        &old_file().plain(),
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '\\_sync%' ESCAPE '\\'",
+    );
+    let mut upgraded = 0;
+    for table in tables.lines() {
+        let world = old_file();
+        let plain = world.plain();
+        plain
+            .execute_batch(&format!("DROP TABLE {table}"))
+            .expect("dropped");
+        let db = world.open();
+        let Ok(answer) = support::database::try_ask(&db, "SELECT sync_init()") else {
+            let refusal = refused(&db, "SELECT sync_init()");
+            assert!(
+                refusal.contains(table) && refusal.contains("unchanged"),
+                "{table}: {refusal}"
+            );
+            continue;
+        };
+        assert_eq!(answer, "1");
+        upgraded += 1;
+        let said = "SELECT detail ->> '$.message' FROM sync_log WHERE runId = 0 AND detail ->> '$.code' = 'tablesMissing'";
+        assert!(
+            ask(&db, said).contains(table),
+            "{table}: {}",
+            ask(&db, said)
+        );
+        assert_eq!(version(&db), newest(), "{table}");
+    }
+    assert!(upgraded > 10, "{upgraded} of {tables}");
 }

@@ -3,7 +3,9 @@
 use std::sync::mpsc::channel;
 
 use serde_json::{Value, json};
-use support::{Backend, Canned, Device, assert_equal, json_answer};
+use support::{Backend, Canned, Device, assert_equal, closing, json_answer};
+
+use super::pragmas;
 
 const SCHEMA: &str = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT);";
 const ANEW: &str = "DROP TABLE t; CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT);";
@@ -53,7 +55,7 @@ fn m8_a_table_made_again_and_captured_again_during_a_run_gets_no_row_of_it() {
 
 #[test]
 fn m3_a_sync_after_a_rebuild_goes_on_and_says_so() {
-    for (journal, foreign_keys) in [("delete", "ON"), ("wal", "ON"), ("wal", "OFF")] {
+    for settings in pragmas() {
         let backend = Backend::start(SCHEMA);
         backend.sql(|db| {
             db.execute_batch(
@@ -61,8 +63,7 @@ fn m3_a_sync_after_a_rebuild_goes_on_and_says_so() {
             )
         });
         let device = Device::with(SCHEMA, &["t"], &backend.sync_url());
-        device.ask(&format!("PRAGMA journal_mode = {journal}"));
-        device.exec(&format!("PRAGMA foreign_keys = {foreign_keys}"));
+        device.exec(&settings);
         device.synced();
         let cursor = device.cursor("t");
         device.exec("UPDATE t SET b = 'edited' WHERE id = '1'; DELETE FROM t WHERE id = '2'; INSERT INTO t VALUES ('n', 'n', 'n')");
@@ -86,30 +87,64 @@ fn m3_a_sync_after_a_rebuild_goes_on_and_says_so() {
 }
 
 #[test]
+fn m3_a_sync_tells_what_calls_before_it_had_no_room_for() {
+    let server = Canned::start();
+    let device = Device::with(SCHEMA, &["t"], &server.url());
+    device.exec(
+        "INSERT INTO t VALUES ('1', 'a', 'a'); CREATE TABLE t2 (id TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT);
+         INSERT INTO t2 SELECT * FROM t; DROP TABLE t; ALTER TABLE t2 RENAME TO t",
+    );
+    device.ask("SELECT sync_capture_existing('t')");
+    // A sync that fails tells it as well.
+    server.pull_raw(|_| json_answer("nonsense"));
+    let failed = device.sync();
+    assert_eq!(codes(&failed), ["captureRestored"], "{failed}");
+    assert_eq!(
+        device.ask("SELECT runId, detail ->> '$.code' FROM sync_log WHERE event = 'warning'"),
+        "1|captureRestored"
+    );
+    server.changes(json!({}));
+    assert_eq!(codes(&device.synced()), [""; 0]);
+}
+
+#[test]
 fn m3_a_table_made_anew_is_pulled_from_the_beginning_and_deletes_nothing_there() {
-    let backend = Backend::start(SCHEMA);
-    backend.sql(|db| {
-        db.execute_batch("INSERT INTO t VALUES ('1', 'a', 'a'), ('2', 'b', 'b'), ('3', 'c', 'c')")
-    });
-    let device = Device::with(SCHEMA, &["t"], &backend.sync_url());
-    device.synced();
-    device.exec("UPDATE t SET b = 'edited' WHERE id = '1'");
-    device.exec(ANEW);
-    let answer = device.synced();
-    assert_eq!(
-        codes(&answer),
-        ["captureRestored", "goneWithTable"],
-        "{answer}"
-    );
-    assert_equal(&device, &backend, &["t"]);
-    assert_eq!(
-        device.ask("SELECT group_concat(id) FROM (SELECT id FROM t ORDER BY id)"),
-        "1,2,3"
-    );
-    assert_eq!(
-        device.ask("SELECT kind, rowKey FROM sync_conflict WHERE kind = 'goneWithTable'"),
-        "goneWithTable|1"
-    );
+    for settings in pragmas() {
+        let backend = Backend::start(SCHEMA);
+        backend.sql(|db| {
+            db.execute_batch(
+                "INSERT INTO t VALUES ('1', 'a', 'a'), ('2', 'b', 'b'), ('3', 'c', 'c'), ('4', 'd', 'd')",
+            )
+        });
+        let device = Device::with(SCHEMA, &["t"], &backend.sync_url());
+        device.exec(&settings);
+        device.synced();
+        device.exec(
+            "UPDATE t SET b = 'edited' WHERE id = '1'; DELETE FROM t WHERE id = '2'; INSERT INTO t VALUES ('n', 'n', 'n')",
+        );
+        device.exec(ANEW);
+        assert_eq!(device.pending(), "t|2|deleted|NULL", "{settings}");
+        let answer = device.synced();
+        assert_eq!(
+            codes(&answer)[..2],
+            ["captureRestored", "goneWithTable"],
+            "{settings}: {answer}"
+        );
+        // The delete that waited is done there, and nothing else.
+        assert_equal(&device, &backend, &["t"]);
+        assert_eq!(
+            device.ask("SELECT group_concat(id || b) FROM (SELECT * FROM t ORDER BY id)"),
+            "1a,3c,4d",
+            "{settings}"
+        );
+        assert_eq!(
+            device.ask(
+                "SELECT kind, rowKey FROM sync_conflict WHERE kind = 'goneWithTable' ORDER BY 2"
+            ),
+            "goneWithTable|1\ngoneWithTable|n"
+        );
+        assert_eq!(device.pending(), "", "{settings}");
+    }
 }
 
 #[test]
@@ -152,4 +187,65 @@ fn m6_a_renamed_table_takes_along_what_the_configuration_says_of_it() {
     assert!(body.contains("joe") && !body.contains("1234"), "{body}");
     let config = device.ask("SELECT config FROM _syncProvider");
     assert!(config.contains(r#""people":["pin"]"#), "{config}");
+}
+
+/// A push whose answer was lost: its rows keep what is known of them through a rebuild.
+#[test]
+fn m3_rows_of_unknown_outcome_keep_their_standing_through_a_rebuild() {
+    const REBUILDS: &[&str] = &[
+        "CREATE TABLE t2 (id TEXT PRIMARY KEY NOT NULL, b TEXT, a TEXT); INSERT INTO t2 SELECT id, b, a FROM t;
+         DROP TABLE t; ALTER TABLE t2 RENAME TO t",
+        "ALTER TABLE t RENAME TO old; CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT);
+         INSERT INTO t SELECT * FROM old; DROP TABLE old",
+    ];
+    for settings in pragmas() {
+        for (place, rebuild) in REBUILDS.iter().enumerate() {
+            let server = Canned::start();
+            let device = Device::with(SCHEMA, &["t"], &server.url());
+            device.exec(&settings);
+            server.changes(json!({"t": {"created": [
+                {"id": "1", "a": "a", "b": "b"}, {"id": "2", "a": "a", "b": "b"}]}}));
+            device.synced();
+            device.exec(
+                "INSERT INTO t VALUES ('n', 'mine', 'x'), ('gone', 'mine', 'y'); UPDATE t SET a = 'edited' WHERE id = '1';
+                 DELETE FROM t WHERE id = '2'",
+            );
+            server.reset();
+            server.changes(json!({}));
+            server.push_raw(|_| closing("", 10));
+            device.failed();
+            // Made by a push that may have arrived, and deleted since: its delete has to go up.
+            device.exec("DELETE FROM t WHERE id = 'gone'");
+            let waiting =
+                "t|1|updated|[\"a\"]\nt|2|deleted|NULL\nt|gone|deleted|NULL\nt|n|created|[]";
+            assert_eq!(device.pending(), waiting, "{settings}");
+            device
+                .world
+                .plain()
+                .execute_batch(rebuild)
+                .expect("rebuilt");
+            assert_eq!(device.pending(), waiting, "{settings} {place}");
+            device.ask("SELECT sync_track('t')");
+            assert_eq!(device.pending(), waiting, "{settings} {place}");
+            // The push had arrived: the next pull shows it, and nothing of it is a conflict or sent as new again.
+            server.reset();
+            server.changes(json!({"t": {
+                "created": [{"id": "n", "a": "mine", "b": "x"}, {"id": "gone", "a": "mine", "b": "y"}],
+                "updated": [{"id": "1", "a": "edited", "b": "b"}], "deleted": ["2"]}}));
+            let answer = device.synced();
+            assert_eq!(answer["conflicts"], 0, "{settings} {place}: {answer}");
+            let pushed = server.pushed();
+            let last = pushed.last().expect("a push");
+            assert_eq!(
+                last["t"],
+                json!({"created": [], "updated": [], "deleted": ["gone"]}),
+                "{settings} {place}"
+            );
+            assert_eq!(device.pending(), "", "{settings} {place}");
+            assert_eq!(
+                device.ask("SELECT group_concat(id || a) FROM (SELECT * FROM t ORDER BY id)"),
+                "1edited,nmine"
+            );
+        }
+    }
 }

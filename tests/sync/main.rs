@@ -13,6 +13,7 @@ mod deletes_last;
 mod edits;
 mod failures;
 mod gate;
+mod half_gone;
 mod hazards;
 mod held;
 #[cfg(unix)]
@@ -21,6 +22,7 @@ mod locks;
 mod log;
 mod lost_answers;
 mod made_again;
+mod names;
 mod order;
 mod policies;
 mod questions;

@@ -625,7 +625,7 @@ fn line_09_a_resolver_may_let_the_row_go_and_that_is_kept() {
 fn line_09_last_write_wins_tells_of_a_column_that_is_not_there() {
     let server = Canned::start();
     let device = with_a_row(&server);
-    device.ask("SELECT sync_resolver('thing', 'lastWriteWins', 'udpated_at')");
+    device.ask("SELECT sync_resolver('*', 'lastWriteWins', 'udpated_at')");
     device.exec(EDIT);
     server.changes(json!({"thing": {"updated": [remote(10)]}}));
     let answer = device.synced();

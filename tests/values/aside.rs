@@ -156,6 +156,127 @@ fn v3_what_is_kept_follows_its_column_and_its_table() {
     assert_eq!(device.ask("SELECT count(*) FROM _syncAside"), "0");
 }
 
+const KEPT: &str = r#"{"a":1}"#;
+
+/// What a key is changed by, and whether the value is still the server's afterwards.
+#[test]
+fn v3_what_is_kept_goes_along_with_a_changed_key() {
+    for (edits, key, stays) in [
+        ("UPDATE place SET id = 'q'", "q", true),
+        (
+            "UPDATE place SET id = 'q'; UPDATE place SET id = 'r', name = 'N'",
+            "r",
+            true,
+        ),
+        (
+            "UPDATE place SET id = 'q'; UPDATE place SET id = 'p'",
+            "p",
+            true,
+        ),
+        (
+            "UPDATE place SET name = 'N'; UPDATE place SET id = 'q'",
+            "q",
+            true,
+        ),
+        // Edits of the column, at any time.
+        (
+            "UPDATE place SET v = 'mine'; UPDATE place SET id = 'q'",
+            "q",
+            false,
+        ),
+        (
+            "UPDATE place SET id = 'q'; UPDATE place SET v = 'mine'",
+            "q",
+            false,
+        ),
+        ("UPDATE place SET id = 'q', v = 'mine'", "q", false),
+        (
+            "UPDATE place SET id = 'q'; UPDATE place SET v = 'mine'; UPDATE place SET id = 'p'",
+            "p",
+            false,
+        ),
+        // Another row under the key.
+        (
+            "UPDATE place SET id = 'q'; DELETE FROM place; INSERT INTO place VALUES ('q', 'again', 'mine')",
+            "q",
+            false,
+        ),
+        (
+            "UPDATE place SET id = 'q'; INSERT INTO place VALUES ('p', 'again', 'mine')",
+            "p",
+            false,
+        ),
+        (
+            "DELETE FROM place; INSERT INTO place VALUES ('p', 'again', 'mine'); UPDATE place SET id = 'q'",
+            "q",
+            false,
+        ),
+    ] {
+        for settings in [
+            "PRAGMA recursive_triggers = ON; PRAGMA foreign_keys = ON",
+            "PRAGMA recursive_triggers = OFF; PRAGMA foreign_keys = OFF; PRAGMA journal_mode = DELETE",
+        ] {
+            let (mut server, device) = pulled();
+            device.exec(settings);
+            device.exec(edits);
+            let expected = if stays { KEPT } else { r#""mine""# };
+            // What is shown is what is sent.
+            let payload = format!(
+                "SELECT payload -> '$.v' FROM sync_pending WHERE \"table\" = 'place' AND key = '{key}'"
+            );
+            assert_eq!(device.ask(&payload), expected, "{edits}");
+            let all = "SELECT payload -> '$.v' FROM sync_pending WHERE key = '{key}' LIMIT 5";
+            assert_eq!(device.ask(&all.replace("{key}", key)), expected, "{edits}");
+            server.answers();
+            device.synced();
+            server.take();
+            assert!(same(server.value("place", key, "v"), expected), "{edits}");
+            device.synced();
+            assert_eq!(device.pending(), "", "{edits}");
+        }
+    }
+}
+
+#[test]
+fn v3_a_key_may_be_null_and_a_column_far_to_the_right() {
+    let names: Vec<String> = (0..130).map(|number| format!("c{number} TEXT")).collect();
+    let schema = format!(
+        "CREATE TABLE place (id TEXT PRIMARY KEY, name TEXT, {}, v TEXT)",
+        names.join(", ")
+    );
+    for (edit, expected) in [
+        ("UPDATE place SET c90 = 'x'", KEPT),
+        ("UPDATE place SET v = 'mine'", r#""mine""#),
+    ] {
+        let (mut server, device) = pulled_into(&schema);
+        device.exec(edit);
+        device.exec("UPDATE place SET id = 'q'");
+        round(&mut server, &device);
+        assert!(same(server.value("place", "q", "v"), expected), "{edit}");
+    }
+    let (_server, device) = pulled_into(&schema);
+    device.exec("UPDATE place SET id = NULL");
+    assert_eq!(device.ask("SELECT count(*) FROM _syncAside"), "0");
+}
+
+#[test]
+fn v3_sync_pending_shows_what_is_sent_in_place_of_a_value() {
+    let (_server, device) = pulled();
+    device.exec("UPDATE place SET name = 'New'");
+    let payload = "SELECT payload FROM sync_pending";
+    assert_eq!(
+        device.ask(payload),
+        r#"{"id":"p","name":"New","v":{"a":1}}"#
+    );
+    device.exec("ALTER TABLE place RENAME COLUMN v TO w");
+    assert_eq!(
+        device.ask(payload),
+        r#"{"id":"p","name":"New","w":{"a":1}}"#
+    );
+    device.exec("UPDATE place SET w = 'mine'");
+    assert_eq!(device.ask(payload), r#"{"id":"p","name":"New","w":"mine"}"#);
+}
+
 #[test]
 fn v3_sync_check_compares_the_value_that_is_kept() {
     let (mut server, device) = pulled();

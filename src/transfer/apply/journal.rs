@@ -171,7 +171,10 @@ fn is_same_row(content: &str, binding: &Binding, row: &[Slot<'_>], lenient: bool
     };
     let ignored = &binding.rules.echo_ignore;
     binding.wire.columns.iter().zip(row).all(|(column, slot)| {
-        if ignored.contains(&column.name) {
+        if ignored
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(&column.name))
+        {
             return true;
         }
         if slot.is_missing() {

@@ -96,6 +96,23 @@ impl Policy {
         }
     }
 
+    /// The policy that is an entity's own; the usual one when it has none.
+    ///
+    /// # Errors
+    /// As [`Policy::of`].
+    pub fn own(database: &Database, entity: &str) -> Result<Self> {
+        let found = database.query_row(
+            "SELECT policy, argument FROM main._syncResolver \
+             WHERE entity = ?1 COLLATE NOCASE ORDER BY entity = ?1 DESC LIMIT 1",
+            &[entity.into()],
+            |row| Ok((row.text(0), row.optional_text(1))),
+        )?;
+        match found {
+            None => Ok(Self::default()),
+            Some((name, argument)) => Self::parse(&name, argument.as_deref()),
+        }
+    }
+
     /// Makes it the policy of an entity, or of all without one of their own (`*`).
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use crate::capture::drift;
 use crate::coordination::operation::{OpenWork, open_work};
 use crate::coordination::{Ground, Outcome as End, finish};
 use crate::providers::{Transport, kinds};
-use crate::store::{Error, Result, Session, Transaction};
+use crate::store::{Error, Result, Session, Transaction, untold};
 use crate::transfer::declared::declare;
 
 use super::entity_table;
@@ -128,9 +128,9 @@ fn apply_page(
     work: &OpenWork,
     page: &Page<'_>,
 ) -> Result<Outcome, Failure> {
-    let warnings = drift::refresh(ground.database)?;
+    drift::refresh(ground.database)?;
     let mut outcome = apply_records(session, ground, work, page)?;
-    outcome.warnings.extend(warnings);
+    outcome.warnings.extend(untold::take(ground.database)?);
     Ok(outcome)
 }
 

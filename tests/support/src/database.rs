@@ -44,6 +44,8 @@ pub fn library() -> PathBuf {
 pub struct World {
     directory: TempDir,
     recursive: bool,
+    /// What else every connection sets.
+    settings: String,
 }
 
 impl World {
@@ -52,6 +54,7 @@ impl World {
         Self {
             directory: TempDir::new().expect("a temporary directory"),
             recursive,
+            settings: String::new(),
         }
     }
 
@@ -77,6 +80,7 @@ impl World {
         connection
             .pragma_update(None, "recursive_triggers", self.recursive)
             .expect("recursive_triggers");
+        connection.execute_batch(&self.settings).expect("settings");
         connection
     }
 
@@ -96,6 +100,20 @@ impl World {
 pub fn both(test: impl Fn(&World)) {
     for recursive in [true, false] {
         test(&World::new(recursive));
+    }
+}
+
+/// The same in all ways in which foreign keys are looked after and commits are made.
+pub fn everywhere(test: impl Fn(&World)) {
+    for keys in ["ON", "OFF"] {
+        for journal in ["WAL", "DELETE"] {
+            for recursive in [true, false] {
+                let mut world = World::new(recursive);
+                world.settings =
+                    format!("PRAGMA foreign_keys = {keys}; PRAGMA journal_mode = {journal};");
+                test(&world);
+            }
+        }
     }
 }
 

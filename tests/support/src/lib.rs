@@ -39,7 +39,7 @@ pub mod work;
 pub use canned::{Canned, Seen, closing, head, json_answer, status_answer};
 pub use child::again;
 pub use database::{
-    World, ask, both, file_holds, library, load, load_from, refused, root, try_ask,
+    World, ask, both, everywhere, file_holds, library, load, load_from, refused, root, try_ask,
 };
 pub use device::{
     Device, SCHEMA, assert_equal, backend_rows, pushes, query, rows_of, seen, sync_on,
