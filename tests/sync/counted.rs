@@ -1,9 +1,9 @@
 //! Counted keys: rows made on two devices with the same number are different rows.
 
 use serde_json::{Value, json};
-use support::{Canned, Device, json_answer};
+use support::{Canned, Device, all_settings, json_answer};
 
-use super::{pragmas, pull};
+use super::pull;
 
 /// Notes in a tree with lines, and a table that is not synced.
 fn schema(counted: &str) -> String {
@@ -28,7 +28,7 @@ fn device(server: &Canned, ddl: &str) -> Device {
 
 #[test]
 fn t3_a_row_made_here_gives_its_number_to_that_of_the_server() {
-    for pragma in pragmas() {
+    for pragma in all_settings() {
         for counted in ["", "AUTOINCREMENT"] {
             // A trigger of the application keeps triggers on while rows are applied.
             // So does an action of a foreign key, which would take the server's rows along.

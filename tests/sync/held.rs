@@ -1,7 +1,7 @@
 //! Rows of the server that the file refuses for now: held, tried again, and never in the way of others (rules H1 to H6).
 
 use serde_json::{Value, json};
-use support::{Canned, Device};
+use support::{Canned, Device, enforced, everywhere};
 
 /// `key|op|reason` of what is held.
 fn held(device: &Device) -> String {
@@ -13,17 +13,6 @@ fn warned(answer: &Value, code: &str) -> i64 {
     let ours = warnings.iter().filter(|warning| warning["code"] == code);
     ours.map(|warning| warning["count"].as_i64().expect("a count"))
         .sum()
-}
-
-/// Foreign keys on and off, both journals, recursive triggers on and off.
-fn everywhere(test: impl Fn(&str)) {
-    for settings in [
-        "PRAGMA foreign_keys = ON",
-        "PRAGMA foreign_keys = OFF; PRAGMA journal_mode = WAL",
-        "PRAGMA foreign_keys = ON; PRAGMA journal_mode = WAL; PRAGMA recursive_triggers = ON",
-    ] {
-        test(settings);
-    }
 }
 
 #[test]
@@ -62,7 +51,6 @@ fn h1_every_kind_of_constraint_holds_its_row_and_nothing_else() {
             let context = format!("{reason} {schema} {settings}");
             let server = Canned::start();
             let device = Device::with(schema, &["t"], &server.url());
-            device.exec(settings);
             device.exec("INSERT INTO t (id, n) VALUES ('here', 7)");
             server.changes(json!({"t": {"created": [{"id": "a", "n": 1}, bad, {"id": "z", "n": 9}]}}));
             let answer = device.synced();
@@ -315,7 +303,6 @@ fn h6_a_row_made_here_with_the_unique_value_of_another() {
                 &server.url(),
                 json!({"onClash": {"t": on_clash}}),
             );
-            device.exec(settings);
             device.exec(
                 "INSERT INTO t VALUES ('mine', 'v', 'here'); INSERT INTO of VALUES ('o', 'mine')",
             );
@@ -361,4 +348,109 @@ fn h1_any_number_of_rows_is_held() {
     server.changes(json!({"t": {"created": rows}}));
     let answer = device.synced();
     assert_eq!(answer["held"], 10_050);
+}
+
+/// No number, so no key there can be.
+#[test]
+fn h1_a_row_whose_id_cant_be_a_key_is_held() {
+    everywhere(|_| {
+        let server = Canned::start();
+        let schema = "CREATE TABLE n (id INTEGER PRIMARY KEY, x TEXT)";
+        let device = Device::with(schema, &["n"], &server.url());
+        let bad = ["abc", "", "01", "1.0", "9223372036854775808"];
+        let rows = bad.iter().map(|id| json!({"id": id, "x": "bad"}));
+        let rows: Vec<Value> = rows
+            .chain([json!({"id": 1, "x": "a"}), json!({"id": "2", "x": "b"})])
+            .collect();
+        server.changes(json!({"n": {"created": rows}}));
+        let answer = device.synced();
+        assert_eq!(device.ask("SELECT id, x FROM n ORDER BY id"), "1|a\n2|b");
+        assert_eq!(
+            (answer["held"].as_i64(), warned(&answer, "rowsHeld")),
+            (Some(5), 5)
+        );
+        let named = device.ask("SELECT reason, \"constraint\" FROM sync_held WHERE key = 'abc'");
+        assert!(
+            named.starts_with("key|") && named.contains("\"abc\""),
+            "{named}"
+        );
+        // In vain, and never in the place of another row.
+        device.synced();
+        assert_eq!(device.ask("SELECT x FROM n WHERE id = 1"), "a");
+        server.changes(json!({"n": {"created": rows_of(&bad)}}));
+        let check = device.ask("SELECT sync_check('api')");
+        let check: Value = serde_json::from_str(&check).expect("JSON");
+        assert_eq!(
+            (
+                &check["entities"][0]["held"],
+                &check["entities"][0]["missing"]
+            ),
+            (&json!(5), &json!(0))
+        );
+        // Deleted there; and a table whose key takes it.
+        server.changes(json!({"n": {"deleted": ["01", "1.0", "", "zzz"]}}));
+        device.synced();
+        assert_eq!(held(&device), "9223372036854775808|row|key\nabc|row|key");
+        assert_eq!(device.pending(), "");
+    });
+}
+
+fn rows_of(ids: &[&str]) -> Vec<Value> {
+    ids.iter().map(|id| json!({"id": id, "x": "bad"})).collect()
+}
+
+/// The run is about the parents only.
+#[test]
+fn h2_rows_of_entities_outside_the_call_are_tried_and_named() {
+    enforced(|_| {
+        let server = Canned::start();
+        let schema = "CREATE TABLE parent (id TEXT PRIMARY KEY NOT NULL);
+             CREATE TABLE child (id TEXT PRIMARY KEY NOT NULL, parent TEXT REFERENCES parent (id))";
+        let device = Device::with(schema, &["parent", "child"], &server.url());
+        let child = |id: &str, parent: &str| json!({"id": id, "parent": parent});
+        server.changes(json!({"child": {"created": [child("c", "p"), child("d", "q")]}}));
+        device.synced();
+        assert_eq!(held(&device), "c|row|foreignKey\nd|row|foreignKey");
+        server.changes(json!({"parent": {"created": [{"id": "p"}]}}));
+        let answer = device.sync_only(&["parent"]);
+        assert_eq!(answer["state"], "synced", "{answer}");
+        assert_eq!(device.ask("SELECT id, parent FROM child"), "c|p");
+        assert_eq!(held(&device), "d|row|foreignKey");
+        let warning = &answer["warnings"][0];
+        assert_eq!(
+            (&warning["code"], &warning["entity"], &warning["count"]),
+            (&json!("rowsHeld"), &json!("child"), &json!(1))
+        );
+        assert_eq!(device.pending(), "");
+        // Nothing of a table that is gone by then stops a sync.
+        device.exec("DROP TABLE child");
+        server.changes(json!({"parent": {"created": [{"id": "q"}]}}));
+        let answer = device.sync_only(&["parent"]);
+        assert_eq!(answer["state"], "synced", "{answer}");
+    });
+}
+
+#[test]
+fn h2_an_edit_of_a_row_outside_the_call_meets_what_is_held_of_it() {
+    enforced(|_| {
+        let server = Canned::start();
+        let device = Device::with(FAMILY, &["parent", "child"], &server.url());
+        server.changes(json!({"parent": {"created": [{"id": "p"}]}, "child": {"created": [{"id": "c", "parent": "p"}]}}));
+        device.synced();
+        server.changes(json!({"child": {"updated": [{"id": "c", "parent": "q"}]}}));
+        device.synced();
+        device.exec(
+            "INSERT INTO child VALUES ('d', 'p', NULL); UPDATE child SET up = 'd' WHERE id = 'c'",
+        );
+        server.changes(json!({"parent": {"created": [{"id": "q"}]}}));
+        device.sync_only(&["parent"]);
+        assert_eq!(
+            device.ask("SELECT parent, up FROM child WHERE id = 'c'"),
+            "q|d"
+        );
+        assert_eq!(
+            device.pending(),
+            "child|c|updated|[\"up\"]\nchild|d|created|[]"
+        );
+    });
 }

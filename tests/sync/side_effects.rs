@@ -1,9 +1,9 @@
 //! What triggers and foreign keys of the application do while remote rows are applied.
 
 use serde_json::{Value, json};
-use support::{Canned, Device};
+use support::{Canned, Device, all_settings};
 
-use super::{pragmas, pull};
+use super::pull;
 
 const TOUCH: &str = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, x TEXT, updated_at TEXT);
     CREATE TRIGGER touch AFTER UPDATE OF x ON t BEGIN UPDATE t SET updated_at = 'here' WHERE id = NEW.id; END;
@@ -11,7 +11,7 @@ const TOUCH: &str = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, x TEXT, updat
 
 #[test]
 fn t1_an_applied_row_holds_what_was_applied_though_a_trigger_stamps_it() {
-    for pragma in pragmas() {
+    for pragma in all_settings() {
         let server = Canned::start();
         let device = Device::with(TOUCH, &["t"], &server.url());
         device.exec(&pragma);
@@ -46,7 +46,7 @@ fn t1_other_rows_that_a_trigger_changes_are_edits_unless_the_answer_names_them()
         CREATE VIRTUAL TABLE words USING fts5(list);
         CREATE TRIGGER count AFTER INSERT ON t BEGIN UPDATE list SET n = n + 1 WHERE id = NEW.list; END;
         CREATE TRIGGER fts AFTER INSERT ON t BEGIN INSERT INTO words (list) VALUES (NEW.list); END;";
-    for pragma in pragmas() {
+    for pragma in all_settings() {
         let server = Canned::start();
         let device = Device::with(ddl, &["list", "t"], &server.url());
         device.exec(&pragma);

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::capture::{Key, PendingRows, log};
-use crate::ground::{SyncError, Warning, quoted};
+use crate::ground::{SyncError, Warning};
 use crate::providers::sink::{Announced, RemoteRow, Scope, Sink};
 use crate::providers::wire::{Slot, WireId};
 use crate::store::{Database, Result, Value, ValueRef};
@@ -24,6 +24,7 @@ use super::meeting::Chosen;
 use super::own_writes::{Applied, OwnWrites};
 use super::scope::is_named;
 use super::setting::Setting;
+use super::stray::stray_key;
 use super::swept::Swept;
 use super::table::{TableApplier, Trouble};
 
@@ -37,8 +38,8 @@ pub struct Applier<'a> {
     deferred: Deferred,
     /// The deletes of the answer.
     doomed: Doomed,
-    /// Where refused rows are held; none: they end the answer.
-    pub(super) holder: Option<Holder<'a>>,
+    /// Where refused rows are held.
+    pub(super) holder: Holder<'a>,
     swept: Swept,
     displaced: Displaced,
     /// Rows that went with deleted ones.
@@ -89,10 +90,7 @@ impl<'a> Applier<'a> {
             own,
             deferred: Deferred::default(),
             doomed: Doomed::default(),
-            holder: setting
-                .refusals
-                .map(|refusals| Holder::new(database, setting.provider, bindings, refusals))
-                .transpose()?,
+            holder: Holder::new(database, setting.provider, bindings, setting.refusals)?,
             swept: Swept::default(),
             displaced: Displaced::default(),
             taken: HashSet::new(),
@@ -105,7 +103,7 @@ impl<'a> Applier<'a> {
     /// of each binding, and warnings.
     ///
     /// # Errors
-    /// SQLite's; a row that fits nowhere, where none are held.
+    /// SQLite's.
     pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<Warning>), SyncError> {
         let comers = self
             .displaced
@@ -299,11 +297,11 @@ impl<'a> Applier<'a> {
                 let waits = true;
                 Ok((table.named(error, key), chosen, Refused { waits, why }))
             }
-            Some(why) if self.holder.is_some() => {
+            Some(why) => {
                 let waits = false;
                 Ok((table.named(error, key), chosen, Refused { waits, why }))
             }
-            _ => Err(table.named(error, key)),
+            None => Err(table.named(error, key)),
         }
     }
 
@@ -322,9 +320,7 @@ impl<'a> Applier<'a> {
 
     /// Carries out the deletes of the answer, children before their parents.
     fn carry_out_deletes(&mut self) -> Result<(), SyncError> {
-        if let Some(holder) = &mut self.holder {
-            holder.notes_deletes = !links(self.database)?.is_empty();
-        }
+        self.holder.notes_deletes = !links(self.database)?.is_empty();
         let doomed = std::mem::take(&mut self.doomed);
         for row in doomed.children_first(self.database, self.bindings)? {
             let reason = self.refused_delete(row.place, &row.key);
@@ -377,9 +373,7 @@ impl<'a> Applier<'a> {
         if gone {
             self.swept.named(place, key);
         }
-        if let Some(holder) = &mut self.holder {
-            holder.forget(place, key)?;
-        }
+        self.holder.forget(place, key)?;
         // A row that was left alone: what others change of it as a side effect is an edit.
         let Some(applied) = applied else {
             return Ok(());
@@ -395,20 +389,14 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    fn key(&self, place: usize, id: &WireId<'_>) -> Result<Key, SyncError> {
+    /// The key that an id stands for; none when it can't be one here.
+    fn key(&self, place: usize, id: &WireId<'_>) -> Result<Option<Key>, SyncError> {
         if self.cancel.load(Ordering::Relaxed) {
             return Err(SyncError::cancelled(
                 "interrupted because the connection closes",
             ));
         }
-        let binding = self.tables[place].binding;
-        binding.wire_key(id).map(Key).ok_or_else(|| {
-            SyncError::protocol(format!(
-                "{} has an integer key, but the backend sent the id {}; nothing was applied",
-                quoted(&binding.entity),
-                quoted(&id.to_string())
-            ))
-        })
+        Ok(self.bindings[place].wire_key(id).map(Key))
     }
 
     /// All rows there are were named: others go, and so do deletes that wait. Whether a condition was true of a row
@@ -470,7 +458,9 @@ fn restore(
 
 impl Sink for Applier<'_> {
     fn row(&mut self, row: &RemoteRow<'_>) -> Result<(), SyncError> {
-        let key = self.key(row.entity, row.id)?;
+        let Some(key) = self.key(row.entity, row.id)? else {
+            return self.hold_stray(row);
+        };
         let old = self.tables[row.entity].is_old(&key, row.version, false)?;
         let remote = match row.announced {
             Announced::Created => Remote::Created,
@@ -495,7 +485,9 @@ impl Sink for Applier<'_> {
         id: &WireId<'_>,
         version: Option<i64>,
     ) -> Result<(), SyncError> {
-        let key = self.key(place, id)?;
+        let Some(key) = self.key(place, id)? else {
+            return Ok(self.holder.forget(place, &stray_key(id))?);
+        };
         let old = self.tables[place].is_old(&key, version, true)?;
         if !old {
             self.deferred.forget(place, &key);
