@@ -184,6 +184,7 @@ impl Run {
             refusals,
         };
         held::clash::make_room(database, provider, self.id, bindings, refusals)?;
+        held::inserts::meet(database, provider, bindings)?;
         // A server may repeat our token in what it says.
         let clean = |text: &str| self.redactor.clean(text);
         let settler = frozen.map(|frozen| {

@@ -454,3 +454,111 @@ fn h2_an_edit_of_a_row_outside_the_call_meets_what_is_held_of_it() {
         );
     });
 }
+
+/// Nobody had the row here; the server's is held when one of its key is made.
+#[test]
+fn h5_a_row_made_here_under_the_key_of_a_held_one_goes_up_as_an_update() {
+    const TABLE: &str =
+        "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, u TEXT UNIQUE, x TEXT, n INTEGER DEFAULT 0)";
+    everywhere(|_| {
+        for insert in [
+            "INSERT INTO t (id, x) VALUES ('a', 'mine')",
+            "INSERT OR REPLACE INTO t (id, x) VALUES ('a', 'first'); INSERT OR REPLACE INTO t (id, x) VALUES ('a', 'mine')",
+            "INSERT INTO t (id) VALUES ('a'); UPDATE t SET x = 'mine' WHERE id = 'a'",
+        ] {
+            let server = Canned::start();
+            let device = Device::with(TABLE, &["t"], &server.url());
+            device.exec("INSERT INTO t (id, u) VALUES ('mine', 'v')");
+            server
+                .changes(json!({"t": {"created": [{"id": "a", "u": "v", "x": "theirs", "n": 7}]}}));
+            device.synced();
+            assert_eq!(held(&device), "a|row|unique");
+            device.exec(insert);
+            server.reset();
+            device.synced();
+            assert_eq!(server.pushed().len(), 1, "{insert}");
+            let body = &server.pushed()[0]["t"];
+            let sent = &body["updated"][0];
+            assert_eq!(body["created"], json!([]), "{insert}: {body}");
+            assert_eq!(
+                (
+                    &sent["id"],
+                    &sent["u"],
+                    &sent["x"],
+                    &sent["n"],
+                    &sent["_changed"]
+                ),
+                (
+                    &json!("a"),
+                    &json!("v"),
+                    &json!("mine"),
+                    &json!(7),
+                    &json!("x")
+                ),
+                "{insert}"
+            );
+            assert_eq!(device.pending(), "");
+            // It fits at last, with what was said on both sides.
+            device.exec("DELETE FROM t WHERE id = 'mine'");
+            device.synced();
+            device.synced();
+            assert_eq!(held(&device), "");
+            assert_eq!(device.ask("SELECT * FROM t"), "a|v|mine|7", "{insert}");
+            assert_eq!(device.pending(), "");
+        }
+    });
+}
+
+/// Made again after it was deleted there, before the delete is carried out here.
+#[test]
+fn h5_a_row_made_here_that_fits_with_the_held_one_is_an_update_too() {
+    let server = Canned::start();
+    let device = Device::with(CLASH, &["t", "of"], &server.url());
+    device.exec("INSERT INTO t VALUES ('mine', 'v', 'here')");
+    server.changes(json!({"t": {"created": [{"id": "a", "u": "v", "x": "theirs"}]}}));
+    device.synced();
+    device.exec("INSERT INTO t VALUES ('a', 'w', NULL)");
+    server.reset();
+    device.synced();
+    let body = &server.pushed()[0]["t"];
+    assert_eq!(
+        (
+            &body["created"],
+            &body["updated"][0]["u"],
+            &body["updated"][0]["x"]
+        ),
+        (&json!([]), &json!("w"), &json!("theirs"))
+    );
+    assert_eq!(held(&device), "");
+    assert_eq!(device.ask("SELECT * FROM t WHERE id = 'a'"), "a|w|theirs");
+}
+
+/// Two devices give the same number to two rows, and the other's does not fit here.
+#[test]
+fn h5_a_row_made_here_under_the_counted_number_of_a_held_one_is_another_row() {
+    enforced(|_| {
+        for (reason, bad) in [
+            ("unique", json!({"id": 5, "u": "v"})),
+            ("foreignKey", json!({"id": 5, "above": 99})),
+        ] {
+            let server = Canned::start();
+            let schema = "CREATE TABLE t (id INTEGER PRIMARY KEY, u TEXT UNIQUE, above INTEGER REFERENCES t (id))";
+            let device = Device::with(schema, &["t"], &server.url());
+            device.exec("INSERT INTO t VALUES (1, 'v', NULL)");
+            server.changes(json!({"t": {"created": [bad]}}));
+            device.synced();
+            assert_eq!(held(&device), format!("5|row|{reason}"));
+            device.exec("INSERT INTO t VALUES (5, NULL, NULL)");
+            server.reset();
+            device.synced();
+            assert_eq!(
+                device.ask("SELECT id FROM t ORDER BY id"),
+                "1\n6",
+                "{reason}"
+            );
+            assert_eq!(server.pushed()[0]["t"]["created"][0]["id"], "6", "{reason}");
+            assert_eq!(held(&device), format!("5|row|{reason}"));
+            assert_eq!(device.ask("SELECT kind FROM sync_conflict"), "rekeyed");
+        }
+    });
+}

@@ -41,11 +41,11 @@ pub struct Applier<'a> {
     /// Where refused rows are held.
     pub(super) holder: Holder<'a>,
     swept: Swept,
-    displaced: Displaced,
+    pub(super) displaced: Displaced,
     /// Rows that went with deleted ones.
     taken: HashSet<(i64, Key)>,
     /// The log's end before we wrote anything.
-    start: i64,
+    pub(super) start: i64,
     cancel: &'a AtomicBool,
 }
 

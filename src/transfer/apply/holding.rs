@@ -12,6 +12,7 @@ use crate::transfer::held::{Class, HeldRow, Reason, What, clash};
 
 use super::applier::Applier;
 use super::decide::Remote;
+use super::displaced::Comer;
 use super::stray::{is_stray, not_a_key, stray_key};
 use super::table::Trouble;
 
@@ -178,6 +179,7 @@ impl Applier<'_> {
         }
         let held = self.holder.all()?;
         self.holder.notes_deletes = true;
+        self.make_room_for(&held)?;
         let fit = Fit::new(self.database, self.bindings)?;
         for row in fit.rows(&held)? {
             self.try_held_row(row)?;
@@ -187,6 +189,27 @@ impl Applier<'_> {
                 self.try_held_row(row)?;
             }
         }
+        Ok(())
+    }
+
+    /// Rows made here under the numbers of rows that are held are other rows, and take other numbers.
+    fn make_room_for(&mut self, held: &[HeldRow]) -> Result<(), SyncError> {
+        for row in held {
+            let What::Row(_, slots) = &row.what else {
+                continue;
+            };
+            if self.tables[row.place].is_taken(&row.key, slots)? {
+                self.displaced.put(Comer {
+                    place: row.place,
+                    key: row.key.clone(),
+                    remote: Remote::Updated,
+                    row: slots.clone(),
+                });
+            }
+        }
+        // The held rows themselves come when they fit.
+        self.displaced
+            .make_room(self.database, &mut self.tables, self.start)?;
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use crate::providers::wire::{Entity, Slot, WireId};
 use crate::store::{Database, Result, Statement, Value, quote_name};
 use crate::transfer::apply::{Applier, Setting};
 use crate::transfer::binding::{Binding, OnClash, has_integer_key, travelling, wire_columns};
-use crate::transfer::held::keep;
+use crate::transfer::held::{inserts, keep};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::outcome::{Failure, Job, Outcome};
@@ -129,6 +129,7 @@ pub fn apply(
     };
     let bindings = with_held(job, bindings)?;
     job.attempt.binds(&bindings);
+    inserts::meet(job.database, job.provider, &bindings)?;
     let mut applier = Applier::new(&setting, &bindings, &unacknowledged)?;
     body(&mut applier)?;
     let (counts, warnings) = applier.finish()?;
