@@ -194,7 +194,7 @@ impl Run {
         let intake = Intake::new(&setting, bindings, &self.unacknowledged, settler);
         let mut sink = Counting::new(intake, &self.live);
         let mut read = self.read_into(response, &mut sink)?;
-        let (counts, warnings) = sink.into_inner().finish()?;
+        let (counts, warnings) = sink.into_inner().finish(&read.due)?;
         read.warnings.extend(warnings);
         self.store(database, &read)?;
         Ok((read, counts))

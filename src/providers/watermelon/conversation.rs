@@ -295,6 +295,7 @@ impl Talk {
                 rest: pulled.rest,
                 warnings: pulled.warnings,
                 note: Some(brings),
+                due: self.due_entities(0),
                 ..Read::default()
             });
         }
@@ -306,8 +307,17 @@ impl Talk {
             schema_version: notice.store.then_some(self.schema_version),
             rest: pulled.rest,
             warnings: pulled.warnings,
+            due: self.due_entities(1),
             ..Read::default()
         })
+    }
+
+    /// The entities of the groups that are due, but the first ones.
+    fn due_entities(&self, but: usize) -> Vec<usize> {
+        let groups = self.due.iter().skip(but);
+        groups
+            .flat_map(|group| group.entities.iter().copied())
+            .collect()
     }
 
     fn read_pushed(&self, answer: &mut Answer<'_>, sink: &mut dyn Sink) -> Result<Read, SyncError> {

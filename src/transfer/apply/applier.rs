@@ -22,6 +22,7 @@ use super::doomed::{Doomed, DoomedRow};
 use super::effects;
 use super::meeting::Chosen;
 use super::own_writes::{Applied, OwnWrites};
+use super::postponed::Postponed;
 use super::scope::is_named;
 use super::setting::Setting;
 use super::stray::stray_key;
@@ -99,25 +100,27 @@ impl<'a> Applier<'a> {
         })
     }
 
-    /// Applies what had to wait, and brings the log up to date. Call once, before the commit. Returns the counts
+    /// Applies what had to wait, and brings the log up to date. Call once, before the commit. `due`: entities of which
+    /// this run is yet to get answers. Returns the counts
     /// of each binding, and warnings.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<Warning>), SyncError> {
+    pub fn finish(mut self, due: &[usize]) -> Result<(Vec<Counts>, Vec<Warning>), SyncError> {
         let comers = self
             .displaced
             .make_room(self.database, &mut self.tables, self.start)?;
         for comer in comers {
             self.upsert(comer.place, comer.remote, &comer.key, &comer.row, false)?;
         }
+        let mut postponed = Postponed::new(self.database, self.bindings, due)?;
         if !self.doomed.is_empty() {
             // A row that moves away from a parent which is about to go must have moved by then.
             self.apply_deferred(false)?;
-            self.carry_out_deletes()?;
+            self.carry_out_deletes(&mut postponed)?;
         }
         self.apply_deferred(true)?;
-        self.try_held()?;
+        self.try_held(&mut postponed)?;
         let swept = self.swept.record(&mut self.tables)?;
         let mut taken: HashSet<(i64, Key)> = std::mem::take(&mut self.taken);
         if self.own.alone_with_cascades() {
@@ -319,17 +322,27 @@ impl<'a> Applier<'a> {
     }
 
     /// Carries out the deletes of the answer, children before their parents.
-    fn carry_out_deletes(&mut self) -> Result<(), SyncError> {
+    fn carry_out_deletes(&mut self, postponed: &mut Postponed) -> Result<(), SyncError> {
         self.holder.notes_deletes = !links(self.database)?.is_empty();
         let doomed = std::mem::take(&mut self.doomed);
         for row in doomed.children_first(self.database, self.bindings)? {
-            let reason = self.refused_delete(row.place, &row.key);
+            let reason = match self.is_postponed(&row, postponed)? {
+                true => Some(Postponed::reason()),
+                false => self.refused_delete(row.place, &row.key),
+            };
             match (row.old, reason) {
                 (false, Some(reason)) => self.hold_delete(row.place, &row.key, &reason)?,
                 _ => self.take_away(row.place, row.remote, &row.key, row.old)?,
             }
         }
         Ok(())
+    }
+
+    /// Whether a delete waits for further answers. What is pending of a row that was not named keeps it for good.
+    fn is_postponed(&mut self, row: &DoomedRow, postponed: &mut Postponed) -> Result<bool> {
+        let table = &self.tables[row.place];
+        let may_go = row.remote == Remote::Deleted || !table.is_pending(&row.key);
+        Ok(!row.old && may_go && postponed.waits(row.place, &row.key)?)
     }
 
     /// Deletes a row.

@@ -13,6 +13,7 @@ use crate::transfer::held::{Class, HeldRow, Reason, What, clash};
 use super::applier::Applier;
 use super::decide::Remote;
 use super::displaced::Comer;
+use super::postponed::Postponed;
 use super::stray::{is_stray, not_a_key, stray_key};
 use super::table::Trouble;
 
@@ -173,7 +174,7 @@ impl Applier<'_> {
     }
 
     /// Tries the rows that are held: what they lacked may have come.
-    pub(super) fn try_held(&mut self) -> Result<(), SyncError> {
+    pub(super) fn try_held(&mut self, postponed: &mut Postponed) -> Result<(), SyncError> {
         if self.holder.is_empty() {
             return Ok(());
         }
@@ -185,7 +186,7 @@ impl Applier<'_> {
             self.try_held_row(row)?;
         }
         for row in held.iter().rev().filter(|row| row.what == What::Delete) {
-            if fit.may_go(row.place, &row.key)? {
+            if fit.may_go(row.place, &row.key)? && !postponed.waits(row.place, &row.key)? {
                 self.try_held_row(row)?;
             }
         }

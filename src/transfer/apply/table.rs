@@ -165,6 +165,11 @@ impl<'a> TableApplier<'a> {
         Ok(self.knowledge.is_unsent(&pending, exists))
     }
 
+    /// Whether anything is pending of a row.
+    pub fn is_pending(&self, key: &Key) -> bool {
+        self.waiting(key).is_some()
+    }
+
     /// Whether a row was made here under the number of one of the server, which is another row.
     ///
     /// # Errors

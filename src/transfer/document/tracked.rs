@@ -132,7 +132,7 @@ pub fn apply(
     inserts::meet(job.database, job.provider, &bindings)?;
     let mut applier = Applier::new(&setting, &bindings, &unacknowledged)?;
     body(&mut applier)?;
-    let (counts, warnings) = applier.finish()?;
+    let (counts, warnings) = applier.finish(&[])?;
     let mut outcome = Outcome {
         warnings,
         ..Outcome::default()
