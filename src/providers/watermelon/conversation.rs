@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::answer::read_answer;
 use super::cursors::{Group, groups, is_lower, lowest, starts};
 use super::migration::{Notice, Present};
-use super::options::Options;
+use super::options::{Options, Reading};
 use super::pull::read_pull;
 use super::push::write_changes;
 use crate::ground::{Class, SyncError, Warning};
@@ -268,7 +268,11 @@ impl Talk {
         let Some(group) = self.due.first() else {
             return Err(SyncError::protocol("no pull was due"));
         };
-        let (layout, reading) = (&self.options.layout, self.options.reading);
+        let layout = &self.options.layout;
+        let reading = Reading {
+            from_the_beginning: group.cursor.is_none(),
+            ..self.options.reading
+        };
         let wanted = &group.entities;
         let mut pulled = read_pull(
             &mut *answer.body,
