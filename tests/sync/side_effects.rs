@@ -1,7 +1,7 @@
 //! What triggers and foreign keys of the application do while remote rows are applied.
 
 use serde_json::{Value, json};
-use support::{Canned, Device, all_settings};
+use support::{Canned, Device, all_settings, enforced};
 
 use super::pull;
 
@@ -196,6 +196,57 @@ fn t2_edits_of_rows_that_go_along_are_kept_as_conflicts() {
             (device.pending(), device.log()),
             (String::new(), "0".into())
         );
+    }
+}
+
+/// Whatever a foreign key would do to such rows, it did not do it to these.
+#[test]
+fn t2_rows_that_a_trigger_deletes_on_a_remote_delete_are_deleted_here() {
+    for (trigger, gone) in [
+        // A row that goes along takes others with it.
+        (
+            "CREATE TRIGGER clean AFTER DELETE ON goes BEGIN DELETE FROM deeper WHERE goes <> OLD.id; END",
+            [json!([]), json!([]), json!(["e"])],
+        ),
+        (
+            "CREATE TRIGGER clean AFTER DELETE ON goes BEGIN DELETE FROM goes WHERE parent <> OLD.parent; END",
+            [json!([]), json!(["other"]), json!(["e"])],
+        ),
+        // With another parent goes what refers to that.
+        (
+            "CREATE TRIGGER clean AFTER DELETE ON parent BEGIN DELETE FROM parent WHERE id = 'q'; END",
+            [json!(["q"]), json!(["other"]), json!(["e"])],
+        ),
+        (
+            "CREATE TRIGGER clean BEFORE DELETE ON goes BEGIN DELETE FROM deeper WHERE goes = OLD.id; END",
+            [json!([]), json!([]), json!([])],
+        ),
+    ] {
+        enforced(|settings| {
+            let server = Canned::start();
+            let device = Device::with(&family(trigger), TABLES, &server.url());
+            let mut all = rows();
+            all["deeper"]["created"] =
+                json!([{"id": "d", "goes": "g"}, {"id": "e", "goes": "other"}]);
+            pull(&server, all);
+            device.synced();
+            pull(&server, json!({"parent": {"deleted": ["p"]}}));
+            device.synced();
+            let pushed = server.pushed();
+            let deleted = |table: &str| match pushed.first() {
+                Some(push) => push[table]["deleted"].clone(),
+                None => json!([]),
+            };
+            assert_eq!(
+                ["parent", "goes", "deeper"].map(deleted),
+                gone,
+                "{trigger} {settings}"
+            );
+            assert_eq!(
+                (device.pending(), device.log()),
+                (String::new(), "0".into())
+            );
+        });
     }
 }
 

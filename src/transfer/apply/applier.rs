@@ -231,7 +231,7 @@ impl<'a> Applier<'a> {
         old: bool,
     ) -> Result<(), SyncError> {
         if self.tables[place].may_delete() {
-            self.look_before_a_delete()?;
+            self.look_before_a_delete(place, key)?;
         }
         let trouble = match self.tables[place].row(remote, key, row, old) {
             Ok(gone) => return self.wrote(place, key, gone),
@@ -314,11 +314,12 @@ impl<'a> Applier<'a> {
     }
 
     /// A delete may also delete rows that nobody named.
-    pub(super) fn look_before_a_delete(&mut self) -> Result<()> {
-        match self.own.may_touch_others() {
-            true => self.swept.look(&mut self.tables),
-            false => Ok(()),
+    pub(super) fn look_before_a_delete(&mut self, place: usize, key: &Key) -> Result<()> {
+        if !self.own.may_touch_others() {
+            return Ok(());
         }
+        self.swept.look(&mut self.tables)?;
+        self.own.foresee(self.bindings[place].table.id, key)
     }
 
     /// Carries out the deletes of the answer, children before their parents.
@@ -357,7 +358,7 @@ impl<'a> Applier<'a> {
             self.deferred.forget(place, key);
             self.displaced.forget(place, key);
         }
-        self.look_before_a_delete()?;
+        self.look_before_a_delete(place, key)?;
         let table = &mut self.tables[place];
         let gone = match table.gone(remote, key, old) {
             Ok(gone) => gone,

@@ -238,7 +238,7 @@ impl Applier<'_> {
                 self.tables[place].row(remote, key, slots, false)
             }
             What::Delete => {
-                self.look_before_a_delete()?;
+                self.look_before_a_delete(place, key)?;
                 let gone = self.tables[place].gone(Remote::Deleted, key, false);
                 gone.map_err(Trouble::from)
             }
