@@ -126,7 +126,10 @@ impl Actions {
     /// The rows that refer to one of the parent's.
     fn referring(&mut self, number: usize, parent: usize, key: &Key) -> Result<Vec<Key>> {
         let (database, above) = (&self.database, &self.tables[parent]);
-        let values = RowReader::new(database, above, &[])?.key_values(&key.0)?;
+        let values = match above.shape.keys().len() {
+            1 => vec![key.0.clone()],
+            _ => RowReader::new(database, above, &[])?.key_values(&key.0)?,
+        };
         let action = &mut self.actions[number];
         let refer = match action.refer.take() {
             Some(refer) => refer,
