@@ -1,10 +1,12 @@
 //! Deletes that wait for further answers of the same run. Those may bring rows that move away from a parent which goes
-//! now: until they are in, its delete is held, so that a foreign key's own action takes nothing along that only moves.
+//! now: until they are in, its delete is held, so that neither a foreign key's own action nor a trigger of the application
+//! takes anything along that only moves.
 
 use std::collections::HashSet;
 
 use crate::capture::Key;
 use crate::store::{Database, Result, Statement, quote_name};
+use crate::transfer::app_triggers::deletes_reach;
 use crate::transfer::binding::Binding;
 use crate::transfer::held::Reason;
 use crate::transfer::held::foreign::{Link, links};
@@ -13,6 +15,8 @@ use crate::transfer::held::foreign::{Link, links};
 pub struct Postponed {
     /// Each with the place of the table that it refers to.
     reaching: Vec<(usize, Statement)>,
+    /// Places of the tables of which a delete sets off a trigger that names such a table.
+    triggers: Vec<usize>,
 }
 
 impl Postponed {
@@ -23,6 +27,7 @@ impl Postponed {
     pub fn new(database: &Database, bindings: &[Binding], due: &[usize]) -> Result<Self> {
         let mut postponed = Self {
             reaching: Vec::new(),
+            triggers: Vec::new(),
         };
         if due.is_empty() {
             return Ok(postponed);
@@ -38,6 +43,11 @@ impl Postponed {
                 postponed.reaching.push((place, refers));
             }
         }
+        for (place, binding) in bindings.iter().enumerate() {
+            if deletes_reach(database, &binding.table.shape.name, &due)? {
+                postponed.triggers.push(place);
+            }
+        }
         Ok(postponed)
     }
 
@@ -46,6 +56,9 @@ impl Postponed {
     /// # Errors
     /// SQLite's.
     pub fn waits(&mut self, place: usize, key: &Key) -> Result<bool> {
+        if self.triggers.contains(&place) {
+            return Ok(true);
+        }
         for (_, refers) in self.reaching.iter_mut().filter(|(of, _)| *of == place) {
             refers.bind(1, key.0.borrow())?;
             let found = refers.step()?;
@@ -60,7 +73,8 @@ impl Postponed {
     /// Why it waits.
     pub fn reason() -> Reason {
         Reason::missing(
-            "rows refer to it that may have moved; it goes when the rest of the sync is in".into(),
+            "rows that may have moved could go with it; it goes when the rest of the sync is in"
+                .into(),
         )
     }
 }
