@@ -105,10 +105,10 @@ impl<'a> Rewriter<'a> {
             Ok(read.step()?.then(|| read.row()))
         };
         let before = read(old)?;
-        // Every column is named, so that triggers on some columns hear of it too.
-        let same = columns
-            .iter()
-            .map(|column| format!(", {column} = {column}"));
+        // Where the key is the rowid, every column is named: what is kept by rowid is mostly kept by triggers on the
+        // columns in it.
+        let named = columns.iter().filter(|_| binding.table.shape.rowid_is_key);
+        let same = named.map(|column| format!(", {column} = {column}"));
         let sql = format!(
             "UPDATE {name} SET {key} = ?1{} WHERE {key} IS ?2",
             same.collect::<String>()
