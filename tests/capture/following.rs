@@ -3,7 +3,7 @@
 
 use rusqlite::Connection;
 use support::capture::{elsewhere, pending, run, track, tracked};
-use support::{World, ask, both, everywhere, refused};
+use support::{World, ask, both, every_world, refused};
 
 const NOTES: &str = "CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT, body TEXT, n INTEGER);
     INSERT INTO notes VALUES ('k1', 'one', 'b1', 1), ('k2', 'two', 'b2', 2), ('k3', 'three', NULL, 3);";
@@ -39,7 +39,7 @@ fn codes(answer: &str) -> Vec<String> {
 
 #[test]
 fn m1_two_renames_in_a_row_keep_the_edit_with_its_column() {
-    everywhere(|world| {
+    every_world(|world| {
         let c = tracked(world, NOTES, "notes");
         run(&c, "UPDATE notes SET title = 'x' WHERE id = 'k1'");
         elsewhere(
@@ -58,7 +58,7 @@ fn m1_two_renames_in_a_row_keep_the_edit_with_its_column() {
 
 #[test]
 fn m1_after_an_unseen_rename_and_a_rebuild_no_edit_is_of_another_column() {
-    everywhere(|world| {
+    every_world(|world| {
         let c = tracked(world, NOTES, "notes");
         run(
             &c,
@@ -88,7 +88,7 @@ fn m1_after_an_unseen_rename_and_a_rebuild_no_edit_is_of_another_column() {
 #[test]
 fn m3_a_rebuilt_table_is_the_same_table() {
     for rebuild in REBUILDS {
-        everywhere(|world| {
+        every_world(|world| {
             let c = tracked(world, NOTES, "notes");
             run(&c, EDITS);
             elsewhere(world, rebuild);
@@ -115,7 +115,7 @@ fn m3_what_a_call_without_room_for_warnings_notices_is_told_by_the_next_that_has
         "sync_discard('notes', 'k1')",
         "sync_untrack('other')",
     ] {
-        everywhere(|world| {
+        every_world(|world| {
             let c = tracked(world, NOTES, "notes");
             run(&c, EDITS);
             elsewhere(world, REBUILDS[0]);
@@ -142,7 +142,7 @@ fn m3_what_a_call_without_room_for_warnings_notices_is_told_by_the_next_that_has
 
 #[test]
 fn m3_rows_that_are_gone_with_their_table_are_kept_as_conflicts_and_not_deleted() {
-    everywhere(|world| {
+    every_world(|world| {
         let c = tracked(world, NOTES, "notes");
         run(&c, EDITS);
         run(
@@ -172,7 +172,7 @@ fn m3_rows_that_are_gone_with_their_table_are_kept_as_conflicts_and_not_deleted(
 
 #[test]
 fn m3_a_table_without_a_row_is_made_anew() {
-    everywhere(|world| {
+    every_world(|world| {
         let c = tracked(world, NOTES, "notes");
         run(&c, EDITS);
         run(
@@ -194,7 +194,7 @@ fn m3_a_table_without_a_row_is_made_anew() {
 /// As SQLite's own recipe has it: the tool's connection does not look after foreign keys.
 #[test]
 fn m3_a_rebuilt_parent_leaves_its_children_as_they_are() {
-    everywhere(|world| {
+    every_world(|world| {
         let c = tracked(
             world,
             "CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT);
@@ -246,7 +246,7 @@ fn m3_a_table_with_another_key_is_refused_with_what_to_call() {
 
 #[test]
 fn m4_what_waits_is_seen_and_kept_while_there_are_no_triggers() {
-    everywhere(|world| {
+    every_world(|world| {
         let c = tracked(world, NOTES, "notes");
         run(&c, EDITS);
         elsewhere(world, REBUILDS[0]);
@@ -263,7 +263,7 @@ fn m4_what_waits_is_seen_and_kept_while_there_are_no_triggers() {
 
 #[test]
 fn m5_capture_can_be_off_around_a_migration() {
-    everywhere(|world| {
+    every_world(|world| {
         let c = tracked(world, NOTES, "notes");
         run(&c, EDITS);
         run(&c, "UPDATE notes SET body = 'y' WHERE id = 'k1'");

@@ -6,9 +6,7 @@ use std::process::{Command, Stdio};
 use rusqlite::Connection;
 use serde_json::Value;
 use support::device::sync_on;
-use support::{Backend, Device, ask, assert_equal};
-
-use super::pragmas;
+use support::{Backend, Device, all_settings, ask, assert_equal};
 
 const SCHEMA: &str = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT);";
 const ROWS: &str =
@@ -80,7 +78,7 @@ fn pending(db: &Connection) -> String {
 
 #[test]
 fn m7_a_dump_that_is_read_again_goes_on_where_the_file_was() {
-    for settings in pragmas() {
+    for settings in all_settings() {
         let (backend, device) = device(&settings);
         let dump = shell(&device.world.path(), ".dump\n");
         let restored = device.world.file("restored.db");

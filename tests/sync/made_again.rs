@@ -3,9 +3,7 @@
 use std::sync::mpsc::channel;
 
 use serde_json::{Value, json};
-use support::{Backend, Canned, Device, assert_equal, closing, json_answer};
-
-use super::pragmas;
+use support::{Backend, Canned, Device, all_settings, assert_equal, closing, json_answer};
 
 const SCHEMA: &str = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT);";
 const ANEW: &str = "DROP TABLE t; CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT);";
@@ -55,7 +53,7 @@ fn m8_a_table_made_again_and_captured_again_during_a_run_gets_no_row_of_it() {
 
 #[test]
 fn m3_a_sync_after_a_rebuild_goes_on_and_says_so() {
-    for settings in pragmas() {
+    for settings in all_settings() {
         let backend = Backend::start(SCHEMA);
         backend.sql(|db| {
             db.execute_batch(
@@ -109,7 +107,7 @@ fn m3_a_sync_tells_what_calls_before_it_had_no_room_for() {
 
 #[test]
 fn m3_a_table_made_anew_is_pulled_from_the_beginning_and_deletes_nothing_there() {
-    for settings in pragmas() {
+    for settings in all_settings() {
         let backend = Backend::start(SCHEMA);
         backend.sql(|db| {
             db.execute_batch(
@@ -198,7 +196,7 @@ fn m3_rows_of_unknown_outcome_keep_their_standing_through_a_rebuild() {
         "ALTER TABLE t RENAME TO old; CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT);
          INSERT INTO t SELECT * FROM old; DROP TABLE old",
     ];
-    for settings in pragmas() {
+    for settings in all_settings() {
         for (place, rebuild) in REBUILDS.iter().enumerate() {
             let server = Canned::start();
             let device = Device::with(SCHEMA, &["t"], &server.url());

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 use support::sample::sample;
-use support::{Canned, Device, Random, World, ask, closing, json_answer, status_answer};
-
-use super::pragmas;
+use support::{
+    Canned, Device, Random, World, all_settings, ask, closing, json_answer, status_answer,
+};
 
 const SCHEMA: &str =
     "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, revision INTEGER, at INTEGER);
@@ -23,7 +23,7 @@ fn config(device: &Device, path: &str) -> String {
 
 #[test]
 fn m6_a_list_for_all_tables_follows_a_renamed_column() {
-    for settings in pragmas() {
+    for settings in all_settings() {
         let server = Canned::start();
         let device = device(&server, json!({"echoIgnore": ["revision"]}));
         device.exec(&settings);
@@ -69,7 +69,7 @@ fn m6_a_resolver_follows_the_column_that_it_compares() {
 
 #[test]
 fn m6_what_is_said_of_an_entity_follows_its_table() {
-    for settings in pragmas() {
+    for settings in all_settings() {
         let server = Canned::start();
         let device = device(
             &server,

@@ -130,39 +130,79 @@ impl<'a> Order<'a> {
             return Ok(HashSet::new());
         }
         let rows = self.rows(group)?;
-        let mut ordered = true;
-        self.each_link(&rows, |child, parent| ordered &= parent.id <= child.id)?;
-        match ordered {
-            true => Ok(HashSet::new()),
-            false => self.by_reference(group, &rows),
-        }
+        let links = |each: Each<'_>| self.each_link(&rows, each);
+        self.arrange(&self.condition(group, false), links)
     }
 
-    /// Puts the deleted rows of a group in order. What they referred to is not known any more, but with foreign keys a row
-    /// that refers to another is deleted before that: the log has them in this order.
+    /// Puts the deleted rows of a group in order. What they referred to is known where a table refers to itself. Elsewhere
+    /// they go in the order of the log: with foreign keys that are judged at once, a row is deleted before one that it
+    /// refers to.
     fn deleted(&self, group: &Group) -> Result<()> {
         if !group.circle {
             return Ok(());
         }
-        let sql = format!(
-            "SELECT id FROM main._syncOutbox WHERE {} ORDER BY uptoSeq, id",
-            self.condition(group, true)
-        );
+        let condition = self.condition(group, true);
+        let sql = format!("SELECT id FROM main._syncOutbox WHERE {condition} ORDER BY uptoSeq, id");
         let (mut last, mut ordered) = (0, true);
         let mut rows = self.database.connection().prepare(&sql)?;
         while rows.step()? {
             ordered &= rows.integer(0) > last;
             last = rows.integer(0);
         }
-        if ordered {
-            return Ok(());
-        }
         rows.reset();
-        let mut numbers = Numbers::after_all(self.database)?;
-        while rows.step()? {
-            numbers.give(rows.integer(0))?;
+        if !ordered {
+            let mut numbers = Numbers::after_all(self.database)?;
+            while rows.step()? {
+                numbers.give(rows.integer(0))?;
+            }
         }
+        drop(rows);
+        let deleted = Deleted::read(self.database, &condition)?;
+        self.arrange(&condition, |each| deleted.each_link(self.database, each))?;
         Ok(())
+    }
+
+    /// Gives rows numbers with which each comes behind those that it is linked to, if theirs are not so and there is such
+    /// an order. Those that are linked in a circle are to stay together.
+    fn arrange(
+        &self,
+        condition: &str,
+        links: impl Fn(Each<'_>) -> Result<()>,
+    ) -> Result<HashSet<i64>> {
+        let mut ordered = true;
+        links(&mut |child, parent, _| ordered &= parent <= child)?;
+        if ordered {
+            return Ok(HashSet::new());
+        }
+        let sql = format!("SELECT id FROM main._syncOutbox WHERE {condition} ORDER BY id");
+        let mut rows = self.database.connection().prepare(&sql)?;
+        let mut ids = Vec::new();
+        while rows.step()? {
+            ids.push(rows.integer(0));
+        }
+        drop(rows);
+        let mut found = Vec::new();
+        links(&mut |child, parent, must| {
+            let place = |id: i64| ids.binary_search(&id).ok();
+            if let (Some(child), Some(parent)) = (place(child), place(parent)) {
+                found.push(Link {
+                    child,
+                    parent,
+                    must,
+                });
+            }
+        })?;
+        let mut numbers = Numbers::after_all(self.database)?;
+        let mut glued = HashSet::new();
+        for circle in parents_first(ids.len(), &found) {
+            for (number, place) in circle.into_iter().enumerate() {
+                let id = numbers.give(ids[place])?;
+                if number > 0 {
+                    glued.insert(id);
+                }
+            }
+        }
+        Ok(glued)
     }
 
     /// The rows of a group that exist here, by the places of their tables and by key.
@@ -187,12 +227,8 @@ impl<'a> Order<'a> {
         Ok(all)
     }
 
-    /// Gives each row of a circle with each row that it refers to.
-    fn each_link(
-        &self,
-        rows: &HashMap<usize, KeyMap<Sent>>,
-        mut each: impl FnMut(&Sent, &Sent),
-    ) -> Result<()> {
+    /// The links of each row of a circle to each row that it refers to.
+    fn each_link(&self, rows: &HashMap<usize, KeyMap<Sent>>, each: Each<'_>) -> Result<()> {
         for reference in &self.references {
             let tables = (rows.get(&reference.child), rows.get(&reference.parent));
             let (Some(children), Some(parents)) = tables else {
@@ -204,50 +240,13 @@ impl<'a> Order<'a> {
             pairs.bind_all(&[self.push.into(), child.into()])?;
             while pairs.step()? {
                 let key = |column: usize| Key(pairs.column(column).to_owned());
-                if let (Some(child), Some(parent)) = (children.get(&key(0))?, parents.get(&key(1))?)
-                {
-                    each(&child, &parent);
+                let pair = (children.get(&key(0))?, parents.get(&key(1))?);
+                if let (Some(child), Some(parent)) = pair {
+                    each(child.id, parent.id, parent.created);
                 }
             }
         }
         Ok(())
-    }
-
-    /// Gives rows of a circle numbers with which each comes behind those that it refers to, if there is such an order.
-    fn by_reference(
-        &self,
-        group: &Group,
-        rows: &HashMap<usize, KeyMap<Sent>>,
-    ) -> Result<HashSet<i64>> {
-        let sql = format!(
-            "SELECT id FROM main._syncOutbox WHERE {} ORDER BY id",
-            self.condition(group, false)
-        );
-        let ids = self
-            .database
-            .query_all(&sql, &[], |row| Ok(row.integer(0)))?;
-        let mut links = Vec::new();
-        self.each_link(rows, |child, parent| {
-            let place = |id: i64| ids.binary_search(&id).ok();
-            if let (Some(from), Some(to)) = (place(child.id), place(parent.id)) {
-                links.push(Link {
-                    child: from,
-                    parent: to,
-                    must: parent.created,
-                });
-            }
-        })?;
-        let mut numbers = Numbers::after_all(self.database)?;
-        let mut glued = HashSet::new();
-        for circle in parents_first(ids.len(), &links) {
-            for (number, place) in circle.into_iter().enumerate() {
-                let id = numbers.give(ids[place])?;
-                if number > 0 {
-                    glued.insert(id);
-                }
-            }
-        }
-        Ok(glued)
     }
 
     /// Pairs of keys: of a row of the push, and of the row here that it refers to.
@@ -276,6 +275,47 @@ impl<'a> Order<'a> {
             parent.qualified,
             meets.join(" AND "),
         )
+    }
+}
+
+/// Takes links: the numbers of a row and of one that has to come before it, and whether it must.
+type Each<'f> = &'f mut dyn FnMut(i64, i64, bool);
+
+/// Deleted rows, by table: their numbers by key, and by what the log has of a key that was referred to.
+struct Deleted {
+    rows: HashMap<i64, (KeyMap<i64>, KeyMap<i64>)>,
+}
+
+impl Deleted {
+    fn read(database: &Database, condition: &str) -> Result<Self> {
+        let sql = format!(
+            "SELECT id, tbl, pk, CAST(pk AS BLOB) FROM main._syncOutbox WHERE {condition} ORDER BY tbl, pk"
+        );
+        let mut rows: HashMap<i64, (KeyMap<i64>, KeyMap<i64>)> = HashMap::new();
+        let mut sent = database.connection().prepare(&sql)?;
+        while sent.step()? {
+            let (id, table) = (sent.integer(0), rows.entry(sent.integer(1)).or_default());
+            table.0.insert(Key(sent.column(2).to_owned()), id)?;
+            table.1.insert(Key(sent.column(3).to_owned()), id)?;
+        }
+        Ok(Self { rows })
+    }
+
+    /// Each row goes before the one of its table that it referred to.
+    fn each_link(&self, database: &Database, each: Each<'_>) -> Result<()> {
+        let mut logged = database.prepare(
+            "SELECT tbl, pk, rid FROM main._syncChange WHERE op = 3 AND typeof(rid) = 'blob'",
+        )?;
+        while !self.rows.is_empty() && logged.step()? {
+            let Some((by_key, by_bytes)) = self.rows.get(&logged.integer(0)) else {
+                continue;
+            };
+            let key = |column: usize| Key(logged.column(column).to_owned());
+            if let (Some(leaf), Some(above)) = (by_key.get(&key(1))?, by_bytes.get(&key(2))?) {
+                each(above, leaf, false);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use tempfile::TempDir;
 
+use crate::settings;
 use crate::waiting::PATIENCE;
 
 /// The folder of the repository.
@@ -44,8 +45,6 @@ pub fn library() -> PathBuf {
 pub struct World {
     directory: TempDir,
     recursive: bool,
-    /// What else every connection sets.
-    settings: String,
 }
 
 impl World {
@@ -54,7 +53,6 @@ impl World {
         Self {
             directory: TempDir::new().expect("a temporary directory"),
             recursive,
-            settings: String::new(),
         }
     }
 
@@ -80,7 +78,7 @@ impl World {
         connection
             .pragma_update(None, "recursive_triggers", self.recursive)
             .expect("recursive_triggers");
-        connection.execute_batch(&self.settings).expect("settings");
+        settings::apply(&connection);
         connection
     }
 
@@ -103,18 +101,11 @@ pub fn both(test: impl Fn(&World)) {
     }
 }
 
-/// The same in all ways in which foreign keys are looked after and commits are made.
-pub fn everywhere(test: impl Fn(&World)) {
-    for keys in ["ON", "OFF"] {
-        for journal in ["WAL", "DELETE"] {
-            for recursive in [true, false] {
-                let mut world = World::new(recursive);
-                world.settings =
-                    format!("PRAGMA foreign_keys = {keys}; PRAGMA journal_mode = {journal};");
-                test(&world);
-            }
-        }
-    }
+/// The same under all settings of a connection that matter.
+pub fn every_world(test: impl Fn(&World)) {
+    settings::everywhere(|settings| {
+        test(&World::new(settings.contains("recursive_triggers = ON")));
+    });
 }
 
 pub fn load(connection: &Connection) {

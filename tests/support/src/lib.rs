@@ -33,13 +33,14 @@ pub mod random;
 pub mod remote;
 pub mod sample;
 pub mod scopes;
+pub mod settings;
 pub mod waiting;
 pub mod work;
 
 pub use canned::{Canned, Seen, closing, head, json_answer, status_answer};
 pub use child::again;
 pub use database::{
-    World, ask, both, everywhere, file_holds, library, load, load_from, refused, root, try_ask,
+    World, ask, both, every_world, file_holds, library, load, load_from, refused, root, try_ask,
 };
 pub use device::{
     Device, SCHEMA, assert_equal, backend_rows, pushes, query, rows_of, seen, sync_on,
@@ -47,6 +48,7 @@ pub use device::{
 pub use held::{Held, hold, hold_at};
 pub use listener::{Listener, NOBODY};
 pub use random::Random;
+pub use settings::{all_settings, enforced, everywhere};
 pub use syncscope_backend::{self as backend, Backend};
 pub use waiting::{PATIENCE, wait_for};
 pub use work::work_of;
