@@ -21,6 +21,9 @@ pub const STEPS: usize = 24;
 const LAST_CHANCES: usize = 3;
 const LAST_ROUNDS: usize = 7;
 
+/// The log of the last run.
+const LAST_WORDS: &str = "SELECT * FROM sync_log WHERE runId = (SELECT max(runId) FROM sync_log)";
+
 pub struct Schedule<'a> {
     world: World,
     backend: Backend,
@@ -145,8 +148,10 @@ impl Schedule<'_> {
         match answer["state"] == "synced" {
             true => Ok(()),
             false => Err(format!(
-                "stuck: {}: {}",
-                self.actors[who].name, answer["error"]
+                "stuck: {}: {}\n{}",
+                self.actors[who].name,
+                answer["error"],
+                self.actors[who].ask(LAST_WORDS)
             )),
         }
     }

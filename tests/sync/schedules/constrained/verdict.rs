@@ -226,15 +226,16 @@ fn deletes_hold(
                 .len()
                 > 1;
             let kept = format!(
-                "SELECT (SELECT count(*) FROM sync_pending WHERE \"table\" = '{table}' AND key = '{key}')
-                 + (SELECT count(*) FROM sync_conflict WHERE entity = '{table}' AND rowKey = '{key}')"
+                "SELECT (SELECT count(*) FROM sync_pending WHERE \"table\" = '{table}' AND CAST(key AS TEXT) = '{key}')
+                 + (SELECT count(*) FROM sync_conflict WHERE entity = '{table}' AND CAST(rowKey AS TEXT) = '{key}')"
             );
             if (made && changed) || actor.ask(&kept) != "0" {
                 continue;
             }
             return Err(format!(
-                "undone: {} deleted {life:?}, and the backend has it",
-                actor.name
+                "undone: {} deleted {life:?}, and the backend has it\n{}",
+                actor.name,
+                self::kept(actor)
             ));
         }
     }
