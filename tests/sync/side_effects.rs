@@ -217,3 +217,33 @@ fn t2_what_a_trigger_does_on_a_remote_delete_is_an_edit() {
     assert_eq!(push["goes"]["deleted"], json!([]));
     assert_eq!(device.ask("SELECT group_concat(id) FROM goes"), "other");
 }
+
+#[test]
+fn t2_edits_that_go_along_are_kept_and_not_sent_though_the_call_is_not_about_their_table() {
+    let noise = "CREATE TRIGGER noise AFTER INSERT ON parent BEGIN SELECT 1; END;";
+    for triggers in ["", noise] {
+        let server = Canned::start();
+        let device = Device::with(&family(triggers), TABLES, &server.url());
+        device.exec("PRAGMA foreign_keys = ON");
+        pull(&server, rows());
+        device.synced();
+        device.exec(
+            "UPDATE goes SET x = 'mine' WHERE id = 'g'; INSERT INTO goes VALUES ('new', 'p', 'mine')",
+        );
+        pull(&server, json!({"parent": {"deleted": ["p"]}}));
+        let answer = device.sync_only(&["parent"]);
+        assert_eq!(answer["state"], "synced", "{answer}");
+        assert_eq!(
+            device.ask(
+                "SELECT entity, rowKey, kind, local ->> 'x', local ->> '_status' FROM sync_conflict ORDER BY rowKey"
+            ),
+            "goes|g|deletedRemotely|mine|updated\ngoes|new|deletedRemotely|mine|created",
+            "{triggers}"
+        );
+        assert_eq!(
+            (device.pending(), device.log()),
+            (String::new(), "0".into()),
+            "{triggers}"
+        );
+    }
+}

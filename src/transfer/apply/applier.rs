@@ -15,6 +15,7 @@ use crate::transfer::held::foreign::links;
 use crate::transfer::held::{Class, Holder, Reason};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
+use super::bystanders::Bystanders;
 use super::decide::Remote;
 use super::deferred::{Deferred, Waiting, Word, unique_columns};
 use super::displaced::{Comer, Displaced};
@@ -40,6 +41,7 @@ pub struct Applier<'a> {
     /// Where refused rows are held; none: they end the answer.
     pub(super) holder: Option<Holder<'a>>,
     swept: Swept,
+    bystanders: Bystanders<'a>,
     displaced: Displaced,
     /// Rows that went with deleted ones.
     taken: HashSet<(i64, Key)>,
@@ -94,6 +96,7 @@ impl<'a> Applier<'a> {
                 .map(|refusals| Holder::new(database, setting.provider, bindings, refusals))
                 .transpose()?,
             swept: Swept::default(),
+            bystanders: Bystanders::new(setting, bindings, start),
             displaced: Displaced::default(),
             taken: HashSet::new(),
             start,
@@ -121,10 +124,12 @@ impl<'a> Applier<'a> {
         self.apply_deferred(true)?;
         self.try_held()?;
         let swept = self.swept.record(&mut self.tables)?;
+        let beside = self.bystanders.record()?;
         let mut taken: HashSet<(i64, Key)> = std::mem::take(&mut self.taken);
         if self.own.alone_with_cascades() {
             let id = |place: usize| self.tables[place].binding.table.id;
             taken.extend(swept.into_iter().map(|(place, key)| (id(place), key)));
+            taken.extend(beside);
         }
         let tables = &mut self.tables;
         taken.extend(
@@ -314,10 +319,11 @@ impl<'a> Applier<'a> {
 
     /// A delete may also delete rows that nobody named.
     pub(super) fn look_before_a_delete(&mut self) -> Result<()> {
-        match self.own.may_touch_others() {
-            true => self.swept.look(&mut self.tables),
-            false => Ok(()),
+        if !self.own.may_touch_others() {
+            return Ok(());
         }
+        self.bystanders.look()?;
+        self.swept.look(&mut self.tables)
     }
 
     /// Carries out the deletes of the answer, children before their parents.

@@ -48,7 +48,18 @@ impl Ledger {
                 deleted.remove(life);
             }
         }
-        for life in before.lives.difference(&after.lives) {
+        let still = |life: &Life| {
+            after
+                .lives
+                .iter()
+                .any(|other| other.0 == life.0 && other.1 == life.1)
+        };
+        // A row that replaces another under its key is that row with other values.
+        for life in before
+            .lives
+            .difference(&after.lives)
+            .filter(|life| !still(life))
+        {
             let cursor = cursors.get(life.0).copied().unwrap_or(0);
             self.deleted[who].insert(life.clone(), Deleted { cursor });
         }

@@ -29,10 +29,23 @@ use std::collections::BTreeSet;
 use support::fault::be_a_victim;
 
 use super::{caught, seeds};
-use schedule::STEPS;
+use schedule::{Met, STEPS};
 
 /// The test that is a victim's life is in this module.
 const VICTIMS: &str = module_path!();
+
+/// What so many schedules must meet: conflicts, rows that are held, rows that are refused.
+const ENOUGH: u64 = 200;
+const MEANT: &[&str] = &[
+    "edited",
+    "deletedRemotely",
+    "rekeyed",
+    "uniqueClash",
+    "foreignKey",
+    "unique",
+    "check",
+    "refused",
+];
 
 const FEW: u64 = 6;
 const WHOLE: u64 = 500;
@@ -62,7 +75,7 @@ fn without() -> BTreeSet<usize> {
 }
 
 /// What did not hold, and what was done.
-fn attempt(seed: u64, without: &BTreeSet<usize>) -> Result<(), (String, String)> {
+fn attempt(seed: u64, without: &BTreeSet<usize>) -> Result<Met, (String, String)> {
     let mut trace = Vec::new();
     let outcome = caught(|| schedule::run(seed, without, &mut trace)).and_then(|outcome| outcome);
     outcome.map_err(|fault| (fault, trace.join("\n  ")))
@@ -89,10 +102,15 @@ fn shrunk(seed: u64, fault: (String, String)) -> (BTreeSet<usize>, (String, Stri
 }
 
 fn run(remainder: u64) {
-    let mut failed = Vec::new();
+    let (mut failed, mut met, mut run) = (Vec::new(), Met::new(), 0);
     for seed in seeds(usual()).filter(|seed| seed % 2 == remainder) {
-        let Err(fault) = attempt(seed, &without()) else {
-            continue;
+        run += 1;
+        let fault = match attempt(seed, &without()) {
+            Ok(kinds) => {
+                met.extend(kinds);
+                continue;
+            }
+            Err(fault) => fault,
         };
         failed.push(seed);
         let (without, (fault, trace)) = shrunk(seed, fault);
@@ -106,7 +124,15 @@ fn run(remainder: u64) {
             steps.join(",")
         );
     }
-    assert!(failed.is_empty(), "these schedules failed: {failed:?}");
+    assert!(
+        failed.is_empty(),
+        "of {run} schedules these failed: {failed:?}"
+    );
+    let missed: Vec<_> = MEANT.iter().filter(|kind| !met.contains(**kind)).collect();
+    assert!(
+        run < ENOUGH || missed.is_empty(),
+        "{run} schedules never met {missed:?}"
+    );
 }
 
 #[test]

@@ -21,6 +21,9 @@ pub const STEPS: usize = 24;
 const LAST_CHANCES: usize = 3;
 const LAST_ROUNDS: usize = 7;
 
+const MET: &str = "SELECT kind FROM sync_conflict UNION SELECT reason FROM sync_held
+    UNION SELECT 'refused' FROM sync_pending WHERE rejected IS NOT NULL";
+
 /// The log of the last run.
 const LAST_WORDS: &str = "SELECT * FROM sync_log WHERE runId = (SELECT max(runId) FROM sync_log)";
 
@@ -33,11 +36,14 @@ pub struct Schedule<'a> {
     trace: &'a mut Vec<String>,
 }
 
+/// What a schedule met: kinds of conflicts, reasons why rows were held or refused.
+pub type Met = BTreeSet<String>;
+
 /// Runs the schedule of a seed without some of its steps.
 ///
 /// # Errors
 /// What did not hold.
-pub fn run(seed: u64, without: &BTreeSet<usize>, trace: &mut Vec<String>) -> Result<(), String> {
+pub fn run(seed: u64, without: &BTreeSet<usize>, trace: &mut Vec<String>) -> Result<Met, String> {
     let world = World::draw(seed);
     trace.push(format!("{world:?}"));
     let backend = Backend::start(&world.tables_of_the_backend());
@@ -55,7 +61,11 @@ pub fn run(seed: u64, without: &BTreeSet<usize>, trace: &mut Vec<String>) -> Res
     for step in (0..STEPS).filter(|step| !without.contains(step)) {
         schedule.step(step)?;
     }
-    schedule.settle()
+    schedule.settle()?;
+    let met = schedule.actors.iter().map(|actor| actor.ask(MET));
+    Ok(met
+        .flat_map(|kinds| kinds.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect())
 }
 
 impl Schedule<'_> {
