@@ -142,7 +142,9 @@ impl Actions {
                 Ok(false)
             }
             (What::Null | What::Default, Op::Update { group }) => {
-                let mask = action.columns.iter().map(|position| bit(*position));
+                // A column that was dropped has left its bit behind.
+                let bits = action.columns.iter();
+                let mask = bits.filter_map(|position| table.columns.bit(*position).map(bit));
                 let mask = mask
                     .filter(|(of, _)| *of == group)
                     .fold(0, |all, (_, bit)| all | bit);

@@ -9,3 +9,4 @@ pub mod settle;
 pub mod slices;
 pub mod topology;
 pub mod unacknowledged;
+mod witnessed;
