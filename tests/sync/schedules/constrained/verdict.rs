@@ -8,7 +8,7 @@ use support::{Backend, ask};
 use super::actor::{Actor, columns, picture};
 use super::ledger::Ledger;
 use super::there::{History, Line, history};
-use super::world::{TABLES, World};
+use super::world::{MIRRORED, TABLES, World};
 
 /// Nothing under way, nothing unsent that the backend has not refused.
 const QUIET: &[(&str, &str)] = &[
@@ -118,15 +118,18 @@ fn equal(backend: &Backend, actor: &Actor) -> Result<(), String> {
 
 /// Tables that triggers of the application keep go along.
 fn mirrored(actor: &Actor) -> Result<(), String> {
-    let rows = actor.ask("SELECT id, a FROM part ORDER BY 1, 2");
-    let copy = actor.ask("SELECT id, a FROM mirror ORDER BY 1, 2");
-    match rows == copy {
-        true => Ok(()),
-        false => Err(format!(
-            "mirror: {}: rows\n{rows}\nbut in the copy\n{copy}",
-            actor.name
-        )),
+    for table in MIRRORED {
+        let rows = actor.ask(&format!("SELECT id, a FROM {table} ORDER BY 1, 2"));
+        let copy = format!("SELECT id, a FROM mirror WHERE tab = '{table}' ORDER BY 1, 2");
+        let copy = actor.ask(&copy);
+        if rows != copy {
+            return Err(format!(
+                "mirror: {}: rows of {table}\n{rows}\nbut in the copy\n{copy}",
+                actor.name
+            ));
+        }
     }
+    Ok(())
 }
 
 /// All that a device has kept of what it could not send or store.

@@ -9,6 +9,9 @@ pub const TABLES: &[&str] = &["item", "part", "note", "line"];
 /// Columns that hold marks, which no two edits share. `later` is only here after a migration.
 pub const MARKED: &[&str] = &["born", "a", "b", "later"];
 
+/// Tables of which triggers of the application may keep a copy.
+pub const MIRRORED: &[&str] = &["part", "note"];
+
 /// Foreign keys as they are declared, or not at all.
 const ACTIONS: &[Option<&str>] = &[
     None,
@@ -221,11 +224,17 @@ impl World {
                       UPDATE item SET counter = counter + 1 WHERE id = NEW.item; END;";
         }
         if self.mirrors {
-            all += "CREATE TABLE mirror (id TEXT, a TEXT);
-                    CREATE TRIGGER mirror_i AFTER INSERT ON part BEGIN INSERT INTO mirror VALUES (NEW.id, NEW.a); END;
-                    CREATE TRIGGER mirror_u AFTER UPDATE ON part BEGIN
-                      UPDATE mirror SET id = NEW.id, a = NEW.a WHERE id = OLD.id; END;
-                    CREATE TRIGGER mirror_d AFTER DELETE ON part BEGIN DELETE FROM mirror WHERE id = OLD.id; END;";
+            all += "CREATE TABLE mirror (tab TEXT, id, a TEXT);";
+            for table in MIRRORED {
+                all += &format!(
+                    "CREATE TRIGGER mirror_i_{table} AFTER INSERT ON {table} BEGIN
+                       INSERT INTO mirror VALUES ('{table}', NEW.id, NEW.a); END;
+                     CREATE TRIGGER mirror_u_{table} AFTER UPDATE ON {table} BEGIN
+                       UPDATE mirror SET id = NEW.id, a = NEW.a WHERE tab = '{table}' AND id = OLD.id; END;
+                     CREATE TRIGGER mirror_d_{table} AFTER DELETE ON {table} BEGIN
+                       DELETE FROM mirror WHERE tab = '{table}' AND id = OLD.id; END;"
+                );
+            }
         }
         all
     }
