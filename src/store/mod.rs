@@ -6,7 +6,6 @@
 
 mod api;
 mod app_objects;
-mod app_triggers;
 mod border;
 mod close;
 mod compare;
@@ -32,7 +31,6 @@ mod turn;
 mod value;
 
 pub use api::{host_version, sqlite3, sqlite3_api_routines, threads_allowed};
-pub use app_triggers::has_app_triggers;
 pub use compare::{compare, same, shown};
 pub use connection::Connection;
 pub use database::{Database, quote_name};

@@ -1,7 +1,7 @@
 //! Whether writing to the bound tables can change rows that nobody named: through an application's
 //! trigger or a foreign key action.
 
-use crate::store::{Database, Result, has_app_triggers};
+use crate::store::{Database, Result, Value};
 
 use crate::transfer::binding::Binding;
 
@@ -24,10 +24,10 @@ impl SideEffects {
         let mut triggers = false;
         // An action may reach any table.
         if deletes || updates {
-            triggers = has_app_triggers(database, None)?;
+            triggers = has_triggers(database, None)?;
         } else {
             for binding in bindings {
-                triggers = triggers || has_app_triggers(database, Some(&binding.table.shape.name))?;
+                triggers = triggers || has_triggers(database, Some(&binding.table.shape.name))?;
             }
         }
         Ok(Self {
@@ -36,6 +36,24 @@ impl SideEffects {
             updates,
         })
     }
+}
+
+/// Whether the application has triggers on a table, or on any.
+fn has_triggers(database: &Database, table: Option<&str>) -> Result<bool> {
+    for catalog in ["main.sqlite_master", "temp.sqlite_master"] {
+        let found = database.query_value(
+            &format!(
+                "SELECT 1 FROM {catalog} WHERE type = 'trigger' \
+                 AND (?1 IS NULL OR tbl_name = ?1 COLLATE NOCASE) \
+                 AND substr(name, 1, 13) <> '_syncCapture_' AND substr(tbl_name, 1, 5) <> '_sync'"
+            ),
+            &[table.into()],
+        )?;
+        if found != Value::Null {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether there are actions on deletes, and on updates.

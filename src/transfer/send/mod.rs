@@ -9,4 +9,3 @@ pub mod settle;
 pub mod slices;
 pub mod topology;
 pub mod unacknowledged;
-mod witnessed;

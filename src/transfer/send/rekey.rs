@@ -1,7 +1,7 @@
 //! Giving rows another key: the server chose one instead of ours.
 //!
 //! The row, what refers to it by a foreign key, what is logged of it since and what is on its way follow.
-//! Nothing of it counts as an edit (`witnessed.rs`).
+//! Nothing of it counts as an edit.
 
 use std::collections::HashMap;
 
@@ -9,11 +9,15 @@ use crate::capture::reader::RowReader;
 use crate::capture::sends::sends;
 use crate::capture::tracked::registration;
 use crate::capture::{Key, PendingRows, Status, Tracked, aside, log};
-use crate::store::{Database, Result, Value, quote_name};
+use crate::store::{Database, Result, TriggersOff, Value, quote_name};
 use crate::transfer::binding::Binding;
 
-pub use super::witnessed::Renamed;
-use super::witnessed::change_keys;
+/// A row that has another key from now on.
+pub struct Renamed<'a> {
+    pub binding: &'a Binding,
+    pub old: Value,
+    pub new: Value,
+}
 
 /// Renames rows. Call inside a transaction.
 ///
@@ -26,17 +30,17 @@ pub fn rename(database: &Database, rows: &[Renamed<'_>]) -> Result<()> {
     database
         .connection()
         .execute_script("PRAGMA defer_foreign_keys = ON")?;
-    let mut references = Vec::new();
-    for group in rows.chunk_by(|one, next| one.binding.table.id == next.binding.table.id) {
-        references.extend(group[0].references(database)?);
+    // Ours would log the change, and others would see an edit that nobody made.
+    let _quiet = TriggersOff::begin(database.connection());
+    let start = log::high_water(database)?;
+    let mut keys = HashMap::with_capacity(rows.len());
+    for row in rows {
+        row.write(database)?;
+        keys.insert((row.binding.table.id, Key(row.old.clone())), &row.new);
     }
-    change_keys(database, rows, &references, || {
-        rows.iter().try_for_each(|row| row.write(database))
-    })?;
-    let keys = rows
-        .iter()
-        .map(|row| ((row.binding.table.id, Key(row.old.clone())), &row.new));
-    log::rename(database, &keys.collect())
+    // Where triggers could not be switched off.
+    log::take_back_all(database, start)?;
+    log::rename(database, &keys)
 }
 
 /// Gives rows of one table other keys, because their keys are those of other rows. Nothing was ever sent of them under
@@ -52,43 +56,26 @@ pub fn move_away(database: &Database, rows: &[Renamed<'_>], upto: i64) -> Result
     database
         .connection()
         .execute_script("PRAGMA defer_foreign_keys = ON")?;
+    let _quiet = TriggersOff::begin(database.connection());
+    let start = log::high_water(database)?;
     let table = first.binding.table.id;
+    // An action on the update of a key takes along what is to stay: it is put back.
+    let mut stay = Vec::new();
     let keys: HashMap<(i64, Key), &Value> = rows
         .iter()
         .map(|row| ((table, Key(row.old.clone())), &row.new))
         .collect();
-    let references = first.references(database)?;
-    change_keys(database, rows, &references, || {
-        leave(database, rows, &references, &keys, upto)
-    })?;
-    log::rename(database, &keys)
-}
-
-/// The statements of [`move_away`].
-fn leave(
-    database: &Database,
-    rows: &[Renamed<'_>],
-    references: &[(String, String)],
-    keys: &HashMap<(i64, Key), &Value>,
-    upto: i64,
-) -> Result<()> {
-    let Some(Renamed { binding, .. }) = rows.first() else {
-        return Ok(());
-    };
-    let table = binding.table.id;
-    // An action on the update of a key takes along what is to stay: it is put back.
-    let mut stay = Vec::new();
-    for (child, column) in references {
-        match registration(database, child)? {
+    for (child, column) in first.references(database)? {
+        match registration(database, &child)? {
             Some(_) => {
-                let child = Tracked::open(database, child)?;
-                follow(database, &child, column, keys, table, upto)?;
+                let child = Tracked::open(database, &child)?;
+                follow(database, &child, &column, &keys, table, upto)?;
                 for row in rows {
-                    stay.extend(References::find(database, &child, column, &row.old)?);
+                    stay.extend(References::find(database, &child, &column, &row.old)?);
                 }
             }
             None => {
-                let (child, column) = (database.qualified(child), quote_name(column));
+                let (child, column) = (database.qualified(&child), quote_name(&column));
                 let sql = format!("UPDATE {child} SET {column} = ?1 WHERE {column} IS ?2");
                 let mut update = database.connection().prepare(&sql)?;
                 for row in rows {
@@ -97,10 +84,10 @@ fn leave(
             }
         }
     }
-    let key = binding.key_name();
+    let key = first.binding.key_name();
     let sql = format!(
         "UPDATE {} SET {key} = ?1 WHERE {key} IS ?2",
-        binding.qualified
+        first.binding.qualified
     );
     let mut update = database.connection().prepare(&sql)?;
     for row in rows {
@@ -110,8 +97,11 @@ fn leave(
             database.execute(&sql, &[table.into(), row.old.borrow()])?;
         }
     }
-    stay.iter()
-        .try_for_each(|references| references.put_back(database))
+    for references in &stay {
+        references.put_back(database)?;
+    }
+    log::take_back_all(database, start)?;
+    log::rename(database, &keys)
 }
 
 /// Rows of a table that refer to a key.
