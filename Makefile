@@ -18,7 +18,7 @@ FILE := libsyncscope.so
 endif
 
 .DEFAULT_GOAL := loadable
-.PHONY: loadable demo drivers migrations test test-sql oracle node-modules own-backends schedules valgrind fuzz bench bench-peers lint clean \
+.PHONY: loadable demo drivers migrations test test-sql oracle node-modules own-backends schedules settings valgrind fuzz bench bench-peers lint clean \
         help check-cargo check-cc check-cxx check-sqlite3 check-npm check-python check-valgrind check-venv
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
@@ -77,6 +77,17 @@ SYNCSCOPE_SCHEDULES ?= 10000
 schedules: check-cargo check-cc ## 10,000 random schedules of each kind: edits, faults, kills, constraints, migrations; SYNCSCOPE_SCHEDULES=n for another number
 	@if [ -d /dev/shm ]; then export TMPDIR=/dev/shm; fi; \
 	  SYNCSCOPE_SCHEDULES=$(SYNCSCOPE_SCHEDULES) $(CARGO) test --test sync schedules::
+
+# Tests of the rules of real tables are named by letter and number.
+RULES = $(foreach letter,v h t z a,$(foreach number,1 2 3 4 5 6 7 8 9 10 11,::$(letter)$(number)_))
+
+settings: check-cargo check-cc ## tests of the rules with foreign keys and recursive triggers on and off, and both journals
+	@if [ -d /dev/shm ]; then export TMPDIR=/dev/shm; fi; \
+	  for keys in ON OFF; do for recursive in ON OFF; do for journal in WAL DELETE; do \
+	    export SYNCSCOPE_SETTINGS="PRAGMA foreign_keys = $$keys; PRAGMA recursive_triggers = $$recursive; PRAGMA journal_mode = $$journal;"; \
+	    echo "$$SYNCSCOPE_SETTINGS"; \
+	    $(CARGO) test --test values --test sync --test scopes --test watermelon -- $(RULES) || exit 1; \
+	  done; done; done
 
 valgrind: check-cargo check-cc check-sqlite3 check-valgrind ## run the SQL scripts of tests/sql under valgrind: no error, no lost memory
 	@SYNCSCOPE_VALGRIND=1 $(CARGO) test --test sql -- --nocapture

@@ -24,7 +24,8 @@ CREATE TABLE main._syncTable (
 --       Updates of columns 62, 124, … onwards carry the number of the 62-column group in op >> 3
 -- mask  changed columns of an update, bit n = column n of the group. A bit means one column for ever.
 --       Of op 4: what the new row has other than the row met under its key; NULL where that is not known
--- rid   rowid of the row when it was logged: a hint that makes reading it fast
+-- rid   rowid of the row when it was logged: a hint that makes reading it fast. Of a row that was deleted from a table
+--       which refers to itself: the key that it referred to, as a blob, so that it goes up before that row
 -- pk    the key; composite keys as a list of encoded values
 -- No column has a constraint: one that could fail would make SQLite keep a statement journal for every
 -- write to a tracked table, which costs more than the log itself.

@@ -4,7 +4,8 @@
 --             delete  deleted there; content is NULL
 -- announced   how a row came: created or updated
 -- base        the row as it was here when it was first held; NULL when there was none
--- reason      the kind of constraint: foreignKey, unique, check, notNull, strict, trigger, size
+-- reason      the kind of constraint: foreignKey, unique, check, notNull, strict, trigger, size,
+--             key (the id can't be a key of the table)
 -- clashesWith the key of the row here that has its UNIQUE values, where that is known
 CREATE TABLE main._syncHeld (
   id           INTEGER PRIMARY KEY AUTOINCREMENT,

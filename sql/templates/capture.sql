@@ -2,6 +2,7 @@
 --   name      the trigger, schema and all               table     the tracked table
 --   id        number of the table in _syncTable         newRow    the rowid, or NULL where there is none
 --   newKey, oldKey   the key as it is logged            sameKey   true when an UPDATE kept the key
+--   up, oldUp of a table that refers to itself: where a deleted row's reference is kept, and what it is
 --   met       true when the new row meets an existing one through its key or a unique index
 --   logMet    the statements that log the rows met
 --   of        OF and the columns of keys and unique indexes, where naming them is enough
@@ -25,12 +26,12 @@ END;
 
 -- [delete]
 CREATE TRIGGER {name} AFTER DELETE ON {table} BEGIN
-  INSERT INTO _syncChange (tbl, op, pk) VALUES ({id}, 3, {oldKey});
+  INSERT INTO _syncChange (tbl, op{up}, pk) VALUES ({id}, 3{oldUp}, {oldKey});
 END;
 
 -- [rekey] A changed key is another row.
 CREATE TRIGGER {name} AFTER UPDATE ON {table} WHEN NOT ({sameKey}) BEGIN
-  INSERT INTO _syncChange (tbl, op, pk) VALUES ({id}, 3, {oldKey});
+  INSERT INTO _syncChange (tbl, op{up}, pk) VALUES ({id}, 3{oldUp}, {oldKey});
   INSERT INTO _syncChange (tbl, op, rid, pk) VALUES ({id}, 1, {newRow}, {newKey});
 END;
 

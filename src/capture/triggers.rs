@@ -77,7 +77,16 @@ pub fn create(database: &Database, shape: &Shape, id: i64, columns: &Columns) ->
     };
     let (new_key, old_key) = (key::expression("NEW", &keys), key::expression("OLD", &keys));
     let same_key = same(&keys);
+    let (up, old_up) = match own_reference(database, shape)? {
+        Some(column) => (
+            ", rid",
+            format!(", CAST(OLD.{} AS BLOB)", quote_name(&column)),
+        ),
+        None => ("", String::new()),
+    };
     let common = [
+        ("up", up),
+        ("oldUp", &old_up),
         ("table", table.as_str()),
         ("id", &number),
         ("newRow", &new_row),
@@ -110,6 +119,26 @@ pub fn create(database: &Database, shape: &Shape, id: i64, columns: &Columns) ->
         make("update", &advising(&format!("{UPDATE}{group}")), &more)?;
     }
     Ok(())
+}
+
+/// The column by which rows of a table refer to the keys of others in it, if there is one.
+fn own_reference(database: &Database, shape: &Shape) -> Result<Option<String>> {
+    let keys = shape.keys();
+    let [key] = keys.as_slice() else {
+        return Ok(None);
+    };
+    let columns = database.query_all(
+        "SELECT min(\"from\") FROM pragma_foreign_key_list(?1, ?2) \
+         WHERE \"table\" = ?1 COLLATE NOCASE AND coalesce(\"to\", ?3) = ?3 COLLATE NOCASE \
+         GROUP BY id HAVING count(*) = 1 ORDER BY id DESC",
+        &[
+            shape.name.as_str().into(),
+            database.schema().into(),
+            key.name.as_str().into(),
+        ],
+        |row| Ok(row.text(0)),
+    )?;
+    Ok(columns.into_iter().next())
 }
 
 /// The groups of columns that have an update trigger.

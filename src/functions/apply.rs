@@ -4,6 +4,7 @@ use crate::coordination::write;
 use crate::store::{Call, Error, Result, Value, ValueRef};
 use crate::transfer::document::Page;
 use crate::transfer::document::apply_response;
+use crate::transfer::held::Refusals;
 
 use super::arguments;
 use super::delete::status_id;
@@ -29,8 +30,12 @@ pub fn apply(call: &Call<'_>) -> Result<Value> {
         _ => (page_number(arguments::integer(call, 2, "page")?)?, false),
     };
     let page = Page { response, number };
-    let answer = write(call.session(), "main", |ground| {
-        apply_response(call.session(), ground, id, &page, close)
+    let session = call.session();
+    let refusals = Refusals::default();
+    let answer = refusals.settle(session.connection(), || {
+        write(session, "main", |ground| {
+            apply_response(session, ground, id, &page, close, &refusals)
+        })
     })?;
     Ok(answer.to_string().into())
 }

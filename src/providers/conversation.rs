@@ -239,6 +239,8 @@ pub struct Read {
     pub schema_version: Option<i64>,
     /// What this kind wants to be remembered of the server from now on.
     pub memory: Option<Json>,
+    /// Entities of which more answers are to come before anything is sent: rows may still move.
+    pub due: Vec<usize>,
     /// Extra members, for the caller.
     pub rest: Map<String, Json>,
     pub warnings: Vec<Warning>,

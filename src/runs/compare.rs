@@ -125,7 +125,12 @@ impl Sink for Comparer<'_> {
         let table = &mut self.tables[row.entity];
         let Some(key) = table.binding.wire_key(row.id) else {
             table.remote += 1;
-            table.missing.add(|| row.id.to_string().into());
+            let id = row.id.to_string();
+            let held = table.held.contains_key(&Key(Value::Text(id.clone())));
+            match held {
+                true => table.waiting.add(|| id.into()),
+                false => table.missing.add(|| id.into()),
+            }
             return Ok(());
         };
         table

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use crate::coordination::{
     Outcome, finish_of, is_open, is_open_for, lease, now, owner, run_record,
 };
-use crate::ground::{Class, SyncError, Warning, masked};
+use crate::ground::{Class, SyncError, masked};
 use crate::providers::conversation::Goal;
 use crate::store::{Database, Door, Result, Session, Transaction};
 use crate::transfer::held::keep;
@@ -114,11 +114,13 @@ impl Run {
             if held == 0 {
                 continue;
             }
-            let entity = &binding.entity;
-            let message =
-                format!("{entity}: rows of the backend that can't be stored now; see sync_held");
-            self.report
-                .warn([Warning::new("rowsHeld", message).of(entity).times(held)]);
+            self.report.warn([keep::warning(&binding.entity, held)]);
+        }
+        // And those of entities that the run was not about.
+        let provider = self.call.provider.as_str();
+        for (entity, table) in keep::elsewhere(database, provider, &self.bindings)? {
+            let held = keep::count(database, provider, table)?;
+            self.report.warn([keep::warning(&entity, held)]);
         }
         Ok(())
     }

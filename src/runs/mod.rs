@@ -14,6 +14,7 @@
 
 mod ask;
 mod begin;
+mod bystanders;
 mod check;
 mod compare;
 mod diary;

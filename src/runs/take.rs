@@ -5,10 +5,11 @@ use crate::ground::{Class, SyncError};
 use crate::http::{HttpError, Response};
 use crate::providers::conversation::{Again, Answer, Event, Goal, Read};
 use crate::providers::sink::Sink;
-use crate::store::{Database, Error, Session, Snapshot, Transaction};
+use crate::store::{Database, Session, Snapshot, Transaction};
 use crate::transfer::apply::{Setting, explain_foreign_key};
+use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;
-use crate::transfer::held::foreign::Search;
+use crate::transfer::held::foreign::{Search, broken_reference};
 use crate::transfer::held::{self, Refusals};
 use crate::transfer::intake::Intake;
 use crate::transfer::send::freeze::Frozen;
@@ -126,12 +127,14 @@ impl Run {
         refusals.begin();
         let transaction = Transaction::begin(connection).map_err(SyncError::from)?;
         self.live.reads(response.body.len());
-        let taken = match self.apply(session, database, asked, frozen, response, refusals) {
+        let bindings = self.with_held(session, database)?;
+        let answer = (asked, frozen, response);
+        let taken = match self.apply(session, database, answer, &bindings, refusals) {
             _ if refusals.has_news() => return Ok(None),
             taken => taken?,
         };
         if Search::is_due(connection) {
-            let broken = Search::now(database, &self.bindings, true)?;
+            let broken = Search::now(database, &bindings, true)?;
             let error = explain_foreign_key(connection, broken_reference());
             drop(transaction);
             return match broken.blame(refusals)? {
@@ -149,14 +152,14 @@ impl Run {
         Ok(Some(taken))
     }
 
-    /// Rows, verdicts and cursors in one transaction; the caller commits.
+    /// Rows, verdicts and cursors in one transaction; the caller commits. `bindings`: the run's, and others of which
+    /// rows are held.
     fn apply(
         &self,
         session: &Session,
         database: &Database,
-        asked: &Asked,
-        frozen: Option<&Frozen>,
-        response: &Response,
+        (asked, frozen, response): (&Asked, Option<&Frozen>, &Response),
+        bindings: &[Binding],
         refusals: &Refusals,
     ) -> Result<(Read, Vec<Counts>), SyncError> {
         let provider = self.call.provider.as_str();
@@ -178,19 +181,20 @@ impl Run {
                     asked.max(self.again.contains(&place).then_some(Again::Rows))
                 })
                 .collect(),
-            refusals: Some(refusals),
+            refusals,
         };
-        held::clash::make_room(database, provider, self.id, &self.bindings, refusals)?;
+        held::clash::make_room(database, provider, self.id, bindings, refusals)?;
+        held::inserts::meet(database, provider, bindings)?;
         // A server may repeat our token in what it says.
         let clean = |text: &str| self.redactor.clean(text);
         let settler = frozen.map(|frozen| {
             Settler::new(database, provider, &self.bindings, frozen, &clean)
                 .of_repeated(response.repeated)
         });
-        let intake = Intake::new(&setting, &self.bindings, &self.unacknowledged, settler);
+        let intake = Intake::new(&setting, bindings, &self.unacknowledged, settler);
         let mut sink = Counting::new(intake, &self.live);
         let mut read = self.read_into(response, &mut sink)?;
-        let (counts, warnings) = sink.into_inner().finish()?;
+        let (counts, warnings) = sink.into_inner().finish(&read.due)?;
         read.warnings.extend(warnings);
         self.store(database, &read)?;
         Ok((read, counts))
@@ -270,14 +274,6 @@ impl Run {
         } else if !self.parcels.waiting.is_empty() {
             self.next_parcel();
         }
-    }
-}
-
-/// What SQLite would say of a broken reference.
-fn broken_reference() -> Error {
-    Error::Sqlite {
-        code: 787,
-        text: "FOREIGN KEY constraint failed".into(),
     }
 }
 

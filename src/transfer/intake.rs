@@ -65,12 +65,13 @@ impl<'a> Intake<'a> {
         Ok(())
     }
 
-    /// Applies and settles what had to wait. Call once, before the commit. Returns the counts of each entity,
+    /// Applies and settles what had to wait. Call once, before the commit. `due`: entities of which this run is yet to
+    /// get answers. Returns the counts of each entity,
     /// and warnings.
     ///
     /// # Errors
     /// SQLite's; an answer that leaves out rows that were sent.
-    pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<Warning>), SyncError> {
+    pub fn finish(mut self, due: &[usize]) -> Result<(Vec<Counts>, Vec<Warning>), SyncError> {
         self.settle()?;
         // Rows that are held may fit by now, whatever this answer was about.
         if self.applier.is_none() && held::keep::any(self.setting.database, self.setting.provider)?
@@ -80,7 +81,7 @@ impl<'a> Intake<'a> {
         let Some(applier) = self.applier else {
             return Ok((self.counts, self.warnings));
         };
-        let (applied, warnings) = applier.finish()?;
+        let (applied, warnings) = applier.finish(due)?;
         for (total, counts) in self.counts.iter_mut().zip(&applied) {
             total.add(counts);
         }

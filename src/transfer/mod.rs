@@ -1,5 +1,6 @@
 //! Moving data: applying what came in, freezing and settling what goes out, whatever the protocol.
 
+pub mod app_triggers;
 pub mod apply;
 pub mod aside;
 pub mod binding;

@@ -1,9 +1,9 @@
 //! Counted keys: rows made on two devices with the same number are different rows.
 
 use serde_json::{Value, json};
-use support::{Canned, Device, json_answer};
+use support::{Canned, Device, all_settings, everywhere, json_answer};
 
-use super::{pragmas, pull};
+use super::pull;
 
 /// Notes in a tree with lines, and a table that is not synced.
 fn schema(counted: &str) -> String {
@@ -28,7 +28,7 @@ fn device(server: &Canned, ddl: &str) -> Device {
 
 #[test]
 fn t3_a_row_made_here_gives_its_number_to_that_of_the_server() {
-    for pragma in pragmas() {
+    for pragma in all_settings() {
         for counted in ["", "AUTOINCREMENT"] {
             // A trigger of the application keeps triggers on while rows are applied.
             // So does an action of a foreign key, which would take the server's rows along.
@@ -38,6 +38,8 @@ fn t3_a_row_made_here_gives_its_number_to_that_of_the_server() {
                 (noise, ""),
                 ("", "ON UPDATE CASCADE"),
                 (noise, "ON UPDATE SET NULL"),
+                ("", "ON UPDATE RESTRICT"),
+                (noise, "ON UPDATE RESTRICT ON DELETE RESTRICT"),
             ] {
                 let server = Canned::start();
                 let device = device(&server, &(with_action(counted, action) + trigger));
@@ -224,4 +226,150 @@ fn t3_tracking_a_table_with_a_counted_key_warns() {
     assert!(!said.contains("countedKey"), "{said}");
     let text = device.ask("SELECT sync_track('line')");
     assert!(!text.contains("countedKey"), "{text}");
+}
+
+/// What the application keeps by the number of a row: an index of words, and how many lines a note has.
+fn derived(of: &str) -> String {
+    format!(
+        "CREATE VIRTUAL TABLE words USING fts5 (x, content='note', content_rowid='id');
+         CREATE TRIGGER words_in AFTER INSERT ON note BEGIN
+           INSERT INTO words (rowid, x) VALUES (new.id, new.x); END;
+         CREATE TRIGGER words_out AFTER DELETE ON note BEGIN
+           INSERT INTO words (words, rowid, x) VALUES ('delete', old.id, old.x); END;
+         CREATE TRIGGER words_new AFTER UPDATE {of} ON note BEGIN
+           INSERT INTO words (words, rowid, x) VALUES ('delete', old.id, old.x);
+           INSERT INTO words (rowid, x) VALUES (new.id, new.x); END;
+         CREATE TABLE lines (note INTEGER PRIMARY KEY, n INTEGER);
+         CREATE TRIGGER lines_in AFTER INSERT ON line BEGIN
+           INSERT INTO lines VALUES (new.note, 1) ON CONFLICT DO UPDATE SET n = n + 1; END;
+         CREATE TRIGGER lines_new AFTER UPDATE OF note ON line BEGIN
+           UPDATE lines SET n = n - 1 WHERE note = old.note;
+           INSERT INTO lines VALUES (new.note, 1) ON CONFLICT DO UPDATE SET n = n + 1; END;"
+    )
+}
+
+/// The words are those of the notes, and the counts those of the lines.
+fn assert_derived(device: &Device, context: &str) {
+    device.exec("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)");
+    let counts = "SELECT note, n FROM lines WHERE n > 0 EXCEPT SELECT note, count(*) FROM line GROUP BY note";
+    assert_eq!(device.ask(counts), "", "{context}");
+    let counts = "SELECT note, count(*) FROM line GROUP BY note EXCEPT SELECT note, n FROM lines";
+    assert_eq!(device.ask(counts), "", "{context}");
+}
+
+#[test]
+fn t3_what_triggers_keep_by_the_number_follows() {
+    everywhere(|settings| {
+        for (of, action) in [
+            ("", ""),
+            ("OF x", "ON UPDATE CASCADE"),
+            ("OF x, above", "ON UPDATE RESTRICT"),
+        ] {
+            let server = Canned::start();
+            let device = device(&server, &(with_action("", action) + &derived(of)));
+            let context = format!("{of} {action} {settings}");
+            device.exec(
+                "INSERT INTO note VALUES (1, 'here', NULL), (2, 'below here', 1);
+                 INSERT INTO line VALUES ('l', 1, 'mine'), ('k', 2, 'mine')",
+            );
+            pull(
+                &server,
+                json!({"line": {"created": [{"id": "m", "note": 1, "y": "theirs"}]},
+                    "note": {"created": [{"id": 1, "x": "there", "above": null}]}}),
+            );
+            device.synced();
+            assert_eq!(
+                device.ask("SELECT id, x, above FROM note ORDER BY id"),
+                "1|there|NULL\n2|below here|3\n3|here|NULL",
+                "{context}"
+            );
+            assert_eq!(
+                device.ask("SELECT id, note FROM line ORDER BY id"),
+                "k|2\nl|3\nm|1",
+                "{context}"
+            );
+            assert_derived(&device, &context);
+            assert_eq!(
+                (device.pending(), device.log()),
+                (String::new(), "0".into()),
+                "{context}"
+            );
+        }
+    });
+}
+
+/// A trigger that stamps rows, and one that forbids what is done.
+#[test]
+fn t3_a_row_keeps_what_it_holds_whatever_triggers_say_of_its_new_number() {
+    everywhere(|settings| {
+        for trigger in [
+            "CREATE TRIGGER stamp AFTER UPDATE ON note WHEN new.x IS NOT 'stamped' BEGIN UPDATE note SET x = 'stamped' WHERE id = new.id; END",
+            "CREATE TRIGGER never BEFORE UPDATE OF id ON note BEGIN SELECT RAISE(ABORT, 'never'); END",
+            "CREATE TRIGGER never AFTER UPDATE OF id ON note BEGIN SELECT RAISE(FAIL, 'never'); END",
+        ] {
+            let server = Canned::start();
+            let device = device(&server, &(schema("") + trigger));
+            device.exec("INSERT INTO note VALUES (1, 'here', NULL)");
+            pull(
+                &server,
+                json!({"note": {"created": [{"id": 1, "x": "there", "above": null}]}}),
+            );
+            device.synced();
+            assert_eq!(
+                device.ask("SELECT id, x FROM note ORDER BY id"),
+                "1|there\n2|here",
+                "{trigger} {settings}"
+            );
+            assert_eq!(device.pending(), "", "{trigger} {settings}");
+        }
+    });
+}
+
+/// Rows of other tables that a trigger writes meanwhile are edits.
+#[test]
+fn t3_what_triggers_write_elsewhere_for_a_new_number_is_sent() {
+    let server = Canned::start();
+    let ddl = "CREATE TABLE note (id INTEGER PRIMARY KEY, x TEXT);
+        CREATE TABLE pin (id TEXT PRIMARY KEY NOT NULL, note INTEGER);
+        CREATE TRIGGER pinned AFTER UPDATE OF id ON note BEGIN UPDATE pin SET note = new.id WHERE note = old.id; END";
+    let keys = json!({"idAs": "number"});
+    let device = Device::configured(ddl, &["note", "pin"], &server.url(), keys);
+    pull(
+        &server,
+        json!({"pin": {"created": [{"id": "p", "note": 0}]}}),
+    );
+    device.synced();
+    device.exec("INSERT INTO note VALUES (1, 'here'); UPDATE pin SET note = 1");
+    pull(
+        &server,
+        json!({"note": {"created": [{"id": 1, "x": "there"}]}}),
+    );
+    device.synced();
+    let body = &server.pushed()[0];
+    assert_eq!(body["pin"]["updated"][0]["note"], 2, "{body}");
+    assert_eq!(body["note"]["created"][0]["id"], 2, "{body}");
+    assert_eq!(device.pending(), "");
+}
+
+/// The server's row has another number, and the same UNIQUE value.
+#[test]
+fn t3_what_triggers_keep_by_the_number_follows_an_adopted_row() {
+    everywhere(|settings| {
+        let server = Canned::start();
+        let ddl = schema("") + &derived("OF x") + "; CREATE UNIQUE INDEX one ON note (x)";
+        let keys = json!({"idAs": "number", "onClash": {"note": "adopt"}});
+        let device = Device::configured(&ddl, &["note", "line"], &server.url(), keys);
+        device.exec(
+            "INSERT INTO note VALUES (1, 'same', NULL); INSERT INTO line VALUES ('l', 1, 'mine')",
+        );
+        pull(
+            &server,
+            json!({"note": {"created": [{"id": 5, "x": "same", "above": null}]}}),
+        );
+        device.synced();
+        assert_eq!(device.ask("SELECT id, x FROM note"), "5|same", "{settings}");
+        assert_eq!(device.ask("SELECT id, note FROM line"), "l|5", "{settings}");
+        assert_derived(&device, settings);
+        assert_eq!(device.pending(), "", "{settings}");
+    });
 }

@@ -1,7 +1,7 @@
 //! Deletes come after all rows, children first, and entities are called as they are declared (rules H8, H9, H11).
 
 use serde_json::{Value, json};
-use support::{Canned, Device};
+use support::{Canned, Device, enforced, everywhere, json_answer, query};
 
 const TREE: &str = "CREATE TABLE project (id TEXT PRIMARY KEY NOT NULL, x TEXT);
      CREATE TABLE task (id TEXT PRIMARY KEY NOT NULL, project TEXT REFERENCES project (id) ON DELETE CASCADE, x TEXT,
@@ -153,4 +153,143 @@ fn h11_an_entity_is_called_as_it_is_declared() {
             .into_iter()
             .all(|seen| seen.path.contains("tables=Tasks"))
     );
+}
+
+/// Each entity has a cursor of its own, so each is pulled on its own.
+fn pulled_apart(schema: &str, tables: &[&str], server: &Canned, all: Value) -> Device {
+    let mut keys = json!({"cursorUnit": "opaque"});
+    if schema.contains(" local ") {
+        keys["excludeColumns"] = json!({"task": ["local"]});
+    }
+    let device = Device::configured(schema, tables, &server.url(), keys);
+    server.changes(all);
+    device.synced();
+    device.exec("UPDATE _syncCursor SET cursor = json_quote(entity), reached = json_quote(entity)");
+    device
+}
+
+/// Each pull is answered with what is said of the entity that it asks for; none: it fails.
+fn answers(server: &Canned, changes: &Value, pulls: usize) {
+    server.reset();
+    for _ in 0..pulls {
+        let changes = changes.clone();
+        server.pull_raw(move |seen| {
+            let entity = query(&seen.path, "tables").expect("an entity");
+            let said = &changes[&entity];
+            match said.is_null() {
+                true => Vec::new(),
+                false => json_answer(
+                    &json!({"changes": {&entity: said}, "timestamp": format!("{entity} again")})
+                        .to_string(),
+                ),
+            }
+        });
+    }
+}
+
+#[test]
+fn h8_children_that_move_in_a_later_pull_survive_the_delete_of_their_old_parent() {
+    enforced(|_| {
+        for action in [
+            "CASCADE",
+            "SET NULL",
+            "SET DEFAULT",
+            "NO ACTION",
+            "RESTRICT",
+        ] {
+            for order in [["project", "task", "note"], ["note", "task", "project"]] {
+                let schema = TREE.replacen("ON DELETE CASCADE", &format!("ON DELETE {action}"), 1);
+                let server = Canned::start();
+                let all = json!({
+                    "project": {"created": [{"id": "p"}, {"id": "q"}, {"id": "r"}]},
+                    "task": {"created": [{"id": "t1", "project": "p"}, {"id": "t2", "project": "p"},
+                        {"id": "t3", "project": "p"}, {"id": "t4", "project": "r"}]},
+                    "note": {"created": [{"id": "n", "task": "t1"}, {"id": "n3", "task": "t3"}]},
+                });
+                let device = pulled_apart(&schema, &order, &server, all);
+                device.exec("UPDATE task SET local = 'mine', x = 'edited' WHERE id = 't2'");
+                let mut said = changes();
+                said["task"]["deleted"] = json!(["t3", "t4"]);
+                said["project"]["deleted"] = json!(["p", "r"]);
+                said["note"] = json!({"deleted": ["n3"]});
+                answers(&server, &said, 3);
+                let answer = device.synced();
+                let context = format!("{action} {order:?} {answer}");
+                assert_eq!(
+                    device.ask("SELECT * FROM task ORDER BY id"),
+                    "t1|q|a|unset\nt2|q|edited|mine",
+                    "{context}"
+                );
+                assert_eq!(device.ask("SELECT id FROM note"), "n", "{context}");
+                assert_eq!(device.ask("SELECT id FROM project"), "q", "{context}");
+                assert_eq!(answer["held"], 0, "{context}");
+                let sent = &server.pushed()[0];
+                assert_eq!(sent["task"]["updated"][0]["id"], "t2", "{context}");
+                for table in order {
+                    assert_eq!(sent[table]["deleted"], json!([]), "{context}");
+                }
+                assert_eq!(device.pending(), "", "{context}");
+            }
+        }
+    });
+}
+
+/// What others do by a foreign key, a trigger does here.
+#[test]
+fn h8_children_that_move_in_a_later_pull_survive_a_trigger_of_their_old_parent() {
+    let schema = "CREATE TABLE project (id TEXT PRIMARY KEY NOT NULL);
+         CREATE TABLE task (id TEXT PRIMARY KEY NOT NULL, project TEXT);
+         CREATE VIRTUAL TABLE task_words USING fts5 (project);
+         CREATE TRIGGER clean AFTER DELETE ON project BEGIN DELETE FROM task WHERE project = OLD.id; END;
+         CREATE TRIGGER words AFTER DELETE ON task BEGIN DELETE FROM task_words WHERE rowid = OLD.rowid; END;";
+    everywhere(|settings| {
+        for order in [["project", "task"], ["task", "project"]] {
+            let server = Canned::start();
+            let all = json!({
+                "project": {"created": [{"id": "p"}, {"id": "q"}]},
+                "task": {"created": [{"id": "t1", "project": "p"}, {"id": "t2", "project": "p"}]},
+            });
+            let device = pulled_apart(schema, &order, &server, all);
+            let said = json!({
+                "project": {"deleted": ["p"]},
+                "task": {"updated": [{"id": "t1", "project": "q"}], "deleted": ["t2"]},
+            });
+            answers(&server, &said, 2);
+            let answer = device.synced();
+            let context = format!("{order:?} {settings}");
+            assert_eq!(device.ask("SELECT * FROM task"), "t1|q", "{context}");
+            assert_eq!(device.ask("SELECT * FROM project"), "q", "{context}");
+            assert_eq!(answer["held"], 0, "{context}");
+            assert_eq!(device.pending(), "", "{context}");
+            assert!(server.pushed().is_empty(), "{context}");
+        }
+    });
+}
+
+/// The pull that moves the children fails: the parent waits for the next run.
+#[test]
+fn h8_a_delete_waits_for_the_run_that_brings_the_rest() {
+    enforced(|_| {
+        let server = Canned::start();
+        let all = json!({
+            "project": {"created": [{"id": "p"}, {"id": "q"}]},
+            "task": {"created": [{"id": "t1", "project": "p"}, {"id": "t2", "project": "p"}]},
+            "note": {"created": [{"id": "n", "task": "t2"}]},
+        });
+        let tables = ["project", "task", "note"];
+        let device = pulled_apart(TREE, &tables, &server, all);
+        answers(&server, &json!({"project": {"deleted": ["p"]}}), 2);
+        device.failed();
+        let held = || device.ask("SELECT key, op, reason FROM sync_held");
+        assert_eq!(held(), "p|delete|foreignKey");
+        let rest =
+            json!({"project": {}, "task": {"updated": [{"id": "t2", "project": "q"}]}, "note": {}});
+        answers(&server, &rest, 3);
+        device.synced();
+        assert_eq!(held(), "");
+        assert_eq!(device.ask("SELECT id, project FROM task"), "t2|q");
+        assert_eq!(device.ask("SELECT id FROM project"), "q");
+        assert_eq!(device.ask("SELECT id FROM note"), "n");
+        assert_eq!(device.pending(), "");
+    });
 }

@@ -1,7 +1,7 @@
 //! Rows of the server that the file refuses for now: held, tried again, and never in the way of others (rules H1 to H6).
 
 use serde_json::{Value, json};
-use support::{Canned, Device, status_answer};
+use support::{Canned, Device, enforced, everywhere, status_answer};
 
 /// `key|op|reason` of what is held.
 fn held(device: &Device) -> String {
@@ -13,17 +13,6 @@ fn warned(answer: &Value, code: &str) -> i64 {
     let ours = warnings.iter().filter(|warning| warning["code"] == code);
     ours.map(|warning| warning["count"].as_i64().expect("a count"))
         .sum()
-}
-
-/// Foreign keys on and off, both journals, recursive triggers on and off.
-fn everywhere(test: impl Fn(&str)) {
-    for settings in [
-        "PRAGMA foreign_keys = ON",
-        "PRAGMA foreign_keys = OFF; PRAGMA journal_mode = WAL",
-        "PRAGMA foreign_keys = ON; PRAGMA journal_mode = WAL; PRAGMA recursive_triggers = ON",
-    ] {
-        test(settings);
-    }
 }
 
 #[test]
@@ -62,7 +51,6 @@ fn h1_every_kind_of_constraint_holds_its_row_and_nothing_else() {
             let context = format!("{reason} {schema} {settings}");
             let server = Canned::start();
             let device = Device::with(schema, &["t"], &server.url());
-            device.exec(settings);
             device.exec("INSERT INTO t (id, n) VALUES ('here', 7)");
             server.changes(json!({"t": {"created": [{"id": "a", "n": 1}, bad, {"id": "z", "n": 9}]}}));
             let answer = device.synced();
@@ -343,7 +331,6 @@ fn h6_a_row_made_here_with_the_unique_value_of_another() {
                 &server.url(),
                 json!({"onClash": {"t": on_clash}}),
             );
-            device.exec(settings);
             device.exec(
                 "INSERT INTO t VALUES ('mine', 'v', 'here'); INSERT INTO of VALUES ('o', 'mine')",
             );
@@ -389,4 +376,217 @@ fn h1_any_number_of_rows_is_held() {
     server.changes(json!({"t": {"created": rows}}));
     let answer = device.synced();
     assert_eq!(answer["held"], 10_050);
+}
+
+/// No number, so no key there can be.
+#[test]
+fn h1_a_row_whose_id_cant_be_a_key_is_held() {
+    everywhere(|_| {
+        let server = Canned::start();
+        let schema = "CREATE TABLE n (id INTEGER PRIMARY KEY, x TEXT)";
+        let device = Device::with(schema, &["n"], &server.url());
+        let bad = ["abc", "", "01", "1.0", "9223372036854775808"];
+        let rows = bad.iter().map(|id| json!({"id": id, "x": "bad"}));
+        let rows: Vec<Value> = rows
+            .chain([json!({"id": 1, "x": "a"}), json!({"id": "2", "x": "b"})])
+            .collect();
+        server.changes(json!({"n": {"created": rows}}));
+        let answer = device.synced();
+        assert_eq!(device.ask("SELECT id, x FROM n ORDER BY id"), "1|a\n2|b");
+        assert_eq!(
+            (answer["held"].as_i64(), warned(&answer, "rowsHeld")),
+            (Some(5), 5)
+        );
+        let named = device.ask("SELECT reason, \"constraint\" FROM sync_held WHERE key = 'abc'");
+        assert!(
+            named.starts_with("key|") && named.contains("\"abc\""),
+            "{named}"
+        );
+        // In vain, and never in the place of another row.
+        device.synced();
+        assert_eq!(device.ask("SELECT x FROM n WHERE id = 1"), "a");
+        server.changes(json!({"n": {"created": rows_of(&bad)}}));
+        let check = device.ask("SELECT sync_check('api')");
+        let check: Value = serde_json::from_str(&check).expect("JSON");
+        assert_eq!(
+            (
+                &check["entities"][0]["held"],
+                &check["entities"][0]["missing"]
+            ),
+            (&json!(5), &json!(0))
+        );
+        // Deleted there; and a table whose key takes it.
+        server.changes(json!({"n": {"deleted": ["01", "1.0", "", "zzz"]}}));
+        device.synced();
+        assert_eq!(held(&device), "9223372036854775808|row|key\nabc|row|key");
+        assert_eq!(device.pending(), "");
+    });
+}
+
+fn rows_of(ids: &[&str]) -> Vec<Value> {
+    ids.iter().map(|id| json!({"id": id, "x": "bad"})).collect()
+}
+
+/// The run is about the parents only.
+#[test]
+fn h2_rows_of_entities_outside_the_call_are_tried_and_named() {
+    enforced(|_| {
+        let server = Canned::start();
+        let schema = "CREATE TABLE parent (id TEXT PRIMARY KEY NOT NULL);
+             CREATE TABLE child (id TEXT PRIMARY KEY NOT NULL, parent TEXT REFERENCES parent (id))";
+        let device = Device::with(schema, &["parent", "child"], &server.url());
+        let child = |id: &str, parent: &str| json!({"id": id, "parent": parent});
+        server.changes(json!({"child": {"created": [child("c", "p"), child("d", "q")]}}));
+        device.synced();
+        assert_eq!(held(&device), "c|row|foreignKey\nd|row|foreignKey");
+        server.changes(json!({"parent": {"created": [{"id": "p"}]}}));
+        let answer = device.sync_only(&["parent"]);
+        assert_eq!(answer["state"], "synced", "{answer}");
+        assert_eq!(device.ask("SELECT id, parent FROM child"), "c|p");
+        assert_eq!(held(&device), "d|row|foreignKey");
+        let warning = &answer["warnings"][0];
+        assert_eq!(
+            (&warning["code"], &warning["entity"], &warning["count"]),
+            (&json!("rowsHeld"), &json!("child"), &json!(1))
+        );
+        assert_eq!(device.pending(), "");
+        // Nothing of a table that is gone by then stops a sync.
+        device.exec("DROP TABLE child");
+        server.changes(json!({"parent": {"created": [{"id": "q"}]}}));
+        let answer = device.sync_only(&["parent"]);
+        assert_eq!(answer["state"], "synced", "{answer}");
+    });
+}
+
+#[test]
+fn h2_an_edit_of_a_row_outside_the_call_meets_what_is_held_of_it() {
+    enforced(|_| {
+        let server = Canned::start();
+        let device = Device::with(FAMILY, &["parent", "child"], &server.url());
+        server.changes(json!({"parent": {"created": [{"id": "p"}]}, "child": {"created": [{"id": "c", "parent": "p"}]}}));
+        device.synced();
+        server.changes(json!({"child": {"updated": [{"id": "c", "parent": "q"}]}}));
+        device.synced();
+        device.exec(
+            "INSERT INTO child VALUES ('d', 'p', NULL); UPDATE child SET up = 'd' WHERE id = 'c'",
+        );
+        server.changes(json!({"parent": {"created": [{"id": "q"}]}}));
+        device.sync_only(&["parent"]);
+        assert_eq!(
+            device.ask("SELECT parent, up FROM child WHERE id = 'c'"),
+            "q|d"
+        );
+        assert_eq!(
+            device.pending(),
+            "child|c|updated|[\"up\"]\nchild|d|created|[]"
+        );
+    });
+}
+
+/// Nobody had the row here; the server's is held when one of its key is made.
+#[test]
+fn h5_a_row_made_here_under_the_key_of_a_held_one_goes_up_as_an_update() {
+    const TABLE: &str =
+        "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, u TEXT UNIQUE, x TEXT, n INTEGER DEFAULT 0)";
+    everywhere(|_| {
+        for insert in [
+            "INSERT INTO t (id, x) VALUES ('a', 'mine')",
+            "INSERT OR REPLACE INTO t (id, x) VALUES ('a', 'first'); INSERT OR REPLACE INTO t (id, x) VALUES ('a', 'mine')",
+            "INSERT INTO t (id) VALUES ('a'); UPDATE t SET x = 'mine' WHERE id = 'a'",
+        ] {
+            let server = Canned::start();
+            let device = Device::with(TABLE, &["t"], &server.url());
+            device.exec("INSERT INTO t (id, u) VALUES ('mine', 'v')");
+            server
+                .changes(json!({"t": {"created": [{"id": "a", "u": "v", "x": "theirs", "n": 7}]}}));
+            device.synced();
+            assert_eq!(held(&device), "a|row|unique");
+            device.exec(insert);
+            server.reset();
+            device.synced();
+            assert_eq!(server.pushed().len(), 1, "{insert}");
+            let body = &server.pushed()[0]["t"];
+            let sent = &body["updated"][0];
+            assert_eq!(body["created"], json!([]), "{insert}: {body}");
+            assert_eq!(
+                (
+                    &sent["id"],
+                    &sent["u"],
+                    &sent["x"],
+                    &sent["n"],
+                    &sent["_changed"]
+                ),
+                (
+                    &json!("a"),
+                    &json!("v"),
+                    &json!("mine"),
+                    &json!(7),
+                    &json!("x")
+                ),
+                "{insert}"
+            );
+            assert_eq!(device.pending(), "");
+            // It fits at last, with what was said on both sides.
+            device.exec("DELETE FROM t WHERE id = 'mine'");
+            device.synced();
+            device.synced();
+            assert_eq!(held(&device), "");
+            assert_eq!(device.ask("SELECT * FROM t"), "a|v|mine|7", "{insert}");
+            assert_eq!(device.pending(), "");
+        }
+    });
+}
+
+/// Made again after it was deleted there, before the delete is carried out here.
+#[test]
+fn h5_a_row_made_here_that_fits_with_the_held_one_is_an_update_too() {
+    let server = Canned::start();
+    let device = Device::with(CLASH, &["t", "of"], &server.url());
+    device.exec("INSERT INTO t VALUES ('mine', 'v', 'here')");
+    server.changes(json!({"t": {"created": [{"id": "a", "u": "v", "x": "theirs"}]}}));
+    device.synced();
+    device.exec("INSERT INTO t VALUES ('a', 'w', NULL)");
+    server.reset();
+    device.synced();
+    let body = &server.pushed()[0]["t"];
+    assert_eq!(
+        (
+            &body["created"],
+            &body["updated"][0]["u"],
+            &body["updated"][0]["x"]
+        ),
+        (&json!([]), &json!("w"), &json!("theirs"))
+    );
+    assert_eq!(held(&device), "");
+    assert_eq!(device.ask("SELECT * FROM t WHERE id = 'a'"), "a|w|theirs");
+}
+
+/// Two devices give the same number to two rows, and the other's does not fit here.
+#[test]
+fn h5_a_row_made_here_under_the_counted_number_of_a_held_one_is_another_row() {
+    enforced(|_| {
+        for (reason, bad) in [
+            ("unique", json!({"id": 5, "u": "v"})),
+            ("foreignKey", json!({"id": 5, "above": 99})),
+        ] {
+            let server = Canned::start();
+            let schema = "CREATE TABLE t (id INTEGER PRIMARY KEY, u TEXT UNIQUE, above INTEGER REFERENCES t (id))";
+            let device = Device::with(schema, &["t"], &server.url());
+            device.exec("INSERT INTO t VALUES (1, 'v', NULL)");
+            server.changes(json!({"t": {"created": [bad]}}));
+            device.synced();
+            assert_eq!(held(&device), format!("5|row|{reason}"));
+            device.exec("INSERT INTO t VALUES (5, NULL, NULL)");
+            server.reset();
+            device.synced();
+            assert_eq!(
+                device.ask("SELECT id FROM t ORDER BY id"),
+                "1\n6",
+                "{reason}"
+            );
+            assert_eq!(server.pushed()[0]["t"]["created"][0]["id"], "6", "{reason}");
+            assert_eq!(held(&device), format!("5|row|{reason}"));
+            assert_eq!(device.ask("SELECT kind FROM sync_conflict"), "rekeyed");
+        }
+    });
 }

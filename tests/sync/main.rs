@@ -45,22 +45,6 @@ mod waiting;
 use serde_json::Value;
 use support::Canned;
 
-/// The settings of a connection that decide which triggers and actions run, and how commits are made, in all ways.
-fn pragmas() -> Vec<String> {
-    let mut all = Vec::new();
-    for keys in ["ON", "OFF"] {
-        for recursive in ["ON", "OFF"] {
-            for journal in ["WAL", "DELETE"] {
-                all.push(format!(
-                    "PRAGMA foreign_keys = {keys}; PRAGMA recursive_triggers = {recursive}; \
-                     PRAGMA journal_mode = {journal};"
-                ));
-            }
-        }
-    }
-    all
-}
-
 /// The next answer to a pull is this one, whatever was to come.
 fn pull(server: &Canned, changes: Value) {
     server.reset();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
-use support::{Canned, Device};
+use support::{Canned, Device, everywhere};
 
 const LATE: &str = "DEFERRABLE INITIALLY DEFERRED";
 
@@ -95,6 +95,42 @@ fn t5_parents_go_first_between_tables_that_refer_to_each_other() {
         ),
         (&json!("t"), &json!("p"))
     );
+}
+
+/// Foreign keys that are judged late, or not at all: the parents may be deleted first.
+#[test]
+fn t5_children_are_deleted_before_their_parents_whatever_the_program_deletes_first() {
+    everywhere(|settings| {
+        for (key, ids) in [
+            ("TEXT", ["a", "b", "c", "d"]),
+            ("INTEGER", ["1", "2", "3", "4"]),
+        ] {
+            let [a, b, c, d] = ids;
+            let up = |id: &str| id.parse::<i64>().map_or_else(|_| json!(id), |id| json!(id));
+            let server = Canned::start();
+            let ddl = format!(
+                "CREATE TABLE node (id {key} PRIMARY KEY NOT NULL, parent {key} REFERENCES node {LATE}, x TEXT)"
+            );
+            let keys = json!({"pushBatch": 1, "sendEmptyTables": false});
+            let device = Device::configured(&ddl, &["node"], &server.url(), keys);
+            server.changes(json!({"node": {"created": [{"id": a}, {"id": b, "parent": up(a)}, {"id": c, "parent": up(b)},
+                {"id": d, "parent": up(d)}]}}));
+            device.synced();
+            device.exec(&format!(
+                "BEGIN; DELETE FROM node WHERE id = '{a}'; DELETE FROM node WHERE id = '{d}'; \
+                 UPDATE node SET x = 'edited' WHERE id = '{b}'; DELETE FROM node WHERE id = '{b}'; \
+                 DELETE FROM node WHERE id = '{c}'; COMMIT"
+            ));
+            device.synced();
+            let places = places(&server.pushed(), "deleted");
+            assert_eq!(places.len(), 4, "{settings}");
+            assert!(
+                places[c] < places[b] && places[b] < places[a],
+                "{key} {settings}: {places:?}"
+            );
+            assert_eq!(device.pending(), "");
+        }
+    });
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! What triggers and foreign keys of the application do while remote rows are applied.
 
 use serde_json::{Value, json};
-use support::{Canned, Device};
+use support::{Canned, Device, all_settings, enforced, everywhere};
 
-use super::{pragmas, pull};
+use super::pull;
 
 const TOUCH: &str = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, x TEXT, updated_at TEXT);
     CREATE TRIGGER touch AFTER UPDATE OF x ON t BEGIN UPDATE t SET updated_at = 'here' WHERE id = NEW.id; END;
@@ -11,7 +11,7 @@ const TOUCH: &str = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, x TEXT, updat
 
 #[test]
 fn t1_an_applied_row_holds_what_was_applied_though_a_trigger_stamps_it() {
-    for pragma in pragmas() {
+    for pragma in all_settings() {
         let server = Canned::start();
         let device = Device::with(TOUCH, &["t"], &server.url());
         device.exec(&pragma);
@@ -46,7 +46,7 @@ fn t1_other_rows_that_a_trigger_changes_are_edits_unless_the_answer_names_them()
         CREATE VIRTUAL TABLE words USING fts5(list);
         CREATE TRIGGER count AFTER INSERT ON t BEGIN UPDATE list SET n = n + 1 WHERE id = NEW.list; END;
         CREATE TRIGGER fts AFTER INSERT ON t BEGIN INSERT INTO words (list) VALUES (NEW.list); END;";
-    for pragma in pragmas() {
+    for pragma in all_settings() {
         let server = Canned::start();
         let device = Device::with(ddl, &["list", "t"], &server.url());
         device.exec(&pragma);
@@ -199,6 +199,57 @@ fn t2_edits_of_rows_that_go_along_are_kept_as_conflicts() {
     }
 }
 
+/// Whatever a foreign key would do to such rows, it did not do it to these.
+#[test]
+fn t2_rows_that_a_trigger_deletes_on_a_remote_delete_are_deleted_here() {
+    for (trigger, gone) in [
+        // A row that goes along takes others with it.
+        (
+            "CREATE TRIGGER clean AFTER DELETE ON goes BEGIN DELETE FROM deeper WHERE goes <> OLD.id; END",
+            [json!([]), json!([]), json!(["e"])],
+        ),
+        (
+            "CREATE TRIGGER clean AFTER DELETE ON goes BEGIN DELETE FROM goes WHERE parent <> OLD.parent; END",
+            [json!([]), json!(["other"]), json!(["e"])],
+        ),
+        // With another parent goes what refers to that.
+        (
+            "CREATE TRIGGER clean AFTER DELETE ON parent BEGIN DELETE FROM parent WHERE id = 'q'; END",
+            [json!(["q"]), json!(["other"]), json!(["e"])],
+        ),
+        (
+            "CREATE TRIGGER clean BEFORE DELETE ON goes BEGIN DELETE FROM deeper WHERE goes = OLD.id; END",
+            [json!([]), json!([]), json!([])],
+        ),
+    ] {
+        enforced(|settings| {
+            let server = Canned::start();
+            let device = Device::with(&family(trigger), TABLES, &server.url());
+            let mut all = rows();
+            all["deeper"]["created"] =
+                json!([{"id": "d", "goes": "g"}, {"id": "e", "goes": "other"}]);
+            pull(&server, all);
+            device.synced();
+            pull(&server, json!({"parent": {"deleted": ["p"]}}));
+            device.synced();
+            let pushed = server.pushed();
+            let deleted = |table: &str| match pushed.first() {
+                Some(push) => push[table]["deleted"].clone(),
+                None => json!([]),
+            };
+            assert_eq!(
+                ["parent", "goes", "deeper"].map(deleted),
+                gone,
+                "{trigger} {settings}"
+            );
+            assert_eq!(
+                (device.pending(), device.log()),
+                (String::new(), "0".into())
+            );
+        });
+    }
+}
+
 #[test]
 fn t2_what_a_trigger_does_on_a_remote_delete_is_an_edit() {
     let moves = "CREATE TRIGGER moves BEFORE DELETE ON parent BEGIN
@@ -326,8 +377,8 @@ fn two_keys_change(triggers: &str, pragma: &str) -> Device {
 
 #[test]
 fn t1_what_triggers_keep_beside_a_table_goes_along_when_a_row_takes_another_key() {
-    for pragma in pragmas() {
-        let device = two_keys_change(BESIDE, &pragma);
+    everywhere(|pragma| {
+        let device = two_keys_change(BESIDE, pragma);
         assert_eq!(
             device.ask("SELECT rowid, x FROM words ORDER BY rowid"),
             "1|there\n7|clashes\n8|here",
@@ -335,14 +386,14 @@ fn t1_what_triggers_keep_beside_a_table_goes_along_when_a_row_takes_another_key(
         );
         let list = device.ask("SELECT line, note FROM list ORDER BY line");
         assert_eq!(list, "l|8\nm|7", "{pragma}");
-    }
+    });
 }
 
 #[test]
 fn t3_a_trigger_that_refuses_other_keys_does_not_stop_a_sync() {
     let guard =
         "CREATE TRIGGER guard BEFORE UPDATE OF id ON note BEGIN SELECT RAISE(ABORT, 'no'); END;";
-    for pragma in pragmas() {
-        two_keys_change(guard, &pragma);
-    }
+    everywhere(|pragma| {
+        two_keys_change(guard, pragma);
+    });
 }

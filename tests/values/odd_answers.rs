@@ -86,6 +86,42 @@ fn v6_what_loses_nothing_is_not_warned_of() {
     }
 }
 
+/// Backends that name only the tables of which something has changed.
+#[test]
+fn v6_an_entity_of_which_nothing_has_changed_is_not_missing() {
+    let server = Canned::start();
+    let device = Device::with(SCHEMA, &["list", "task"], &server.url());
+    let codes = |changes: Value| -> Vec<Value> {
+        server.changes(changes);
+        let answer = device.synced();
+        let warnings = answer["warnings"].as_array().expect("warnings").iter();
+        warnings.map(|warning| warning["code"].clone()).collect()
+    };
+    // From the beginning a table that is empty there can't be told from one that is called otherwise.
+    assert_eq!(
+        codes(json!({"list": {"created": [{"id": "a"}]}})),
+        ["missingEntity"]
+    );
+    for silent in [
+        json!({"list": {"created": [{"id": "b"}]}}),
+        json!({"task": {"created": [{"id": "b"}]}}),
+    ] {
+        assert_eq!(codes(silent), [] as [Value; 0]);
+    }
+    assert_eq!(codes(json!({"list": {}, "ghost": {}})), ["unaskedTables"]);
+    for other in ["Task", "tasks", "TASKS", "ta_sk"] {
+        let mut changes = json!({"list": {"updated": [{"id": "b"}]}});
+        changes[other] = json!({"created": [{"id": "d"}]});
+        assert_eq!(
+            codes(changes),
+            ["unaskedTables", "missingEntity"],
+            "{other}"
+        );
+    }
+    device.exec("DELETE FROM _syncCursor");
+    assert_eq!(codes(json!({"list": {}})), ["missingEntity"]);
+}
+
 #[test]
 fn v6_a_warning_is_silenced_by_its_code() {
     let odd = || json!({"list": {"removed": ["q"]}, "Ghost": {}});

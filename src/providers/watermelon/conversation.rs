@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::answer::read_answer;
 use super::cursors::{Group, groups, is_lower, lowest, starts};
 use super::migration::{Notice, Present};
-use super::options::Options;
+use super::options::{Options, Reading};
 use super::pull::read_pull;
 use super::push::write_changes;
 use crate::ground::{Class, SyncError, Warning};
@@ -268,7 +268,11 @@ impl Talk {
         let Some(group) = self.due.first() else {
             return Err(SyncError::protocol("no pull was due"));
         };
-        let (layout, reading) = (&self.options.layout, self.options.reading);
+        let layout = &self.options.layout;
+        let reading = Reading {
+            from_the_beginning: group.cursor.is_none(),
+            ..self.options.reading
+        };
         let wanted = &group.entities;
         let mut pulled = read_pull(
             &mut *answer.body,
@@ -295,6 +299,7 @@ impl Talk {
                 rest: pulled.rest,
                 warnings: pulled.warnings,
                 note: Some(brings),
+                due: self.due_entities(0),
                 ..Read::default()
             });
         }
@@ -306,8 +311,17 @@ impl Talk {
             schema_version: notice.store.then_some(self.schema_version),
             rest: pulled.rest,
             warnings: pulled.warnings,
+            due: self.due_entities(1),
             ..Read::default()
         })
+    }
+
+    /// The entities of the groups that are due, but the first ones.
+    fn due_entities(&self, but: usize) -> Vec<usize> {
+        let groups = self.due.iter().skip(but);
+        groups
+            .flat_map(|group| group.entities.iter().copied())
+            .collect()
     }
 
     fn read_pushed(&self, answer: &mut Answer<'_>, sink: &mut dyn Sink) -> Result<Read, SyncError> {

@@ -9,6 +9,9 @@ use crate::providers::wire::Entity;
 /// Most names in a warning, and most warnings of a kind.
 const FEW: usize = 5;
 
+/// Most names that are kept to compare others with.
+const SOME: usize = 100;
+
 /// Names in the order in which they came: all are counted, some kept.
 #[derive(Default)]
 pub struct Names {
@@ -19,14 +22,36 @@ pub struct Names {
 impl Names {
     pub fn add(&mut self, name: &str) {
         self.count += 1;
-        if self.kept.len() < FEW {
-            self.kept.push(quoted(name));
+        if self.kept.len() < SOME {
+            self.kept.push(name.chars().take(LONGEST_NAME).collect());
         }
     }
 
     fn shown(&self) -> String {
-        self.kept.join(", ")
+        let shown: Vec<String> = self
+            .kept
+            .iter()
+            .take(FEW)
+            .map(|name| quoted(name))
+            .collect();
+        shown.join(", ")
     }
+
+    /// Whether one of them may be another spelling of a name: upper and lower case, `_` and a plural apart.
+    fn have_one_like(&self, name: &str) -> bool {
+        let name = letters(name);
+        self.kept.iter().any(|kept| letters(kept) == name)
+    }
+}
+
+/// Most letters of a name that are kept.
+const LONGEST_NAME: usize = 200;
+
+fn letters(name: &str) -> String {
+    let letters = name.chars().filter(|letter| letter.is_alphanumeric());
+    let letters: String = letters.flat_map(char::to_lowercase).collect();
+    let singular = letters.strip_suffix('s').map(str::to_owned);
+    singular.unwrap_or(letters)
 }
 
 /// Everything odd about one answer.
@@ -68,8 +93,8 @@ impl Oddities {
         }
     }
 
-    /// One warning for each oddity. `wanted`: the entities that were asked for.
-    pub fn warnings(&self, entities: &[Entity], wanted: &[usize]) -> Vec<Warning> {
+    /// One warning for each oddity. `wanted`: the entities that were asked for; `all`: the answer is to have all there is.
+    pub fn warnings(&self, entities: &[Entity], wanted: &[usize], all: bool) -> Vec<Warning> {
         let mut warnings = Vec::new();
         for (place, name, rows) in &self.lists {
             let entity = &entities[*place].name;
@@ -95,18 +120,21 @@ impl Oddities {
             );
             warnings.push(Warning::new("unaskedTables", message).times(self.strangers.count));
         }
-        warnings.extend(self.missing(entities, wanted));
+        warnings.extend(self.missing(entities, wanted, all));
         warnings
     }
 
-    /// An answer without any table says that nothing has changed.
-    fn missing(&self, entities: &[Entity], wanted: &[usize]) -> Option<Warning> {
+    /// An answer without any table says that nothing has changed, and one that is only about what has changed since may
+    /// leave out an entity of which nothing has, unless it has a table with nearly its name.
+    fn missing(&self, entities: &[Entity], wanted: &[usize], all: bool) -> Option<Warning> {
         if self.named.is_empty() && self.strangers.count == 0 {
             return None;
         }
         let mut missing = Names::default();
         let absent = wanted.iter().filter(|place| !self.named.contains(place));
-        absent.for_each(|place| missing.add(&entities[*place].name));
+        let absent = absent.map(|place| entities[*place].name.as_str());
+        let suspect = absent.filter(|name| all || self.strangers.have_one_like(name));
+        suspect.for_each(|name| missing.add(name));
         let message = format!(
             "tables that this sync asked for are not in the answer: {}; tableMap names them as the backend does",
             missing.shown()

@@ -40,6 +40,8 @@ pub struct Reading {
     pub opaque: bool,
     /// The answer is a bulk load: created and updated rows only, no replacement.
     pub turbo: bool,
+    /// Nothing was pulled before: the answer is to have all there is.
+    pub from_the_beginning: bool,
 }
 
 /// The configuration given to `sync_provider`, ready for use.
@@ -104,6 +106,7 @@ impl Options {
                 created_as_updated: settings.flag("sendCreatedAsUpdated"),
                 opaque,
                 turbo: false,
+                from_the_beginning: false,
             },
             rejected: path(settings, "rejectedPath")?,
             rejected_as_list: settings.text("rejectedFormat") == "list",

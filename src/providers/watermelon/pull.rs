@@ -80,7 +80,11 @@ pub fn read_pull(
         .take()
         .ok_or_else(|| SyncError::protocol("the answer has no timestamp; nothing was applied"))?;
     let mut warnings = answer.warnings;
-    warnings.extend(answer.oddities.warnings(entities, wanted));
+    warnings.extend(
+        answer
+            .oddities
+            .warnings(entities, wanted, reading.from_the_beginning),
+    );
     Ok(Pulled {
         cursor,
         rest: answer.rest,

@@ -1,13 +1,14 @@
 //! What deleted rows take along by the actions of foreign keys (CASCADE, SET NULL, SET DEFAULT), told apart from what
-//! triggers of the application do.
+//! triggers of the application do: before a row is deleted, those are noted that refer to it, and that go with these.
 
 use std::collections::HashSet;
 
+use crate::capture::key::expression;
 use crate::capture::log::Entry;
 use crate::capture::op::{Op, bit};
 use crate::capture::reader::RowReader;
 use crate::capture::{Key, Tracked};
-use crate::store::{Database, Result, quote_name};
+use crate::store::{Database, Result, Statement, Value, ValueRef, quote_name};
 
 /// A foreign key of a tracked table whose rows change when what they refer to is deleted.
 struct Action {
@@ -17,7 +18,11 @@ struct Action {
     parent: String,
     /// Positions of its columns.
     columns: Vec<usize>,
+    /// The columns that they refer to; none: the key.
+    to: Vec<Option<String>>,
     what: What,
+    /// Finds the rows that refer to a row of a tracked parent. Prepared when it is needed.
+    refer: Option<Statement>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -26,6 +31,9 @@ enum What {
     Null,
     Default,
 }
+
+/// Rows that deletes are to take along.
+pub type Foreseen = HashSet<(i64, Key)>;
 
 /// All such foreign keys.
 pub struct Actions {
@@ -51,13 +59,17 @@ impl Actions {
         let mut actions = Vec::new();
         for (child, table) in tables.iter().enumerate() {
             let columns = database.query_all(
-                "SELECT id, \"table\", \"from\", on_delete FROM pragma_foreign_key_list(?1, ?2) \
+                "SELECT id, \"table\", \"from\", on_delete, \"to\" FROM pragma_foreign_key_list(?1, ?2) \
                  ORDER BY id, seq",
                 &[table.shape.name.as_str().into(), database.schema().into()],
-                |row| Ok((row.integer(0), row.text(1), row.text(2), row.text(3))),
+                |row| {
+                    let names = (row.text(1), row.text(2), row.text(3), row.optional_text(4));
+                    Ok((row.integer(0), names))
+                },
             )?;
             for key in columns.chunk_by(|one, next| one.0 == next.0) {
-                let what = match key[0].3.as_str() {
+                let (_, (parent, _, on_delete, _)) = &key[0];
+                let what = match on_delete.as_str() {
                     "CASCADE" => What::Cascade,
                     "SET NULL" => What::Null,
                     "SET DEFAULT" => What::Default,
@@ -65,12 +77,14 @@ impl Actions {
                 };
                 let positions = key
                     .iter()
-                    .filter_map(|(_, _, from, _)| table.shape.position(from));
+                    .filter_map(|(_, (_, from, _, _))| table.shape.position(from));
                 actions.push(Action {
                     child,
-                    parent: key[0].1.to_lowercase(),
+                    parent: parent.to_lowercase(),
                     columns: positions.collect(),
+                    to: key.iter().map(|(_, (_, _, _, to))| to.clone()).collect(),
                     what,
+                    refer: None,
                 });
             }
         }
@@ -81,14 +95,74 @@ impl Actions {
         })
     }
 
-    /// Which of some entries come from these actions. `deleted`: tables of which rows were deleted.
+    /// Adds the rows that go, or change, together with one that is about to be deleted.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn taken_along(&self, deleted: &HashSet<i64>, entries: &[&Entry]) -> Result<Taken> {
+    pub fn foresee(&mut self, table: i64, key: &Key, foreseen: &mut Foreseen) -> Result<()> {
+        let place = self.tables.iter().position(|known| known.id == table);
+        let mut due: Vec<(usize, Key)> = place
+            .map(|place| (place, key.clone()))
+            .into_iter()
+            .collect();
+        while let Some((place, key)) = due.pop() {
+            let parent = self.tables[place].shape.name.to_lowercase();
+            for number in 0..self.actions.len() {
+                if self.actions[number].parent != parent {
+                    continue;
+                }
+                let child = self.actions[number].child;
+                for key in self.referring(number, place, &key)? {
+                    let is_new = foreseen.insert((self.tables[child].id, key.clone()));
+                    if is_new && self.actions[number].what == What::Cascade {
+                        due.push((child, key));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows that refer to one of the parent's.
+    fn referring(&mut self, number: usize, parent: usize, key: &Key) -> Result<Vec<Key>> {
+        let (database, above) = (&self.database, &self.tables[parent]);
+        let values = match above.shape.keys().len() {
+            1 => vec![key.0.clone()],
+            _ => RowReader::new(database, above, &[])?.key_values(&key.0)?,
+        };
+        let action = &mut self.actions[number];
+        let refer = match action.refer.take() {
+            Some(refer) => refer,
+            None => prepare(database, action, &self.tables[action.child], above)?,
+        };
+        let refer = action.refer.insert(refer);
+        let values: Vec<ValueRef<'_>> = values.iter().map(Value::borrow).collect();
+        refer.bind_all(&values)?;
+        let mut found = Vec::new();
+        while refer.step()? {
+            found.push(Key(refer.column(0).to_owned()));
+        }
+        refer.reset();
+        Ok(found)
+    }
+
+    /// Which of some entries come from these actions. `deleted`: tables of which rows were deleted; `foreseen`: the rows
+    /// that were to be taken along, where something else may do the same.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn taken_along(
+        &self,
+        deleted: &HashSet<i64>,
+        entries: &[&Entry],
+        foreseen: Option<&Foreseen>,
+    ) -> Result<Taken> {
         let reached = self.reached(deleted);
         let mut taken = Taken::default();
-        for entry in entries {
+        let entries = entries.iter();
+        let is_foreseen =
+            |entry: &&&Entry| foreseen.is_none_or(|foreseen| foreseen.contains(&entry.row));
+        for entry in entries.filter(is_foreseen) {
             let actions = reached
                 .iter()
                 .filter(|action| self.tables[action.child].id == entry.row.0);
@@ -142,10 +216,10 @@ impl Actions {
                 Ok(false)
             }
             (What::Null | What::Default, Op::Update { group }) => {
-                // A column that was dropped has left its bit behind.
                 let bits = action.columns.iter();
-                let mask = bits.filter_map(|position| table.columns.bit(*position).map(bit));
-                let mask = mask
+                let bits = bits.filter_map(|position| table.columns.bit(*position));
+                let mask = bits
+                    .map(bit)
                     .filter(|(of, _)| *of == group)
                     .fold(0, |all, (_, bit)| all | bit);
                 if entry.mask & !mask != 0 || !exists {
@@ -179,4 +253,38 @@ impl Actions {
         }
         Ok(true)
     }
+}
+
+/// Finds the rows of a child that refer to the parent's row with a key.
+fn prepare(
+    database: &Database,
+    action: &Action,
+    child: &Tracked,
+    parent: &Tracked,
+) -> Result<Statement> {
+    let parent_keys: Vec<String> = parent
+        .shape
+        .keys()
+        .iter()
+        .map(|key| quote_name(&key.name))
+        .collect();
+    let columns = action.columns.iter().zip(&action.to).enumerate();
+    let meets = columns.map(|(place, (position, to))| {
+        let from = quote_name(&child.shape.columns[*position].name);
+        let to = to.as_deref().map(quote_name);
+        let to = to.or_else(|| parent_keys.get(place).cloned());
+        format!("c.{from} = p.{}", to.unwrap_or_else(|| "rowid".into()))
+    });
+    let is_it = parent_keys.iter().zip(1..);
+    let is_it = is_it.map(|(key, number)| format!("p.{key} = ?{number} COLLATE BINARY"));
+    let conditions: Vec<String> = meets.chain(is_it).collect();
+    let child_keys = child.shape.keys();
+    let child_keys: Vec<&str> = child_keys.iter().map(|key| key.name.as_str()).collect();
+    database.connection().prepare(&format!(
+        "SELECT {} FROM {} AS p JOIN {} AS c ON {}",
+        expression("c", &child_keys),
+        database.qualified(&parent.shape.name),
+        database.qualified(&child.shape.name),
+        conditions.join(" AND ")
+    ))
 }

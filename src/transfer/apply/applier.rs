@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::capture::{Key, PendingRows, log};
-use crate::ground::{SyncError, Warning, quoted};
+use crate::ground::{SyncError, Warning};
 use crate::providers::sink::{Announced, RemoteRow, Scope, Sink};
 use crate::providers::wire::{Slot, WireId};
 use crate::store::{Database, Result, Value, ValueRef};
@@ -23,8 +23,10 @@ use super::doomed::{Doomed, DoomedRow};
 use super::effects;
 use super::meeting::Chosen;
 use super::own_writes::{Applied, OwnWrites};
+use super::postponed::Postponed;
 use super::scope::is_named;
 use super::setting::Setting;
+use super::stray::stray_key;
 use super::swept::Swept;
 use super::table::{TableApplier, Trouble};
 
@@ -38,15 +40,15 @@ pub struct Applier<'a> {
     deferred: Deferred,
     /// The deletes of the answer.
     doomed: Doomed,
-    /// Where refused rows are held; none: they end the answer.
-    pub(super) holder: Option<Holder<'a>>,
+    /// Where refused rows are held.
+    pub(super) holder: Holder<'a>,
     swept: Swept,
     bystanders: Bystanders<'a>,
-    displaced: Displaced,
+    pub(super) displaced: Displaced,
     /// Rows that went with deleted ones.
     taken: HashSet<(i64, Key)>,
     /// The log's end before we wrote anything.
-    start: i64,
+    pub(super) start: i64,
     cancel: &'a AtomicBool,
 }
 
@@ -91,10 +93,7 @@ impl<'a> Applier<'a> {
             own,
             deferred: Deferred::default(),
             doomed: Doomed::default(),
-            holder: setting
-                .refusals
-                .map(|refusals| Holder::new(database, setting.provider, bindings, refusals))
-                .transpose()?,
+            holder: Holder::new(database, setting.provider, bindings, setting.refusals)?,
             swept: Swept::default(),
             bystanders: Bystanders::new(setting, bindings, start),
             displaced: Displaced::default(),
@@ -104,25 +103,27 @@ impl<'a> Applier<'a> {
         })
     }
 
-    /// Applies what had to wait, and brings the log up to date. Call once, before the commit. Returns the counts
+    /// Applies what had to wait, and brings the log up to date. Call once, before the commit. `due`: entities of which
+    /// this run is yet to get answers. Returns the counts
     /// of each binding, and warnings.
     ///
     /// # Errors
-    /// SQLite's; a row that fits nowhere, where none are held.
-    pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<Warning>), SyncError> {
+    /// SQLite's.
+    pub fn finish(mut self, due: &[usize]) -> Result<(Vec<Counts>, Vec<Warning>), SyncError> {
         let comers = self
             .displaced
             .make_room(self.database, &mut self.tables, self.start)?;
         for comer in comers {
             self.upsert(comer.place, comer.remote, &comer.key, &comer.row, false)?;
         }
+        let mut postponed = Postponed::new(self.database, self.bindings, due)?;
         if !self.doomed.is_empty() {
             // A row that moves away from a parent which is about to go must have moved by then.
             self.apply_deferred(false)?;
-            self.carry_out_deletes()?;
+            self.carry_out_deletes(&mut postponed)?;
         }
         self.apply_deferred(true)?;
-        self.try_held()?;
+        self.try_held(&mut postponed)?;
         let swept = self.swept.record(&mut self.tables)?;
         let beside = self.bystanders.record()?;
         let mut taken: HashSet<(i64, Key)> = std::mem::take(&mut self.taken);
@@ -235,7 +236,7 @@ impl<'a> Applier<'a> {
         old: bool,
     ) -> Result<(), SyncError> {
         if self.tables[place].may_delete() {
-            self.look_before_a_delete()?;
+            self.look_before_a_delete(place, key)?;
         }
         let trouble = match self.tables[place].row(remote, key, row, old) {
             Ok(gone) => return self.wrote(place, key, gone),
@@ -304,11 +305,11 @@ impl<'a> Applier<'a> {
                 let waits = true;
                 Ok((table.named(error, key), chosen, Refused { waits, why }))
             }
-            Some(why) if self.holder.is_some() => {
+            Some(why) => {
                 let waits = false;
                 Ok((table.named(error, key), chosen, Refused { waits, why }))
             }
-            _ => Err(table.named(error, key)),
+            None => Err(table.named(error, key)),
         }
     }
 
@@ -318,28 +319,37 @@ impl<'a> Applier<'a> {
     }
 
     /// A delete may also delete rows that nobody named.
-    pub(super) fn look_before_a_delete(&mut self) -> Result<()> {
+    pub(super) fn look_before_a_delete(&mut self, place: usize, key: &Key) -> Result<()> {
         if !self.own.may_touch_others() {
             return Ok(());
         }
         self.bystanders.look()?;
-        self.swept.look(&mut self.tables)
+        self.swept.look(&mut self.tables)?;
+        self.own.foresee(self.bindings[place].table.id, key)
     }
 
     /// Carries out the deletes of the answer, children before their parents.
-    fn carry_out_deletes(&mut self) -> Result<(), SyncError> {
-        if let Some(holder) = &mut self.holder {
-            holder.notes_deletes = !links(self.database)?.is_empty();
-        }
+    fn carry_out_deletes(&mut self, postponed: &mut Postponed) -> Result<(), SyncError> {
+        self.holder.notes_deletes = !links(self.database)?.is_empty();
         let doomed = std::mem::take(&mut self.doomed);
         for row in doomed.children_first(self.database, self.bindings)? {
-            let reason = self.refused_delete(row.place, &row.key);
+            let reason = match self.is_postponed(&row, postponed)? {
+                true => Some(Postponed::reason()),
+                false => self.refused_delete(row.place, &row.key),
+            };
             match (row.old, reason) {
                 (false, Some(reason)) => self.hold_delete(row.place, &row.key, &reason)?,
                 _ => self.take_away(row.place, row.remote, &row.key, row.old)?,
             }
         }
         Ok(())
+    }
+
+    /// Whether a delete waits for further answers. What is pending of a row that was not named keeps it for good.
+    fn is_postponed(&mut self, row: &DoomedRow, postponed: &mut Postponed) -> Result<bool> {
+        let table = &self.tables[row.place];
+        let may_go = row.remote == Remote::Deleted || !table.is_pending(&row.key);
+        Ok(!row.old && may_go && postponed.waits(row.place, &row.key)?)
     }
 
     /// Deletes a row.
@@ -354,7 +364,7 @@ impl<'a> Applier<'a> {
             self.deferred.forget(place, key);
             self.displaced.forget(place, key);
         }
-        self.look_before_a_delete()?;
+        self.look_before_a_delete(place, key)?;
         let table = &mut self.tables[place];
         let gone = match table.gone(remote, key, old) {
             Ok(gone) => gone,
@@ -383,9 +393,7 @@ impl<'a> Applier<'a> {
         if gone {
             self.swept.named(place, key);
         }
-        if let Some(holder) = &mut self.holder {
-            holder.forget(place, key)?;
-        }
+        self.holder.forget(place, key)?;
         // A row that was left alone: what others change of it as a side effect is an edit.
         let Some(applied) = applied else {
             return Ok(());
@@ -401,20 +409,14 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    fn key(&self, place: usize, id: &WireId<'_>) -> Result<Key, SyncError> {
+    /// The key that an id stands for; none when it can't be one here.
+    fn key(&self, place: usize, id: &WireId<'_>) -> Result<Option<Key>, SyncError> {
         if self.cancel.load(Ordering::Relaxed) {
             return Err(SyncError::cancelled(
                 "interrupted because the connection closes",
             ));
         }
-        let binding = self.tables[place].binding;
-        binding.wire_key(id).map(Key).ok_or_else(|| {
-            SyncError::protocol(format!(
-                "{} has an integer key, but the backend sent the id {}; nothing was applied",
-                quoted(&binding.entity),
-                quoted(&id.to_string())
-            ))
-        })
+        Ok(self.bindings[place].wire_key(id).map(Key))
     }
 
     /// All rows there are were named: others go, and so do deletes that wait. Whether a condition was true of a row
@@ -476,7 +478,9 @@ fn restore(
 
 impl Sink for Applier<'_> {
     fn row(&mut self, row: &RemoteRow<'_>) -> Result<(), SyncError> {
-        let key = self.key(row.entity, row.id)?;
+        let Some(key) = self.key(row.entity, row.id)? else {
+            return self.hold_stray(row);
+        };
         let old = self.tables[row.entity].is_old(&key, row.version, false)?;
         let remote = match row.announced {
             Announced::Created => Remote::Created,
@@ -501,7 +505,9 @@ impl Sink for Applier<'_> {
         id: &WireId<'_>,
         version: Option<i64>,
     ) -> Result<(), SyncError> {
-        let key = self.key(place, id)?;
+        let Some(key) = self.key(place, id)? else {
+            return Ok(self.holder.forget(place, &stray_key(id))?);
+        };
         let old = self.tables[place].is_old(&key, version, true)?;
         if !old {
             self.deferred.forget(place, &key);

@@ -2,7 +2,7 @@
 
 use crate::capture::Key;
 use crate::ground::SyncError;
-use crate::providers::sink::Announced;
+use crate::providers::sink::{Announced, RemoteRow};
 use crate::providers::wire::Slot;
 use crate::store::{Result, ValueRef};
 use crate::transfer::binding::OnClash;
@@ -12,19 +12,22 @@ use crate::transfer::held::{Class, HeldRow, Reason, What, clash};
 
 use super::applier::Applier;
 use super::decide::Remote;
+use super::displaced::Comer;
+use super::postponed::Postponed;
+use super::stray::{is_stray, not_a_key, stray_key};
 use super::table::Trouble;
 
 impl Applier<'_> {
     /// Why this answer can't have a row; none when it can.
     pub(super) fn refused_row(&self, place: usize, key: &Key) -> Option<Reason> {
-        let holder = self.holder.as_ref()?;
-        holder.refusals.row(self.bindings[place].table.id, key)
+        let refusals = self.holder.refusals;
+        refusals.row(self.bindings[place].table.id, key)
     }
 
     /// The same for a delete.
     pub(super) fn refused_delete(&self, place: usize, key: &Key) -> Option<Reason> {
-        let holder = self.holder.as_ref()?;
-        holder.refusals.delete(self.bindings[place].table.id, key)
+        let refusals = self.holder.refusals;
+        refusals.delete(self.bindings[place].table.id, key)
     }
 
     /// A row that came, with the columns it leaves out as they are held; none when nothing is held of it.
@@ -34,13 +37,13 @@ impl Applier<'_> {
         key: &Key,
         row: &[Slot<'_>],
     ) -> Result<Option<Vec<Slot<'static>>>> {
-        match &self.holder {
-            Some(holder) if holder.has(place, key) => holder.completed(place, key, row).map(Some),
-            _ => Ok(None),
+        match self.holder.has(place, key) {
+            true => self.holder.completed(place, key, row).map(Some),
+            false => Ok(None),
         }
     }
 
-    /// The table refuses a row. `error` ends the answer where none are held.
+    /// The table refuses a row. `error` ends this attempt where nothing must be written any more.
     pub(super) fn refuse_row(
         &mut self,
         place: usize,
@@ -49,10 +52,7 @@ impl Applier<'_> {
         mut reason: Reason,
         error: SyncError,
     ) -> Result<(), SyncError> {
-        let Some(holder) = &self.holder else {
-            return Err(error);
-        };
-        let refusals = holder.refusals;
+        let refusals = self.holder.refusals;
         if !self.is_open() {
             // The application's trigger has undone everything.
             reason.once_more = false;
@@ -72,7 +72,7 @@ impl Applier<'_> {
     /// Whether the row made here that the server's clashes with is to make room, when the answer is applied again.
     fn makes_room(&mut self, place: usize, key: &Key, reason: &Reason) -> Result<bool> {
         let on_clash = self.bindings[place].on_clash;
-        let (Some(holder), Some(old)) = (&self.holder, &reason.clashes_with) else {
+        let Some(old) = &reason.clashes_with else {
             return Ok(false);
         };
         if on_clash == OnClash::Hold
@@ -81,7 +81,7 @@ impl Applier<'_> {
         {
             return Ok(false);
         }
-        Ok(holder.refusals.make_room(Yielding {
+        Ok(self.holder.refusals.make_room(Yielding {
             table: self.bindings[place].table.id,
             old: old.clone(),
             new: key.0.clone(),
@@ -97,13 +97,13 @@ impl Applier<'_> {
         reason: Option<Reason>,
         error: SyncError,
     ) -> Result<(), SyncError> {
-        let (Some(holder), Some(mut reason)) = (&self.holder, reason) else {
+        let Some(mut reason) = reason else {
             return Err(error);
         };
         let is_open = self.is_open();
         reason.once_more &= is_open;
         let table = self.bindings[place].table.id;
-        holder.refusals.refuse_delete(table, key, reason);
+        self.holder.refusals.refuse_delete(table, key, reason);
         match is_open {
             true => Ok(()),
             false => Err(error),
@@ -120,9 +120,20 @@ impl Applier<'_> {
         reason: &Reason,
     ) -> Result<(), SyncError> {
         let base = self.tables[place].shown(key)?;
-        if let Some(holder) = &mut self.holder {
-            holder.keep_row(place, key, announced, row, base.as_deref(), reason)?;
-        }
+        let base = base.as_deref();
+        self.holder
+            .keep_row(place, key, announced, row, base, reason)?;
+        Ok(())
+    }
+
+    /// Keeps a row whose id can't be a key here: it may be one when the table is another.
+    pub(super) fn hold_stray(&mut self, row: &RemoteRow<'_>) -> Result<(), SyncError> {
+        let (place, key) = (row.entity, stray_key(row.id));
+        let completed = self.completed(place, &key, row.slots)?;
+        let slots = completed.as_deref().unwrap_or(row.slots);
+        let reason = not_a_key(&self.bindings[place], &key);
+        self.holder
+            .keep_row(place, &key, row.announced, slots, None, &reason)?;
         Ok(())
     }
 
@@ -134,22 +145,18 @@ impl Applier<'_> {
         reason: &Reason,
     ) -> Result<(), SyncError> {
         let base = self.tables[place].shown(key)?;
-        if let Some(holder) = &mut self.holder {
-            holder.keep_delete(place, key, base.as_deref(), reason)?;
-        }
+        self.holder
+            .keep_delete(place, key, base.as_deref(), reason)?;
         Ok(())
     }
 
     /// A delete was carried out, or came to nothing.
     pub(super) fn note_deleted(&mut self, place: usize, key: &Key, gone: bool) -> Result<()> {
-        let Some(holder) = &mut self.holder else {
-            return Ok(());
-        };
-        if gone && holder.notes_deletes {
+        if gone && self.holder.notes_deletes {
             let table = self.bindings[place].table.id;
-            holder.refusals.note_deleted(table, key);
+            self.holder.refusals.note_deleted(table, key);
         }
-        holder.forget(place, key)
+        self.holder.forget(place, key)
     }
 
     /// Nothing is held any more of the rows of a table that are meant.
@@ -158,35 +165,52 @@ impl Applier<'_> {
         place: usize,
         is_meant: impl Fn(ValueRef<'_>) -> bool,
     ) -> Result<(), SyncError> {
-        let Some(holder) = self.holder.as_mut().filter(|holder| !holder.is_empty()) else {
-            return Ok(());
-        };
-        for key in holder.keys_of(place) {
+        for key in self.holder.keys_of(place) {
             if is_meant(key.0.borrow()) {
-                holder.forget(place, &key)?;
+                self.holder.forget(place, &key)?;
             }
         }
         Ok(())
     }
 
     /// Tries the rows that are held: what they lacked may have come.
-    pub(super) fn try_held(&mut self) -> Result<(), SyncError> {
-        let held = match &self.holder {
-            Some(holder) if !holder.is_empty() => holder.all()?,
-            _ => return Ok(()),
-        };
-        if let Some(holder) = &mut self.holder {
-            holder.notes_deletes = true;
+    pub(super) fn try_held(&mut self, postponed: &mut Postponed) -> Result<(), SyncError> {
+        if self.holder.is_empty() {
+            return Ok(());
         }
+        let held = self.holder.all()?;
+        self.holder.notes_deletes = true;
+        self.make_room_for(&held)?;
         let fit = Fit::new(self.database, self.bindings)?;
         for row in fit.rows(&held)? {
             self.try_held_row(row)?;
         }
         for row in held.iter().rev().filter(|row| row.what == What::Delete) {
-            if fit.may_go(row.place, &row.key)? {
+            if fit.may_go(row.place, &row.key)? && !postponed.waits(row.place, &row.key)? {
                 self.try_held_row(row)?;
             }
         }
+        Ok(())
+    }
+
+    /// Rows made here under the numbers of rows that are held are other rows, and take other numbers.
+    fn make_room_for(&mut self, held: &[HeldRow]) -> Result<(), SyncError> {
+        for row in held {
+            let What::Row(_, slots) = &row.what else {
+                continue;
+            };
+            if self.tables[row.place].is_taken(&row.key, slots)? {
+                self.displaced.put(Comer {
+                    place: row.place,
+                    key: row.key.clone(),
+                    remote: Remote::Updated,
+                    row: slots.clone(),
+                });
+            }
+        }
+        // The held rows themselves come when they fit.
+        self.displaced
+            .make_room(self.database, &mut self.tables, self.start)?;
         Ok(())
     }
 
@@ -196,6 +220,9 @@ impl Applier<'_> {
             What::Row(..) => self.refused_row(place, key),
             What::Delete => self.refused_delete(place, key),
         };
+        if is_stray(&self.bindings[place], key) {
+            return self.tried_in_vain(row, &not_a_key(&self.bindings[place], key));
+        }
         if let Some(reason) = refused.filter(|reason| !reason.once_more) {
             return self.tried_in_vain(row, &reason);
         }
@@ -211,7 +238,7 @@ impl Applier<'_> {
                 self.tables[place].row(remote, key, slots, false)
             }
             What::Delete => {
-                self.look_before_a_delete()?;
+                self.look_before_a_delete(place, key)?;
                 let gone = self.tables[place].gone(Remote::Deleted, key, false);
                 gone.map_err(Trouble::from)
             }
@@ -253,9 +280,7 @@ impl Applier<'_> {
     }
 
     fn tried_in_vain(&self, row: &HeldRow, reason: &Reason) -> Result<(), SyncError> {
-        if let Some(holder) = &self.holder {
-            holder.tried(row.id, reason)?;
-        }
+        self.holder.tried(row.id, reason)?;
         Ok(())
     }
 }

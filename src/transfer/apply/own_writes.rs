@@ -13,7 +13,7 @@ use crate::providers::wire::Slot;
 use crate::store::{Database, Result, TriggersOff};
 use crate::transfer::binding::Binding;
 
-use super::actions::Actions;
+use super::actions::{Actions, Foreseen};
 use super::side_effects::SideEffects;
 
 /// Rows, and bytes of what they should be, after which entries of other rows are set apart from ours, where others can
@@ -65,6 +65,8 @@ pub struct OwnWrites<'a> {
     effects: SideEffects,
     /// What deletes take along that is not to be sent. Read when the first row is deleted.
     actions: Option<Actions>,
+    /// The rows that are to go along, where triggers may delete others.
+    foreseen: Foreseen,
     send_cascades: bool,
     triggers_off: Option<TriggersOff>,
     /// The log's end before we wrote anything.
@@ -98,6 +100,7 @@ impl<'a> OwnWrites<'a> {
             alone,
             effects,
             actions: None,
+            foreseen: Foreseen::new(),
             send_cascades,
             triggers_off: triggers_off.flatten(),
             start,
@@ -147,6 +150,28 @@ impl<'a> OwnWrites<'a> {
         written.len() >= BATCH || self.bytes >= BATCH_BYTES
     }
 
+    /// A row is about to be deleted.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn foresee(&mut self, table: i64, key: &Key) -> Result<()> {
+        if !self.effects.triggers || !self.effects.deletes || self.send_cascades {
+            return Ok(());
+        }
+        let mut foreseen = std::mem::take(&mut self.foreseen);
+        let outcome = self.actions()?.foresee(table, key, &mut foreseen);
+        self.foreseen = foreseen;
+        outcome
+    }
+
+    fn actions(&mut self) -> Result<&mut Actions> {
+        let actions = match self.actions.take() {
+            Some(actions) => actions,
+            None => Actions::read(self.database)?,
+        };
+        Ok(self.actions.insert(actions))
+    }
+
     /// Takes back what was logged of the rows written since the last time. Returns rows that went with deleted ones.
     ///
     /// # Errors
@@ -192,14 +217,9 @@ impl<'a> OwnWrites<'a> {
         let deleted: HashSet<i64> = deleted.map(|(row, _)| row.0).collect();
         let mut swept = Vec::new();
         if self.effects.deletes && !self.send_cascades && !deleted.is_empty() {
-            let actions = match self.actions.take() {
-                Some(actions) => actions,
-                None => Actions::read(self.database)?,
-            };
-            let taken = self
-                .actions
-                .insert(actions)
-                .taken_along(&deleted, &others)?;
+            let foreseen = std::mem::take(&mut self.foreseen);
+            let foreseen = self.effects.triggers.then_some(&foreseen);
+            let taken = self.actions()?.taken_along(&deleted, &others, foreseen)?;
             ours.extend(taken.entries);
             swept = taken.gone;
         }

@@ -17,6 +17,6 @@ pub struct Setting<'a> {
     pub cancel: &'a AtomicBool,
     /// For each binding, what comes again that was pulled before.
     pub again: Vec<Option<Again>>,
-    /// What is known of rows that the file refuses, which are held then; none: such a row ends the answer.
-    pub refusals: Option<&'a Refusals>,
+    /// What is known of rows that the file refuses, which are held.
+    pub refusals: &'a Refusals,
 }

@@ -1,8 +1,8 @@
 //! Whether writing to the bound tables can change rows that nobody named: through an application's
 //! trigger or a foreign key action.
 
-use crate::store::{Database, Result, Value};
-
+use crate::store::{Database, Result};
+use crate::transfer::app_triggers::has_triggers;
 use crate::transfer::binding::Binding;
 
 /// What can change other rows while rows are applied. Without any of it, everything new in the log is ours.
@@ -36,24 +36,6 @@ impl SideEffects {
             updates,
         })
     }
-}
-
-/// Whether the application has triggers on a table, or on any.
-fn has_triggers(database: &Database, table: Option<&str>) -> Result<bool> {
-    for catalog in ["main.sqlite_master", "temp.sqlite_master"] {
-        let found = database.query_value(
-            &format!(
-                "SELECT 1 FROM {catalog} WHERE type = 'trigger' \
-                 AND (?1 IS NULL OR tbl_name = ?1 COLLATE NOCASE) \
-                 AND substr(name, 1, 13) <> '_syncCapture_' AND substr(tbl_name, 1, 5) <> '_sync'"
-            ),
-            &[table.into()],
-        )?;
-        if found != Value::Null {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Whether there are actions on deletes, and on updates.

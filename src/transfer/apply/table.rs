@@ -165,6 +165,27 @@ impl<'a> TableApplier<'a> {
         Ok(self.knowledge.is_unsent(&pending, exists))
     }
 
+    /// Whether anything is pending of a row.
+    pub fn is_pending(&self, key: &Key) -> bool {
+        self.waiting(key).is_some()
+    }
+
+    /// Whether a row was made here under the number of one of the server, which is another row.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn is_taken(&mut self, key: &Key, row: &[Slot<'_>]) -> Result<bool> {
+        let Some(pending) = self.waiting(key).filter(|_| self.knowledge.rules.counted) else {
+            return Ok(false);
+        };
+        let exists = self.writer.find(&pending)?;
+        let local = self.knowledge.local(&pending, exists);
+        let remote = Remote::Updated;
+        let case = self.knowledge.case(local, remote, &pending, row, true)?;
+        self.writer.release();
+        Ok(decide(&case).action == Action::Rekey)
+    }
+
     /// Whether a row of that key is here.
     ///
     /// # Errors

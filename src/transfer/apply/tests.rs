@@ -12,6 +12,7 @@ use crate::store::testing::{Memory, in_memory};
 use crate::store::{Value, ensure_schema};
 use crate::transfer::binding::{Binding, OnClash, travelling, wire_columns};
 use crate::transfer::counts::Counts;
+use crate::transfer::held::Refusals;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 /// A file with the tracked table `t`: columns `id` and `name`.
@@ -48,6 +49,7 @@ fn run(memory: &Memory, sql: &str) {
 /// Applies one answer.
 fn apply(memory: &Memory, bindings: &[Binding; 1], say: impl FnOnce(&mut dyn Sink)) -> Counts {
     let (unacknowledged, cancel) = (Unacknowledged::default(), AtomicBool::new(false));
+    let refusals = Refusals::default();
     let setting = Setting {
         session: &memory.session,
         database: &memory.database,
@@ -55,12 +57,12 @@ fn apply(memory: &Memory, bindings: &[Binding; 1], say: impl FnOnce(&mut dyn Sin
         run: 1,
         cancel: &cancel,
         again: Vec::new(),
-        refusals: None,
+        refusals: &refusals,
     };
     run(memory, "BEGIN");
     let mut applier = Applier::new(&setting, bindings, &unacknowledged).expect("prepared");
     say(&mut applier);
-    let (mut counts, _) = applier.finish().expect("applied");
+    let (mut counts, _) = applier.finish(&[]).expect("applied");
     run(memory, "COMMIT");
     counts.remove(0)
 }

@@ -14,6 +14,7 @@
 //! here meets the server's by the entity's policy, and what waits to be sent never goes with others
 //! (`tracked`, `find_replace`). Other tables are simply written.
 
+mod attempt;
 mod entity_table;
 mod find_replace;
 mod operations;

@@ -3,6 +3,8 @@
 use crate::ground::{Class, SyncError, Warning};
 use crate::store::{Database, Error, Session};
 
+use super::attempt::Attempt;
+
 /// One page of a response.
 pub struct Page<'a> {
     pub response: &'a str,
@@ -17,6 +19,7 @@ pub struct Job<'a> {
     pub database: &'a Database,
     pub provider: &'a str,
     pub entity: &'a str,
+    pub attempt: &'a Attempt<'a>,
 }
 
 /// What a page does.
@@ -27,6 +30,8 @@ pub struct Outcome {
     pub updated: i64,
     /// Rows that were changed here too.
     pub conflicts: i64,
+    /// Rows of the response's tables that can't be stored now.
+    pub held: i64,
     pub warnings: Vec<Warning>,
 }
 
@@ -36,6 +41,7 @@ impl Outcome {
         self.inserted += other.inserted;
         self.updated += other.updated;
         self.conflicts += other.conflicts;
+        self.held += other.held;
         self.warnings.extend(other.warnings);
     }
 }

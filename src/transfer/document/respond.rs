@@ -7,8 +7,12 @@ use crate::coordination::operation::{OpenWork, open_work};
 use crate::coordination::{Ground, Outcome as End, finish};
 use crate::providers::{Transport, kinds};
 use crate::store::{Error, Result, Session, Transaction};
+use crate::transfer::apply::explain_foreign_key;
 use crate::transfer::declared::declare;
+use crate::transfer::held::foreign::{Search, broken_reference};
+use crate::transfer::held::{Refusals, keep};
 
+use super::attempt::Attempt;
 use super::entity_table;
 use super::operations::run_operations;
 use super::outcome::{Failure, Job, Outcome, Page};
@@ -46,6 +50,9 @@ pub fn read_records(text: &str, field: Option<&str>) -> Option<Vec<String>> {
 
 /// Applies one page of a response to the entity of an open operation, all or nothing.
 ///
+/// A row that its table refuses is held. What is found out about such rows is noted in `refusals`, and this fails then:
+/// it is to be called again.
+///
 /// The last page (`close`) ends the operation as `synced`; a page that can't be applied ends it as
 /// `failed`, and what earlier pages brought stays.
 ///
@@ -57,21 +64,12 @@ pub fn apply_response(
     status_id: i64,
     page: &Page<'_>,
     close: bool,
+    refusals: &Refusals,
 ) -> Result<Json> {
     let database = ground.database;
     let work = require_open(ground, status_id)?;
-    let transaction = Transaction::begin(database.connection())?;
-    let applied = match apply_page(session, ground, &work, page) {
-        Ok(outcome) => transaction
-            .commit()
-            .map_err(Failure::from)
-            .map(|()| outcome),
-        Err(failure) => {
-            drop(transaction);
-            Err(failure)
-        }
-    };
-    let (outcome, error) = match applied {
+    let attempt = Attempt::new(refusals);
+    let (outcome, error) = match apply_once(session, ground, &work, page, &attempt) {
         Ok(outcome) => (outcome, None),
         Err(Failure::Sync(error)) => (Outcome::default(), Some(error)),
         Err(Failure::Call(error)) => return Err(error),
@@ -101,6 +99,7 @@ pub fn apply_response(
         "inserted": outcome.inserted,
         "updated": outcome.updated,
         "conflicts": outcome.conflicts,
+        "held": outcome.held,
         "warnings": warnings,
         "error": error.map(|error| error.to_json()),
     }))
@@ -122,15 +121,60 @@ fn require_open(ground: &Ground<'_>, status_id: i64) -> Result<OpenWork> {
     }
 }
 
+/// Applies a page without the rows that are known to be refused. What is found out about others undoes it.
+fn apply_once(
+    session: &Session,
+    ground: &Ground<'_>,
+    work: &OpenWork,
+    page: &Page<'_>,
+    attempt: &Attempt<'_>,
+) -> Result<Outcome, Failure> {
+    let database = ground.database;
+    let connection = database.connection();
+    // References that the caller's own transaction has broken are its affair.
+    let judges = !Search::is_due(connection);
+    let transaction = Transaction::begin(connection)?;
+    let applied = apply_page(session, ground, work, page, attempt);
+    if attempt.refusals.has_news() {
+        return Err(again());
+    }
+    let outcome = applied?;
+    if judges && Search::is_due(connection) {
+        let bound = attempt.bound();
+        let broken = Search::now(database, &bound, true)?;
+        let error = explain_foreign_key(connection, broken_reference());
+        drop(transaction);
+        return Err(match broken.blame(attempt.refusals)? {
+            true => again(),
+            false => Failure::from(error),
+        });
+    }
+    transaction.commit()?;
+    Ok(outcome)
+}
+
+/// Another row of the page turned out to be refused.
+fn again() -> Failure {
+    Failure::Call(Error::argument("a row is refused"))
+}
+
 fn apply_page(
     session: &Session,
     ground: &Ground<'_>,
     work: &OpenWork,
     page: &Page<'_>,
+    attempt: &Attempt<'_>,
 ) -> Result<Outcome, Failure> {
-    let warnings = drift::refresh(ground.database)?;
-    let mut outcome = apply_records(session, ground, work, page)?;
+    let (database, provider) = (ground.database, work.provider.as_deref());
+    let warnings = drift::refresh(database)?;
+    let mut outcome = apply_records(session, ground, work, page, attempt)?;
     outcome.warnings.extend(warnings);
+    for binding in attempt.bound() {
+        let held = keep::count(database, provider.unwrap_or_default(), binding.table.id)?;
+        outcome.held += held;
+        let warning = (held > 0).then(|| keep::warning(&binding.entity, held));
+        outcome.warnings.extend(warning);
+    }
     Ok(outcome)
 }
 
@@ -139,6 +183,7 @@ fn apply_records(
     ground: &Ground<'_>,
     work: &OpenWork,
     page: &Page<'_>,
+    attempt: &Attempt<'_>,
 ) -> Result<Outcome, Failure> {
     // Valid when stored, but the file may have been edited since.
     let settings = Settings::parse(work.settings.as_deref())?;
@@ -147,6 +192,7 @@ fn apply_records(
         database: ground.database,
         provider: work.provider.as_deref().unwrap_or_default(),
         entity: &work.entity,
+        attempt,
     };
     if let Some(operations) = &settings.operations {
         return run_operations(&job, &settings, operations, page);

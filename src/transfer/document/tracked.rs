@@ -17,6 +17,7 @@ use crate::providers::wire::{Entity, Slot, WireId};
 use crate::store::{Database, Result, Statement, Value, quote_name};
 use crate::transfer::apply::{Applier, Setting};
 use crate::transfer::binding::{Binding, OnClash, has_integer_key, travelling, wire_columns};
+use crate::transfer::held::{inserts, keep};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::outcome::{Failure, Job, Outcome};
@@ -124,11 +125,14 @@ pub fn apply(
         run: 0,
         cancel: &cancel,
         again: Vec::new(),
-        refusals: None,
+        refusals: job.attempt.refusals,
     };
-    let mut applier = Applier::new(&setting, bindings, &unacknowledged)?;
+    let bindings = with_held(job, bindings)?;
+    job.attempt.binds(&bindings);
+    inserts::meet(job.database, job.provider, &bindings)?;
+    let mut applier = Applier::new(&setting, &bindings, &unacknowledged)?;
     body(&mut applier)?;
-    let (counts, warnings) = applier.finish()?;
+    let (counts, warnings) = applier.finish(&[])?;
     let mut outcome = Outcome {
         warnings,
         ..Outcome::default()
@@ -140,6 +144,19 @@ pub fn apply(
         outcome.conflicts += counts.conflicts;
     }
     Ok(outcome)
+}
+
+/// The table, and others of which rows are held: they may lack only what comes now.
+fn with_held(job: &Job<'_>, bindings: &[Binding; 1]) -> Result<Vec<Binding>, Failure> {
+    let mut all = bindings.to_vec();
+    for (entity, id) in keep::elsewhere(job.database, job.provider, bindings)? {
+        let Some(other) = table(job.database, &entity)?.filter(|other| other.id == id) else {
+            continue;
+        };
+        // One whose key can't be carried any more stays held.
+        all.extend(bind(job.database, &entity, other).ok());
+    }
+    Ok(all)
 }
 
 struct TrackedRows<'a> {

@@ -7,7 +7,9 @@
 use std::collections::HashSet;
 
 use crate::capture::Key;
-use crate::store::{Connection, Database, Result, Statement, Value, ValueRef, quote_name, shown};
+use crate::store::{
+    Connection, Database, Error, Result, Statement, Value, ValueRef, quote_name, shown,
+};
 use crate::transfer::binding::Binding;
 
 use super::reason::Reason;
@@ -350,6 +352,14 @@ impl<'a> Search<'a> {
             }
         }
         Ok(depth == 0 && refusals.refuse_row(table, &key, reason))
+    }
+}
+
+/// What SQLite would say of a broken reference.
+pub fn broken_reference() -> Error {
+    Error::Sqlite {
+        code: 787,
+        text: "FOREIGN KEY constraint failed".into(),
     }
 }
 

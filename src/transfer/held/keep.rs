@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::capture::Key;
 use crate::coordination::now;
+use crate::ground::Warning;
 use crate::providers::fit::sanitise;
 use crate::providers::sink::Announced;
 use crate::providers::wire::{Entity, Slot};
@@ -261,6 +262,30 @@ pub fn any(database: &Database, provider: &str) -> Result<bool> {
         &[provider.into()],
     )?;
     Ok(any.as_i64().is_some())
+}
+
+/// The entities of which rows are held, each with its table's number, other than those of `bindings`.
+///
+/// # Errors
+/// SQLite's.
+pub fn elsewhere(
+    database: &Database,
+    provider: &str,
+    bindings: &[Binding],
+) -> Result<Vec<(String, i64)>> {
+    let mut entities = database.query_all(
+        "SELECT entity, tbl FROM main._syncHeld WHERE provider = ?1 GROUP BY tbl ORDER BY min(id)",
+        &[provider.into()],
+        |row| Ok((row.text(0), row.integer(1))),
+    )?;
+    entities.retain(|(_, table)| bindings.iter().all(|binding| binding.table.id != *table));
+    Ok(entities)
+}
+
+/// That rows of an entity are held.
+pub fn warning(entity: &str, count: i64) -> Warning {
+    let message = format!("{entity}: rows of the backend that can't be stored now; see sync_held");
+    Warning::new("rowsHeld", message).of(entity).times(count)
 }
 
 /// How many rows of a table are held.

@@ -10,11 +10,13 @@
 //! | `keep` | the table: keeping rows, forgetting them, reading them back |
 //! | `foreign` | references that are broken at the end of an answer, and the rows to blame |
 //! | `fit` | which held rows have all that they refer to by now |
+//! | `inserts` | rows made here under the key of a row that is held |
 //! | `clash` | rows made here that a row of the server takes the place of |
 
 pub mod clash;
 pub mod fit;
 pub mod foreign;
+pub mod inserts;
 pub mod keep;
 pub mod reason;
 pub mod refusals;

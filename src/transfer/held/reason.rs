@@ -1,6 +1,7 @@
 //! Why a row was refused.
 
-use crate::store::{Error, Value, ValueRef};
+use crate::ground::quoted;
+use crate::store::{Error, Value, ValueRef, shown};
 
 /// The kind of constraint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Class {
     Trigger,
     /// More than SQLite holds in one row.
     Size,
+    /// Its id can't be a key of the table.
+    Key,
 }
 
 impl Class {
@@ -41,6 +44,7 @@ impl Class {
             Self::Strict => "strict",
             Self::Trigger => "trigger",
             Self::Size => "size",
+            Self::Key => "key",
         }
     }
 
@@ -78,6 +82,20 @@ impl Reason {
     pub fn clash(&self) -> ValueRef<'_> {
         let key = self.clashes_with.as_ref();
         key.map_or(ValueRef::Null, Value::borrow)
+    }
+
+    /// An id that can't be a key of the table.
+    pub fn not_a_key(table: &str, id: &Value) -> Self {
+        Self {
+            class: Class::Key,
+            constraint: format!(
+                "the keys of {} are whole numbers, and the id {} is none",
+                quoted(table),
+                quoted(&shown(id))
+            ),
+            clashes_with: None,
+            once_more: false,
+        }
     }
 
     /// A reference to a row that is not there.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use crate::capture::Key;
-use crate::store::Value;
+use crate::store::{Connection, Result, Value};
 
 use super::reason::Reason;
 
@@ -43,6 +43,28 @@ impl Refusals {
         let mut inner = self.0.borrow_mut();
         inner.news = false;
         inner.deleted.clear();
+    }
+
+    /// Applies an answer in a transaction of its own, again and again until no further row of it turns out to be
+    /// refused. `apply` fails, and undoes what it did, whenever one has.
+    ///
+    /// # Errors
+    /// Those of `apply`; a trigger of the application has ended the caller's own transaction.
+    pub fn settle<T>(
+        &self,
+        connection: Connection,
+        mut apply: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
+        let before = connection.standing().autocommit;
+        loop {
+            self.begin();
+            let outcome = apply();
+            let is_undone = connection.standing().autocommit == before;
+            match outcome {
+                Err(_) if self.has_news() && is_undone => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Whether the answer must be applied once more.

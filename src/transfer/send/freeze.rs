@@ -16,7 +16,7 @@ use crate::store::{Database, Result, Statement, Value, ValueRef, same, shown};
 use super::rejected::{forget_rejection, left_out, reject};
 use crate::transfer::aside::{Asides, KeptRow};
 use crate::transfer::binding::Binding;
-use crate::transfer::held::keep;
+use crate::transfer::held::{inserts, keep};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 use crate::transfer::version::Versions;
 
@@ -50,6 +50,7 @@ pub fn freeze(
     bindings: &[Binding],
     unacknowledged: &Unacknowledged,
 ) -> Result<Frozen> {
+    inserts::meet(database, provider, bindings)?;
     let upto = log::high_water(database)?;
     let tracked: Vec<_> = bindings.iter().map(|binding| &binding.table).collect();
     let pending = PendingRows::read(database, &tracked, upto)?;

@@ -5,6 +5,7 @@ pub mod order;
 pub mod outbox;
 pub mod rejected;
 pub mod rekey;
+pub mod rewriter;
 pub mod settle;
 pub mod slices;
 pub mod topology;

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use crate::capture::Key;
-use crate::store::{Database, Result, quote_name};
+use crate::store::{Database, Result, ValueRef, quote_name};
 use crate::transfer::binding::Binding;
 
 use super::topology::{Link, parents_first};
@@ -150,8 +150,8 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// The deleted rows of a group. What they referred to is not known any more, but with foreign keys a row that
-    /// refers to another is deleted before that: the log has them in this order.
+    /// The deleted rows of a group. What they referred to is known where a table refers to itself. Elsewhere they go in
+    /// the order of the log: with foreign keys that are judged at once, a row is deleted before one that it refers to.
     fn deleted(&self, group: &Group) -> Result<Vec<Row>> {
         let tables = group
             .places
@@ -167,9 +167,48 @@ impl<'a> Order<'a> {
             tables.join(", ")
         ))?;
         match group.circle {
-            true => renumbered(self.database, rows),
+            true => renumbered(self.database, self.leaves_first(rows)?),
             false => Ok(rows),
         }
+    }
+
+    /// Deleted rows, each before the one of its table that it referred to.
+    fn leaves_first(&self, rows: Vec<Row>) -> Result<Vec<Row>> {
+        let mut named: HashMap<(i64, Vec<u8>), usize> = HashMap::with_capacity(rows.len());
+        let mut known: HashMap<(i64, &Key), usize> = HashMap::with_capacity(rows.len());
+        let mut bytes = self.database.prepare("SELECT CAST(?1 AS BLOB)")?;
+        for (place, row) in rows.iter().enumerate() {
+            bytes.bind(1, row.key.0.borrow())?;
+            if bytes.step()?
+                && let ValueRef::Blob(key) = bytes.column(0)
+            {
+                named.insert((row.table, key.to_vec()), place);
+            }
+            bytes.reset();
+            known.insert((row.table, &row.key), place);
+        }
+        let mut logged = self.database.prepare(
+            "SELECT tbl, pk, rid FROM main._syncChange WHERE op = 3 AND typeof(rid) = 'blob'",
+        )?;
+        let mut links = Vec::new();
+        while logged.step()? {
+            let (table, key) = (logged.integer(0), Key(logged.column(1).to_owned()));
+            let ValueRef::Blob(up) = logged.column(2) else {
+                continue;
+            };
+            let above = named.get(&(table, up.to_vec()));
+            if let (Some(leaf), Some(above)) = (known.get(&(table, &key)), above) {
+                links.push(Link {
+                    child: *above,
+                    parent: *leaf,
+                    must: false,
+                });
+            }
+        }
+        drop(known);
+        let mut rows: Vec<Option<Row>> = rows.into_iter().map(Some).collect();
+        let order = parents_first(rows.len(), &links).into_iter().flatten();
+        Ok(order.filter_map(|place| rows[place].take()).collect())
     }
 
     fn rows(&self, condition: &str) -> Result<Vec<Row>> {

@@ -1,7 +1,7 @@
 //! Giving rows another key: the server chose one instead of ours.
 //!
 //! The row, what refers to it by a foreign key, what is logged of it since and what is on its way follow.
-//! Nothing of it counts as an edit.
+//! Nothing of it counts as an edit; how it is written, and what the application's triggers hear of it, is in `rewriter`.
 
 use std::collections::HashMap;
 
@@ -9,8 +9,10 @@ use crate::capture::reader::RowReader;
 use crate::capture::sends::sends;
 use crate::capture::tracked::registration;
 use crate::capture::{Key, PendingRows, Status, Tracked, aside, log};
-use crate::store::{Database, Result, TriggersOff, Value, quote_name};
+use crate::store::{Database, Result, Value, quote_name};
 use crate::transfer::binding::Binding;
+
+use super::rewriter::Rewriter;
 
 /// A row that has another key from now on.
 pub struct Renamed<'a> {
@@ -27,19 +29,13 @@ pub fn rename(database: &Database, rows: &[Renamed<'_>]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    database
-        .connection()
-        .execute_script("PRAGMA defer_foreign_keys = ON")?;
-    // Ours would log the change, and others would see an edit that nobody made.
-    let _quiet = TriggersOff::begin(database.connection());
-    let start = log::high_water(database)?;
+    let mut rewriter = Rewriter::begin(database)?;
     let mut keys = HashMap::with_capacity(rows.len());
     for row in rows {
-        row.write(database)?;
+        row.write(database, &mut rewriter)?;
         keys.insert((row.binding.table.id, Key(row.old.clone())), &row.new);
     }
-    // Where triggers could not be switched off.
-    log::take_back_all(database, start)?;
+    rewriter.finish()?;
     log::rename(database, &keys)
 }
 
@@ -53,13 +49,9 @@ pub fn move_away(database: &Database, rows: &[Renamed<'_>], upto: i64) -> Result
     let Some(first) = rows.first() else {
         return Ok(());
     };
-    database
-        .connection()
-        .execute_script("PRAGMA defer_foreign_keys = ON")?;
-    let _quiet = TriggersOff::begin(database.connection());
-    let start = log::high_water(database)?;
+    let mut rewriter = Rewriter::begin(database)?;
     let table = first.binding.table.id;
-    // An action on the update of a key takes along what is to stay: it is put back.
+    // What is to stay goes along meanwhile: some foreign keys refuse another key, or write into what refers to it.
     let mut stay = Vec::new();
     let keys: HashMap<(i64, Key), &Value> = rows
         .iter()
@@ -69,38 +61,35 @@ pub fn move_away(database: &Database, rows: &[Renamed<'_>], upto: i64) -> Result
         match registration(database, &child)? {
             Some(_) => {
                 let child = Tracked::open(database, &child)?;
-                follow(database, &child, &column, &keys, table, upto)?;
+                rewriter.refers(&child, &column);
+                follow(database, &rewriter, &child, &column, &keys, table, upto)?;
                 for row in rows {
-                    stay.extend(References::find(database, &child, &column, &row.old)?);
+                    stay.extend(References::find(database, &child, &column, row)?);
                 }
             }
             None => {
                 let (child, column) = (database.qualified(&child), quote_name(&column));
                 let sql = format!("UPDATE {child} SET {column} = ?1 WHERE {column} IS ?2");
-                let mut update = database.connection().prepare(&sql)?;
                 for row in rows {
-                    update.run(&[row.new.borrow(), row.old.borrow()])?;
+                    rewriter.run(&sql, &[row.new.borrow(), row.old.borrow()])?;
                 }
             }
         }
     }
-    let key = first.binding.key_name();
-    let sql = format!(
-        "UPDATE {} SET {key} = ?1 WHERE {key} IS ?2",
-        first.binding.qualified
-    );
-    let mut update = database.connection().prepare(&sql)?;
+    for references in &stay {
+        references.go_along(&rewriter)?;
+    }
     for row in rows {
-        update.run(&[row.new.borrow(), row.old.borrow()])?;
+        rewriter.rename(row.binding, &row.old, &row.new)?;
         for ours in ["_syncOutbox", "_syncRejected"] {
             let sql = format!("DELETE FROM main.{ours} WHERE tbl = ?1 AND pk IS ?2");
             database.execute(&sql, &[table.into(), row.old.borrow()])?;
         }
     }
     for references in &stay {
-        references.put_back(database)?;
+        references.put_back(&rewriter)?;
     }
-    log::take_back_all(database, start)?;
+    rewriter.finish()?;
     log::rename(database, &keys)
 }
 
@@ -108,7 +97,7 @@ pub fn move_away(database: &Database, rows: &[Renamed<'_>], upto: i64) -> Result
 struct References<'a> {
     table: String,
     column: String,
-    to: &'a Value,
+    row: &'a Renamed<'a>,
     keys: Vec<Vec<Value>>,
     key_names: Vec<String>,
 }
@@ -119,7 +108,7 @@ impl<'a> References<'a> {
         database: &Database,
         table: &Tracked,
         column: &str,
-        to: &'a Value,
+        row: &'a Renamed<'a>,
     ) -> Result<Option<Self>> {
         let names = table.shape.keys();
         let key_names: Vec<String> = names.iter().map(|key| quote_name(&key.name)).collect();
@@ -127,7 +116,7 @@ impl<'a> References<'a> {
         let list = key_names.join(", ");
         let sql = format!("SELECT {list} FROM {table} WHERE {column} IS ?1");
         let mut scan = database.connection().prepare(&sql)?;
-        scan.bind(1, to.borrow())?;
+        scan.bind(1, row.old.borrow())?;
         let mut keys = Vec::new();
         while scan.step()? {
             keys.push(scan.row());
@@ -135,24 +124,33 @@ impl<'a> References<'a> {
         Ok((!keys.is_empty()).then_some(Self {
             table,
             column,
-            to,
+            row,
             keys,
             key_names,
         }))
     }
 
-    fn put_back(&self, database: &Database) -> Result<()> {
+    /// They refer to the new key for a while.
+    fn go_along(&self, rewriter: &Rewriter<'_>) -> Result<()> {
+        self.set(rewriter, &self.row.new)
+    }
+
+    fn put_back(&self, rewriter: &Rewriter<'_>) -> Result<()> {
+        self.set(rewriter, &self.row.old)
+    }
+
+    /// Nothing has become of them in the end, so nobody hears of it.
+    fn set(&self, rewriter: &Rewriter<'_>, to: &Value) -> Result<()> {
         let sql = format!(
             "UPDATE {} SET {column} = ?1 WHERE {} AND {column} IS NOT ?1",
             self.table,
             meets(&self.key_names),
             column = self.column
         );
-        let mut update = database.connection().prepare(&sql)?;
         for key in &self.keys {
-            let mut values = vec![self.to.borrow()];
+            let mut values = vec![to.borrow()];
             values.extend(key.iter().map(Value::borrow));
-            update.run(&values)?;
+            rewriter.run_quietly(&sql, &values)?;
         }
         Ok(())
     }
@@ -170,6 +168,7 @@ fn meets(names: &[String]) -> String {
 /// Lets the references of a tracked table follow that were set here.
 fn follow(
     database: &Database,
+    rewriter: &Rewriter<'_>,
     child: &Tracked,
     column: &str,
     keys: &HashMap<(i64, Key), &Value>,
@@ -205,30 +204,27 @@ fn follow(
         quote_name(column),
         meets(&names)
     );
-    let mut update = database.connection().prepare(&sql)?;
     for (key, new) in found {
         let mut values = vec![new.borrow()];
         values.extend(key.iter().map(Value::borrow));
-        update.run(&values)?;
+        rewriter.run(&sql, &values)?;
     }
     Ok(())
 }
 
 impl Renamed<'_> {
-    fn write(&self, database: &Database) -> Result<()> {
+    fn write(&self, database: &Database, rewriter: &mut Rewriter<'_>) -> Result<()> {
         let values = [self.new.borrow(), self.old.borrow()];
-        let shape = &self.binding.table.shape;
-        let table = database.qualified(&shape.name);
-        let key = quote_name(&shape.keys()[0].name);
-        let connection = database.connection();
-        let update = |table: &str, column: &str| {
-            let sql = format!("UPDATE {table} SET {column} = ?1 WHERE {column} IS ?2");
-            connection.prepare(&sql)?.run(&values)
-        };
         for (child, column) in self.references(database)? {
-            update(&database.qualified(&child), &quote_name(&column))?;
+            // Of one that is not tracked, or not captured now, nothing is logged.
+            if let Ok(child) = Tracked::open(database, &child) {
+                rewriter.refers(&child, &column);
+            }
+            let (child, column) = (database.qualified(&child), quote_name(&column));
+            let sql = format!("UPDATE {child} SET {column} = ?1 WHERE {column} IS ?2");
+            rewriter.run(&sql, &values)?;
         }
-        update(&table, &key)?;
+        rewriter.rename(self.binding, &self.old, &self.new)?;
         database.execute(
             "UPDATE main._syncOutbox SET pk = ?1 WHERE pk IS ?2 AND tbl = ?3",
             &[

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use tempfile::TempDir;
 
+use crate::settings;
 use crate::waiting::PATIENCE;
 
 /// The folder of the repository.
@@ -77,6 +78,7 @@ impl World {
         connection
             .pragma_update(None, "recursive_triggers", self.recursive)
             .expect("recursive_triggers");
+        settings::apply(&connection);
         connection
     }
 

@@ -33,6 +33,7 @@ pub mod random;
 pub mod remote;
 pub mod sample;
 pub mod scopes;
+pub mod settings;
 pub mod waiting;
 pub mod work;
 
@@ -47,6 +48,7 @@ pub use device::{
 pub use held::{Held, hold, hold_at};
 pub use listener::{Listener, NOBODY};
 pub use random::Random;
+pub use settings::{all_settings, enforced, everywhere};
 pub use syncscope_backend::{self as backend, Backend};
 pub use waiting::{PATIENCE, wait_for};
 pub use work::work_of;

@@ -1,0 +1,161 @@
+//! Writing another key into rows, and into those that refer to them. Nothing of it counts as an edit, but the application's
+//! triggers hear of it: what they keep by the key (an index of words, a count) is to follow.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::capture::log::{self, Entry};
+use crate::capture::op::{EVERY_COLUMN, Op, bit};
+use crate::capture::{Key, Tracked};
+use crate::store::{Database, Result, TriggersOff, Value, ValueRef, quote_name};
+use crate::transfer::app_triggers::has_triggers;
+use crate::transfer::binding::Binding;
+
+pub struct Rewriter<'a> {
+    database: &'a Database,
+    /// There is nobody to hear of it.
+    quiet: Option<TriggersOff>,
+    told: bool,
+    /// The log's end before anything was written.
+    start: i64,
+    /// Rows that have another key, under the old one and the new one.
+    rows: HashSet<(i64, Key)>,
+    /// Columns with references that were written: groups and masks, by the number of the table.
+    references: HashMap<i64, Vec<(usize, i64)>>,
+}
+
+impl<'a> Rewriter<'a> {
+    /// # Errors
+    /// SQLite's.
+    pub fn begin(database: &'a Database) -> Result<Self> {
+        let connection = database.connection();
+        connection.execute_script("PRAGMA defer_foreign_keys = ON")?;
+        let told = has_triggers(database, None)?;
+        Ok(Self {
+            database,
+            // Ours would log the change.
+            quiet: (!told).then(|| TriggersOff::begin(connection)).flatten(),
+            told,
+            start: log::high_water(database)?,
+            rows: HashSet::new(),
+            references: HashMap::new(),
+        })
+    }
+
+    /// A column of a tracked table refers to what gets another key, and is about to be written.
+    pub fn refers(&mut self, table: &Tracked, column: &str) {
+        let position = table.shape.position(column);
+        if let Some(place) = position.and_then(|position| table.columns.bit(position)) {
+            let known = self.references.entry(table.id).or_default();
+            known.push(bit(place));
+        }
+    }
+
+    /// Runs a statement that the application's triggers hear of. One that they refuse is run without them.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn run(&self, sql: &str, values: &[ValueRef<'_>]) -> Result<()> {
+        let connection = self.database.connection();
+        match connection.prepare(sql)?.run(values) {
+            Err(error)
+                if self.told && error.is_constraint() && !connection.standing().autocommit =>
+            {
+                self.run_quietly(sql, values)
+            }
+            outcome => outcome.map(drop),
+        }
+    }
+
+    /// Runs a statement that nobody hears of.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn run_quietly(&self, sql: &str, values: &[ValueRef<'_>]) -> Result<()> {
+        let connection = self.database.connection();
+        let _quiet = TriggersOff::begin(connection);
+        connection.prepare(sql)?.run(values).map(drop)
+    }
+
+    /// Gives a row another key. All else stays as it is, whatever a trigger writes into it.
+    ///
+    /// # Errors
+    /// SQLite's; another row has the key.
+    pub fn rename(&mut self, binding: &Binding, old: &Value, new: &Value) -> Result<()> {
+        let table = binding.table.id;
+        for key in [old, new] {
+            self.rows.insert((table, Key(key.clone())));
+        }
+        let (name, key) = (&binding.qualified, binding.key_name());
+        let values = [new.borrow(), old.borrow()];
+        if !self.told {
+            let sql = format!("UPDATE {name} SET {key} = ?1 WHERE {key} IS ?2");
+            return self.run(&sql, &values);
+        }
+        let columns = binding.table.shape.columns.iter();
+        let columns: Vec<String> = columns
+            .filter(|column| !column.generated && column.key_place == 0)
+            .map(|column| quote_name(&column.name))
+            .collect();
+        let read = |key_value: &Value| -> Result<Option<Vec<Value>>> {
+            let list = ["1".to_owned()].into_iter().chain(columns.iter().cloned());
+            let list: Vec<String> = list.collect();
+            let sql = format!("SELECT {} FROM {name} WHERE {key} IS ?1", list.join(", "));
+            let mut read = self.database.connection().prepare(&sql)?;
+            read.bind(1, key_value.borrow())?;
+            Ok(read.step()?.then(|| read.row()))
+        };
+        let before = read(old)?;
+        // Every column is named, so that triggers on some columns hear of it too.
+        let same = columns
+            .iter()
+            .map(|column| format!(", {column} = {column}"));
+        let sql = format!(
+            "UPDATE {name} SET {key} = ?1{} WHERE {key} IS ?2",
+            same.collect::<String>()
+        );
+        self.run(&sql, &values)?;
+        let (Some(before), Some(after)) = (before, read(new)?) else {
+            return Ok(());
+        };
+        if before == after || columns.is_empty() {
+            return Ok(());
+        }
+        let set = columns.iter().zip(2..);
+        let set: Vec<String> = set
+            .map(|(column, number)| format!("{column} = ?{number}"))
+            .collect();
+        let sql = format!("UPDATE {name} SET {} WHERE {key} IS ?1", set.join(", "));
+        let before = before.iter().skip(1).map(Value::borrow);
+        let values: Vec<ValueRef<'_>> = [new.borrow()].into_iter().chain(before).collect();
+        self.run_quietly(&sql, &values)
+    }
+
+    /// Takes what was written out of the log. What triggers wrote into other rows stays there: edits.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn finish(self) -> Result<()> {
+        if !self.told {
+            // Where triggers could not be switched off.
+            drop(self.quiet);
+            return log::take_back_all(self.database, self.start);
+        }
+        let entries = log::newer(self.database, self.start)?;
+        let ours = entries.iter().filter(|entry| self.is_ours(entry));
+        let ours: Vec<i64> = ours.map(|entry| entry.seq).collect();
+        log::remove(self.database, &ours)
+    }
+
+    fn is_ours(&self, entry: &Entry) -> bool {
+        if self.rows.contains(&entry.row) {
+            return true;
+        }
+        let Op::Update { group } = entry.op else {
+            return false;
+        };
+        let written = self.references.get(&entry.row.0).into_iter().flatten();
+        let written = written.filter(|(of, _)| *of == group);
+        let written = written.fold(0, |all, (_, mask)| all | mask);
+        entry.mask != EVERY_COLUMN && entry.mask & !written == 0
+    }
+}
