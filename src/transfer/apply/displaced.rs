@@ -3,7 +3,7 @@
 //! It is above every number seen, so it is chosen when the whole answer is in. What waits of the row, and what was made
 //! to refer to it here, follow; what came from the server and names the number means the server's row.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::capture::Key;
 use crate::ground::SyncError;
@@ -50,6 +50,11 @@ impl Displaced {
     ) -> Result<Vec<Comer>, SyncError> {
         let mut comers: Vec<Comer> = self.0.drain().map(|(_, comer)| comer).collect();
         comers.sort_by_key(|comer| (comer.place, comer.key.0.as_i64()));
+        // Rows that the answer has settled hold what the server says: its number means its row.
+        let settled: HashSet<(i64, Key)> = match comers.is_empty() {
+            true => HashSet::new(),
+            false => tables.iter().flat_map(settled_rows).collect(),
+        };
         for group in comers.chunk_by(|one, next| one.place == next.place) {
             let table = &mut tables[group[0].place];
             let mut number = highest(database, table)?;
@@ -69,11 +74,16 @@ impl Displaced {
                     new: Value::Integer(number),
                 });
             }
-            move_away(database, &renamed, upto)?;
+            move_away(database, &renamed, &settled, upto)?;
             group.iter().for_each(|comer| table.moved_away(&comer.key));
         }
         Ok(comers)
     }
+}
+
+fn settled_rows<'t>(table: &'t TableApplier<'_>) -> impl Iterator<Item = (i64, Key)> + 't {
+    let rows = table.effects.settled();
+    rows.map(|key| (table.binding.table.id, key.clone()))
 }
 
 /// The highest number of a table that was ever seen here.

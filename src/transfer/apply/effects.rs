@@ -72,6 +72,13 @@ impl Effects {
     pub fn is_settled(&self, key: &Key) -> bool {
         self.0.get(key) == Some(&Effect::Settled)
     }
+
+    /// The rows of which nothing waits any more.
+    pub fn settled(&self) -> impl Iterator<Item = &Key> {
+        let rows = self.0.iter();
+        rows.filter(|(_, effect)| **effect == Effect::Settled)
+            .map(|(key, _)| key)
+    }
 }
 
 /// Writes the effects on the entries up to `upto`, the log's end before anything was applied. `tables` goes by

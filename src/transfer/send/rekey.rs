@@ -3,7 +3,7 @@
 //! The row, what refers to it by a foreign key, what is logged of it since and what is on its way follow.
 //! Nothing of it counts as an edit; how it is written, and what the application's triggers hear of it, is in `rewriter`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::capture::reader::RowReader;
 use crate::capture::sends::sends;
@@ -41,11 +41,17 @@ pub fn rename(database: &Database, rows: &[Renamed<'_>]) -> Result<()> {
 
 /// Gives rows of one table other keys, because their keys are those of other rows. Nothing was ever sent of them under
 /// the new ones. Only what was made here to refer to them follows: rows whose references were set by a change up to `upto`
-/// that waits, and rows of tables that are not tracked. Call inside a transaction.
+/// that waits, unless they are among `settled`, of which nothing waits any more; and rows of tables that are not tracked.
+/// Call inside a transaction.
 ///
 /// # Errors
 /// SQLite's.
-pub fn move_away(database: &Database, rows: &[Renamed<'_>], upto: i64) -> Result<()> {
+pub fn move_away(
+    database: &Database,
+    rows: &[Renamed<'_>],
+    settled: &HashSet<(i64, Key)>,
+    upto: i64,
+) -> Result<()> {
     let Some(first) = rows.first() else {
         return Ok(());
     };
@@ -62,7 +68,15 @@ pub fn move_away(database: &Database, rows: &[Renamed<'_>], upto: i64) -> Result
             Some(_) => {
                 let child = Tracked::open(database, &child)?;
                 rewriter.refers(&child, &column);
-                follow(database, &rewriter, &child, &column, &keys, table, upto)?;
+                let waits = |key: &Key| !settled.contains(&(child.id, key.clone()));
+                follow(
+                    database,
+                    &rewriter,
+                    (&child, &column),
+                    (table, &keys),
+                    &waits,
+                    upto,
+                )?;
                 for row in rows {
                     stay.extend(References::find(database, &child, &column, row)?);
                 }
@@ -169,10 +183,9 @@ fn meets(names: &[String]) -> String {
 fn follow(
     database: &Database,
     rewriter: &Rewriter<'_>,
-    child: &Tracked,
-    column: &str,
-    keys: &HashMap<(i64, Key), &Value>,
-    parent: i64,
+    (child, column): (&Tracked, &str),
+    (parent, keys): (i64, &HashMap<(i64, Key), &Value>),
+    waits: &dyn Fn(&Key) -> bool,
     upto: i64,
 ) -> Result<()> {
     let Some(position) = child.shape.position(column) else {
@@ -183,6 +196,7 @@ fn follow(
     for pending in PendingRows::read(database, &[child], upto)?
         .iter()
         .flat_map(PendingRows::rows)
+        .filter(|pending| waits(&pending.key))
     {
         let exists = reader.find(pending)?;
         let set_here = exists
