@@ -3,13 +3,13 @@
 //! It is above every number seen, so it is chosen when the whole answer is in. What waits of the row, and what was made
 //! to refer to it here, follow; what came from the server and names the number means the server's row.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::capture::Key;
 use crate::ground::SyncError;
 use crate::providers::wire::Slot;
 use crate::store::{Database, Result, Value};
-use crate::transfer::send::rekey::{Renamed, move_away};
+use crate::transfer::send::rekey::{Met, Renamed, move_away};
 
 use super::decide::Remote;
 use super::table::TableApplier;
@@ -50,10 +50,9 @@ impl Displaced {
     ) -> Result<Vec<Comer>, SyncError> {
         let mut comers: Vec<Comer> = self.0.drain().map(|(_, comer)| comer).collect();
         comers.sort_by_key(|comer| (comer.place, comer.key.0.as_i64()));
-        // Rows that the answer has settled hold what the server says: its number means its row.
-        let settled: HashSet<(i64, Key)> = match comers.is_empty() {
-            true => HashSet::new(),
-            false => tables.iter().flat_map(settled_rows).collect(),
+        let met: HashMap<(i64, Key), Met> = match comers.is_empty() {
+            true => HashMap::new(),
+            false => tables.iter().flat_map(met).collect(),
         };
         for group in comers.chunk_by(|one, next| one.place == next.place) {
             let table = &mut tables[group[0].place];
@@ -74,16 +73,25 @@ impl Displaced {
                     new: Value::Integer(number),
                 });
             }
-            move_away(database, &renamed, &settled, upto)?;
+            move_away(database, &renamed, &met, upto)?;
             group.iter().for_each(|comer| table.moved_away(&comer.key));
         }
         Ok(comers)
     }
 }
 
-fn settled_rows<'t>(table: &'t TableApplier<'_>) -> impl Iterator<Item = (i64, Key)> + 't {
-    let rows = table.effects.settled();
-    rows.map(|key| (table.binding.table.id, key.clone()))
+/// The rows that wait and that the answer has spoken of.
+fn met<'t>(table: &'t TableApplier<'_>) -> impl Iterator<Item = ((i64, Key), Met)> + 't {
+    let number = table.binding.table.id;
+    let theirs = table.created_yields();
+    table.effects.met().filter_map(move |(key, settled)| {
+        let met = match settled {
+            true => Met::Settled,
+            false if theirs => Met::Yielded,
+            false => return None,
+        };
+        Some(((number, key.clone()), met))
+    })
 }
 
 /// The highest number of a table that was ever seen here.

@@ -73,11 +73,10 @@ impl Effects {
         self.0.get(key) == Some(&Effect::Settled)
     }
 
-    /// The rows of which nothing waits any more.
-    pub fn settled(&self) -> impl Iterator<Item = &Key> {
+    /// The rows that the answer has spoken of, each with whether nothing waits of it any more.
+    pub fn met(&self) -> impl Iterator<Item = (&Key, bool)> {
         let rows = self.0.iter();
-        rows.filter(|(_, effect)| **effect == Effect::Settled)
-            .map(|(key, _)| key)
+        rows.map(|(key, effect)| (key, *effect == Effect::Settled))
     }
 }
 

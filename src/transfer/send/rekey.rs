@@ -3,7 +3,7 @@
 //! The row, what refers to it by a foreign key, what is logged of it since and what is on its way follow.
 //! Nothing of it counts as an edit; how it is written, and what the application's triggers hear of it, is in `rewriter`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::capture::reader::RowReader;
 use crate::capture::sends::sends;
@@ -19,6 +19,15 @@ pub struct Renamed<'a> {
     pub binding: &'a Binding,
     pub old: Value,
     pub new: Value,
+}
+
+/// What an answer has made of a row that waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Met {
+    /// It is the server's, and nothing of it waits.
+    Settled,
+    /// It was made here too, and is the server's but for what was changed here since.
+    Yielded,
 }
 
 /// Renames rows. Call inside a transaction.
@@ -41,15 +50,15 @@ pub fn rename(database: &Database, rows: &[Renamed<'_>]) -> Result<()> {
 
 /// Gives rows of one table other keys, because their keys are those of other rows. Nothing was ever sent of them under
 /// the new ones. Only what was made here to refer to them follows: rows whose references were set by a change up to `upto`
-/// that waits, unless they are among `settled`, of which nothing waits any more; and rows of tables that are not tracked.
-/// Call inside a transaction.
+/// that waits, unless the server has said what they refer to (`met`); and rows of tables that are not tracked. Call inside
+/// a transaction.
 ///
 /// # Errors
 /// SQLite's.
 pub fn move_away(
     database: &Database,
     rows: &[Renamed<'_>],
-    settled: &HashSet<(i64, Key)>,
+    met: &HashMap<(i64, Key), Met>,
     upto: i64,
 ) -> Result<()> {
     let Some(first) = rows.first() else {
@@ -68,13 +77,13 @@ pub fn move_away(
             Some(_) => {
                 let child = Tracked::open(database, &child)?;
                 rewriter.refers(&child, &column);
-                let waits = |key: &Key| !settled.contains(&(child.id, key.clone()));
+                let met = |key: &Key| met.get(&(child.id, key.clone())).copied();
                 follow(
                     database,
                     &rewriter,
                     (&child, &column),
                     (table, &keys),
-                    &waits,
+                    &met,
                     upto,
                 )?;
                 for row in rows {
@@ -185,7 +194,7 @@ fn follow(
     rewriter: &Rewriter<'_>,
     (child, column): (&Tracked, &str),
     (parent, keys): (i64, &HashMap<(i64, Key), &Value>),
-    waits: &dyn Fn(&Key) -> bool,
+    met: &dyn Fn(&Key) -> Option<Met>,
     upto: i64,
 ) -> Result<()> {
     let Some(position) = child.shape.position(column) else {
@@ -196,12 +205,15 @@ fn follow(
     for pending in PendingRows::read(database, &[child], upto)?
         .iter()
         .flat_map(PendingRows::rows)
-        .filter(|pending| waits(&pending.key))
     {
+        let met = met(&pending.key);
+        if met == Some(Met::Settled) {
+            continue;
+        }
         let exists = reader.find(pending)?;
         let set_here = exists
             && (pending.changed(position)
-                || sends(pending, true, &[position], || false) == Status::Created);
+                || met.is_none() && sends(pending, true, &[position], || false) == Status::Created);
         if set_here {
             let value = reader.column(0).to_owned();
             if let Some(new) = keys.get(&(parent, Key(value))) {
