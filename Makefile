@@ -72,9 +72,9 @@ $(PACKAGES): tests/python/requirements.txt | check-venv
 	@tests/python/venv/bin/pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt
 	@touch $(PACKAGES)
 
-SYNCSCOPE_SCHEDULES ?= 5000
+SYNCSCOPE_SCHEDULES ?= 10000
 
-schedules: check-cargo check-cc ## 5000 random schedules of edits, faults and kills; SYNCSCOPE_SCHEDULES=n for another number
+schedules: check-cargo check-cc ## 10,000 random schedules of each kind: edits, faults, kills, constraints, migrations; SYNCSCOPE_SCHEDULES=n for another number
 	@if [ -d /dev/shm ]; then export TMPDIR=/dev/shm; fi; \
 	  SYNCSCOPE_SCHEDULES=$(SYNCSCOPE_SCHEDULES) $(CARGO) test --test sync schedules::
 

@@ -22,5 +22,6 @@ CREATE TABLE main._syncHeld (
   clashesWith,
   since        INTEGER NOT NULL,         -- epoch ms
   tries        INTEGER NOT NULL,
+  sent         TEXT,                     -- JSON: what is held, once the push under way is accepted
   UNIQUE (provider, tbl, pk)
 );

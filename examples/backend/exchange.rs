@@ -56,7 +56,11 @@ pub async fn answer(
             && kind == Kind::Push
             && is_allowed
         {
-            push(&app, preset, incoming, switches.clone()).await;
+            let taken = push(&app, preset, incoming, switches.clone()).await;
+            // Whatever is wrong with the answer, it doesn't call a refused push a success.
+            if !taken.status.is_success() {
+                return json_response(taken.status, taken.text);
+            }
         }
         return other_answer(&peer, &parts.uri, &switches);
     }

@@ -51,6 +51,7 @@ CREATE TABLE main._syncHeld (
   clashesWith,
   since        INTEGER NOT NULL,
   tries        INTEGER NOT NULL,
+  sent         TEXT,
   UNIQUE (provider, tbl, pk)
 );
 ALTER TABLE main._syncRejected ADD COLUMN uptoSeq INTEGER;

@@ -59,12 +59,14 @@ pub fn track(database: &Database, name: &str, options: Option<TrackOptions>) -> 
     drift::refresh(database)?;
     let mut warnings = untold::take(database)?;
     let shape = Shape::read(database, name)?;
-    let Some(found) = registration(database, &shape.name)? else {
+    let Some(mut found) = registration(database, &shape.name)? else {
         return start(database, &shape, options.unwrap_or_default(), warnings);
     };
     let id = found.id;
     if let Some(options) = options {
         store_options(database, id, &shape, &options)?;
+        // Capture goes on with these, not with what they were.
+        found.options = options;
     }
     if found.off.is_some() || Found::read(database, id)?.table.is_none() {
         warnings.extend(rebuilt::go_on(database, &found)?);

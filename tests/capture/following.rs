@@ -337,6 +337,22 @@ fn m6_an_option_goes_along_with_its_column_and_is_refused_without_it() {
 }
 
 #[test]
+fn m6_new_options_count_when_capture_is_put_back_with_them() {
+    both(|world| {
+        let c = world.open();
+        run(&c, NOTES);
+        track(&c, "notes", r#"{"exclude":["body"]}"#);
+        run(
+            &c,
+            "SELECT sync_capture_off('notes'); ALTER TABLE notes DROP COLUMN body",
+        );
+        track(&c, "notes", r#"{"exclude":["n"]}"#);
+        let payload = "SELECT payload FROM sync_pending WHERE key = 'k1'";
+        assert_eq!(ask(&c, payload), r#"{"id":"k1","title":"one"}"#);
+    });
+}
+
+#[test]
 fn m6_a_provider_s_list_goes_along_with_its_column() {
     let world = World::new(false);
     let c = world.open();

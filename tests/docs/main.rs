@@ -716,7 +716,7 @@ fn has_test(file: &str, test: &str) -> bool {
     let path = root()
         .join("tests")
         .join(subject)
-        .join(format!("{file}.rs"));
+        .join(format!("{}.rs", file.replace("::", "/")));
     let Ok(text) = fs::read_to_string(path) else {
         return false;
     };

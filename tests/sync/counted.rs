@@ -373,3 +373,28 @@ fn t3_what_triggers_keep_by_the_number_follows_an_adopted_row() {
         assert_eq!(device.pending(), "", "{settings}");
     });
 }
+
+#[test]
+fn t3_what_the_server_says_of_a_row_that_was_made_here_too_is_not_rewritten() {
+    let server = Canned::start();
+    let device = device(&server, &schema(""));
+    device.exec(
+        "INSERT INTO note VALUES (1, 'mine', NULL); INSERT INTO line VALUES ('l', 1, 'mine');
+         INSERT INTO line VALUES ('m', 1, 'mine'); DELETE FROM line WHERE id = 'l';
+         INSERT INTO line VALUES ('both', NULL, 'mine')",
+    );
+    pull(
+        &server,
+        json!({"line": {"created": [{"id": "both", "note": 1, "y": "theirs"},
+            {"id": "l", "note": 1, "y": "theirs"}]},
+            "note": {"created": [{"id": 1, "x": "theirs", "above": null}]}}),
+    );
+    device.synced();
+    assert_eq!(
+        device.ask("SELECT id, note, y FROM line ORDER BY id"),
+        "both|1|theirs\nl|1|theirs\nm|2|mine"
+    );
+    assert_eq!(device.ask("SELECT id, x FROM note"), "1|theirs\n2|mine");
+    let push = &server.pushed()[0];
+    assert_eq!(push["line"]["updated"], json!([]), "{push}");
+}

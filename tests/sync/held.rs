@@ -1,7 +1,7 @@
 //! Rows of the server that the file refuses for now: held, tried again, and never in the way of others (rules H1 to H6).
 
 use serde_json::{Value, json};
-use support::{Canned, Device, enforced, everywhere};
+use support::{Canned, Device, enforced, everywhere, status_answer};
 
 /// `key|op|reason` of what is held.
 fn held(device: &Device) -> String {
@@ -286,6 +286,34 @@ fn h5_an_edit_of_a_held_row_sends_nothing_older_along() {
     assert_eq!(held(&device), "");
     assert_eq!(device.ask("SELECT u, x FROM t WHERE id = 'a'"), "v|mine");
     assert_eq!(device.pending(), "");
+}
+
+#[test]
+fn h5_an_edit_that_was_refused_is_not_taken_for_what_the_server_has() {
+    let server = Canned::start();
+    let device = Device::with(CLASH, &["t", "of"], &server.url());
+    server.changes(json!({"t": {"created": [{"id": "a", "u": "1", "x": "old"}]}}));
+    device.synced();
+    device.exec("INSERT INTO t VALUES ('mine', 'v', 'here')");
+    server.changes(json!({"t": {"updated": [{"id": "a", "u": "v", "x": "newer"}]}}));
+    device.synced();
+    device.exec("UPDATE t SET x = 'mine' WHERE id = 'a'");
+    let held = || device.ask("SELECT payload ->> 'u', payload ->> 'x' FROM sync_held");
+    for _ in 0..2 {
+        server.reset();
+        for _ in 0..4 {
+            server.push_raw(|_| status_answer(422, &[], "no"));
+        }
+        device.synced();
+        assert_eq!(device.pending(), "t|a|updated|[\"x\"]");
+        assert_eq!(held(), "v|newer");
+        device.ask("SELECT sync_retry('t', 'a')");
+    }
+    // Accepted, it is what the server has.
+    server.reset();
+    device.synced();
+    assert_eq!(device.pending(), "");
+    assert_eq!(held(), "v|mine");
 }
 
 #[test]

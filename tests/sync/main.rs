@@ -5,7 +5,6 @@ mod answers;
 mod background;
 mod calls;
 mod check;
-mod constraints;
 mod converge;
 mod counted;
 mod decisions;

@@ -1,7 +1,7 @@
 //! What triggers and foreign keys of the application do while remote rows are applied.
 
 use serde_json::{Value, json};
-use support::{Canned, Device, all_settings, enforced};
+use support::{Canned, Device, all_settings, enforced, everywhere};
 
 use super::pull;
 
@@ -267,4 +267,133 @@ fn t2_what_a_trigger_does_on_a_remote_delete_is_an_edit() {
     assert_eq!(push["goes"]["updated"][0]["x"], "orphan of p");
     assert_eq!(push["goes"]["deleted"], json!([]));
     assert_eq!(device.ask("SELECT group_concat(id) FROM goes"), "other");
+}
+
+#[test]
+fn t2_edits_that_go_along_are_kept_and_not_sent_though_the_call_is_not_about_their_table() {
+    let noise = "CREATE TRIGGER noise AFTER INSERT ON parent BEGIN SELECT 1; END;";
+    for triggers in ["", noise] {
+        let server = Canned::start();
+        let device = Device::with(&family(triggers), TABLES, &server.url());
+        device.exec("PRAGMA foreign_keys = ON");
+        pull(&server, rows());
+        device.synced();
+        device.exec(
+            "UPDATE goes SET x = 'mine' WHERE id = 'g'; INSERT INTO goes VALUES ('new', 'p', 'mine')",
+        );
+        pull(&server, json!({"parent": {"deleted": ["p"]}}));
+        let answer = device.sync_only(&["parent"]);
+        assert_eq!(answer["state"], "synced", "{answer}");
+        assert_eq!(
+            device.ask(
+                "SELECT entity, rowKey, kind, local ->> 'x', local ->> '_status' FROM sync_conflict ORDER BY rowKey"
+            ),
+            "goes|g|deletedRemotely|mine|updated\ngoes|new|deletedRemotely|mine|created",
+            "{triggers}"
+        );
+        assert_eq!(
+            (device.pending(), device.log()),
+            (String::new(), "0".into()),
+            "{triggers}"
+        );
+    }
+}
+
+#[test]
+fn t2_what_goes_along_is_told_by_its_column_though_others_were_dropped() {
+    let ddl = "CREATE TABLE parent (id TEXT PRIMARY KEY NOT NULL);
+        CREATE TABLE stays (id TEXT PRIMARY KEY NOT NULL, old TEXT, parent TEXT REFERENCES parent ON DELETE SET NULL, x TEXT);
+        CREATE TRIGGER noise AFTER INSERT ON parent BEGIN SELECT 1; END;";
+    let server = Canned::start();
+    let device = Device::with(ddl, &["parent", "stays"], &server.url());
+    device.exec("PRAGMA foreign_keys = ON");
+    device.ask("SELECT sync_alter('stays', 'ALTER TABLE stays DROP COLUMN old')");
+    pull(
+        &server,
+        json!({"parent": {"created": [{"id": "p"}]},
+            "stays": {"created": [{"id": "s", "parent": "p", "x": ""}]}}),
+    );
+    device.synced();
+    pull(&server, json!({"parent": {"deleted": ["p"]}}));
+    device.synced();
+    assert_eq!(device.ask("SELECT parent FROM stays"), "NULL");
+    assert!(server.pushed().is_empty());
+    assert_eq!(device.pending(), "");
+}
+
+const KEYS: &str = "CREATE TABLE note (id INTEGER PRIMARY KEY, x TEXT, u TEXT UNIQUE, at TEXT);
+    CREATE TABLE line (id TEXT PRIMARY KEY NOT NULL, note INTEGER REFERENCES note (id), n INTEGER);";
+
+/// A full-text index, and a list, of tables whose rows take other keys.
+const BESIDE: &str = "CREATE VIRTUAL TABLE words USING fts5(x);
+    CREATE TABLE list (note INTEGER, line TEXT);
+    CREATE TRIGGER note_i AFTER INSERT ON note BEGIN
+      INSERT INTO words (rowid, x) VALUES (NEW.id, NEW.x); END;
+    CREATE TRIGGER note_u AFTER UPDATE ON note BEGIN
+      DELETE FROM words WHERE rowid = OLD.id; INSERT INTO words (rowid, x) VALUES (NEW.id, NEW.x);
+      UPDATE note SET at = 'stamped' WHERE id = NEW.id AND OLD.id <> NEW.id; END;
+    CREATE TRIGGER line_i AFTER INSERT ON line BEGIN INSERT INTO list VALUES (NEW.note, NEW.id); END;
+    CREATE TRIGGER line_u AFTER UPDATE ON line BEGIN
+      UPDATE list SET note = NEW.note, line = NEW.id WHERE line = OLD.id; END;";
+
+/// A device with a row that gives its number to one of the server, and one that takes the key of another for its UNIQUE
+/// value.
+fn two_keys_change(triggers: &str, pragma: &str) -> Device {
+    let server = Canned::start();
+    let options = json!({"idAs": "number", "onClash": {"note": "adopt"}});
+    let ddl = format!("{KEYS}{triggers}");
+    let device = Device::configured(&ddl, &["note", "line"], &server.url(), options);
+    device.exec(pragma);
+    device.exec(
+        "INSERT INTO note VALUES (1, 'here', 'a', NULL), (5, 'clashes', 'b', NULL);
+         INSERT INTO line VALUES ('l', 1, 0), ('m', 5, 0)",
+    );
+    pull(
+        &server,
+        json!({"note": {"created": [{"id": 1, "x": "there", "u": "c", "at": "T"},
+            {"id": 7, "x": "theirs", "u": "b", "at": "T"}]}}),
+    );
+    device.synced();
+    assert_eq!(
+        device.ask("SELECT id, x, iif(id = 8, at, '') FROM note ORDER BY id"),
+        "1|there|\n7|clashes|\n8|here|NULL",
+        "{pragma}"
+    );
+    assert_eq!(
+        device.ask("SELECT id, note, n FROM line ORDER BY id"),
+        "l|8|0\nm|7|0"
+    );
+    let push = &server.pushed()[0];
+    let created = &push["note"]["created"];
+    assert_eq!(created.as_array().map(Vec::len), Some(1), "{push}");
+    assert_eq!(created[0]["id"], 8);
+    assert_eq!(push["line"]["updated"], json!([]), "{push}");
+    assert_eq!(
+        (device.pending(), device.log()),
+        (String::new(), "0".into())
+    );
+    device
+}
+
+#[test]
+fn t1_what_triggers_keep_beside_a_table_goes_along_when_a_row_takes_another_key() {
+    everywhere(|pragma| {
+        let device = two_keys_change(BESIDE, pragma);
+        assert_eq!(
+            device.ask("SELECT rowid, x FROM words ORDER BY rowid"),
+            "1|there\n7|clashes\n8|here",
+            "{pragma}"
+        );
+        let list = device.ask("SELECT line, note FROM list ORDER BY line");
+        assert_eq!(list, "l|8\nm|7", "{pragma}");
+    });
+}
+
+#[test]
+fn t3_a_trigger_that_refuses_other_keys_does_not_stop_a_sync() {
+    let guard =
+        "CREATE TRIGGER guard BEFORE UPDATE OF id ON note BEGIN SELECT RAISE(ABORT, 'no'); END;";
+    everywhere(|pragma| {
+        two_keys_change(guard, pragma);
+    });
 }

@@ -15,6 +15,7 @@ use crate::transfer::held::foreign::links;
 use crate::transfer::held::{Class, Holder, Reason};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
+use super::bystanders::Bystanders;
 use super::decide::Remote;
 use super::deferred::{Deferred, Waiting, Word, unique_columns};
 use super::displaced::{Comer, Displaced};
@@ -42,6 +43,7 @@ pub struct Applier<'a> {
     /// Where refused rows are held.
     pub(super) holder: Holder<'a>,
     swept: Swept,
+    bystanders: Bystanders<'a>,
     pub(super) displaced: Displaced,
     /// Rows that went with deleted ones.
     taken: HashSet<(i64, Key)>,
@@ -93,6 +95,7 @@ impl<'a> Applier<'a> {
             doomed: Doomed::default(),
             holder: Holder::new(database, setting.provider, bindings, setting.refusals)?,
             swept: Swept::default(),
+            bystanders: Bystanders::new(setting, bindings, start),
             displaced: Displaced::default(),
             taken: HashSet::new(),
             start,
@@ -122,10 +125,12 @@ impl<'a> Applier<'a> {
         self.apply_deferred(true)?;
         self.try_held(&mut postponed)?;
         let swept = self.swept.record(&mut self.tables)?;
+        let beside = self.bystanders.record()?;
         let mut taken: HashSet<(i64, Key)> = std::mem::take(&mut self.taken);
         if self.own.alone_with_cascades() {
             let id = |place: usize| self.tables[place].binding.table.id;
             taken.extend(swept.into_iter().map(|(place, key)| (id(place), key)));
+            taken.extend(beside);
         }
         let tables = &mut self.tables;
         taken.extend(
@@ -318,6 +323,7 @@ impl<'a> Applier<'a> {
         if !self.own.may_touch_others() {
             return Ok(());
         }
+        self.bystanders.look()?;
         self.swept.look(&mut self.tables)?;
         self.own.foresee(self.bindings[place].table.id, key)
     }

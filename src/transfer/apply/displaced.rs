@@ -9,7 +9,7 @@ use crate::capture::Key;
 use crate::ground::SyncError;
 use crate::providers::wire::Slot;
 use crate::store::{Database, Result, Value};
-use crate::transfer::send::rekey::{Renamed, move_away};
+use crate::transfer::send::rekey::{Met, Renamed, move_away};
 
 use super::decide::Remote;
 use super::table::TableApplier;
@@ -69,13 +69,26 @@ impl Displaced {
                     new: Value::Integer(number),
                 });
             }
-            move_away(database, &renamed, upto)?;
+            let met = |id: i64, key: &Key| met(tables, id, key);
+            move_away(database, &renamed, &met, upto)?;
+            let table = &mut tables[group[0].place];
             for comer in group {
                 table.moved_away(&comer.key)?;
             }
         }
         Ok(comers)
     }
+}
+
+/// What the answer has said of a row that waits.
+fn met(tables: &[TableApplier<'_>], id: i64, key: &Key) -> Result<Option<Met>> {
+    let table = tables.iter().find(|table| table.binding.table.id == id);
+    let Some(table) = table else { return Ok(None) };
+    Ok(match table.effects.met(key)? {
+        Some(true) => Some(Met::Settled),
+        Some(false) if table.created_yields() => Some(Met::Yielded),
+        _ => None,
+    })
 }
 
 /// The highest number of a table that was ever seen here.

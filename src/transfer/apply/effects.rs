@@ -131,6 +131,15 @@ impl Effects {
     pub fn is_settled(&self, key: &Key) -> Result<bool> {
         Ok(self.rows.get(key)? == Some(Effect::Settled))
     }
+
+    /// Of a row that the answer has spoken of: whether nothing waits of it any more.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn met(&self, key: &Key) -> Result<Option<bool>> {
+        let effect = self.rows.get(key)?;
+        Ok(effect.map(|effect| effect == Effect::Settled))
+    }
 }
 
 /// Writes the effects on the entries up to `upto`, the log's end before anything was applied. `tables` goes by

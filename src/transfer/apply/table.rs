@@ -211,6 +211,11 @@ impl<'a> TableApplier<'a> {
         Ok(row)
     }
 
+    /// Whether a row made both here and there is as it is there, but for what was changed here since.
+    pub fn created_yields(&self) -> bool {
+        matches!(self.judge.policy, Policy::Columns | Policy::ServerWins)
+    }
+
     /// Whether applying a row may run the application's SQL.
     pub fn asks_the_application(&self) -> bool {
         self.judge.resolver.is_some()

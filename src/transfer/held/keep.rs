@@ -168,7 +168,7 @@ impl<'a> Holder<'a> {
              announced = CASE announced WHEN 'created' THEN iif(excluded.op = 'row', 'created', NULL) \
              ELSE excluded.announced END, \
              reason = excluded.reason, \"constraint\" = excluded.\"constraint\", \
-             clashesWith = excluded.clashesWith, tries = tries + 1",
+             clashesWith = excluded.clashesWith, tries = tries + 1, sent = NULL",
             &[
                 self.provider.into(),
                 (&binding.entity).into(),
@@ -330,11 +330,11 @@ pub fn content(
     Ok(content.as_str().map(|text| slots(&binding.wire, text)))
 }
 
-/// What is held of a row is as these columns say from now on.
+/// A row is sent with what is held of it: if the server takes it, that is what is held from then on.
 ///
 /// # Errors
 /// SQLite's.
-pub fn rewrite(
+pub fn send(
     database: &Database,
     provider: &str,
     binding: &Binding,
@@ -343,13 +343,40 @@ pub fn rewrite(
 ) -> Result<()> {
     let content = remote_json(&binding.wire, key.0.borrow(), row);
     database.execute(
-        "UPDATE main._syncHeld SET content = ?4 WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
+        "UPDATE main._syncHeld SET sent = ?4 WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
         &[
             provider.into(),
             binding.table.id.into(),
             key.0.borrow(),
             (&content).into(),
         ],
+    )?;
+    Ok(())
+}
+
+/// The server has taken one row of a push.
+///
+/// # Errors
+/// SQLite's.
+pub fn taken(database: &Database, provider: &str, table: i64, key: &Key) -> Result<()> {
+    database.execute(
+        "UPDATE main._syncHeld SET content = sent, sent = NULL \
+         WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3 AND sent IS NOT NULL",
+        &[provider.into(), table.into(), key.0.borrow()],
+    )?;
+    Ok(())
+}
+
+/// The server has taken all rows that are left of a push.
+///
+/// # Errors
+/// SQLite's.
+pub fn all_taken(database: &Database, provider: &str, push: i64) -> Result<()> {
+    database.execute(
+        "UPDATE main._syncHeld SET content = sent, sent = NULL \
+         WHERE provider = ?1 AND sent IS NOT NULL AND EXISTS (SELECT 1 FROM main._syncOutbox AS o \
+           WHERE o.pushId = ?2 AND o.tbl = _syncHeld.tbl AND o.kind = 'updated' AND o.pk IS _syncHeld.pk)",
+        &[provider.into(), push.into()],
     )?;
     Ok(())
 }

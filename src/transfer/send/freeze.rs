@@ -249,7 +249,7 @@ impl TableFreezer<'_> {
     }
 
     /// The row as it is to be on the server, when a newer state of it waits here: what was changed here over that, so
-    /// that nothing older is sent along. From now on that is what waits.
+    /// that nothing older is sent along. Once the server has it, that is what waits.
     fn merged(&self, row: &Pending, values: &[ValueRef<'_>]) -> Result<Option<Vec<Slot<'static>>>> {
         if self.held.get(&row.key) != Some(&false) {
             return Ok(None);
@@ -267,7 +267,7 @@ impl TableFreezer<'_> {
                 },
             )
             .collect();
-        keep::rewrite(database, provider, binding, &row.key, &merged)?;
+        keep::send(database, provider, binding, &row.key, &merged)?;
         Ok(Some(merged))
     }
 

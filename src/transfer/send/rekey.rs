@@ -21,6 +21,15 @@ pub struct Renamed<'a> {
     pub new: Value,
 }
 
+/// What an answer has made of a row that waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Met {
+    /// It is the server's, and nothing of it waits.
+    Settled,
+    /// It was made here too, and is the server's but for what was changed here since.
+    Yielded,
+}
+
 /// Renames rows. Call inside a transaction.
 ///
 /// # Errors
@@ -41,11 +50,17 @@ pub fn rename(database: &Database, rows: &[Renamed<'_>]) -> Result<()> {
 
 /// Gives rows of one table other keys, because their keys are those of other rows. Nothing was ever sent of them under
 /// the new ones. Only what was made here to refer to them follows: rows whose references were set by a change up to `upto`
-/// that waits, and rows of tables that are not tracked. Call inside a transaction.
+/// that waits, unless the server has said what they refer to (`met`); and rows of tables that are not tracked. Call inside
+/// a transaction.
 ///
 /// # Errors
 /// SQLite's.
-pub fn move_away(database: &Database, rows: &[Renamed<'_>], upto: i64) -> Result<()> {
+pub fn move_away(
+    database: &Database,
+    rows: &[Renamed<'_>],
+    met: &dyn Fn(i64, &Key) -> Result<Option<Met>>,
+    upto: i64,
+) -> Result<()> {
     let Some(first) = rows.first() else {
         return Ok(());
     };
@@ -62,7 +77,15 @@ pub fn move_away(database: &Database, rows: &[Renamed<'_>], upto: i64) -> Result
             Some(_) => {
                 let child = Tracked::open(database, &child)?;
                 rewriter.refers(&child, &column);
-                follow(database, &rewriter, &child, &column, &keys, table, upto)?;
+                let met = |key: &Key| met(child.id, key);
+                follow(
+                    database,
+                    &rewriter,
+                    (&child, &column),
+                    (table, &keys),
+                    &met,
+                    upto,
+                )?;
                 for row in rows {
                     stay.extend(References::find(database, &child, &column, row)?);
                 }
@@ -169,10 +192,9 @@ fn meets(names: &[String]) -> String {
 fn follow(
     database: &Database,
     rewriter: &Rewriter<'_>,
-    child: &Tracked,
-    column: &str,
-    keys: &HashMap<(i64, Key), &Value>,
-    parent: i64,
+    (child, column): (&Tracked, &str),
+    (parent, keys): (i64, &HashMap<(i64, Key), &Value>),
+    met: &dyn Fn(&Key) -> Result<Option<Met>>,
     upto: i64,
 ) -> Result<()> {
     let Some(position) = child.shape.position(column) else {
@@ -184,10 +206,13 @@ fn follow(
         .pop()
         .unwrap_or_default();
     pending.each(|pending| {
+        let met = met(&pending.key)?;
+        if met == Some(Met::Settled) {
+            return Ok(());
+        }
         let exists = reader.find(pending)?;
-        let set_here = exists
-            && (pending.changed(position)
-                || sends_of_there(pending, &[position]) == Status::Created);
+        let made_here = || met.is_none() && sends_of_there(pending, &[position]) == Status::Created;
+        let set_here = exists && (pending.changed(position) || made_here());
         if set_here {
             let value = reader.column(0).to_owned();
             if let Some(new) = keys.get(&(parent, Key(value))) {

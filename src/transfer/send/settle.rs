@@ -13,6 +13,7 @@ use super::rejected::reject;
 use super::{outbox, rekey};
 use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;
+use crate::transfer::held::keep;
 use crate::transfer::version;
 
 /// A verdict that outlives the answer's text.
@@ -247,6 +248,7 @@ impl<'a> Settler<'a> {
                 }
             }
         }
+        keep::all_taken(self.database, self.provider, self.frozen.push)?;
         match &self.frozen.entries {
             Some(entries) => log::acknowledge_entries(self.database, self.provider, entries)?,
             None => {
@@ -337,7 +339,11 @@ impl<'a> Settler<'a> {
     ) -> Result<(), SyncError> {
         let binding = &self.bindings[row.place];
         let table = binding.table.id;
-        self.taken.insert((table, Key(row.key.clone())), row.upto);
+        let sent = Key(row.key.clone());
+        if row.kind == "updated" {
+            keep::taken(self.database, self.provider, table, &sent)?;
+        }
+        self.taken.insert((table, sent), row.upto);
         let mut key = row.key.clone();
         if let Some(id) = new_id {
             let new = binding.wire_key(&id).ok_or_else(|| {

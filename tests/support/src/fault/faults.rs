@@ -1,6 +1,9 @@
 //! Random ways for a backend to misbehave during one sync.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use syncscope_backend::{Backend, Kind, Moment};
 
 use crate::Random;
 
@@ -50,8 +53,26 @@ impl Trouble {
             17 => fault(json!({"duplicates": true, "on": "pull"})),
             18 => fault(json!({"outOfOrder": true, "omitEmpty": true, "on": "pull"})),
             _ => fault(
-                json!({"on": "push", "rejectIds": {"item": ["s1", "s2", "s3"], "label": ["1", "2"]}}),
+                json!({"on": "push", "rejectIds": {"*": ["s1", "s2", "s3", "i1", "p2", "l3", "1", "2"]}}),
             ),
+        }
+    }
+
+    /// Brings it about. `provider` declares the device's provider anew, with another address or further options.
+    pub fn begin(&self, backend: &Backend, provider: &dyn Fn(&str, Value)) {
+        match self {
+            Trouble::Fault(fault) => backend.faults().add(fault.clone()),
+            Trouble::TooSlow { after_commit } => {
+                provider(&backend.sync_url(), json!({"timeoutMs": 40}));
+                let (kind, moment) = match after_commit {
+                    true => (Kind::Push, Moment::Committed),
+                    false => (Kind::Pull, Moment::Arrived),
+                };
+                let nap = || std::thread::sleep(Duration::from_millis(120));
+                backend.moments().plan(kind, moment, 0, nap);
+            }
+            // A free port might be taken by another test; this one never is.
+            Trouble::Refused => provider("http://127.0.0.1:1/sync", json!({})),
         }
     }
 

@@ -12,6 +12,7 @@ mod schedule;
 mod syncing;
 mod victim;
 
+pub use faults::Trouble;
 pub use proxy::{Proxy, Stop};
 pub use schedule::{Trace, run_schedule};
 pub use victim::{At, Victim, Word, be_a_victim, tell_of};

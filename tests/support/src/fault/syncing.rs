@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -80,24 +79,10 @@ impl Schedule<'_> {
 
     /// Brings the trouble about.
     pub fn begin_trouble(&self, who: Who, trouble: &Trouble) {
-        match trouble {
-            Trouble::Fault(fault) => self.backend.faults().add(fault.clone()),
-            Trouble::TooSlow { after_commit } => {
-                let more = json!({"attempts": self.attempts, "timeoutMs": 40});
-                self.phones[who].provider(&self.backend.sync_url(), &more);
-                let (kind, moment) = match after_commit {
-                    true => (Kind::Push, Moment::Committed),
-                    false => (Kind::Pull, Moment::Arrived),
-                };
-                let nap = || std::thread::sleep(Duration::from_millis(120));
-                self.backend.moments().plan(kind, moment, 0, nap);
-            }
-            Trouble::Refused => {
-                // A free port might be taken by another test; this one never is.
-                let more = json!({"attempts": self.attempts});
-                self.phones[who].provider("http://127.0.0.1:1/sync", &more);
-            }
-        }
+        trouble.begin(&self.backend, &|url, mut more| {
+            more["attempts"] = json!(self.attempts);
+            self.phones[who].provider(url, &more);
+        });
     }
 
     pub fn end_trouble(&self, who: Who) {

@@ -90,7 +90,20 @@ impl Victim {
         at: &At,
         words: Sender<Word>,
     ) -> Victim {
-        let task = json!({"file": file, "entities": entities, "at": at.to_json()});
+        Victim::with_settings("", module, file, entities, at, words)
+    }
+
+    /// The same on a connection that is given these settings.
+    pub fn with_settings(
+        settings: &str,
+        module: &str,
+        file: &Path,
+        entities: &[&str],
+        at: &At,
+        words: Sender<Word>,
+    ) -> Victim {
+        let task =
+            json!({"file": file, "entities": entities, "at": at.to_json(), "settings": settings});
         let mut child = again(module, VICTIM)
             .env("SYNCSCOPE_VICTIM", task.to_string())
             .stdout(Stdio::piped())
@@ -142,6 +155,8 @@ pub fn be_a_victim() {
     // The process dies, not the machine. A small cache writes pages before the commit.
     db.execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = 8; PRAGMA cache_spill = ON;")
         .expect("pragmas");
+    db.execute_batch(task["settings"].as_str().unwrap_or_default())
+        .expect("settings");
     if let Some(sql) = sql_of(&task["at"]) {
         db.execute_batch(sql).expect("SQL");
         stand_still();
