@@ -374,8 +374,8 @@ pub fn taken(database: &Database, provider: &str, table: i64, key: &Key) -> Resu
 pub fn all_taken(database: &Database, provider: &str, push: i64) -> Result<()> {
     database.execute(
         "UPDATE main._syncHeld SET content = sent, sent = NULL \
-         WHERE provider = ?1 AND sent IS NOT NULL AND EXISTS (SELECT 1 FROM main._syncOutbox AS o \
-           WHERE o.pushId = ?2 AND o.tbl = _syncHeld.tbl AND o.kind = 'updated' AND o.pk IS _syncHeld.pk)",
+         WHERE provider = ?1 AND sent IS NOT NULL AND (tbl, pk) IN \
+           (SELECT tbl, pk FROM main._syncOutbox WHERE pushId = ?2 AND kind = 'updated')",
         &[provider.into(), push.into()],
     )?;
     Ok(())
