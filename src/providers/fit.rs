@@ -5,17 +5,11 @@
 //! is what is bound: no row has to be read back to know what it holds.
 
 use std::borrow::Cow;
-use std::cell::Cell;
-use std::fmt;
 
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
-use serde_json::value::RawValue;
-
+use super::affinity::stored;
 use super::base64;
 use super::mend::mended;
-use super::wire::{Affinity, Holds, Kept, Slot, StrictType, WireColumn, WireType, fallback};
+use super::wire::{Affinity, Kept, Slot, WireColumn, WireType, fallback};
 use crate::coordination::canonical::number;
 use crate::store::{ValueRef, same};
 
@@ -31,120 +25,7 @@ pub struct Leniency {
 }
 
 /// Beyond it JavaScript has no place for every integer.
-const JS_EXACT: u64 = 1 << 53;
-
-/// Reads one value for a column. By far the most values fit as they are, and are read in one go; for the others
-/// their text is needed, so that the row has to be read once more.
-pub struct ValueSeed<'c> {
-    pub column: &'c WireColumn,
-    pub leniency: Leniency,
-    /// Set when a value does not fit as it is; none: this is the second reading.
-    pub again: Option<&'c Cell<bool>>,
-}
-
-impl<'a> DeserializeSeed<'a> for ValueSeed<'_> {
-    type Value = Slot<'a>;
-
-    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<Slot<'a>, D::Error> {
-        let plain = matches!(
-            (self.column.kind, self.column.holds.affinity),
-            (WireType::String, Affinity::Text)
-                | (WireType::Number, Affinity::Integer)
-                | (WireType::Boolean, Affinity::Numeric | Affinity::Integer)
-        );
-        match self.again {
-            Some(again) if plain => parser.deserialize_any(Plain {
-                column: self.column,
-                numbers: self.leniency.booleans_as_numbers,
-                again,
-            }),
-            _ => {
-                let raw = <&RawValue>::deserialize(parser)?;
-                Ok(fit(self.column, self.leniency, raw.get()))
-            }
-        }
-    }
-}
-
-/// Takes the values that a column holds as they are.
-struct Plain<'c> {
-    column: &'c WireColumn,
-    /// Booleans are sent as numbers.
-    numbers: bool,
-    again: &'c Cell<bool>,
-}
-
-impl Plain<'_> {
-    fn other<'a>(&self) -> Slot<'a> {
-        self.again.set(true);
-        Slot::Missing
-    }
-
-    fn text<'a>(&self, text: Cow<'a, str>) -> Slot<'a> {
-        match self.column.kind {
-            WireType::String => Slot::Text(text),
-            _ => self.other(),
-        }
-    }
-}
-
-impl<'a> Visitor<'a> for Plain<'_> {
-    type Value = Slot<'a>;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a JSON value")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<Slot<'a>, E> {
-        Ok(self.text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Slot<'a>, E> {
-        Ok(self.text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_i64<E>(self, whole: i64) -> Result<Slot<'a>, E> {
-        Ok(match self.column.kind {
-            WireType::Number if whole.unsigned_abs() <= JS_EXACT => Slot::Integer(whole),
-            _ => self.other(),
-        })
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, whole: u64) -> Result<Slot<'a>, E> {
-        match i64::try_from(whole) {
-            Ok(whole) => self.visit_i64(whole),
-            Err(_) => Ok(self.other()),
-        }
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Slot<'a>, E> {
-        Ok(self.other())
-    }
-
-    fn visit_bool<E>(self, truth: bool) -> Result<Slot<'a>, E> {
-        Ok(match self.column.kind {
-            WireType::Boolean if !self.numbers => Slot::Integer(truth.into()),
-            _ => self.other(),
-        })
-    }
-
-    fn visit_unit<E>(self) -> Result<Slot<'a>, E> {
-        Ok(match self.column.required {
-            false => Slot::Null,
-            true => self.other(),
-        })
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Slot<'a>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(self.other())
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<Slot<'a>, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(self.other())
-    }
-}
+pub(super) const JS_EXACT: u64 = 1 << 53;
 
 /// What a column gets of a value, given as its JSON text.
 pub fn fit<'a>(column: &WireColumn, leniency: Leniency, raw: &'a str) -> Slot<'a> {
@@ -347,66 +228,6 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// What SQLite stores of a value; none when a STRICT table refuses it.
-fn stored(holds: Holds, slot: Slot<'_>) -> Option<Slot<'_>> {
-    let slot = match (holds.affinity, slot) {
-        (Affinity::Text, Slot::Integer(whole)) => Slot::Text(Cow::Owned(whole.to_string())),
-        (Affinity::Text, Slot::Real(real)) => {
-            Slot::Text(Cow::Owned(serde_json::to_string(&real).ok()?))
-        }
-        (Affinity::Numeric | Affinity::Integer | Affinity::Real, Slot::Text(text)) => {
-            match numeric(&text) {
-                Some(number) => number,
-                None => Slot::Text(text),
-            }
-        }
-        (_, slot) => slot,
-    };
-    let slot = match (holds.affinity, slot) {
-        (Affinity::Real, Slot::Integer(whole)) => Slot::Real(whole as f64),
-        (_, slot) => slot,
-    };
-    // Beyond it SQLite keeps no real as an integer.
-    const WHOLE: f64 = 9.2e18;
-    match (holds.strict, slot) {
-        (None, slot) => Some(slot),
-        (Some(StrictType::Integer), Slot::Real(real))
-            if real.trunc() == real && real.abs() < WHOLE =>
-        {
-            Some(Slot::Integer(real as i64))
-        }
-        (Some(StrictType::Integer), slot @ Slot::Integer(_))
-        | (Some(StrictType::Real), slot @ Slot::Real(_))
-        | (Some(StrictType::Text), slot @ Slot::Text(_))
-        | (Some(StrictType::Blob), slot @ Slot::Blob(_)) => Some(slot),
-        _ => None,
-    }
-}
-
-/// The number that SQLite takes a text for where a column prefers numbers.
-fn numeric(text: &str) -> Option<Slot<'static>> {
-    let bare = text.trim_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r']);
-    let unsigned = bare.strip_prefix(['+', '-']).unwrap_or(bare);
-    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (unsigned, None),
-    };
-    let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let is_number = is_digits(whole)
-        && is_digits(fraction)
-        && whole.len() + fraction.len() > 0
-        && exponent.is_none_or(|exponent| {
-            let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-            !digits.is_empty() && is_digits(digits)
-        });
-    if !is_number {
-        return None;
-    }
-    let integer = || bare.parse().ok().map(Slot::Integer);
-    integer().or_else(|| bare.parse().ok().map(Slot::Real))
-}
-
 /// Whether what a column holds goes up as the value that came.
 fn goes_up_as(
     kind: WireType,
@@ -467,6 +288,7 @@ pub fn sanitise(column: &WireColumn, text: &str) -> Slot<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::wire::Holds;
 
     fn column(kind: WireType, declared: &str, required: bool) -> WireColumn {
         let (declared, strict) = match declared.strip_suffix(" STRICT") {

@@ -4,6 +4,7 @@
 //! host program, a test) and somebody else touches the tables. What is to be implemented is in
 //! [`conversation`], where the rows of an answer go in [`sink`]; its [`Kind`] is a line in [`kinds::KINDS`].
 
+mod affinity;
 pub mod base64;
 pub mod conversation;
 pub mod credential;
@@ -18,6 +19,7 @@ pub mod path;
 pub mod sink;
 mod table_keys;
 pub mod template;
+pub mod value_seed;
 pub mod values;
 pub mod watermelon;
 pub mod wire;

@@ -7,8 +7,8 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visi
 
 use super::options::Reading;
 use crate::ground::{SyncError, complaint, quoted};
-use crate::providers::fit::ValueSeed;
 use crate::providers::mend::mended;
+use crate::providers::value_seed::ValueSeed;
 use crate::providers::values::{IdSeed, whole};
 use crate::providers::wire::{Entity, Slot, WireId};
 
