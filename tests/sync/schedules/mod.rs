@@ -24,6 +24,14 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
     first..first + number("SYNCSCOPE_SCHEDULES").unwrap_or(usual)
 }
 
+/// Schedules that are run: `few`, or with `SYNCSCOPE_WHOLE=1` more.
+fn usual(few: u64, whole: u64) -> u64 {
+    match std::env::var_os("SYNCSCOPE_WHOLE").is_some_and(|value| value != "0") {
+        true => whole,
+        false => few,
+    }
+}
+
 /// What a panic said.
 fn words(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();

@@ -2,7 +2,7 @@
 //! copy, migrations mid-way, on devices whose backend has constraints of its own. Every sync without trouble succeeds, all
 //! converge but for rows that are named, and no edit vanishes.
 //!
-//! Six seeds of each kind of journal by default, 250 with `SYNCSCOPE_WHOLE=1`. A seed that fails is tried again without each of its steps, and those
+//! Six seeds by default, 500 with `SYNCSCOPE_WHOLE=1`. A seed that fails is tried again without each of its steps, and those
 //! that are needed are shown. `SYNCSCOPE_SCHEDULE_STEPS=3,7` runs these steps of a seed only.
 //!
 //! | file | subject |
@@ -28,7 +28,7 @@ use std::collections::BTreeSet;
 
 use support::fault::be_a_victim;
 
-use super::{caught, seeds};
+use super::{caught, seeds, usual};
 use schedule::{Met, STEPS};
 
 /// The test that is a victim's life is in this module.
@@ -48,18 +48,11 @@ const MEANT: &[&str] = &[
 ];
 
 const FEW: u64 = 6;
-const WHOLE: u64 = 250;
+const WHOLE: u64 = 500;
 
 #[test]
 fn the_process_that_is_killed() {
     be_a_victim();
-}
-
-fn usual() -> u64 {
-    match std::env::var_os("SYNCSCOPE_WHOLE").is_some_and(|value| value != "0") {
-        true => WHOLE,
-        false => FEW,
-    }
 }
 
 /// The steps that are left out by request.
@@ -103,7 +96,7 @@ fn shrunk(seed: u64, fault: (String, String)) -> (BTreeSet<usize>, (String, Stri
 
 fn run(remainder: u64) {
     let (mut failed, mut met, mut run) = (Vec::new(), Met::new(), 0);
-    for seed in seeds(usual()).filter(|seed| seed % 2 == remainder) {
+    for seed in seeds(usual(FEW, WHOLE)).filter(|seed| seed % 2 == remainder) {
         run += 1;
         let fault = match attempt(seed, &without()) {
             Ok(kinds) => {
