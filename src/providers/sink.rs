@@ -28,7 +28,7 @@ pub struct RemoteRow<'a> {
 pub enum Scope<'a> {
     /// All rows there are were named: those whose id this does not know go.
     Retain(&'a dyn Fn(&str) -> bool),
-    /// All rows go before those of the answer come. What waits to be sent stays.
+    /// All rows go but those that the answer goes on to bring. What waits to be sent stays.
     Wipe,
     /// The same for the rows that meet an SQL condition, with the values of its parameters in order.
     Where(&'a str, &'a [Value]),

@@ -62,7 +62,7 @@ fn line_23_without_settings_all_rows_are_replaced() {
         assert_eq!(sync(&db, "local/books-x", "{}", TWO), "synced -0 +2 ~0");
         assert_eq!(
             sync(&db, "local/books-x", "{}", r#"[{"id":"b","n":3}]"#),
-            "synced -2 +1 ~0"
+            "synced -1 +0 ~1"
         );
         assert_eq!(rows(&db, "local/books-x"), r#"b={"id":"b","n":3}"#);
         assert!(scope(&db, "s").contains("synced"), "{}", scope(&db, "s"));

@@ -435,11 +435,12 @@ impl<'a> Applier<'a> {
         self.forget_held(place, others)
     }
 
+    /// Rows that go, unless the answer goes on to bring them: to take those away and add them again would take along
+    /// what refers to them.
     fn clear(&mut self, place: usize, condition: &str, values: &[Value]) -> Result<(), SyncError> {
         let values: Vec<ValueRef<'_>> = values.iter().map(Value::borrow).collect();
-        let doomed = self.tables[place].keys(condition, &values, |_| true)?;
-        for key in doomed {
-            self.take_away(place, Remote::Cleared, &key, false)?;
+        for key in self.tables[place].keys(condition, &values, |_| true)? {
+            self.doom(place, key, Remote::Cleared, false);
         }
         Ok(())
     }

@@ -55,16 +55,18 @@ pub fn run_operations(
 
 impl Runner<'_> {
     fn delete_insert(&mut self, operation: &TableOperation) -> Result<(), Failure> {
-        let scope = (self.page.number == 1).then(|| {
-            Scope::new(
+        let (number, keep) = (self.page.number, &self.settings.keep_temp_ids);
+        let clear = |table: &mut EntityTable<'_>, records: &Records<'_>| {
+            table.clear(&Scope::new(
                 operation.for_rows_with_values.as_ref(),
                 operation.for_rows_in_range.as_ref(),
-                &self.settings.keep_temp_ids,
-            )
-        });
+                keep,
+                records.ids()?,
+            ))
+        };
         self.write(operation, |table, records| {
-            if let Some(scope) = &scope {
-                table.clear(scope)?;
+            if number == 1 {
+                clear(table, records)?;
             }
             records.iter().try_for_each(|record| table.put(&record?))
         })

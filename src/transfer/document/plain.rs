@@ -41,11 +41,13 @@ impl<'a> PlainRows<'a> {
 impl Rows for PlainRows<'_> {
     fn clear(&mut self, scope: &Scope) -> Result<(), Failure> {
         let sql = format!(
-            "DELETE FROM {} WHERE {}",
+            "DELETE FROM {} WHERE {} AND (id IS NULL OR id NOT IN (SELECT value FROM json_each(?{})))",
             self.database.qualified(self.name),
-            scope.condition
+            scope.condition,
+            scope.values.len() + 1
         );
-        let values: Vec<ValueRef<'_>> = scope.values.iter().map(Value::borrow).collect();
+        let mut values: Vec<ValueRef<'_>> = scope.values.iter().map(Value::borrow).collect();
+        values.push(scope.brought.as_str().into());
         self.outcome.deleted += self.database.connection().prepare(&sql)?.run(&values)?;
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use crate::ground::syntax_problem;
@@ -78,6 +79,23 @@ impl<'a> Records<'a> {
             .iter()
             .enumerate()
             .map(|(place, raw)| self.record(raw, place + 1))
+    }
+
+    /// The ids of all records, as a JSON list.
+    ///
+    /// # Errors
+    /// What is wrong with a record.
+    pub fn ids(&self) -> Result<String, Failure> {
+        let mut ids = Vec::with_capacity(self.list.len());
+        for record in self.iter() {
+            ids.extend(match record?.id {
+                Some(Value::Text(text)) => Some(Json::from(text)),
+                Some(Value::Integer(number)) => Some(Json::from(number)),
+                Some(Value::Real(number)) => Some(Json::from(number)),
+                _ => None,
+            });
+        }
+        Ok(Json::from(ids).to_string())
     }
 
     fn record(&self, raw: &'a RawValue, position: usize) -> Result<Record<'a>, Failure> {

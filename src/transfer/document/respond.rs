@@ -207,6 +207,7 @@ fn apply_records(
                 settings.for_rows_with_values.as_ref(),
                 settings.for_rows_in_range.as_ref(),
                 &settings.keep_temp_ids,
+                records.ids()?,
             ))?;
         }
         records.iter().try_for_each(|record| table.put(&record?))

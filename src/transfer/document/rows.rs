@@ -7,7 +7,7 @@ use super::scope::Scope;
 
 /// How the rows of a table are written.
 pub trait Rows {
-    /// Takes rows away, before those of a response come.
+    /// Takes rows away, before those of a response come, but for those that it brings.
     ///
     /// # Errors
     /// The database's.

@@ -15,6 +15,8 @@ const ALL: &str = "1";
 pub struct Scope {
     pub condition: String,
     pub values: Vec<Value>,
+    /// Ids that the response goes on to bring, as a JSON list: their rows are written over, not taken away.
+    pub brought: String,
 }
 
 impl Scope {
@@ -23,10 +25,12 @@ impl Scope {
         values: Option<&BTreeMap<String, Scalar>>,
         ranges: Option<&BTreeMap<String, Range>>,
         keep: &KeepTempIds,
+        brought: String,
     ) -> Self {
         let mut scope = Self {
             condition: ALL.into(),
             values: Vec::new(),
+            brought,
         };
         for (field, value) in values.into_iter().flatten() {
             scope.equals(field, value);
