@@ -437,7 +437,12 @@ impl<'a> Applier<'a> {
 
     fn clear(&mut self, place: usize, condition: &str, values: &[Value]) -> Result<(), SyncError> {
         let values: Vec<ValueRef<'_>> = values.iter().map(Value::borrow).collect();
-        let doomed = self.tables[place].keys(condition, &values, |_| true)?;
+        // A held row counts as applied: the condition is about what is held of it.
+        let holder = &self.holder;
+        let is_meant =
+            |key: ValueRef<'_>| holder.is_empty() || !holder.has(place, &Key(key.to_owned()));
+        let mut doomed = self.tables[place].keys(condition, &values, is_meant)?;
+        doomed.extend(holder.meeting(place, condition, &values)?);
         for key in doomed {
             self.take_away(place, Remote::Cleared, &key, false)?;
         }
