@@ -643,3 +643,54 @@ fn h2_an_id_that_the_server_gives_is_put_into_held_documents_too() {
         assert_eq!(ask(&db, "SELECT kind FROM note WHERE id = 'd'"), "k");
     });
 }
+
+#[test]
+fn h4_a_replaced_set_keeps_the_parent_of_a_row_made_here() {
+    enforced(|_| {
+        for action in ["", "ON DELETE RESTRICT"] {
+            let world = World::new(false);
+            let db = world.open();
+            db.execute_batch(&format!(
+                "CREATE TABLE kind (id TEXT PRIMARY KEY NOT NULL, data TEXT, timestamp INTEGER);
+                 CREATE TABLE item (id TEXT PRIMARY KEY NOT NULL, kind TEXT REFERENCES kind (id) {action})"
+            ))
+            .expect("tables");
+            ask(&db, r#"SELECT sync_provider('app', '{"kind":"host"}')"#);
+            ask(&db, "SELECT sync_track('kind'), sync_track('item')");
+            let here = || {
+                ask(
+                    &db,
+                    "SELECT group_concat(id || coalesce(data ->> 'n', ''), ' ') FROM kind",
+                )
+            };
+            kinds(&db, "{}", r#"[{"id":"p1","n":1},{"id":"p2","n":1}]"#);
+            db.execute_batch("INSERT INTO item VALUES ('mine', 'p1')")
+                .expect("a row");
+            for n in 2..4 {
+                let set = format!(r#"[{{"id":"p2","n":{n}}},{{"id":"q{n}"}}]"#);
+                assert_eq!(kinds(&db, "{}", &set), "synced", "{action}");
+                assert_eq!(held(&db), "p1 delete foreignKey", "{action}");
+                assert_eq!(here(), format!("p11 p2{n} q{n}"), "{action}");
+            }
+            assert_eq!(pending(&db), "mine created []", "{action}");
+            // It comes again.
+            assert_eq!(kinds(&db, "{}", r#"[{"id":"p1","n":5}]"#), "synced");
+            assert_eq!(
+                (here().as_str(), held(&db).as_str()),
+                ("p15", ""),
+                "{action}"
+            );
+            // It may go at last.
+            kinds(&db, "{}", r#"[{"id":"p3"}]"#);
+            assert_eq!(held(&db), "p1 delete foreignKey", "{action}");
+            db.execute_batch("DELETE FROM item").expect("deleted");
+            kinds(&db, MERGE, "[]");
+            assert_eq!(
+                (here().as_str(), held(&db).as_str()),
+                ("p3", ""),
+                "{action}"
+            );
+            assert_eq!((pending(&db), conflicts(&db)), Default::default());
+        }
+    });
+}

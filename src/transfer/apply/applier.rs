@@ -369,7 +369,7 @@ impl<'a> Applier<'a> {
         let gone = match table.gone(remote, key, old) {
             Ok(gone) => gone,
             Err(error) => {
-                let reason = Reason::of(&error).filter(|_| remote != Remote::Cleared);
+                let reason = Reason::of(&error);
                 let error = table.named(error, key);
                 return self.refuse_delete(place, key, reason, error);
             }
@@ -443,8 +443,13 @@ impl<'a> Applier<'a> {
             |key: ValueRef<'_>| holder.is_empty() || !holder.has(place, &Key(key.to_owned()));
         let mut doomed = self.tables[place].keys(condition, &values, is_meant)?;
         doomed.extend(holder.meeting(place, condition, &values)?);
+        self.holder.notes_deletes = !doomed.is_empty() && !links(self.database)?.is_empty();
         for key in doomed {
-            self.take_away(place, Remote::Cleared, &key, false)?;
+            match self.refused_delete(place, &key) {
+                // It is forgotten when the row comes again.
+                Some(reason) => self.hold_delete(place, &key, &reason)?,
+                None => self.take_away(place, Remote::Cleared, &key, false)?,
+            }
         }
         Ok(())
     }
