@@ -129,11 +129,13 @@ pub fn apply(
     };
     let bindings = with_held(job, bindings)?;
     job.attempt.binds(&bindings);
-    inserts::meet(job.database, job.provider, &bindings)?;
+    let met = inserts::meet(job.database, job.provider, &bindings)?;
     let mut applier = Applier::new(&setting, &bindings, &unacknowledged)?;
     body(&mut applier)?;
     let (counts, warnings) = applier.finish(&[])?;
+    let decided = inserts::decide(job.database, job.provider, 0, &bindings, &met)?;
     let mut outcome = Outcome {
+        conflicts: decided.len().try_into().unwrap_or(i64::MAX),
         warnings,
         ..Outcome::default()
     };
