@@ -667,3 +667,37 @@ fn h5_a_row_made_here_under_the_key_of_a_held_one_is_a_conflict_where_it_differs
         );
     });
 }
+
+/// The number is the same by chance, but the UNIQUE value says that it is one row.
+#[test]
+fn h6_a_row_made_here_with_the_number_and_the_unique_value_of_another() {
+    const TABLE: &str =
+        "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, u TEXT UNIQUE, x TEXT)";
+    everywhere(|settings| {
+        for (how, row, conflict) in [
+            ("adopt", "1|v|mine", "edited|1"),
+            ("serverWins", "1|v|theirs", "uniqueClash|1"),
+        ] {
+            let server = Canned::start();
+            let device = Device::with(TABLE, &["t"], &server.url());
+            let config = json!({"kind": "watermelon", "url": server.url(), "onClash": {"t": how}});
+            device.ask(&format!("SELECT sync_provider('api', '{config}')"));
+            device.exec("INSERT INTO t (u, x) VALUES ('v', 'mine')");
+            server.changes(json!({"t": {"created": [{"id": "1", "u": "v", "x": "theirs"}]}}));
+            device.synced();
+            let context = format!("{how} {settings}");
+            assert_eq!(device.ask("SELECT * FROM t"), row, "{context}");
+            assert_eq!(
+                device.ask("SELECT kind, rowKey FROM sync_conflict"),
+                conflict,
+                "{context}"
+            );
+            assert_eq!((held(&device), device.pending()), Default::default());
+            let pushed = server.pushed();
+            let created = pushed
+                .iter()
+                .filter(|body| body["t"]["created"] != json!([]));
+            assert_eq!(created.count(), 0, "{context}: {pushed:?}");
+        }
+    });
+}

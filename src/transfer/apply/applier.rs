@@ -241,6 +241,9 @@ impl<'a> Applier<'a> {
         let trouble = match self.tables[place].row(remote, key, row, old) {
             Ok(gone) => return self.wrote(place, key, gone),
             Err(Trouble::Taken) => {
+                if self.is_met_in_place(place, key, row)? {
+                    return Ok(());
+                }
                 self.displaced.put(Comer {
                     place,
                     key: key.clone(),
