@@ -184,7 +184,7 @@ impl Run {
             refusals,
         };
         held::clash::make_room(database, provider, self.id, bindings, refusals)?;
-        held::inserts::meet(database, provider, bindings)?;
+        let met = held::inserts::meet(database, provider, bindings)?;
         // A server may repeat our token in what it says.
         let clean = |text: &str| self.redactor.clean(text);
         let settler = frozen.map(|frozen| {
@@ -194,7 +194,10 @@ impl Run {
         let intake = Intake::new(&setting, bindings, &self.unacknowledged, settler);
         let mut sink = Counting::new(intake, &self.live);
         let mut read = self.read_into(response, &mut sink)?;
-        let (counts, warnings) = sink.into_inner().finish(&read.due)?;
+        let (mut counts, warnings) = sink.into_inner().finish(&read.due)?;
+        for place in held::inserts::decide(database, provider, self.id, bindings, &met)? {
+            counts[place].conflicts += 1;
+        }
         read.warnings.extend(warnings);
         self.store(database, &read)?;
         Ok((read, counts))

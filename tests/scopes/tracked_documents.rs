@@ -563,3 +563,168 @@ fn h8_rows_that_a_set_still_has_keep_what_refers_to_them() {
         }
     });
 }
+
+/// A connection with documents that refer to others by `kind`, both tracked.
+fn related(world: &World) -> Connection {
+    let db = world.open();
+    db.execute_batch(
+        "CREATE TABLE kind (id TEXT PRIMARY KEY NOT NULL, data TEXT, timestamp INTEGER);
+         CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, data TEXT, timestamp INTEGER,
+            kind TEXT GENERATED ALWAYS AS (data ->> 'kind') STORED REFERENCES kind (id));
+         CREATE INDEX note_kind ON note (kind)",
+    )
+    .expect("tables");
+    ask(&db, r#"SELECT sync_provider('app', '{"kind":"host"}')"#);
+    ask(&db, "SELECT sync_track('note'), sync_track('kind')");
+    db
+}
+
+/// Applies a whole response for `kind`; its state, or why it failed.
+fn kinds(db: &Connection, options: &str, response: &str) -> String {
+    let sql = "SELECT json_extract(sync_entities('k', 'app', '[\"kind\"]', ?1), '$.operations[0].statusId')";
+    let id: i64 = db
+        .query_row(sql, [options], |row| row.get(0))
+        .expect("opens");
+    let sql = "SELECT coalesce(answer ->> '$.error.message', answer ->> 'state') FROM (SELECT sync_apply(?1, ?2) AS answer)";
+    db.query_row(sql, (id, response), |row| row.get(0))
+        .expect("answers")
+}
+
+/// The rows and what is held of them.
+fn notes(db: &Connection) -> (String, String) {
+    let sql = "SELECT coalesce(group_concat(data, ' '), '') FROM (SELECT * FROM note ORDER BY id)";
+    (ask(db, sql), held(db))
+}
+
+#[test]
+fn h5_a_held_document_is_what_a_record_is_merged_with() {
+    enforced(|_| {
+        for merge in [MERGE, r#"{"operations":[{"type":"upsert-merge"}]}"#] {
+            let world = World::new(false);
+            let db = related(&world);
+            sync(&db, "{}", r#"[{"id":"a","kind":"k","n":1}]"#);
+            sync(&db, merge, r#"[{"id":"a","done":1}]"#);
+            assert_eq!(notes(&db), (String::new(), "a row foreignKey".into()));
+            assert_eq!(kinds(&db, "{}", r#"[{"id":"k"}]"#), "synced");
+            assert_eq!(
+                notes(&db),
+                (
+                    r#"{"done":1,"id":"a","kind":"k","n":1}"#.into(),
+                    String::new()
+                )
+            );
+            assert_eq!((pending(&db), conflicts(&db)), Default::default());
+        }
+    });
+}
+
+#[test]
+fn h2_a_response_of_some_rows_takes_held_ones_along() {
+    enforced(|_| {
+        for some in [
+            r#"{"forRowsWithValues":{"n":1}}"#,
+            r#"{"forRowsInRange":{"n":{"from":1,"to":1}}}"#,
+        ] {
+            let world = World::new(false);
+            let db = related(&world);
+            let first = r#"[{"id":"a","kind":"k","n":1},{"id":"b","kind":"k","n":2},{"id":"c","n":1},{"id":"d","n":3}]"#;
+            sync(&db, "{}", first);
+            assert_eq!(held(&db), "a row foreignKey; b row foreignKey");
+            // By what came last: one that is here enters the set, another leaves it.
+            let moved = r#"[{"id":"c","n":4,"kind":"k"},{"id":"d","n":1,"kind":"k"}]"#;
+            sync(&db, MERGE, moved);
+            sync(&db, some, "[]");
+            assert_eq!(held(&db), "b row foreignKey; c row foreignKey", "{some}");
+            kinds(&db, "{}", r#"[{"id":"k"}]"#);
+            assert_eq!(rows(&db), "b2 c4", "{some}");
+            assert_eq!((held(&db), pending(&db)), Default::default());
+        }
+    });
+}
+
+#[test]
+fn h2_an_id_that_the_server_gives_is_put_into_held_documents_too() {
+    enforced(|_| {
+        let world = World::new(false);
+        let db = related(&world);
+        sync(
+            &db,
+            "{}",
+            r#"[{"id":"temp-1","kind":"temp-k","n":1},{"id":"b","kind":"x","of":"temp-1"}]"#,
+        );
+        sync(&db, &replacing("temp-1", "c9"), "{}");
+        assert_eq!(held(&db), "b row foreignKey; c9 row foreignKey");
+        sync(&db, &replacing("temp-k", "k"), "{}");
+        kinds(&db, "{}", r#"[{"id":"k"},{"id":"x"}]"#);
+        assert_eq!(
+            notes(&db),
+            (
+                r#"{"id":"b","kind":"x","of":"c9"} {"id":"c9","kind":"k","n":1}"#.into(),
+                String::new()
+            )
+        );
+        // Where a row with the new id is held already, the old one goes.
+        sync(
+            &db,
+            MERGE,
+            r#"[{"id":"temp-2","kind":"z"},{"id":"d","kind":"z","n":5}]"#,
+        );
+        sync(&db, &replacing("temp-2", "d"), "{}");
+        assert_eq!(held(&db), "d row foreignKey");
+        // What an id makes fit comes at once.
+        sync(&db, &replacing("z", "k"), "{}");
+        assert_eq!((held(&db), pending(&db)), Default::default());
+        assert_eq!(ask(&db, "SELECT kind FROM note WHERE id = 'd'"), "k");
+    });
+}
+
+#[test]
+fn h4_a_replaced_set_keeps_the_parent_of_a_row_made_here() {
+    enforced(|_| {
+        for action in ["", "ON DELETE RESTRICT"] {
+            let world = World::new(false);
+            let db = world.open();
+            db.execute_batch(&format!(
+                "CREATE TABLE kind (id TEXT PRIMARY KEY NOT NULL, data TEXT, timestamp INTEGER);
+                 CREATE TABLE item (id TEXT PRIMARY KEY NOT NULL, kind TEXT REFERENCES kind (id) {action})"
+            ))
+            .expect("tables");
+            ask(&db, r#"SELECT sync_provider('app', '{"kind":"host"}')"#);
+            ask(&db, "SELECT sync_track('kind'), sync_track('item')");
+            let here = || {
+                ask(
+                    &db,
+                    "SELECT group_concat(id || coalesce(data ->> 'n', ''), ' ') FROM kind",
+                )
+            };
+            kinds(&db, "{}", r#"[{"id":"p1","n":1},{"id":"p2","n":1}]"#);
+            db.execute_batch("INSERT INTO item VALUES ('mine', 'p1')")
+                .expect("a row");
+            for n in 2..4 {
+                let set = format!(r#"[{{"id":"p2","n":{n}}},{{"id":"q{n}"}}]"#);
+                assert_eq!(kinds(&db, "{}", &set), "synced", "{action}");
+                assert_eq!(held(&db), "p1 delete foreignKey", "{action}");
+                assert_eq!(here(), format!("p11 p2{n} q{n}"), "{action}");
+            }
+            assert_eq!(pending(&db), "mine created []", "{action}");
+            // It comes again.
+            assert_eq!(kinds(&db, "{}", r#"[{"id":"p1","n":5}]"#), "synced");
+            assert_eq!(
+                (here().as_str(), held(&db).as_str()),
+                ("p15", ""),
+                "{action}"
+            );
+            // It may go at last.
+            kinds(&db, "{}", r#"[{"id":"p3"}]"#);
+            assert_eq!(held(&db), "p1 delete foreignKey", "{action}");
+            db.execute_batch("DELETE FROM item").expect("deleted");
+            kinds(&db, MERGE, "[]");
+            assert_eq!(
+                (here().as_str(), held(&db).as_str()),
+                ("p3", ""),
+                "{action}"
+            );
+            assert_eq!((pending(&db), conflicts(&db)), Default::default());
+        }
+    });
+}

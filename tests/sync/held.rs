@@ -590,3 +590,114 @@ fn h5_a_row_made_here_under_the_counted_number_of_a_held_one_is_another_row() {
         }
     });
 }
+
+/// What the server's row holds is not overwritten in silence: as where nothing is held, it is a conflict.
+#[test]
+fn h5_a_row_made_here_under_the_key_of_a_held_one_is_a_conflict_where_it_differs() {
+    const TABLE: &str = "CREATE TABLE p (id TEXT PRIMARY KEY NOT NULL);
+         CREATE TABLE c (id TEXT PRIMARY KEY NOT NULL, p TEXT REFERENCES p (id), x TEXT, y TEXT, at TEXT);
+         CREATE INDEX c_p ON c (p)";
+    let ours = ("mine", "theirs", "5", r#"["at","x"]"#);
+    let theirs = ("theirs", "theirs", "3", "");
+    enforced(|_| {
+        for (policy, at, (x, y, when, changed)) in [
+            ("'columns'", "5", ours),
+            ("'clientWins'", "5", ours),
+            ("'serverWins'", "5", theirs),
+            ("'lastWriteWins', 'at'", "5", ours),
+            ("'lastWriteWins', 'at'", "2", theirs),
+        ] {
+            let context = format!("{policy} {at}");
+            let server = Canned::start();
+            let device = Device::with(TABLE, &["p", "c"], &server.url());
+            device.ask(&format!("SELECT sync_resolver('c', {policy})"));
+            server.changes(json!({"c": {"created": [
+                {"id": "a", "p": "later", "x": "theirs", "y": "theirs", "at": "3"}]}}));
+            device.synced();
+            assert_eq!(held(&device), "a|row|foreignKey", "{context}");
+            device.exec(&format!(
+                "INSERT INTO c VALUES ('a', NULL, 'mine', NULL, '{at}')"
+            ));
+            server.reset();
+            let answer = device.synced();
+            assert_eq!(answer["conflicts"], 1, "{context}: {answer}");
+            let told = "SELECT kind, local ->> 'x', remote ->> 'x', resolved ->> 'x', resolved ->> 'p' FROM sync_conflict";
+            assert_eq!(
+                device.ask(told),
+                format!("edited|mine|theirs|{x}|later"),
+                "{context}"
+            );
+            // Only what stays of the row made here goes up.
+            let pushed = server.pushed();
+            let sent = pushed.first().map(|body| &body["c"]["updated"][0]);
+            let sent = sent.map(|row| (row["p"].clone(), row["x"].clone(), row["y"].clone()));
+            let expected = (json!("later"), json!("mine"), json!("theirs"));
+            assert_eq!(
+                sent,
+                (!changed.is_empty()).then_some(expected),
+                "{context}: {pushed:?}"
+            );
+            // Once is enough.
+            server.changes(json!({"p": {"created": [{"id": "later"}]}}));
+            device.synced();
+            assert_eq!(
+                device.ask("SELECT * FROM c"),
+                format!("a|later|{x}|{y}|{when}"),
+                "{context}"
+            );
+            assert_eq!(
+                device.ask("SELECT count(*) FROM sync_conflict"),
+                "1",
+                "{context}"
+            );
+            assert_eq!((held(&device), device.pending()), Default::default());
+        }
+        // What fits within the same answer meets the server's row as any edit does.
+        let server = Canned::start();
+        let device = Device::with(TABLE, &["p", "c"], &server.url());
+        server.changes(json!({"c": {"created": [{"id": "a", "p": "later", "x": "theirs"}]}}));
+        device.synced();
+        device.exec("INSERT INTO c (id, x) VALUES ('a', 'mine')");
+        server.changes(json!({"p": {"created": [{"id": "later"}]}}));
+        device.synced();
+        assert_eq!(device.ask("SELECT p, x FROM c"), "later|mine");
+        assert_eq!(
+            device.ask("SELECT count(*), local ->> 'x', remote ->> 'x' FROM sync_conflict"),
+            "1|mine|theirs"
+        );
+    });
+}
+
+/// The number is the same by chance, but the UNIQUE value says that it is one row.
+#[test]
+fn h6_a_row_made_here_with_the_number_and_the_unique_value_of_another() {
+    const TABLE: &str =
+        "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, u TEXT UNIQUE, x TEXT)";
+    everywhere(|settings| {
+        for (how, row, conflict) in [
+            ("adopt", "1|v|mine", "edited|1"),
+            ("serverWins", "1|v|theirs", "uniqueClash|1"),
+        ] {
+            let server = Canned::start();
+            let device = Device::with(TABLE, &["t"], &server.url());
+            let config = json!({"kind": "watermelon", "url": server.url(), "onClash": {"t": how}});
+            device.ask(&format!("SELECT sync_provider('api', '{config}')"));
+            device.exec("INSERT INTO t (u, x) VALUES ('v', 'mine')");
+            server.changes(json!({"t": {"created": [{"id": "1", "u": "v", "x": "theirs"}]}}));
+            device.synced();
+            let context = format!("{how} {settings}");
+            assert_eq!(device.ask("SELECT * FROM t"), row, "{context}");
+            assert_eq!(
+                device.ask("SELECT kind, rowKey FROM sync_conflict"),
+                conflict,
+                "{context}"
+            );
+            assert_eq!((held(&device), device.pending()), Default::default());
+            let pushed = server.pushed();
+            let created = pushed
+                .iter()
+                .filter(|body| body["t"]["created"] != json!([]));
+            assert_eq!(created.count(), 0, "{context}: {pushed:?}");
+        }
+    });
+}

@@ -241,6 +241,9 @@ impl<'a> Applier<'a> {
         let trouble = match self.tables[place].row(remote, key, row, old) {
             Ok(gone) => return self.wrote(place, key, gone),
             Err(Trouble::Taken) => {
+                if self.is_met_in_place(place, key, row)? {
+                    return Ok(());
+                }
                 self.displaced.put(Comer {
                     place,
                     key: key.clone(),
@@ -369,7 +372,7 @@ impl<'a> Applier<'a> {
         let gone = match table.gone(remote, key, old) {
             Ok(gone) => gone,
             Err(error) => {
-                let reason = Reason::of(&error).filter(|_| remote != Remote::Cleared);
+                let reason = Reason::of(&error);
                 let error = table.named(error, key);
                 return self.refuse_delete(place, key, reason, error);
             }
@@ -439,7 +442,13 @@ impl<'a> Applier<'a> {
     /// what refers to them.
     fn clear(&mut self, place: usize, condition: &str, values: &[Value]) -> Result<(), SyncError> {
         let values: Vec<ValueRef<'_>> = values.iter().map(Value::borrow).collect();
-        for key in self.tables[place].keys(condition, &values, |_| true)? {
+        // A held row counts as applied: the condition is about what is held of it.
+        let holder = &self.holder;
+        let is_meant =
+            |key: ValueRef<'_>| holder.is_empty() || !holder.has(place, &Key(key.to_owned()));
+        let mut doomed = self.tables[place].keys(condition, &values, is_meant)?;
+        doomed.extend(holder.meeting(place, condition, &values)?);
+        for key in doomed {
             self.doom(place, key, Remote::Cleared, false);
         }
         Ok(())

@@ -89,6 +89,30 @@ impl Applier<'_> {
         }))
     }
 
+    /// Whether a row made here under the counted number of one of the server is that row, by a UNIQUE value, and is to
+    /// make room for it where it is, when the answer is applied again.
+    pub(super) fn is_met_in_place(
+        &mut self,
+        place: usize,
+        key: &Key,
+        row: &[Slot<'_>],
+    ) -> Result<bool> {
+        let binding = &self.bindings[place];
+        let on_clash = binding.on_clash;
+        if on_clash == OnClash::Hold
+            || !self.tables[place].was_made_here(key)?
+            || !clash::is_same(self.database, binding, key, row)?
+        {
+            return Ok(false);
+        }
+        Ok(self.holder.refusals.make_room(Yielding {
+            table: binding.table.id,
+            old: key.0.clone(),
+            new: key.0.clone(),
+            server_wins: on_clash == OnClash::ServerWins,
+        }))
+    }
+
     /// The table refuses to let a row go.
     pub(super) fn refuse_delete(
         &mut self,
@@ -200,6 +224,9 @@ impl Applier<'_> {
                 continue;
             };
             if self.tables[row.place].is_taken(&row.key, slots)? {
+                if self.is_met_in_place(row.place, &row.key, slots)? {
+                    continue;
+                }
                 self.displaced.put(Comer {
                     place: row.place,
                     key: row.key.clone(),

@@ -1,7 +1,5 @@
 //! A row of the server meets one that is here: which columns stay, by the entity's policy.
 
-use std::cmp::Ordering;
-
 use serde_json::Value as Json;
 
 use crate::capture::log::Mark;
@@ -9,10 +7,10 @@ use crate::capture::{Key, Pending, Status};
 use crate::ground::SyncError;
 use crate::providers::values::{agree, holds};
 use crate::providers::wire::{Face, Slot, fallback};
-use crate::store::{Value, ValueRef, compare, same, shown};
+use crate::store::{Value, ValueRef, same, shown};
 use crate::transfer::aside::KeptRow;
 use crate::transfer::binding::Binding;
-use crate::transfer::conflict::instant::Instant;
+use crate::transfer::conflict::instant::is_later;
 use crate::transfer::conflict::policy::Policy;
 use crate::transfer::conflict::record::{Sides, pending_words, remote_json, row_json};
 use crate::transfer::conflict::resolver::{self, Resolver, Rows, Verdict};
@@ -195,11 +193,9 @@ impl<'r> Meeting<'r> {
         if here.is_null() || there.is_null() {
             return false;
         }
-        if let (Some(here), Some(there)) = (Instant::read(here), Instant::read(there)) {
-            return here > there;
-        }
-        *unreadable += 1;
-        compare(here, there) == Ordering::Greater
+        let (is_later, is_read) = is_later(here, there);
+        *unreadable += i64::from(!is_read);
+        is_later
     }
 
     /// The pending changes of a row that was chosen as a whole: the columns in which it is not the server's.

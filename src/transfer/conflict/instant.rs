@@ -1,12 +1,22 @@
 //! Instants as databases and backends write them, for `lastWriteWins`.
 
+use std::cmp::Ordering;
+
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 
-use crate::store::ValueRef;
+use crate::store::{ValueRef, compare};
 
 /// Nanoseconds since 1970 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(i128);
+
+/// Whether one value is later than another, and whether both are instants; others are compared as they are.
+pub fn is_later(this: ValueRef<'_>, that: ValueRef<'_>) -> (bool, bool) {
+    match (Instant::read(this), Instant::read(that)) {
+        (Some(this), Some(that)) => (this > that, true),
+        _ => (compare(this, that) == Ordering::Greater, false),
+    }
+}
 
 impl Instant {
     /// Reads ISO 8601 with any offset and any fraction, SQLite's `YYYY-MM-DD HH:MM:SS` (UTC), and seconds,

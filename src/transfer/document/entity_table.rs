@@ -6,7 +6,7 @@ use crate::store::{Database, Statement, Value};
 use super::outcome::{Failure, Job, Outcome};
 use super::plain::PlainRows;
 use super::records::{Record, merged};
-use super::rows::Rows;
+use super::rows::{Rows, Word};
 use super::scope::Scope;
 use super::tracked;
 
@@ -113,10 +113,13 @@ impl EntityTable<'_> {
     /// The record has no id; SQLite's.
     pub fn merge(&mut self, record: &Record<'_>) -> Result<(), Failure> {
         let id = self.require_id(record)?;
-        self.find.bind(1, id.borrow())?;
-        let found = self.find.step()?.then(|| self.find.text(0));
-        self.find.reset();
-        match found {
+        // A held row counts as applied.
+        let under = match self.rows.word(id)? {
+            Word::Here => self.here(id)?,
+            Word::Gone => None,
+            Word::Held(data) => Some(data),
+        };
+        match under {
             Some(data) => self.put_data(id, &merged(&data, record.json), record),
             None => self.put_data(id, record.json, record),
         }
@@ -129,6 +132,14 @@ impl EntityTable<'_> {
     pub fn replace(&mut self, record: &Record<'_>) -> Result<(), Failure> {
         self.require_id(record)?;
         self.put(record)
+    }
+
+    /// The data of the row in the table, if there is one.
+    fn here(&mut self, id: &Value) -> Result<Option<String>, Failure> {
+        self.find.bind(1, id.borrow())?;
+        let found = self.find.step()?.then(|| self.find.text(0));
+        self.find.reset();
+        Ok(found)
     }
 
     fn put_data(&mut self, id: &Value, data: &str, record: &Record<'_>) -> Result<(), Failure> {

@@ -2,13 +2,15 @@
 //! with the new id is there already, the row with the old one goes.
 //!
 //! The server has given a row made here its id. So in a tracked table nothing of it is an edit: what is pending of the
-//! row waits under the new id, of a row that the server knows, and other rows that wait go on waiting.
+//! row waits under the new id, of a row that the server knows, and other rows that wait go on waiting. Rows that are held
+//! count as applied.
 
 use crate::capture::Key;
 use crate::capture::log::{self, Fate};
 use crate::store::{Database, Result, Value, ValueRef};
 use crate::transfer::apply::{Applied, OwnWrites};
 use crate::transfer::binding::Binding;
+use crate::transfer::held::documents;
 use crate::transfer::send::rekey::{self, Renamed};
 
 use super::entity_table::require;
@@ -92,6 +94,10 @@ impl Ids<'_> {
             own.wrote(binding.table.id, row, Applied::Unchecked);
         }
         own.finish(&mut |_, _, _| Ok(true))?;
+        if documents::replace_id(database, job.provider, binding, &from, &to)? {
+            // They may fit now.
+            outcome.add(tracked::apply(job, bindings, |_| Ok(()))?);
+        }
         Ok(outcome)
     }
 

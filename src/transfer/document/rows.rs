@@ -5,8 +5,26 @@ use crate::store::Value;
 use super::outcome::Failure;
 use super::scope::Scope;
 
+/// What the server said last of a row.
+pub enum Word {
+    /// It is as it is in the table, if it is there.
+    Here,
+    /// The row is gone, but its delete is held.
+    Gone,
+    /// Data that is held.
+    Held(String),
+}
+
 /// How the rows of a table are written.
 pub trait Rows {
+    /// What the server said last of a row.
+    ///
+    /// # Errors
+    /// The database's.
+    fn word(&mut self, _id: &Value) -> Result<Word, Failure> {
+        Ok(Word::Here)
+    }
+
     /// Takes rows away, before those of a response come, but for those that it brings.
     ///
     /// # Errors

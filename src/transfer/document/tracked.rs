@@ -17,11 +17,12 @@ use crate::providers::wire::{Entity, Slot, WireId};
 use crate::store::{Database, Result, Statement, Value, quote_name};
 use crate::transfer::apply::{Applier, Setting};
 use crate::transfer::binding::{Binding, OnClash, has_integer_key, travelling, wire_columns};
+use crate::transfer::held::documents::{HeldDocuments, held_key};
 use crate::transfer::held::{inserts, keep};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::outcome::{Failure, Job, Outcome};
-use super::rows::Rows;
+use super::rows::{Rows, Word};
 use super::scope::Scope;
 
 /// The table of that name, if it is tracked and captured.
@@ -100,10 +101,9 @@ pub fn write(
     table: Tracked,
     body: impl FnOnce(&mut dyn Rows) -> Result<(), Failure>,
 ) -> Result<Outcome, Failure> {
-    let database = job.database;
-    let bindings = [bind(database, entity, table)?];
+    let bindings = [bind(job.database, entity, table)?];
     apply(job, &bindings, |applier| {
-        body(&mut TrackedRows::new(database, &bindings[0], applier)?)
+        body(&mut TrackedRows::new(job, &bindings[0], applier)?)
     })
 }
 
@@ -129,11 +129,13 @@ pub fn apply(
     };
     let bindings = with_held(job, bindings)?;
     job.attempt.binds(&bindings);
-    inserts::meet(job.database, job.provider, &bindings)?;
+    let met = inserts::meet(job.database, job.provider, &bindings)?;
     let mut applier = Applier::new(&setting, &bindings, &unacknowledged)?;
     body(&mut applier)?;
     let (counts, warnings) = applier.finish(&[])?;
+    let decided = inserts::decide(job.database, job.provider, 0, &bindings, &met)?;
     let mut outcome = Outcome {
+        conflicts: decided.len().try_into().unwrap_or(i64::MAX),
         warnings,
         ..Outcome::default()
     };
@@ -164,11 +166,13 @@ struct TrackedRows<'a> {
     binding: &'a Binding,
     sink: &'a mut dyn Sink,
     find: Statement,
+    held: HeldDocuments,
     now: Value,
 }
 
 impl<'a> TrackedRows<'a> {
-    fn new(database: &'a Database, binding: &'a Binding, sink: &'a mut dyn Sink) -> Result<Self> {
+    fn new(job: &Job<'a>, binding: &'a Binding, sink: &'a mut dyn Sink) -> Result<Self> {
+        let database = job.database;
         let find = format!(
             "SELECT 1 FROM {} WHERE id = ?1 AND data = ?2",
             binding.qualified
@@ -178,6 +182,7 @@ impl<'a> TrackedRows<'a> {
             binding,
             sink,
             find: database.connection().prepare(&find)?,
+            held: HeldDocuments::of(database, job.provider, binding)?,
             now: Value::Integer(now()),
         })
     }
@@ -192,6 +197,15 @@ impl<'a> TrackedRows<'a> {
 }
 
 impl Rows for TrackedRows<'_> {
+    fn word(&mut self, id: &Value) -> Result<Word, Failure> {
+        let key = held_key(self.binding, &wire_id(self.database, id)?);
+        Ok(match self.held.find(&key)? {
+            None => Word::Here,
+            Some(None) => Word::Gone,
+            Some(Some(data)) => Word::Held(data),
+        })
+    }
+
     fn clear(&mut self, scope: &Scope) -> Result<(), Failure> {
         let scope = match scope.is_all() {
             true => sink::Scope::Wipe,

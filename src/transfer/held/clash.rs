@@ -29,6 +29,36 @@ pub fn other(
     key: &Key,
     row: &[Slot<'_>],
 ) -> Result<Option<Value>> {
+    found(database, binding, key, row, Whose::Another)
+}
+
+/// Whether the row here under the key of one of the server has one of its UNIQUE values too: they are one row.
+///
+/// # Errors
+/// SQLite's.
+pub fn is_same(
+    database: &Database,
+    binding: &Binding,
+    key: &Key,
+    row: &[Slot<'_>],
+) -> Result<bool> {
+    Ok(found(database, binding, key, row, Whose::Own)?.is_some())
+}
+
+/// Which row is looked for: the one of the same key, or any other.
+#[derive(Clone, Copy, PartialEq)]
+enum Whose {
+    Own,
+    Another,
+}
+
+fn found(
+    database: &Database,
+    binding: &Binding,
+    key: &Key,
+    row: &[Slot<'_>],
+    whose: Whose,
+) -> Result<Option<Value>> {
     let shape = &binding.table.shape;
     let schema = database.schema();
     let columns = database.query_all(
@@ -48,7 +78,7 @@ pub fn other(
         let Some(columns) = columns.into_iter().collect::<Option<Vec<String>>>() else {
             continue;
         };
-        if let Some(found) = holder(database, binding, key, row, &columns)? {
+        if let Some(found) = holder(database, binding, key, row, (&columns, whose))? {
             return Ok(Some(found));
         }
     }
@@ -61,7 +91,7 @@ fn holder(
     binding: &Binding,
     key: &Key,
     row: &[Slot<'_>],
-    columns: &[String],
+    (columns, whose): (&[String], Whose),
 ) -> Result<Option<Value>> {
     let name = binding.key_name();
     let mut values: Vec<ValueRef<'_>> = vec![key.0.borrow()];
@@ -83,8 +113,15 @@ fn holder(
             )),
         }
     }
+    if whose == Whose::Own && values.len() == 1 {
+        return Ok(None);
+    }
+    let is = match whose {
+        Whose::Own => "IS",
+        Whose::Another => "IS NOT",
+    };
     let sql = format!(
-        "SELECT {name} FROM {} WHERE {} AND {name} IS NOT ?1 LIMIT 1",
+        "SELECT {name} FROM {} WHERE {} AND {name} {is} ?1 LIMIT 1",
         binding.qualified,
         met.join(" AND ")
     );
@@ -119,7 +156,8 @@ pub fn make_room(
         };
         let mut reader = RowReader::new(database, &binding.table, &binding.columns)?;
         // When the clash was met, rows of the answer were in other places than before it.
-        if reader.find_key(&row.new)? || !reader.find_key(&row.old)? {
+        let moves = row.old != row.new;
+        if (moves && reader.find_key(&row.new)?) || !reader.find_key(&row.old)? {
             continue;
         }
         if row.server_wins {
@@ -141,11 +179,13 @@ pub fn make_room(
         }
         settled.insert((row.table, Key(row.new.clone())), i64::MAX);
         reader.release();
-        renamed.push(Renamed {
-            binding,
-            old: row.old.clone(),
-            new: row.new.clone(),
-        });
+        if moves {
+            renamed.push(Renamed {
+                binding,
+                old: row.old.clone(),
+                new: row.new.clone(),
+            });
+        }
     }
     rekey::rename(database, &renamed)?;
     // The server has the row: nothing of it is created any more.

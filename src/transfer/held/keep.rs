@@ -10,7 +10,7 @@ use crate::ground::Warning;
 use crate::providers::fit::sanitise;
 use crate::providers::sink::Announced;
 use crate::providers::wire::{Entity, Slot};
-use crate::store::{Database, Result};
+use crate::store::{Database, Result, ValueRef, quote_name};
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::record::remote_json;
 
@@ -91,6 +91,46 @@ impl<'a> Holder<'a> {
     pub fn keys_of(&self, place: usize) -> Vec<Key> {
         let keys = self.keys.iter().filter(|(held, _)| *held == place);
         keys.map(|(_, key)| key.clone()).collect()
+    }
+
+    /// Keys of the held rows of one table that would meet a condition if they were in it.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn meeting(
+        &self,
+        place: usize,
+        condition: &str,
+        values: &[ValueRef<'_>],
+    ) -> Result<Vec<Key>> {
+        if self.keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let binding = &self.bindings[place];
+        let columns = binding.wire.columns.iter().zip(&binding.columns);
+        let paths: Vec<(String, String)> = columns
+            .map(|(column, position)| {
+                let name = quote_name(&binding.table.shape.columns[*position].name);
+                (format!("$.\"{}\"", column.name), name)
+            })
+            .collect();
+        let mut values = values.to_vec();
+        let first = values.len() + 1;
+        values.extend([self.provider.into(), ValueRef::from(binding.table.id)]);
+        values.extend(paths.iter().map(|(path, _)| ValueRef::from(path)));
+        let named = paths.iter().zip(first + 2..);
+        let named: String = named
+            .map(|((_, name), number)| format!(", content ->> ?{number} AS {name}"))
+            .collect();
+        let (key, table) = (binding.key_name(), first + 1);
+        self.database.query_all(
+            &format!(
+                "SELECT {key} FROM (SELECT pk AS {key}{named} FROM main._syncHeld \
+                 WHERE provider = ?{first} AND tbl = ?{table} AND op = 'row') WHERE ({condition})"
+            ),
+            &values,
+            |row| Ok(Key(row.column(0).to_owned())),
+        )
     }
 
     /// The columns that a row leaves out, as they are held.

@@ -11,9 +11,11 @@
 //! | `foreign` | references that are broken at the end of an answer, and the rows to blame |
 //! | `fit` | which held rows have all that they refer to by now |
 //! | `inserts` | rows made here under the key of a row that is held |
+//! | `documents` | held rows of document tables: what a response says of rows goes for these too |
 //! | `clash` | rows made here that a row of the server takes the place of |
 
 pub mod clash;
+pub mod documents;
 pub mod fit;
 pub mod foreign;
 pub mod inserts;

@@ -50,7 +50,8 @@ pub fn freeze(
     bindings: &[Binding],
     unacknowledged: &Unacknowledged,
 ) -> Result<Frozen> {
-    inserts::meet(database, provider, bindings)?;
+    let met = inserts::meet(database, provider, bindings)?;
+    inserts::decide(database, provider, run, bindings, &met)?;
     let upto = log::high_water(database)?;
     let tracked: Vec<_> = bindings.iter().map(|binding| &binding.table).collect();
     let pending = PendingRows::read(database, &tracked, upto)?;
