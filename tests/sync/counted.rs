@@ -398,3 +398,65 @@ fn t3_what_the_server_says_of_a_row_that_was_made_here_too_is_not_rewritten() {
     let push = &server.pushed()[0];
     assert_eq!(push["line"]["updated"], json!([]), "{push}");
 }
+
+/// SQLite compares a reference by the type of the key: the text `1` refers to the number 1.
+#[test]
+fn t3_references_of_another_type_follow() {
+    for pragma in all_settings() {
+        for declared in ["TEXT", "", "REAL"] {
+            for action in ["ON UPDATE CASCADE", "ON UPDATE RESTRICT"] {
+                let ddl = format!(
+                    "CREATE TABLE note (id INTEGER PRIMARY KEY, x TEXT UNIQUE);
+                     CREATE TABLE line (id TEXT PRIMARY KEY NOT NULL, note {declared} REFERENCES note (id) {action});
+                     CREATE TABLE draft (note {declared} REFERENCES note (id) {action})"
+                );
+                for (clash, options) in [
+                    (false, json!({"idAs": "number"})),
+                    (
+                        true,
+                        json!({"idAs": "number", "onClash": {"note": "adopt"}}),
+                    ),
+                    (
+                        true,
+                        json!({"idAs": "number", "onClash": {"note": "serverWins"}}),
+                    ),
+                ] {
+                    let server = Canned::start();
+                    let device =
+                        Device::configured(&ddl, &["note", "line"], &server.url(), options);
+                    let context = format!("{pragma} {declared} {action} {clash}");
+                    device.exec(&pragma);
+                    device.exec(
+                        "INSERT INTO note VALUES (1, 'same'); INSERT INTO line VALUES ('l', '1'), ('k', 1);
+                         INSERT INTO draft VALUES ('1')",
+                    );
+                    let theirs = match clash {
+                        true => json!({"id": 9, "x": "same"}),
+                        false => json!({"id": 1, "x": "there"}),
+                    };
+                    let note = match declared {
+                        "REAL" => theirs["id"].clone(),
+                        _ => json!(theirs["id"].to_string()),
+                    };
+                    pull(
+                        &server,
+                        json!({"note": {"created": [theirs]},
+                            "line": {"created": [{"id": "m", "note": note}]}}),
+                    );
+                    device.synced();
+                    let lines = "SELECT group_concat(id || note.x, ',') FROM \
+                         (SELECT line.id, note.x FROM line JOIN note ON note.id = +line.note ORDER BY line.id) AS note";
+                    let ours = match clash {
+                        true => "ksame,lsame,msame",
+                        false => "ksame,lsame,mthere",
+                    };
+                    assert_eq!(device.ask(lines), ours, "{context}");
+                    let draft = "SELECT x FROM draft JOIN note ON id = +note";
+                    assert_eq!(device.ask(draft), "same", "{context}");
+                    assert_eq!(device.ask("PRAGMA foreign_key_check"), "", "{context}");
+                    assert_eq!(device.pending(), "", "{context}");
+                }
+            }
+        }
+    }
+}

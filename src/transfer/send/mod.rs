@@ -3,6 +3,7 @@
 pub mod freeze;
 pub mod order;
 pub mod outbox;
+pub mod reference;
 pub mod rejected;
 pub mod rekey;
 pub mod rewriter;

@@ -12,6 +12,7 @@ use crate::capture::{Key, PendingRows, Status, Tracked, aside, log};
 use crate::store::{Database, Result, Value, quote_name};
 use crate::transfer::binding::Binding;
 
+use super::reference::Reference;
 use super::rewriter::Rewriter;
 
 /// A row that has another key from now on.
@@ -72,29 +73,27 @@ pub fn move_away(
         .iter()
         .map(|row| ((table, Key(row.old.clone())), &row.new))
         .collect();
-    for (child, column) in first.references(database)? {
-        match registration(database, &child)? {
+    for reference in Reference::all(database, &first.binding.table.shape)? {
+        match registration(database, &reference.child)? {
             Some(_) => {
-                let child = Tracked::open(database, &child)?;
-                rewriter.refers(&child, &column);
+                let child = Tracked::open(database, &reference.child)?;
+                rewriter.refers(&child, &reference.column);
                 let met = |key: &Key| met(child.id, key);
                 follow(
                     database,
                     &rewriter,
-                    (&child, &column),
+                    (&child, &reference),
                     (table, &keys),
                     &met,
                     upto,
                 )?;
                 for row in rows {
-                    stay.extend(References::find(database, &child, &column, row)?);
+                    stay.extend(References::find(database, &child, &reference, row)?);
                 }
             }
             None => {
-                let (child, column) = (database.qualified(&child), quote_name(&column));
-                let sql = format!("UPDATE {child} SET {column} = ?1 WHERE {column} IS ?2");
                 for row in rows {
-                    rewriter.run(&sql, &[row.new.borrow(), row.old.borrow()])?;
+                    row.rewrite(database, &rewriter, &reference)?;
                 }
             }
         }
@@ -121,6 +120,7 @@ struct References<'a> {
     table: String,
     column: String,
     row: &'a Renamed<'a>,
+    /// The keys, after what refers.
     keys: Vec<Vec<Value>>,
     key_names: Vec<String>,
 }
@@ -130,14 +130,18 @@ impl<'a> References<'a> {
     fn find(
         database: &Database,
         table: &Tracked,
-        column: &str,
+        reference: &Reference,
         row: &'a Renamed<'a>,
     ) -> Result<Option<Self>> {
         let names = table.shape.keys();
         let key_names: Vec<String> = names.iter().map(|key| quote_name(&key.name)).collect();
-        let (table, column) = (database.qualified(&table.shape.name), quote_name(column));
+        let (table, column) = (
+            database.qualified(&table.shape.name),
+            quote_name(&reference.column),
+        );
         let list = key_names.join(", ");
-        let sql = format!("SELECT {list} FROM {table} WHERE {column} IS ?1");
+        let means = reference.means(&row.old, 1);
+        let sql = format!("SELECT {column}, {list} FROM {table} WHERE {means}");
         let mut scan = database.connection().prepare(&sql)?;
         scan.bind(1, row.old.borrow())?;
         let mut keys = Vec::new();
@@ -155,23 +159,30 @@ impl<'a> References<'a> {
 
     /// They refer to the new key for a while.
     fn go_along(&self, rewriter: &Rewriter<'_>) -> Result<()> {
-        self.set(rewriter, &self.row.new)
+        self.set(rewriter, |_| &self.row.new)
     }
 
     fn put_back(&self, rewriter: &Rewriter<'_>) -> Result<()> {
-        self.set(rewriter, &self.row.old)
+        self.set(rewriter, |before| before)
     }
 
     /// Nothing has become of them in the end, so nobody hears of it.
-    fn set(&self, rewriter: &Rewriter<'_>, to: &Value) -> Result<()> {
+    fn set<'v>(
+        &'v self,
+        rewriter: &Rewriter<'_>,
+        to: impl Fn(&'v Value) -> &'v Value,
+    ) -> Result<()> {
         let sql = format!(
             "UPDATE {} SET {column} = ?1 WHERE {} AND {column} IS NOT ?1",
             self.table,
             meets(&self.key_names),
             column = self.column
         );
-        for key in &self.keys {
-            let mut values = vec![to.borrow()];
+        for row in &self.keys {
+            let [before, key @ ..] = &row[..] else {
+                continue;
+            };
+            let mut values = vec![to(before).borrow()];
             values.extend(key.iter().map(Value::borrow));
             rewriter.run_quietly(&sql, &values)?;
         }
@@ -192,12 +203,12 @@ fn meets(names: &[String]) -> String {
 fn follow(
     database: &Database,
     rewriter: &Rewriter<'_>,
-    (child, column): (&Tracked, &str),
+    (child, reference): (&Tracked, &Reference),
     (parent, keys): (i64, &HashMap<(i64, Key), &Value>),
     met: &dyn Fn(&Key) -> Result<Option<Met>>,
     upto: i64,
 ) -> Result<()> {
-    let Some(position) = child.shape.position(column) else {
+    let Some(position) = child.shape.position(&reference.column) else {
         return Ok(());
     };
     let mut reader = RowReader::new(database, child, &[position])?;
@@ -214,7 +225,7 @@ fn follow(
         let made_here = || met.is_none() && sends_of_there(pending, &[position]) == Status::Created;
         let set_here = exists && (pending.changed(position) || made_here());
         if set_here {
-            let value = reader.column(0).to_owned();
+            let value = reference.key(reader.column(0).to_owned());
             if let Some(new) = keys.get(&(parent, Key(value))) {
                 found.push((reader.key_values(&pending.key.0)?, *new));
             }
@@ -225,9 +236,10 @@ fn follow(
     let names = child.shape.keys();
     let names: Vec<String> = names.iter().map(|key| quote_name(&key.name)).collect();
     let sql = format!(
-        "UPDATE {} SET {} = ?1 WHERE {}",
+        "UPDATE {} SET {} = {} WHERE {}",
         database.qualified(&child.shape.name),
-        quote_name(column),
+        quote_name(&reference.column),
+        reference.written(1),
         meets(&names)
     );
     for (key, new) in found {
@@ -240,15 +252,12 @@ fn follow(
 
 impl Renamed<'_> {
     fn write(&self, database: &Database, rewriter: &mut Rewriter<'_>) -> Result<()> {
-        let values = [self.new.borrow(), self.old.borrow()];
-        for (child, column) in self.references(database)? {
+        for reference in Reference::all(database, &self.binding.table.shape)? {
             // Of one that is not tracked, or not captured now, nothing is logged.
-            if let Ok(child) = Tracked::open(database, &child) {
-                rewriter.refers(&child, &column);
+            if let Ok(child) = Tracked::open(database, &reference.child) {
+                rewriter.refers(&child, &reference.column);
             }
-            let (child, column) = (database.qualified(&child), quote_name(&column));
-            let sql = format!("UPDATE {child} SET {column} = ?1 WHERE {column} IS ?2");
-            rewriter.run(&sql, &values)?;
+            self.rewrite(database, rewriter, &reference)?;
         }
         rewriter.rename(self.binding, &self.old, &self.new)?;
         database.execute(
@@ -263,20 +272,20 @@ impl Renamed<'_> {
         aside::rename_key(database, table, &self.old, &self.new)
     }
 
-    /// Columns of any table that refer to this one's key.
-    fn references(&self, database: &Database) -> Result<Vec<(String, String)>> {
-        let shape = &self.binding.table.shape;
-        database.query_all(
-            "SELECT child.name, fk.\"from\" FROM main.sqlite_master AS child, \
-               pragma_foreign_key_list(child.name, ?1) AS fk \
-             WHERE child.type = 'table' AND fk.\"table\" = ?2 COLLATE NOCASE \
-               AND coalesce(fk.\"to\", ?3) = ?3 COLLATE NOCASE",
-            &[
-                database.schema().into(),
-                shape.name.as_str().into(),
-                shape.keys()[0].name.as_str().into(),
-            ],
-            |row| Ok((row.text(0), row.text(1))),
-        )
+    /// Lets all that refers to the old key refer to the new one.
+    fn rewrite(
+        &self,
+        database: &Database,
+        rewriter: &Rewriter<'_>,
+        reference: &Reference,
+    ) -> Result<()> {
+        let sql = format!(
+            "UPDATE {} SET {} = {} WHERE {}",
+            database.qualified(&reference.child),
+            quote_name(&reference.column),
+            reference.written(1),
+            reference.means(&self.old, 2)
+        );
+        rewriter.run(&sql, &[self.new.borrow(), self.old.borrow()])
     }
 }
