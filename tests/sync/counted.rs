@@ -460,3 +460,97 @@ fn t3_references_of_another_type_follow() {
         }
     }
 }
+
+/// A row that can't take another number is in the way of one row of the server, and of nothing else.
+#[test]
+fn h1_a_number_that_can_t_be_given_up_holds_one_row() {
+    everywhere(|settings| {
+        for (before, after, reason) in [
+            (
+                "",
+                "CREATE TRIGGER fixed BEFORE UPDATE ON note BEGIN SELECT RAISE(ROLLBACK, 'fixed'); END",
+                "trigger",
+            ),
+            (
+                "INSERT INTO note VALUES (9223372036854775807, 'last', NULL)",
+                "",
+                "key",
+            ),
+        ] {
+            let server = Canned::start();
+            let device = device(&server, &schema(""));
+            device.exec(
+                "INSERT INTO note VALUES (1, 'mine', NULL); INSERT INTO line VALUES ('l', 1, 'mine')",
+            );
+            device.exec(before);
+            device.exec(after);
+            pull(
+                &server,
+                json!({"note": {"created": [{"id": 1, "x": "there", "above": null},
+                    {"id": 5, "x": "free", "above": null}]},
+                    "line": {"created": [{"id": "m", "note": 5, "y": "theirs"}]}}),
+            );
+            device.synced();
+            let context = format!("{settings} {reason}");
+            let held = device.ask("SELECT key, op, reason FROM sync_held");
+            assert_eq!(held, format!("1|row|{reason}"), "{context}");
+            assert_eq!(
+                device.ask("SELECT id, x FROM note WHERE id < 9"),
+                "1|mine\n5|free",
+                "{context}"
+            );
+            assert_eq!(
+                device.ask("SELECT id, note FROM line"),
+                "l|1\nm|5",
+                "{context}"
+            );
+            // It would take the place of the server's.
+            let sent = server.pushed();
+            let sent = sent
+                .iter()
+                .flat_map(|push| push["note"]["created"].as_array());
+            assert!(sent.flatten().all(|row| row["id"] != 1), "{context}");
+            device.synced();
+            device.exec("DROP TRIGGER IF EXISTS fixed; DELETE FROM note WHERE id > 9");
+            if before.is_empty() {
+                device.synced();
+                assert_eq!(
+                    device.ask("SELECT id, x FROM note"),
+                    "1|there\n5|free\n6|mine",
+                    "{context}"
+                );
+                assert_eq!(device.ask("SELECT count(*) FROM sync_held"), "0");
+                assert_eq!(device.pending(), "", "{context}");
+            }
+        }
+    });
+}
+
+#[test]
+fn h1_a_trigger_that_passes_over_a_new_number_is_passed_over() {
+    everywhere(|settings| {
+        for table in ["note", "line"] {
+            let server = Canned::start();
+            let guard = format!(
+                "CREATE TRIGGER guard BEFORE UPDATE ON {table} BEGIN SELECT RAISE(IGNORE); END"
+            );
+            let device = device(&server, &(schema("") + &guard));
+            device.exec(
+                "INSERT INTO note VALUES (1, 'mine', NULL); INSERT INTO line VALUES ('l', 1, 'mine')",
+            );
+            pull(
+                &server,
+                json!({"note": {"created": [{"id": 1, "x": "there", "above": null}]}}),
+            );
+            device.synced();
+            let context = format!("{settings} {table}");
+            assert_eq!(
+                device.ask("SELECT id, x FROM note"),
+                "1|there\n2|mine",
+                "{context}"
+            );
+            assert_eq!(device.ask("SELECT id, note FROM line"), "l|2", "{context}");
+            assert_eq!(device.pending(), "", "{context}");
+        }
+    });
+}

@@ -199,7 +199,8 @@ impl Applier<'_> {
             let What::Row(_, slots) = &row.what else {
                 continue;
             };
-            if self.tables[row.place].is_taken(&row.key, slots)? {
+            let is_refused = self.refused_row(row.place, &row.key).is_some();
+            if !is_refused && self.tables[row.place].is_taken(&row.key, slots)? {
                 self.displaced.put(Comer {
                     place: row.place,
                     key: row.key.clone(),
@@ -209,8 +210,9 @@ impl Applier<'_> {
             }
         }
         // The held rows themselves come when they fit.
+        let refusals = self.holder.refusals;
         self.displaced
-            .make_room(self.database, &mut self.tables, self.start)?;
+            .make_room(self.database, &mut self.tables, self.start, refusals)?;
         Ok(())
     }
 

@@ -187,6 +187,12 @@ impl TableFreezer<'_> {
                 return Ok(Fate::Nothing);
             }
         };
+        if kind == ChangeKind::Created && self.is_anothers(&row.key) {
+            self.reader.release();
+            let problem = "another row of the backend has its number and is held; see sync_held";
+            self.reject(row, kind, problem)?;
+            return Ok(Fate::Unsendable);
+        }
         let version = match &mut self.versions {
             Some(versions) => versions.get(&row.key)?,
             None => None,
@@ -246,6 +252,13 @@ impl TableFreezer<'_> {
             row.last_seq.into(),
         ])?;
         Ok(Fate::Frozen)
+    }
+
+    /// Whether a counted key of a row made here is that of a row that is held: under it, this one would take its place.
+    fn is_anothers(&self, key: &Key) -> bool {
+        let binding = self.binding;
+        let counted = binding.wire.integer_key && binding.table.counts_keys();
+        counted && self.held.get(key) == Some(&false)
     }
 
     /// The row as it is to be on the server, when a newer state of it waits here: what was changed here over that, so

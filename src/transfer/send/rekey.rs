@@ -3,6 +3,7 @@
 //! The row, what refers to it by a foreign key, what is logged of it since and what is on its way follow.
 //! Nothing of it counts as an edit; how it is written, and what the application's triggers hear of it, is in `rewriter`.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use crate::capture::reader::RowReader;
@@ -51,8 +52,8 @@ pub fn rename(database: &Database, rows: &[Renamed<'_>]) -> Result<()> {
 
 /// Gives rows of one table other keys, because their keys are those of other rows. Nothing was ever sent of them under
 /// the new ones. Only what was made here to refer to them follows: rows whose references were set by a change up to `upto`
-/// that waits, unless the server has said what they refer to (`met`); and rows of tables that are not tracked. Call inside
-/// a transaction.
+/// that waits, unless the server has said what they refer to (`met`); and rows of tables that are not tracked. `at` is the
+/// place of the row that was being moved when it failed, if that can be told. Call inside a transaction.
 ///
 /// # Errors
 /// SQLite's.
@@ -61,6 +62,7 @@ pub fn move_away(
     rows: &[Renamed<'_>],
     met: &dyn Fn(i64, &Key) -> Result<Option<Met>>,
     upto: i64,
+    at: &Cell<Option<usize>>,
 ) -> Result<()> {
     let Some(first) = rows.first() else {
         return Ok(());
@@ -79,29 +81,34 @@ pub fn move_away(
                 let child = Tracked::open(database, &reference.child)?;
                 rewriter.refers(&child, &reference.column);
                 let met = |key: &Key| met(child.id, key);
+                let about = |new: &Value| at.set(rows.iter().position(|row| row.new == *new));
                 follow(
                     database,
                     &rewriter,
                     (&child, &reference),
                     (table, &keys),
-                    &met,
-                    upto,
+                    (&met, upto),
+                    &about,
                 )?;
                 for row in rows {
                     stay.extend(References::find(database, &child, &reference, row)?);
                 }
             }
             None => {
-                for row in rows {
+                for (place, row) in rows.iter().enumerate() {
+                    at.set(Some(place));
                     row.rewrite(database, &rewriter, &reference)?;
                 }
             }
         }
     }
+    let about = |row: &Renamed<'_>| at.set(rows.iter().position(|other| other.new == row.new));
     for references in &stay {
+        about(references.row);
         references.go_along(&rewriter)?;
     }
-    for row in rows {
+    for (place, row) in rows.iter().enumerate() {
+        at.set(Some(place));
         rewriter.rename(row.binding, &row.old, &row.new)?;
         for ours in ["_syncOutbox", "_syncRejected"] {
             let sql = format!("DELETE FROM main.{ours} WHERE tbl = ?1 AND pk IS ?2");
@@ -109,8 +116,10 @@ pub fn move_away(
         }
     }
     for references in &stay {
+        about(references.row);
         references.put_back(&rewriter)?;
     }
+    at.set(None);
     rewriter.finish()?;
     log::rename(database, &keys)
 }
@@ -205,8 +214,8 @@ fn follow(
     rewriter: &Rewriter<'_>,
     (child, reference): (&Tracked, &Reference),
     (parent, keys): (i64, &HashMap<(i64, Key), &Value>),
-    met: &dyn Fn(&Key) -> Result<Option<Met>>,
-    upto: i64,
+    (met, upto): (&dyn Fn(&Key) -> Result<Option<Met>>, i64),
+    about: &dyn Fn(&Value),
 ) -> Result<()> {
     let Some(position) = child.shape.position(&reference.column) else {
         return Ok(());
@@ -245,7 +254,8 @@ fn follow(
     for (key, new) in found {
         let mut values = vec![new.borrow()];
         values.extend(key.iter().map(Value::borrow));
-        rewriter.run(&sql, &values)?;
+        about(new);
+        rewriter.run_surely(&sql, &values)?;
     }
     Ok(())
 }
@@ -286,6 +296,6 @@ impl Renamed<'_> {
             reference.written(1),
             reference.means(&self.old, 2)
         );
-        rewriter.run(&sql, &[self.new.borrow(), self.old.borrow()])
+        rewriter.run_surely(&sql, &[self.new.borrow(), self.old.borrow()])
     }
 }
