@@ -510,6 +510,12 @@ fn h1_a_number_that_can_t_be_given_up_holds_one_row() {
                 .iter()
                 .flat_map(|push| push["note"]["created"].as_array());
             assert!(sent.flatten().all(|row| row["id"] != 1), "{context}");
+            // What refers to it would refer to that.
+            let sent = server.pushed();
+            let sent = sent
+                .iter()
+                .flat_map(|push| push["line"]["created"].as_array());
+            assert_eq!(sent.flatten().count(), 0, "{context}");
             device.synced();
             device.exec("DROP TRIGGER IF EXISTS fixed; DELETE FROM note WHERE id > 9");
             if before.is_empty() {
@@ -519,6 +525,14 @@ fn h1_a_number_that_can_t_be_given_up_holds_one_row() {
                     "1|there\n5|free\n6|mine",
                     "{context}"
                 );
+                assert_eq!(
+                    device.ask("SELECT id, note FROM line"),
+                    "l|6\nm|5",
+                    "{context}"
+                );
+                let sent = server.pushed();
+                let line = &sent.last().expect("a push")["line"]["created"][0];
+                assert_eq!(line["note"], 6, "{context} {sent:?}");
                 assert_eq!(device.ask("SELECT count(*) FROM sync_held"), "0");
                 assert_eq!(device.pending(), "", "{context}");
             }
@@ -551,6 +565,65 @@ fn h1_a_trigger_that_passes_over_a_new_number_is_passed_over() {
             );
             assert_eq!(device.ask("SELECT id, note FROM line"), "l|2", "{context}");
             assert_eq!(device.pending(), "", "{context}");
+        }
+    });
+}
+
+/// A generated column can't be written: what it refers to keeps its key, and one row is held.
+#[test]
+fn t3_what_a_generated_column_refers_to_keeps_its_key() {
+    everywhere(|settings| {
+        for kind in ["STORED", "VIRTUAL"] {
+            let ddl = format!(
+                "CREATE TABLE note (id INTEGER PRIMARY KEY, x TEXT UNIQUE);
+                 CREATE TABLE line (id TEXT PRIMARY KEY NOT NULL, data TEXT,
+                   note INTEGER AS (json_extract(data, '$.note')) {kind} REFERENCES note (id))"
+            );
+            for (theirs, line, reason) in [
+                (json!({"id": 1, "x": "there"}), "l", "key"),
+                (json!({"id": 9, "x": "mine"}), "l", "unique"),
+                // Nothing refers to the row that was made here.
+                (json!({"id": 1, "x": "there"}), "", ""),
+            ] {
+                let server = Canned::start();
+                let options = json!({"idAs": "number", "onClash": {"note": "adopt"}});
+                let device = Device::configured(&ddl, &["note", "line"], &server.url(), options);
+                device.exec("INSERT INTO note VALUES (1, 'mine')");
+                if !line.is_empty() {
+                    device.exec("INSERT INTO line (id, data) VALUES ('l', '{\"note\":1}')");
+                }
+                pull(
+                    &server,
+                    json!({"note": {"created": [theirs, {"id": 5, "x": "free"}]},
+                        "line": {"created": [{"id": "m", "data": "{\"note\":5}"}]}}),
+                );
+                device.synced();
+                let context = format!("{settings} {kind} {theirs} {reason}");
+                let (notes, lines, held) = match reason {
+                    "" => ("1|there\n5|free\n6|mine", "m|5", String::new()),
+                    _ => (
+                        "1|mine\n5|free",
+                        "l|1\nm|5",
+                        format!("{}|{reason}", theirs["id"]),
+                    ),
+                };
+                assert_eq!(
+                    device.ask("SELECT id, x FROM note ORDER BY id"),
+                    notes,
+                    "{context}"
+                );
+                assert_eq!(
+                    device.ask("SELECT id, note FROM line ORDER BY id"),
+                    lines,
+                    "{context}"
+                );
+                assert_eq!(
+                    device.ask("SELECT key, reason FROM sync_held"),
+                    held,
+                    "{context}"
+                );
+                assert_eq!(device.ask("PRAGMA foreign_key_check"), "", "{context}");
+            }
         }
     });
 }

@@ -11,7 +11,7 @@ use crate::ground::SyncError;
 use crate::providers::wire::Slot;
 use crate::store::{Database, Error, Result, Value};
 use crate::transfer::held::{Reason, Refusals};
-use crate::transfer::send::rekey::{Met, Renamed, move_away};
+use crate::transfer::send::rekey::{Met, Renamed, move_away, tied};
 
 use super::decide::Remote;
 use super::table::TableApplier;
@@ -71,6 +71,11 @@ impl Displaced {
                 });
             }
             let met = |id: i64, key: &Key| met(tables, id, key);
+            let tied = tied(database, &renamed, &met, upto)?;
+            if !tied.is_empty() {
+                let id = renamed[0].binding.table.id;
+                return Err(stay(tied, id, group, refusals));
+            }
             let at = Cell::new(None);
             if let Err(error) = move_away(database, &renamed, &met, upto, &at) {
                 refuse(&error, group, at.get(), &renamed, refusals);
@@ -97,6 +102,18 @@ fn no_number(group: &[Comer], table: &TableApplier<'_>, refusals: &Refusals) -> 
         refusals.refuse_row(table.binding.table.id, &comer.key, reason);
     }
     SyncError::data(what)
+}
+
+/// Rows that are here are tied to their numbers.
+fn stay(tied: Vec<(usize, String)>, table: i64, group: &[Comer], refusals: &Refusals) -> SyncError {
+    let mut said = String::new();
+    for (place, what) in tied {
+        said.clone_from(&what);
+        let mut reason = Reason::no_other_key(what);
+        reason.clashes_with = Some(group[place].key.0.clone());
+        refusals.refuse_row(table, &group[place].key, reason);
+    }
+    SyncError::data(said)
 }
 
 /// The row that is here stays as it is, so another can't come. `at`: which; any of them, when that can't be told.

@@ -9,6 +9,7 @@ use crate::transfer::binding::OnClash;
 use crate::transfer::held::fit::Fit;
 use crate::transfer::held::refusals::Yielding;
 use crate::transfer::held::{Class, HeldRow, Reason, What, clash};
+use crate::transfer::send::rekey::is_tied;
 
 use super::applier::Applier;
 use super::decide::Remote;
@@ -78,6 +79,7 @@ impl Applier<'_> {
         if on_clash == OnClash::Hold
             || !self.tables[place].was_made_here(&Key(old.clone()))?
             || self.tables[place].is_here(key)?
+            || is_tied(self.database, &self.bindings[place], old)?
         {
             return Ok(false);
         }

@@ -13,6 +13,7 @@ use crate::providers::cutter::LARGEST_PIECE;
 use crate::providers::wire::{ChangeKind, Slot, WireId};
 use crate::store::{Database, Result, Statement, Value, ValueRef, same, shown};
 
+use super::kept_back::KeptBack;
 use super::rejected::{forget_rejection, left_out, reject};
 use crate::transfer::aside::{Asides, KeptRow};
 use crate::transfer::binding::Binding;
@@ -61,6 +62,10 @@ pub fn freeze(
     )?;
     let push = database.connection().last_insert_rowid();
     let holds = keep::any(database, provider)?;
+    let kept_back = match holds {
+        true => KeptBack::find(database, bindings, &pending)?,
+        false => KeptBack::default(),
+    };
     let mut frozen = Frozen {
         push,
         upto,
@@ -83,6 +88,7 @@ pub fn freeze(
                 true => keep::keys(database, binding.table.id)?,
                 false => HashMap::new(),
             },
+            kept_back: &kept_back,
             insert: database.prepare(
                 "INSERT INTO main._syncOutbox (pushId, tbl, kind, pk, content, uptoSeq) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -161,6 +167,7 @@ struct TableFreezer<'a> {
     reader: RowReader,
     /// Rows of which the server's state waits, each with whether it is deleted there.
     held: HashMap<Key, bool>,
+    kept_back: &'a KeptBack,
     insert: Statement,
     content: Vec<u8>,
     asides: Asides<'a>,
@@ -187,10 +194,11 @@ impl TableFreezer<'_> {
                 return Ok(Fate::Nothing);
             }
         };
-        if kind == ChangeKind::Created && self.is_anothers(&row.key) {
+        let created = kind == ChangeKind::Created;
+        let why = self.kept_back.why(self.binding.table.id, row, created);
+        if let Some(why) = why.filter(|_| kind != ChangeKind::Deleted) {
             self.reader.release();
-            let problem = "another row of the backend has its number and is held; see sync_held";
-            self.reject(row, kind, problem)?;
+            self.reject(row, kind, why)?;
             return Ok(Fate::Unsendable);
         }
         let version = match &mut self.versions {
@@ -252,13 +260,6 @@ impl TableFreezer<'_> {
             row.last_seq.into(),
         ])?;
         Ok(Fate::Frozen)
-    }
-
-    /// Whether a counted key of a row made here is that of a row that is held: under it, this one would take its place.
-    fn is_anothers(&self, key: &Key) -> bool {
-        let binding = self.binding;
-        let counted = binding.wire.integer_key && binding.table.counts_keys();
-        counted && self.held.get(key) == Some(&false)
     }
 
     /// The row as it is to be on the server, when a newer state of it waits here: what was changed here over that, so

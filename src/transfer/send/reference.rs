@@ -47,6 +47,31 @@ impl Reference {
         )
     }
 
+    /// Those that can be written.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn written_ones(database: &Database, shape: &Shape) -> Result<Vec<Self>> {
+        let mut all = Self::all(database, shape)?;
+        all.retain(|reference| !reference.generated);
+        Ok(all)
+    }
+
+    /// Whether any row refers to a key by the column.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn is_used(&self, database: &Database, key: &Value) -> Result<bool> {
+        let sql = format!(
+            "SELECT 1 FROM {} WHERE {} LIMIT 1",
+            database.qualified(&self.child),
+            self.means(key, 1)
+        );
+        let mut read = database.connection().prepare(&sql)?;
+        read.bind(1, key.borrow())?;
+        read.step()
+    }
+
     /// The condition that the column refers to a key, which is the parameter of that number.
     pub fn means(&self, key: &Value, parameter: usize) -> String {
         let column = quote_name(&self.column);

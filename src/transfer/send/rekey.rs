@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use crate::capture::reader::RowReader;
 use crate::capture::sends::sends_of_there;
 use crate::capture::tracked::registration;
-use crate::capture::{Key, PendingRows, Status, Tracked, aside, log};
+use crate::capture::{Key, Pending, PendingRows, Status, Tracked, aside, log};
 use crate::store::{Database, Result, Value, quote_name};
 use crate::transfer::binding::Binding;
 
@@ -31,6 +31,9 @@ pub enum Met {
     /// It was made here too, and is the server's but for what was changed here since.
     Yielded,
 }
+
+/// What an answer has made of the rows of one table.
+type MetOf<'a> = dyn Fn(&Key) -> Result<Option<Met>> + 'a;
 
 /// Renames rows. Call inside a transaction.
 ///
@@ -75,7 +78,7 @@ pub fn move_away(
         .iter()
         .map(|row| ((table, Key(row.old.clone())), &row.new))
         .collect();
-    for reference in Reference::all(database, &first.binding.table.shape)? {
+    for reference in Reference::written_ones(database, &first.binding.table.shape)? {
         match registration(database, &reference.child)? {
             Some(_) => {
                 let child = Tracked::open(database, &reference.child)?;
@@ -122,6 +125,77 @@ pub fn move_away(
     at.set(None);
     rewriter.finish()?;
     log::rename(database, &keys)
+}
+
+/// The rows among these that can't have another key: rows made here refer to them by a generated column, which can't be
+/// written. Their places, each with what refers.
+///
+/// # Errors
+/// SQLite's.
+pub fn tied(
+    database: &Database,
+    rows: &[Renamed<'_>],
+    met: &dyn Fn(i64, &Key) -> Result<Option<Met>>,
+    upto: i64,
+) -> Result<Vec<(usize, String)>> {
+    let Some(first) = rows.first() else {
+        return Ok(Vec::new());
+    };
+    let table = first.binding.table.id;
+    let keys: HashMap<(i64, Key), &Value> = rows
+        .iter()
+        .map(|row| ((table, Key(row.old.clone())), &row.new))
+        .collect();
+    let mut tied = Vec::new();
+    for reference in Reference::all(database, &first.binding.table.shape)? {
+        if !reference.generated {
+            continue;
+        }
+        let words = || {
+            format!(
+                "{}({}) refers to the row with its number that was made here, and is a generated column, which can't \
+                 be written",
+                reference.child, reference.column
+            )
+        };
+        if registration(database, &reference.child)?.is_some() {
+            let child = Tracked::open(database, &reference.child)?;
+            let met = |key: &Key| met(child.id, key);
+            // Which columns it is computed from can't be told: any change may have set it.
+            let set = |_: &Pending| true;
+            let found = set_here(
+                database,
+                (&child, &reference),
+                (table, &keys),
+                (&met, upto),
+                &set,
+            )?;
+            for (_, new) in found {
+                let place = rows.iter().position(|row| row.new == *new);
+                tied.extend(place.map(|place| (place, words())));
+            }
+            continue;
+        }
+        for (place, row) in rows.iter().enumerate() {
+            if reference.is_used(database, &row.old)? {
+                tied.push((place, words()));
+            }
+        }
+    }
+    Ok(tied)
+}
+
+/// Whether anything refers to a row by a generated column, which can't follow it to another key.
+///
+/// # Errors
+/// SQLite's.
+pub fn is_tied(database: &Database, binding: &Binding, key: &Value) -> Result<bool> {
+    for reference in Reference::all(database, &binding.table.shape)? {
+        if reference.generated && reference.is_used(database, key)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Rows of a table that refer to a key.
@@ -214,34 +288,20 @@ fn follow(
     rewriter: &Rewriter<'_>,
     (child, reference): (&Tracked, &Reference),
     (parent, keys): (i64, &HashMap<(i64, Key), &Value>),
-    (met, upto): (&dyn Fn(&Key) -> Result<Option<Met>>, i64),
+    (met, upto): (&MetOf<'_>, i64),
     about: &dyn Fn(&Value),
 ) -> Result<()> {
     let Some(position) = child.shape.position(&reference.column) else {
         return Ok(());
     };
-    let mut reader = RowReader::new(database, child, &[position])?;
-    let mut found = Vec::new();
-    let pending = PendingRows::read(database, &[child], upto)?
-        .pop()
-        .unwrap_or_default();
-    pending.each(|pending| {
-        let met = met(&pending.key)?;
-        if met == Some(Met::Settled) {
-            return Ok(());
-        }
-        let exists = reader.find(pending)?;
-        let made_here = || met.is_none() && sends_of_there(pending, &[position]) == Status::Created;
-        let set_here = exists && (pending.changed(position) || made_here());
-        if set_here {
-            let value = reference.key(reader.column(0).to_owned());
-            if let Some(new) = keys.get(&(parent, Key(value))) {
-                found.push((reader.key_values(&pending.key.0)?, *new));
-            }
-        }
-        reader.release();
-        Ok(())
-    })?;
+    let set = |pending: &Pending| pending.changed(position);
+    let found = set_here(
+        database,
+        (child, reference),
+        (parent, keys),
+        (met, upto),
+        &set,
+    )?;
     let names = child.shape.keys();
     let names: Vec<String> = names.iter().map(|key| quote_name(&key.name)).collect();
     let sql = format!(
@@ -260,9 +320,45 @@ fn follow(
     Ok(())
 }
 
+/// The rows whose references to some keys were set here, each with the key that is to be.
+fn set_here<'k>(
+    database: &Database,
+    (child, reference): (&Tracked, &Reference),
+    (parent, keys): (i64, &HashMap<(i64, Key), &'k Value>),
+    (met, upto): (&MetOf<'_>, i64),
+    set: &dyn Fn(&Pending) -> bool,
+) -> Result<Vec<(Vec<Value>, &'k Value)>> {
+    let Some(position) = child.shape.position(&reference.column) else {
+        return Ok(Vec::new());
+    };
+    let mut reader = RowReader::new(database, child, &[position])?;
+    let mut found = Vec::new();
+    let pending = PendingRows::read(database, &[child], upto)?
+        .pop()
+        .unwrap_or_default();
+    pending.each(|pending| {
+        let met = met(&pending.key)?;
+        if met == Some(Met::Settled) {
+            return Ok(());
+        }
+        let exists = reader.find(pending)?;
+        let made_here = || met.is_none() && sends_of_there(pending, &[position]) == Status::Created;
+        let set_here = exists && (set(pending) || made_here());
+        if set_here {
+            let value = reference.key(reader.column(0).to_owned());
+            if let Some(new) = keys.get(&(parent, Key(value))) {
+                found.push((reader.key_values(&pending.key.0)?, *new));
+            }
+        }
+        reader.release();
+        Ok(())
+    })?;
+    Ok(found)
+}
+
 impl Renamed<'_> {
     fn write(&self, database: &Database, rewriter: &mut Rewriter<'_>) -> Result<()> {
-        for reference in Reference::all(database, &self.binding.table.shape)? {
+        for reference in Reference::written_ones(database, &self.binding.table.shape)? {
             // Of one that is not tracked, or not captured now, nothing is logged.
             if let Ok(child) = Tracked::open(database, &reference.child) {
                 rewriter.refers(&child, &reference.column);
