@@ -4,7 +4,7 @@
 //! host program, a test) and somebody else touches the tables. What is to be implemented is in
 //! [`conversation`], where the rows of an answer go in [`sink`]; its [`Kind`] is a line in [`kinds::KINDS`].
 
-mod affinity;
+pub mod affinity;
 pub mod base64;
 pub mod conversation;
 pub mod credential;

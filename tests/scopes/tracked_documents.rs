@@ -728,3 +728,30 @@ fn h4_a_replaced_set_keeps_the_parent_of_a_row_made_here() {
         }
     });
 }
+
+/// A generated column can't be written: it follows what it is computed from.
+#[test]
+fn t3_an_id_is_replaced_though_a_generated_column_refers_to_it() {
+    everywhere(|settings| {
+        let world = World::new(true);
+        let db = world.open();
+        db.execute_batch(settings).expect("sets");
+        db.execute_batch(
+            "CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, data TEXT, timestamp INTEGER);
+             CREATE TABLE line (id TEXT PRIMARY KEY NOT NULL, data TEXT, timestamp INTEGER,
+               note TEXT AS (json_extract(data, '$.note')) STORED REFERENCES note (id))",
+        )
+        .expect("creates");
+        ask(&db, r#"SELECT sync_provider('app', '{"kind":"host"}')"#);
+        ask(&db, "SELECT sync_track('note'), sync_track('line')");
+        db.execute_batch(
+            r#"INSERT INTO note (id, data) VALUES ('temp', '{}');
+               INSERT INTO line (id, data) VALUES ('l', '{"note":"temp"}')"#,
+        )
+        .expect("inserts");
+        let options = r#"{"operations":[{"type":"find-replace","find":"temp","replace":"p9","tables":["note","line"]}]}"#;
+        assert_eq!(sync(&db, options, "[]"), "synced -0 +0 ~1 !0", "{settings}");
+        assert_eq!(ask(&db, "SELECT id FROM note"), "p9", "{settings}");
+        assert_eq!(ask(&db, "SELECT note FROM line"), "p9", "{settings}");
+    });
+}

@@ -398,3 +398,232 @@ fn t3_what_the_server_says_of_a_row_that_was_made_here_too_is_not_rewritten() {
     let push = &server.pushed()[0];
     assert_eq!(push["line"]["updated"], json!([]), "{push}");
 }
+
+/// SQLite compares a reference by the type of the key: the text `1` refers to the number 1.
+#[test]
+fn t3_references_of_another_type_follow() {
+    for pragma in all_settings() {
+        for declared in ["TEXT", "", "REAL"] {
+            for action in ["ON UPDATE CASCADE", "ON UPDATE RESTRICT"] {
+                let ddl = format!(
+                    "CREATE TABLE note (id INTEGER PRIMARY KEY, x TEXT UNIQUE);
+                     CREATE TABLE line (id TEXT PRIMARY KEY NOT NULL, note {declared} REFERENCES note (id) {action});
+                     CREATE TABLE draft (note {declared} REFERENCES note (id) {action})"
+                );
+                for (clash, options) in [
+                    (false, json!({"idAs": "number"})),
+                    (
+                        true,
+                        json!({"idAs": "number", "onClash": {"note": "adopt"}}),
+                    ),
+                    (
+                        true,
+                        json!({"idAs": "number", "onClash": {"note": "serverWins"}}),
+                    ),
+                ] {
+                    let server = Canned::start();
+                    let device =
+                        Device::configured(&ddl, &["note", "line"], &server.url(), options);
+                    let context = format!("{pragma} {declared} {action} {clash}");
+                    device.exec(&pragma);
+                    device.exec(
+                        "INSERT INTO note VALUES (1, 'same'); INSERT INTO line VALUES ('l', '1'), ('k', 1);
+                         INSERT INTO draft VALUES ('1')",
+                    );
+                    let theirs = match clash {
+                        true => json!({"id": 9, "x": "same"}),
+                        false => json!({"id": 1, "x": "there"}),
+                    };
+                    let note = match declared {
+                        "REAL" => theirs["id"].clone(),
+                        _ => json!(theirs["id"].to_string()),
+                    };
+                    pull(
+                        &server,
+                        json!({"note": {"created": [theirs]},
+                            "line": {"created": [{"id": "m", "note": note}]}}),
+                    );
+                    device.synced();
+                    let lines = "SELECT group_concat(id || note.x, ',') FROM \
+                         (SELECT line.id, note.x FROM line JOIN note ON note.id = +line.note ORDER BY line.id) AS note";
+                    let ours = match clash {
+                        true => "ksame,lsame,msame",
+                        false => "ksame,lsame,mthere",
+                    };
+                    assert_eq!(device.ask(lines), ours, "{context}");
+                    let draft = "SELECT x FROM draft JOIN note ON id = +note";
+                    assert_eq!(device.ask(draft), "same", "{context}");
+                    assert_eq!(device.ask("PRAGMA foreign_key_check"), "", "{context}");
+                    assert_eq!(device.pending(), "", "{context}");
+                }
+            }
+        }
+    }
+}
+
+/// A row that can't take another number is in the way of one row of the server, and of nothing else.
+#[test]
+fn h1_a_number_that_can_t_be_given_up_holds_one_row() {
+    everywhere(|settings| {
+        for (before, after, reason) in [
+            (
+                "",
+                "CREATE TRIGGER fixed BEFORE UPDATE ON note BEGIN SELECT RAISE(ROLLBACK, 'fixed'); END",
+                "trigger",
+            ),
+            (
+                "INSERT INTO note VALUES (9223372036854775807, 'last', NULL)",
+                "",
+                "key",
+            ),
+        ] {
+            let server = Canned::start();
+            let device = device(&server, &schema(""));
+            device.exec(
+                "INSERT INTO note VALUES (1, 'mine', NULL); INSERT INTO line VALUES ('l', 1, 'mine')",
+            );
+            device.exec(before);
+            device.exec(after);
+            pull(
+                &server,
+                json!({"note": {"created": [{"id": 1, "x": "there", "above": null},
+                    {"id": 5, "x": "free", "above": null}]},
+                    "line": {"created": [{"id": "m", "note": 5, "y": "theirs"}]}}),
+            );
+            device.synced();
+            let context = format!("{settings} {reason}");
+            let held = device.ask("SELECT key, op, reason FROM sync_held");
+            assert_eq!(held, format!("1|row|{reason}"), "{context}");
+            assert_eq!(
+                device.ask("SELECT id, x FROM note WHERE id < 9"),
+                "1|mine\n5|free",
+                "{context}"
+            );
+            assert_eq!(
+                device.ask("SELECT id, note FROM line"),
+                "l|1\nm|5",
+                "{context}"
+            );
+            // It would take the place of the server's.
+            let sent = server.pushed();
+            let sent = sent
+                .iter()
+                .flat_map(|push| push["note"]["created"].as_array());
+            assert!(sent.flatten().all(|row| row["id"] != 1), "{context}");
+            // What refers to it would refer to that.
+            let sent = server.pushed();
+            let sent = sent
+                .iter()
+                .flat_map(|push| push["line"]["created"].as_array());
+            assert_eq!(sent.flatten().count(), 0, "{context}");
+            device.synced();
+            device.exec("DROP TRIGGER IF EXISTS fixed; DELETE FROM note WHERE id > 9");
+            if before.is_empty() {
+                device.synced();
+                assert_eq!(
+                    device.ask("SELECT id, x FROM note"),
+                    "1|there\n5|free\n6|mine",
+                    "{context}"
+                );
+                assert_eq!(
+                    device.ask("SELECT id, note FROM line"),
+                    "l|6\nm|5",
+                    "{context}"
+                );
+                let sent = server.pushed();
+                let line = &sent.last().expect("a push")["line"]["created"][0];
+                assert_eq!(line["note"], 6, "{context} {sent:?}");
+                assert_eq!(device.ask("SELECT count(*) FROM sync_held"), "0");
+                assert_eq!(device.pending(), "", "{context}");
+            }
+        }
+    });
+}
+
+#[test]
+fn h1_a_trigger_that_passes_over_a_new_number_is_passed_over() {
+    everywhere(|settings| {
+        for table in ["note", "line"] {
+            let server = Canned::start();
+            let guard = format!(
+                "CREATE TRIGGER guard BEFORE UPDATE ON {table} BEGIN SELECT RAISE(IGNORE); END"
+            );
+            let device = device(&server, &(schema("") + &guard));
+            device.exec(
+                "INSERT INTO note VALUES (1, 'mine', NULL); INSERT INTO line VALUES ('l', 1, 'mine')",
+            );
+            pull(
+                &server,
+                json!({"note": {"created": [{"id": 1, "x": "there", "above": null}]}}),
+            );
+            device.synced();
+            let context = format!("{settings} {table}");
+            assert_eq!(
+                device.ask("SELECT id, x FROM note"),
+                "1|there\n2|mine",
+                "{context}"
+            );
+            assert_eq!(device.ask("SELECT id, note FROM line"), "l|2", "{context}");
+            assert_eq!(device.pending(), "", "{context}");
+        }
+    });
+}
+
+/// A generated column can't be written: what it refers to keeps its key, and one row is held.
+#[test]
+fn t3_what_a_generated_column_refers_to_keeps_its_key() {
+    everywhere(|settings| {
+        for kind in ["STORED", "VIRTUAL"] {
+            let ddl = format!(
+                "CREATE TABLE note (id INTEGER PRIMARY KEY, x TEXT UNIQUE);
+                 CREATE TABLE line (id TEXT PRIMARY KEY NOT NULL, data TEXT,
+                   note INTEGER AS (json_extract(data, '$.note')) {kind} REFERENCES note (id))"
+            );
+            for (theirs, line, reason) in [
+                (json!({"id": 1, "x": "there"}), "l", "key"),
+                (json!({"id": 9, "x": "mine"}), "l", "unique"),
+                // Nothing refers to the row that was made here.
+                (json!({"id": 1, "x": "there"}), "", ""),
+            ] {
+                let server = Canned::start();
+                let options = json!({"idAs": "number", "onClash": {"note": "adopt"}});
+                let device = Device::configured(&ddl, &["note", "line"], &server.url(), options);
+                device.exec("INSERT INTO note VALUES (1, 'mine')");
+                if !line.is_empty() {
+                    device.exec("INSERT INTO line (id, data) VALUES ('l', '{\"note\":1}')");
+                }
+                pull(
+                    &server,
+                    json!({"note": {"created": [theirs, {"id": 5, "x": "free"}]},
+                        "line": {"created": [{"id": "m", "data": "{\"note\":5}"}]}}),
+                );
+                device.synced();
+                let context = format!("{settings} {kind} {theirs} {reason}");
+                let (notes, lines, held) = match reason {
+                    "" => ("1|there\n5|free\n6|mine", "m|5", String::new()),
+                    _ => (
+                        "1|mine\n5|free",
+                        "l|1\nm|5",
+                        format!("{}|{reason}", theirs["id"]),
+                    ),
+                };
+                assert_eq!(
+                    device.ask("SELECT id, x FROM note ORDER BY id"),
+                    notes,
+                    "{context}"
+                );
+                assert_eq!(
+                    device.ask("SELECT id, note FROM line ORDER BY id"),
+                    lines,
+                    "{context}"
+                );
+                assert_eq!(
+                    device.ask("SELECT key, reason FROM sync_held"),
+                    held,
+                    "{context}"
+                );
+                assert_eq!(device.ask("PRAGMA foreign_key_check"), "", "{context}");
+            }
+        }
+    });
+}

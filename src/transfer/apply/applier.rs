@@ -110,9 +110,10 @@ impl<'a> Applier<'a> {
     /// # Errors
     /// SQLite's.
     pub fn finish(mut self, due: &[usize]) -> Result<(Vec<Counts>, Vec<Warning>), SyncError> {
-        let comers = self
-            .displaced
-            .make_room(self.database, &mut self.tables, self.start)?;
+        let refusals = self.holder.refusals;
+        let comers =
+            self.displaced
+                .make_room(self.database, &mut self.tables, self.start, refusals)?;
         for comer in comers {
             self.upsert(comer.place, comer.remote, &comer.key, &comer.row, false)?;
         }

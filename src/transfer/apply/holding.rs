@@ -9,6 +9,7 @@ use crate::transfer::binding::OnClash;
 use crate::transfer::held::fit::Fit;
 use crate::transfer::held::refusals::Yielding;
 use crate::transfer::held::{Class, HeldRow, Reason, What, clash};
+use crate::transfer::send::rekey::is_tied;
 
 use super::applier::Applier;
 use super::decide::Remote;
@@ -78,6 +79,7 @@ impl Applier<'_> {
         if on_clash == OnClash::Hold
             || !self.tables[place].was_made_here(&Key(old.clone()))?
             || self.tables[place].is_here(key)?
+            || is_tied(self.database, &self.bindings[place], old)?
         {
             return Ok(false);
         }
@@ -223,7 +225,8 @@ impl Applier<'_> {
             let What::Row(_, slots) = &row.what else {
                 continue;
             };
-            if self.tables[row.place].is_taken(&row.key, slots)? {
+            let is_refused = self.refused_row(row.place, &row.key).is_some();
+            if !is_refused && self.tables[row.place].is_taken(&row.key, slots)? {
                 if self.is_met_in_place(row.place, &row.key, slots)? {
                     continue;
                 }
@@ -236,8 +239,9 @@ impl Applier<'_> {
             }
         }
         // The held rows themselves come when they fit.
+        let refusals = self.holder.refusals;
         self.displaced
-            .make_room(self.database, &mut self.tables, self.start)?;
+            .make_room(self.database, &mut self.tables, self.start, refusals)?;
         Ok(())
     }
 

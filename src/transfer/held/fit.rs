@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 
 use crate::capture::Key;
-use crate::providers::wire::Slot;
+use crate::providers::wire::{Holds, Slot};
 use crate::store::{Database, Result, Value};
 use crate::transfer::binding::Binding;
+use crate::transfer::send::reference::meant;
 
-use super::foreign::{Link, find, links};
+use super::foreign::{Link, find, links, refers};
 use super::keep::{HeldRow, What};
 
 /// The references between held rows and the rows that are here.
@@ -94,7 +95,11 @@ impl<'a> Fit<'a> {
             shape.name.eq_ignore_ascii_case(&link.parent)
                 && shape.keys()[0].name.eq_ignore_ascii_case(&link.to[0])
         });
-        place.is_some_and(|place| among.contains(&(place, &Key(value))))
+        place.is_some_and(|place| {
+            let shape = &self.bindings[place].table.shape;
+            let holds = Holds::of(&shape.keys()[0].declared, shape.strict);
+            among.contains(&(place, &Key(meant(holds.affinity, value))))
+        })
     }
 
     /// Whether a row can go: none refers to it that its delete would leave behind.
@@ -111,7 +116,9 @@ impl<'a> Fit<'a> {
         };
         for link in self.links.iter().filter(to_key) {
             let child = self.database.qualified(&link.child);
-            let mut read = find(self.database.connection(), &child, &link.from, "1")?;
+            let refers = refers(&link.from[0], key);
+            let sql = format!("SELECT 1 FROM {child} WHERE {refers} LIMIT 1");
+            let mut read = self.database.connection().prepare(&sql)?;
             read.bind(1, key.0.borrow())?;
             if read.step()? {
                 return Ok(false);

@@ -161,7 +161,8 @@ impl<'a> Search<'a> {
             .to
             .iter()
             .zip(&from)
-            .map(|(to, from)| format!("p.{} = c.{from}", quote_name(to)))
+            // SQLite compares by the affinity of the parent's column alone.
+            .map(|(to, from)| format!("p.{} = +c.{from}", quote_name(to)))
             .collect();
         let sql = format!(
             "SELECT {}, {} FROM {} AS c WHERE {} AND NOT EXISTS (SELECT 1 FROM {} AS p WHERE {})",
@@ -218,9 +219,10 @@ impl<'a> Search<'a> {
             };
             let from = quote_name(&link.from[0]);
             let sql = format!(
-                "SELECT {}, {from} FROM {} WHERE {from} = ?1",
+                "SELECT {}, {from} FROM {} WHERE {}",
                 self.bindings[child].key_name(),
                 self.bindings[child].qualified,
+                refers(&link.from[0], key),
             );
             let mut scan = self.database.connection().prepare(&sql)?;
             scan.bind(1, key.0.borrow())?;
@@ -377,6 +379,15 @@ fn broken(
             .map(|column| Key(row.column(column).to_owned()))
             .collect(),
         is_sure,
+    }
+}
+
+/// The condition that a column refers to a key, the first parameter. A number is also meant by a text.
+pub(super) fn refers(column: &str, key: &Key) -> String {
+    let column = quote_name(column);
+    match key.0 {
+        Value::Integer(_) => format!("CAST(?1 AS NUMERIC) = {column}"),
+        _ => format!("{column} = ?1"),
     }
 }
 

@@ -98,6 +98,16 @@ impl Reason {
         }
     }
 
+    /// The row that has its key here can't have another one.
+    pub fn no_other_key(what: String) -> Self {
+        Self {
+            class: Class::Key,
+            constraint: what,
+            clashes_with: None,
+            once_more: false,
+        }
+    }
+
     /// A reference to a row that is not there.
     pub fn missing(reference: String) -> Self {
         Self {

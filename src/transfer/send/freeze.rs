@@ -13,6 +13,7 @@ use crate::providers::cutter::LARGEST_PIECE;
 use crate::providers::wire::{ChangeKind, Slot, WireId};
 use crate::store::{Database, Result, Statement, Value, ValueRef, same, shown};
 
+use super::kept_back::KeptBack;
 use super::rejected::{forget_rejection, left_out, reject};
 use crate::transfer::aside::{Asides, KeptRow};
 use crate::transfer::binding::Binding;
@@ -62,6 +63,10 @@ pub fn freeze(
     )?;
     let push = database.connection().last_insert_rowid();
     let holds = keep::any(database, provider)?;
+    let kept_back = match holds {
+        true => KeptBack::find(database, bindings, &pending)?,
+        false => KeptBack::default(),
+    };
     let mut frozen = Frozen {
         push,
         upto,
@@ -84,6 +89,7 @@ pub fn freeze(
                 true => keep::keys(database, binding.table.id)?,
                 false => HashMap::new(),
             },
+            kept_back: &kept_back,
             insert: database.prepare(
                 "INSERT INTO main._syncOutbox (pushId, tbl, kind, pk, content, uptoSeq) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -162,6 +168,7 @@ struct TableFreezer<'a> {
     reader: RowReader,
     /// Rows of which the server's state waits, each with whether it is deleted there.
     held: HashMap<Key, bool>,
+    kept_back: &'a KeptBack,
     insert: Statement,
     content: Vec<u8>,
     asides: Asides<'a>,
@@ -188,6 +195,13 @@ impl TableFreezer<'_> {
                 return Ok(Fate::Nothing);
             }
         };
+        let created = kind == ChangeKind::Created;
+        let why = self.kept_back.why(self.binding.table.id, row, created);
+        if let Some(why) = why.filter(|_| kind != ChangeKind::Deleted) {
+            self.reader.release();
+            self.reject(row, kind, why)?;
+            return Ok(Fate::Unsendable);
+        }
         let version = match &mut self.versions {
             Some(versions) => versions.get(&row.key)?,
             None => None,

@@ -1,8 +1,10 @@
 //! Sending: what is pending is frozen, goes out in parts, and is settled by what the server said.
 
 pub mod freeze;
+pub mod kept_back;
 pub mod order;
 pub mod outbox;
+pub mod reference;
 pub mod rejected;
 pub mod rekey;
 pub mod rewriter;

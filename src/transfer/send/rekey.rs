@@ -3,15 +3,17 @@
 //! The row, what refers to it by a foreign key, what is logged of it since and what is on its way follow.
 //! Nothing of it counts as an edit; how it is written, and what the application's triggers hear of it, is in `rewriter`.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use crate::capture::reader::RowReader;
 use crate::capture::sends::sends_of_there;
 use crate::capture::tracked::registration;
-use crate::capture::{Key, PendingRows, Status, Tracked, aside, log};
+use crate::capture::{Key, Pending, PendingRows, Status, Tracked, aside, log};
 use crate::store::{Database, Result, Value, quote_name};
 use crate::transfer::binding::Binding;
 
+use super::reference::Reference;
 use super::rewriter::Rewriter;
 
 /// A row that has another key from now on.
@@ -29,6 +31,9 @@ pub enum Met {
     /// It was made here too, and is the server's but for what was changed here since.
     Yielded,
 }
+
+/// What an answer has made of the rows of one table.
+type MetOf<'a> = dyn Fn(&Key) -> Result<Option<Met>> + 'a;
 
 /// Renames rows. Call inside a transaction.
 ///
@@ -50,8 +55,8 @@ pub fn rename(database: &Database, rows: &[Renamed<'_>]) -> Result<()> {
 
 /// Gives rows of one table other keys, because their keys are those of other rows. Nothing was ever sent of them under
 /// the new ones. Only what was made here to refer to them follows: rows whose references were set by a change up to `upto`
-/// that waits, unless the server has said what they refer to (`met`); and rows of tables that are not tracked. Call inside
-/// a transaction.
+/// that waits, unless the server has said what they refer to (`met`); and rows of tables that are not tracked. `at` is the
+/// place of the row that was being moved when it failed, if that can be told. Call inside a transaction.
 ///
 /// # Errors
 /// SQLite's.
@@ -60,6 +65,7 @@ pub fn move_away(
     rows: &[Renamed<'_>],
     met: &dyn Fn(i64, &Key) -> Result<Option<Met>>,
     upto: i64,
+    at: &Cell<Option<usize>>,
 ) -> Result<()> {
     let Some(first) = rows.first() else {
         return Ok(());
@@ -72,37 +78,40 @@ pub fn move_away(
         .iter()
         .map(|row| ((table, Key(row.old.clone())), &row.new))
         .collect();
-    for (child, column) in first.references(database)? {
-        match registration(database, &child)? {
+    for reference in Reference::written_ones(database, &first.binding.table.shape)? {
+        match registration(database, &reference.child)? {
             Some(_) => {
-                let child = Tracked::open(database, &child)?;
-                rewriter.refers(&child, &column);
+                let child = Tracked::open(database, &reference.child)?;
+                rewriter.refers(&child, &reference.column);
                 let met = |key: &Key| met(child.id, key);
+                let about = |new: &Value| at.set(rows.iter().position(|row| row.new == *new));
                 follow(
                     database,
                     &rewriter,
-                    (&child, &column),
+                    (&child, &reference),
                     (table, &keys),
-                    &met,
-                    upto,
+                    (&met, upto),
+                    &about,
                 )?;
                 for row in rows {
-                    stay.extend(References::find(database, &child, &column, row)?);
+                    stay.extend(References::find(database, &child, &reference, row)?);
                 }
             }
             None => {
-                let (child, column) = (database.qualified(&child), quote_name(&column));
-                let sql = format!("UPDATE {child} SET {column} = ?1 WHERE {column} IS ?2");
-                for row in rows {
-                    rewriter.run(&sql, &[row.new.borrow(), row.old.borrow()])?;
+                for (place, row) in rows.iter().enumerate() {
+                    at.set(Some(place));
+                    row.rewrite(database, &rewriter, &reference)?;
                 }
             }
         }
     }
+    let about = |row: &Renamed<'_>| at.set(rows.iter().position(|other| other.new == row.new));
     for references in &stay {
+        about(references.row);
         references.go_along(&rewriter)?;
     }
-    for row in rows {
+    for (place, row) in rows.iter().enumerate() {
+        at.set(Some(place));
         rewriter.rename(row.binding, &row.old, &row.new)?;
         for ours in ["_syncOutbox", "_syncRejected"] {
             let sql = format!("DELETE FROM main.{ours} WHERE tbl = ?1 AND pk IS ?2");
@@ -110,10 +119,83 @@ pub fn move_away(
         }
     }
     for references in &stay {
+        about(references.row);
         references.put_back(&rewriter)?;
     }
+    at.set(None);
     rewriter.finish()?;
     log::rename(database, &keys)
+}
+
+/// The rows among these that can't have another key: rows made here refer to them by a generated column, which can't be
+/// written. Their places, each with what refers.
+///
+/// # Errors
+/// SQLite's.
+pub fn tied(
+    database: &Database,
+    rows: &[Renamed<'_>],
+    met: &dyn Fn(i64, &Key) -> Result<Option<Met>>,
+    upto: i64,
+) -> Result<Vec<(usize, String)>> {
+    let Some(first) = rows.first() else {
+        return Ok(Vec::new());
+    };
+    let table = first.binding.table.id;
+    let keys: HashMap<(i64, Key), &Value> = rows
+        .iter()
+        .map(|row| ((table, Key(row.old.clone())), &row.new))
+        .collect();
+    let mut tied = Vec::new();
+    for reference in Reference::all(database, &first.binding.table.shape)? {
+        if !reference.generated {
+            continue;
+        }
+        let words = || {
+            format!(
+                "{}({}) refers to the row with its number that was made here, and is a generated column, which can't \
+                 be written",
+                reference.child, reference.column
+            )
+        };
+        if registration(database, &reference.child)?.is_some() {
+            let child = Tracked::open(database, &reference.child)?;
+            let met = |key: &Key| met(child.id, key);
+            // Which columns it is computed from can't be told: any change may have set it.
+            let set = |_: &Pending| true;
+            let found = set_here(
+                database,
+                (&child, &reference),
+                (table, &keys),
+                (&met, upto),
+                &set,
+            )?;
+            for (_, new) in found {
+                let place = rows.iter().position(|row| row.new == *new);
+                tied.extend(place.map(|place| (place, words())));
+            }
+            continue;
+        }
+        for (place, row) in rows.iter().enumerate() {
+            if reference.is_used(database, &row.old)? {
+                tied.push((place, words()));
+            }
+        }
+    }
+    Ok(tied)
+}
+
+/// Whether anything refers to a row by a generated column, which can't follow it to another key.
+///
+/// # Errors
+/// SQLite's.
+pub fn is_tied(database: &Database, binding: &Binding, key: &Value) -> Result<bool> {
+    for reference in Reference::all(database, &binding.table.shape)? {
+        if reference.generated && reference.is_used(database, key)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Rows of a table that refer to a key.
@@ -121,6 +203,7 @@ struct References<'a> {
     table: String,
     column: String,
     row: &'a Renamed<'a>,
+    /// The keys, after what refers.
     keys: Vec<Vec<Value>>,
     key_names: Vec<String>,
 }
@@ -130,14 +213,18 @@ impl<'a> References<'a> {
     fn find(
         database: &Database,
         table: &Tracked,
-        column: &str,
+        reference: &Reference,
         row: &'a Renamed<'a>,
     ) -> Result<Option<Self>> {
         let names = table.shape.keys();
         let key_names: Vec<String> = names.iter().map(|key| quote_name(&key.name)).collect();
-        let (table, column) = (database.qualified(&table.shape.name), quote_name(column));
+        let (table, column) = (
+            database.qualified(&table.shape.name),
+            quote_name(&reference.column),
+        );
         let list = key_names.join(", ");
-        let sql = format!("SELECT {list} FROM {table} WHERE {column} IS ?1");
+        let means = reference.means(&row.old, 1);
+        let sql = format!("SELECT {column}, {list} FROM {table} WHERE {means}");
         let mut scan = database.connection().prepare(&sql)?;
         scan.bind(1, row.old.borrow())?;
         let mut keys = Vec::new();
@@ -155,23 +242,30 @@ impl<'a> References<'a> {
 
     /// They refer to the new key for a while.
     fn go_along(&self, rewriter: &Rewriter<'_>) -> Result<()> {
-        self.set(rewriter, &self.row.new)
+        self.set(rewriter, |_| &self.row.new)
     }
 
     fn put_back(&self, rewriter: &Rewriter<'_>) -> Result<()> {
-        self.set(rewriter, &self.row.old)
+        self.set(rewriter, |before| before)
     }
 
     /// Nothing has become of them in the end, so nobody hears of it.
-    fn set(&self, rewriter: &Rewriter<'_>, to: &Value) -> Result<()> {
+    fn set<'v>(
+        &'v self,
+        rewriter: &Rewriter<'_>,
+        to: impl Fn(&'v Value) -> &'v Value,
+    ) -> Result<()> {
         let sql = format!(
             "UPDATE {} SET {column} = ?1 WHERE {} AND {column} IS NOT ?1",
             self.table,
             meets(&self.key_names),
             column = self.column
         );
-        for key in &self.keys {
-            let mut values = vec![to.borrow()];
+        for row in &self.keys {
+            let [before, key @ ..] = &row[..] else {
+                continue;
+            };
+            let mut values = vec![to(before).borrow()];
             values.extend(key.iter().map(Value::borrow));
             rewriter.run_quietly(&sql, &values)?;
         }
@@ -192,13 +286,50 @@ fn meets(names: &[String]) -> String {
 fn follow(
     database: &Database,
     rewriter: &Rewriter<'_>,
-    (child, column): (&Tracked, &str),
+    (child, reference): (&Tracked, &Reference),
     (parent, keys): (i64, &HashMap<(i64, Key), &Value>),
-    met: &dyn Fn(&Key) -> Result<Option<Met>>,
-    upto: i64,
+    (met, upto): (&MetOf<'_>, i64),
+    about: &dyn Fn(&Value),
 ) -> Result<()> {
-    let Some(position) = child.shape.position(column) else {
+    let Some(position) = child.shape.position(&reference.column) else {
         return Ok(());
+    };
+    let set = |pending: &Pending| pending.changed(position);
+    let found = set_here(
+        database,
+        (child, reference),
+        (parent, keys),
+        (met, upto),
+        &set,
+    )?;
+    let names = child.shape.keys();
+    let names: Vec<String> = names.iter().map(|key| quote_name(&key.name)).collect();
+    let sql = format!(
+        "UPDATE {} SET {} = {} WHERE {}",
+        database.qualified(&child.shape.name),
+        quote_name(&reference.column),
+        reference.written(1),
+        meets(&names)
+    );
+    for (key, new) in found {
+        let mut values = vec![new.borrow()];
+        values.extend(key.iter().map(Value::borrow));
+        about(new);
+        rewriter.run_surely(&sql, &values)?;
+    }
+    Ok(())
+}
+
+/// The rows whose references to some keys were set here, each with the key that is to be.
+fn set_here<'k>(
+    database: &Database,
+    (child, reference): (&Tracked, &Reference),
+    (parent, keys): (i64, &HashMap<(i64, Key), &'k Value>),
+    (met, upto): (&MetOf<'_>, i64),
+    set: &dyn Fn(&Pending) -> bool,
+) -> Result<Vec<(Vec<Value>, &'k Value)>> {
+    let Some(position) = child.shape.position(&reference.column) else {
+        return Ok(Vec::new());
     };
     let mut reader = RowReader::new(database, child, &[position])?;
     let mut found = Vec::new();
@@ -212,9 +343,9 @@ fn follow(
         }
         let exists = reader.find(pending)?;
         let made_here = || met.is_none() && sends_of_there(pending, &[position]) == Status::Created;
-        let set_here = exists && (pending.changed(position) || made_here());
+        let set_here = exists && (set(pending) || made_here());
         if set_here {
-            let value = reader.column(0).to_owned();
+            let value = reference.key(reader.column(0).to_owned());
             if let Some(new) = keys.get(&(parent, Key(value))) {
                 found.push((reader.key_values(&pending.key.0)?, *new));
             }
@@ -222,33 +353,17 @@ fn follow(
         reader.release();
         Ok(())
     })?;
-    let names = child.shape.keys();
-    let names: Vec<String> = names.iter().map(|key| quote_name(&key.name)).collect();
-    let sql = format!(
-        "UPDATE {} SET {} = ?1 WHERE {}",
-        database.qualified(&child.shape.name),
-        quote_name(column),
-        meets(&names)
-    );
-    for (key, new) in found {
-        let mut values = vec![new.borrow()];
-        values.extend(key.iter().map(Value::borrow));
-        rewriter.run(&sql, &values)?;
-    }
-    Ok(())
+    Ok(found)
 }
 
 impl Renamed<'_> {
     fn write(&self, database: &Database, rewriter: &mut Rewriter<'_>) -> Result<()> {
-        let values = [self.new.borrow(), self.old.borrow()];
-        for (child, column) in self.references(database)? {
+        for reference in Reference::written_ones(database, &self.binding.table.shape)? {
             // Of one that is not tracked, or not captured now, nothing is logged.
-            if let Ok(child) = Tracked::open(database, &child) {
-                rewriter.refers(&child, &column);
+            if let Ok(child) = Tracked::open(database, &reference.child) {
+                rewriter.refers(&child, &reference.column);
             }
-            let (child, column) = (database.qualified(&child), quote_name(&column));
-            let sql = format!("UPDATE {child} SET {column} = ?1 WHERE {column} IS ?2");
-            rewriter.run(&sql, &values)?;
+            self.rewrite(database, rewriter, &reference)?;
         }
         rewriter.rename(self.binding, &self.old, &self.new)?;
         database.execute(
@@ -263,20 +378,20 @@ impl Renamed<'_> {
         aside::rename_key(database, table, &self.old, &self.new)
     }
 
-    /// Columns of any table that refer to this one's key.
-    fn references(&self, database: &Database) -> Result<Vec<(String, String)>> {
-        let shape = &self.binding.table.shape;
-        database.query_all(
-            "SELECT child.name, fk.\"from\" FROM main.sqlite_master AS child, \
-               pragma_foreign_key_list(child.name, ?1) AS fk \
-             WHERE child.type = 'table' AND fk.\"table\" = ?2 COLLATE NOCASE \
-               AND coalesce(fk.\"to\", ?3) = ?3 COLLATE NOCASE",
-            &[
-                database.schema().into(),
-                shape.name.as_str().into(),
-                shape.keys()[0].name.as_str().into(),
-            ],
-            |row| Ok((row.text(0), row.text(1))),
-        )
+    /// Lets all that refers to the old key refer to the new one.
+    fn rewrite(
+        &self,
+        database: &Database,
+        rewriter: &Rewriter<'_>,
+        reference: &Reference,
+    ) -> Result<()> {
+        let sql = format!(
+            "UPDATE {} SET {} = {} WHERE {}",
+            database.qualified(&reference.child),
+            quote_name(&reference.column),
+            reference.written(1),
+            reference.means(&self.old, 2)
+        );
+        rewriter.run_surely(&sql, &[self.new.borrow(), self.old.borrow()])
     }
 }
