@@ -233,10 +233,16 @@ async function beforeApply(run, answer) {
 function isEcho(run, table, content, row, lenient) {
   if (!content) return false
   const clean = run.clean(table, row)
+  // A kept value is what came of it; nothing, sent of a column that must hold something, is what the column holds for it.
+  const sent = run.clean(table, content)
+  const same = (name) =>
+    clean[name] === content[name] ||
+    JSON.stringify(row[name]) === JSON.stringify(content[name]) ||
+    (content[name] === null && clean[name] === sent[name])
   return run
     .columns(table)
     .filter((name) => !SERVER_COLUMNS.includes(name))
-    .every((name) => (name in row ? clean[name] === content[name] : lenient))
+    .every((name) => (name in row ? same(name) : lenient))
 }
 
 function ownEchoes(run, table, set) {
