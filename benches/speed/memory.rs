@@ -84,17 +84,20 @@ pub fn measure(count: usize) -> Result<Vec<Figure>> {
 /// Prints the MiB that a plain insert of the rows takes.
 pub fn plain(rows: usize) -> Result<()> {
     let bench = Bench::plain()?;
-    above(|| {
-        bench.db.execute_batch("BEGIN")?;
-        let mut insert = bench
-            .db
-            .prepare("INSERT INTO t VALUES (?1, ?2, ?3, ?4, ?5)")?;
-        for number in 0..rows {
-            insert.execute(Row::new(0, number).values())?;
-        }
-        bench.db.execute_batch("COMMIT")?;
-        Ok(())
-    })
+    above(|| insert(&bench, rows))
+}
+
+/// Inserts rows one by one, so that they need not be in memory together.
+fn insert(bench: &Bench, rows: usize) -> Result<()> {
+    bench.db.execute_batch("BEGIN")?;
+    let mut insert = bench
+        .db
+        .prepare("INSERT INTO t VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for number in 0..rows {
+        insert.execute(Row::new(0, number).values())?;
+    }
+    bench.db.execute_batch("COMMIT")?;
+    Ok(())
 }
 
 /// Prints the MiB that a pull of the rows takes.
@@ -115,15 +118,7 @@ pub fn push(rows: usize, url: &str, again: bool) -> Result<()> {
         let config = json!({"kind": "watermelon", "url": url, "attempts": 1}).to_string();
         bench.ask(&format!("SELECT sync_provider('api', '{config}')"))?;
     }
-    bench.db.execute_batch("BEGIN")?;
-    let mut insert = bench
-        .db
-        .prepare("INSERT INTO t VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for number in 0..rows {
-        insert.execute(Row::new(0, number).values())?;
-    }
-    drop(insert);
-    bench.db.execute_batch("COMMIT")?;
+    insert(&bench, rows)?;
     above(|| {
         if again {
             bench.sync().err().ok_or("the push was answered")?;

@@ -83,17 +83,13 @@ impl Policy {
     /// # Errors
     /// SQLite's; a row of `_syncResolver` that somebody has broken.
     pub fn of(database: &Database, entity: &str) -> Result<Self> {
-        let found = database.query_row(
+        Self::read(
+            database,
             "SELECT policy, argument FROM main._syncResolver \
              WHERE entity = ?1 COLLATE NOCASE OR entity = '*' \
              ORDER BY entity = ?1 DESC, entity = '*' LIMIT 1",
-            &[entity.into()],
-            |row| Ok((row.text(0), row.optional_text(1))),
-        )?;
-        match found {
-            None => Ok(Self::default()),
-            Some((name, argument)) => Self::parse(&name, argument.as_deref()),
-        }
+            entity,
+        )
     }
 
     /// The policy that is an entity's own; the usual one when it has none.
@@ -101,12 +97,18 @@ impl Policy {
     /// # Errors
     /// As [`Policy::of`].
     pub fn own(database: &Database, entity: &str) -> Result<Self> {
-        let found = database.query_row(
+        Self::read(
+            database,
             "SELECT policy, argument FROM main._syncResolver \
              WHERE entity = ?1 COLLATE NOCASE ORDER BY entity = ?1 DESC LIMIT 1",
-            &[entity.into()],
-            |row| Ok((row.text(0), row.optional_text(1))),
-        )?;
+            entity,
+        )
+    }
+
+    fn read(database: &Database, sql: &str, entity: &str) -> Result<Self> {
+        let found = database.query_row(sql, &[entity.into()], |row| {
+            Ok((row.text(0), row.optional_text(1)))
+        })?;
         match found {
             None => Ok(Self::default()),
             Some((name, argument)) => Self::parse(&name, argument.as_deref()),
