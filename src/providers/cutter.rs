@@ -293,19 +293,10 @@ impl<R: Read> Cutter<R> {
         if self.ended {
             return Ok(false);
         }
-        let old = self.window.len();
-        self.window.resize(old + CHUNK, 0);
-        let read = loop {
-            match self.source.read(&mut self.window[old..]) {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                outcome => break outcome,
-            }
-        };
-        let read = read.map_err(|error| {
+        let mut chunk = self.source.by_ref().take(CHUNK as u64);
+        let read = chunk.read_to_end(&mut self.window).map_err(|error| {
             SyncError::network(format!("the answer could not be read back: {error}"))
-        });
-        self.window.truncate(old + *read.as_ref().unwrap_or(&0));
-        let read = read?;
+        })?;
         self.ended = read == 0;
         Ok(read > 0)
     }

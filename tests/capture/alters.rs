@@ -418,7 +418,7 @@ impl Play {
 
 fn history(db: Connection, seed: u64) -> Connection {
     let mut play = Play::new(db, seed);
-    for _ in 0..8 {
+    for _ in 0..3 + play.dice.roll(6) {
         play.step();
         if play.dice.chance(40) {
             play.check();

@@ -13,7 +13,7 @@ use crate::capture::{Key, KeyMap};
 use crate::store::{Database, Result, Statement, Value, quote_name};
 use crate::transfer::binding::Binding;
 
-use super::topology::{Link, parents_first};
+use super::topology::{Links, parents_first};
 
 /// Rows of the outbox that go up one after the other, in the order of their numbers.
 pub struct Stretch {
@@ -44,7 +44,7 @@ struct Reference {
 /// SQLite's; no room for temporary files.
 pub fn put_in_order(database: &Database, push: i64, bindings: &[Binding]) -> Result<Vec<Stretch>> {
     let order = Order::of(database, push, bindings)?;
-    let groups = order.groups();
+    let groups = order.groups()?;
     let mut stretches = Vec::new();
     for group in &groups {
         stretches.push(Stretch {
@@ -67,7 +67,7 @@ pub fn put_in_order(database: &Database, push: i64, bindings: &[Binding]) -> Res
 /// # Errors
 /// SQLite's.
 pub fn tables_parents_first(database: &Database, bindings: &[Binding]) -> Result<Vec<usize>> {
-    let groups = Order::of(database, 0, bindings)?.groups().into_iter();
+    let groups = Order::of(database, 0, bindings)?.groups()?.into_iter();
     Ok(groups.flat_map(|group| group.places).collect())
 }
 
@@ -89,25 +89,28 @@ impl<'a> Order<'a> {
     }
 
     /// The tables, each behind those that its foreign keys refer to.
-    fn groups(&self) -> Vec<Group> {
-        let links: Vec<Link> = self
-            .references
-            .iter()
-            .map(|reference| Link {
-                child: reference.child,
-                parent: reference.parent,
-                must: true,
-            })
-            .collect();
-        let groups = parents_first(self.bindings.len(), &links).into_iter();
-        groups
-            .map(|places| Group {
-                circle: self.references.iter().any(|reference| {
-                    places.contains(&reference.child) && places.contains(&reference.parent)
+    fn groups(&self) -> Result<Vec<Group>> {
+        let links = Links::read(self.bindings.len(), |each| {
+            let references = self.references.iter();
+            references.for_each(|reference| each(reference.child, reference.parent, true));
+            Ok(())
+        })?;
+        let mut groups: Vec<Group> = Vec::new();
+        for (place, with_the_one_before) in parents_first(&links).members() {
+            match groups.last_mut() {
+                Some(group) if with_the_one_before => group.places.push(place),
+                _ => groups.push(Group {
+                    places: vec![place],
+                    circle: false,
                 }),
-                places,
-            })
-            .collect()
+            }
+        }
+        for group in &mut groups {
+            group.circle = self.references.iter().any(|reference| {
+                group.places.contains(&reference.child) && group.places.contains(&reference.parent)
+            });
+        }
+        Ok(groups)
     }
 
     /// The rows of a group that are deleted, or those that are not.
@@ -174,32 +177,30 @@ impl<'a> Order<'a> {
         if ordered {
             return Ok(HashSet::new());
         }
+        let count = format!("SELECT count(*) FROM main._syncOutbox WHERE {condition}");
+        let count = self.database.query_value(&count, &[])?.as_i64();
+        let mut ids =
+            Vec::with_capacity(count.and_then(|count| count.try_into().ok()).unwrap_or(0));
         let sql = format!("SELECT id FROM main._syncOutbox WHERE {condition} ORDER BY id");
         let mut rows = self.database.connection().prepare(&sql)?;
-        let mut ids = Vec::new();
         while rows.step()? {
             ids.push(rows.integer(0));
         }
         drop(rows);
-        let mut found = Vec::new();
-        links(&mut |child, parent, must| {
-            let place = |id: i64| ids.binary_search(&id).ok();
-            if let (Some(child), Some(parent)) = (place(child), place(parent)) {
-                found.push(Link {
-                    child,
-                    parent,
-                    must,
-                });
-            }
-        })?;
+        let groups = parents_first(&Links::read(ids.len(), |each| {
+            links(&mut |child, parent, must| {
+                let place = |id: i64| ids.binary_search(&id).ok();
+                if let (Some(child), Some(parent)) = (place(child), place(parent)) {
+                    each(child, parent, must);
+                }
+            })
+        })?);
         let mut numbers = Numbers::after_all(self.database)?;
         let mut glued = HashSet::new();
-        for circle in parents_first(ids.len(), &found) {
-            for (number, place) in circle.into_iter().enumerate() {
-                let id = numbers.give(ids[place])?;
-                if number > 0 {
-                    glued.insert(id);
-                }
+        for (place, with_the_one_before) in groups.members() {
+            let id = numbers.give(ids[place])?;
+            if with_the_one_before {
+                glued.insert(id);
             }
         }
         Ok(glued)

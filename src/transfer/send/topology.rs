@@ -1,139 +1,187 @@
 //! Orders in which nothing comes before what it refers to, without the database.
+//!
+//! Things are numbers below a count. A table can have millions of rows: what is kept of one is about thirty bytes.
 
-/// One thing refers to another.
-#[derive(Debug, Clone, Copy)]
-pub struct Link {
-    pub child: usize,
-    pub parent: usize,
-    /// What is referred to can't be there otherwise.
-    pub must: bool,
+/// Things beyond are left out: a bit of each number is used as a mark.
+const MOST: usize = 1 << 31;
+const MARK: u32 = 1 << 31;
+
+/// Takes links: a thing, one that it refers to, and whether that can't be there otherwise.
+pub type Each<'f> = &'f mut dyn FnMut(usize, usize, bool);
+
+/// What each thing refers to.
+pub struct Links {
+    /// Where the parents of each begin, and of the last one end.
+    starts: Vec<u32>,
+    /// Marked: it must come first.
+    parents: Vec<u32>,
 }
 
-/// All things up to `count` in groups, each behind those that it refers to; else in the order that they have. Things that
-/// refer to each other in a circle are one group, if links that need not be can't be given up to cut it.
-pub fn parents_first(count: usize, links: &[Link]) -> Vec<Vec<usize>> {
-    let circles = components(count, links);
-    let mut place_of = vec![(0, 0); count];
-    for (circle, members) in circles.iter().enumerate() {
-        for (place, member) in members.iter().enumerate() {
-            place_of[*member] = (circle, place);
+impl Links {
+    /// Of all things below `count`; more links than a number of four bytes counts are none. They are asked for twice, and
+    /// must be the same both times.
+    ///
+    /// # Errors
+    /// Those of what tells the links.
+    pub fn read<E>(count: usize, links: impl Fn(Each<'_>) -> Result<(), E>) -> Result<Self, E> {
+        let count = count.min(MOST);
+        let mut starts = vec![0_u32; count + 1];
+        links(&mut |child, parent, _| {
+            if child < count && parent < count {
+                starts[child] = starts[child].saturating_add(1);
+            }
+        })?;
+        let mut end = 0_u32;
+        for start in &mut starts {
+            end = end.saturating_add(*start);
+            *start = end;
         }
-    }
-    let mut inside: Vec<Vec<Link>> = vec![Vec::new(); circles.len()];
-    for link in links.iter().filter(|link| link.must) {
-        let (child, parent) = (place_of[link.child], place_of[link.parent]);
-        if child.0 == parent.0 && link.child != link.parent {
-            inside[child.0].push(Link {
-                child: child.1,
-                parent: parent.1,
-                must: true,
+        if end == u32::MAX {
+            return Ok(Self {
+                starts: vec![0; count + 1],
+                parents: Vec::new(),
             });
         }
-    }
-    let mut groups = Vec::with_capacity(circles.len());
-    for (circle, links) in circles.into_iter().zip(&inside) {
-        if circle.len() == 1 {
-            groups.push(circle);
-            continue;
+        // Filled from its end, a thing's part is full when its start is where it begins.
+        let mut parents = vec![0; end as usize];
+        links(&mut |child, parent, must| {
+            if child < count && parent < count && starts[child] > 0 {
+                starts[child] -= 1;
+                parents[starts[child] as usize] = number(parent) | if must { MARK } else { 0 };
+            }
+        })?;
+        for child in 0..count {
+            parents[starts[child] as usize..starts[child + 1] as usize]
+                .sort_unstable_by_key(|parent| parent & !MARK);
         }
-        let cut = components(circle.len(), links).into_iter();
-        groups.extend(cut.map(|group| group.into_iter().map(|place| circle[place]).collect()));
+        Ok(Self { starts, parents })
     }
+
+    fn count(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// A thing's link at a place from its `start`, if there are so many.
+    fn at(&self, child: usize, followed: u32) -> Option<(usize, bool)> {
+        let place = self.starts[child] as usize + followed as usize;
+        let parent = *self.parents[..self.starts[child + 1] as usize].get(place)?;
+        Some(((parent & !MARK) as usize, parent & MARK != 0))
+    }
+
+    /// The links that must be, between things of one group, by their places in it.
+    fn inside(&self, group: &[u32]) -> Self {
+        let links = |each: Each<'_>| {
+            for (child, thing) in group.iter().enumerate() {
+                let mut followed = 0;
+                while let Some((parent, must)) = self.at(*thing as usize, followed) {
+                    followed += 1;
+                    if let (true, Ok(parent)) = (must, group.binary_search(&number(parent))) {
+                        each(child, parent, true);
+                    }
+                }
+            }
+            Ok::<(), std::convert::Infallible>(())
+        };
+        match Self::read(group.len(), links) {
+            Ok(links) => links,
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// Below `MOST`, of which there are that many at most.
+#[allow(clippy::cast_possible_truncation)]
+fn number(thing: usize) -> u32 {
+    thing as u32
+}
+
+/// Groups of things, one after the other.
+#[derive(Default)]
+pub struct Groups {
+    /// Marked: it is in the group of the one before.
+    members: Vec<u32>,
+}
+
+impl Groups {
+    /// All things in their order, and whether each is in the group of the one before.
+    pub fn members(&self) -> impl Iterator<Item = (usize, bool)> {
+        let members = self.members.iter();
+        members.map(|member| ((member & !MARK) as usize, member & MARK != 0))
+    }
+
+    fn push(&mut self, group: impl Iterator<Item = u32>) {
+        let marks = std::iter::once(0).chain(std::iter::repeat(MARK));
+        self.members
+            .extend(group.zip(marks).map(|(member, mark)| member | mark));
+    }
+}
+
+/// All things in groups, each behind those that it refers to; else in the order that they have. Things that refer to each
+/// other in a circle are one group, if links that need not be can't be given up to cut it.
+pub fn parents_first(links: &Links) -> Groups {
+    let mut groups = Groups::default();
+    components(links, |circle| {
+        if let [_] = circle {
+            return groups.push(circle.iter().copied());
+        }
+        components(&links.inside(circle), |group| {
+            groups.push(group.iter().map(|place| circle[*place as usize]));
+        });
+    });
     groups
 }
 
 /// Where a thing is on the walk through its links.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Seen {
     /// When it was met, from 1; 0: not yet.
-    at: usize,
-    /// The earliest thing on the path that can be reached from it.
-    lowest: usize,
-    /// Its group is not closed yet.
-    open: bool,
+    at: u32,
+    /// The earliest thing on the path that can be reached from it; `CLOSED`: its group is done.
+    lowest: u32,
     /// How many of its links were followed.
-    followed: usize,
+    followed: u32,
 }
 
+const CLOSED: u32 = u32::MAX;
+
 /// Tarjan's algorithm, without recursion: a table can be one long chain. Each group is in ascending order.
-fn components(count: usize, links: &[Link]) -> Vec<Vec<usize>> {
-    let parents = Parents::of(count, links);
-    let new = Seen {
-        at: 0,
-        lowest: 0,
-        open: false,
-        followed: 0,
-    };
-    let mut seen = vec![new; count];
+fn components(links: &Links, mut each: impl FnMut(&[u32])) {
+    let mut seen = vec![Seen::default(); links.count()];
     let (mut met, mut open, mut path) = (0, Vec::new(), Vec::new());
-    let mut groups = Vec::new();
-    for start in 0..count {
+    for start in 0..seen.len() {
         if seen[start].at != 0 {
             continue;
         }
-        path.push(start);
-        while let Some(&place) = path.last() {
+        path.push(number(start));
+        while let Some(&last) = path.last() {
+            let place = last as usize;
             if seen[place].at == 0 {
                 met += 1;
-                seen[place] = Seen {
-                    at: met,
-                    lowest: met,
-                    open: true,
-                    followed: 0,
-                };
-                open.push(place);
+                (seen[place].at, seen[place].lowest) = (met, met);
+                open.push(last);
             }
-            let next = parents.of_child(place).get(seen[place].followed).copied();
-            if let Some(parent) = next {
+            if let Some((parent, _)) = links.at(place, seen[place].followed) {
                 if seen[parent].at == 0 {
-                    path.push(parent);
-                } else {
-                    if seen[parent].open {
-                        seen[place].lowest = seen[place].lowest.min(seen[parent].lowest);
-                    }
-                    seen[place].followed += 1;
+                    path.push(number(parent));
+                    continue;
+                }
+                seen[place].followed += 1;
+                if seen[parent].lowest != CLOSED {
+                    seen[place].lowest = seen[place].lowest.min(seen[parent].lowest);
                 }
                 continue;
             }
             path.pop();
             if seen[place].lowest == seen[place].at {
-                let first = open.iter().rposition(|member| *member == place);
-                let mut group = open.split_off(first.unwrap_or(0));
-                group.sort_unstable();
-                group.iter().for_each(|member| seen[*member].open = false);
-                groups.push(group);
+                let first = open.iter().rposition(|member| *member == last).unwrap_or(0);
+                open[first..].sort_unstable();
+                for member in &open[first..] {
+                    seen[*member as usize].lowest = CLOSED;
+                }
+                each(&open[first..]);
+                open.truncate(first);
             }
         }
-    }
-    groups
-}
-
-/// What each thing refers to.
-struct Parents {
-    starts: Vec<usize>,
-    parents: Vec<usize>,
-}
-
-impl Parents {
-    fn of(count: usize, links: &[Link]) -> Self {
-        let mut sorted: Vec<(usize, usize)> =
-            links.iter().map(|link| (link.child, link.parent)).collect();
-        sorted.sort_unstable();
-        let mut starts = vec![0; count + 1];
-        for (child, _) in &sorted {
-            starts[child + 1] += 1;
-        }
-        for place in 0..count {
-            starts[place + 1] += starts[place];
-        }
-        Self {
-            starts,
-            parents: sorted.into_iter().map(|(_, parent)| parent).collect(),
-        }
-    }
-
-    fn of_child(&self, child: usize) -> &[usize] {
-        &self.parents[self.starts[child]..self.starts[child + 1]]
     }
 }
 
@@ -141,18 +189,28 @@ impl Parents {
 mod tests {
     use super::*;
 
-    fn links(pairs: &[(usize, usize)]) -> Vec<Link> {
-        let link = |(child, parent): &(usize, usize)| Link {
-            child: *child,
-            parent: *parent,
-            must: true,
-        };
-        pairs.iter().map(link).collect()
+    fn groups(count: usize, pairs: &[(usize, usize, bool)]) -> Vec<Vec<usize>> {
+        let links = Links::read(count, |each| {
+            pairs.iter().for_each(|pair| each(pair.0, pair.1, pair.2));
+            Ok::<(), ()>(())
+        });
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for (member, with_the_one_before) in parents_first(&links.unwrap()).members() {
+            match groups.last_mut() {
+                Some(group) if with_the_one_before => group.push(member),
+                _ => groups.push(vec![member]),
+            }
+        }
+        groups
+    }
+
+    fn must(pairs: &[(usize, usize)]) -> Vec<(usize, usize, bool)> {
+        pairs.iter().map(|pair| (pair.0, pair.1, true)).collect()
     }
 
     #[test]
     fn things_come_behind_those_that_they_refer_to_and_circles_are_one_group() {
-        for (count, pairs, groups) in [
+        for (count, pairs, expected) in [
             (3, vec![], vec![vec![0], vec![1], vec![2]]),
             (3, vec![(0, 1), (1, 2)], vec![vec![2], vec![1], vec![0]]),
             (
@@ -172,21 +230,20 @@ mod tests {
                 vec![vec![3, 5], vec![0, 4], vec![1], vec![2]],
             ),
         ] {
-            assert_eq!(parents_first(count, &links(&pairs)), groups, "{pairs:?}");
+            assert_eq!(groups(count, &must(&pairs)), expected, "{pairs:?}");
         }
     }
 
     #[test]
     fn a_long_chain_needs_no_deep_stack() {
         let chain: Vec<(usize, usize)> = (0..200_000).map(|place| (place, place + 1)).collect();
-        let groups = parents_first(200_001, &links(&chain));
+        let groups = groups(200_001, &must(&chain));
         assert!((0..=200_000).rev().eq(groups.into_iter().flatten()));
     }
 
     #[test]
     fn a_circle_is_cut_where_that_harms_nobody() {
-        let mut circle = links(&[(0, 1), (1, 2), (2, 0)]);
-        circle[1].must = false;
-        assert_eq!(parents_first(3, &circle), [[1], [0], [2]]);
+        let circle = [(0, 1, true), (1, 2, false), (2, 0, true)];
+        assert_eq!(groups(3, &circle), [[1], [0], [2]]);
     }
 }
