@@ -52,6 +52,9 @@ impl Run {
             "frozen",
             json!({"rows": frozen.rows, "unsendable": unsendable, "pushes": parts.len()}),
         );
+        for place in &frozen.conflicts {
+            self.report.entities[*place].conflicts += 1;
+        }
         for (place, unsendable) in frozen.unsendable.iter().enumerate() {
             if *unsendable == 0 {
                 continue;

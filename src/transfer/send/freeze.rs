@@ -33,6 +33,8 @@ pub struct Frozen {
     pub rows: u64,
     /// Rows that can't be sent, per binding.
     pub unsendable: Vec<i64>,
+    /// Bindings with a conflict that was decided, once for each.
+    pub conflicts: Vec<usize>,
     /// The log entries that it settles, when it is one of several parts.
     pub entries: Option<Entries>,
 }
@@ -52,7 +54,7 @@ pub fn freeze(
     unacknowledged: &Unacknowledged,
 ) -> Result<Frozen> {
     let met = inserts::meet(database, provider, bindings)?;
-    inserts::decide(database, provider, run, bindings, &met)?;
+    let conflicts = inserts::decide(database, provider, run, bindings, &met)?;
     let upto = log::high_water(database)?;
     let tracked: Vec<_> = bindings.iter().map(|binding| &binding.table).collect();
     let pending = PendingRows::read(database, &tracked, upto)?;
@@ -72,6 +74,7 @@ pub fn freeze(
         upto,
         rows: 0,
         unsendable: vec![0; bindings.len()],
+        conflicts,
         entries: None,
     };
     for (place, (binding, pending)) in bindings.iter().zip(&pending).enumerate() {
