@@ -185,10 +185,8 @@ fn answers_go_wrong_on_request() {
     let token = format!("Bearer {}", server.token("mara", "phone"));
     let get = || {
         let request = support::client::agent().get(&url);
-        let mut answer = request
-            .header("authorization", &token)
-            .call()
-            .expect("an answer");
+        // A connection that breaks early may take the head of the answer with it.
+        let mut answer = request.header("authorization", &token).call().ok()?;
         answer.body_mut().read_to_string().ok()
     };
     assert_eq!(get().as_deref(), Some(r#"{"changes":[{"server"#));
