@@ -9,6 +9,8 @@ use super::faults::Kind;
 pub enum Moment {
     /// It is complete; nothing was done about it.
     Arrived,
+    /// An upload of oversync has got its numbers, and others may overtake it before it commits.
+    Numbered,
     /// A push is committed and not yet answered.
     Committed,
     /// The rows of a pull are read, and with `timestampAfterMs` its timestamp is still to come.
@@ -27,6 +29,14 @@ struct Plan {
 pub struct Moments(Arc<Mutex<Vec<Plan>>>);
 
 impl Moments {
+    /// Whether something is planned for this moment, be it of a later request.
+    pub fn is_planned(&self, kind: Kind, moment: Moment) -> bool {
+        let plans = self.lock();
+        plans
+            .iter()
+            .any(|plan| plan.kind == kind && plan.moment == moment)
+    }
+
     /// Does `deed` once, at that moment of a request; before that, `skip` such moments pass by.
     pub fn plan(
         &self,

@@ -2,6 +2,7 @@
 
 mod astray;
 mod modes;
+mod oversync_a;
 mod own;
 mod presets;
 mod replacement;
