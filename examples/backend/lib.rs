@@ -12,6 +12,7 @@
 //! | `watermelon/` | the WatermelonDB protocol: pull and push |
 //! | `presets/` | the shapes in which it is spoken |
 //! | `strategy.rs` | which answers are complete sets |
+//! | `running.rs` | the server itself, which serves any routes |
 //! | `server.rs` | routes, the state they share |
 //! | `exchange.rs` | one request of a client: its faults, then pull or push |
 //! | `control.rs` | dump, edits of "another client", the fault switches from outside |
@@ -32,6 +33,7 @@ mod options;
 mod presets;
 mod rejections;
 mod request_log;
+mod running;
 mod schema;
 mod server;
 mod socket;
@@ -41,12 +43,9 @@ mod switches;
 mod value;
 mod watermelon;
 
-use std::net::SocketAddr;
-use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 
 pub use faults::{Faults, Kind};
 pub use moments::{Moment, Moments};
@@ -54,14 +53,13 @@ pub use options::{Options, Place};
 pub use presets::Preset;
 pub use request_log::SeenRequest;
 
+use running::Running;
 use server::App;
 
 /// A running backend. It stops, and its connections break, when this is dropped.
 pub struct Backend {
     app: Arc<App>,
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    running: Running,
 }
 
 impl Backend {
@@ -78,28 +76,13 @@ impl Backend {
     /// Starts a backend; when this returns, it answers.
     pub fn start_with(options: Options) -> Result<Backend, String> {
         let app = Arc::new(App::open(&options)?);
-        let (ready, started) = mpsc::channel();
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::spawn({
-            let app = Arc::clone(&app);
-            let port = options.port;
-            move || server::run(app, port, &ready, stopped)
-        });
-        let address = match started.recv() {
-            Ok(answer) => answer?,
-            Err(_) => return Err("the server thread ended early".to_string()),
-        };
-        Ok(Backend {
-            app,
-            address,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let running = Running::start(server::router(Arc::clone(&app)), options.port)?;
+        Ok(Backend { app, running })
     }
 
     /// Origin of the server, such as `http://127.0.0.1:40123`, without a trailing slash.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.running.url()
     }
 
     /// Where WatermelonDB clients sync: the address to give to a provider.
@@ -119,7 +102,7 @@ impl Backend {
 
     /// Port of the server, to start a successor in the same place.
     pub fn port(&self) -> u16 {
-        self.address.port()
+        self.running.address().port()
     }
 
     /// The switches that make it misbehave.
@@ -168,18 +151,6 @@ impl Backend {
 
     /// Waits for an interrupt or a termination signal, then stops.
     pub fn run_until_signal(self) -> Result<(), String> {
-        server::wait_for_signal()
-    }
-}
-
-impl Drop for Backend {
-    fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // An error means that the server has ended already.
-            let _ = stop.send(());
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        running::wait_for_signal()
     }
 }

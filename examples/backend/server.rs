@@ -1,8 +1,7 @@
 //! Routes, and the state they share.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -11,8 +10,6 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use super::control;
 use super::exchange;
@@ -21,7 +18,6 @@ use super::moments::Moments;
 use super::options::Options;
 use super::presets::Preset;
 use super::request_log::{RequestLog, SeenRequest};
-use super::socket::{CuttableListener, Peer};
 use super::store::Store;
 
 /// Where clients sync is also found under this prefix, for the switch `redirect` to point to.
@@ -50,83 +46,8 @@ impl App {
     }
 }
 
-/// Serves until `stop` is sent or dropped. Sends `ready` the address, or why there is none.
-pub fn run(
-    app: Arc<App>,
-    port: u16,
-    ready: &mpsc::Sender<Result<SocketAddr, String>>,
-    stop: oneshot::Receiver<()>,
-) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            let _ = ready.send(Err(error.to_string()));
-            return;
-        }
-    };
-    runtime.block_on(serve(app, port, ready, stop));
-    // Connections break here; nobody waits for slow clients.
-    runtime.shutdown_background();
-}
-
-async fn serve(
-    app: Arc<App>,
-    port: u16,
-    ready: &mpsc::Sender<Result<SocketAddr, String>>,
-    stop: oneshot::Receiver<()>,
-) {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let bound = TcpListener::bind(address)
-        .await
-        .and_then(|listener| Ok((listener.local_addr()?, listener)));
-    let listener = match bound {
-        Ok((address, listener)) => {
-            let _ = ready.send(Ok(address));
-            CuttableListener(listener)
-        }
-        Err(error) => {
-            let _ = ready.send(Err(format!("{address}: {error}")));
-            return;
-        }
-    };
-    let service = router(app).into_make_service_with_connect_info::<Peer>();
-    tokio::select! {
-        _ = stop => {}
-        _ = axum::serve(listener, service) => {}
-    }
-}
-
-/// Blocks until the process is asked to end.
-pub fn wait_for_signal() -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
-    runtime
-        .block_on(signal_received())
-        .map_err(|error| error.to_string())
-}
-
-#[cfg(unix)]
-async fn signal_received() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        result = tokio::signal::ctrl_c() => result,
-    }
-}
-
-#[cfg(not(unix))]
-async fn signal_received() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
-}
-
-fn router(app: Arc<App>) -> Router {
+/// What is answered where.
+pub fn router(app: Arc<App>) -> Router {
     let control = Router::new()
         .route(
             "/_control",
