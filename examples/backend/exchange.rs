@@ -138,7 +138,7 @@ fn bad_request(message: &str) -> Response {
 }
 
 /// What a misbehaving server sends in place of the answer.
-fn other_answer(peer: &Peer, uri: &Uri, switches: &Switches) -> Response {
+pub fn other_answer(peer: &Peer, uri: &Uri, switches: &Switches) -> Response {
     if switches.drop {
         peer.cut();
         return StatusCode::NO_CONTENT.into_response();

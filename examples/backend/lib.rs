@@ -11,6 +11,7 @@
 //! | `value.rs` | JSON values to SQL values and back |
 //! | `watermelon/` | the WatermelonDB protocol: pull and push |
 //! | `presets/` | the shapes in which it is spoken |
+//! | `oversync/` | stand-ins for the servers of the oversync protocol |
 //! | `strategy.rs` | which answers are complete sets |
 //! | `running.rs` | the server itself, which serves any routes |
 //! | `server.rs` | routes, the state they share |
@@ -30,6 +31,7 @@ mod faults;
 mod load;
 mod moments;
 mod options;
+pub mod oversync;
 mod presets;
 mod rejections;
 mod request_log;

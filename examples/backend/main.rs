@@ -6,15 +6,20 @@
 //!     --csv planes=examples/data/planes.csv --csv flights=examples/data/flights.csv
 //! ```
 //!
+//! With `--oversync b` it is instead the stand-in for an oversync server of protocol B, with the eight tables of
+//! the published example server in the schema `business`.
+//!
 //! Prints `listening on http://127.0.0.1:PORT` when it is ready, and nothing else on stdout.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use syncscope_backend::oversync::{B, b};
 use syncscope_backend::{Backend, Options, Place};
 
 const USAGE: &str = "\
 usage: backend --schema FILE [options]
+       backend --oversync b [--port N] [--max-body BYTES]
   --schema FILE      CREATE TABLE statements; each table needs a TEXT or INTEGER primary key
   --csv TABLE=FILE   fill a table from a CSV file with a header line; may be repeated
   --null TEXT        the CSV text that means NULL (NA)
@@ -22,11 +27,19 @@ usage: backend --schema FILE [options]
   --port N           port on 127.0.0.1; 0 takes a free one (8787)
   --token TEXT       answer 401 without `Authorization: Bearer TEXT`
   --max-body BYTES   answer 413 to larger requests (268435456)
+  --oversync b       be an oversync server of protocol B, with its example tables, in memory;
+                     POST /dummy-signin {\"user\"} gives a token
   --help             print this";
 
+/// What is to be served.
+enum Wanted {
+    Backend(Options),
+    OversyncB(b::Options),
+}
+
 fn main() -> ExitCode {
-    let options = match parse(std::env::args().skip(1)) {
-        Ok(Some(options)) => options,
+    let wanted = match parse(std::env::args().skip(1)) {
+        Ok(Some(wanted)) => wanted,
         Ok(None) => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -36,7 +49,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match serve(options) {
+    match serve(wanted) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("backend: {message}");
@@ -45,19 +58,30 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(options: Options) -> Result<(), String> {
-    let backend = Backend::start_with(options)?;
-    println!("listening on {}", backend.url());
-    backend.run_until_signal()
+fn serve(wanted: Wanted) -> Result<(), String> {
+    match wanted {
+        Wanted::Backend(options) => {
+            let backend = Backend::start_with(options)?;
+            println!("listening on {}", backend.url());
+            backend.run_until_signal()
+        }
+        Wanted::OversyncB(options) => {
+            let server = B::start(options)?;
+            println!("listening on {}", server.url());
+            server.run_until_signal()
+        }
+    }
 }
 
 /// `None` if help was asked for.
-fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Wanted>, String> {
     let mut options = Options {
         port: 8787,
         log_requests: false,
         ..Options::default()
     };
+    let mut oversync = None;
+    let mut others = Vec::new();
     while let Some(flag) = arguments.next() {
         if flag == "--help" {
             return Ok(None);
@@ -65,12 +89,33 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options>,
         let value = arguments
             .next()
             .ok_or_else(|| format!("{flag}: a value must follow"))?;
+        if flag == "--oversync" {
+            oversync = Some(value);
+            continue;
+        }
         apply(&mut options, &flag, &value)?;
+        if !["--port", "--max-body"].contains(&flag.as_str()) {
+            others.push(flag);
+        }
     }
-    if options.schema_sql.is_empty() {
-        return Err("--schema FILE is missing".to_string());
+    let Some(protocol) = oversync else {
+        if options.schema_sql.is_empty() {
+            return Err("--schema FILE is missing".to_string());
+        }
+        return Ok(Some(Wanted::Backend(options)));
+    };
+    if let Some(flag) = others.first() {
+        return Err(format!("{flag} does not go with --oversync"));
     }
-    Ok(Some(options))
+    match protocol.as_str() {
+        "b" => Ok(Some(Wanted::OversyncB(b::Options {
+            port: options.port,
+            max_body: options.max_body,
+            log_requests: options.log_requests,
+            ..b::Options::default()
+        }))),
+        _ => Err(format!("--oversync {protocol}: the protocol is b")),
+    }
 }
 
 fn apply(options: &mut Options, flag: &str, value: &str) -> Result<(), String> {

@@ -2,6 +2,7 @@
 
 mod astray;
 mod modes;
+mod oversync_b;
 mod own;
 mod presets;
 mod replacement;
