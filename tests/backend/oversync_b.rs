@@ -1,7 +1,11 @@
 //! The stand-in for a server of oversync protocol B answers what was recorded from a real one, can
 //! be put right where that one is wrong, and lets tests do what other devices do.
 
+mod client;
+mod defects;
+mod later;
 mod operator;
+mod others;
 mod recording;
 mod replay;
 mod wire;

@@ -3,6 +3,7 @@
 
 use super::answer::{Answer, Answered, described, invalid_request};
 use super::chunk;
+use super::later;
 use super::request::{list, object, text, whole};
 use super::spelling::Object;
 use super::state::{PushSession, Scope, Service, State, Who, initializing, uninitialized};
@@ -16,7 +17,7 @@ pub fn create(service: &Service, state: &mut State, who: &Who, body: &[u8]) -> A
     let planned = whole(&request, "planned_row_count").ok_or_else(wrong)?;
     let initialization = text(&request, "initialization_id").ok_or_else(wrong)?;
     let initialization = Some(initialization).filter(|id| !id.is_empty());
-    let request_hash = super::later::request_hash(service, &request)?;
+    let request_hash = later::request_hash(service, &request)?;
     check_counts(service, id, planned)?;
     check_scope(service, state, who, initialization.as_deref())?;
     if let Some(answer) = replayed(service, state, who, id, planned)? {
@@ -58,7 +59,7 @@ pub fn create(service: &Service, state: &mut State, who: &Who, body: &[u8]) -> A
         .text("status", "staging")
         .number("planned_row_count", planned);
     Ok(Answer::ok(
-        super::later::echoed(answer, request_hash.as_deref()).end(),
+        later::echoed(answer, request_hash.as_deref()).end(),
     ))
 }
 
@@ -152,7 +153,8 @@ fn replayed(
         return Err(Answer::error(409, "source_sequence_changed", &message));
     }
     let answer = Object::new().text("status", "already_committed");
-    let answer = Answer::ok(bundle.described(answer).end());
+    let answer = later::echoed(bundle.described(answer), bundle.request_hash.as_deref());
+    let answer = Answer::ok(answer.end());
     state.replays += 1;
     Ok(Some(answer))
 }
