@@ -169,3 +169,15 @@ fn tables_can_be_those_of_a_client() {
         "list_id": "l1"});
     assert_eq!(server.rows("mara", "task"), [wanted]);
 }
+
+#[test]
+fn faults_come_from_outside_too() {
+    let server = B::example();
+    let client = Client::connected(&server, "phone");
+    let fault = json!({"on": "pull", "path": "/sync/pull", "times": 1, "garbage": true});
+    assert_eq!(client.post("/_control", &fault).0, 200);
+    let reply = client.reply("GET", "/sync/pull", None).expect("an answer");
+    assert!(serde_json::from_str::<serde_json::Value>(&reply.body).is_err());
+    assert_eq!(client.get("/_control"), (200, json!([])));
+    assert_eq!(client.post("/_control", &json!({"on": "tea"})).0, 400);
+}

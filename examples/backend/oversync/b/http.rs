@@ -24,6 +24,7 @@ use super::spelling::Object;
 use super::state::{Health, Service, State, Who};
 use super::watch;
 use crate::body::{self, BodyPlan};
+use crate::control;
 use crate::exchange::other_answer;
 use crate::faults::{Faults, Kind};
 use crate::moments::{Moment, Moments};
@@ -57,6 +58,9 @@ async fn answer(
     let Ok(body) = to_bytes(body, app.service.options.max_body).await else {
         return plain(Answer::error(413, "invalid_request", "body too large"));
     };
+    if parts.uri.path() == "/_control" {
+        return controlled(&app.faults, &parts.method, &body);
+    }
     app.log.add(|| {
         let path = parts.uri.to_string();
         SeenRequest::new(parts.method.as_str(), &path, &parts.headers, &body)
@@ -113,6 +117,15 @@ async fn answer(
         delay: switches.delay_body,
     };
     response(answer, plan)
+}
+
+/// `/_control`: faults from outside, as with the other servers here.
+fn controlled(faults: &Faults, method: &Method, body: &[u8]) -> Response {
+    match *method {
+        Method::POST => control::set(faults, body),
+        Method::DELETE => control::set(faults, b"[]"),
+        _ => control::show(faults),
+    }
 }
 
 /// Who sends the request, or why it is refused before it is looked at.
