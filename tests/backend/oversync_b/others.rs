@@ -181,3 +181,19 @@ fn faults_come_from_outside_too() {
     assert_eq!(client.get("/_control"), (200, json!([])));
     assert_eq!(client.post("/_control", &json!({"on": "tea"})).0, 400);
 }
+
+#[test]
+fn streams_are_counted_and_ended() {
+    let server = B::example();
+    let client = Client::connected(&server, "phone");
+    assert_eq!(server.open_streams(), 0);
+    let mut ended = client.send("GET", "/sync/watch", None);
+    assert_eq!(ended.head().status, 200);
+    assert_eq!(server.open_streams(), 1);
+    server.end_streams();
+    assert_eq!(ended.finish().expect("an answer").body, "");
+    let mut left = client.send("GET", "/sync/watch", None);
+    assert_eq!(left.head().status, 200);
+    drop(left);
+    support::wait_for("the stream to be gone", || server.open_streams() == 0);
+}

@@ -161,6 +161,17 @@ impl B {
         self.service().tell_streams();
     }
 
+    /// Ends all open streams, as a server does that is stopped.
+    pub fn end_streams(&self) {
+        self.service().lock().stream_age += 1;
+        self.service().tell_streams();
+    }
+
+    /// How many streams are open.
+    pub fn open_streams(&self) -> usize {
+        self.service().lock().open_streams
+    }
+
     /// Streams are told of bundles that do not exist, all in one instant.
     pub fn announce(&self, user: &str, source: &str, bundles: &[i64]) {
         if let Some(user) = self.service().lock().users.get_mut(user) {

@@ -96,6 +96,11 @@ impl B {
         self.running.url()
     }
 
+    /// Port of the server, to start a successor in the same place.
+    pub fn port(&self) -> u16 {
+        self.running.address().port()
+    }
+
     /// A token for a user that lives for an hour.
     pub fn token(&self, user: &str) -> String {
         token::sign(user, None, 3600)

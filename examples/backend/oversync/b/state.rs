@@ -52,6 +52,9 @@ pub struct State {
     pub pushed: Vec<Pushed>,
     pub pruned_errors: i64,
     pub replays: i64,
+    /// Streams that were opened before the last time that all were ended are over.
+    pub stream_age: u64,
+    pub open_streams: usize,
     /// Later revision: so many snapshots, and pages of them, are put off.
     pub busy_builds: u32,
     pub busy_pages: u32,

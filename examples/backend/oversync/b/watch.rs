@@ -75,12 +75,25 @@ struct Stream {
     opened: Opened,
     changes: Receiver<u64>,
     heartbeat: Interval,
+    age: u64,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.service.lock().open_streams -= 1;
+    }
 }
 
 /// The body of an open stream.
 pub fn body(service: Arc<Service>, opened: Opened) -> Body {
     let period = service.options.watch.heartbeat;
+    let age = {
+        let mut state = service.lock();
+        state.open_streams += 1;
+        state.stream_age
+    };
     let start = Stream {
+        age,
         changes: service.changed.subscribe(),
         heartbeat: interval_at(Instant::now() + period, period),
         service,
@@ -117,7 +130,8 @@ async fn next(mut stream: Stream) -> Option<(io::Result<Bytes>, Stream)> {
 
 impl Stream {
     fn is_over(&self) -> bool {
-        self.service.lock().health == Health::Broken
+        let state = self.service.lock();
+        state.health == Health::Broken || state.stream_age != self.age
     }
 
     fn events(&mut self) -> Option<String> {
