@@ -57,3 +57,21 @@ fn what_was_recorded_is_answered() {
         wrong.join("\n")
     );
 }
+
+#[test]
+fn every_recording_is_in_the_list() {
+    let folder = support::root().join("tests/fixtures/oversync/b");
+    let mut files: Vec<String> = std::fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("a name")
+        })
+        .filter(|name| name.ends_with(".jsonl"))
+        .collect();
+    files.sort();
+    assert_eq!(files, FILES.map(|(file, ..)| file));
+}
