@@ -10,24 +10,35 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::body::BodyPlan;
+use super::faults::Faults;
 use super::server::{App, error_response, json_response};
 use super::store::Store;
 use super::watermelon::{self, Answer};
 
 /// `GET /_control`: the faults in force.
 pub async fn faults(State(app): State<Arc<App>>) -> Response {
-    json_response(StatusCode::OK, app.faults.to_json().to_string())
+    show(&app.faults)
 }
 
 /// `POST /_control`: an object adds a fault, a list replaces all (`[]` clears).
 pub async fn set_faults(State(app): State<Arc<App>>, body: Bytes) -> Response {
-    let result = match serde_json::from_slice(&body) {
-        Ok(Value::Array(faults)) => app.faults.try_replace(&faults),
-        Ok(fault) => app.faults.try_add(&fault),
+    set(&app.faults, &body)
+}
+
+/// The faults in force, for any kind of server.
+pub fn show(faults: &Faults) -> Response {
+    json_response(StatusCode::OK, faults.to_json().to_string())
+}
+
+/// Sets faults of any kind of server as the body of a request says.
+pub fn set(faults: &Faults, body: &[u8]) -> Response {
+    let result = match serde_json::from_slice(body) {
+        Ok(Value::Array(wanted)) => faults.try_replace(&wanted),
+        Ok(fault) => faults.try_add(&fault),
         Err(error) => Err(format!("not JSON: {error}")),
     };
     match result {
-        Ok(()) => json_response(StatusCode::OK, app.faults.to_json().to_string()),
+        Ok(()) => show(faults),
         Err(message) => error_response(StatusCode::BAD_REQUEST, "request", &message),
     }
 }

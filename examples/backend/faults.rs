@@ -8,7 +8,8 @@
 //!
 //! | key | meaning |
 //! |---|---|
-//! | `on` | `"pull"`, `"push"` or `"any"` (default) |
+//! | `on` | `"pull"`, `"push"`, `"other"` (asks for something else) or `"any"` (default) |
+//! | `path` | only if this stands in the path (default: every path) |
 //! | `times` | for the next N requests only (default: until cleared) |
 //! | `skip` | first let N such requests pass (default 0) |
 //! | any other | a switch, see `switches.rs` |
@@ -26,10 +27,13 @@ use super::switches::{Switches, whole};
 pub enum Kind {
     Pull,
     Push,
+    /// Neither: it asks what the server can do, or signs in.
+    Other,
 }
 
 struct Fault {
     on: Option<Kind>,
+    path: Option<String>,
     skip: u64,
     times: Option<u64>,
     switches: Map<String, Value>,
@@ -77,10 +81,15 @@ impl Faults {
 
     /// The switches for a request that has just come in; uses up one of their `times`.
     pub fn take(&self, kind: Kind) -> Switches {
+        self.take_at(kind, "")
+    }
+
+    /// The same for a request whose path matters.
+    pub fn take_at(&self, kind: Kind, path: &str) -> Switches {
         let mut combined = Map::new();
         let mut faults = self.lock();
         for fault in faults.iter_mut() {
-            if fault.on.is_none_or(|on| on == kind) && fault.fires() {
+            if fault.fits(kind, path) && fault.fires() {
                 combined.extend(fault.switches.clone());
             }
         }
@@ -101,6 +110,7 @@ impl Fault {
         };
         let mut fault = Fault {
             on: None,
+            path: None,
             skip: 0,
             times: None,
             switches: Map::new(),
@@ -108,6 +118,7 @@ impl Fault {
         for (name, value) in object {
             match name.as_str() {
                 "on" => fault.on = kind(value)?,
+                "path" => fault.path = Some(text(name, value)?),
                 "skip" => fault.skip = whole(name, value)?,
                 "times" => fault.times = Some(whole(name, value)?),
                 _ => {
@@ -117,6 +128,11 @@ impl Fault {
         }
         Switches::parse(&fault.switches)?;
         Ok(fault)
+    }
+
+    fn fits(&self, kind: Kind, path: &str) -> bool {
+        let part = self.path.as_deref();
+        self.on.is_none_or(|on| on == kind) && part.is_none_or(|part| path.contains(part))
     }
 
     /// Counts a request that fits; true if the fault applies to it.
@@ -139,8 +155,12 @@ impl Fault {
             None => "any",
             Some(Kind::Pull) => "pull",
             Some(Kind::Push) => "push",
+            Some(Kind::Other) => "other",
         };
         object.insert("on".to_string(), json!(on));
+        if let Some(path) = &self.path {
+            object.insert("path".to_string(), json!(path));
+        }
         if self.skip > 0 {
             object.insert("skip".to_string(), json!(self.skip));
         }
@@ -156,6 +176,12 @@ fn kind(value: &Value) -> Result<Option<Kind>, String> {
         Some("any") => Ok(None),
         Some("pull") => Ok(Some(Kind::Pull)),
         Some("push") => Ok(Some(Kind::Push)),
-        _ => Err("on: \"pull\", \"push\" or \"any\"".to_string()),
+        Some("other") => Ok(Some(Kind::Other)),
+        _ => Err("on: \"pull\", \"push\", \"other\" or \"any\"".to_string()),
     }
+}
+
+fn text(name: &str, value: &Value) -> Result<String, String> {
+    let text = value.as_str().map(str::to_string);
+    text.ok_or_else(|| format!("{name}: a text"))
 }

@@ -8,18 +8,21 @@
 //!
 //! With `--oversync a` it is instead the stand-in for an oversync server of protocol A, with the tables of the
 //! example server: `users`, `posts`, `files`, `file_reviews` in the schema `business`.
+//! With `--oversync b` it is instead the stand-in for an oversync server of protocol B, with the eight tables of
+//! the published example server in the schema `business`.
 //!
 //! Prints `listening on http://127.0.0.1:PORT` when it is ready, and nothing else on stdout.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use syncscope_backend::oversync::{A, a};
+use syncscope_backend::oversync::{A, B, a, b};
 use syncscope_backend::{Backend, Options, Place};
 
 const USAGE: &str = "\
 usage: backend --schema FILE [options]
        backend --oversync a [--port N] [--max-body BYTES]
+       backend --oversync b [--port N] [--max-body BYTES]
   --schema FILE      CREATE TABLE statements; each table needs a TEXT or INTEGER primary key
   --csv TABLE=FILE   fill a table from a CSV file with a header line; may be repeated
   --null TEXT        the CSV text that means NULL (NA)
@@ -29,12 +32,15 @@ usage: backend --schema FILE [options]
   --max-body BYTES   answer 413 to larger requests (268435456)
   --oversync a       be an oversync server of protocol A, with its example tables, in memory;
                      POST /dummy-signin {\"user\",\"password\",\"device\"} gives a token
+  --oversync b       be an oversync server of protocol B, with its example tables, in memory;
+                     POST /dummy-signin {\"user\"} gives a token
   --help             print this";
 
 /// What is to be served.
 enum Wanted {
     Backend(Options),
     OversyncA(a::Options),
+    OversyncB(b::Options),
 }
 
 fn main() -> ExitCode {
@@ -67,6 +73,11 @@ fn serve(wanted: Wanted) -> Result<(), String> {
         }
         Wanted::OversyncA(options) => {
             let server = A::start(options)?;
+            println!("listening on {}", server.url());
+            server.run_until_signal()
+        }
+        Wanted::OversyncB(options) => {
+            let server = B::start(options)?;
             println!("listening on {}", server.url());
             server.run_until_signal()
         }
@@ -114,7 +125,13 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Wanted>, 
             log_requests: options.log_requests,
             ..a::Options::default()
         }))),
-        _ => Err(format!("--oversync {protocol}: the protocol is a")),
+        "b" => Ok(Some(Wanted::OversyncB(b::Options {
+            port: options.port,
+            max_body: options.max_body,
+            log_requests: options.log_requests,
+            ..b::Options::default()
+        }))),
+        _ => Err(format!("--oversync {protocol}: the protocol is a or b")),
     }
 }
 

@@ -20,6 +20,7 @@ pub enum Moment {
 struct Plan {
     kind: Kind,
     moment: Moment,
+    path: Option<String>,
     skip: u32,
     deed: Box<dyn FnOnce() + Send>,
 }
@@ -48,7 +49,25 @@ impl Moments {
         self.lock().push(Plan {
             kind,
             moment,
+            path: None,
             skip,
+            deed: Box::new(deed),
+        });
+    }
+
+    /// The same for the next request with this in its path.
+    pub fn plan_at(
+        &self,
+        kind: Kind,
+        path: &str,
+        moment: Moment,
+        deed: impl FnOnce() + Send + 'static,
+    ) {
+        self.lock().push(Plan {
+            kind,
+            moment,
+            path: Some(path.to_string()),
+            skip: 0,
             deed: Box::new(deed),
         });
     }
@@ -60,7 +79,12 @@ impl Moments {
 
     /// The moment has come: the request goes on when all that was planned for it is done.
     pub async fn come(&self, kind: Kind, moment: Moment) {
-        for plan in self.take(kind, moment) {
+        self.come_at(kind, "", moment).await;
+    }
+
+    /// The same for a request whose path matters.
+    pub async fn come_at(&self, kind: Kind, path: &str, moment: Moment) {
+        for plan in self.take_at(kind, path, moment) {
             // A deed that panics is the test's own affair: it never reports back.
             let _ = tokio::task::spawn_blocking(plan.deed).await;
         }
@@ -74,10 +98,15 @@ impl Moments {
     }
 
     fn take(&self, kind: Kind, moment: Moment) -> Vec<Plan> {
+        self.take_at(kind, "", moment)
+    }
+
+    fn take_at(&self, kind: Kind, path: &str, moment: Moment) -> Vec<Plan> {
         let mut plans = self.lock();
         plans
             .extract_if(.., |plan| {
-                if plan.kind != kind || plan.moment != moment {
+                let is_there = plan.path.as_deref().is_none_or(|part| path.contains(part));
+                if plan.kind != kind || plan.moment != moment || !is_there {
                     return false;
                 }
                 let due = plan.skip == 0;

@@ -3,6 +3,7 @@
 mod astray;
 mod modes;
 mod oversync_a;
+mod oversync_b;
 mod own;
 mod presets;
 mod replacement;

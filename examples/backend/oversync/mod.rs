@@ -4,8 +4,11 @@
 //! |---|---|
 //! | `token.rs` | the bearer tokens that both take |
 //! | `a/` | protocol A: changes of rows, `/sync/upload` and `/sync/download` |
+//! | `b/` | protocol B: bundles of rows, "bundle v1" |
 
 pub mod a;
+pub mod b;
 pub mod token;
 
 pub use a::A;
+pub use b::B;

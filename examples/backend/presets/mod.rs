@@ -139,15 +139,15 @@ impl Preset {
     fn explained(self, message: &str, kind: Kind) -> String {
         let right = match (self, kind) {
             (Preset::Docs, Kind::Pull) => docs::PULL,
-            (Preset::Docs, Kind::Push) => docs::PUSH,
+            (Preset::Docs, Kind::Push | Kind::Other) => docs::PUSH,
             (Preset::Seed, Kind::Pull) => seed::PULL,
-            (Preset::Seed, Kind::Push) => seed::PUSH,
+            (Preset::Seed, Kind::Push | Kind::Other) => seed::PUSH,
             (Preset::CamelQuery, Kind::Pull) => camel_query::PULL,
-            (Preset::CamelQuery, Kind::Push) => camel_query::PUSH,
+            (Preset::CamelQuery, Kind::Push | Kind::Other) => camel_query::PUSH,
             (Preset::Rpc, Kind::Pull) => rpc::PULL,
-            (Preset::Rpc, Kind::Push) => rpc::PUSH,
+            (Preset::Rpc, Kind::Push | Kind::Other) => rpc::PUSH,
             (Preset::Seconds, Kind::Pull) => seconds::PULL,
-            (Preset::Seconds, Kind::Push) => seconds::PUSH,
+            (Preset::Seconds, Kind::Push | Kind::Other) => seconds::PUSH,
         };
         format!("preset {}: {message}; write {right}", self.name())
     }
