@@ -32,7 +32,6 @@ mod table;
 
 use std::collections::BTreeMap;
 use std::slice::from_ref;
-use std::sync::Once;
 use std::time::Instant;
 
 use case::{Case, Push, Step, Sync};
@@ -41,7 +40,6 @@ use device::Devices;
 use differences::{DIFFERENCES, Difference};
 use minimise::minimise;
 use outcome::difference;
-use rusqlite::ffi;
 use serde_json::{Value, json};
 
 /// Cases of a run that nobody asked more of.
@@ -61,19 +59,8 @@ fn setting(name: &str, default: u64) -> u64 {
     })
 }
 
-/// Takes SQLite's statistics of memory out: the threads would wait for each other at every allocation.
-fn without_statistics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // SAFETY: no connection was opened yet, as every one of this program is opened after this.
-        let code = unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0) };
-        assert_eq!(code, ffi::SQLITE_OK);
-    });
-}
-
 /// What the extension does with the cases, on all cores.
 fn run_here(cases: &[Case]) -> Vec<Vec<Value>> {
-    without_statistics();
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(8));
     let size = cases.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {

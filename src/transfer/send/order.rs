@@ -95,22 +95,14 @@ impl<'a> Order<'a> {
             references.for_each(|reference| each(reference.child, reference.parent, true));
             Ok(())
         })?;
-        let mut groups: Vec<Group> = Vec::new();
-        for (place, with_the_one_before) in parents_first(&links).members() {
-            match groups.last_mut() {
-                Some(group) if with_the_one_before => group.places.push(place),
-                _ => groups.push(Group {
-                    places: vec![place],
-                    circle: false,
-                }),
-            }
-        }
-        for group in &mut groups {
-            group.circle = self.references.iter().any(|reference| {
-                group.places.contains(&reference.child) && group.places.contains(&reference.parent)
-            });
-        }
-        Ok(groups)
+        let groups = parents_first(&links).lists().into_iter();
+        let groups = groups.map(|places| Group {
+            circle: self.references.iter().any(|reference| {
+                places.contains(&reference.child) && places.contains(&reference.parent)
+            }),
+            places,
+        });
+        Ok(groups.collect())
     }
 
     /// The rows of a group that are deleted, or those that are not.

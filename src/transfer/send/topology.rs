@@ -109,6 +109,18 @@ impl Groups {
         members.map(|member| ((member & !MARK) as usize, member & MARK != 0))
     }
 
+    /// The groups one by one: for few things.
+    pub fn lists(&self) -> Vec<Vec<usize>> {
+        let mut lists: Vec<Vec<usize>> = Vec::new();
+        for (member, with_the_one_before) in self.members() {
+            match lists.last_mut() {
+                Some(list) if with_the_one_before => list.push(member),
+                _ => lists.push(vec![member]),
+            }
+        }
+        lists
+    }
+
     fn push(&mut self, group: impl Iterator<Item = u32>) {
         let marks = std::iter::once(0).chain(std::iter::repeat(MARK));
         self.members
@@ -194,14 +206,7 @@ mod tests {
             pairs.iter().for_each(|pair| each(pair.0, pair.1, pair.2));
             Ok::<(), ()>(())
         });
-        let mut groups: Vec<Vec<usize>> = Vec::new();
-        for (member, with_the_one_before) in parents_first(&links.unwrap()).members() {
-            match groups.last_mut() {
-                Some(group) if with_the_one_before => group.push(member),
-                _ => groups.push(vec![member]),
-            }
-        }
-        groups
+        parents_first(&links.unwrap()).lists()
     }
 
     fn must(pairs: &[(usize, usize)]) -> Vec<(usize, usize, bool)> {
