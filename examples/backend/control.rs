@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
@@ -15,23 +15,26 @@ use super::server::{App, error_response, json_response};
 use super::store::Store;
 use super::watermelon::{self, Answer};
 
-/// `GET /_control`: the faults in force.
-pub async fn faults(State(app): State<Arc<App>>) -> Response {
-    show(&app.faults)
+/// `/_control`: GET shows the faults in force; POST with an object adds one, with a list replaces all; DELETE: behave
+/// well again.
+pub async fn faults(State(app): State<Arc<App>>, method: Method, body: Bytes) -> Response {
+    controlled(&app.faults, &method, &body)
 }
 
-/// `POST /_control`: an object adds a fault, a list replaces all (`[]` clears).
-pub async fn set_faults(State(app): State<Arc<App>>, body: Bytes) -> Response {
-    set(&app.faults, &body)
+/// The same for any kind of server.
+pub fn controlled(faults: &Faults, method: &Method, body: &[u8]) -> Response {
+    match *method {
+        Method::POST => set(faults, body),
+        Method::DELETE => set(faults, b"[]"),
+        _ => show(faults),
+    }
 }
 
-/// The faults in force, for any kind of server.
-pub fn show(faults: &Faults) -> Response {
+fn show(faults: &Faults) -> Response {
     json_response(StatusCode::OK, faults.to_json().to_string())
 }
 
-/// Sets faults of any kind of server as the body of a request says.
-pub fn set(faults: &Faults, body: &[u8]) -> Response {
+fn set(faults: &Faults, body: &[u8]) -> Response {
     let result = match serde_json::from_slice(body) {
         Ok(Value::Array(wanted)) => faults.try_replace(&wanted),
         Ok(fault) => faults.try_add(&fault),
@@ -41,12 +44,6 @@ pub fn set(faults: &Faults, body: &[u8]) -> Response {
         Ok(()) => show(faults),
         Err(message) => error_response(StatusCode::BAD_REQUEST, "request", &message),
     }
-}
-
-/// `DELETE /_control`: behave well again.
-pub async fn clear_faults(State(app): State<Arc<App>>) -> Response {
-    app.faults.clear();
-    json_response(StatusCode::OK, "[]".to_string())
 }
 
 /// `POST /_edit`: `{"table","id","set":{…}}` writes a row, made if it is missing;

@@ -40,7 +40,7 @@ pub async fn answer(
         return error_response(StatusCode::METHOD_NOT_ALLOWED, "request", "GET or POST");
     };
     app.moments.come(kind, Moment::Arrived).await;
-    let mut switches = app.faults.take(kind);
+    let mut switches = app.faults.take(kind, parts.uri.path());
     preset.adjust(&mut switches);
     if is_moved {
         switches.redirect = None;

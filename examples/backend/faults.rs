@@ -80,12 +80,7 @@ impl Faults {
     }
 
     /// The switches for a request that has just come in; uses up one of their `times`.
-    pub fn take(&self, kind: Kind) -> Switches {
-        self.take_at(kind, "")
-    }
-
-    /// The same for a request whose path matters.
-    pub fn take_at(&self, kind: Kind, path: &str) -> Switches {
+    pub fn take(&self, kind: Kind, path: &str) -> Switches {
         let mut combined = Map::new();
         let mut faults = self.lock();
         for fault in faults.iter_mut() {

@@ -52,8 +52,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route(
             "/_control",
             get(control::faults)
-                .post(control::set_faults)
-                .delete(control::clear_faults),
+                .post(control::faults)
+                .delete(control::faults),
         )
         .route("/_edit", post(control::edit))
         .route("/_dump", get(control::dump))

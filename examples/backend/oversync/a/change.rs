@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::options::Options;
-use super::uuid;
+use crate::oversync::uuid;
 
 /// A change as it was sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

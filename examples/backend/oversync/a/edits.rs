@@ -16,7 +16,7 @@ use super::state::{Row, State};
 use super::tables::{ColumnKind, Table};
 use super::transaction::Who;
 use super::upload::{Terms, apply};
-use super::uuid;
+use crate::oversync::uuid;
 
 /// The name of that device.
 pub const ANOTHER_DEVICE: &str = "another-device";

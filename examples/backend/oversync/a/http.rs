@@ -14,17 +14,17 @@ use serde_json::{Value, json};
 use super::change;
 use super::download::{Page, download};
 use super::flight;
-use super::json::escaped;
 use super::operator::{asked_for, error_text, list, retry};
 use super::options::Mount;
 use super::outcome::Fault;
 use super::server::Inner;
 use super::transaction::Who;
 use crate::body::{BodyPlan, known};
+use crate::control::controlled;
 use crate::exchange::other_answer;
 use crate::faults::Kind;
 use crate::moments::Moment;
-use crate::oversync::token;
+use crate::oversync::{escape::escaped, stamp, token};
 use crate::request_log::SeenRequest;
 use crate::server::MOVED;
 use crate::socket::Peer;
@@ -92,6 +92,9 @@ async fn answer(
     let Ok(body) = to_bytes(body, most).await else {
         return text(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large\n");
     };
+    if parts.uri.path() == "/_control" {
+        return controlled(&inner.faults, &parts.method, &body);
+    }
     inner.log.add(|| {
         let path = parts.uri.to_string();
         SeenRequest::new(parts.method.as_str(), &path, &parts.headers, &body)
@@ -119,7 +122,7 @@ async fn answer(
         return reply(&inner, &peer, place, &parts, &body, Switches::default()).await;
     };
     inner.moments.come(kind, Moment::Arrived).await;
-    let mut switches = inner.faults.take(kind);
+    let mut switches = inner.faults.take(kind, path);
     if is_moved {
         switches.redirect = None;
     }
@@ -321,8 +324,7 @@ fn sign_in(inner: &Inner, body: &[u8]) -> Response {
 }
 
 fn invented_device(user: &str) -> String {
-    let nanos = super::clock::now();
-    let letters = format!("{user}{nanos}");
+    let letters = format!("{user}{}", stamp::now());
     let number = letters.bytes().fold(7_u64, |number, byte| {
         number.wrapping_mul(1_099_511_628_211) ^ u64::from(byte)
     });

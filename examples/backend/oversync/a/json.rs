@@ -5,20 +5,6 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// For a page: `<`, `>`, `&` and two line ends of Unicode as escapes. They occur in texts only.
-pub fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                out.push_str(&format!("\\u{:04x}", u32::from(letter)));
-            }
-            _ => out.push(letter),
-        }
-    }
-    out
-}
-
 /// Without the white space between the values; each value keeps its spelling.
 pub fn compact(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -8,7 +8,7 @@ use super::change::{Change, Known, Op, Refusal, named, op};
 use super::json;
 use super::outcome::Fault;
 use super::state::{Breakdown, State};
-use super::uuid;
+use crate::oversync::uuid;
 
 /// The rows that a request says it brings: whether it really does is not asked.
 pub fn brought(changes: &[Change]) -> HashSet<(String, String)> {

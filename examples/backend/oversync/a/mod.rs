@@ -18,10 +18,9 @@
 //! | `operator.rs` | what could not be projected |
 //! | `state.rs` | all that the server knows |
 //! | `edits.rs` | edits of another device |
-//! | `json.rs`, `uuid.rs`, `clock.rs` | spellings |
+//! | `json.rs` | spellings |
 
 mod change;
-mod clock;
 mod defects;
 mod download;
 mod edits;
@@ -38,7 +37,6 @@ mod state;
 mod tables;
 mod transaction;
 mod upload;
-mod uuid;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::json;
 use super::state::ProjectedRow;
 use super::tables::{Column, ColumnKind, Table};
-use super::uuid;
+use crate::oversync::uuid;
 
 /// The row, or what is wrong with the payload.
 pub fn project(table: &Table, pk: &str, payload: &str) -> Result<ProjectedRow, String> {

@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::change::{Change, Known, Op, Refusal, check};
-use super::clock;
 use super::keys;
 use super::outcome::{Fault, Outcome, answer};
 use super::state::{Breakdown, State};
 use super::tables::parents_first;
 use super::transaction::{Placed, Transaction, Who};
+use crate::oversync::stamp;
 use crate::switches::Switches;
 
 /// What is special about an upload.
@@ -74,7 +74,7 @@ pub fn apply(
         let mut transaction = Transaction {
             who,
             numbers: &mut terms.numbers,
-            at: clock::now(),
+            at: stamp::now(),
             outcomes: HashMap::new(),
             state,
         };

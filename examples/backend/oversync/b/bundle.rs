@@ -4,7 +4,8 @@ use sha2::{Digest, Sha256};
 
 use super::later;
 use super::rows::Effect;
-use super::spelling::{Object, array, escaped, quoted};
+use super::spelling::{Object, array, quoted};
+use crate::oversync::escape::escaped;
 
 /// One row of a bundle.
 #[derive(Clone, Debug)]

@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::spelling::{quoted, shortest, without_exponent};
-use super::stamp;
 use super::tables::Kind;
+use crate::oversync::stamp;
+use crate::oversync::uuid::from_digits;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
@@ -139,18 +140,7 @@ fn boolean(value: &Value) -> Option<bool> {
 fn uuid(text: &str) -> Option<String> {
     let bare = text.trim_start_matches('{').trim_end_matches('}');
     let digits: String = bare.chars().filter(|digit| *digit != '-').collect();
-    if digits.len() != 32 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    let digits = digits.to_ascii_lowercase();
-    let parts = [
-        &digits[..8],
-        &digits[8..12],
-        &digits[12..16],
-        &digits[16..20],
-        &digits[20..],
-    ];
-    Some(parts.join("-"))
+    from_digits(&digits)
 }
 
 /// Whether a text is a UUID in its one spelling.

@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::answer::{Answer, Answered, invalid_request};
 use super::request::object;
 use super::spelling::Object;
-use super::stamp;
 use super::state::{Lease, Scope, Service, State, Who};
+use crate::oversync::stamp;
 
 pub fn connect(service: &Service, state: &mut State, who: &Who, body: &[u8]) -> Answered {
     let has_rows = has_rows(service, body)?;

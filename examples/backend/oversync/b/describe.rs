@@ -1,8 +1,9 @@
 //! What the server says of itself: capabilities, health and status.
 
 use super::later;
-use super::spelling::{Object, array, escaped, quoted};
+use super::spelling::{Object, array, quoted};
 use super::state::{Health, Service, State, Who};
+use crate::oversync::escape::escaped;
 
 /// `GET /sync/capabilities`.
 pub fn capabilities(service: &Service, who: &Who) -> String {

@@ -24,7 +24,7 @@ use super::spelling::Object;
 use super::state::{Health, Service, State, Who};
 use super::watch;
 use crate::body::{self, BodyPlan};
-use crate::control;
+use crate::control::controlled;
 use crate::exchange::other_answer;
 use crate::faults::{Faults, Kind};
 use crate::moments::{Moment, Moments};
@@ -82,7 +82,7 @@ async fn answer(
     // A request that was let in is brought to its end, whatever happens to the service meanwhile.
     let admitted = admitted(&app.service, &route, &parts);
     app.moments.come_at(kind, &path, Moment::Arrived).await;
-    let switches = app.faults.take_at(kind, &path);
+    let switches = app.faults.take(kind, &path);
     if let Some(delay) = switches.delay {
         tokio::time::sleep(delay).await;
     }
@@ -117,15 +117,6 @@ async fn answer(
         delay: switches.delay_body,
     };
     response(answer, plan)
-}
-
-/// `/_control`: faults from outside, as with the other servers here.
-fn controlled(faults: &Faults, method: &Method, body: &[u8]) -> Response {
-    match *method {
-        Method::POST => control::set(faults, body),
-        Method::DELETE => control::set(faults, b"[]"),
-        _ => control::show(faults),
-    }
 }
 
 /// Who sends the request, or why it is refused before it is looked at.

@@ -3,8 +3,9 @@
 
 use super::cell::Cell;
 use super::defects::Defects;
-use super::spelling::{escaped, quoted};
+use super::spelling::quoted;
 use super::tables::Table;
+use crate::oversync::escape::escaped;
 
 /// The row as JSON, ready to be sent, and its size in the snapshot's count.
 pub struct Image {

@@ -9,7 +9,7 @@
 //! | `declared.rs` | the same from `CREATE TABLE` statements |
 //! | `state.rs` | users, sessions, the clock |
 //! | `rows.rs` | the rows of a user, and what a bundle does to them |
-//! | `cell.rs`, `stamp.rs` | one value; a point in time |
+//! | `cell.rs` | one value |
 //! | `spelling.rs`, `image.rs` | how JSON is spelled, and a row as JSON |
 //! | `bundle.rs` | a committed bundle and its hash |
 //! | `route.rs`, `http.rs` | which path means what; one request |
@@ -44,7 +44,6 @@ mod route;
 mod rows;
 mod snapshot;
 mod spelling;
-mod stamp;
 mod state;
 mod tables;
 mod watch;

@@ -11,9 +11,9 @@ use super::pull::page_size;
 use super::push::check_retired;
 use super::request::{is_json, object, text};
 use super::spelling::{Object, array};
-use super::stamp;
 use super::state::{Service, Snapshot, SnapshotRow, State, User, Who};
 use super::tables::Table;
+use crate::oversync::stamp;
 use crate::switches::Switches;
 
 const REASONS: [&str; 4] = [

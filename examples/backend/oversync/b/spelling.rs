@@ -1,25 +1,10 @@
 //! How the server spells JSON: the same bytes are sent and hashed.
 
+use crate::oversync::escape::escaped;
+
 /// A text as JSON, with nothing escaped that need not be.
 pub fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-/// The same JSON with the characters escaped that mean something in HTML and JavaScript. They
-/// occur in texts only, so this may be done to a whole document.
-pub fn escaped(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    for character in json.chars() {
-        match character {
-            '<' => out.push_str("\\u003c"),
-            '>' => out.push_str("\\u003e"),
-            '&' => out.push_str("\\u0026"),
-            '\u{2028}' => out.push_str("\\u2028"),
-            '\u{2029}' => out.push_str("\\u2029"),
-            _ => out.push(character),
-        }
-    }
-    out
 }
 
 /// A number in its fewest digits, as JavaScript spells it: with an exponent below 1e-6 and from

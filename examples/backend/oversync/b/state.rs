@@ -12,8 +12,8 @@ use super::answer::{Answer, Answered};
 use super::bundle::{Bundle, hex};
 use super::options::Options;
 use super::rows::Rows;
-use super::stamp;
 use super::tables::Table;
+use crate::oversync::stamp;
 
 /// The server behind its addresses.
 pub struct Service {

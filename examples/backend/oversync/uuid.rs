@@ -42,7 +42,8 @@ pub fn from_bytes(bytes: &[u8]) -> Option<String> {
     from_digits(&digits)
 }
 
-fn from_digits(digits: &str) -> Option<String> {
+/// The usual spelling of 32 digits.
+pub fn from_digits(digits: &str) -> Option<String> {
     if digits.len() != 32 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }

@@ -2,6 +2,11 @@
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, SubsecRound, Utc};
 
+/// This moment as [`stored`] writes it.
+pub fn now() -> String {
+    stored(Utc::now())
+}
+
 /// Reads a time; one without a zone is UTC.
 pub fn read(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
