@@ -6,5 +6,7 @@ mod oversync_a;
 mod oversync_b;
 mod own;
 mod presets;
+mod recording;
 mod replacement;
 mod rules;
+mod wire;

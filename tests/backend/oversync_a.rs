@@ -1,22 +1,23 @@
 //! The stand-in for oversync servers of protocol A answers as the real one did: every recorded request is sent
 //! to it, in order.
 
+mod answer;
 mod api;
 mod client;
 mod defects;
-mod transcript;
-mod wire;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::time::Duration;
 
+use serde_json::Value;
 use support::backend::oversync::A;
 use support::backend::oversync::a::{Breakdown, Defects, Held, Holder, Mount, Options};
 use support::{PATIENCE, wait_for};
 
-use transcript::{Answer, Step, folder, masked, read};
-use wire::{Sent, send};
+use crate::recording::{Step, files, read};
+use crate::wire::Exchange;
+use answer::{Answer, masked, with_tokens};
 
 /// A recording, how many of its steps are compared, and which are left out for which reason.
 type File = (&'static str, usize, &'static [(u64, &'static str)]);
@@ -55,22 +56,11 @@ const FILES: &[File] = &[
 
 #[test]
 fn every_recording_is_in_the_list() {
-    let listed: BTreeSet<String> = FILES
+    let listed: Vec<String> = FILES
         .iter()
         .map(|(name, ..)| format!("{name}.jsonl"))
         .collect();
-    let found: BTreeSet<String> = std::fs::read_dir(folder())
-        .expect("the folder")
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .into_string()
-                .expect("a name")
-        })
-        .filter(|name| name.ends_with(".jsonl"))
-        .collect();
-    assert_eq!(found, listed);
+    assert_eq!(files("a"), listed);
 }
 
 #[test]
@@ -105,6 +95,8 @@ fn replay_all(defects: &Defects) -> BTreeMap<&'static str, Vec<String>> {
 /// A file and the server that its requests are sent to.
 struct Replay {
     name: &'static str,
+    /// By name.
+    devices: Value,
     server: A,
     compared: usize,
     differences: Vec<String>,
@@ -112,9 +104,10 @@ struct Replay {
 
 impl Replay {
     fn run((name, count, left_out): &File, defects: &Defects) -> Vec<String> {
-        let steps = read(&folder().join(format!("{name}.jsonl")));
+        let (devices, steps) = read("a", &format!("{name}.jsonl"));
         let mut replay = Replay {
             name,
+            devices,
             server: server(name, defects),
             compared: 0,
             differences: Vec::new(),
@@ -132,14 +125,14 @@ impl Replay {
                 }
                 continue;
             }
-            let Some(request) = &step.request else {
+            if step.request.is_none() {
                 continue;
-            };
+            }
             if left_out.iter().any(|(number, _)| *number == step.number) {
                 continue;
             }
             assert_eq!(step.sent, None, "{name} {}: nothing is held", step.number);
-            let answer = send(replay.server.port(), request);
+            let answer = Answer::of(replay.send(step));
             replay.compare(step, &answer);
         }
         assert_eq!(replay.compared, *count, "{name}: steps compared");
@@ -148,9 +141,14 @@ impl Replay {
         replay.differences
     }
 
+    fn send(&self, step: &Step) -> Exchange {
+        let request = step.request.as_ref().expect("a request");
+        Exchange::send(&self.server.url(), &with_tokens(request, &self.devices))
+    }
+
     fn compare(&mut self, step: &Step, came: &Answer) {
         self.compared += 1;
-        let [recorded, came] = [&step.answer, came].map(|answer| Answer {
+        let [recorded, came] = [&Answer::recorded(step), came].map(|answer| Answer {
             body: masked(&answer.body),
             ..answer.clone()
         });
@@ -171,15 +169,15 @@ impl Replay {
             let server = &self.server;
             for step in in_order {
                 let waiting = server.waiting();
-                let sent = Sent::new(server.port(), step.request.as_ref().expect("a request"));
-                if step.answer.is_given_up {
+                let sent = self.send(step);
+                if step.is_given_up {
                     wait_for("the request waits", || server.waiting() > waiting);
-                    let answer = sent.give_up();
+                    sent.give_up();
                     wait_for("the server sees it", || server.waiting() == waiting);
-                    answers.push((step, scope.spawn(|| answer)));
+                    answers.push((step, scope.spawn(Answer::default)));
                     continue;
                 }
-                let answer = scope.spawn(|| sent.answer());
+                let answer = scope.spawn(|| Answer::of(sent));
                 wait_for("the request waits, or its answer", || {
                     server.waiting() > waiting || answer.is_finished()
                 });

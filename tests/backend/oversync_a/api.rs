@@ -8,9 +8,9 @@ use support::backend::oversync::a::{Column, ColumnKind, Held, Options, Stored, T
 use support::backend::{Kind, Moment};
 use support::wait_for;
 
+use super::answer::Answer;
 use super::client::{Client, delete, id, post, upsert, user};
-use super::transcript::Answer;
-use super::wire::{Sent, send};
+use crate::wire::Exchange;
 
 #[test]
 fn another_device_writes_and_deletes_rows() {
@@ -262,8 +262,8 @@ fn whoever_changes_a_held_row_waits() {
     ] {
         let holder = server.hold(held());
         let body = json!({"changes": [upsert(change, "users", 1, &user(1, "b"))]}).to_string();
-        let sent = Sent::new(
-            server.port(),
+        let sent = Exchange::send(
+            &server.url(),
             &client.request("POST", "/sync/upload", &body),
         );
         wait_for("the upload waits", || server.waiting() == 1);
@@ -274,7 +274,7 @@ fn whoever_changes_a_held_row_waits() {
             true => holder.commit(),
             false => holder.roll_back(),
         }
-        let answer = sent.answer();
+        let answer = Answer::of(sent);
         assert!(answer.body.contains(expected), "{answer:?}");
     }
 }
@@ -289,8 +289,8 @@ fn passwords_and_known_tokens() {
     server.accept("simple", "mara", "phone");
     let mut request = Client::new(&server, "phone").request("GET", "/sync/download", "");
     request.headers = vec![("authorization".to_owned(), "Bearer simple".to_owned())];
-    assert_eq!(send(server.port(), &request).status, Some(200));
     let client = Client::new(&server, "phone");
+    assert_eq!(client.send(&request).status, Some(200));
     let sign_in = |password: &str| {
         let body = json!({"user": "mara", "password": password, "device": "phone"});
         client.ask("POST", "/dummy-signin", &body.to_string())
@@ -299,5 +299,29 @@ fn passwords_and_known_tokens() {
     let answer: Value = serde_json::from_str(&sign_in("open sesame").body).expect("JSON");
     let token = answer["token"].as_str().expect("a token");
     request.headers[0].1 = format!("Bearer {token}");
-    assert_eq!(send(server.port(), &request).status, Some(200));
+    assert_eq!(client.send(&request).status, Some(200));
+}
+
+#[test]
+fn faults_come_from_outside_too() {
+    let server = A::example();
+    let client = Client::new(&server, "phone");
+    let fault = json!({"path": "/download", "times": 1, "status": 503});
+    assert_eq!(
+        client.ask("POST", "/_control", &fault.to_string()).status,
+        Some(200)
+    );
+    assert_eq!(
+        client.one(upsert(1, "users", 0, &user(1, "a"))),
+        "applied 1"
+    );
+    assert_eq!(client.ask("GET", "/sync/download", "").status, Some(503));
+    assert_eq!(client.log(0).len(), 1);
+    assert_eq!(
+        client.ask("POST", "/_control", r#"{"on": "tea"}"#).status,
+        Some(400)
+    );
+    server.faults().add(json!({"on": "pull", "status": 503}));
+    assert_eq!(client.ask("DELETE", "/_control", "").body, "[]");
+    assert_eq!(client.log(0).len(), 1);
 }

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 use support::backend::oversync::A;
 
-use super::transcript::{Answer, Request};
-use super::wire::send;
+use super::answer::Answer;
+use crate::recording::Request;
+use crate::wire::Exchange;
 
 /// A device of mara.
 pub struct Client<'a> {
@@ -27,8 +28,12 @@ impl<'a> Client<'a> {
         }
     }
 
+    pub fn send(&self, request: &Request) -> Answer {
+        Answer::of(Exchange::send(&self.server.url(), request))
+    }
+
     pub fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
-        send(self.server.port(), &self.request(method, path, body))
+        self.send(&self.request(method, path, body))
     }
 
     pub fn try_upload(&self, changes: &[Value]) -> Answer {

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use syncscope_backend::oversync::B;
 use syncscope_backend::oversync::b::{Defects, Options};
 
-use super::wire::{Exchange, Reply};
+use crate::recording::Request;
+use crate::wire::{Exchange, Reply};
 
 /// A key, by its number.
 pub fn id(number: u32) -> String {
@@ -46,15 +47,20 @@ impl Client {
     }
 
     pub fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Exchange {
-        let headers = [
+        let headers = vec![
             (
                 "authorization".to_string(),
                 format!("Bearer {}", self.token),
             ),
             ("oversync-source-id".to_string(), self.source.to_string()),
         ];
-        let body = body.map(Value::to_string);
-        Exchange::send(&self.origin, method, path, &headers, body.as_deref())
+        let request = Request {
+            method: method.to_string(),
+            path: path.to_string(),
+            headers,
+            body: body.map(Value::to_string).unwrap_or_default().into_bytes(),
+        };
+        Exchange::send(&self.origin, &request)
     }
 
     /// None if there is no answer.

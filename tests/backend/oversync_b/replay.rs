@@ -1,17 +1,17 @@
 //! Sends what was recorded, in order, and compares what comes back.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::Held;
 use syncscope_backend::oversync::b::{Health, Options};
 use syncscope_backend::oversync::{B, token};
 use syncscope_backend::{Kind, Moment};
 
 use super::operator;
-use super::recording::{Ids, Step, masked, read};
-use super::wire::{Exchange, Reply};
+use super::volatile::{Ids, masked};
+use crate::recording::{Request, Step, read};
+use crate::wire::{Exchange, Reply};
 
 /// Steps whose answer was under way while later lines were written: opened here, compared there.
 struct Open {
@@ -22,7 +22,8 @@ struct Open {
 /// A file on its way.
 pub struct Replay {
     file: String,
-    users: HashMap<String, String>,
+    /// By name.
+    devices: Value,
     server: B,
     ids: Ids,
     open: Vec<Open>,
@@ -37,10 +38,10 @@ pub struct Replay {
 
 /// Replays a whole file.
 pub fn replay(file: &str) -> Replay {
-    let (users, steps) = read(file);
+    let (devices, steps) = read("b", file);
     let mut replay = Replay {
         file: file.to_string(),
-        users,
+        devices,
         server: B::start(operator::options(file)).expect("it starts"),
         ids: Ids::default(),
         open: Vec::new(),
@@ -203,15 +204,14 @@ impl Replay {
                 _ => (name.clone(), value.clone()),
             })
             .collect();
-        let body = asked.body.as_deref().map(|body| self.ids.translate(body));
-        let path = self.ids.translate(&asked.path);
-        Exchange::send(
-            &self.server.url(),
-            &asked.method,
-            &path,
-            &headers,
-            body.as_deref(),
-        )
+        let body = std::str::from_utf8(&asked.body).expect("a text");
+        let request = Request {
+            method: asked.method.clone(),
+            path: self.ids.translate(&asked.path),
+            headers,
+            body: self.ids.translate(body).into_bytes(),
+        };
+        Exchange::send(&self.server.url(), &request)
     }
 
     /// Puts a token in the place of its description.
@@ -224,9 +224,8 @@ impl Replay {
             .split(' ')
             .skip_while(|word| *word != "of")
             .nth(1);
-        let user = device
-            .and_then(|device| self.users.get(device))
-            .map_or("", String::as_str);
+        let user = device.and_then(|device| self.devices[device]["user"].as_str());
+        let user = user.unwrap_or_default();
         let later = 4_102_444_800_i64;
         let claims = json!({"sub": user, "exp": later});
         let token = match description.split_once(' ').map_or("", |(first, _)| first) {

@@ -1,10 +1,12 @@
 //! HTTP by hand: any header, any body, and answers that come piece by piece.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use support::waiting::PATIENCE;
+
+use super::recording::Request;
 
 /// How long nothing must come where nothing is to come. Too short a time finds less; it never fails.
 const A_MOMENT: Duration = Duration::from_millis(40);
@@ -32,14 +34,14 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Sends a request to an origin such as `http://127.0.0.1:40123`.
-    pub fn send(
-        origin: &str,
-        method: &str,
-        path: &str,
-        headers: &[(String, String)],
-        body: Option<&str>,
-    ) -> Exchange {
+    /// Sends a request byte for byte, over a connection of its own, to an origin such as `http://127.0.0.1:40123`.
+    pub fn send(origin: &str, request: &Request) -> Exchange {
+        let Request {
+            method,
+            path,
+            headers,
+            body,
+        } = request;
         let host = origin.trim_start_matches("http://");
         let mut socket = TcpStream::connect(host).expect("it listens");
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -47,11 +49,12 @@ impl Exchange {
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
         }
-        if body.is_some() || method == "POST" {
-            head += &format!("content-length: {}\r\n", body.unwrap_or_default().len());
+        if !body.is_empty() || method == "POST" {
+            head += &format!("content-length: {}\r\n", body.len());
         }
-        let request = format!("{head}\r\n{}", body.unwrap_or_default());
-        socket.write_all(request.as_bytes()).expect("it reads");
+        // A server that closes early is seen when its answer is read.
+        let _ = socket.write_all(format!("{head}\r\n").as_bytes());
+        let _ = socket.write_all(body);
         Exchange {
             socket,
             got: Vec::new(),
@@ -63,6 +66,11 @@ impl Exchange {
     pub fn finish(&mut self) -> Option<Reply> {
         while self.read_more() {}
         self.reply()
+    }
+
+    /// Closes the connection, as a client that has waited long enough.
+    pub fn give_up(self) {
+        self.socket.shutdown(Shutdown::Both).expect("it was open");
     }
 
     /// Waits until the body so far is as it should be.
