@@ -1,6 +1,6 @@
 //! Orders in which nothing comes before what it refers to, without the database.
 //!
-//! Things are numbers below a count. A table can have millions of rows: what is kept of one is about thirty bytes.
+//! Things are numbers below a count. A table can have millions of rows: what is kept of one is about 25 bytes.
 
 /// Things beyond are left out: a bit of each number is used as a mark.
 const MOST: usize = 1 << 31;
