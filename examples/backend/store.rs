@@ -201,6 +201,8 @@ fn configure(connection: &Connection, is_temporary: bool) -> rusqlite::Result<()
     connection.set_prepared_statement_cache_capacity(256);
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // So that the bookkeeping hears of rows that INSERT OR REPLACE removes.
+    connection.pragma_update(None, "recursive_triggers", true)?;
     let synchronous = if is_temporary { "OFF" } else { "NORMAL" };
     connection.pragma_update(None, "synchronous", synchronous)
 }
@@ -233,11 +235,11 @@ fn triggers(table: &Table) -> String {
     let key = quoted(&table.key);
     let tab = literal(&table.name);
     let stamp = "(SELECT last FROM _backend_clock)";
-    // A row that comes back counts as created; INSERT OR REPLACE of a living one does not.
+    // A row that comes back counts as created; INSERT OR REPLACE of a living one, which deletes it first, does not.
     let born = format!(
         "INSERT INTO _backend_row VALUES ({tab}, NEW.{key}, {stamp}, {stamp}, 0)
          ON CONFLICT (tab, id) DO UPDATE SET
-           created_at = iif(deleted, excluded.created_at, created_at),
+           created_at = iif(deleted AND last_modified <> excluded.last_modified, excluded.created_at, created_at),
            last_modified = excluded.last_modified, deleted = 0;"
     );
     let gone = format!(

@@ -208,10 +208,10 @@ fn p8_tables_can_be_chosen_and_must_exist() {
 #[test]
 fn a_row_that_comes_back_is_created_and_a_replaced_one_is_updated() {
     let (backend, cursor) = with_tasks();
+    backend.sql(|sql| sql.execute_batch("DELETE FROM task WHERE key = 't1'"));
     backend.sql(|sql| {
         sql.execute_batch(
-            "DELETE FROM task WHERE key = 't1';
-             INSERT INTO task (key, title, done) VALUES ('t1', 'Again', 0);
+            "INSERT INTO task (key, title, done) VALUES ('t1', 'Again', 0);
              INSERT OR REPLACE INTO task (key, title, done) VALUES ('t2', 'Replaced', 0);
              UPDATE task SET key = 't9' WHERE key = 't3'",
         )
@@ -220,6 +220,18 @@ fn a_row_that_comes_back_is_created_and_a_replaced_one_is_updated() {
     assert_eq!(ids(&answer, "task", "created"), ["t1", "t9"]);
     assert_eq!(ids(&answer, "task", "updated"), ["t2"]);
     assert_eq!(ids(&answer, "task", "deleted"), ["t3"]);
+}
+
+#[test]
+fn a_row_that_another_one_replaces_is_deleted() {
+    let backend =
+        Backend::start("CREATE TABLE seat (id TEXT PRIMARY KEY NOT NULL, number INTEGER UNIQUE)");
+    backend.sql(|sql| sql.execute_batch("INSERT INTO seat VALUES ('a', 1)"));
+    let cursor = timestamp(&pull(&backend, "null"));
+    backend.sql(|sql| sql.execute_batch("INSERT OR REPLACE INTO seat VALUES ('b', 1)"));
+    let answer = pull(&backend, cursor);
+    assert_eq!(ids(&answer, "seat", "created"), ["b"]);
+    assert_eq!(ids(&answer, "seat", "deleted"), ["a"]);
 }
 
 #[test]
