@@ -99,8 +99,8 @@ impl Pending {
     }
 
     /// Notes that the table that is there now does not have the row, and was made since its entries were logged.
-    /// One that was deleted before stays deleted. Whether one that was only "met" was replaced can't be told any
-    /// more, and to delete a row elsewhere that was not deleted here would be worse.
+    /// One that was deleted before stays deleted. One that was only "met" counts as lost: to delete a row elsewhere that
+    /// was not deleted here would be worse. (What shows that it was replaced, `scan.rs` looks for first.)
     pub(super) fn lose_unless_deleted(&mut self) {
         self.lost = self.balance >= 0 && (self.was_there || !self.touched);
     }
@@ -170,7 +170,8 @@ impl Pending {
         pending
     }
 
-    fn start(key: Key) -> Self {
+    /// A row of which nothing is logged.
+    pub(super) fn start(key: Key) -> Self {
         Self {
             key,
             touched: false,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::store::{Database, Result, Statement, Value};
 
 use super::key::Key;
-use super::op::{Op, group_of};
+use super::op::{OP_BITS, Op, group_of};
 use super::pending::{Entry, Pending, PendingRows};
 use super::reader::RowReader;
 use super::shape::Column;
@@ -187,6 +187,8 @@ struct Look<'a> {
     added: Option<RowReader>,
     /// Of a table that was made again since.
     there: Option<RowReader>,
+    /// The same table's entry of a number, and the next one that is not of kind "met".
+    next: Option<Statement>,
 }
 
 impl<'a> Look<'a> {
@@ -200,6 +202,9 @@ impl<'a> Look<'a> {
             given: given.collect::<Result<_>>()?,
             added: (!added.is_empty()).then(|| reader(added)).transpose()?,
             there: (!table.is_captured).then(|| reader(&[])).transpose()?,
+            next: (!table.is_captured)
+                .then(|| database.prepare(&next_entry(database)))
+                .transpose()?,
             table,
         })
     }
@@ -209,12 +214,36 @@ impl<'a> Look<'a> {
         let Some(there) = &mut self.there else {
             return Ok(());
         };
-        match there.find(row)? {
+        let is_there = there.find(row)?;
+        there.release();
+        match is_there {
             true => row.revive_if_deleted(),
+            false if self.was_replaced(row)? => {}
             false => row.lose_unless_deleted(),
         }
-        there.release();
         Ok(())
+    }
+
+    /// Whether a row that is not in a table which was made again had been replaced by another one before. An entry "met"
+    /// alone does not say so, for an insert that is ignored meets rows too; but here the next thing that happened to the
+    /// table is that another row was written, and that one is there.
+    fn was_replaced(&mut self, row: &Pending) -> Result<bool> {
+        let (Some(there), Some(next)) = (&mut self.there, &mut self.next) else {
+            return Ok(false);
+        };
+        next.bind_all(&[self.table.id.into(), row.last_seq.into()])?;
+        let met = next.step()? && Op::of(next.integer(0)) == Op::Met;
+        let other = match met && next.step()? && Op::of(next.integer(0)) != Op::Delete {
+            true => Some(Key(next.column(1).to_owned())).filter(|other| *other != row.key),
+            false => None,
+        };
+        next.reset();
+        let Some(other) = other else {
+            return Ok(false);
+        };
+        let is_there = there.find(&Pending::start(other))?;
+        there.release();
+        Ok(is_there)
     }
 
     /// Finds out which columns that the triggers did not know were changed by updates they did log: those that no longer
@@ -237,6 +266,14 @@ impl<'a> Look<'a> {
         reader.release();
         Ok(())
     }
+}
+
+fn next_entry(database: &Database) -> String {
+    format!(
+        "SELECT op, pk FROM {log} WHERE tbl = ?1 AND seq >= ?2 AND (seq = ?2 OR op & {OP_BITS} <> {met}) ORDER BY seq LIMIT 2",
+        log = database.qualified("_syncChange"),
+        met = Op::Met.code(),
+    )
 }
 
 /// What ADD COLUMN gave to the rows that were there; none when that is not known.

@@ -500,8 +500,8 @@ fn a_row_deleted_and_made_again_along_with_its_table_is_pending() {
 
 #[test]
 fn a_row_met_before_its_table_was_made_again_is_not_said_to_be_deleted() {
-    // Whether it was replaced or an insert was ignored can't be told any more without the table, and
-    // deleting a row elsewhere that was never deleted here would be worse.
+    // Whether it was replaced or an insert was ignored can't be told any more without the row that came in its
+    // place, and deleting a row elsewhere that was never deleted here would be worse.
     let world = &World::new(false);
     let c = tracked(
         world,
@@ -513,6 +513,60 @@ fn a_row_met_before_its_table_was_made_again_is_not_said_to_be_deleted() {
     run(&c, "DROP TABLE t; CREATE TABLE t (id TEXT PRIMARY KEY, u)");
     track(&c, "t", "{}");
     assert_eq!(pending(&c), "");
+}
+
+/// A row that another one has replaced, in a table that a migration then copies, stays deleted; one that was only met
+/// and that the migration leaves out does not become deleted.
+#[test]
+fn m3_a_row_replaced_before_its_table_was_copied_stays_deleted() {
+    let off = "SELECT sync_capture_off('t')";
+    for (before, after) in [
+        ("", "SELECT sync_track('t')"),
+        ("", "SELECT sync_capture_on('t')"),
+        (off, "SELECT sync_capture_on('t')"),
+    ] {
+        for (write, without, expected) in [
+            (
+                "REPLACE INTO t VALUES ('n', 1, 2)",
+                "",
+                "created n []\ndeleted k",
+            ),
+            (
+                "UPDATE OR REPLACE t SET u = 1 WHERE id = 'l'",
+                "",
+                "deleted k\nupdated l [\"u\"]",
+            ),
+            (
+                "UPDATE t SET a = 5 WHERE id = 'k'; REPLACE INTO t VALUES ('n', 1, 2)",
+                "",
+                "created n []\ndeleted k",
+            ),
+            (
+                "INSERT OR IGNORE INTO t VALUES ('n', 1, 2)",
+                "WHERE id <> 'k'",
+                "",
+            ),
+            (
+                "INSERT OR IGNORE INTO t VALUES ('n', 1, 2); DELETE FROM t WHERE id = 'l'",
+                "WHERE id <> 'k'",
+                "deleted l",
+            ),
+        ] {
+            let world = &World::new(false);
+            let ddl = "CREATE TABLE t (id TEXT PRIMARY KEY, u UNIQUE, a); INSERT INTO t VALUES ('k', 1, 1), ('l', 3, 3);";
+            let c = tracked(world, ddl, "t");
+            run(&c, write);
+            if !before.is_empty() {
+                ask(&c, before);
+            }
+            let copy = format!("BEGIN; CREATE TABLE new (id TEXT PRIMARY KEY, u UNIQUE, a); INSERT INTO new SELECT * FROM t {without};
+                                DROP TABLE t; ALTER TABLE new RENAME TO t; COMMIT");
+            run(&c, &copy);
+            assert_eq!(pending(&c), expected, "{write}, before capture is back");
+            ask(&c, after);
+            assert_eq!(pending(&c), expected, "{write}; {before}; {after}");
+        }
+    }
 }
 
 #[test]
