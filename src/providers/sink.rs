@@ -28,6 +28,9 @@ pub struct RemoteRow<'a> {
 pub enum Scope<'a> {
     /// All rows there are were named: those whose id this does not know go.
     Retain(&'a dyn Fn(&str) -> bool),
+    /// All rows that the server has were named, and none that it has deleted: what is held of others is out of date,
+    /// and rows that are here stay.
+    Named(&'a dyn Fn(&str) -> bool),
     /// All rows go but those that the answer goes on to bring. What waits to be sent stays.
     Wipe,
     /// The same for the rows that meet an SQL condition, with the values of its parameters in order.

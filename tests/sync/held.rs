@@ -136,6 +136,33 @@ fn h2_held_rows_are_tried_again_replaced_and_removed() {
     assert_eq!(device.pending(), "");
 }
 
+/// A pull from the beginning names no deleted rows: what it does not name is not there any more.
+#[test]
+fn h2_held_rows_that_a_pull_from_the_beginning_does_not_name_are_gone() {
+    let server = Canned::start();
+    let schema = format!(
+        "{CLASH}; CREATE TRIGGER stays BEFORE DELETE ON t WHEN OLD.id = 'kept' BEGIN SELECT RAISE(ABORT, 'stays'); END;"
+    );
+    let device = Device::with(&schema, &["t", "of"], &server.url());
+    device.exec("INSERT INTO t VALUES ('mine', 'v', 'here')");
+    let row = |id: &str, u: &str| json!({"id": id, "u": u, "x": "1"});
+    server.changes(json!({"t": {"created": [row("a", "v"), row("b", "v"), row("kept", "k")]}}));
+    device.synced();
+    server.changes(json!({"t": {"deleted": ["kept"]}}));
+    device.synced();
+    let before = "a|row|unique\nb|row|unique\nkept|delete|trigger";
+    assert_eq!(held(&device), before);
+    device.exec("DELETE FROM _syncCursor");
+    // Nothing is said of the table.
+    server.changes(json!({"of": {"created": []}}));
+    device.synced();
+    assert_eq!(held(&device), before);
+    device.exec("DELETE FROM _syncCursor");
+    server.changes(json!({"t": {"created": [row("a", "v")]}}));
+    device.synced();
+    assert_eq!(held(&device), "a|row|unique\nkept|delete|trigger");
+}
+
 const FAMILY: &str = "CREATE TABLE parent (id TEXT PRIMARY KEY NOT NULL, best TEXT REFERENCES child (id));
      CREATE TABLE child (id TEXT PRIMARY KEY NOT NULL, parent TEXT REFERENCES parent (id), up TEXT REFERENCES child (id))";
 

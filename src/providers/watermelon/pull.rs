@@ -73,7 +73,7 @@ pub fn read_pull(
             "the answer has no changes; nothing was applied",
         ));
     }
-    answer.replace()?;
+    answer.tell_scopes()?;
     let cursor = answer
         .cursor
         .take()
@@ -155,17 +155,18 @@ impl Answer<'_> {
         self.keep(cutter)
     }
 
-    /// Lets go of the rows that a table which holds all there is does not name.
-    fn replace(&mut self) -> Result<()> {
+    /// Says what the rows of a table that holds all there is mean for those that it does not name.
+    fn tell_scopes(&mut self) -> Result<()> {
         let places = std::mem::take(&mut self.present);
         for place in places {
-            if !self.strategy.replaces(&self.entities[place].name) {
-                continue;
-            }
             // By fingerprint: of two that clash, a row stays until the next replacement.
             let seen = &self.seen[place];
             let named = |id: &str| seen.names(id);
-            self.sink.scope(place, &Scope::Retain(&named))?;
+            if self.strategy.replaces(&self.entities[place].name) {
+                self.sink.scope(place, &Scope::Retain(&named))?;
+            } else if self.reading.from_the_beginning {
+                self.sink.scope(place, &Scope::Named(&named))?;
+            }
         }
         Ok(())
     }

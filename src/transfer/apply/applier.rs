@@ -531,6 +531,14 @@ impl Sink for Applier<'_> {
     fn scope(&mut self, place: usize, scope: &Scope<'_>) -> Result<(), SyncError> {
         match scope {
             Scope::Retain(named) => self.retain(place, named),
+            Scope::Named(named) => {
+                for key in self.holder.meeting(place, "1", &[])? {
+                    if !is_named(key.0.borrow(), named) {
+                        self.holder.forget(place, &key)?;
+                    }
+                }
+                Ok(())
+            }
             Scope::Wipe => {
                 self.forget_held(place, |_| true)?;
                 self.clear(place, "1", &[])
