@@ -178,9 +178,10 @@ fn nothing_old_came_back(
                 continue;
             };
             let between = &lines[before..place];
-            let newer = between
-                .iter()
-                .find(|other| other.what == line.what && other.mark != line.mark && is_mark(other));
+            // What it came back over.
+            let newer = between.iter().rfind(|other| {
+                other.what == line.what && other.mark != line.mark && is_mark(other)
+            });
             let went = between.iter().any(|other| other.what == "-");
             let Some(newer) = newer else { continue };
             let named = conflicts.contains(&format!("\"{}\"", newer.mark));
