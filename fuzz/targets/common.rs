@@ -66,6 +66,7 @@ pub enum Event {
     Upsert(usize, Announced, WireId<'static>, Vec<Slot<'static>>),
     Delete(usize, WireId<'static>),
     Retain(usize),
+    Named(usize),
 }
 
 #[derive(Default)]
@@ -128,8 +129,11 @@ impl Sink for Log {
         Ok(())
     }
 
-    fn scope(&mut self, entity: usize, _: &Scope<'_>) -> Result<(), SyncError> {
-        self.0.push(Event::Retain(entity));
+    fn scope(&mut self, entity: usize, scope: &Scope<'_>) -> Result<(), SyncError> {
+        self.0.push(match scope {
+            Scope::Named(_) => Event::Named(entity),
+            _ => Event::Retain(entity),
+        });
         Ok(())
     }
 }
