@@ -2,7 +2,7 @@
 //! copy, migrations mid-way, on devices whose backend has constraints of its own. Every sync without trouble succeeds, all
 //! converge but for rows that are named, and no edit vanishes.
 //!
-//! Six seeds by default, 200 with `SYNCSCOPE_WHOLE=1`. A seed that fails is tried again without each of its steps, and those
+//! Six seeds by default, 500 with `SYNCSCOPE_WHOLE=1`. A seed that fails is tried again without each of its steps, and those
 //! that are needed are shown. `SYNCSCOPE_SCHEDULE_STEPS=3,7` runs these steps of a seed only.
 //!
 //! | file | subject |
@@ -35,7 +35,7 @@ use schedule::{Met, STEPS};
 const VICTIMS: &str = module_path!();
 
 /// What so many schedules must meet: conflicts, rows that are held, rows that are refused.
-const ENOUGH: u64 = 100;
+const ENOUGH: u64 = 200;
 const MEANT: &[&str] = &[
     "edited",
     "deletedRemotely",
@@ -48,7 +48,7 @@ const MEANT: &[&str] = &[
 ];
 
 const FEW: u64 = 6;
-const WHOLE: u64 = 200;
+const WHOLE: u64 = 500;
 
 #[test]
 fn the_process_that_is_killed() {

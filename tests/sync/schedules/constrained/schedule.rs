@@ -17,7 +17,7 @@ use super::{VICTIMS, migration, there, verdict};
 
 pub const STEPS: usize = 24;
 
-/// Syncs of each device after the last trouble: with second chances for refused rows, then without.
+/// Most syncs of each device after the last trouble: with second chances for refused rows, then without.
 const LAST_CHANCES: usize = 3;
 const LAST_ROUNDS: usize = 7;
 
@@ -89,7 +89,9 @@ impl Schedule<'_> {
         match random.below(100) {
             0..=49 => self.edit(step, who, random),
             50..=55 => self.others_write(step, random),
-            56..=67 => self.sync_in_peace(step, who)?,
+            56..=67 => {
+                self.sync_in_peace(step, who)?;
+            }
             68..=71 => self.sync_some(step, who, random)?,
             72..=83 => self.sync_in_trouble(step, who, random),
             84..=88 => self.sync_with_edits_meanwhile(step, who, random),
@@ -148,10 +150,13 @@ impl Schedule<'_> {
         });
     }
 
-    fn sync_in_peace(&mut self, step: usize, who: Who) -> Result<(), String> {
+    /// Whether anything moved.
+    fn sync_in_peace(&mut self, step: usize, who: Who) -> Result<bool, String> {
         self.note(step, &format!("{} syncs", self.actors[who].name));
         let answer = self.actors[who].sync(&self.world.entities);
-        self.must_be_synced(who, &answer)
+        self.must_be_synced(who, &answer)?;
+        let moved = ["pulled", "pushed", "rejected"];
+        Ok(moved.iter().any(|count| answer[*count] != 0))
     }
 
     fn must_be_synced(&self, who: Who, answer: &Value) -> Result<(), String> {
@@ -298,11 +303,16 @@ impl Schedule<'_> {
     /// All trouble is over: every sync succeeds, and all comes to rest.
     fn settle(&mut self) -> Result<(), String> {
         for round in 0..LAST_ROUNDS {
+            let mut moved = round < LAST_CHANCES;
             for who in 0..2 {
                 if round < LAST_CHANCES {
                     self.try_again(who);
                 }
-                self.sync_in_peace(STEPS + round, who)?;
+                moved |= self.sync_in_peace(STEPS + round, who)?;
+            }
+            // Nor will anything later.
+            if !moved {
+                break;
             }
         }
         verdict::at_rest(&self.world, &self.backend, &self.actors, &self.ledger)
