@@ -15,7 +15,17 @@ pub struct OperationSpec {
     pub parameters: String,
 }
 
-/// One call of `sync_entities`, checked.
+/// How the answer of a call is shaped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Entity by entity.
+    #[default]
+    Entities,
+    /// As the sum of an operation.
+    Operation,
+}
+
+/// One call that syncs entities, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EntitiesCall {
     /// The attached file it acts on.
@@ -25,8 +35,33 @@ pub struct EntitiesCall {
     pub provider: String,
     /// No two are equal.
     pub operations: Vec<OperationSpec>,
+    pub form: Form,
     /// Settings of the call, without `schema`.
     pub options: serde_json::Map<String, serde_json::Value>,
+}
+
+impl EntitiesCall {
+    /// A call about whole entities that no scope follows.
+    pub fn of(
+        schema: &str,
+        provider: &str,
+        entities: Vec<String>,
+        options: serde_json::Map<String, serde_json::Value>,
+    ) -> Self {
+        let operation = |entity| OperationSpec {
+            entity,
+            function_id: None,
+            parameters: "{}".into(),
+        };
+        Self {
+            schema: schema.to_owned(),
+            instance_id: None,
+            provider: provider.to_owned(),
+            operations: entities.into_iter().map(operation).collect(),
+            form: Form::default(),
+            options,
+        }
+    }
 }
 
 /// An operation that a call has opened.

@@ -5,10 +5,11 @@ use std::collections::HashSet;
 use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
 
-use crate::coordination::operation::{EntitiesCall, OperationSpec, begin, instance_state};
+use crate::coordination::operation::{EntitiesCall, Form, OperationSpec, begin, instance_state};
 use crate::coordination::{canonical, installed, write};
-use crate::ground::key::{Key, Keys, Takes, Usual, key, unknown_key};
+use crate::ground::key::{Key, Keys, Takes, Usual, find_key, key, unknown_key};
 use crate::ground::read_elements;
+use crate::providers::conversation::Goal;
 use crate::providers::{Kind, Transport, kinds};
 use crate::runs;
 use crate::store::{Call, Database, Error, Result, Shape, Value, read_name};
@@ -18,14 +19,20 @@ use super::action::{ACTION, ActionObject, OPTIONS, action_type};
 use super::arguments;
 use super::json::{Object, SCHEMA, members};
 
-/// How a protocol runs.
+/// How a protocol runs, for every call that runs one.
 #[rustfmt::skip]
-const PROTOCOL: &[Key] = &[
+pub const DRIVING: &[Key] = &[
     key("background", Takes::Switch, Usual::Json("false"), "with a protocol: whether to run in its own thread and return at once; needs a file", r#"{"background":true}"#),
     key("transport", Takes::OneOf(&["http", "host"]), Usual::Json("\"http\""), "with a protocol: who sends the requests: syncscope, or your program with `sync_next_request`", r#"{"transport":"host"}"#),
     key("secrets", Takes::OneOf(&["values", "names"]), Usual::Json("\"values\""), "with transport `host`: whether secrets are filled into the headers, or `{secret:NAME}` is left there", r#"{"transport":"host","secrets":"names"}"#),
+];
+
+#[rustfmt::skip]
+const BULK: &[Key] = &[
     key("turbo", Takes::Switch, Usual::Json("false"), "with a protocol: whether the first pull is a bulk load; refused when an entity was pulled before", r#"{"turbo":true}"#),
 ];
+
+const PROTOCOL: &[&[Key]] = &[DRIVING, BULK];
 
 /// What a response that the program hands over does to the tables.
 #[rustfmt::skip]
@@ -37,9 +44,9 @@ const RESPONSE: &[Key] = &[
     key("operations", Takes::List(&Takes::Json), Usual::Nothing, "with `sync_apply`: what to do with a response, in order", r#"{"operations":[{"type":"upsert-merge","records":"$.items"}]}"#),
 ];
 
-const SETTINGS: Keys = &[PROTOCOL, RESPONSE];
+const SETTINGS: Keys = &[DRIVING, BULK, RESPONSE];
 
-pub const KEYS: Keys = &[PROTOCOL, RESPONSE, SCHEMA];
+pub const KEYS: Keys = &[DRIVING, BULK, RESPONSE, SCHEMA];
 
 #[rustfmt::skip]
 const TYPE: Key = action_type(
@@ -57,7 +64,7 @@ pub static SHAPE: Shape = Shape {
         TYPE,
         key("provider", Takes::Text, Usual::Required, "in `options` of one object: the provider", r#"{"options":{"provider":"local","entities":["planes"]}}"#),
         key("entities", Takes::Json, Usual::Required, "in `options` of one object: list of the entities", r#"{"options":{"provider":"local","entities":["planes"]}}"#),
-    ], PROTOCOL, RESPONSE, ACTION],
+    ], DRIVING, BULK, RESPONSE, ACTION],
 };
 
 /// The keys of an element of `entities` that is an object.
@@ -72,39 +79,44 @@ pub fn entities(call: &Call<'_>) -> Result<Value> {
     let database = call.session().database(&request.schema)?;
     let kind = provider_kind(&database, &request.provider)?;
     refuse_settings_of_others(kind, &request)?;
+    let answer = match kind.transport {
+        Transport::Nobody => open(call, &request)?,
+        Transport::Http => carry_out(call, request, Goal::Sync)?,
+    };
+    Ok(answer.to_string().into())
+}
+
+/// Carries out a call with a protocol, by whoever is to send the requests.
+pub fn carry_out(call: &Call<'_>, request: EntitiesCall, goal: Goal) -> Result<Json> {
     let in_background = request.options.get("background") == Some(&Json::Bool(true));
-    let answer = if kind.transport == Transport::Nobody {
-        open(call, &request)?
-    } else if runs::host::is_wanted(&request) {
+    if runs::host::is_wanted(&request) {
         if in_background {
             return Err(Error::argument(
                 "with transport \"host\" the program sends the requests, so there is nothing to do in the \
                  background; leave background out",
             ));
         }
-        runs::host::open(call.session(), &request)?
-    } else if request.options.contains_key("secrets") {
+        return runs::host::open(call.session(), &request, goal);
+    }
+    if request.options.contains_key("secrets") {
         return Err(Error::argument(
             "options.secrets goes with transport \"host\"; leave it out, or add \"transport\":\"host\"",
         ));
-    } else if in_background {
-        crate::worker::start(call.session(), request)?
-    } else {
-        runs::run_entities(call.session(), &request)?
-    };
-    Ok(answer.to_string().into())
+    }
+    match in_background {
+        true => crate::worker::start(call.session(), request, goal),
+        false => runs::run(call.session(), &request, goal),
+    }
 }
 
 /// A setting that would have no effect is refused, unless it is off.
 fn refuse_settings_of_others(kind: &Kind, request: &EntitiesCall) -> Result<()> {
-    let own = match kind.transport {
-        Transport::Nobody => RESPONSE,
+    let own: Keys = match kind.transport {
+        Transport::Nobody => &[RESPONSE],
         Transport::Http => PROTOCOL,
     };
     let mut given = request.options.iter();
-    match given.find(|(key, value)| {
-        **value != Json::Bool(false) && !own.iter().any(|own| own.name == key.as_str())
-    }) {
+    match given.find(|(key, value)| **value != Json::Bool(false) && find_key(own, key).is_none()) {
         None => Ok(()),
         Some((key, _)) => Err(Error::argument(format!(
             "options.{key} does not apply to a provider of kind {}; leave it out",
@@ -164,6 +176,7 @@ fn read(call: &Call<'_>) -> Result<Option<EntitiesCall>> {
         instance_id,
         provider,
         operations,
+        form: Form::Entities,
         options: options.settings(SETTINGS)?,
     }))
 }
@@ -183,6 +196,7 @@ fn of_action(action: ActionObject) -> Result<Option<EntitiesCall>> {
         instance_id: action.top.name("instanceId")?,
         provider: action.within.required_name("provider")?,
         operations: operations(action.within.required("entities"))?,
+        form: Form::Entities,
         options: action.within.settings(SETTINGS)?,
         schema: action.schema,
     }))
@@ -254,6 +268,15 @@ fn operation(element: &RawValue, label: &str) -> Result<OperationSpec> {
         function_id,
         parameters: parameters.unwrap_or_else(|| "{}".into()),
     })
+}
+
+/// The declared providers.
+pub fn providers(database: &Database) -> Result<Vec<String>> {
+    database.query_all(
+        "SELECT id FROM main._syncProvider ORDER BY id",
+        &[],
+        |row| Ok(row.text(0)),
+    )
 }
 
 /// Kind of a declared provider. One that is not declared is an error naming those that are.

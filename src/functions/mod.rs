@@ -9,6 +9,8 @@ pub mod entities;
 pub mod init;
 pub mod interrupt;
 pub mod json;
+pub mod operations;
+pub mod pause;
 pub mod provider;
 pub mod questions;
 pub mod recover;

@@ -19,6 +19,12 @@ use crate::store::ValueRef;
 pub enum Goal {
     /// Remote changes here, local changes there.
     Sync,
+    /// One batch of local changes there, and what has to be pulled for that.
+    Upload,
+    /// One page of remote changes here.
+    Download,
+    /// All remote changes here.
+    Hydrate,
     /// Everything the server has is compared with what is here; nothing changes on either side.
     Check,
 }
@@ -27,8 +33,16 @@ impl Goal {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sync => "sync",
+            Self::Upload => "upload",
+            Self::Download => "download",
+            Self::Hydrate => "hydrate",
             Self::Check => "check",
         }
+    }
+
+    /// Whether local changes are sent.
+    pub fn sends(self) -> bool {
+        matches!(self, Self::Sync | Self::Upload)
     }
 }
 
@@ -93,6 +107,8 @@ pub struct Known {
     pub memory: Json,
     /// The options of the call.
     pub options: Map<String, Json>,
+    /// Whether remote changes may be asked for: they are not while downloads are paused.
+    pub pulls: bool,
 }
 
 /// Why a conversation does not begin.
@@ -243,9 +259,23 @@ pub struct Read {
     pub due: Vec<usize>,
     /// Extra members, for the caller.
     pub rest: Map<String, Json>,
+    /// Where the page of rows ends that the answer is.
+    pub page: Option<Page>,
     pub warnings: Vec<Warning>,
     /// What the conversation itself has to know of an answer that counts. Not kept.
     pub note: Option<String>,
+}
+
+/// One page of rows, where the server gives them out in pages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Where the next one starts.
+    pub next: i64,
+    pub has_more: bool,
+    /// The last change that pages up to here are about.
+    pub window: Option<i64>,
+    /// Changes that were passed over: our own, and those of tables that are not synced.
+    pub skipped: i64,
 }
 
 /// What has become of what was due.

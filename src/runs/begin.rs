@@ -17,6 +17,7 @@ use crate::transfer::binding::{Binding, declared};
 use crate::transfer::conflict::resolver::require_usable;
 use crate::transfer::counts::Counts;
 use crate::transfer::names::{require_compared, require_configured};
+use crate::transfer::pause::{self, Paused};
 use crate::transfer::send::outbox;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 use crate::transfer::{cursor, peer};
@@ -28,6 +29,7 @@ use super::progress::Live;
 use super::report::Report;
 use super::run::{Parcels, Run};
 use super::silent::Silent;
+use super::waiting;
 
 /// How often a run that waits for its turn looks whether it has come.
 const LOOK: Duration = Duration::from_millis(50);
@@ -38,6 +40,7 @@ struct Prepared {
     cursors: Vec<Option<String>>,
     /// None: this sync can't run.
     talk: Result<Box<dyn Conversation>, SyncError>,
+    paused: Paused,
 }
 
 impl Run {
@@ -85,7 +88,7 @@ impl Run {
         let id = run_record::begin(database, &run)?;
         let operations = match goal {
             Goal::Check => Vec::new(),
-            Goal::Sync => begin(database, ground.owner, call)?
+            _ => begin(database, ground.owner, call)?
                 .into_iter()
                 .map(|operation| (operation.status_id, operation.entity))
                 .collect(),
@@ -172,6 +175,7 @@ impl Run {
         let (warnings, last) = untold::read(database)?;
         self.report.warn(warnings);
         self.report.untold = last;
+        self.report.paused = prepared.paused;
         self.bindings = prepared.bindings;
         self.cursors = prepared.cursors;
         let grows = self.kind.manners().cursors_grow;
@@ -214,7 +218,7 @@ fn prepare(
     for operation in &call.operations {
         let binding = Binding::resolve(database, config, kind, &operation.entity)?;
         refuse_twice(&bindings, &binding)?;
-        if goal == Goal::Sync {
+        if goal != Goal::Check {
             require_usable(session, database, &binding.entity)?;
             require_compared(database, &binding)?;
             require_declared(session, database, &binding)?;
@@ -227,11 +231,34 @@ fn prepare(
         .iter()
         .map(|binding| cursor::read(database, provider, binding))
         .collect::<Result<Vec<_>>>()?;
+    let paused = match goal {
+        Goal::Check => Paused::default(),
+        _ => pause::read(database, provider, false)?,
+    };
+    let mut left = under_pause(goal, paused);
+    if left == Some(Goal::Upload) {
+        let tables: Vec<_> = bindings
+            .iter()
+            .map(|binding| binding.table.clone())
+            .collect();
+        if !waiting::anything(database, &tables)? {
+            left = None;
+        }
+    }
+    let Some(goal) = left else {
+        return Ok(Prepared {
+            bindings,
+            cursors,
+            talk: Ok(Box::new(Silent::done())),
+            paused,
+        });
+    };
     let known = Known {
         entities,
         schema_version: schema_version(database)?,
         memory: peer::memory(database, provider)?,
         options: call.options.clone(),
+        pulls: !paused.downloads,
     };
     let talk = match kind.begin(goal, known) {
         Ok(talk) => Ok(talk),
@@ -242,7 +269,40 @@ fn prepare(
         bindings,
         cursors,
         talk,
+        paused,
     })
+}
+
+/// What is left of a goal while transfer is paused; none when nothing is.
+fn under_pause(goal: Goal, paused: Paused) -> Option<Goal> {
+    match (goal, paused.uploads, paused.downloads) {
+        (Goal::Sync, true, true) => None,
+        (Goal::Sync, true, false) => Some(Goal::Hydrate),
+        (Goal::Sync, false, true) => Some(Goal::Upload),
+        (Goal::Upload, true, _) => None,
+        (Goal::Download | Goal::Hydrate, _, true) => None,
+        (goal, ..) => Some(goal),
+    }
+}
+
+/// The entities of all tracked tables of a provider: those that it was synced with, and with `unbound` those that were
+/// synced with none.
+///
+/// # Errors
+/// SQLite's; a stored configuration that can't be read.
+pub fn entities_of(database: &Database, provider: &str, unbound: bool) -> Result<Vec<String>> {
+    let config = stored_config(database, provider)?;
+    let tables = database.query_all(
+        "SELECT name FROM main._syncTable WHERE provider = ?1 OR (?2 AND provider IS NULL) ORDER BY id",
+        &[provider.into(), unbound.into()],
+        |row| Ok(row.text(0)),
+    )?;
+    let entity = |table: String| {
+        let mut mapped = config.texts("tableMap");
+        let of = mapped.find(|(_, name)| name.eq_ignore_ascii_case(&table));
+        of.map_or(table.clone(), |(entity, _)| entity.to_owned())
+    };
+    Ok(tables.into_iter().map(entity).collect())
 }
 
 /// A check begins as if nothing was ever pulled: it wants everything.
@@ -259,7 +319,7 @@ fn known(
             cursor: None,
             schema: Default::default(),
         },
-        Goal::Sync => KnownEntity {
+        _ => KnownEntity {
             entity,
             cursor: cursor::read(database, provider, binding)?,
             schema: cursor::last_schema(database, provider, binding)?,

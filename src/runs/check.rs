@@ -4,7 +4,6 @@
 use serde_json::Value as Json;
 
 use crate::coordination::EntitiesCall;
-use crate::coordination::operation::OperationSpec;
 use crate::providers::conversation::Goal;
 use crate::store::{Database, Error, Result, Session, require_idle};
 
@@ -31,18 +30,7 @@ pub fn check(
             "nothing of provider '{provider}' was pulled yet; sync first, or name entities"
         )));
     }
-    let operation = |entity| OperationSpec {
-        entity,
-        function_id: None,
-        parameters: "{}".into(),
-    };
-    let call = EntitiesCall {
-        schema: schema.to_owned(),
-        instance_id: None,
-        provider: provider.to_owned(),
-        operations: entities.into_iter().map(operation).collect(),
-        options: Default::default(),
-    };
+    let call = EntitiesCall::of(schema, provider, entities, Default::default());
     complete(session, Run::begin(session, &call, Goal::Check, false)?)
 }
 

@@ -16,9 +16,9 @@ use super::run::{Input, Run, Turn};
 ///
 /// # Errors
 /// Called inside a transaction or while the connection is reading; what [`Run::begin`] refuses.
-pub fn run_entities(session: &Session, call: &EntitiesCall) -> Result<Json> {
+pub fn run(session: &Session, call: &EntitiesCall, goal: Goal) -> Result<Json> {
     require_idle(session.connection())?;
-    complete(session, Run::begin(session, call, Goal::Sync, false)?)
+    complete(session, Run::begin(session, call, goal, false)?)
 }
 
 /// Drives a run that has begun to its end.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
+use crate::coordination::operation::Form;
 use crate::coordination::{
     Outcome, finish_of, is_open, is_open_for, lease, now, owner, run_record,
 };
@@ -46,14 +47,7 @@ impl Run {
         let _ = self.count_held(&database);
         let state = if error.is_some() { "failed" } else { "synced" };
         let finished = now();
-        let mut answer = match self.goal {
-            Goal::Sync => self
-                .report
-                .answer(&self.facts(state, finished), error.as_ref()),
-            Goal::Check => self
-                .report
-                .comparison(&self.facts(state, finished), error.as_ref()),
-        };
+        let mut answer = self.answer(state, finished, error.as_ref());
         black_out(&mut answer, &self.redactor);
         self.note_end(state, error.as_ref());
         let end = End {
@@ -106,7 +100,7 @@ impl Run {
 
     /// Counts the rows that are still held, and warns of them.
     fn count_held(&mut self, database: &Database) -> Result<()> {
-        if self.goal != Goal::Sync {
+        if self.goal == Goal::Check {
             return Ok(());
         }
         for (place, binding) in self.bindings.iter().enumerate() {
@@ -142,7 +136,21 @@ impl Run {
             .note("finished", json!({"state": state, "error": shown}));
     }
 
-    pub(super) fn facts(&self, state: &'static str, finished: i64) -> Facts<'_> {
+    pub(super) fn answer(
+        &self,
+        state: &'static str,
+        finished: i64,
+        error: Option<&SyncError>,
+    ) -> Json {
+        let facts = self.facts(state, finished);
+        match (self.goal, self.call.form) {
+            (Goal::Check, _) => self.report.comparison(&facts, error),
+            (_, Form::Entities) => self.report.answer(&facts, error),
+            (goal, Form::Operation) => self.report.outcome(goal, &facts, error),
+        }
+    }
+
+    fn facts(&self, state: &'static str, finished: i64) -> Facts<'_> {
         Facts {
             instance: self.call.instance_id.as_deref(),
             provider: &self.call.provider,

@@ -35,7 +35,7 @@ struct DrivenRun {
     place: String,
     secrets: SecretsAs,
     /// How it was opened, and what that call returned; until the first request is handed out.
-    opened: Option<(EntitiesCall, Json)>,
+    opened: Option<(EntitiesCall, Goal, Json)>,
     /// The request that is due. The program has not seen it.
     due: Option<Outgoing>,
     /// The request that was handed out and not answered.
@@ -85,23 +85,23 @@ fn option<'c>(call: &'c EntitiesCall, key: &str) -> Option<&'c str> {
 ///
 /// # Errors
 /// As [`Run::begin`].
-pub fn open(session: &Session, call: &EntitiesCall) -> Result<Json> {
+pub fn open(session: &Session, call: &EntitiesCall, goal: Goal) -> Result<Json> {
     require_idle(session.connection())?;
     let part = session.part::<Driven>();
-    if let Some(begun) = opened_by(&part, call) {
+    if let Some(begun) = opened_by(&part, call, goal) {
         return Ok(begun);
     }
     let secrets = match option(call, "secrets") {
         Some("names") => SecretsAs::Names,
         _ => SecretsAs::Values,
     };
-    let run = Run::begin(session, call, Goal::Sync, false)?;
+    let run = Run::begin(session, call, goal, false)?;
     let (id, begun) = (run.id(), run.begun());
     let driven = DrivenRun {
         run,
         place: place(session, &call.schema),
         secrets,
-        opened: Some((call.clone(), begun.clone())),
+        opened: Some((call.clone(), goal, begun.clone())),
         due: None,
         out: None,
         put: None,
@@ -115,12 +115,12 @@ pub fn open(session: &Session, call: &EntitiesCall) -> Result<Json> {
     Ok(begun)
 }
 
-fn opened_by(part: &Driven, call: &EntitiesCall) -> Option<Json> {
+fn opened_by(part: &Driven, call: &EntitiesCall, goal: Goal) -> Option<Json> {
     let runs = part.runs.lock();
     let mut opened = runs.values().filter_map(|run| run.opened.as_ref());
     opened
-        .find(|(known, _)| known == call)
-        .map(|(_, begun)| begun.clone())
+        .find(|(known, for_goal, _)| known == call && *for_goal == goal)
+        .map(|(_, _, begun)| begun.clone())
 }
 
 /// Ends the runs of this process on a file, of one provider or all, that somebody interrupted while their program was

@@ -6,7 +6,7 @@
 //! | `begin`, `gate` | how it begins; what is refused before |
 //! | `ask`, `take`, `parcels` | handing out a request, taking its answer, freezing what is sent |
 //! | `refused` | a push that the server refuses as a whole, cut up until it takes what it can |
-//! | `finish`, `report`, `diary`, `notes` | its end, its answer, its log |
+//! | `finish`, `report`, `outcome`, `diary`, `notes` | its end, its answer, its log |
 //! | `progress` | what is shown of it while it is running |
 //! | `drive`, `host` | who sends its requests: the HTTP room, or the host program |
 //! | `waiting`, `giving_up` | what would be sent; giving it up |
@@ -24,6 +24,7 @@ pub mod gate;
 mod giving_up;
 pub mod host;
 mod notes;
+mod outcome;
 mod parcels;
 mod patience;
 pub mod progress;
@@ -36,8 +37,9 @@ mod silent;
 mod take;
 mod waiting;
 
+pub use begin::entities_of;
 pub use check::check;
-pub use drive::{complete, run_entities};
+pub use drive::{complete, run};
 pub use giving_up::{Named, discard, retry};
 pub use questions::{has_pending, is_stale};
 pub use run::Run;

@@ -150,7 +150,10 @@ impl Run {
             Ok(alone)
         })?;
         if let Some(alone) = alone {
-            self.report.entities[alone.place].rejected += 1;
+            self.report.entities[alone.place].refuse(&format!("HTTP {status}"));
+            self.report
+                .first_refusal
+                .get_or_insert_with(|| reason.clone());
             let entity = &self.bindings[alone.place].entity;
             let message = format!("{entity}: rows that the backend refuses; see _syncRejected");
             let warning = Warning::new("rowsRefused", message).of(entity);
@@ -188,7 +191,7 @@ impl Run {
             alone.into_iter().partition(|row| row.status == FORBIDDEN);
         for row in &forbidden {
             let table = self.bindings[row.place].table.id;
-            self.report.entities[row.place].rejected -= 1;
+            self.report.entities[row.place].accept(&format!("HTTP {FORBIDDEN}"));
             forget_rejection(database, &self.call.provider, table, &row.key.0)?;
         }
         if others.is_empty() {

@@ -4,7 +4,9 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::ground::{SyncError, Warning, add_warning};
 use crate::http::Redactor;
+use crate::providers::conversation::Page;
 use crate::transfer::counts::Counts;
+use crate::transfer::pause::Paused;
 
 use super::compare::Found;
 
@@ -26,6 +28,18 @@ pub struct Report {
     pub quiet: Vec<String>,
     /// HTTP requests answered, repeated ones included.
     pub requests: u32,
+    /// What was paused when it began.
+    pub paused: Paused,
+    /// The last page of rows that came.
+    pub page: Option<Page>,
+    /// The last cursor that came, as the server wrote it.
+    pub cursor: Option<String>,
+    /// Changes that were passed over.
+    pub skipped: i64,
+    /// Rows that the server took, and could not put into its tables.
+    pub materialize: i64,
+    /// What the server said of the first row that it did not accept.
+    pub first_refusal: Option<String>,
 }
 
 /// The most warnings kept; a server can cause one per row.
@@ -44,7 +58,7 @@ impl Report {
         }
     }
 
-    fn warnings(&self) -> Vec<Json> {
+    pub(super) fn warnings(&self) -> Vec<Json> {
         let warnings = self.warnings.iter();
         // Secrets are blacked out of the answer as a whole.
         warnings

@@ -145,8 +145,7 @@ impl Run {
 
     /// What is known when the run has just begun, in the shape of the final answer.
     pub fn begun(&self) -> Json {
-        self.report
-            .answer(&self.facts("syncing", self.started), None)
+        self.answer("syncing", self.started, None)
     }
 
     /// Takes what has happened and goes on until something is due.

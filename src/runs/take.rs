@@ -270,6 +270,13 @@ impl Run {
             self.cursors[*place] = Some(cursor.clone());
             self.pulled.insert(*place);
         }
+        if let Some((_, cursor)) = read.cursors.first() {
+            self.report.cursor = Some(cursor.clone());
+        }
+        if let Some(page) = read.page {
+            self.report.page = Some(page);
+            self.report.skipped += page.skipped;
+        }
         self.hear(Event::Read(&read));
         self.report.warn(read.warnings);
         if !asked.parcel {

@@ -25,6 +25,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("../../sql/70_outbox.sql"),
     include_str!("../../sql/72_held.sql"),
     include_str!("../../sql/75_version.sql"),
+    include_str!("../../sql/77_pause.sql"),
     include_str!("../../sql/80_conflict.sql"),
     include_str!("../../sql/85_log.sql"),
 ];
@@ -36,10 +37,15 @@ static PARTS: LazyLock<Vec<Part>> = LazyLock::new(|| Part::of(SCRIPTS));
 const UPGRADES: &[&str] = &[
     include_str!("../../sql/upgrades/2.sql"),
     include_str!("../../sql/upgrades/3.sql"),
+    include_str!("../../sql/upgrades/4.sql"),
 ];
 
 /// Tables that came with each step.
-const CAME: &[&[&str]] = &[&["_syncPeer", "_syncVersion"], &["_syncHeld", "_syncAside"]];
+const CAME: &[&[&str]] = &[
+    &["_syncPeer", "_syncVersion"],
+    &["_syncHeld", "_syncAside"],
+    &["_syncPause"],
+];
 
 /// The schema version of this build.
 const VERSION: i64 = 1 + UPGRADES.len() as i64;

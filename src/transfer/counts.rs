@@ -1,5 +1,7 @@
 //! What happened to the rows of an entity, in numbers.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value as Json};
 
 use crate::ground::Warning;
@@ -20,6 +22,10 @@ pub struct Counts {
     pub rejected: i64,
     /// Rows announced as created that were here, or as updated that were not.
     pub announced_wrongly: i64,
+    /// Rows of which the server has another state.
+    pub met: i64,
+    /// Why the server did not accept rows, and how many of each.
+    pub refusals: BTreeMap<String, i64>,
     /// Rows that a trigger of the application ignored.
     pub ignored: i64,
     /// Rows of the server that can't be stored now, at the end of the run.
@@ -35,9 +41,28 @@ impl Counts {
         self.conflicts += other.conflicts;
         self.pushed += other.pushed;
         self.rejected += other.rejected;
+        self.met += other.met;
+        for (reason, count) in &other.refusals {
+            *self.refusals.entry(reason.clone()).or_default() += count;
+        }
         self.announced_wrongly += other.announced_wrongly;
         self.ignored += other.ignored;
         self.held += other.held;
+    }
+
+    /// The server did not accept a row.
+    pub fn refuse(&mut self, reason: &str) {
+        self.rejected += 1;
+        *self.refusals.entry(reason.to_owned()).or_default() += 1;
+    }
+
+    /// A refusal is taken back.
+    pub fn accept(&mut self, reason: &str) {
+        self.rejected -= 1;
+        if let Some(count) = self.refusals.get_mut(reason) {
+            *count -= 1;
+        }
+        self.refusals.retain(|_, count| *count > 0);
     }
 
     /// Rows written or deleted here.

@@ -13,6 +13,7 @@ pub mod forget;
 pub mod held;
 pub mod intake;
 pub mod names;
+pub mod pause;
 pub mod peer;
 pub mod send;
 pub mod version;

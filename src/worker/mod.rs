@@ -42,7 +42,7 @@ struct Worker {
 ///
 /// # Errors
 /// No file to open a second time, no threads; what [`Run::begin`] refuses.
-pub fn start(session: &Arc<Session>, call: EntitiesCall) -> Result<Json> {
+pub fn start(session: &Arc<Session>, call: EntitiesCall, goal: Goal) -> Result<Json> {
     // The thread must be able to write while we wait for its first word.
     require_idle(session.connection())?;
     let door = Door::to(session, &call.schema)?;
@@ -65,7 +65,7 @@ pub fn start(session: &Arc<Session>, call: EntitiesCall) -> Result<Json> {
     let work = move || {
         let _life = life;
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            run(door, call, secrets, declared, stop, &say);
+            run(door, (call, goal), secrets, declared, stop, &say);
         }));
     };
     let thread = std::thread::Builder::new()
@@ -85,7 +85,7 @@ pub fn start(session: &Arc<Session>, call: EntitiesCall) -> Result<Json> {
 
 fn run(
     door: Door,
-    mut call: EntitiesCall,
+    (mut call, goal): (EntitiesCall, Goal),
     secrets: Arc<Secrets>,
     declared: Arc<Declared>,
     cancel: Arc<AtomicBool>,
@@ -102,7 +102,7 @@ fn run(
     second.session().share(secrets);
     second.session().share(declared);
     call.schema = "main".into();
-    match Run::begin(second.session(), &call, Goal::Sync, true) {
+    match Run::begin(second.session(), &call, goal, true) {
         Err(error) => {
             let _ = say.send(Err(error));
         }

@@ -123,6 +123,18 @@ const CALLS: &[(&str, &[&str])] = &[
     ("sync_interrupt", &["sync_interrupt(?1)"]),
     ("sync_discard", &["sync_discard('planes', 'a', ?1)"]),
     ("sync_check", &["sync_check('pulled', ?1)"]),
+    ("sync_upload_once", &["sync_upload_once('airline-api', ?1)"]),
+    (
+        "sync_download_once",
+        &["sync_download_once('airline-api', ?1)"],
+    ),
+    (
+        "sync_download_all",
+        &["sync_download_all('airline-api', ?1)"],
+    ),
+    ("sync_once", &["sync_once('airline-api', ?1)"]),
+    ("sync_pause", &["sync_pause('all', 'airline-api', ?1)"]),
+    ("sync_resume", &["sync_resume('all', 'airline-api', ?1)"]),
 ];
 
 /// Puts an example over an object, and what is in its `options` over that one's.
@@ -145,6 +157,7 @@ fn furnished(world: &World) -> Connection {
         r#"SELECT sync_provider('other', '{"kind":"watermelon","url":"http://127.0.0.1:1/","attempts":1}')"#,
         "CREATE TABLE planes (tailnum TEXT PRIMARY KEY, seats INTEGER, speed INTEGER)",
         "SELECT sync_track('planes')",
+        "UPDATE _syncTable SET provider = 'airline-api'",
         "INSERT INTO _syncCursor (provider, entity, tableId, cursor, pulledAt) VALUES ('pulled', 'planes', 1, '1', 1)",
         "CREATE TABLE airlines (id PRIMARY KEY, _changed, _status, name)",
         "CREATE TABLE local_storage (key PRIMARY KEY, value)",

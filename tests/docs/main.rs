@@ -560,6 +560,7 @@ fn the_example_of_every_line_of_help_runs() {
             r#"SELECT sync_provider('mobile', '{"kind":"watermelon","url":"http://127.0.0.1:9/sync"}')"#,
             "CREATE TABLE notes (id TEXT PRIMARY KEY)",
             "SELECT sync_track('notes')",
+            "UPDATE _syncTable SET provider = 'airline-api' WHERE name = 'planes'",
             r#"SELECT sync_start_scope('startup', '["reference-data"]')"#,
             r#"SELECT sync_entities('reference-data', 'local', '["planes"]')"#,
             r#"SELECT sync_entities('notes', 'mobile', '["notes"]', '{"transport":"host"}')"#,

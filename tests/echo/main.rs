@@ -114,8 +114,8 @@ impl Provider for Echo {
         Ok(Box::new(Talk {
             page: self.page,
             after: match goal {
-                Goal::Sync => after,
                 Goal::Check => 0,
+                _ => after,
             },
             goal,
             entities: known
@@ -269,9 +269,9 @@ impl Conversation for Talk {
                 let next = memory.and_then(|memory| memory["after"].as_u64());
                 self.after = next.unwrap_or(self.after);
                 match (read.rest.get("more"), self.goal) {
-                    (Some(Value::Bool(true)), _) => At::Pull,
-                    (_, Goal::Check) => At::Done,
-                    (_, Goal::Sync) => At::Freeze,
+                    (Some(Value::Bool(true)), goal) if goal != Goal::Download => At::Pull,
+                    (_, goal) if goal.sends() => At::Freeze,
+                    _ => At::Done,
                 }
             }
             Event::Refused { error, .. } | Event::Lost(error) => At::Failed(error.clone()),

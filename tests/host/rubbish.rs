@@ -169,7 +169,9 @@ fn sensible(name: &str) -> Vec<Rubbish> {
         "sync_entities" => &["j", "NET", r#"["tracked"]"#, "{}"],
         "sync_set_status" => &["1", "failed", "why"],
         "sync_resolver" => &["t", "sql4", ":remote"],
-        "sync_check" => &["host", "{}"],
+        "sync_check" | "sync_upload_once" | "sync_download_once" | "sync_download_all"
+        | "sync_once" => &["host", "{}"],
+        "sync_pause" | "sync_resume" => &["all", "host", "{}"],
         "sync_apply" => &["1", "[]", "1"],
         "sync_has_pending" => &["host"],
         "sync_is_stale" => &["host", "0"],

@@ -43,6 +43,14 @@ const NAMES: &[(&str, &str)] = &[
     ("sync_interrupt(?1)", "scope_id"),
     ("sync_interrupt('s', ?1)", "reason"),
     ("sync_check(?1)", "provider"),
+    ("sync_upload_once(?1)", "provider"),
+    ("sync_download_once(?1)", "provider"),
+    ("sync_download_all(?1)", "provider"),
+    ("sync_once(?1)", "provider"),
+    ("sync_pause(?1)", "what"),
+    ("sync_pause('all', ?1)", "provider"),
+    ("sync_resume(?1)", "what"),
+    ("sync_resume('all', ?1)", "provider"),
     ("sync_recover(?1)", "schema"),
     ("sync_heartbeat(?1)", "schema"),
 ];
@@ -134,6 +142,43 @@ const JSON_NAMES: &[(&str, &str)] = &[
         "options.entities[0]",
     ),
     ("sync_check('api', '{\"schema\":NAME}')", "options.schema"),
+    (
+        "sync_upload_once('api', '{\"entities\":[NAME]}')",
+        "options.entities[0]",
+    ),
+    (
+        "sync_upload_once('api', '{\"schema\":NAME}')",
+        "options.schema",
+    ),
+    (
+        "sync_download_once('api', '{\"entities\":[NAME]}')",
+        "options.entities[0]",
+    ),
+    (
+        "sync_download_once('api', '{\"schema\":NAME}')",
+        "options.schema",
+    ),
+    (
+        "sync_download_all('api', '{\"entities\":[NAME]}')",
+        "options.entities[0]",
+    ),
+    (
+        "sync_download_all('api', '{\"schema\":NAME}')",
+        "options.schema",
+    ),
+    (
+        "sync_once('api', '{\"entities\":[NAME]}')",
+        "options.entities[0]",
+    ),
+    ("sync_once('api', '{\"schema\":NAME}')", "options.schema"),
+    (
+        "sync_pause('all', 'api', '{\"schema\":NAME}')",
+        "options.schema",
+    ),
+    (
+        "sync_resume('all', 'api', '{\"schema\":NAME}')",
+        "options.schema",
+    ),
 ];
 
 /// Functions that take nothing.

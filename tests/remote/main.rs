@@ -8,6 +8,7 @@
 //! | `lost.rs` | answers that never came |
 //! | `refused.rs` | rows and requests that the server does not take |
 //! | `answers.rs` | answers that are none |
+//! | `operations.rs` | one thing at a time: upload, download, both; pauses |
 //! | `interruption.rs` | syncs that are stopped |
 //! | `secrets.rs` | what opens the door, and where it may be seen |
 //! | `progress.rs` | what is seen of a sync while it goes on, and after its process was killed |
@@ -18,6 +19,7 @@ mod answers;
 mod conflicts;
 mod interruption;
 mod lost;
+mod operations;
 #[cfg(unix)]
 mod progress;
 #[cfg(unix)]

@@ -50,6 +50,24 @@ const WRITING: &[(&str, &str)] = &[
         "sync_check",
         r#"sync_check('api', '{"entities":["planes"]}')"#,
     ),
+    (
+        "sync_upload_once",
+        r#"sync_upload_once('api', '{"entities":["planes"]}')"#,
+    ),
+    (
+        "sync_download_once",
+        r#"sync_download_once('api', '{"entities":["planes"]}')"#,
+    ),
+    (
+        "sync_download_all",
+        r#"sync_download_all('api', '{"entities":["planes"]}')"#,
+    ),
+    (
+        "sync_once",
+        r#"sync_once('api', '{"entities":["planes"]}')"#,
+    ),
+    ("sync_pause", "sync_pause('all', 'api')"),
+    ("sync_resume", "sync_resume('all', 'api')"),
     ("sync_set_status", "sync_set_status(1, 'synced')"),
     ("sync_apply", "sync_apply(1, '[]')"),
     ("sync_retry", "sync_retry('planes', 'unknown')"),

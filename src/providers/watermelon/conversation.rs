@@ -101,7 +101,7 @@ impl Talk {
             unheard: Vec::new(),
             first_cursor: None,
             step: Position::Pull,
-            second_chance: options.retry_once,
+            second_chance: options.retry_once && known.pulls,
             options,
         };
         for KnownEntity {
@@ -115,7 +115,10 @@ impl Talk {
             talk.last_schemas.push(schema);
         }
         talk.unheard = talk.cursors.iter().map(Option::is_none).collect();
-        talk.pull_again();
+        match known.pulls {
+            true => talk.pull_again(),
+            false => talk.step = Position::Freeze,
+        }
         Ok(talk)
     }
 
@@ -388,9 +391,9 @@ impl Talk {
         }
         self.start_group();
         if self.due.is_empty() {
-            self.step = match self.goal {
-                Goal::Sync => Position::Freeze,
-                Goal::Check => Position::Done,
+            self.step = match self.goal.sends() {
+                true => Position::Freeze,
+                false => Position::Done,
             };
         }
     }

@@ -51,6 +51,9 @@ impl Fate {
     }
 }
 
+/// The reason of a refusal that the server gives none for.
+const NO_REASON: &str = "rejected by the backend";
+
 /// A row of the outbox.
 struct SentRow {
     /// Its number, which is that of the change.
@@ -279,6 +282,7 @@ impl<'a> Settler<'a> {
                     Some(Fate::Refused(reason)) => self.refuse(&row, reason.as_deref())?,
                     Some(Fate::Conflict) => {
                         self.counts[place].pushed -= 1;
+                        self.counts[place].met += 1;
                         outbox::remove(self.database, row.id)?;
                     }
                     Some(Fate::Unsure) => {
@@ -380,12 +384,12 @@ impl<'a> Settler<'a> {
             self.bindings[row.place].table.id,
             &row.key,
             &row.kind,
-            reason.as_deref().unwrap_or("rejected by the backend"),
+            reason.as_deref().unwrap_or(NO_REASON),
             content.as_str(),
         )?;
         outbox::remove(self.database, row.id)?;
         self.counts[row.place].pushed -= 1;
-        self.counts[row.place].rejected += 1;
+        self.counts[row.place].refuse(reason.as_deref().unwrap_or(NO_REASON));
         Ok(())
     }
 }

@@ -35,6 +35,7 @@ fn begun(keys: &str, version: i64, entities: &[(&str, Option<&str>)]) -> Result<
         schema_version: version,
         memory: Json::Null,
         options: Default::default(),
+        pulls: true,
     };
     let options = Options::resolve(&config).unwrap();
     Talk::begin(options, Goal::Sync, known, false)

@@ -201,6 +201,36 @@ impl<'a> Client<'a> {
         self.drive(begun["runId"].as_i64().expect("a run"), |_| {})
     }
 
+    /// Calls an operation, such as `sync_upload_once`, for all tables; the answer.
+    ///
+    /// # Errors
+    /// What the SQL functions refuse.
+    pub fn try_operation(&self, function: &str, options: Value) -> rusqlite::Result<Value> {
+        let options = match self.transport.is_host() {
+            true => by_the_program(options),
+            false => options,
+        };
+        let begun: Value = self.db.query_row(
+            &format!("SELECT {function}('api', ?1)"),
+            [options.to_string()],
+            |row| row.get(0).map(json_of),
+        )?;
+        match self.transport.is_host() {
+            true => self.drive(begun["runId"].as_i64().expect("a run"), |_| {}),
+            false => Ok(begun),
+        }
+    }
+
+    /// Calls an operation; it must succeed.
+    #[track_caller]
+    pub fn operation(&self, function: &str) -> Value {
+        let answer = self
+            .try_operation(function, json!({}))
+            .unwrap_or_else(|error| panic!("{function}: {error}"));
+        assert_eq!(answer["state"], "synced", "{answer}");
+        answer
+    }
+
     // ---- as the program that sends the requests
 
     /// Opens a run whose requests the program sends.

@@ -1,0 +1,289 @@
+//! One thing at a time: `sync_upload_once`, `sync_download_once`, `sync_download_all`, `sync_once`; and pauses.
+
+use serde_json::{Value, json};
+use support::remote::{Client, On, Remote, Trouble, everywhere, everywhere_in_a_file};
+
+fn uploads(server: &dyn Remote) -> usize {
+    let asked = server.asked();
+    asked.iter().filter(|asked| asked.on == On::Upload).count()
+}
+
+/// The members of an answer that count changes.
+fn sums(answer: &Value) -> Value {
+    json!([
+        answer["total"],
+        answer["applied"],
+        answer["conflict"],
+        answer["invalid"],
+        answer["materializeError"]
+    ])
+}
+
+fn titles(client: &Client<'_>) -> String {
+    client.ask("SELECT id, title FROM task ORDER BY id")
+}
+
+#[test]
+fn an_upload_sends_what_is_pending_and_says_what_became_of_it() {
+    everywhere(|case| {
+        let server = case.server();
+        let client = case.client(&*server);
+        client.exec("INSERT INTO task (id, title) VALUES ('t1', 'Dig'), ('t2', 'Sow'); INSERT INTO list (id, name) VALUES ('l1', 'Garden')");
+        let answer = client.operation("sync_upload_once");
+        assert_eq!(sums(&answer), json!([3, 3, 0, 0, 0]), "{answer}");
+        assert_eq!(
+            (
+                &answer["invalidReasons"],
+                &answer["firstErrorMessage"],
+                &answer["paused"],
+                &answer["error"]
+            ),
+            (&json!({}), &Value::Null, &json!(false), &Value::Null)
+        );
+        assert_eq!(client.run("goal, state"), "upload|synced");
+        client.is_at_rest();
+        client.is_idle();
+    });
+}
+
+#[test]
+fn an_upload_of_nothing_asks_nobody() {
+    everywhere(|case| {
+        let server = case.server();
+        let client = case.client(&*server);
+        let answer = client.operation("sync_upload_once");
+        assert_eq!(sums(&answer), json!([0, 0, 0, 0, 0]), "{answer}");
+        assert_eq!(server.asked().len(), 0);
+    });
+}
+
+#[test]
+fn an_upload_counts_what_the_server_did_not_take_and_why() {
+    everywhere(|case| {
+        let server = case.server();
+        let client = case.client(&*server);
+        client.exec("INSERT INTO task (id, title) VALUES ('t1', 'Dig'), ('t2', 'Sow')");
+        server.trouble(
+            On::Upload,
+            &Trouble::Rejected(vec![("task", "t2", "not today")]),
+            Some(1),
+        );
+        let answer = client.operation("sync_upload_once");
+        let reason = server.shown_reason("not today");
+        assert_eq!(sums(&answer), json!([2, 1, 0, 1, 0]), "{answer}");
+        assert_eq!(answer["invalidReasons"], json!({reason.as_str(): 1}));
+        assert!(
+            answer["firstErrorMessage"]
+                .as_str()
+                .expect("words")
+                .contains(&reason),
+            "{answer}"
+        );
+        assert_eq!(client.ask("SELECT key FROM sync_pending"), "t2");
+    });
+}
+
+#[test]
+fn an_upload_that_fails_loses_nothing() {
+    everywhere(|case| {
+        let server = case.server();
+        let client = case.client(&*server);
+        client.exec("INSERT INTO task (id, title) VALUES ('t1', 'Dig')");
+        server.trouble(On::Upload, &Trouble::Refused(500, "down"), None);
+        let answer = client
+            .try_operation("sync_upload_once", json!({}))
+            .expect("an answer");
+        assert_eq!(
+            (&answer["state"], &answer["error"]["status"]),
+            (&json!("failed"), &json!(500)),
+            "{answer}"
+        );
+        assert_eq!(sums(&answer), json!([0, 0, 0, 0, 0]), "{answer}");
+        client.is_idle();
+        server.behave();
+        assert_eq!(client.operation("sync_upload_once")["applied"], 1);
+        client.is_at_rest();
+    });
+}
+
+#[test]
+fn a_download_brings_rows_and_sends_none() {
+    everywhere(|case| {
+        let server = case.server();
+        server.put(
+            "task",
+            &[
+                json!({"id": "t1", "title": "Dig"}),
+                json!({"id": "t2", "title": "Sow"}),
+            ],
+        );
+        let client = case.client(&*server);
+        client.exec("INSERT INTO task (id, title) VALUES ('n1', 'New')");
+        for function in ["sync_download_once", "sync_download_all"] {
+            let answer = client.operation(function);
+            let first = function == "sync_download_once";
+            assert_eq!(answer["applied"], if first { 2 } else { 0 }, "{answer}");
+            assert!(answer["nextSeq"].is_number(), "{answer}");
+            assert_eq!(
+                answer.get("hasMore"),
+                first.then_some(&json!(false)),
+                "{answer}"
+            );
+            assert_eq!(uploads(&*server), 0);
+        }
+        assert_eq!(titles(&client), "n1|New\nt1|Dig\nt2|Sow");
+        assert_eq!(client.ask("SELECT key FROM sync_pending"), "n1");
+        assert_eq!(client.run("goal"), "hydrate");
+    });
+}
+
+#[test]
+fn both_at_once_say_how_many_rows_went_each_way() {
+    everywhere(|case| {
+        let server = case.server();
+        server.put("task", &[json!({"id": "t1", "title": "Dig"})]);
+        let client = case.client(&*server);
+        client.exec("INSERT INTO task (id, title) VALUES ('n1', 'New')");
+        let answer = client.operation("sync_once");
+        assert_eq!(answer["downloaded"], 1, "{answer}");
+        assert_eq!(sums(&answer["upload"]), json!([1, 1, 0, 0, 0]), "{answer}");
+        client.is_at_rest();
+    });
+}
+
+#[test]
+fn line_8_paused_uploads_send_nothing_and_go_up_once_when_resumed() {
+    everywhere(|case| {
+        let server = case.server();
+        let client = case.client(&*server);
+        assert_eq!(
+            client.ask("SELECT sync_pause('uploads', 'api')"),
+            r#"{"api":{"uploads":true,"downloads":false}}"#
+        );
+        client.exec(
+            "INSERT INTO task (id, title) VALUES ('n1', 'New'); UPDATE task SET title = 'Newer'",
+        );
+        let answer = client.operation("sync_upload_once");
+        assert_eq!(
+            (&answer["paused"], sums(&answer)),
+            (&json!(true), json!([0, 0, 0, 0, 0]))
+        );
+        assert_eq!(server.asked().len(), 0);
+        server.put("task", &[json!({"id": "t1", "title": "Dig"})]);
+        assert_eq!(client.operation("sync_once")["downloaded"], 1);
+        client.synced();
+        assert_eq!(uploads(&*server), 0);
+        assert_eq!(client.ask("SELECT key, op FROM sync_pending"), "n1|created");
+        assert_eq!(
+            client.ask("SELECT sync_resume('all')"),
+            r#"{"api":{"uploads":false,"downloads":false}}"#
+        );
+        assert_eq!(client.operation("sync_upload_once")["total"], 1);
+        assert_eq!(uploads(&*server), 1);
+        client.synced();
+        client.is_at_rest();
+    });
+}
+
+#[test]
+fn line_8_paused_downloads_ask_for_nothing_and_uploads_go_on() {
+    everywhere(|case| {
+        let server = case.server();
+        let client = case.client(&*server);
+        client.synced();
+        client.ask("SELECT sync_pause('downloads')");
+        server.put("task", &[json!({"id": "t1", "title": "Dig"})]);
+        server.forget();
+        let answer = client.operation("sync_download_once");
+        assert_eq!(
+            (&answer["paused"], &answer["applied"]),
+            (&json!(true), &json!(0)),
+            "{answer}"
+        );
+        assert_eq!(client.operation("sync_download_all")["paused"], true);
+        assert_eq!(server.asked().len(), 0);
+        client.exec("INSERT INTO task (id, title) VALUES ('n1', 'New')");
+        assert_eq!(client.operation("sync_once")["upload"]["applied"], 1);
+        assert!(server.asked().iter().all(|asked| asked.on == On::Upload));
+        assert_eq!(titles(&client), "n1|New");
+        client.ask("SELECT sync_resume('downloads', 'api')");
+        client.synced();
+        client.is_at_rest();
+    });
+}
+
+#[test]
+fn line_8_a_pause_is_kept_in_the_file_and_can_end_by_itself() {
+    everywhere_in_a_file(|case| {
+        let server = case.server();
+        let client = case.client(&*server);
+        client.ask("SELECT sync_pause('all', 'api', '{\"forMs\":3600000}')");
+        let other = client.second();
+        assert_eq!(
+            support::ask(
+                &other,
+                "SELECT what, until > since, automaticOnly FROM _syncPause ORDER BY 1"
+            ),
+            "downloads|1|0\nuploads|1|0"
+        );
+        client.exec("INSERT INTO task (id, title) VALUES ('n1', 'New')");
+        assert_eq!(client.operation("sync_once")["paused"], true);
+        assert_eq!(server.asked().len(), 0);
+        client.exec("UPDATE _syncPause SET until = 1");
+        assert_eq!(client.operation("sync_once")["paused"], false);
+        client.ask("SELECT sync_pause('all', 'api', '{\"automaticOnly\":true}')");
+        client.exec("INSERT INTO task (id, title) VALUES ('n2', 'Newer')");
+        assert_eq!(client.operation("sync_once")["upload"]["applied"], 1);
+        client.is_at_rest();
+    });
+}
+
+#[test]
+fn a_wrong_operation_is_refused() {
+    everywhere(|case| {
+        let server = case.server();
+        let client = case.client(&*server);
+        for (sql, words) in [
+            (
+                "SELECT sync_pause('up', 'api')",
+                "what must be 'uploads', 'downloads' or 'all', not 'up'",
+            ),
+            (
+                "SELECT sync_pause('all', 'nobody')",
+                "provider 'nobody' is not declared",
+            ),
+            (
+                "SELECT sync_upload_once('nobody')",
+                "provider 'nobody' is not declared",
+            ),
+            (
+                "SELECT sync_once('api', '{\"entities\":[\"nothing\"]}')",
+                "is not tracked",
+            ),
+            ("SELECT sync_once('api', '{\"entitys\":[]}')", "entities"),
+            ("SELECT sync_provider('local', '{\"kind\":\"host\"}'); ", ""),
+        ] {
+            match words {
+                "" => drop(client.ask(sql)),
+                words => {
+                    let error = client.refused(sql);
+                    assert!(error.contains(words), "{sql}: {error}");
+                }
+            }
+        }
+        assert!(
+            client
+                .refused("SELECT sync_once('local')")
+                .contains("whose data your program moves")
+        );
+        client.exec("BEGIN");
+        assert!(
+            client
+                .refused("SELECT sync_upload_once('api')")
+                .contains("open transaction")
+        );
+        client.exec("ROLLBACK");
+        assert_eq!(server.asked().len(), 0);
+        client.is_idle();
+    });
+}
