@@ -1,12 +1,13 @@
 //! Taking the answer to a request: what it says becomes part of the file in one transaction.
 
+use crate::capture::rebuilt::forget_cursors;
 use crate::coordination::{lease, now, run_record};
 use crate::ground::{Class, SyncError};
 use crate::http::{HttpError, Response};
 use crate::providers::conversation::{Again, Answer, Event, Goal, Read};
 use crate::providers::sink::Sink;
 use crate::store::{Database, Session, Snapshot, Transaction};
-use crate::transfer::apply::{Setting, explain_foreign_key};
+use crate::transfer::apply::{Came, Setting, explain_foreign_key};
 use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;
 use crate::transfer::held::foreign::{Search, broken_reference};
@@ -53,8 +54,8 @@ impl Run {
             return self.refused(database, frozen.as_ref(), &response, error);
         }
         match self.read(session, database, &asked, frozen.as_ref(), &response) {
-            Ok((read, counts)) => {
-                self.adopt(&asked, read, &counts);
+            Ok((read, outcome)) => {
+                self.adopt(&asked, read, &outcome);
                 Ok(())
             }
             Err(error) => match &frozen {
@@ -93,12 +94,12 @@ impl Run {
         asked: &Asked,
         frozen: Option<&Frozen>,
         response: &Response,
-    ) -> Result<(Read, Vec<Counts>), SyncError> {
+    ) -> Result<(Read, Came), SyncError> {
         let patience = Patience::new(&self.config);
         if self.goal == Goal::Check {
             let compared = patience.sync(|| self.compare(database, response))?;
             self.report.compared = compared.found;
-            return Ok((compared.read, Vec::new()));
+            return Ok((compared.read, Came::default()));
         }
         // What is found out about rows that can't be stored counts for every repetition.
         let refusals = Refusals::default();
@@ -110,7 +111,7 @@ impl Run {
             }
         };
         self.diary.committed();
-        self.live.committed(settled(&taken.1));
+        self.live.committed(settled(&taken.1.counts));
         Ok(taken)
     }
 
@@ -122,7 +123,7 @@ impl Run {
         database: &Database,
         (asked, frozen, response): (&Asked, Option<&Frozen>, &Response),
         refusals: &Refusals,
-    ) -> Result<Option<(Read, Vec<Counts>)>, SyncError> {
+    ) -> Result<Option<(Read, Came)>, SyncError> {
         let connection = database.connection();
         refusals.begin();
         let transaction = Transaction::begin(connection).map_err(SyncError::from)?;
@@ -161,7 +162,7 @@ impl Run {
         (asked, frozen, response): (&Asked, Option<&Frozen>, &Response),
         bindings: &[Binding],
         refusals: &Refusals,
-    ) -> Result<(Read, Vec<Counts>), SyncError> {
+    ) -> Result<(Read, Came), SyncError> {
         let provider = self.call.provider.as_str();
         lease::require(database, provider, self.id)?;
         for (binding, before) in self.bindings.iter().zip(&self.cursors) {
@@ -183,7 +184,7 @@ impl Run {
                 .collect(),
             refusals,
         };
-        held::clash::make_room(database, provider, self.id, bindings, refusals)?;
+        let brought = held::clash::make_room(database, provider, self.id, bindings, refusals)?;
         let met = held::inserts::meet(database, provider, bindings)?;
         // A server may repeat our token in what it says.
         let clean = |text: &str| self.redactor.clean(text);
@@ -194,13 +195,19 @@ impl Run {
         let intake = Intake::new(&setting, bindings, &self.unacknowledged, settler);
         let mut sink = Counting::new(intake, &self.live);
         let mut read = self.read_into(response, &mut sink)?;
-        let (mut counts, warnings) = sink.into_inner().finish(&read.due)?;
-        for place in held::inserts::decide(database, provider, self.id, bindings, &met)? {
-            counts[place].conflicts += 1;
+        let mut outcome = sink.into_inner().finish(&read.due)?;
+        for references in &brought {
+            references.settle(database)?;
         }
-        read.warnings.extend(warnings);
+        for place in held::inserts::decide(database, provider, self.id, bindings, &met)? {
+            outcome.counts[place].conflicts += 1;
+        }
+        read.warnings.append(&mut outcome.warnings);
         self.store(database, &read)?;
-        Ok((read, counts))
+        for table in &outcome.comes_again {
+            forget_cursors(database, *table)?;
+        }
+        Ok((read, outcome))
     }
 
     fn read_into(&self, response: &Response, sink: &mut dyn Sink) -> Result<Read, SyncError> {
@@ -260,7 +267,8 @@ impl Run {
     }
 
     /// Takes note of what is committed now.
-    fn adopt(&mut self, asked: &Asked, read: Read, counts: &[Counts]) {
+    fn adopt(&mut self, asked: &Asked, read: Read, outcome: &Came) {
+        let counts = outcome.counts.as_slice();
         for (total, counts) in self.report.entities.iter_mut().zip(counts) {
             total.add(counts);
         }
@@ -269,6 +277,11 @@ impl Run {
         for (place, cursor) in &read.cursors {
             self.cursors[*place] = Some(cursor.clone());
             self.pulled.insert(*place);
+        }
+        for (cursor, binding) in self.cursors.iter_mut().zip(&self.bindings) {
+            if outcome.comes_again.contains(&binding.table.id) {
+                *cursor = None;
+            }
         }
         if let Some((_, cursor)) = read.cursors.first() {
             self.report.cursor = Some(cursor.clone());

@@ -1,11 +1,11 @@
 //! Where the answers of a run go: rows to the applier, verdicts to the settler.
 
-use crate::ground::{SyncError, Warning};
+use crate::ground::SyncError;
 use crate::providers::sink::{RemoteRow, Scope, Sent, Sink, Verdict};
 use crate::providers::wire::WireId;
 use crate::store::Result;
 
-use super::apply::{Applier, Setting};
+use super::apply::{Applier, Came, Setting};
 use super::binding::Binding;
 use super::counts::Counts;
 use super::held;
@@ -20,8 +20,7 @@ pub struct Intake<'a> {
     settler: Option<Settler<'a>>,
     /// Made for the first row: most answers to a push have none.
     applier: Option<Applier<'a>>,
-    counts: Vec<Counts>,
-    warnings: Vec<Warning>,
+    outcome: Came,
 }
 
 impl<'a> Intake<'a> {
@@ -38,8 +37,10 @@ impl<'a> Intake<'a> {
             unacknowledged,
             settler,
             applier: None,
-            counts: vec![Counts::default(); bindings.len()],
-            warnings: Vec::new(),
+            outcome: Came {
+                counts: vec![Counts::default(); bindings.len()],
+                ..Came::default()
+            },
         }
     }
 
@@ -58,35 +59,36 @@ impl<'a> Intake<'a> {
             return Ok(());
         };
         let (settled, warnings) = settler.finish()?;
-        for (total, counts) in self.counts.iter_mut().zip(&settled) {
+        for (total, counts) in self.outcome.counts.iter_mut().zip(&settled) {
             total.add(counts);
         }
-        self.warnings.extend(warnings);
+        self.outcome.warnings.extend(warnings);
         Ok(())
     }
 
     /// Applies and settles what had to wait. Call once, before the commit. `due`: entities of which this run is yet to
-    /// get answers. Returns the counts of each entity,
-    /// and warnings.
+    /// get answers.
     ///
     /// # Errors
     /// SQLite's; an answer that leaves out rows that were sent.
-    pub fn finish(mut self, due: &[usize]) -> Result<(Vec<Counts>, Vec<Warning>), SyncError> {
+    pub fn finish(mut self, due: &[usize]) -> Result<Came, SyncError> {
         self.settle()?;
         // Rows that are held may fit by now, whatever this answer was about.
         if self.applier.is_none() && held::keep::any(self.setting.database, self.setting.provider)?
         {
             self.applier()?;
         }
+        let mut outcome = self.outcome;
         let Some(applier) = self.applier else {
-            return Ok((self.counts, self.warnings));
+            return Ok(outcome);
         };
-        let (applied, warnings) = applier.finish(due)?;
-        for (total, counts) in self.counts.iter_mut().zip(&applied) {
+        let applied = applier.finish(due)?;
+        for (total, counts) in outcome.counts.iter_mut().zip(&applied.counts) {
             total.add(counts);
         }
-        self.warnings.extend(warnings);
-        Ok((self.counts, self.warnings))
+        outcome.warnings.extend(applied.warnings);
+        outcome.comes_again = applied.comes_again;
+        Ok(outcome)
     }
 }
 

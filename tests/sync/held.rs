@@ -1,7 +1,7 @@
 //! Rows of the server that the file refuses for now: held, tried again, and never in the way of others (rules H1 to H6).
 
 use serde_json::{Value, json};
-use support::{Canned, Device, enforced, everywhere, status_answer};
+use support::{Canned, Device, enforced, everywhere, json_answer, status_answer};
 
 /// `key|op|reason` of what is held.
 fn held(device: &Device) -> String {
@@ -386,6 +386,76 @@ fn h6_a_row_made_here_with_the_unique_value_of_another() {
                 ""
             };
             assert_eq!(held(&device), what, "{context}");
+            assert_eq!(device.pending(), "", "{context}");
+        }
+    });
+}
+
+/// The server has another row under the key of the one that makes room, and rows that refer to it.
+#[test]
+fn h6_what_the_server_refers_to_stays_when_a_row_made_here_gets_another_key() {
+    everywhere(|settings| {
+        for on_clash in ["adopt", "serverWins"] {
+            let server = Canned::start();
+            let keys = json!({"onClash": {"t": on_clash}});
+            let device = Device::configured(CLASH, &["t", "of"], &server.url(), keys);
+            // Else what was made on both sides is as the server has it, and nothing clashes.
+            device.ask("SELECT sync_resolver('t', 'clientWins')");
+            device.exec("INSERT INTO t VALUES ('x', 'v', 'here'), ('y', 'y', '')");
+            server.changes(json!({"of": {"created": [{"id": "theirs", "t": "x"}]}}));
+            device.sync_only(&["of"]);
+            device.exec("INSERT INTO of VALUES ('ours', 'x')");
+            server.changes(json!({"t": {"created": [{"id": "there", "u": "v", "x": ""}, {"id": "x", "u": "w", "x": ""}]}}));
+            device.synced();
+            let context = format!("{on_clash} {settings}");
+            assert_eq!(
+                device.ask("SELECT id, t FROM of ORDER BY id"),
+                "ours|there\ntheirs|x",
+                "{context}"
+            );
+            assert_eq!(
+                device.ask("SELECT u FROM t WHERE id = 'x'"),
+                "w",
+                "{context}"
+            );
+            let sent = server.pushed();
+            let sent: Vec<&Value> = sent.iter().map(|body| &body["of"]).collect();
+            let created: Vec<&Value> = sent
+                .iter()
+                .flat_map(|of| of["created"].as_array().expect("rows"))
+                .collect();
+            assert_eq!(created.len(), 1, "{context}");
+            assert_eq!(created[0]["t"], "there", "{context}");
+            assert!(
+                sent.iter().all(|of| of["updated"] == json!([])),
+                "{context}"
+            );
+            assert_eq!(device.pending(), "", "{context}");
+        }
+    });
+}
+
+/// The server took what refers to a row that it did not take.
+#[test]
+fn h6_what_was_sent_before_follows_a_row_that_gets_another_key_and_is_sent_again() {
+    everywhere(|settings| {
+        for on_clash in ["adopt", "serverWins"] {
+            let server = Canned::start();
+            let keys = json!({"onClash": {"t": on_clash}});
+            let device = Device::configured(CLASH, &["t", "of"], &server.url(), keys);
+            device
+                .exec("INSERT INTO t VALUES ('x', 'v', 'here'); INSERT INTO of VALUES ('o', 'x')");
+            server.push_raw(|_| json_answer(r#"{"experimentalRejectedIds":{"t":["x"]}}"#));
+            device.sync();
+            server.push_raw(|_| json_answer("{}"));
+            assert_eq!(device.ask("SELECT key FROM sync_pending"), "x");
+            server.changes(json!({"t": {"created": [{"id": "there", "u": "v", "x": ""}]}}));
+            device.synced();
+            let context = format!("{on_clash} {settings}");
+            assert_eq!(device.ask("SELECT * FROM of"), "o|there", "{context}");
+            let body = &server.pushed()[1];
+            assert_eq!(body["of"]["updated"][0]["t"], "there", "{context}: {body}");
+            assert_eq!(body["of"]["updated"][0]["_changed"], "t", "{context}");
             assert_eq!(device.pending(), "", "{context}");
         }
     });

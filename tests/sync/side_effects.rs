@@ -199,6 +199,46 @@ fn t2_edits_of_rows_that_go_along_are_kept_as_conflicts() {
     }
 }
 
+/// A row that was moved here to a parent which is deleted there goes with it. The server was never told of the move, so it
+/// keeps the row: it comes again, as it is there.
+#[test]
+fn t2_an_edited_row_that_goes_along_comes_again_where_the_server_keeps_it() {
+    for entities in [&["parent", "goes"] as &[&str], &["parent"]] {
+        let server = Canned::start();
+        let device = Device::with(&family(""), TABLES, &server.url());
+        device.exec("PRAGMA foreign_keys = ON");
+        pull(&server, rows());
+        device.synced();
+        device.exec("UPDATE goes SET parent = 'p' WHERE id = 'other'");
+        pull(&server, json!({"parent": {"deleted": ["p"]}}));
+        let answer = device.sync_only(entities);
+        assert_eq!(answer["state"], "synced", "{answer}");
+        assert_eq!(device.ask("SELECT count(*) FROM goes"), "0");
+        assert_eq!(
+            device.ask("SELECT rowKey, kind, local ->> 'parent' FROM sync_conflict"),
+            "other|deletedRemotely|p"
+        );
+        assert_eq!(
+            device.ask(
+                "SELECT group_concat(entity) FROM (SELECT entity FROM _syncCursor ORDER BY entity)"
+            ),
+            "deeper,falls,parent,stays"
+        );
+        // The other entities' pull names what changed, this one's what is there.
+        pull(
+            &server,
+            json!({"goes": {"created": [{"id": "other", "parent": "q", "x": ""}]}}),
+        );
+        device.synced();
+        assert_eq!(device.ask("SELECT * FROM goes"), "other|q|");
+        assert_eq!(
+            (device.pending(), device.log()),
+            (String::new(), "0".into())
+        );
+        assert!(server.pushed().is_empty());
+    }
+}
+
 /// Whatever a foreign key would do to such rows, it did not do it to these.
 #[test]
 fn t2_rows_that_a_trigger_deletes_on_a_remote_delete_are_deleted_here() {

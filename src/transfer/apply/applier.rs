@@ -104,12 +104,11 @@ impl<'a> Applier<'a> {
     }
 
     /// Applies what had to wait, and brings the log up to date. Call once, before the commit. `due`: entities of which
-    /// this run is yet to get answers. Returns the counts
-    /// of each binding, and warnings.
+    /// this run is yet to get answers.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn finish(mut self, due: &[usize]) -> Result<(Vec<Counts>, Vec<Warning>), SyncError> {
+    pub fn finish(mut self, due: &[usize]) -> Result<Came, SyncError> {
         let refusals = self.holder.refusals;
         let comers =
             self.displaced
@@ -125,19 +124,20 @@ impl<'a> Applier<'a> {
         }
         self.apply_deferred(true)?;
         self.try_held(&mut postponed)?;
-        let swept = self.swept.record(&mut self.tables)?;
-        let beside = self.bystanders.record()?;
+        let mut gone = self.swept.record(&mut self.tables)?;
+        gone.extend(self.bystanders.record()?);
         let mut taken: HashSet<(i64, Key)> = std::mem::take(&mut self.taken);
         if self.own.alone_with_cascades() {
-            let id = |place: usize| self.tables[place].binding.table.id;
-            taken.extend(swept.into_iter().map(|(place, key)| (id(place), key)));
-            taken.extend(beside);
+            taken.extend(gone.iter().map(|gone| gone.row.clone()));
         }
         let tables = &mut self.tables;
         taken.extend(
             self.own
                 .finish(&mut |table, key, row| restore(tables, table, key, row))?,
         );
+        // The server was not told of the edit by which the row went along, and may well keep it.
+        gone.retain(|gone| gone.is_there && taken.contains(&gone.row));
+        let comes_again = gone.into_iter().map(|gone| gone.row.0).collect();
         // They are gone, but nothing of that is to be sent.
         let taken = taken.into_iter().map(|row| (row, self.start));
         log::forget(self.database, &taken.collect())?;
@@ -153,7 +153,11 @@ impl<'a> Applier<'a> {
             all.push(counts);
             warnings.extend(warned);
         }
-        Ok((all, warnings))
+        Ok(Came {
+            counts: all,
+            warnings,
+            comes_again,
+        })
     }
 
     /// Tries the rows that wait again and again, as long as that gets any of them in. `last`: those that are left
@@ -464,6 +468,16 @@ impl<'a> Applier<'a> {
             old,
         });
     }
+}
+
+/// What came of an answer.
+#[derive(Debug, Default)]
+pub struct Came {
+    /// Of each binding.
+    pub counts: Vec<Counts>,
+    pub warnings: Vec<Warning>,
+    /// Tables that are to be pulled from the beginning: they lost rows that the server may have.
+    pub comes_again: HashSet<i64>,
 }
 
 /// A row that its table refuses.

@@ -5,13 +5,16 @@ use std::collections::HashSet;
 
 use crate::capture::reader::RowReader;
 use crate::capture::sends::sends_of_there;
-use crate::capture::{Key, KeyMap, PendingRows, Status, Tracked};
+use crate::capture::{KeyMap, PendingRows, Status, Tracked};
 use crate::providers::wire::{Entity, Face};
 use crate::store::{Database, Result};
 use crate::transfer::binding::{Binding, travelling, wire_columns};
-use crate::transfer::conflict::record::{Kind, Recorder, Sides, pending_words, row_json};
+use crate::transfer::conflict::record::{
+    Kind, Recorder, Sides, pending_words, row_json, was_updated,
+};
 
 use super::setting::Setting;
+use super::swept::Gone;
 
 /// Such rows before the first delete of an answer.
 pub struct Bystanders<'a> {
@@ -65,11 +68,11 @@ impl<'a> Bystanders<'a> {
         Ok(())
     }
 
-    /// Records those that are gone, and returns them.
+    /// Records those that are gone, and returns them with their tables.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn record(mut self) -> Result<Vec<(i64, Key)>> {
+    pub fn record(mut self) -> Result<Vec<Gone>> {
         let mut gone = Vec::new();
         for Edited { table, mut rows } in self.edited.take().into_iter().flatten() {
             let mut reader = RowReader::new(self.database, &table, &[])?;
@@ -80,6 +83,7 @@ impl<'a> Bystanders<'a> {
                 if exists {
                     continue;
                 }
+                let is_there = was_updated(&row);
                 let sides = Sides {
                     local: Some(row),
                     ..Sides::default()
@@ -87,7 +91,8 @@ impl<'a> Bystanders<'a> {
                 let (entity, kind) = (&table.shape.name, Kind::DeletedRemotely);
                 self.conflicts
                     .record(entity, key.0.borrow(), kind, None, &sides)?;
-                gone.push((table.id, key));
+                let row = (table.id, key);
+                gone.push(Gone { row, is_there });
             }
         }
         self.conflicts.finish()?;

@@ -38,7 +38,7 @@ mod tests;
 mod version;
 mod writer;
 
-pub use applier::Applier;
+pub use applier::{Applier, Came};
 pub use foreign_key::explain_foreign_key;
 pub use own_writes::{Applied, OwnWrites};
 pub use scope::require_declared;

@@ -5,8 +5,17 @@ use std::collections::HashSet;
 
 use crate::capture::{Key, KeyMap};
 use crate::store::Result;
+use crate::transfer::conflict::record::was_updated;
 
 use super::table::TableApplier;
+
+/// A row that is gone.
+pub struct Gone {
+    /// Table and key.
+    pub row: (i64, Key),
+    /// The server has it: it was edited here, not made.
+    pub is_there: bool,
+}
 
 /// The rows edited here before the first delete of an answer, as JSON, for each table.
 #[derive(Default)]
@@ -38,18 +47,21 @@ impl Swept {
         }
     }
 
-    /// Records those that are gone, and returns them.
+    /// Records those that are gone, and returns them: with their table, and whether the server has them.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn record(&mut self, tables: &mut [TableApplier<'_>]) -> Result<Vec<(usize, Key)>> {
+    pub fn record(&mut self, tables: &mut [TableApplier<'_>]) -> Result<Vec<Gone>> {
         let mut gone = Vec::new();
         for (place, mut edited) in self.edited.take().into_iter().flatten().enumerate() {
             let mut rows = edited.walk(None)?;
             while let Some((key, row)) = rows.next()? {
                 let is_named = self.named.contains(&(place, key.clone()));
+                let is_there = was_updated(&row);
                 if !is_named && tables[place].record_if_gone(&key, row)? {
-                    gone.push((place, key));
+                    let table = tables[place].binding.table.id;
+                    let row = (table, key);
+                    gone.push(Gone { row, is_there });
                 }
             }
         }

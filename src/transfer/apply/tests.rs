@@ -62,7 +62,7 @@ fn apply(memory: &Memory, bindings: &[Binding; 1], say: impl FnOnce(&mut dyn Sin
     run(memory, "BEGIN");
     let mut applier = Applier::new(&setting, bindings, &unacknowledged).expect("prepared");
     say(&mut applier);
-    let (mut counts, _) = applier.finish(&[]).expect("applied");
+    let mut counts = applier.finish(&[]).expect("applied").counts;
     run(memory, "COMMIT");
     counts.remove(0)
 }

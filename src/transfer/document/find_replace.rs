@@ -105,7 +105,7 @@ impl Ids<'_> {
     fn rename(&self, binding: &Binding, old: Value, new: Value) -> Result<()> {
         let row = (binding.table.id, Key(new.clone()));
         let renamed = Renamed { binding, old, new };
-        rekey::rename(self.database, &[renamed])?;
+        rekey::rename(self.database, &[renamed], |_| Ok(()))?;
         // The server knows the row.
         let upto = log::high_water(self.database)?;
         log::rewrite(self.database, upto, |_, of| match *of == row {

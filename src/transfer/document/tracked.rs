@@ -132,14 +132,14 @@ pub fn apply(
     let met = inserts::meet(job.database, job.provider, &bindings)?;
     let mut applier = Applier::new(&setting, &bindings, &unacknowledged)?;
     body(&mut applier)?;
-    let (counts, warnings) = applier.finish(&[])?;
+    let came = applier.finish(&[])?;
     let decided = inserts::decide(job.database, job.provider, 0, &bindings, &met)?;
     let mut outcome = Outcome {
         conflicts: decided.len().try_into().unwrap_or(i64::MAX),
-        warnings,
+        warnings: came.warnings,
         ..Outcome::default()
     };
-    for counts in counts {
+    for counts in came.counts {
         outcome.deleted += counts.deleted;
         outcome.inserted += counts.inserted;
         outcome.updated += counts.updated;

@@ -15,6 +15,7 @@ use crate::providers::wire::{Face, Slot};
 use crate::store::{Database, Result, Value, ValueRef, quote_name};
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::record::{Kind, Recorder, Sides, row_json};
+use crate::transfer::send::brought::{self, Brought};
 use crate::transfer::send::rekey::{self, Renamed};
 
 use super::refusals::Refusals;
@@ -130,7 +131,8 @@ fn holder(
     Ok(read.step()?.then(|| read.column(0).to_owned()))
 }
 
-/// Lets the rows make room that are to. Call before the answer is applied, in its transaction.
+/// Lets the rows make room that are to. Call before the answer is applied, in its transaction; what it returns is to be
+/// settled behind it.
 ///
 /// # Errors
 /// SQLite's.
@@ -140,10 +142,10 @@ pub fn make_room(
     run: i64,
     bindings: &[Binding],
     refusals: &Refusals,
-) -> Result<()> {
+) -> Result<Vec<Brought>> {
     let yielding = refusals.yielding();
     if yielding.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let mut renamed = Vec::new();
     let mut settled = HashMap::new();
@@ -187,7 +189,15 @@ pub fn make_room(
             });
         }
     }
-    rekey::rename(database, &renamed)?;
+    let upto = log::high_water(database)?;
+    let mut brought = Vec::new();
+    for row in &renamed {
+        brought.extend(brought::brought(database, row, upto)?);
+    }
+    rekey::rename(database, &renamed, |rewriter| {
+        let mut references = brought.iter();
+        references.try_for_each(|references| references.put_back(rewriter))
+    })?;
     // The server has the row: nothing of it is created any more.
     log::forget(database, &settled)?;
     for (table, key, bits) in edited {
@@ -198,5 +208,6 @@ pub fn make_room(
         };
         log::mark(database, table, &key, &mark)?;
     }
-    conflicts.finish()
+    conflicts.finish()?;
+    Ok(brought)
 }

@@ -1,5 +1,6 @@
 //! Sending: what is pending is frozen, goes out in parts, and is settled by what the server said.
 
+pub mod brought;
 pub mod freeze;
 pub mod kept_back;
 pub mod order;

@@ -35,11 +35,16 @@ pub enum Met {
 /// What an answer has made of the rows of one table.
 type MetOf<'a> = dyn Fn(&Key) -> Result<Option<Met>> + 'a;
 
-/// Renames rows. Call inside a transaction.
+/// Renames rows, with all that refers to them. Call inside a transaction. `behind`: what is to be done when they have
+/// their keys, before triggers hear of it.
 ///
 /// # Errors
 /// SQLite's; another row has the new key.
-pub fn rename(database: &Database, rows: &[Renamed<'_>]) -> Result<()> {
+pub fn rename(
+    database: &Database,
+    rows: &[Renamed<'_>],
+    behind: impl FnOnce(&Rewriter<'_>) -> Result<()>,
+) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -49,6 +54,7 @@ pub fn rename(database: &Database, rows: &[Renamed<'_>]) -> Result<()> {
         row.write(database, &mut rewriter)?;
         keys.insert((row.binding.table.id, Key(row.old.clone())), &row.new);
     }
+    behind(&rewriter)?;
     rewriter.finish()?;
     log::rename(database, &keys)
 }
@@ -274,7 +280,7 @@ impl<'a> References<'a> {
 }
 
 /// A condition on the columns of a key, whose values are the parameters from the second on.
-fn meets(names: &[String]) -> String {
+pub(super) fn meets(names: &[String]) -> String {
     let names = names.iter().enumerate();
     let meets: Vec<String> = names
         .map(|(place, name)| format!("{name} IS ?{}", place + 2))
@@ -321,7 +327,7 @@ fn follow(
 }
 
 /// The rows whose references to some keys were set here, each with the key that is to be.
-fn set_here<'k>(
+pub(super) fn set_here<'k>(
     database: &Database,
     (child, reference): (&Tracked, &Reference),
     (parent, keys): (i64, &HashMap<(i64, Key), &'k Value>),

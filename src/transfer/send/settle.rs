@@ -306,7 +306,7 @@ impl<'a> Settler<'a> {
             )));
         }
         log::forget(self.database, &self.taken)?;
-        rekey::rename(self.database, &self.renamed)?;
+        rekey::rename(self.database, &self.renamed, |_| Ok(()))?;
         let push = self.frozen.push;
         outbox::close_but(self.database, self.provider, push, &unsure)?;
         Ok(())

@@ -233,7 +233,13 @@ fn deletes_hold(
                 "SELECT (SELECT count(*) FROM sync_pending WHERE \"table\" = '{table}' AND CAST(key AS TEXT) = '{key}')
                  + (SELECT count(*) FROM sync_conflict WHERE entity = '{table}' AND CAST(rowKey AS TEXT) = '{key}')"
             );
-            if (made && changed) || actor.ask(&kept) != "0" {
+            // Another device may have met a row made again under the key, and its policy have kept what was there.
+            let brought_back = format!(
+                "SELECT count(*) FROM sync_conflict WHERE entity = '{table}' AND CAST(rowKey AS TEXT) = '{key}'
+                 AND resolved ->> 'born' = '{born}'"
+            );
+            let decided = actors.iter().any(|actor| actor.ask(&brought_back) != "0");
+            if (made && changed) || decided || actor.ask(&kept) != "0" {
                 continue;
             }
             return Err(format!(

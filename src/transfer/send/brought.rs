@@ -1,0 +1,184 @@
+//! References that nobody has set here to a row made here which gets another key: they came from the server, or it has
+//! been sent them.
+//!
+//! They stay. If the answer brings a row under the old key, they meant that one. Else they follow after all, and the server
+//! has to hear where they point now.
+
+use std::collections::HashSet;
+
+use crate::capture::log::{self, Mark};
+use crate::capture::{Key, Status, Tracked, key};
+use crate::store::{Database, Result, Value, ValueRef, quote_name};
+
+use super::reference::Reference;
+use super::rekey::{Renamed, meets, set_here};
+use super::rewriter::Rewriter;
+
+/// Such references by one column to one row.
+pub struct Brought {
+    /// The tracked table that refers.
+    child: Tracked,
+    /// `"schema"."table"`, quoted.
+    qualified: String,
+    reference: Reference,
+    /// The table that is referred to, and its key's column, both quoted.
+    parent: (String, String),
+    old: Value,
+    new: Value,
+    rows: Vec<Row>,
+}
+
+/// A row that refers.
+struct Row {
+    /// As it is logged.
+    logged: Value,
+    /// What the column held.
+    before: Value,
+    keys: Vec<Value>,
+}
+
+/// The references to a row that is about to get another key. `upto`: the log's end.
+///
+/// # Errors
+/// SQLite's.
+pub fn brought(database: &Database, renamed: &Renamed<'_>, upto: i64) -> Result<Vec<Brought>> {
+    let mut all = Vec::new();
+    let binding = renamed.binding;
+    for reference in Reference::written_ones(database, &binding.table.shape)? {
+        // One whose changes are not captured now goes along for good.
+        let Ok(child) = Tracked::open(database, &reference.child) else {
+            continue;
+        };
+        let rows = rows(database, renamed, (&child, &reference), upto)?;
+        if rows.is_empty() {
+            continue;
+        }
+        all.push(Brought {
+            qualified: database.qualified(&child.shape.name),
+            child,
+            reference,
+            parent: (binding.qualified.clone(), binding.key_name()),
+            old: renamed.old.clone(),
+            new: renamed.new.clone(),
+            rows,
+        });
+    }
+    Ok(all)
+}
+
+fn rows(
+    database: &Database,
+    renamed: &Renamed<'_>,
+    (child, reference): (&Tracked, &Reference),
+    upto: i64,
+) -> Result<Vec<Row>> {
+    let shape = &child.shape;
+    let Some(position) = shape.position(&reference.column) else {
+        return Ok(Vec::new());
+    };
+    let parent = renamed.binding.table.id;
+    let moved = [((parent, Key(renamed.old.clone())), &renamed.new)].into();
+    let set = set_here(
+        database,
+        (child, reference),
+        (parent, &moved),
+        (&|_| Ok(None), upto),
+        &|pending| pending.changed(position),
+    )?;
+    let set: HashSet<Vec<Key>> = set.into_iter().map(|(keys, _)| as_keys(keys)).collect();
+    let names: Vec<&str> = shape.keys().iter().map(|key| key.name.as_str()).collect();
+    let list: Vec<String> = names.iter().map(|name| quote_name(name)).collect();
+    let sql = format!(
+        "SELECT {}, o.{}, {} FROM {} AS o WHERE {}",
+        key::expression("o", &names),
+        quote_name(&reference.column),
+        list.join(", "),
+        database.qualified(&shape.name),
+        reference.means(&renamed.old, 1)
+    );
+    let mut rows = database.query_all(&sql, &[renamed.old.borrow()], |row| {
+        let mut values = row.row().into_iter();
+        Ok(Row {
+            logged: values.next().unwrap_or_default(),
+            before: values.next().unwrap_or_default(),
+            keys: values.collect(),
+        })
+    })?;
+    rows.retain(|row| !set.contains(&as_keys(row.keys.clone())));
+    Ok(rows)
+}
+
+fn as_keys(values: Vec<Value>) -> Vec<Key> {
+    values.into_iter().map(Key).collect()
+}
+
+impl Brought {
+    /// They are as they were, now that the row has gone and may have taken them along.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn put_back(&self, rewriter: &Rewriter<'_>) -> Result<()> {
+        let sql = self.update("?1", "");
+        self.rows
+            .iter()
+            .try_for_each(|row| rewriter.run_quietly(&sql, &row.values(&row.before)))
+    }
+
+    /// Says what has become of them, once the answer is applied.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn settle(&self, database: &Database) -> Result<()> {
+        let (parent, key) = &self.parent;
+        let sql = format!("SELECT 1 FROM {parent} WHERE {key} IS ?1");
+        if database.query_value(&sql, &[self.old.borrow()])? != Value::Null {
+            return Ok(());
+        }
+        let rewriter = Rewriter::begin(database)?;
+        let number = self.child.shape.keys().len() + 2;
+        let is_so = format!(" AND {} IS ?{number}", quote_name(&self.reference.column));
+        let sql = self.update(&self.reference.written(1), &is_so);
+        let mut followed = Vec::new();
+        for row in &self.rows {
+            let mut values = row.values(&self.new);
+            values.push(row.before.borrow());
+            rewriter.run_quietly(&sql, &values)?;
+            if database.connection().changes() > 0 {
+                followed.push(Key(row.logged.clone()));
+            }
+        }
+        // That takes out of the log what was written; what the server has to hear comes after it.
+        rewriter.finish()?;
+        let position = self.child.shape.position(&self.reference.column);
+        let bit = position.and_then(|position| self.child.columns.bit(position));
+        let mark = Mark {
+            status: Status::Updated,
+            bits: bit.into_iter().collect(),
+            rowid: None,
+        };
+        followed
+            .iter()
+            .try_for_each(|key| log::mark(database, self.child.id, key, &mark))
+    }
+
+    /// A statement that writes the column of a row, whose key's columns are the parameters from the second on.
+    fn update(&self, value: &str, and: &str) -> String {
+        let names = self.child.shape.keys();
+        let names: Vec<String> = names.iter().map(|key| quote_name(&key.name)).collect();
+        format!(
+            "UPDATE {} SET {} = {value} WHERE {}{and}",
+            self.qualified,
+            quote_name(&self.reference.column),
+            meets(&names)
+        )
+    }
+}
+
+impl Row {
+    /// A value and the key.
+    fn values<'v>(&'v self, value: &'v Value) -> Vec<ValueRef<'v>> {
+        let mut values = vec![value.borrow()];
+        values.extend(self.keys.iter().map(Value::borrow));
+        values
+    }
+}
