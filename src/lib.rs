@@ -120,6 +120,7 @@ const TABLES: &[Table] = &[
     tables::aside::TABLE,
     tables::log::TABLE,
     tables::progress::TABLE,
+    tables::peer::TABLE,
     tables::help::TABLE,
     tables::help_option::TABLE,
 ];

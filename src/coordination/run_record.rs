@@ -176,13 +176,13 @@ pub fn end(
 fn trim(database: &Database, newest: i64) -> Result<()> {
     database.execute(
         "DELETE FROM main._syncRun WHERE id <= ?1 AND state NOT IN ('queued', 'running') AND id NOT IN \
-         (SELECT max(id) FROM main._syncRun WHERE state = 'synced' AND goal = 'sync' GROUP BY provider)",
+         (SELECT max(id) FROM main._syncRun WHERE state = 'synced' AND goal IN ('sync', 'download', 'hydrate') GROUP BY provider)",
         &[newest.saturating_sub(KEPT).into()],
     )?;
     Ok(())
 }
 
-/// When the last successful run of a provider ended (milliseconds since 1970); none when none did.
+/// When the last successful run that brought rows of a provider ended (milliseconds since 1970); none when none did.
 ///
 /// # Errors
 /// SQLite's.
@@ -190,7 +190,7 @@ pub fn last_success(database: &Database, provider: &str) -> Result<Option<i64>> 
     // A file of version 1 is only read, and has nothing but syncs.
     let syncs = match readable_schema(database)? {
         Some(1) => "",
-        _ => "AND goal = 'sync'",
+        _ => "AND goal IN ('sync', 'download', 'hydrate')",
     };
     let last = database.query_value(
         &format!(

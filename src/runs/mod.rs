@@ -9,7 +9,7 @@
 //! | `finish`, `report`, `outcome`, `diary`, `notes` | its end, its answer, its log |
 //! | `progress` | what is shown of it while it is running |
 //! | `drive`, `host` | who sends its requests: the HTTP room, or the host program |
-//! | `waiting`, `giving_up` | what would be sent; giving it up |
+//! | `waiting`, `peers`, `giving_up` | what would be sent; how things stand with each provider; giving it up |
 //! | `check`, `compare` | comparing in place of applying |
 
 mod ask;
@@ -27,6 +27,7 @@ mod notes;
 mod outcome;
 mod parcels;
 mod patience;
+mod peers;
 pub mod progress;
 mod questions;
 pub mod redeclare;
@@ -41,6 +42,7 @@ pub use begin::entities_of;
 pub use check::check;
 pub use drive::{complete, run};
 pub use giving_up::{Named, discard, retry};
+pub use peers::peers;
 pub use questions::{has_pending, is_stale};
 pub use run::Run;
 pub use waiting::{Waiting, capture_existing, untrack};

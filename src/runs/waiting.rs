@@ -97,6 +97,19 @@ impl Waiting {
         })
     }
 
+    /// How many rows would be sent.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn count(&self, database: &Database, unacknowledged: &Unacknowledged) -> Result<i64> {
+        let mut count = 0;
+        self.find(database, unacknowledged, |_, _, status| {
+            count += i64::from(status != Status::Nothing);
+            Ok(false)
+        })?;
+        Ok(count)
+    }
+
     /// Goes through the rows until one is `wanted`: by whether it exists, and what would be sent of it.
     /// Whether one was.
     fn find(

@@ -6,6 +6,7 @@ pub mod held;
 pub mod help;
 pub mod help_option;
 pub mod log;
+pub mod peer;
 pub mod pending;
 pub mod progress;
 pub mod scope;

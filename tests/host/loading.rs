@@ -59,6 +59,7 @@ const MODULES: &[&str] = &[
     "sync_help",
     "sync_help_option",
     "sync_log",
+    "sync_peer",
     "sync_pending",
     "sync_progress",
     "sync_scope",

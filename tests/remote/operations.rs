@@ -287,3 +287,75 @@ fn a_wrong_operation_is_refused() {
         client.is_idle();
     });
 }
+
+fn peer(client: &Client<'_>, columns: &str) -> String {
+    client.ask(&format!(
+        "SELECT {columns} FROM sync_peer WHERE provider = 'api'"
+    ))
+}
+
+#[test]
+fn how_things_stand_is_seen_in_one_row() {
+    everywhere(|case| {
+        let server = case.server();
+        let client = case.client(&*server);
+        let none = "NULL|NULL|NULL|NULL";
+        let marks = "lastSuccessAt, lastErrorAt, lastError, cursor";
+        assert_eq!(peer(&client, "state, pending"), "idle|0");
+        assert_eq!(peer(&client, marks), none);
+        client.synced();
+        client.exec("INSERT INTO task (id, title) VALUES ('n1', 'New'), ('n2', 'Newer'); DELETE FROM task WHERE id = 'n2'");
+        assert_eq!(
+            peer(
+                &client,
+                "state, pending, inFlight, rejected, held, conflicts, paused"
+            ),
+            "idle|1|0|0|0|0|NULL"
+        );
+        assert_eq!(
+            peer(
+                &client,
+                "lastSuccessAt > 0, lastErrorAt, lastError, cursor IS NOT NULL"
+            ),
+            "1|NULL|NULL|1"
+        );
+        for (trouble, state) in [
+            (Trouble::Lost { done: false }, "offline"),
+            (Trouble::Refused(503, "down"), "offline"),
+            (Trouble::Refused(401, "who"), "needs-auth"),
+            (Trouble::Garbage, "blocked"),
+        ] {
+            server.trouble(On::Download, &trouble, None);
+            client.sync();
+            let context = format!("{trouble:?}");
+            assert_eq!(
+                peer(&client, "state, pending"),
+                format!("{state}|1"),
+                "{context}"
+            );
+            assert_eq!(
+                peer(
+                    &client,
+                    "lastErrorAt >= lastSuccessAt, lastError ->> 'class' IS NOT NULL"
+                ),
+                "1|1",
+                "{context}"
+            );
+            server.behave();
+        }
+        client.ask("SELECT sync_pause('uploads', 'api')");
+        assert_eq!(peer(&client, "state, paused"), "paused|uploads");
+        client.ask("SELECT sync_pause('all', 'api')");
+        assert_eq!(peer(&client, "state, paused"), "paused|all");
+        client.ask("SELECT sync_resume('all', 'api')");
+        server.trouble(
+            On::Upload,
+            &Trouble::Rejected(vec![("task", "n1", "not today")]),
+            Some(1),
+        );
+        client.synced();
+        assert_eq!(peer(&client, "state, pending, rejected"), "idle|1|1");
+        // What went wrong last is still known.
+        assert_eq!(peer(&client, "lastError IS NOT NULL"), "1");
+    });
+}
