@@ -59,7 +59,7 @@ pub fn same(one: ValueRef<'_>, two: ValueRef<'_>) -> bool {
     match (one, two) {
         (ValueRef::Integer(whole), ValueRef::Real(real))
         | (ValueRef::Real(real), ValueRef::Integer(whole)) => {
-            whole as f64 == real && real as i64 == whole
+            whole_and_real(whole, real) == Ordering::Equal
         }
         (one, two) => one == two,
     }
@@ -100,6 +100,16 @@ mod tests {
             ValueRef::Integer(9_007_199_254_740_993),
             ValueRef::Real(9_007_199_254_740_992.0)
         ));
+        // The nearest real of the greatest whole number is one above it.
+        assert!(!same(
+            ValueRef::Integer(i64::MAX),
+            ValueRef::Real(i64::MAX as f64)
+        ));
+        assert!(same(
+            ValueRef::Real(i64::MIN as f64),
+            ValueRef::Integer(i64::MIN)
+        ));
+        assert!(!same(ValueRef::Integer(0), ValueRef::Real(f64::NAN)));
         assert!(!same(ValueRef::Integer(1), ValueRef::Text("1")));
     }
 

@@ -175,6 +175,8 @@ fn a3_an_answer_that_is_a_page_or_says_no_settles_nothing() {
         ),
         ("application/json", r#"{"success":false}"#, "false"),
         ("application/json", r#"{"error":"db down"}"#, "db down"),
+        // What Express sends of an Error.
+        ("application/json", r#"{"error":{}}"#, "{}"),
     ] {
         let server = Canned::start();
         let device = device(&server, json!({}));

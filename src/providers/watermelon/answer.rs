@@ -69,7 +69,7 @@ pub fn read_answer(
         return Err(error);
     }
     if options.success.is_none()
-        && let Some(word) = says_no(&answer)
+        && let Some(word) = says_no(&answer, options.rejected.is_root())
     {
         let message = format!(
             "the push was answered with {status}, but with {word} in it, so nobody knows whether it arrived; the \
@@ -100,17 +100,18 @@ fn beginning(body: &[u8]) -> String {
     text.trim().to_owned()
 }
 
-/// What in an answer says that the push failed, in the ways that many backends have in common.
-fn says_no(answer: &Json) -> Option<&'static str> {
+/// What in an answer says that the push failed, in the ways that many backends have in common. `names_tables`: its
+/// members are tables, and one may be called `error`.
+fn says_no(answer: &Json, names_tables: bool) -> Option<&'static str> {
     let no = &Json::Bool(false);
     let is_error = |error: &Json| match error {
         Json::Null | Json::Bool(false) => false,
         Json::Bool(true) => true,
         Json::Number(number) => number.as_f64() != Some(0.0),
         Json::String(text) => !text.is_empty(),
-        // With rejectedPath "$" a table may be called so.
-        Json::Array(_) => false,
-        Json::Object(members) => !members.is_empty(),
+        Json::Array(list) => !list.is_empty() && !names_tables,
+        // An Error of JavaScript, written as JSON, has no members.
+        Json::Object(_) => true,
     };
     let answer = answer.as_object()?;
     if answer.get("ok") == Some(no) {
@@ -344,6 +345,8 @@ mod tests {
             (false, r#"{"success":false,"message":"over quota"}"#),
             (false, r#"{"error":"over quota"}"#),
             (false, r#"{"error":{"code":7}}"#),
+            (false, r#"{"error":{}}"#),
+            (false, r#"{"error":["over quota"]}"#),
             (false, r#"{"error":true,"ok":true}"#),
         ] {
             let error = read("", page, body).unwrap_err();
@@ -358,10 +361,14 @@ mod tests {
             r#"{"ok":0,"success":null,"error":false}"#,
             r#"{"error":""}"#,
             r#"{"error":0}"#,
+            r#"{"error":[]}"#,
             r#"[{"ok":false}]"#,
         ] {
             assert_eq!(read("", false, silent), Ok(()), "{silent}");
         }
+        let root = options(r#","rejectedPath":"$""#);
+        let named = read_answer(&root, &[entity("error")], 200, false, br#"{"error":["x"]}"#);
+        assert_eq!(named.unwrap().rejected[0].len(), 1);
         let keys = r#","successPath":"$.done""#;
         let done = r#"{"done":true,"error":"3 rows were there already"}"#;
         assert_eq!(read(keys, true, done), Ok(()));
