@@ -23,7 +23,8 @@ struct Way {
     is_key: bool,
 }
 
-enum Part {
+/// What two rows agree on that meet.
+pub enum Part {
     Column {
         name: String,
         collation: String,
@@ -340,7 +341,11 @@ fn ways(database: &Database, shape: &Shape) -> Result<Vec<Way>> {
     Ok(ways)
 }
 
-fn read_index(database: &Database, index: &str) -> Result<Vec<Part>> {
+/// The parts of an index, in order.
+///
+/// # Errors
+/// SQLite's.
+pub fn read_index(database: &Database, index: &str) -> Result<Vec<Part>> {
     let columns = database.query_all(
         "SELECT cid, name, coll FROM pragma_index_xinfo(?1, ?2) WHERE key ORDER BY seqno",
         &[index.into(), database.schema().into()],
@@ -393,6 +398,29 @@ pub fn index_terms(definition: &str) -> Vec<String> {
         term.push_str(piece);
     }
     terms
+}
+
+/// The condition of a partial index, from its CREATE INDEX statement.
+pub fn index_condition(definition: &str) -> Option<String> {
+    let (mut depth, mut is_behind, mut rest) = (0, false, String::new());
+    for piece in pieces(definition) {
+        if is_behind {
+            rest.push_str(piece);
+            continue;
+        }
+        match piece {
+            "(" => depth += 1,
+            ")" => {
+                depth -= 1;
+                is_behind = depth == 0;
+            }
+            _ => {}
+        }
+    }
+    let rest = rest.trim();
+    let word = rest.get(..5)?;
+    word.eq_ignore_ascii_case("where")
+        .then(|| rest[5..].trim().to_owned())
 }
 
 /// SQL text in pieces: quoted names and strings whole, comments as one space, the rest letter by
@@ -452,6 +480,24 @@ mod tests {
             index_terms("CREATE UNIQUE INDEX \"a(b\" ON t (lower(x || ','), \"y)\" DESC) WHERE z"),
             ["lower(x || ',')", "\"y)\""]
         );
+    }
+
+    #[test]
+    fn the_condition_of_an_index() {
+        for (definition, condition) in [
+            (
+                "CREATE UNIQUE INDEX i ON t (a, lower(b)) WHERE c = ')' AND (d > 0)",
+                Some("c = ')' AND (d > 0)"),
+            ),
+            ("CREATE UNIQUE INDEX i ON t(a)where b", Some("b")),
+            ("CREATE UNIQUE INDEX \"where (x\" ON t (a)", None),
+        ] {
+            assert_eq!(
+                index_condition(definition).as_deref(),
+                condition,
+                "{definition}"
+            );
+        }
     }
 
     #[test]

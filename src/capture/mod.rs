@@ -13,7 +13,7 @@ pub mod key;
 pub mod key_map;
 pub mod log;
 mod mask;
-mod meet;
+pub mod meet;
 pub mod names;
 pub mod op;
 pub mod pending;

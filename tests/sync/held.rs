@@ -391,6 +391,72 @@ fn h6_a_row_made_here_with_the_unique_value_of_another() {
     });
 }
 
+#[test]
+fn h6_whatever_unique_index_it_is_that_a_row_made_here_clashes_by() {
+    for (columns, index, mine, theirs) in [
+        (
+            "u TEXT, gone INTEGER NOT NULL DEFAULT 0",
+            "(u) WHERE gone = 0",
+            "'v'",
+            json!("v"),
+        ),
+        (
+            "u TEXT, gone INTEGER NOT NULL DEFAULT 0",
+            "(lower(u))",
+            "'V'",
+            json!("v"),
+        ),
+        (
+            "u TEXT, gone INTEGER NOT NULL DEFAULT 0",
+            "(u COLLATE NOCASE)",
+            "'V'",
+            json!("v"),
+        ),
+        (
+            "u TEXT, gone INTEGER NOT NULL DEFAULT 0",
+            "(u, gone) WHERE u IS NOT NULL",
+            "'v'",
+            json!("v"),
+        ),
+        (
+            "u INTEGER, gone INTEGER NOT NULL DEFAULT 0",
+            "(u % 10, gone)",
+            "13",
+            json!(23),
+        ),
+    ] {
+        for on_clash in ["hold", "adopt", "serverWins"] {
+            let server = Canned::start();
+            let schema = format!(
+                "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, {columns}, x TEXT); CREATE UNIQUE INDEX i ON t {index};
+                 CREATE TABLE of (id TEXT PRIMARY KEY NOT NULL, t TEXT REFERENCES t (id))"
+            );
+            let keys = json!({"onClash": {"t": on_clash}, "excludeColumns": {"t": ["gone"]}});
+            let device = Device::configured(&schema, &["t", "of"], &server.url(), keys);
+            device.exec(&format!(
+                "INSERT INTO t (id, u, x) VALUES ('mine', {mine}, 'here'), ('other', NULL, ''); INSERT INTO of VALUES ('o', 'mine')"
+            ));
+            server
+                .changes(json!({"t": {"created": [{"id": "there", "u": theirs, "x": "remote"}]}}));
+            device.synced();
+            let context = format!("{index} {on_clash}");
+            let owner = if on_clash == "hold" { "mine" } else { "there" };
+            assert_eq!(
+                device.ask("SELECT id FROM t WHERE id <> 'other'"),
+                owner,
+                "{context}"
+            );
+            assert_eq!(device.ask("SELECT t FROM of"), owner, "{context}");
+            let held = device.ask("SELECT key, clashesWith FROM sync_held");
+            assert_eq!(
+                held,
+                if on_clash == "hold" { "there|mine" } else { "" },
+                "{context}"
+            );
+        }
+    }
+}
+
 /// The server has another row under the key of the one that makes room, and rows that refer to it.
 #[test]
 fn h6_what_the_server_refers_to_stays_when_a_row_made_here_gets_another_key() {

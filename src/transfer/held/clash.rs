@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 
 use crate::capture::log::{self, Mark};
+use crate::capture::meet::{Part, index_condition, read_index};
 use crate::capture::reader::RowReader;
 use crate::capture::{Key, Status};
 use crate::providers::wire::{Face, Slot};
@@ -61,74 +62,135 @@ fn found(
     whose: Whose,
 ) -> Result<Option<Value>> {
     let shape = &binding.table.shape;
-    let schema = database.schema();
-    let columns = database.query_all(
-        "SELECT i.name, c.name FROM pragma_index_list(?1, ?2) AS i, pragma_index_info(i.name, ?2) AS c \
-         WHERE i.\"unique\" = 1 AND i.origin <> 'pk' AND i.partial = 0 ORDER BY i.seq, c.seqno",
-        &[shape.name.as_str().into(), schema.into()],
+    let indexes = database.query_all(
+        "SELECT i.name, m.sql FROM pragma_index_list(?1, ?2) AS i LEFT JOIN main.sqlite_master AS m \
+         ON m.type = 'index' AND m.name = i.name \
+         WHERE i.\"unique\" = 1 AND i.origin <> 'pk' ORDER BY i.seq",
+        &[shape.name.as_str().into(), database.schema().into()],
         |row| Ok((row.text(0), row.optional_text(1))),
     )?;
-    let mut indexes: Vec<(String, Vec<Option<String>>)> = Vec::new();
-    for (index, column) in columns {
-        match indexes.last_mut() {
-            Some((last, columns)) if *last == index => columns.push(column),
-            _ => indexes.push((index, vec![column])),
-        }
-    }
-    for (_, columns) in indexes {
-        let Some(columns) = columns.into_iter().collect::<Option<Vec<String>>>() else {
-            continue;
-        };
-        if let Some(found) = holder(database, binding, key, row, (&columns, whose))? {
+    let incoming = Incoming::new(binding, key, row);
+    for (index, definition) in indexes {
+        let parts = read_index(database, &index)?;
+        let condition = definition.as_deref().and_then(index_condition);
+        if let Some(found) = incoming.holder(database, &parts, condition.as_deref(), whose)? {
             return Ok(Some(found));
         }
     }
     Ok(None)
 }
 
-/// The row that has the values of these columns.
-fn holder(
-    database: &Database,
-    binding: &Binding,
-    key: &Key,
-    row: &[Slot<'_>],
-    (columns, whose): (&[String], Whose),
-) -> Result<Option<Value>> {
-    let name = binding.key_name();
-    let mut values: Vec<ValueRef<'_>> = vec![key.0.borrow()];
-    let mut met = Vec::new();
-    for column in columns {
-        let mut wire = binding.wire.columns.iter();
-        let place = wire.position(|wire| wire.name.eq_ignore_ascii_case(column));
-        let quoted = quote_name(column);
-        match place.map(|place| &row[place]) {
-            Some(Slot::Null) => return Ok(None),
-            Some(slot) if !slot.is_missing() => {
-                values.push(slot.value());
-                met.push(format!("{quoted} = ?{}", values.len()));
-            }
-            // As the row itself has it here.
-            _ => met.push(format!(
-                "{quoted} = (SELECT {quoted} FROM {} WHERE {name} = ?1)",
-                binding.qualified
-            )),
+/// A row of the server as its table would have it.
+struct Incoming<'a> {
+    binding: &'a Binding,
+    /// The key, and then what came.
+    values: Vec<ValueRef<'a>>,
+    /// By column, its value as SQL, and whether it came.
+    columns: Vec<(String, bool)>,
+}
+
+impl<'a> Incoming<'a> {
+    fn new(binding: &'a Binding, key: &'a Key, row: &'a [Slot<'a>]) -> Self {
+        let mut values: Vec<ValueRef<'_>> = vec![key.0.borrow()];
+        let key = binding.key_name();
+        let columns = binding.table.shape.columns.iter().enumerate();
+        let columns = columns
+            .map(|(position, column)| {
+                if column.key_place > 0 {
+                    return ("?1".to_owned(), true);
+                }
+                let place = binding.columns.iter().position(|own| *own == position);
+                match place.map(|place| &row[place]) {
+                    Some(slot) if !slot.is_missing() => {
+                        values.push(slot.value());
+                        (format!("?{}", values.len()), true)
+                    }
+                    // As the row itself has it here, or as a new one would.
+                    _ => {
+                        let default = column.default_expression().unwrap_or_else(|| "NULL".into());
+                        let here = format!(
+                            "iif(EXISTS (SELECT 1 FROM {table} WHERE {key} = ?1), \
+                             (SELECT {name} FROM {table} WHERE {key} = ?1), ({default}\n))",
+                            table = binding.qualified,
+                            name = quote_name(&column.name)
+                        );
+                        (here, false)
+                    }
+                }
+            })
+            .collect();
+        Self {
+            binding,
+            values,
+            columns,
         }
     }
-    if whose == Whose::Own && values.len() == 1 {
-        return Ok(None);
+
+    /// The row that has the values of these parts of an index, among those that the index is about.
+    fn holder(
+        &self,
+        database: &Database,
+        parts: &[Part],
+        condition: Option<&str>,
+        whose: Whose,
+    ) -> Result<Option<Value>> {
+        let shape = &self.binding.table.shape;
+        let (mut met, mut came) = (Vec::new(), false);
+        for part in parts {
+            match part {
+                Part::Column { name, collation } => {
+                    let Some(position) = shape.position(name) else {
+                        return Ok(None);
+                    };
+                    let (value, given) = &self.columns[position];
+                    came |= given;
+                    let name = quote_name(name);
+                    met.push(format!(
+                        "o.{name} = {value} COLLATE {}",
+                        quote_name(collation)
+                    ));
+                }
+                Part::Expression(text) => {
+                    came = true;
+                    met.push(format!("({text}) = {}", self.computed(text)));
+                }
+                Part::Rowid(_) => return Ok(None),
+            }
+        }
+        if whose == Whose::Own && !came {
+            return Ok(None);
+        }
+        if let Some(condition) = condition {
+            met.push(format!("({condition})"));
+            met.push(self.computed(condition));
+        }
+        let (name, is) = match whose {
+            Whose::Own => (self.binding.key_name(), "IS"),
+            Whose::Another => (self.binding.key_name(), "IS NOT"),
+        };
+        let sql = format!(
+            // The last condition is true of every row: it makes SQLite know all parameters.
+            "SELECT o.{name} FROM {} AS o WHERE {} AND o.{name} {is} ?1 AND ?{last} IS ?{last} LIMIT 1",
+            self.binding.qualified,
+            met.join(" AND "),
+            last = self.values.len()
+        );
+        let mut read = database.connection().prepare(&sql)?;
+        read.bind_all(&self.values)?;
+        Ok(read.step()?.then(|| read.column(0).to_owned()))
     }
-    let is = match whose {
-        Whose::Own => "IS",
-        Whose::Another => "IS NOT",
-    };
-    let sql = format!(
-        "SELECT {name} FROM {} WHERE {} AND {name} {is} ?1 LIMIT 1",
-        binding.qualified,
-        met.join(" AND ")
-    );
-    let mut read = database.connection().prepare(&sql)?;
-    read.bind_all(&values)?;
-    Ok(read.step()?.then(|| read.column(0).to_owned()))
+
+    /// An expression over the columns of the row. The inner SELECT gives its bare names the row's values.
+    fn computed(&self, expression: &str) -> String {
+        let columns = self.binding.table.shape.columns.iter().zip(&self.columns);
+        let columns: Vec<String> = columns
+            .map(|(column, (value, _))| format!("{value} AS {}", quote_name(&column.name)))
+            .collect();
+        format!(
+            "(SELECT ({expression}) FROM (SELECT {}))",
+            columns.join(", ")
+        )
+    }
 }
 
 /// Lets the rows make room that are to. Call before the answer is applied, in its transaction; what it returns is to be
