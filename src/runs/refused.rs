@@ -73,9 +73,18 @@ impl Run {
         Ok(())
     }
 
+    /// Rows of this run that the server took.
+    fn taken(&self) -> i64 {
+        self.report
+            .entities
+            .iter()
+            .map(|counts| counts.pushed)
+            .sum()
+    }
+
     /// Whether the server took any row of this run.
     fn was_taken(&self) -> bool {
-        self.report.entities.iter().any(|counts| counts.pushed > 0)
+        self.taken() > 0
     }
 
     /// Goes on with the halves of a push, or without the one row of it. False when there is nothing more to try.
@@ -127,9 +136,13 @@ impl Run {
         error: &SyncError,
     ) -> Result<bool, SyncError> {
         let status = error.status.unwrap_or_default();
-        // All were refused, so it is not about rows.
+        // All were refused, so it is not about rows, unless others were taken when they were refused before.
         let shut_out = status == FORBIDDEN && self.parcels.waiting.is_empty() && !self.was_taken();
-        if shut_out {
+        let mut alone = self.parcels.splitting.alone.iter();
+        let only_last_chances =
+            rejected::is_sent_once_more(database, &self.call.provider, frozen.push)?
+                && alone.all(|row| row.last_chance);
+        if shut_out && !only_last_chances {
             self.take_back_forbidden(database)?;
             return Ok(false);
         }
@@ -149,7 +162,8 @@ impl Run {
             transaction.commit()?;
             Ok(alone)
         })?;
-        if let Some(alone) = alone {
+        if let Some(mut alone) = alone {
+            alone.taken_before = self.taken();
             self.report.entities[alone.place].refuse(&format!("HTTP {status}"));
             self.report
                 .first_refusal
@@ -202,15 +216,21 @@ impl Run {
         Ok(())
     }
 
-    /// Rows that were refused alone while others were taken are left out of later pushes. Where none was taken, the
-    /// server may have been at fault: they are sent again.
+    /// Rows that were refused alone while others were taken are left out of later pushes, but for one that was refused
+    /// before the last of those: what it lacked may have been among them, so it has a second chance. Where none was
+    /// taken, the server may have been at fault: they are sent again.
     pub(super) fn leave_out_refused(&self, database: &Database) -> Result<()> {
-        if !self.was_taken() {
-            return Ok(());
-        }
+        let provider = self.call.provider.as_str();
         for row in &self.parcels.splitting.alone {
             let table = self.bindings[row.place].table.id;
-            rejected::leave_out(database, &self.call.provider, table, row)?;
+            if !self.was_taken() && !row.last_chance {
+                continue;
+            }
+            let taken_since = self.taken() > row.taken_before;
+            if taken_since && rejected::send_once_more(database, provider, table, row)? {
+                continue;
+            }
+            rejected::leave_out(database, provider, table, row)?;
         }
         Ok(())
     }

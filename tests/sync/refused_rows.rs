@@ -2,7 +2,7 @@
 //! (rule H7).
 
 use serde_json::{Value, json};
-use support::{Canned, Device, SCHEMA, json_answer, status_answer};
+use support::{Backend, Canned, Device, SCHEMA, json_answer, status_answer};
 
 /// Refuses every push with one of these ids, for so many requests.
 fn refuse(server: &Canned, status: u16, ids: &'static [&'static str], most: Option<usize>) {
@@ -63,7 +63,8 @@ fn h7_refused_rows_stand_alone_and_the_rest_goes_through() {
         );
         let warnings = answer["warnings"].to_string();
         assert!(warnings.contains("rowsRefused"), "{warnings}");
-        // Left out from now on: nothing is in the way of others.
+        // Once more, for others were taken after them, and then they are left out: nothing is in the way of others.
+        device.synced();
         device.exec("INSERT INTO task (id) VALUES ('new')");
         let before = taken(&server);
         device.synced();
@@ -142,6 +143,41 @@ fn h7_an_account_that_is_shut_out_has_no_refused_rows() {
     server.reset();
     device.synced();
     assert_eq!(device.pending(), "");
+}
+
+/// What was in the way of a row may be among the rows that were taken after it.
+#[test]
+fn h7_a_row_that_others_were_in_the_way_of_goes_up_with_the_next_sync() {
+    let backend = Backend::start("CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, u TEXT UNIQUE)");
+    let schema = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, u TEXT UNIQUE)";
+    let device = Device::with(schema, &["t"], &backend.sync_url());
+    device.exec("INSERT INTO t VALUES ('1', 'a'), ('2', 'b')");
+    device.synced();
+    // Up go a new row and a delete: one by one, and the server looks at the new row first.
+    device.exec("INSERT OR REPLACE INTO t VALUES ('3', 'a')");
+    assert_eq!(device.synced()["rejected"], 1);
+    assert_eq!(device.ask("SELECT \"table\", key FROM sync_pending"), "t|3");
+    assert_eq!(device.synced()["pushed"], 1);
+    assert_eq!(device.pending(), "");
+    assert_eq!(device.ask("SELECT sync_check('api') ->> 'state'"), "equal");
+    // One that is refused again is left out.
+    backend.sql(|db| db.execute_batch("INSERT INTO t VALUES ('theirs', 'c')"));
+    device.exec("INSERT INTO t VALUES ('4', 'c'), ('5', 'd')");
+    let pushes = |backend: &Backend| {
+        backend
+            .requests()
+            .iter()
+            .filter(|seen| seen.method == "POST")
+            .count()
+    };
+    device.synced();
+    device.synced();
+    let before = pushes(&backend);
+    for _ in 0..2 {
+        device.synced();
+        assert_eq!(device.ask("SELECT key FROM sync_pending"), "4");
+    }
+    assert_eq!(pushes(&backend), before);
 }
 
 /// A server that refuses everything may be at fault itself: nothing is left out.

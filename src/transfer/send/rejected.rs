@@ -18,7 +18,14 @@ pub struct Alone {
     /// The last log entry of it that was sent.
     upto: i64,
     pub status: u16,
+    /// Rows that the server had taken in this run when it refused this one.
+    pub taken_before: i64,
+    /// It was sent once more.
+    pub last_chance: bool,
 }
+
+/// What is kept as the last log entry of a row that is to be sent once more: none is as low.
+const ONCE_MORE: i64 = 0;
 
 /// Keeps the one row of a push that was refused, with the reason.
 ///
@@ -42,6 +49,7 @@ pub fn reject_alone(
     let Some((table, key, kind, content, upto)) = row else {
         return Ok(None);
     };
+    let last_chance = is_sent_once_more(database, provider, push)?;
     reject(
         database,
         provider,
@@ -59,6 +67,8 @@ pub fn reject_alone(
         key: Key(key),
         upto,
         status,
+        taken_before: 0,
+        last_chance,
     }))
 }
 
@@ -112,6 +122,44 @@ pub fn forget_rejection(
         &[provider.into(), table.into(), key.borrow()],
     )?;
     Ok(())
+}
+
+/// The server has taken other rows after it refused this one, maybe what was in its way: it is sent once more with the
+/// next push. False when it was before.
+///
+/// # Errors
+/// SQLite's.
+pub fn send_once_more(
+    database: &Database,
+    provider: &str,
+    table: i64,
+    alone: &Alone,
+) -> Result<bool> {
+    let changed = database.execute(
+        "UPDATE main._syncRejected SET uptoSeq = ?4 \
+         WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3 AND uptoSeq IS NULL",
+        &[
+            provider.into(),
+            table.into(),
+            alone.key.0.borrow(),
+            ONCE_MORE.into(),
+        ],
+    )?;
+    Ok(changed > 0)
+}
+
+/// Whether the one row of a push is sent once more.
+///
+/// # Errors
+/// SQLite's.
+pub fn is_sent_once_more(database: &Database, provider: &str, push: i64) -> Result<bool> {
+    let found = database.query_value(
+        "SELECT 1 FROM main._syncOutbox AS sent JOIN main._syncRejected AS rejected \
+         ON rejected.tbl = sent.tbl AND rejected.pk IS sent.pk \
+         WHERE sent.pushId = ?1 AND rejected.provider = ?2 AND rejected.uptoSeq = ?3 LIMIT 1",
+        &[push.into(), provider.into(), ONCE_MORE.into()],
+    )?;
+    Ok(found != Value::Null)
 }
 
 /// The server takes other rows: this one is left out of pushes until it is written again.
