@@ -11,7 +11,7 @@ use crate::capture::sends::{sends, sends_of_there};
 use crate::capture::{Key, PendingRows, Status, log};
 use crate::ground::SyncError;
 use crate::providers::sink::{RemoteRow, Scope, Sink};
-use crate::providers::values::{holds, same_json};
+use crate::providers::values::{holds, same_json, write_value};
 use crate::providers::wire::{Slot, WireColumn, WireId};
 use crate::store::{Database, Result, Value, ValueRef, quote_name, same, shown};
 use crate::transfer::aside::Asides;
@@ -154,7 +154,12 @@ impl Sink for Comparer<'_> {
 fn is_here(column: &WireColumn, kept: Option<&str>, local: ValueRef<'_>, slot: &Slot<'_>) -> bool {
     match (kept, slot.kept()) {
         (Some(kept), Some(came)) => same_json(kept, &came.json),
-        (Some(_), None) => false,
+        // The column could not hold it when it came, and could now.
+        (Some(kept), None) => {
+            let mut came = Vec::new();
+            let written = write_value(&mut came, column.kind, slot.value());
+            written.is_ok() && same_json(kept, &String::from_utf8_lossy(&came))
+        }
         (None, Some(came)) => came.close && same(local, slot.value()),
         (None, None) => holds(column, local, slot),
     }

@@ -156,6 +156,36 @@ fn v3_what_is_kept_follows_its_column_and_its_table() {
     assert_eq!(device.ask("SELECT count(*) FROM _syncAside"), "0");
 }
 
+/// A column that was made one that can hold the value is still sent as it came, and is no difference.
+#[test]
+fn v3_a_value_that_is_kept_counts_where_the_column_could_hold_it_now() {
+    for (value, before, after) in [
+        (r#""02131""#, "DECIMAL", "TEXT"),
+        (r#"{"a":1}"#, "TEXT", "JSON"),
+        ("1.5", "INTEGER", "REAL"),
+    ] {
+        let mut server = Server::start();
+        server.put("place", "p", &[("name", r#""Old""#), ("v", value)]);
+        let of = |kind| format!("(id TEXT PRIMARY KEY NOT NULL, name TEXT, v {kind})");
+        let schema = format!("CREATE TABLE place {}", of(before));
+        let device = Device::configured(&schema, &["place"], &server.canned.url(), updated());
+        server.answers();
+        device.synced();
+        device.exec(&format!(
+            "BEGIN; CREATE TABLE new {}; INSERT INTO new SELECT * FROM place; DROP TABLE place;
+             ALTER TABLE new RENAME TO place; COMMIT",
+            of(after)
+        ));
+        device.ask("SELECT sync_track('place')");
+        server.answers();
+        let check = device.ask("SELECT sync_check('api') ->> 'state'");
+        assert_eq!(check, "equal", "{value} {before} {after}");
+        device.exec("UPDATE place SET name = 'New'");
+        round(&mut server, &device);
+        assert_eq!(server.value("place", "p", "v"), value);
+    }
+}
+
 const KEPT: &str = r#"{"a":1}"#;
 
 /// What a key is changed by, and whether the value is still the server's afterwards.
