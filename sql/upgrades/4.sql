@@ -9,3 +9,22 @@ CREATE TABLE main._syncPause (
   automaticOnly INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (provider, what)
 ) WITHOUT ROWID;
+
+-- Work in the background, by schedule.
+CREATE TABLE main._syncSchedule (
+  provider      TEXT PRIMARY KEY NOT NULL,
+  uploadEvery   INTEGER,
+  downloadEvery INTEGER,
+  debounce      INTEGER,
+  backoff       INTEGER NOT NULL,
+  uploadedAt    INTEGER NOT NULL DEFAULT 0,
+  downloadedAt  INTEGER NOT NULL DEFAULT 0,
+  failures      INTEGER NOT NULL DEFAULT 0,
+  failedAt      INTEGER,
+  retryAt       INTEGER
+);
+CREATE TABLE main._syncWorker (
+  id        INTEGER PRIMARY KEY CHECK (id = 1),
+  ownerId   INTEGER NOT NULL,
+  startedAt INTEGER NOT NULL
+);

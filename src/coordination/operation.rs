@@ -36,6 +36,8 @@ pub struct EntitiesCall {
     /// No two are equal.
     pub operations: Vec<OperationSpec>,
     pub form: Form,
+    /// Nobody called for it: it is due by schedule.
+    pub automatic: bool,
     /// Settings of the call, without `schema`.
     pub options: serde_json::Map<String, serde_json::Value>,
 }
@@ -59,6 +61,7 @@ impl EntitiesCall {
             provider: provider.to_owned(),
             operations: entities.into_iter().map(operation).collect(),
             form: Form::default(),
+            automatic: false,
             options,
         }
     }

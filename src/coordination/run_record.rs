@@ -202,6 +202,18 @@ pub fn last_success(database: &Database, provider: &str) -> Result<Option<i64>> 
     Ok(last.as_i64())
 }
 
+/// When the last run of a provider that succeeded ended, whatever it was for; none when none did.
+///
+/// # Errors
+/// SQLite's.
+pub fn last_end(database: &Database, provider: &str) -> Result<Option<i64>> {
+    let last = database.query_value(
+        "SELECT max(finishedAt) FROM main._syncRun WHERE provider = ?1 AND state = 'synced' AND goal <> 'check'",
+        &[provider.into()],
+    )?;
+    Ok(last.as_i64())
+}
+
 /// Ends the runs of an owner: it is dead, or it could not record their end.
 ///
 /// # Errors

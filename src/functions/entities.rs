@@ -177,6 +177,7 @@ fn read(call: &Call<'_>) -> Result<Option<EntitiesCall>> {
         provider,
         operations,
         form: Form::Entities,
+        automatic: false,
         options: options.settings(SETTINGS)?,
     }))
 }
@@ -197,6 +198,7 @@ fn of_action(action: ActionObject) -> Result<Option<EntitiesCall>> {
         provider: action.within.required_name("provider")?,
         operations: operations(action.within.required("entities"))?,
         form: Form::Entities,
+        automatic: false,
         options: action.within.settings(SETTINGS)?,
         schema: action.schema,
     }))

@@ -3,6 +3,7 @@
 mod action;
 pub mod apply;
 mod arguments;
+pub mod auto;
 pub mod check;
 pub mod delete;
 pub mod entities;

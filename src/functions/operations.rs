@@ -9,10 +9,10 @@ use crate::ground::key::{Key, Keys, Takes, Usual, key};
 use crate::providers::Transport;
 use crate::providers::conversation::Goal;
 use crate::runs;
-use crate::store::{Call, Database, Error, Result, Value};
+use crate::store::{Call, Error, Result, Value};
 
 use super::arguments;
-use super::entities::{DRIVING, carry_out, provider_kind, providers};
+use super::entities::{DRIVING, carry_out, provider_kind};
 use super::json::{Object, SCHEMA};
 
 #[rustfmt::skip]
@@ -42,16 +42,6 @@ pub fn once(call: &Call<'_>) -> Result<Value> {
     operation(call, Goal::Sync)
 }
 
-/// How many providers with a protocol are declared.
-fn protocols(database: &Database) -> Result<usize> {
-    let mut count = 0;
-    for provider in providers(database)? {
-        let kind = provider_kind(database, &provider)?;
-        count += usize::from(kind.transport != Transport::Nobody);
-    }
-    Ok(count)
-}
-
 fn operation(call: &Call<'_>, goal: Goal) -> Result<Value> {
     let provider = arguments::text(call, 0, "provider")?;
     let options = Object::options(call, 1)?;
@@ -68,7 +58,7 @@ fn operation(call: &Call<'_>, goal: Goal) -> Result<Value> {
         Some(entities) => entities,
         None => {
             // A table that was never synced is the only provider's; with more than one, who can say?
-            let is_only = protocols(&database)? == 1;
+            let is_only = runs::is_only(&database, provider)?;
             runs::entities_of(&database, provider, is_only)?
         }
     };

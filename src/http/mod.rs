@@ -55,6 +55,7 @@ pub use redact::Redactor;
 pub use redirect::follow;
 pub use request::{Body, Method, Request};
 pub use response::{Headers, Response};
+pub use retry::luck;
 pub use secret::{Secret, SecretError};
 pub use secrets::Secrets;
 pub use spool::{Spool, SpoolReader, SpoolWriter};

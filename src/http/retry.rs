@@ -65,7 +65,7 @@ pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 }
 
 /// A number in `0.0..1.0`, different for each call and process. Not for cryptography.
-pub(super) fn luck() -> f64 {
+pub fn luck() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 11;
     bits as f64 / (1u64 << 53) as f64
 }

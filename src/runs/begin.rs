@@ -9,8 +9,8 @@ use crate::coordination::run_record::{self, NewRun};
 use crate::coordination::{self, EntitiesCall, Ground, begin, lease, now};
 use crate::ground::SyncError;
 use crate::http::Redactor;
-use crate::providers::Settings;
 use crate::providers::conversation::{Conversation, Goal, Known, KnownEntity, Provider, Refusal};
+use crate::providers::{Settings, Transport, kinds};
 use crate::store::{Database, Error, Result, Session, untold};
 use crate::transfer::apply::require_declared;
 use crate::transfer::binding::{Binding, declared};
@@ -233,7 +233,7 @@ fn prepare(
         .collect::<Result<Vec<_>>>()?;
     let paused = match goal {
         Goal::Check => Paused::default(),
-        _ => pause::read(database, provider, false)?,
+        _ => pause::read(database, provider, call.automatic)?,
     };
     let mut left = under_pause(goal, paused);
     if left == Some(Goal::Upload) {
@@ -303,6 +303,20 @@ pub fn entities_of(database: &Database, provider: &str, unbound: bool) -> Result
         of.map_or(table.clone(), |(entity, _)| entity.to_owned())
     };
     Ok(tables.into_iter().map(entity).collect())
+}
+
+/// Whether a provider is the only one with a protocol.
+///
+/// # Errors
+/// SQLite's.
+pub fn is_only(database: &Database, provider: &str) -> Result<bool> {
+    let declared = database.query_all("SELECT id, kind FROM main._syncProvider", &[], |row| {
+        Ok((row.text(0), row.text(1)))
+    })?;
+    let has_protocol =
+        |kind: &str| kinds::find(kind).is_some_and(|kind| kind.transport != Transport::Nobody);
+    let mut protocols = declared.iter().filter(|(_, kind)| has_protocol(kind));
+    Ok(protocols.all(|(id, _)| id == provider))
 }
 
 /// A check begins as if nothing was ever pulled: it wants everything.

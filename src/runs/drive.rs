@@ -1,5 +1,8 @@
 //! Driving a run with the HTTP room, to its end.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use serde_json::Value as Json;
 
 use crate::coordination::EntitiesCall;
@@ -17,8 +20,25 @@ use super::run::{Input, Run, Turn};
 /// # Errors
 /// Called inside a transaction or while the connection is reading; what [`Run::begin`] refuses.
 pub fn run(session: &Session, call: &EntitiesCall, goal: Goal) -> Result<Json> {
+    run_until(session, call, goal, None)
+}
+
+/// The same; set to true, `cancel` ends it.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_until(
+    session: &Session,
+    call: &EntitiesCall,
+    goal: Goal,
+    cancel: Option<&Arc<AtomicBool>>,
+) -> Result<Json> {
     require_idle(session.connection())?;
-    complete(session, Run::begin(session, call, goal, false)?)
+    let mut run = Run::begin(session, call, goal, false)?;
+    if let Some(cancel) = cancel {
+        run.cancel_with(Arc::clone(cancel));
+    }
+    complete(session, run)
 }
 
 /// Drives a run that has begun to its end.

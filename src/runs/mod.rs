@@ -38,11 +38,11 @@ mod silent;
 mod take;
 mod waiting;
 
-pub use begin::entities_of;
+pub use begin::{entities_of, is_only};
 pub use check::check;
-pub use drive::{complete, run};
+pub use drive::{complete, run, run_until};
 pub use giving_up::{Named, discard, retry};
 pub use peers::peers;
 pub use questions::{has_pending, is_stale};
 pub use run::Run;
-pub use waiting::{Waiting, capture_existing, untrack};
+pub use waiting::{Waiting, anything, capture_existing, untrack};

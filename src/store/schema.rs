@@ -26,6 +26,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("../../sql/72_held.sql"),
     include_str!("../../sql/75_version.sql"),
     include_str!("../../sql/77_pause.sql"),
+    include_str!("../../sql/78_schedule.sql"),
     include_str!("../../sql/80_conflict.sql"),
     include_str!("../../sql/85_log.sql"),
 ];
@@ -44,7 +45,7 @@ const UPGRADES: &[&str] = &[
 const CAME: &[&[&str]] = &[
     &["_syncPeer", "_syncVersion"],
     &["_syncHeld", "_syncAside"],
-    &["_syncPause"],
+    &["_syncPause", "_syncSchedule", "_syncWorker"],
 ];
 
 /// The schema version of this build.

@@ -12,3 +12,4 @@ pub mod progress;
 pub mod scope;
 pub mod scope_member;
 pub mod status;
+pub mod worker;

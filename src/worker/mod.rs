@@ -1,11 +1,22 @@
 //! Work in the background: a thread with its own connection to the same file.
+//!
+//! | file | subject |
+//! |---|---|
+//! | this one | one run in a thread |
+//! | `schedule` | when something is due |
+//! | `tick` | one look, and doing what is due |
+//! | `keeper` | the thread that looks again and again |
+//! | `limits` | what threads may take |
 
-use std::cell::Cell;
+pub mod keeper;
+mod limits;
+pub mod schedule;
+pub mod tick;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde_json::Value as Json;
@@ -17,12 +28,7 @@ use crate::runs::{Run, complete};
 use crate::store::{Door, Error, Result, Session, require_idle};
 use crate::transfer::declared::Declared;
 
-/// How long our own connection waits for a lock before a statement is busy.
-const BUSY: Duration = Duration::from_secs(5);
-
-/// How long a thread that was asked to end has to record that. A statement that goes on for longer is
-/// interrupted: a trigger in a stranger's file must not keep a connection from closing.
-const GRACE: Duration = Duration::from_secs(2);
+use limits::{BUSY, overdue};
 
 /// The threads that a connection has started.
 #[derive(Default)]
@@ -115,23 +121,11 @@ fn run(
     }
 }
 
-/// Says whether a thread was asked to end some time ago, and still has not.
-fn overdue(cancel: Arc<AtomicBool>) -> impl Fn() -> bool + Send + 'static {
-    let asked: Cell<Option<Instant>> = Cell::new(None);
-    move || {
-        if !cancel.load(Ordering::Relaxed) {
-            return false;
-        }
-        let since = asked.get().unwrap_or_else(Instant::now);
-        asked.set(Some(since));
-        since.elapsed() > GRACE
-    }
-}
-
 /// Ends the threads that a connection has started, and waits for them. They notice within a row or a
 /// tenth of a second.
 pub fn stop(session: &Session) {
     let workers = session.part::<Workers>();
+    keeper::stop(session);
     let running = std::mem::take(&mut *workers.running.lock());
     for worker in &running {
         worker.cancel.store(true, Ordering::Relaxed);

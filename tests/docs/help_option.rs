@@ -133,6 +133,8 @@ const CALLS: &[(&str, &[&str])] = &[
         &["sync_download_all('airline-api', ?1)"],
     ),
     ("sync_once", &["sync_once('airline-api', ?1)"]),
+    ("sync_auto", &["sync_auto('airline-api', ?1)"]),
+    ("sync_worker_start", &["sync_worker_start(?1)"]),
     ("sync_pause", &["sync_pause('all', 'airline-api', ?1)"]),
     ("sync_resume", &["sync_resume('all', 'airline-api', ?1)"]),
 ];

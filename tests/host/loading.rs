@@ -16,6 +16,7 @@ const INNOCUOUS: i64 = 0x20_0000;
 const FUNCTIONS: &[(&str, &[i64])] = &[
     ("sync_alter", &[2, 3]),
     ("sync_apply", &[2, 3]),
+    ("sync_auto", &[1, 2]),
     ("sync_capture_existing", &[1, 2]),
     ("sync_capture_off", &[0, 1, 2]),
     ("sync_capture_on", &[0, 1, 2]),
@@ -24,6 +25,7 @@ const FUNCTIONS: &[(&str, &[i64])] = &[
     ("sync_delete_scope", &[1]),
     ("sync_delete_status", &[1]),
     ("sync_discard", &[1, 2, 3]),
+    ("sync_due", &[0, 1]),
     ("sync_download_all", &[1, 2]),
     ("sync_download_once", &[1, 2]),
     ("sync_entities", &[1, 2, 3, 4]),
@@ -41,6 +43,7 @@ const FUNCTIONS: &[(&str, &[i64])] = &[
     ("sync_resolver", &[2, 3]),
     ("sync_resume", &[1, 2, 3]),
     ("sync_retry", &[1, 2]),
+    ("sync_run_due", &[0, 1]),
     ("sync_secret", &[2, 3]),
     ("sync_set_status", &[2, 3]),
     ("sync_start_scope", &[1, 2]),
@@ -48,6 +51,8 @@ const FUNCTIONS: &[(&str, &[i64])] = &[
     ("sync_track", &[1, 2]),
     ("sync_untrack", &[1, 2]),
     ("sync_upload_once", &[1, 2]),
+    ("sync_worker_start", &[0, 1]),
+    ("sync_worker_stop", &[0]),
     ("sync_version", &[0]),
 ];
 
@@ -65,6 +70,7 @@ const MODULES: &[&str] = &[
     "sync_scope",
     "sync_scope_member",
     "sync_status",
+    "sync_worker",
     "syncscope_close_hook",
 ];
 

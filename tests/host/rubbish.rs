@@ -171,6 +171,9 @@ fn sensible(name: &str) -> Vec<Rubbish> {
         "sync_resolver" => &["t", "sql4", ":remote"],
         "sync_check" | "sync_upload_once" | "sync_download_once" | "sync_download_all"
         | "sync_once" => &["host", "{}"],
+        "sync_auto" => &["host", "{}"],
+        "sync_due" | "sync_run_due" => &["main"],
+        "sync_worker_start" => &["{}"],
         "sync_pause" | "sync_resume" => &["all", "host", "{}"],
         "sync_apply" => &["1", "[]", "1"],
         "sync_has_pending" => &["host"],

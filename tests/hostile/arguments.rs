@@ -50,6 +50,9 @@ const NAMES: &[(&str, &str)] = &[
     ("sync_pause(?1)", "what"),
     ("sync_pause('all', ?1)", "provider"),
     ("sync_resume(?1)", "what"),
+    ("sync_auto(?1)", "provider"),
+    ("sync_due(?1)", "schema"),
+    ("sync_run_due(?1)", "schema"),
     ("sync_resume('all', ?1)", "provider"),
     ("sync_recover(?1)", "schema"),
     ("sync_heartbeat(?1)", "schema"),
@@ -171,6 +174,8 @@ const JSON_NAMES: &[(&str, &str)] = &[
         "options.entities[0]",
     ),
     ("sync_once('api', '{\"schema\":NAME}')", "options.schema"),
+    ("sync_auto('api', '{\"schema\":NAME}')", "options.schema"),
+    ("sync_worker_start('{\"schema\":NAME}')", "options.schema"),
     (
         "sync_pause('all', 'api', '{\"schema\":NAME}')",
         "options.schema",
@@ -186,6 +191,7 @@ const WITHOUT_NAMES: &[&str] = &[
     "sync_version",
     "sync_debug",
     "sync_next_request",
+    "sync_worker_stop",
     "sync_put_response",
 ];
 

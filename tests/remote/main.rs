@@ -10,6 +10,7 @@
 //! | `answers.rs` | answers that are none |
 //! | `operations.rs` | one thing at a time: upload, download, both; pauses |
 //! | `interruption.rs` | syncs that are stopped |
+//! | `schedule.rs` | work by schedule |
 //! | `secrets.rs` | what opens the door, and where it may be seen |
 //! | `progress.rs` | what is seen of a sync while it goes on, and after its process was killed |
 //! | `queue.rs` | background syncs that wait for each other |
@@ -27,4 +28,6 @@ mod queue;
 mod refused;
 mod requests;
 mod rows;
+#[cfg(unix)]
+mod schedule;
 mod secrets;

@@ -67,6 +67,12 @@ const WRITING: &[(&str, &str)] = &[
         r#"sync_once('api', '{"entities":["planes"]}')"#,
     ),
     ("sync_pause", "sync_pause('all', 'api')"),
+    ("sync_auto", "sync_auto('api')"),
+    ("sync_worker_start", "sync_worker_start()"),
+    (
+        "sync_run_due",
+        "sync_run_due(iif(sync_auto('api') IS NULL, 'main', 'main'))",
+    ),
     ("sync_resume", "sync_resume('all', 'api')"),
     ("sync_set_status", "sync_set_status(1, 'synced')"),
     ("sync_apply", "sync_apply(1, '[]')"),
@@ -88,6 +94,8 @@ const READING: &[(&str, &str)] = &[
     ),
     ("sync_has_pending", "sync_has_pending()"),
     ("sync_is_stale", "sync_is_stale('api', 1)"),
+    ("sync_due", "sync_due()"),
+    ("sync_worker_stop", "sync_worker_stop()"),
     ("sync_version", "sync_version()"),
     ("sync_debug", "sync_debug()"),
 ];

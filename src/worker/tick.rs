@@ -1,0 +1,232 @@
+//! One look at what is due, and doing it: for the thread of the background and for programs that have a timer of
+//! their own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use serde_json::{Value as Json, json};
+
+use crate::capture::{Tracked, log};
+use crate::coordination::operation::Form;
+use crate::coordination::{self, EntitiesCall, now, run_record};
+use crate::http::luck;
+use crate::providers::conversation::Goal;
+use crate::runs;
+use crate::store::{Database, Error, Result, Session, readable_schema};
+use crate::transfer::pause;
+
+use super::schedule::{Circumstances, Due, Schedule};
+
+/// The schema version that brought schedules.
+const SINCE: i64 = 4;
+
+/// What a connection has noticed of changes, by file and provider.
+#[derive(Default)]
+pub struct Noticed {
+    changes: Mutex<HashMap<(String, String), Change>>,
+}
+
+#[derive(Default)]
+struct Change {
+    /// The log's end when it was looked at last. What waited before that counts as changed at the first look.
+    seen: i64,
+    /// Epoch ms; none when what was noticed is on its way.
+    noticed: Option<i64>,
+}
+
+impl Noticed {
+    /// When the last change was noticed; none when nothing has changed since the last upload began.
+    fn look(&self, schema: &str, provider: &str, end: i64, pending: bool, now: i64) -> Option<i64> {
+        let mut changes = self.changes.lock();
+        let key = (schema.to_owned(), provider.to_owned());
+        let change = changes.entry(key).or_default();
+        if end > change.seen && pending {
+            change.noticed = Some(now);
+        }
+        change.seen = end;
+        change.noticed
+    }
+
+    /// What was noticed up to here is being sent.
+    fn begin(&self, schema: &str, provider: &str) {
+        let mut changes = self.changes.lock();
+        if let Some(change) = changes.get_mut(&(schema.to_owned(), provider.to_owned())) {
+            change.noticed = None;
+        }
+    }
+}
+
+/// Milliseconds until something is due; none when nothing is scheduled or can be done.
+///
+/// # Errors
+/// SQLite's.
+pub fn until_due(session: &Session, schema: &str) -> Result<Option<i64>> {
+    let database = session.database(schema)?;
+    if readable_schema(&database)?.is_none_or(|version| version < SINCE) {
+        return Ok(None);
+    }
+    let at = now();
+    let mut next: Option<i64> = None;
+    for (_, due) in look(session, &database, schema, at)? {
+        next = next.into_iter().chain(due.next()).min();
+    }
+    Ok(next.map(|next| next.saturating_sub(at).max(0)))
+}
+
+/// The schedules of a file, each with what is due when. Only reads.
+///
+/// # Errors
+/// SQLite's.
+pub fn schedules(
+    session: &Session,
+    database: &Database,
+    schema: &str,
+) -> Result<Vec<(Schedule, Due)>> {
+    look(session, database, schema, now())
+}
+
+fn look(
+    session: &Session,
+    database: &Database,
+    schema: &str,
+    at: i64,
+) -> Result<Vec<(Schedule, Due)>> {
+    let noticed = session.part::<Noticed>();
+    let end = log::high_water(database)?;
+    let mut all = Vec::new();
+    for schedule in Schedule::all(database)? {
+        let provider = schedule.provider.as_str();
+        let pending = runs::has_pending(database, Some(provider))?
+            || has_unbound(database)? && runs::is_only(database, provider)?;
+        let paused = pause::read(database, provider, true)?;
+        let circumstances = Circumstances {
+            pending,
+            changed_at: noticed.look(schema, provider, end, pending, at),
+            succeeded_at: run_record::last_end(database, provider)?,
+            uploads_paused: paused.uploads,
+            downloads_paused: paused.downloads,
+        };
+        let due = schedule.due(&circumstances);
+        all.push((schedule, due));
+    }
+    Ok(all)
+}
+
+/// Whether a table that was synced with no provider yet has something to send.
+fn has_unbound(database: &Database) -> Result<bool> {
+    let mut tables = Tracked::all(database)?;
+    tables.retain(|table| table.provider.is_none());
+    runs::anything(database, &tables)
+}
+
+/// Does what is due, one provider after the other. The answers, each as of the operation that was run.
+///
+/// # Errors
+/// SQLite's, called inside a transaction. A sync that fails is an answer.
+pub fn run_due(
+    session: &Session,
+    schema: &str,
+    cancel: Option<&Arc<AtomicBool>>,
+) -> Result<Vec<Json>> {
+    let database = session.database(schema)?;
+    if readable_schema(&database)?.is_none_or(|version| version < SINCE) {
+        return Ok(Vec::new());
+    }
+    let at = now();
+    let mut answers = Vec::new();
+    for (schedule, due) in look(session, &database, schema, at)? {
+        let Some(goal) = due.goal(at) else {
+            continue;
+        };
+        if cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+            break;
+        }
+        match run(session, &database, (schema, &schedule), goal, cancel) {
+            Ok(answer) => answers.push(answer),
+            // Somebody else is at it: the next look shows what is left.
+            Err(error) if error.is_busy() => {}
+            Err(error @ (Error::Argument(_) | Error::Corrupt(_))) => {
+                // Something about the call is wrong, such as a table that is gone: it waits like a failure, and says why.
+                let why = error.to_string();
+                record(session, schema, &schedule, goal, at, Some(&why))?;
+                answers
+                    .push(json!({"provider": schedule.provider, "state": "failed", "error": why}));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(answers)
+}
+
+fn run(
+    session: &Session,
+    database: &Database,
+    (schema, schedule): (&str, &Schedule),
+    goal: Goal,
+    cancel: Option<&Arc<AtomicBool>>,
+) -> Result<Json> {
+    let provider = schedule.provider.as_str();
+    let is_only = runs::is_only(database, provider)?;
+    let entities = runs::entities_of(database, provider, is_only)?;
+    let call = EntitiesCall {
+        form: Form::Operation,
+        automatic: true,
+        ..EntitiesCall::of(schema, provider, entities, Default::default())
+    };
+    session.part::<Noticed>().begin(schema, provider);
+    let began = now();
+    let answer = runs::run_until(session, &call, goal, cancel)?;
+    let error = answer["error"]["message"].as_str();
+    // Who was told to stop has not failed.
+    if answer["error"]["class"] == "cancelled" {
+        return Ok(answer);
+    }
+    record(session, schema, schedule, goal, began, error)?;
+    Ok(answer)
+}
+
+/// Writes down how it went.
+fn record(
+    session: &Session,
+    schema: &str,
+    schedule: &Schedule,
+    goal: Goal,
+    began: i64,
+    error: Option<&str>,
+) -> Result<()> {
+    coordination::write(session, schema, |ground| {
+        if error.is_some() {
+            let failures = schedule.failures.saturating_add(1);
+            let at = now();
+            let retry = at.saturating_add(schedule.wait_after(failures, luck()));
+            ground.database.execute(
+                "UPDATE main._syncSchedule SET failures = ?2, failedAt = ?3, retryAt = ?4 WHERE provider = ?1",
+                &[
+                    schedule.provider.as_str().into(),
+                    failures.into(),
+                    at.into(),
+                    retry.into(),
+                ],
+            )?;
+            return Ok(());
+        }
+        let (up, down) = match goal {
+            Goal::Upload => (true, false),
+            Goal::Sync => (true, true),
+            _ => (false, true),
+        };
+        ground.database.execute(
+            "UPDATE main._syncSchedule SET failures = 0, failedAt = NULL, retryAt = NULL, \
+             uploadedAt = iif(?2, ?4, uploadedAt), downloadedAt = iif(?3, ?4, downloadedAt) WHERE provider = ?1",
+            &[
+                schedule.provider.as_str().into(),
+                up.into(),
+                down.into(),
+                began.into(),
+            ],
+        )?;
+        Ok(())
+    })
+}
