@@ -96,6 +96,8 @@ const FUNCTIONS: &[Function] = &[
     direct("sync_worker_stop", (0, 0), f::auto::stop, "", "ends that thread, and waits for it", "SELECT sync_worker_stop();"),
     direct("sync_due", (0, 1), f::auto::due, "[schema = 'main']", "milliseconds until something is due by schedule, for a program with a timer of its own", "SELECT sync_due();"),
     direct("sync_run_due", (0, 1), f::auto::run_due, "[schema = 'main']", "does what is due by schedule, within the call", "SELECT sync_run_due();"),
+    direct("sync_wait", (1, 2), f::wait::wait, "run, [timeoutMs = 3600000]", "waits until a run has ended, and returns its answer", "SELECT sync_wait(1, 5000);"),
+    direct("sync_wait_current", (1, 2), f::wait::wait_current, "provider, [timeoutMs = 3600000]", "syncs, or waits for whoever does, until all that was pending is there and all that was there is here; or says what is missing", "SELECT sync_wait_current('airline-api', 5000);"),
     direct("sync_next_request", (0, 1), f::requests::next_request, "[run]", "the next request to send for a run with transport \"host\", or the run's answer once it is over", "SELECT sync_next_request();"),
     direct("sync_put_response", (2, 4), f::requests::put_response, "run, status, [headers], [body]", "reports the outcome of that request: status, headers as a JSON object, body; status NULL if no complete answer came", "SELECT sync_put_response(1, 200, '{}', '{\"changes\":{},\"timestamp\":1}');"),
     direct("sync_set_status", (2, 3), f::set_status::set_status, "status_id, state, [error]", "reports how an operation of a host provider ended", "SELECT sync_set_status(1, 'failed', 'HTTP 500');"),

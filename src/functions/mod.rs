@@ -23,3 +23,4 @@ pub mod start_scope;
 pub mod takeover;
 pub mod track;
 pub mod version;
+pub mod wait;

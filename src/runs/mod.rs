@@ -10,6 +10,7 @@
 //! | `progress` | what is shown of it while it is running |
 //! | `drive`, `host` | who sends its requests: the HTTP room, or the host program |
 //! | `waiting`, `peers`, `giving_up` | what would be sent; how things stand with each provider; giving it up |
+//! | `wait` | waiting for a run, or until all is here and there |
 //! | `check`, `compare` | comparing in place of applying |
 
 mod ask;
@@ -36,6 +37,7 @@ mod report;
 mod run;
 mod silent;
 mod take;
+mod wait;
 mod waiting;
 
 pub use begin::{entities_of, is_only};
@@ -45,4 +47,5 @@ pub use giving_up::{Named, discard, retry};
 pub use peers::peers;
 pub use questions::{has_pending, is_stale};
 pub use run::Run;
+pub use wait::{LONGEST, wait_for_run, wait_until_current};
 pub use waiting::{Waiting, anything, capture_existing, untrack};

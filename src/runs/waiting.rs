@@ -147,6 +147,22 @@ fn synced(database: &Database, table: &Tracked) -> Result<Vec<usize>> {
     }
 }
 
+/// How many rows some tables have to send, by what was logged up to a number.
+///
+/// # Errors
+/// SQLite's.
+pub fn count_up_to(database: &Database, tables: Vec<Tracked>, upto: i64) -> Result<i64> {
+    if tables.is_empty() || upto == 0 {
+        return Ok(0);
+    }
+    let unacknowledged = Unacknowledged::read(database, None)?;
+    let waiting = Waiting::read(database, tables, upto)?;
+    let counts = waiting
+        .iter()
+        .map(|table| table.count(database, &unacknowledged));
+    counts.sum()
+}
+
 /// Whether some tables have anything to send.
 ///
 /// # Errors

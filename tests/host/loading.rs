@@ -51,6 +51,8 @@ const FUNCTIONS: &[(&str, &[i64])] = &[
     ("sync_track", &[1, 2]),
     ("sync_untrack", &[1, 2]),
     ("sync_upload_once", &[1, 2]),
+    ("sync_wait", &[1, 2]),
+    ("sync_wait_current", &[1, 2]),
     ("sync_worker_start", &[0, 1]),
     ("sync_worker_stop", &[0]),
     ("sync_version", &[0]),

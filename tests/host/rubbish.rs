@@ -172,6 +172,8 @@ fn sensible(name: &str) -> Vec<Rubbish> {
         "sync_check" | "sync_upload_once" | "sync_download_once" | "sync_download_all"
         | "sync_once" => &["host", "{}"],
         "sync_auto" => &["host", "{}"],
+        "sync_wait" => &["1", "0"],
+        "sync_wait_current" => &["host", "0"],
         "sync_due" | "sync_run_due" => &["main"],
         "sync_worker_start" => &["{}"],
         "sync_pause" | "sync_resume" => &["all", "host", "{}"],

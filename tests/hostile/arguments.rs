@@ -51,6 +51,7 @@ const NAMES: &[(&str, &str)] = &[
     ("sync_pause('all', ?1)", "provider"),
     ("sync_resume(?1)", "what"),
     ("sync_auto(?1)", "provider"),
+    ("sync_wait_current(?1)", "provider"),
     ("sync_due(?1)", "schema"),
     ("sync_run_due(?1)", "schema"),
     ("sync_resume('all', ?1)", "provider"),
@@ -192,6 +193,7 @@ const WITHOUT_NAMES: &[&str] = &[
     "sync_debug",
     "sync_next_request",
     "sync_worker_stop",
+    "sync_wait",
     "sync_put_response",
 ];
 

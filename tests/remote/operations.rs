@@ -1,7 +1,9 @@
 //! One thing at a time: `sync_upload_once`, `sync_download_once`, `sync_download_all`, `sync_once`; and pauses.
 
 use serde_json::{Value, json};
-use support::remote::{Client, On, Remote, Trouble, everywhere, everywhere_in_a_file};
+use support::remote::{
+    Client, On, Remote, Transport, Trouble, everywhere, everywhere_in_a_file, everywhere_over, hold,
+};
 
 fn uploads(server: &dyn Remote) -> usize {
     let asked = server.asked();
@@ -357,5 +359,86 @@ fn how_things_stand_is_seen_in_one_row() {
         assert_eq!(peer(&client, "state, pending, rejected"), "idle|1|1");
         // What went wrong last is still known.
         assert_eq!(peer(&client, "lastError IS NOT NULL"), "1");
+    });
+}
+
+#[test]
+fn o4_one_can_wait_for_a_run_and_until_all_is_here_and_there() {
+    everywhere_over(&[Transport::Http], |case| {
+        let server = case.server();
+        server.put("task", &[json!({"id": "t1", "title": "Dig"})]);
+        let client = case.client(&*server);
+        let wait = |sql: &str| -> Value {
+            serde_json::from_str(&client.ask(&format!("SELECT {sql}"))).expect("JSON")
+        };
+        client.exec("INSERT INTO task (id, title) VALUES ('n1', 'New')");
+        let answer = wait("sync_wait_current('api', 5000)");
+        assert_eq!(
+            (&answer["current"], &answer["pending"], &answer["state"]),
+            (&json!(true), &json!(0), &json!("synced")),
+            "{answer}"
+        );
+        client.is_at_rest();
+        // A run that goes on in another thread.
+        let held = hold(&*server, On::Upload);
+        client.exec("INSERT INTO task (id, title) VALUES ('n2', 'Newer')");
+        let begun = wait("sync_once('api', '{\"background\":true}')");
+        held.wait();
+        let run = &begun["runId"];
+        let answer = wait(&format!("sync_wait({run}, 0)"));
+        assert_eq!(
+            (&answer["state"], &answer["timedOut"]),
+            (&json!("running"), &json!(true)),
+            "{answer}"
+        );
+        let answer = wait("sync_wait_current('api', 50)");
+        assert_eq!(
+            (&answer["current"], &answer["timedOut"], &answer["pending"]),
+            (&json!(false), &json!(true), &json!(1)),
+            "{answer}"
+        );
+        held.release();
+        let answer = wait(&format!("sync_wait({run}, 60000)"));
+        assert_eq!(
+            (&answer["state"], &answer["upload"]["applied"]),
+            (&json!("synced"), &json!(1)),
+            "{answer}"
+        );
+        // What can't be is said.
+        client.exec("INSERT INTO task (id, title) VALUES ('n3', 'No')");
+        server.trouble(
+            On::Upload,
+            &Trouble::Rejected(vec![("task", "n3", "not today")]),
+            None,
+        );
+        let answer = wait("sync_wait_current('api', 0)");
+        assert_eq!(
+            (&answer["current"], &answer["pending"], &answer["rejected"]),
+            (&json!(false), &json!(1), &json!(1)),
+            "{answer}"
+        );
+        server.behave();
+        server.trouble(On::Download, &Trouble::Refused(401, "who"), None);
+        let answer = wait("sync_wait_current('api', 0)");
+        assert_eq!(
+            (&answer["current"], &answer["error"]["class"]),
+            (&json!(false), &json!("auth")),
+            "{answer}"
+        );
+        for (sql, words) in [
+            ("SELECT sync_wait(12345)", "there is no run 12345"),
+            ("SELECT sync_wait(1, -1)", "timeoutMs must be 0 to"),
+            ("SELECT sync_wait_current('nobody')", "is not declared"),
+        ] {
+            let error = client.refused(sql);
+            assert!(error.contains(words), "{sql}: {error}");
+        }
+        client.exec("BEGIN");
+        assert!(
+            client
+                .refused("SELECT sync_wait(1)")
+                .contains("open transaction")
+        );
+        client.exec("ROLLBACK");
     });
 }

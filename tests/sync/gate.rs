@@ -68,6 +68,7 @@ const WRITING: &[(&str, &str)] = &[
     ),
     ("sync_pause", "sync_pause('all', 'api')"),
     ("sync_auto", "sync_auto('api')"),
+    ("sync_wait_current", "sync_wait_current('api', 0)"),
     ("sync_worker_start", "sync_worker_start()"),
     (
         "sync_run_due",
@@ -95,6 +96,7 @@ const READING: &[(&str, &str)] = &[
     ("sync_has_pending", "sync_has_pending()"),
     ("sync_is_stale", "sync_is_stale('api', 1)"),
     ("sync_due", "sync_due()"),
+    ("sync_wait", "sync_wait(1, 0)"),
     ("sync_worker_stop", "sync_worker_stop()"),
     ("sync_version", "sync_version()"),
     ("sync_debug", "sync_debug()"),
