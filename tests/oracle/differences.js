@@ -233,12 +233,18 @@ async function beforeApply(run, answer) {
 function isEcho(run, table, content, row, lenient) {
   if (!content) return false
   const clean = run.clean(table, row)
-  // A kept value is what came of it; nothing, sent of a column that must hold something, is what the column holds for it.
+  // Nothing, or a kept value, sent of a column is what the column holds for it. What comes and its column can't hold, not
+  // even in another form (true as 1), is only what was sent if that is just the same.
   const sent = run.clean(table, content)
-  const same = (name) =>
-    clean[name] === content[name] ||
-    JSON.stringify(row[name]) === JSON.stringify(content[name]) ||
-    (content[name] === null && clean[name] === sent[name])
+  const same = (name) => {
+    const raw = JSON.stringify(row[name])
+    if (raw === JSON.stringify(content[name])) return true
+    const held =
+      raw === JSON.stringify(clean[name]) ||
+      row[name] === null ||
+      (typeof clean[name] === 'boolean' && row[name] === Number(clean[name]))
+    return held && (clean[name] === content[name] || clean[name] === sent[name])
+  }
   return run
     .columns(table)
     .filter((name) => !SERVER_COLUMNS.includes(name))
