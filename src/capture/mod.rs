@@ -25,6 +25,7 @@ mod reshape;
 mod scan;
 pub mod sends;
 pub mod shape;
+mod stranded;
 pub mod switch;
 pub mod track;
 pub mod tracked;

@@ -71,7 +71,7 @@ pub fn on(database: &Database, table: Option<&str>) -> Result<Switched> {
 fn gone(table: &str) -> Warning {
     let message = format!(
         "there is no table {} any more; what waited of it is kept. Make the table again and call sync_capture_on, or \
-         call sync_untrack to forget it",
+         call sync_untrack to forget it, which needs {{\"discard\":true}} while anything of it waits (sync_pending shows it)",
         quoted(table)
     );
     Warning::new("tableGone", message).of(table)

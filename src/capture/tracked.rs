@@ -80,6 +80,8 @@ pub struct Tracked {
     pub columns: Columns,
     /// Its triggers are there. Else it was made again, and nothing may be written to the log by them.
     pub is_captured: bool,
+    /// There is a table of its name and key. Else what is known of it is what the record says.
+    pub is_there: bool,
     /// How often capture was put back: another number, another table.
     pub generation: i64,
 }
@@ -156,30 +158,42 @@ impl Registration {
     ///
     /// # Errors
     /// SQLite's.
-    pub(super) fn refusal(&self, database: &Database) -> Result<Error> {
+    pub fn refusal(&self, database: &Database) -> Result<Error> {
         let table = quote_name(&self.name);
+        let forget = "call sync_untrack to forget it, which needs {\"discard\":true} while anything of it waits";
         let problem = match Shape::read(database, &self.name) {
             Ok(shape) if !self.has_key_of(&shape) => format!(
-                "{table} was made again with another key, so what waits can't be sent; call sync_untrack with \
-                 {{\"discard\":true}} and then sync_track"
+                "{table} was made again with another key, so what waits of it can't be sent; make it again with the key \
+                 {}, or {forget}, and then sync_track",
+                self.keys.as_deref().map_or_else(|| "that it had".into(), |keys| {
+                    quoted_list(&keys.iter().map(String::as_str).collect::<Vec<_>>())
+                })
             ),
             Ok(shape) => format!(
                 "{table} was made again without {}; call sync_track to go on without, which gives up what waits \
                  of it",
                 quoted_list(&self.missing(&shape))
             ),
-            Err(_) if database.has_table(&self.name)? => {
+            Err(_) if is_taken(database, &self.name)? => {
                 format!(
-                    "{table} was made again as something that can't be tracked; call sync_untrack"
+                    "{table} was made again as something that can't be tracked; make it a table, or {forget}"
                 )
             }
             Err(_) => format!(
-                "{table} was dropped since it was tracked; make it again to go on with it, or call sync_untrack \
-                 to forget it"
+                "{table} was dropped since it was tracked; make it again to go on with it, or {forget}"
             ),
         };
         Ok(Error::argument(problem))
     }
+}
+
+/// Whether there is a table or a view of a name.
+fn is_taken(database: &Database, name: &str) -> Result<bool> {
+    let found = database.query_value(
+        "SELECT 1 FROM main.sqlite_master WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE",
+        &[name.into()],
+    )?;
+    Ok(found.as_i64().is_some())
 }
 
 /// Names in a sentence.
@@ -343,6 +357,7 @@ impl Tracked {
             options,
             provider: registration.provider,
             is_captured: found.table.is_some(),
+            is_there: true,
             generation: registration.generation,
         }
     }

@@ -3,6 +3,7 @@
 mod alters;
 mod conflicts;
 mod following;
+mod gone;
 mod history;
 mod keys;
 mod peek;
