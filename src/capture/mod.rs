@@ -20,6 +20,7 @@ pub mod pending;
 mod pending_file;
 pub mod reader;
 pub mod rebuilt;
+mod recognised;
 mod renamed;
 mod reshape;
 mod scan;

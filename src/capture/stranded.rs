@@ -27,10 +27,15 @@ impl Tracked {
         if let Some(table) = Self::seen(database, registration.clone())? {
             return Ok(table);
         }
+        Ok(Self::stranded(registration))
+    }
+
+    /// A table as its record has it, whatever there is under its name.
+    pub(super) fn stranded(registration: Registration) -> Self {
         let shape = remembered(&registration);
         let mut table = Self::assemble(registration, shape, &Found::default());
         table.is_there = false;
-        Ok(table)
+        table
     }
 }
 

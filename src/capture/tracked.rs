@@ -128,7 +128,39 @@ impl Registration {
         Ok(shape.filter(|shape| self.missing(shape).is_empty()))
     }
 
-    fn has_key_of(&self, shape: &Shape) -> bool {
+    /// Whether there is a table or a view of its name.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(super) fn is_named(&self, database: &Database) -> Result<bool> {
+        let found = database.query_value(
+            "SELECT 1 FROM main.sqlite_master WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE",
+            &[self.name.as_str().into()],
+        )?;
+        Ok(found.as_i64().is_some())
+    }
+
+    /// The same, its key being that of a table which has as many columns in it: they have other names.
+    pub(super) fn with_key_of(mut self, shape: &Shape) -> Self {
+        let keys = shape.keys();
+        let old = self.keys.take().unwrap_or_default();
+        let renamed: Vec<Renamed> = old
+            .into_iter()
+            .zip(&keys)
+            .filter(|(old, key)| !old.eq_ignore_ascii_case(&key.name))
+            .map(|(old, key)| (old, key.name.clone()))
+            .collect();
+        for name in self.columns.iter_mut().flatten() {
+            if let Some(new) = new_name(&renamed, name) {
+                *name = new.to_owned();
+            }
+        }
+        self.options.rename(&renamed);
+        self.keys = Some(keys.iter().map(|key| key.name.clone()).collect());
+        self
+    }
+
+    pub(super) fn has_key_of(&self, shape: &Shape) -> bool {
         let keys = shape.keys();
         let mut names = keys.iter().map(|column| column.name.as_str());
         match &self.keys {
@@ -164,36 +196,31 @@ impl Registration {
         let problem = match Shape::read(database, &self.name) {
             Ok(shape) if !self.has_key_of(&shape) => format!(
                 "{table} was made again with another key, so what waits of it can't be sent; make it again with the key \
-                 {}, or {forget}, and then sync_track",
-                self.keys.as_deref().map_or_else(|| "that it had".into(), |keys| {
-                    quoted_list(&keys.iter().map(String::as_str).collect::<Vec<_>>())
-                })
+                 {}, call sync_track with {{\"was\":{}}} if only its name is another, or {forget}, and then sync_track",
+                self.keys.as_deref().map_or_else(
+                    || "that it had".into(),
+                    |keys| { quoted_list(&keys.iter().map(String::as_str).collect::<Vec<_>>()) }
+                ),
+                serde_json::Value::from(self.name.as_str())
             ),
             Ok(shape) => format!(
                 "{table} was made again without {}; call sync_track to go on without, which gives up what waits \
                  of it",
                 quoted_list(&self.missing(&shape))
             ),
-            Err(_) if is_taken(database, &self.name)? => {
+            Err(_) if self.is_named(database)? => {
                 format!(
                     "{table} was made again as something that can't be tracked; make it a table, or {forget}"
                 )
             }
             Err(_) => format!(
-                "{table} was dropped since it was tracked; make it again to go on with it, or {forget}"
+                "{table} was dropped since it was tracked; make it again to go on with it, call sync_track \
+                 with {{\"was\":{}}} for the table that it is now if it was renamed, or {forget}",
+                serde_json::Value::from(self.name.as_str())
             ),
         };
         Ok(Error::argument(problem))
     }
-}
-
-/// Whether there is a table or a view of a name.
-fn is_taken(database: &Database, name: &str) -> Result<bool> {
-    let found = database.query_value(
-        "SELECT 1 FROM main.sqlite_master WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE",
-        &[name.into()],
-    )?;
-    Ok(found.as_i64().is_some())
 }
 
 /// Names in a sentence.
@@ -384,6 +411,12 @@ impl Tracked {
         if let Some(table) = &found.table {
             let shape = Shape::read(database, table)?;
             return Ok(Some(Self::assemble(registration, shape, &found)));
+        }
+        let mut registration = registration;
+        if let Some(table) = &found.follows
+            && !registration.is_named(database)?
+        {
+            registration.name.clone_from(table);
         }
         let shape = registration.again(database)?;
         Ok(shape.map(|shape| Self::assemble(registration, shape, &found)))

@@ -241,6 +241,7 @@ impl fmt::Display for Amount {
 /// Changes would be lost and `discard` is false; SQLite's.
 pub fn untrack(database: &Database, name: &str, discard: bool) -> Result<bool> {
     drift::refresh(database)?;
+    drift::follow_uncaptured(database)?;
     let Some(registration) = registration(database, name)? else {
         return Ok(false);
     };

@@ -7,6 +7,7 @@ mod gone;
 mod history;
 mod keys;
 mod peek;
+mod renamed;
 mod schema;
 mod status;
 mod tracking;
