@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::names::quoted_list;
 use super::op::GROUP;
 use super::shape::{Column, Shape};
 
@@ -179,6 +180,22 @@ impl Columns {
         match self.places.contains(&Place::Lost) {
             true => &self.unnamed,
             false => &[],
+        }
+    }
+
+    /// What becomes of what was logged of columns that are not there any more, in words.
+    pub fn fate_of_missing(&self, shape: &Shape) -> String {
+        let suspects: Vec<&str> = self
+            .suspects()
+            .iter()
+            .map(|position| shape.columns[*position].name.as_str())
+            .collect();
+        match suspects.is_empty() {
+            true => "what waits of it is given up".into(),
+            false => format!(
+                "it may have another name now, so what waits of it counts as an edit of {}",
+                quoted_list(&suspects)
+            ),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Tables change under us: renamed, given columns, dropped, rebuilt, by programs that never heard of syncscope. This
 //! brings `_syncTable` and the triggers back in step. The log stays as it is: see `columns.rs`.
 
-use crate::store::{Database, Result, untold};
+use crate::store::{Database, Error, Result, untold};
 
 use super::renamed::{Move, follow_tables};
 use super::shape::Shape;
@@ -59,6 +59,35 @@ pub fn refresh(database: &Database) -> Result<()> {
     warnings
         .iter()
         .try_for_each(|warning| untold::keep(database, warning))
+}
+
+/// Sees columns that were renamed or added where the triggers are there to tell, before they go with the table. All else
+/// waits for a call that needs the table: in the middle of a migration a table that is bare, or has another name, says
+/// nothing. True when nothing was to be done.
+///
+/// # Errors
+/// SQLite's.
+pub fn look(database: &Database) -> Result<bool> {
+    let mut unchanged = true;
+    for registration in registrations(database)? {
+        let found = Found::read(database, registration.id)?;
+        let Some(table) = found.table.as_deref().filter(|_| found.is_whole()) else {
+            continue;
+        };
+        if registration.off.is_some() || *table != *registration.name {
+            continue;
+        }
+        let shape = match Shape::read(database, table) {
+            Ok(shape) => shape,
+            Err(Error::Argument(_)) => continue,
+            Err(error) => return Err(error),
+        };
+        if has_drifted(database, &registration, &shape, &found)? {
+            reshape::reshape(database, &registration, &shape, &found)?;
+            unchanged = false;
+        }
+    }
+    Ok(unchanged)
 }
 
 /// Gives tables of which capture is off the names that they have now. Where another table has the old name meanwhile, that is

@@ -10,11 +10,12 @@ use crate::ground::{Warning, quoted};
 use crate::store::{Database, Error, Result, Value, quote_name};
 
 use super::log;
+use super::names::quoted_list;
 use super::reader::RowReader;
 use super::rebuilt;
 use super::renamed::{Move, follow_tables};
 use super::shape::Shape;
-use super::tracked::{Registration, Tracked, quoted_list, registration, registrations};
+use super::tracked::{Registration, Tracked, registration, registrations};
 use super::triggers::Found;
 use super::{Pending, PendingRows, Status};
 

@@ -7,9 +7,10 @@ use crate::store::{Database, Error, Result, Value, quote_name, untold};
 use crate::ground::Warning;
 
 use super::columns::Columns;
+use super::names::quoted_list;
 use super::op::Op;
 use super::shape::Shape;
-use super::tracked::{Existing, TrackOptions, Tracked, quoted_list, registration};
+use super::tracked::{Existing, TrackOptions, Tracked, registration};
 use super::triggers::Found;
 use super::{aside, drift, key, log, meet, rebuilt, recognised, reshape, triggers};
 

@@ -8,7 +8,7 @@ use crate::ground::complaint;
 use crate::store::{Database, Error, Result, quote_name, readable_schema};
 
 use super::columns::{Columns, Names};
-use super::names::{Renamed, new_name};
+use super::names::{Renamed, new_name, quoted_list};
 use super::shape::Shape;
 use super::triggers::{self, Found};
 
@@ -204,9 +204,9 @@ impl Registration {
                 serde_json::Value::from(self.name.as_str())
             ),
             Ok(shape) => format!(
-                "{table} was made again without {}; call sync_track to go on without, which gives up what waits \
-                 of it",
-                quoted_list(&self.missing(&shape))
+                "{table} was made again without {}; call sync_track to go on without: {}",
+                quoted_list(&self.missing(&shape)),
+                Columns::resolve(&self.columns, None, &shape).fate_of_missing(&shape)
             ),
             Err(_) if self.is_named(database)? => {
                 format!(
@@ -221,12 +221,6 @@ impl Registration {
         };
         Ok(Error::argument(problem))
     }
-}
-
-/// Names in a sentence.
-pub(super) fn quoted_list(names: &[&str]) -> String {
-    let names: Vec<String> = names.iter().map(|name| quote_name(name)).collect();
-    names.join(", ")
 }
 
 /// The schema version from which on the state of capture is recorded.
