@@ -11,6 +11,7 @@ pub mod columns;
 pub mod drift;
 pub mod key;
 pub mod key_map;
+mod key_type;
 pub mod log;
 mod mask;
 mod meet;

@@ -5,6 +5,7 @@ mod conflicts;
 mod following;
 mod gone;
 mod history;
+mod key_types;
 mod keys;
 mod peek;
 mod renamed;
