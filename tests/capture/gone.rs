@@ -198,3 +198,22 @@ fn m4_no_text_says_that_something_is_forgotten_by_a_call_that_is_refused() {
     );
     is_kept(&c, "was dropped");
 }
+
+#[test]
+fn m4_a_row_of_a_table_that_is_away_can_be_given_up_alone() {
+    for (away, _) in AWAY {
+        for options in ["{}", r#"{"revert":false}"#] {
+            let world = World::new(false);
+            let c = tracked(&world, NOTES, "notes");
+            run(&c, EDITS);
+            elsewhere(&world, away);
+            for key in ["k1", "n"] {
+                let sql = format!("SELECT sync_discard('notes', '{key}', '{options}')");
+                assert!(!ask(&c, &sql).contains("null"), "{away}");
+            }
+            assert_eq!(pending(&c), "deleted k2", "{away}");
+            ask(&c, "SELECT sync_discard('notes', 'k2')");
+            assert_eq!(ask(&c, "SELECT sync_untrack('notes')"), "1");
+        }
+    }
+}
