@@ -15,6 +15,7 @@ mod key_type;
 pub mod log;
 mod mask;
 mod meet;
+mod moved;
 pub mod names;
 pub mod op;
 pub mod pending;

@@ -8,6 +8,7 @@ use crate::ground::complaint;
 use crate::store::{Database, Error, Result, quote_name, readable_schema};
 
 use super::columns::{Columns, Names};
+use super::moved::moved;
 use super::names::{Renamed, new_name, quoted_list};
 use super::shape::Shape;
 use super::triggers::{self, Found};
@@ -206,7 +207,9 @@ impl Registration {
             Ok(shape) => format!(
                 "{table} was made again without {}; call sync_track to go on without: {}",
                 quoted_list(&self.missing(&shape)),
-                Columns::resolve(&self.columns, None, &shape).fate_of_missing(&shape)
+                Tracked::assemble(self.clone(), shape.clone(), &Found::default())
+                    .columns
+                    .fate_of_missing(&shape)
             ),
             Err(_) if self.is_named(database)? => {
                 format!(
@@ -368,7 +371,13 @@ impl Tracked {
 
     /// A registration and the present shape of its table, put together.
     pub(super) fn assemble(registration: Registration, shape: Shape, found: &Found) -> Self {
-        let columns = Columns::resolve(&registration.columns, found.says(), &shape);
+        let columns = match found.says() {
+            None => {
+                let moved = moved(&registration.definition, &shape);
+                Columns::resolve_but(&registration.columns, None, &shape, &moved)
+            }
+            known => Columns::resolve(&registration.columns, known, &shape),
+        };
         let mut options = registration.options;
         options.rename(&columns.renamed);
         Self {
