@@ -141,6 +141,7 @@ static CONTENTS: Contents = Contents {
 };
 
 fn opened(session: &store::Session) {
+    coordination::look_first(session, capture::drift::look);
     session.on_close(|session, _| worker::stop(session));
     session.on_close(|_, _| http::close_idle());
 }

@@ -48,3 +48,9 @@ END;
 CREATE TRIGGER {name} AFTER UPDATE ON {table} WHEN {changed} BEGIN
   INSERT INTO _syncChange (tbl, op, mask, rid, pk) VALUES ({id}, {op}, {mask}, {newRow}, {newKey});
 END;
+
+-- [follow] While capture is off. It never does anything, and names no column, so that each can be dropped; SQLite keeps the
+-- name of its table exact when that is renamed.
+CREATE TRIGGER {name} AFTER INSERT ON {table} WHEN 0 BEGIN
+  SELECT 1;
+END;

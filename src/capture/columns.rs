@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::names::quoted_list;
 use super::op::GROUP;
 use super::shape::{Column, Shape};
 
@@ -47,6 +48,17 @@ pub struct Columns {
 impl Columns {
     /// Finds each bit's column, from the record and from what the triggers say, if there are any.
     pub fn resolve(record: &[Option<String>], known: Option<&Known>, shape: &Shape) -> Self {
+        Self::resolve_but(record, known, shape, &[])
+    }
+
+    /// The same where some names of the record may be another column's now: without triggers to say, their columns are as
+    /// unknown as those whose names are gone.
+    pub fn resolve_but(
+        record: &[Option<String>],
+        known: Option<&Known>,
+        shape: &Shape,
+        moved: &[String],
+    ) -> Self {
         // Triggers that a tool has put back say what columns were called when it saved them.
         let recorded = |bit: &usize| record.get(*bit).and_then(|name| name.as_deref());
         let is_there = |name: &str| shape.position(name).is_some();
@@ -76,7 +88,11 @@ impl Columns {
         let order = (0..names.len()).filter(|bit| from_triggers(*bit));
         let order = order.chain((0..names.len()).filter(|bit| !from_triggers(*bit)));
         for bit in order {
-            let position = names[bit].as_deref().and_then(|name| shape.position(name));
+            let is_sure = |name: &&str| {
+                known.is_some() || !moved.iter().any(|moved| moved.eq_ignore_ascii_case(name))
+            };
+            let name = names[bit].as_deref().filter(is_sure);
+            let position = name.and_then(|name| shape.position(name));
             if let Some(position) = position
                 && bits[position].is_none()
             {
@@ -179,6 +195,22 @@ impl Columns {
         match self.places.contains(&Place::Lost) {
             true => &self.unnamed,
             false => &[],
+        }
+    }
+
+    /// What becomes of what was logged of columns that are not there any more, in words.
+    pub fn fate_of_missing(&self, shape: &Shape) -> String {
+        let suspects: Vec<&str> = self
+            .suspects()
+            .iter()
+            .map(|position| shape.columns[*position].name.as_str())
+            .collect();
+        match suspects.is_empty() {
+            true => "what waits of it is given up".into(),
+            false => format!(
+                "it may have another name now, so what waits of it counts as an edit of {}",
+                quoted_list(&suspects)
+            ),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Tables change under us: renamed, given columns, dropped, rebuilt, by programs that never heard of syncscope. This
 //! brings `_syncTable` and the triggers back in step. The log stays as it is: see `columns.rs`.
 
-use crate::store::{Database, Result, untold};
+use crate::store::{Database, Error, Result, untold};
 
 use super::renamed::{Move, follow_tables};
 use super::shape::Shape;
@@ -31,14 +31,10 @@ pub fn refresh(database: &Database) -> Result<()> {
             drifted.push((registration, shape, found));
         }
     }
-    // Names are unique; two tables may have swapped theirs.
     let mut moves = Vec::new();
     for (registration, shape, _) in &drifted {
         if shape.name != registration.name {
-            database.execute(
-                "UPDATE main._syncTable SET name = 'renamed ' || id || ' ' || hex(randomblob(8)) WHERE id = ?1",
-                &[registration.id.into()],
-            )?;
+            step_aside(database, registration.id)?;
             moves.push(Move {
                 id: registration.id,
                 names: (registration.name.clone(), shape.name.clone()),
@@ -48,12 +44,7 @@ pub fn refresh(database: &Database) -> Result<()> {
     follow_tables(database, &moves)?;
     let mut warnings = Vec::new();
     for (registration, shape, found) in &drifted {
-        // The registration of a table that is gone must not hold a name that another one has now.
-        database.execute(
-            "UPDATE main._syncTable SET name = 'gone ' || id || ' ' || hex(randomblob(8)) \
-             WHERE name = ?1 AND id <> ?2",
-            &[shape.name.as_str().into(), registration.id.into()],
-        )?;
+        make_way(database, registration.id, &shape.name)?;
         bare.retain(|bare| !bare.name.eq_ignore_ascii_case(&shape.name));
         reshape::reshape(database, registration, shape, found)?;
         if !found.is_whole() {
@@ -68,6 +59,97 @@ pub fn refresh(database: &Database) -> Result<()> {
     warnings
         .iter()
         .try_for_each(|warning| untold::keep(database, warning))
+}
+
+/// Sees columns that were renamed or added where the triggers are there to tell, before they go with the table. All else
+/// waits for a call that needs the table: in the middle of a migration a table that is bare, or has another name, says
+/// nothing. True when nothing was to be done.
+///
+/// # Errors
+/// SQLite's.
+pub fn look(database: &Database) -> Result<bool> {
+    let mut unchanged = true;
+    for registration in registrations(database)? {
+        let found = Found::read(database, registration.id)?;
+        let Some(table) = found.table.as_deref().filter(|_| found.is_whole()) else {
+            continue;
+        };
+        if registration.off.is_some() || *table != *registration.name {
+            continue;
+        }
+        let shape = match Shape::read(database, table) {
+            Ok(shape) => shape,
+            Err(Error::Argument(_)) => continue,
+            Err(error) => return Err(error),
+        };
+        if has_drifted(database, &registration, &shape, &found)? {
+            reshape::reshape(database, &registration, &shape, &found)?;
+            unchanged = false;
+        }
+    }
+    Ok(unchanged)
+}
+
+/// Gives tables of which capture is off the names that they have now. Where another table has the old name meanwhile, that is
+/// the one: what a migration makes anew and fills.
+///
+/// Only before capture is on again, or somebody speaks of them by name: in the middle of a migration a name says nothing.
+///
+/// # Errors
+/// SQLite's.
+pub fn follow_uncaptured(database: &Database) -> Result<()> {
+    let mut off = Vec::new();
+    for registration in registrations(database)? {
+        if registration.off.is_some()
+            && let Some(table) = Found::read(database, registration.id)?.follows
+        {
+            off.push((registration, table));
+        }
+    }
+    let is_followed = |name: &str| {
+        off.iter()
+            .any(|(_, table)| table.eq_ignore_ascii_case(name))
+    };
+    let mut moves = Vec::new();
+    for (registration, table) in &off {
+        let old = registration.name.as_str();
+        if old == table || (!is_followed(old) && registration.is_named(database)?) {
+            continue;
+        }
+        step_aside(database, registration.id)?;
+        moves.push(Move {
+            id: registration.id,
+            names: (old.to_owned(), table.clone()),
+        });
+    }
+    follow_tables(database, &moves)?;
+    for moved in &moves {
+        let name = moved.names.1.as_str();
+        make_way(database, moved.id, name)?;
+        database.execute(
+            "UPDATE main._syncTable SET name = ?2 WHERE id = ?1",
+            &[moved.id.into(), name.into()],
+        )?;
+    }
+    Ok(())
+}
+
+/// Names are unique; two tables may have swapped theirs.
+fn step_aside(database: &Database, id: i64) -> Result<()> {
+    database.execute(
+        "UPDATE main._syncTable SET name = 'renamed ' || id || ' ' || hex(randomblob(8)) WHERE id = ?1",
+        &[id.into()],
+    )?;
+    Ok(())
+}
+
+/// The registration of a table that is gone must not hold a name that another one has now.
+fn make_way(database: &Database, id: i64, name: &str) -> Result<()> {
+    database.execute(
+        "UPDATE main._syncTable SET name = 'gone ' || id || ' ' || hex(randomblob(8)) WHERE name = ?1 AND id <> ?2",
+        &[name.into(), id.into()],
+    )?;
+    Ok(())
 }
 
 fn has_drifted(

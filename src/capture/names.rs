@@ -1,7 +1,7 @@
 //! What in the configuration of a provider names tables and columns: one list, by which a renamed table or column takes
 //! along what is said of it, and by which a name that names nothing is found.
 
-use crate::store::{Database, Result, Value};
+use crate::store::{Database, Result, Value, quote_name};
 
 /// What a key of a configuration names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,12 @@ pub fn new_name<'r>(renamed: &'r [Renamed], name: &str) -> Option<&'r str> {
     let mut renamed = renamed.iter();
     let found = renamed.find(|(old, _)| old.eq_ignore_ascii_case(name));
     found.map(|(_, new)| new.as_str())
+}
+
+/// Names in a sentence.
+pub(super) fn quoted_list(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| quote_name(name)).collect();
+    names.join(", ")
 }
 
 /// Whether any table of the application has a column of this name, one table left out.

@@ -59,6 +59,8 @@ pub struct Pending {
     pub(super) lost: bool,
     /// It was deleted, and its table was made again with it.
     pub(super) revived: bool,
+    /// There is no table to look it up in: what the log says of it last is all there is.
+    pub(super) stranded: bool,
     /// Where the row was when last logged.
     pub(super) rowid: Option<i64>,
     pub first_seq: i64,
@@ -71,6 +73,7 @@ impl Pending {
         if self.lost && !exists {
             return Status::Nothing;
         }
+        let exists = exists || self.is_stranded_there();
         match (self.known(exists), exists) {
             (false, true) if self.replaced_there() => Status::Updated,
             (false, true) => Status::Created,
@@ -96,6 +99,18 @@ impl Pending {
     /// Whether its table was made again without it: nothing can be sent of it, least of all a delete.
     pub fn is_lost(&self) -> bool {
         self.lost
+    }
+
+    /// Notes that its table is gone. One that an insert of another row has met at last, `replaced`, is gone by that insert.
+    pub(super) fn strand(&mut self, replaced: bool) {
+        self.stranded = true;
+        // Nothing else than "met" is known of a row that was not touched: it is as it was.
+        self.was_there = !replaced && (self.was_there || !self.touched);
+    }
+
+    /// Whether its table is gone, and it was there until then as far as the log knows.
+    pub(super) fn is_stranded_there(&self) -> bool {
+        self.stranded && self.was_there
     }
 
     /// Notes that the table that is there now does not have the row, and was made since its entries were logged.
@@ -187,6 +202,7 @@ impl Pending {
             was_there: false,
             lost: false,
             revived: false,
+            stranded: false,
             rowid: None,
             first_seq: 0,
             last_seq: 0,

@@ -19,6 +19,7 @@ impl Kept for Pending {
             self.was_there,
             self.lost,
             self.revived,
+            self.stranded,
         ];
         let flags = flags.iter().enumerate();
         let flags = flags.map(|(bit, flag)| i64::from(*flag) << bit).sum();
@@ -72,6 +73,7 @@ impl Kept for Pending {
             was_there: flag(4),
             lost: flag(5),
             revived: flag(6),
+            stranded: flag(7),
             rowid: rowid.as_i64(),
             first_seq: first.as_i64()?,
             last_seq: last.as_i64()?,

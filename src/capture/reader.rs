@@ -75,9 +75,12 @@ impl RowReader {
                 format!("{name} IS ?{number} AND {name} IS ?{number} COLLATE BINARY")
             })
             .collect();
+        let rows = match table.is_there {
+            true => database.qualified(&shape.name),
+            false => no_rows(table),
+        };
         let from = format!(
-            "SELECT {list} FROM {} AS o WHERE {}",
-            database.qualified(&shape.name),
+            "SELECT {list} FROM {rows} AS o WHERE {}",
             by_key.join(" AND ")
         );
         let by_hint = match shape.rowid {
@@ -187,6 +190,15 @@ impl RowReader {
             _ => self.by_key.reset(),
         }
     }
+}
+
+/// In place of a table that is gone: its columns, and no row.
+fn no_rows(table: &Tracked) -> String {
+    let columns = table.shape.columns.iter();
+    let columns: Vec<String> = columns
+        .map(|column| format!("NULL AS {}", quote_name(&column.name)))
+        .collect();
+    format!("(SELECT {} WHERE 0)", columns.join(", "))
 }
 
 fn column_names(table: &Tracked, columns: &[usize]) -> Vec<String> {

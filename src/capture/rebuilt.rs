@@ -13,10 +13,11 @@ use crate::store::{Database, Result, Value};
 
 use super::carry::Carrier;
 use super::log::{self, RowsUpTo};
+use super::names::quoted_list;
 use super::op::Status;
 use super::reader::RowReader;
 use super::shape::Shape;
-use super::tracked::{Registration, Tracked, quoted_list};
+use super::tracked::{Registration, Tracked};
 use super::triggers::Found;
 use super::{Pending, PendingRows, aside, reshape};
 
@@ -86,8 +87,9 @@ pub(super) fn resume(
     }
     let gone = registration.missing(shape);
     if !gone.is_empty() {
+        let fate = tracked.columns.fate_of_missing(shape);
         let message = format!(
-            "{} has no {} any more; what waited of it is given up",
+            "{} has no {} any more; {fate}",
             quoted(&shape.name),
             quoted_list(&gone)
         );

@@ -6,7 +6,7 @@ use super::op::{Op, bit};
 use super::shape::Shape;
 use super::tracked::{Registration, Tracked};
 use super::triggers::{self, Found};
-use super::{PendingRows, aside, log, meet, renamed};
+use super::{PendingRows, aside, key_type, log, meet, renamed};
 
 /// Brings the options, the registration and the triggers of a table to its present columns.
 ///
@@ -19,6 +19,7 @@ pub(super) fn reshape(
     found: &Found,
 ) -> Result<()> {
     let id = registration.id;
+    key_type::follow(database, id, shape)?;
     let tracked = Tracked::assemble(registration.clone(), shape.clone(), found);
     log_unseen(database, &tracked)?;
     let options = serde_json::to_string(&tracked.options)

@@ -214,6 +214,11 @@ impl<'a> Look<'a> {
         let Some(there) = &mut self.there else {
             return Ok(());
         };
+        if !self.table.is_there {
+            let replaced = self.was_replaced(row)?;
+            row.strand(replaced);
+            return Ok(());
+        }
         let is_there = there.find(row)?;
         there.release();
         match is_there {
@@ -226,7 +231,7 @@ impl<'a> Look<'a> {
 
     /// Whether a row that is not in a table which was made again had been replaced by another one before. An entry "met"
     /// alone does not say so, for an insert that is ignored meets rows too; but here the next thing that happened to the
-    /// table is that another row was written, and that one is there.
+    /// table is that another row was written, and that one is there (or nobody can look, since the table is gone).
     fn was_replaced(&mut self, row: &Pending) -> Result<bool> {
         let (Some(there), Some(next)) = (&mut self.there, &mut self.next) else {
             return Ok(false);
@@ -241,6 +246,9 @@ impl<'a> Look<'a> {
         let Some(other) = other else {
             return Ok(false);
         };
+        if !self.table.is_there {
+            return Ok(true);
+        }
         let is_there = there.find(&Pending::start(other))?;
         there.release();
         Ok(is_there)

@@ -9,6 +9,8 @@
 //! | nothing | the row is gone, and a push without an answer may have created it | deleted |
 //! | nothing | | nothing |
 //! | anything | its table was made again without it | nothing |
+//!
+//! Of a table that is gone nothing can be sent; the answer is what would be if it were as the log last saw it.
 
 use crate::store::Result;
 
@@ -26,7 +28,7 @@ pub fn sends(
     synced: &[usize],
     may_have_arrived: impl FnOnce() -> Result<bool>,
 ) -> Result<Status> {
-    if exists {
+    if exists || row.is_stranded_there() {
         return Ok(sends_of_there(row, synced));
     }
     Ok(match row.status(false) {

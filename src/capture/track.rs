@@ -7,11 +7,12 @@ use crate::store::{Database, Error, Result, Value, quote_name, untold};
 use crate::ground::Warning;
 
 use super::columns::Columns;
+use super::names::quoted_list;
 use super::op::Op;
 use super::shape::Shape;
-use super::tracked::{Existing, TrackOptions, Tracked, quoted_list, registration};
+use super::tracked::{Existing, TrackOptions, Tracked, registration};
 use super::triggers::Found;
-use super::{aside, drift, key, log, meet, rebuilt, reshape, triggers};
+use super::{aside, drift, key, log, meet, rebuilt, recognised, reshape, triggers};
 
 /// What [`track`] did.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,13 +53,40 @@ pub fn drop_orphans(database: &Database) -> Result<()> {
 /// triggers, or capture is off, puts capture back, also without columns that are gone. Call inside a transaction.
 ///
 /// # Errors
-/// A table that can't be tracked, or was made again with another key; an option naming a column that does not
-/// exist; SQLite's.
+/// A table that can't be tracked, or was made again with another key; one that may be a tracked table under another
+/// name; an option naming a column that does not exist; SQLite's.
 pub fn track(database: &Database, name: &str, options: Option<TrackOptions>) -> Result<Outcome> {
+    track_as(database, name, options, None)
+}
+
+/// The same for a table of which somebody says what it was called when it was tracked; empty: it is a new one.
+///
+/// # Errors
+/// As [`track`]; it was not that one.
+pub fn track_as(
+    database: &Database,
+    name: &str,
+    options: Option<TrackOptions>,
+    was: Option<&str>,
+) -> Result<Outcome> {
     drop_orphans(database)?;
     drift::refresh(database)?;
+    drift::follow_uncaptured(database)?;
     let mut warnings = untold::take(database)?;
     let shape = Shape::read(database, name)?;
+    if let Some(was) = was.filter(|was| !was.is_empty()) {
+        let known = recognised::told(database, &shape, was)?;
+        let as_it_is = registration(database, &shape.name)?;
+        if as_it_is.is_none_or(|as_it_is| !as_it_is.has_key_of(&shape)) {
+            warnings.extend(recognised::go_on_as(database, known, &shape)?);
+        }
+    } else if was.is_none() && registration(database, &shape.name)?.is_none() {
+        let (known, noticed) = recognised::recognise(database, &shape)?;
+        warnings.extend(noticed);
+        if let Some(known) = known {
+            warnings.extend(recognised::go_on_as(database, known, &shape)?);
+        }
+    }
     let Some(mut found) = registration(database, &shape.name)? else {
         return start(database, &shape, options.unwrap_or_default(), warnings);
     };

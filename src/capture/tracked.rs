@@ -8,7 +8,8 @@ use crate::ground::complaint;
 use crate::store::{Database, Error, Result, quote_name, readable_schema};
 
 use super::columns::{Columns, Names};
-use super::names::{Renamed, new_name};
+use super::moved::moved;
+use super::names::{Renamed, new_name, quoted_list};
 use super::shape::Shape;
 use super::triggers::{self, Found};
 
@@ -80,6 +81,8 @@ pub struct Tracked {
     pub columns: Columns,
     /// Its triggers are there. Else it was made again, and nothing may be written to the log by them.
     pub is_captured: bool,
+    /// There is a table of its name and key. Else what is known of it is what the record says.
+    pub is_there: bool,
     /// How often capture was put back: another number, another table.
     pub generation: i64,
 }
@@ -126,7 +129,39 @@ impl Registration {
         Ok(shape.filter(|shape| self.missing(shape).is_empty()))
     }
 
-    fn has_key_of(&self, shape: &Shape) -> bool {
+    /// Whether there is a table or a view of its name.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(super) fn is_named(&self, database: &Database) -> Result<bool> {
+        let found = database.query_value(
+            "SELECT 1 FROM main.sqlite_master WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE",
+            &[self.name.as_str().into()],
+        )?;
+        Ok(found.as_i64().is_some())
+    }
+
+    /// The same, its key being that of a table which has as many columns in it: they have other names.
+    pub(super) fn with_key_of(mut self, shape: &Shape) -> Self {
+        let keys = shape.keys();
+        let old = self.keys.take().unwrap_or_default();
+        let renamed: Vec<Renamed> = old
+            .into_iter()
+            .zip(&keys)
+            .filter(|(old, key)| !old.eq_ignore_ascii_case(&key.name))
+            .map(|(old, key)| (old, key.name.clone()))
+            .collect();
+        for name in self.columns.iter_mut().flatten() {
+            if let Some(new) = new_name(&renamed, name) {
+                *name = new.to_owned();
+            }
+        }
+        self.options.rename(&renamed);
+        self.keys = Some(keys.iter().map(|key| key.name.clone()).collect());
+        self
+    }
+
+    pub(super) fn has_key_of(&self, shape: &Shape) -> bool {
         let keys = shape.keys();
         let mut names = keys.iter().map(|column| column.name.as_str());
         match &self.keys {
@@ -156,36 +191,39 @@ impl Registration {
     ///
     /// # Errors
     /// SQLite's.
-    pub(super) fn refusal(&self, database: &Database) -> Result<Error> {
+    pub fn refusal(&self, database: &Database) -> Result<Error> {
         let table = quote_name(&self.name);
+        let forget = "call sync_untrack to forget it, which needs {\"discard\":true} while anything of it waits";
         let problem = match Shape::read(database, &self.name) {
             Ok(shape) if !self.has_key_of(&shape) => format!(
-                "{table} was made again with another key, so what waits can't be sent; call sync_untrack with \
-                 {{\"discard\":true}} and then sync_track"
+                "{table} was made again with another key, so what waits of it can't be sent; make it again with the key \
+                 {}, call sync_track with {{\"was\":{}}} if only its name is another, or {forget}, and then sync_track",
+                self.keys.as_deref().map_or_else(
+                    || "that it had".into(),
+                    |keys| { quoted_list(&keys.iter().map(String::as_str).collect::<Vec<_>>()) }
+                ),
+                serde_json::Value::from(self.name.as_str())
             ),
             Ok(shape) => format!(
-                "{table} was made again without {}; call sync_track to go on without, which gives up what waits \
-                 of it",
-                quoted_list(&self.missing(&shape))
+                "{table} was made again without {}; call sync_track to go on without: {}",
+                quoted_list(&self.missing(&shape)),
+                Tracked::assemble(self.clone(), shape.clone(), &Found::default())
+                    .columns
+                    .fate_of_missing(&shape)
             ),
-            Err(_) if database.has_table(&self.name)? => {
+            Err(_) if self.is_named(database)? => {
                 format!(
-                    "{table} was made again as something that can't be tracked; call sync_untrack"
+                    "{table} was made again as something that can't be tracked; make it a table, or {forget}"
                 )
             }
             Err(_) => format!(
-                "{table} was dropped since it was tracked; make it again to go on with it, or call sync_untrack \
-                 to forget it"
+                "{table} was dropped since it was tracked; make it again to go on with it, call sync_track \
+                 with {{\"was\":{}}} for the table that it is now if it was renamed, or {forget}",
+                serde_json::Value::from(self.name.as_str())
             ),
         };
         Ok(Error::argument(problem))
     }
-}
-
-/// Names in a sentence.
-pub(super) fn quoted_list(names: &[&str]) -> String {
-    let names: Vec<String> = names.iter().map(|name| quote_name(name)).collect();
-    names.join(", ")
 }
 
 /// The schema version from which on the state of capture is recorded.
@@ -333,7 +371,13 @@ impl Tracked {
 
     /// A registration and the present shape of its table, put together.
     pub(super) fn assemble(registration: Registration, shape: Shape, found: &Found) -> Self {
-        let columns = Columns::resolve(&registration.columns, found.says(), &shape);
+        let columns = match found.says() {
+            None => {
+                let moved = moved(&registration.definition, &shape);
+                Columns::resolve_but(&registration.columns, None, &shape, &moved)
+            }
+            known => Columns::resolve(&registration.columns, known, &shape),
+        };
         let mut options = registration.options;
         options.rename(&columns.renamed);
         Self {
@@ -343,6 +387,7 @@ impl Tracked {
             options,
             provider: registration.provider,
             is_captured: found.table.is_some(),
+            is_there: true,
             generation: registration.generation,
         }
     }
@@ -369,6 +414,12 @@ impl Tracked {
         if let Some(table) = &found.table {
             let shape = Shape::read(database, table)?;
             return Ok(Some(Self::assemble(registration, shape, &found)));
+        }
+        let mut registration = registration;
+        if let Some(table) = &found.follows
+            && !registration.is_named(database)?
+        {
+            registration.name.clone_from(table);
         }
         let shape = registration.again(database)?;
         Ok(shape.map(|shape| Self::assemble(registration, shape, &found)))

@@ -155,6 +155,21 @@ fn groups(known: &Known) -> BTreeSet<usize> {
 /// The kinds of triggers besides those of updates.
 const KINDS: &[&str] = &["meet", "meetUpdate", "insert", "delete", "rekey"];
 
+/// The kind of the trigger that is there while the others are not.
+const FOLLOW: &str = "follow";
+
+/// Leaves a trigger on a table of which capture is off. It does nothing; but SQLite keeps its table exact when that is
+/// renamed.
+///
+/// # Errors
+/// SQLite's.
+pub fn follow(database: &Database, id: i64, table: &str) -> Result<()> {
+    let (name, table) = (database.qualified(&name(id, FOLLOW)), quote_name(table));
+    let values = [("name", name.as_str()), ("table", table.as_str())];
+    let script = fill(section(FOLLOW)?, &values);
+    database.connection().execute_script(&script)
+}
+
 /// The name of a trigger that mentions columns.
 fn advising(kind: &str) -> String {
     format!("{kind}: drop columns with sync_alter")
@@ -168,6 +183,8 @@ const UPDATE: &str = "update";
 pub struct Found {
     /// The table that they are on, if there are any.
     pub table: Option<String>,
+    /// The table while capture is off; see [`follow`].
+    pub follows: Option<String>,
     kinds: BTreeSet<String>,
     groups: BTreeSet<usize>,
     /// What those of updates say.
@@ -189,8 +206,12 @@ impl Found {
             |row| Ok((row.text(0), row.text(1), row.text(2))),
         )?;
         for (name, table, sql) in triggers {
-            found.table = Some(table);
             let kind = name[prefix.len()..].split(':').next().unwrap_or_default();
+            if kind == FOLLOW {
+                found.follows = Some(table);
+                continue;
+            }
+            found.table = Some(table);
             let group = kind.strip_prefix(UPDATE).and_then(|rest| {
                 let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next();
                 digits.and_then(|digits| digits.parse::<usize>().ok())
@@ -329,7 +350,15 @@ mod tests {
 
     #[test]
     fn every_section_is_there() {
-        for kind in ["meet", "meetUpdate", "insert", "delete", "rekey", "update"] {
+        for kind in [
+            "meet",
+            "meetUpdate",
+            "insert",
+            "delete",
+            "rekey",
+            "update",
+            FOLLOW,
+        ] {
             assert!(
                 section(kind).is_ok_and(|text| text.ends_with("END;")),
                 "{kind}"

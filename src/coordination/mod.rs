@@ -9,6 +9,7 @@ mod farewell;
 pub mod interruption;
 pub mod lease;
 pub mod live;
+mod look;
 mod meta;
 pub mod operation;
 pub mod owner;
@@ -17,6 +18,7 @@ pub mod run_record;
 pub mod scope;
 
 pub use clock::now;
+pub use look::look_first;
 pub use meta::installed;
 pub use operation::{
     EntitiesCall, Outcome, begin, finish, finish_of, is_open, is_open_for, live_owner_of,
@@ -36,7 +38,7 @@ pub struct Ground<'a> {
     pub recovered: Recovered,
 }
 
-/// Runs the body of a writing call in one transaction: tables are created when missing, the
+/// Runs the body of a writing call in one transaction: tables are created when missing, renamed columns seen, the
 /// caller's lease is renewed and the work of dead owners settled first.
 ///
 /// # Errors
@@ -47,9 +49,11 @@ pub fn write<T>(
     body: impl FnOnce(&Ground<'_>) -> Result<T>,
 ) -> Result<T> {
     let database = session.database(schema)?;
+    let ours = session.connection().standing().autocommit;
     undoing(session, schema, |adrift| {
         transact(session.connection(), || {
             ensure_schema(&database)?;
+            look::look(session, &database, ours)?;
             stand(session, &database, adrift, body)
         })
     })

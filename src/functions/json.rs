@@ -86,6 +86,12 @@ impl Object {
             .map_err(Error::Argument)
     }
 
+    /// Whether a key is given, and none beside it but the attached file.
+    pub fn is_only(&self, key: &str) -> bool {
+        let names = self.members.keys().filter(|name| *name != "schema");
+        names.eq([key])
+    }
+
     /// The argument `options` of the function that is called.
     ///
     /// # Errors

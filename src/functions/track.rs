@@ -20,6 +20,7 @@ pub const TRACK: Keys = &[&[
     key("exclude", Takes::List(&Takes::Text), Usual::Nothing, "columns that are not synced; columns added later are", r#"{"exclude":["speed"]}"#),
     key("counted", Takes::OneOf(COUNTED), Usual::Json("\"rekey\""), "what a row created here is to one of the backend with the same number, where the key is INTEGER PRIMARY KEY: another one, and it takes a new number, or the same", r#"{"counted":"same"}"#),
     key("types", Takes::Map(&Takes::OneOf(COLUMN_TYPES)), Usual::Words("by declared type"), "column to the type its values travel as", r#"{"types":{"seats":"number"}}"#),
+    key("was", Takes::Text, Usual::Nothing, "what the table was called when it was tracked, if nobody saw the rename; empty: it is a new table", r#"{"was":"planes"}"#),
 ], SCHEMA];
 
 #[rustfmt::skip]
@@ -34,12 +35,14 @@ pub const PLACE: Keys = &[SCHEMA];
 pub fn track(call: &Call<'_>) -> Result<Value> {
     let table = arguments::text(call, 0, "table")?;
     let given = Object::options(call, 1)?;
-    let options = match call.argument(1).is_null() {
+    let was: Option<String> = given.get("was")?;
+    // To say what the table was is not to give it other options.
+    let options = match call.argument(1).is_null() || given.is_only("was") {
         true => None,
         false => Some(track_options(&given)?),
     };
     let outcome = write(call.session(), &given.schema()?, |ground| {
-        let mut outcome = track::track(ground.database, table, options)?;
+        let mut outcome = track::track_as(ground.database, table, options, was.as_deref())?;
         outcome
             .warnings
             .extend(advice::of(ground.database, &outcome.table)?);

@@ -26,6 +26,7 @@ pub const CODES: &[&str] = &[
     "rowsRefused",
     "schemaVersionUnknown",
     "tableGone",
+    "tableRecognised",
     "tablesMissing",
     "timestampWentBack",
     "typeNotCarried",

@@ -56,13 +56,18 @@ pub fn discard(database: &Database, named: &Named, revert: bool) -> Result<Given
     let Some(row) = named.row(database)? else {
         return Ok(GivenUp::Nothing);
     };
-    let change = change(database, &row)?;
-    rejected::discard(database, &row, change, revert)
+    match change(database, &row)? {
+        // There is no row to take back where there is no table.
+        Some((change, is_there)) => {
+            rejected::discard(database, &row, Some(change), revert && is_there)
+        }
+        None => rejected::discard(database, &row, None, revert),
+    }
 }
 
-/// What is pending of a row.
-fn change(database: &Database, (table, key): &Row) -> Result<Option<Change>> {
-    let mut tables = Tracked::all(database)?;
+/// What is pending of a row, and whether its table is there.
+fn change(database: &Database, (table, key): &Row) -> Result<Option<(Change, bool)>> {
+    let mut tables = Tracked::logged(database)?;
     tables.retain(|known| known.id == *table);
     let unacknowledged = Unacknowledged::read(database, None)?;
     for waiting in Waiting::read(database, tables, log::high_water(database)?)? {
@@ -78,11 +83,14 @@ fn change(database: &Database, (table, key): &Row) -> Result<Option<Change>> {
         let shape = &waiting.table.shape;
         return Ok(match (status, shape.keys().as_slice()) {
             (Status::Nothing, _) => None,
-            (status, [column]) => Some(Change {
-                table: shape.name.clone(),
-                key_column: column.name.clone(),
-                made_here: status == Status::Created && !may_have_arrived()?,
-            }),
+            (status, [column]) => {
+                let change = Change {
+                    table: shape.name.clone(),
+                    key_column: column.name.clone(),
+                    made_here: status == Status::Created && !may_have_arrived()?,
+                };
+                Some((change, waiting.table.is_there))
+            }
             _ => {
                 return Err(Error::argument(format!(
                     "{} has a key of several columns; nothing of it is sent",

@@ -123,7 +123,7 @@ fn state_after(error: Option<&str>) -> &'static str {
 /// How many rows wait for each provider, as `sync_pending` shows them.
 fn waiting(database: &Database) -> Result<HashMap<String, i64>> {
     let mut counts = HashMap::new();
-    let mut tables = Tracked::all(database)?;
+    let mut tables = Tracked::logged(database)?;
     tables.retain(|table| table.provider.is_some());
     let upto = log::high_water(database)?;
     if tables.is_empty() || upto == 0 {

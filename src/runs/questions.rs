@@ -11,7 +11,7 @@ use crate::runs::waiting;
 /// # Errors
 /// SQLite's.
 pub fn has_pending(database: &Database, provider: Option<&str>) -> Result<bool> {
-    let mut tables = Tracked::all(database)?;
+    let mut tables = Tracked::logged(database)?;
     if let Some(provider) = provider {
         tables.retain(|table| table.provider.as_deref() == Some(provider));
     }

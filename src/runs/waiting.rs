@@ -1,6 +1,8 @@
 //! What waits to be sent, table by table, as the next sync will find it: `sync_pending` shows it,
 //! `sync_has_pending` says whether there is any, and `sync_untrack` refuses to drop it.
 
+use std::fmt;
+
 use crate::capture::reader::RowReader;
 use crate::capture::sends::sends;
 use crate::capture::tracked::registration;
@@ -200,28 +202,84 @@ pub fn anything(database: &Database, tables: &[Tracked]) -> Result<bool> {
     Ok(false)
 }
 
+/// How many rows of a table wait, by what would be sent of them.
+struct Amount {
+    created: i64,
+    updated: i64,
+    deleted: i64,
+}
+
+impl Amount {
+    fn of(database: &Database, table: Tracked) -> Result<Self> {
+        let unacknowledged = Unacknowledged::read(database, None)?;
+        let mut amount = Self {
+            created: 0,
+            updated: 0,
+            deleted: 0,
+        };
+        for waiting in Waiting::read(database, vec![table], log::high_water(database)?)? {
+            waiting.find(database, &unacknowledged, |_, _, status| {
+                match status {
+                    Status::Created => amount.created += 1,
+                    Status::Updated => amount.updated += 1,
+                    Status::Deleted => amount.deleted += 1,
+                    Status::Nothing => {}
+                }
+                Ok(false)
+            })?;
+        }
+        Ok(amount)
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.created + self.updated + self.deleted == 0
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [
+            (self.created, "created"),
+            (self.updated, "updated"),
+            (self.deleted, "deleted"),
+        ];
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let words: Vec<String> = counts
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
+        formatter.write_str(&words.join(", "))
+    }
+}
+
 /// Stops tracking a table. Returns false when it was not tracked. Call inside a transaction.
 ///
 /// # Errors
 /// Changes would be lost and `discard` is false; SQLite's.
 pub fn untrack(database: &Database, name: &str, discard: bool) -> Result<bool> {
     drift::refresh(database)?;
+    drift::follow_uncaptured(database)?;
     let Some(registration) = registration(database, name)? else {
         return Ok(false);
     };
     let (id, name) = (registration.id, registration.name.clone());
-    // Of a table that is gone nothing can be sent; one that was made again still has what waited.
-    let table = match discard {
-        true => None,
-        false => Tracked::seen(database, registration)?,
-    };
-    if let Some(table) = table
-        && anything(database, &[table])?
-    {
-        return Err(Error::argument(format!(
-            "{} has changes that were not uploaded; sync first, or pass {{\"discard\":true}} to discard them",
-            quote_name(&name)
-        )));
+    // Nothing can be sent of a table that is gone, or has another key; what waits of it would be lost all the same.
+    if !discard {
+        let refusal = registration.refusal(database)?;
+        let table = Tracked::as_logged(database, registration)?;
+        let waiting = Amount::of(database, table.clone())?;
+        if !waiting.is_nothing() {
+            return Err(Error::argument(match table.is_there {
+                true => format!(
+                    "{} has changes that were not uploaded ({waiting}); sync first, or pass {{\"discard\":true}} to \
+                     discard them",
+                    quote_name(&name)
+                ),
+                false => format!(
+                    "changes of {} were not uploaded and would be lost ({waiting}): {refusal}",
+                    quote_name(&name)
+                ),
+            }));
+        }
     }
     track::untrack(database, id)?;
     forget::table(database, id)?;

@@ -56,7 +56,7 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
     if !installed(&database)? {
         return Ok(Box::new(Ready::new(Vec::new())));
     }
-    let mut tables = Tracked::all(&database)?;
+    let mut tables = Tracked::logged(&database)?;
     if let Some(name) = text(0) {
         tables.retain(|table| table.shape.name == name);
     }

@@ -3,9 +3,12 @@
 mod alters;
 mod conflicts;
 mod following;
+mod gone;
 mod history;
+mod key_types;
 mod keys;
 mod peek;
+mod renamed;
 mod schema;
 mod status;
 mod tracking;

@@ -247,3 +247,48 @@ fn m3_rows_of_unknown_outcome_keep_their_standing_through_a_rebuild() {
         }
     }
 }
+
+/// Keys travel as texts, whatever type they have here.
+#[test]
+fn m3_what_waits_goes_up_though_the_key_has_another_type() {
+    for (before, after) in [
+        ("id TEXT PRIMARY KEY NOT NULL", "id INTEGER PRIMARY KEY"),
+        ("id INTEGER PRIMARY KEY", "id TEXT PRIMARY KEY NOT NULL"),
+        (
+            "id INTEGER PRIMARY KEY",
+            "id VARCHAR(20) PRIMARY KEY NOT NULL",
+        ),
+    ] {
+        let backend = Backend::start(SCHEMA);
+        backend.sql(|db| {
+            db.execute_batch(
+                "INSERT INTO t VALUES ('1', 'a', 'a'), ('2', 'b', 'b'), ('3', 'c', 'c')",
+            )
+        });
+        let schema = format!("CREATE TABLE t ({before}, a TEXT, b TEXT)");
+        let device = Device::with(&schema, &["t"], &backend.sync_url());
+        device.exec(r#"SELECT sync_track('t', '{"counted":"same"}')"#);
+        device.synced();
+        device.exec("UPDATE t SET b = 'edited' WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (7, 'n', 'n')");
+        let tool = device.world.plain();
+        tool.execute_batch(&format!(
+            "BEGIN; CREATE TABLE new_t ({after}, a TEXT, b TEXT); INSERT INTO new_t SELECT id, a, b FROM t; DROP TABLE t;
+             ALTER TABLE new_t RENAME TO t; COMMIT"
+        ))
+        .expect("rebuilt");
+        let answer = device.synced();
+        assert_eq!(codes(&answer), ["captureRestored"], "{after}: {answer}");
+        assert_eq!(device.pending(), "", "{after}");
+        let pushed = support::device::pushes(&backend);
+        let changes = &pushed.last().expect("a push")["t"];
+        assert_eq!(changes["created"][0]["id"], "7", "{after}");
+        assert_eq!(changes["updated"][0]["id"], "1", "{after}");
+        assert_eq!(changes["deleted"], json!(["2"]), "{after}");
+        device.synced();
+        assert_eq!(
+            device.ask("SELECT group_concat(id || b) FROM (SELECT * FROM t ORDER BY id)"),
+            "1edited,3c,7n",
+            "{after}"
+        );
+    }
+}
