@@ -20,24 +20,35 @@ pub fn look_first(session: &Session, look: Look) {
     *session.part::<Watch>().look.lock() = Some(look);
 }
 
-/// Looks, if the schema may have changed. Call inside a transaction. `ours`: nobody can undo it but we, so that the number of
-/// its schema is not used for another one.
+/// The number of a file's schema, for [`look`]; none where it may be another file's tomorrow: what is attached under a name can
+/// change.
+///
+/// # Errors
+/// SQLite's.
+pub(super) fn schema(database: &Database) -> Result<Option<i64>> {
+    if database.schema() != "main" {
+        return Ok(None);
+    }
+    let version = database.query_value("PRAGMA main.schema_version", &[])?;
+    Ok(version.as_i64())
+}
+
+/// Looks, if the schema may have changed. Call inside a transaction. `committed`: the number of the schema that nobody can
+/// undo any more. One that is undone is given to another schema later, so it is not remembered.
 ///
 /// # Errors
 /// Those of the look.
-pub(super) fn look(session: &Session, database: &Database, ours: bool) -> Result<()> {
+pub(super) fn look(session: &Session, database: &Database, committed: Option<i64>) -> Result<()> {
     let watch = session.part::<Watch>();
     let Some(look) = *watch.look.lock() else {
         return Ok(());
     };
-    // Another file may be attached under the name of one that was looked at.
-    let lasting = ours && database.schema() == "main";
-    let version = database.query_value("PRAGMA main.schema_version", &[])?;
-    let version = version.as_i64().filter(|_| lasting);
-    if version.is_some() && *watch.seen.lock() == version {
+    let now = schema(database)?;
+    if now.is_some() && *watch.seen.lock() == now {
         return Ok(());
     }
-    let unchanged = look(database)?;
-    *watch.seen.lock() = version.filter(|_| unchanged);
+    if look(database)? && committed.is_some() && committed == now {
+        *watch.seen.lock() = now;
+    }
     Ok(())
 }

@@ -52,8 +52,12 @@ pub fn write<T>(
     let ours = session.connection().standing().autocommit;
     undoing(session, schema, |adrift| {
         transact(session.connection(), || {
+            let committed = match ours {
+                true => look::schema(&database)?,
+                false => None,
+            };
             ensure_schema(&database)?;
-            look::look(session, &database, ours)?;
+            look::look(session, &database, committed)?;
             stand(session, &database, adrift, body)
         })
     })
