@@ -33,6 +33,7 @@ pub fn entities() -> Vec<Entity> {
     let entity = |name: &str, integer_key| Entity {
         name: name.into(),
         columns: COLUMNS.iter().map(column).collect(),
+        key: "id".into(),
         integer_key,
     };
     vec![entity("t", false), entity("i", true)]

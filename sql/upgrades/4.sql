@@ -9,3 +9,9 @@ CREATE TABLE main._syncPause (
   automaticOnly INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (provider, what)
 ) WITHOUT ROWID;
+
+-- Changes with numbers, and versions that they are based on.
+ALTER TABLE main._syncOutbox ADD COLUMN change INTEGER;
+ALTER TABLE main._syncOutbox ADD COLUMN base INTEGER;
+ALTER TABLE main._syncOutbox ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE main._syncPeer ADD COLUMN nextChange INTEGER NOT NULL DEFAULT 1;

@@ -29,10 +29,9 @@ pub fn apply_rules(settings: &Settings) -> ApplyRules {
     let ignored = settings.list("echoIgnore").into_iter();
     ApplyRules {
         keep_created: settings.flag("keepCreated"),
-        created_as_updated: false,
-        missing_is_default: false,
         send_cascades: settings.flag("sendCascades"),
         echo_ignore: ignored.map(str::to_owned).collect(),
+        ..ApplyRules::default()
     }
 }
 

@@ -215,8 +215,19 @@ fn prepare(
     let provider = call.provider.as_str();
     let mut bindings: Vec<Binding> = Vec::with_capacity(call.operations.len());
     let mut entities = Vec::with_capacity(call.operations.len());
-    for operation in &call.operations {
-        let binding = Binding::resolve(database, config, kind, &operation.entity)?;
+    let named = call
+        .operations
+        .iter()
+        .map(|operation| operation.entity.clone());
+    let mut all: Vec<String> = named.collect();
+    if kind.manners().one_cursor {
+        // The cursor moves for all of them.
+        let others = entities_of(database, provider, false)?;
+        let others = others.into_iter().filter(|entity| !all.contains(entity));
+        all.extend(others.collect::<Vec<_>>());
+    }
+    for entity in &all {
+        let binding = Binding::resolve(database, config, kind, entity)?;
         refuse_twice(&bindings, &binding)?;
         if goal != Goal::Check {
             require_usable(session, database, &binding.entity)?;

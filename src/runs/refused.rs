@@ -18,6 +18,9 @@ use super::run::Run;
 /// The status of a request that was too large.
 const TOO_LARGE: u16 = 413;
 
+/// How often a row is sent to a server that fails with it alone, before it is left out.
+const ATTEMPTS: i64 = 3;
+
 /// The status by which an account as a whole may be shut out.
 const FORBIDDEN: u16 = 403;
 
@@ -36,9 +39,11 @@ impl Run {
         response: &Response,
         error: SyncError,
     ) -> Result<(), SyncError> {
-        let status = response.status;
+        let resends = self.kind.manners().resends;
+        // An answer that says no in its body may say by which status that goes.
+        let status = error.status.unwrap_or(response.status);
         // A repeated request may have arrived the first time, and been refused for that.
-        let unknown = status == 408 || status >= 500 || response.repeated;
+        let unknown = status == 408 || status >= 500 || (response.repeated && !resends);
         let is_split = self.parcels.splitting.begun;
         let event = Event::Refused {
             status,
@@ -54,10 +59,12 @@ impl Run {
         }
         let hopeless = is_split || !self.goes_on();
         let about_rows = self.kind.manners().refusals.contains(&status);
-        if hopeless && !unknown && about_rows && self.split(database, frozen, &error)? {
+        let splits = about_rows && (!unknown || resends);
+        if hopeless && splits && self.split(database, frozen, &error)? {
             return Ok(());
         }
-        let state = match unknown {
+        // What was sent before may have arrived then, whatever is said now of who sends it.
+        let state = match unknown || (frozen.resent && !about_rows) {
             true => outbox::State::Unknown,
             false => outbox::State::Refused,
         };
@@ -93,8 +100,13 @@ impl Run {
         let waiting = self.parcels.waiting.iter().map(|part| part.rows);
         let whole = most_requests(rows + waiting.sum::<u64>());
         let budget = *self.parcels.splitting.budget.get_or_insert(whole);
+        let in_trouble = error.status.is_some_and(|status| status >= 500);
         let Some(left) = budget.checked_sub(2) else {
-            return self.leave_off(database, frozen);
+            let state = match in_trouble || frozen.resent {
+                true => outbox::State::Unknown,
+                false => outbox::State::Refused,
+            };
+            return self.leave_off(database, frozen, state);
         };
         self.parcels.splitting.budget = Some(left);
         let half = rows.div_ceil(2);
@@ -113,7 +125,9 @@ impl Run {
         })?;
         self.diary.committed();
         for part in parts.into_iter().rev() {
-            self.parcels.waiting.push_front(part);
+            // A server in trouble may have taken some of it.
+            let resent = part.resent || in_trouble;
+            self.parcels.waiting.push_front(Frozen { resent, ..part });
         }
         self.next_parcel();
         Ok(true)
@@ -127,6 +141,9 @@ impl Run {
         error: &SyncError,
     ) -> Result<bool, SyncError> {
         let status = error.status.unwrap_or_default();
+        if status >= 500 && outbox::attempts(database, frozen.push)? < ATTEMPTS {
+            return self.leave_unknown(database, frozen, error);
+        }
         // All were refused, so it is not about rows.
         let shut_out = status == FORBIDDEN && self.parcels.waiting.is_empty() && !self.was_taken();
         if shut_out {
@@ -164,8 +181,37 @@ impl Run {
         Ok(true)
     }
 
+    /// A server in trouble may take the row another time: it goes out again with the next sync, and the others now.
+    fn leave_unknown(
+        &mut self,
+        database: &Database,
+        frozen: &Frozen,
+        error: &SyncError,
+    ) -> Result<bool, SyncError> {
+        if self.parcels.waiting.is_empty() && !self.was_taken() {
+            return Ok(false);
+        }
+        Patience::new(&self.config).sync(|| {
+            let transaction = Transaction::begin(database.connection())?;
+            let provider = &self.call.provider;
+            outbox::close(database, provider, frozen.push, outbox::State::Unknown)?;
+            Ok(transaction.commit()?)
+        })?;
+        let message =
+            "the backend failed with rows of this push; they go up again with the next sync";
+        let warning = Warning::new("pushUnfinished", message);
+        self.report.warn([warning.saying(error.said.clone())]);
+        self.next_parcel();
+        Ok(true)
+    }
+
     /// Enough requests for one run: the next one goes on. False when this one has come to nothing.
-    fn leave_off(&mut self, database: &Database, frozen: &Frozen) -> Result<bool, SyncError> {
+    fn leave_off(
+        &mut self,
+        database: &Database,
+        frozen: &Frozen,
+        state: outbox::State,
+    ) -> Result<bool, SyncError> {
         if !self.was_taken() {
             self.take_back_forbidden(database)?;
             if self.parcels.splitting.alone.is_empty() {
@@ -174,7 +220,7 @@ impl Run {
         }
         let waiting = self.parcels.waiting.iter().map(|part| part.rows);
         let rows = frozen.rows + waiting.sum::<u64>();
-        self.close_parcel(database, frozen, outbox::State::Refused)?;
+        self.close_parcel(database, frozen, state)?;
         let message =
             "the backend refuses several rows; the others of this push go up with the next sync";
         let rows = i64::try_from(rows).unwrap_or(i64::MAX);

@@ -189,7 +189,8 @@ impl Run {
         // A server may repeat our token in what it says.
         let clean = |text: &str| self.redactor.clean(text);
         let settler = frozen.map(|frozen| {
-            Settler::new(database, provider, &self.bindings, frozen, &clean)
+            let manners = self.kind.manners();
+            Settler::new(database, provider, &self.bindings, frozen, manners, &clean)
                 .of_repeated(response.repeated)
         });
         let intake = Intake::new(&setting, bindings, &self.unacknowledged, settler);
@@ -247,8 +248,7 @@ impl Run {
         let pulled = |place: &usize| read.cursors.iter().any(|(pulled, _)| pulled == place);
         if !due.is_empty() && due.iter().all(pulled) {
             let tables: Vec<i64> = self.bindings.iter().map(|one| one.table.id).collect();
-            let enough = self.kind.manners().journal_pulls;
-            outbox::count_pull(database, provider, &tables, enough)?;
+            outbox::count_pull(database, provider, &tables, self.kind.manners())?;
         }
         Ok(())
     }
@@ -285,6 +285,12 @@ impl Run {
         }
         if let Some((_, cursor)) = read.cursors.first() {
             self.report.cursor = Some(cursor.clone());
+        }
+        if let Some(said) = &outcome.said {
+            self.report.first_refusal.get_or_insert(said.clone());
+        }
+        for part in outcome.again.iter().rev() {
+            self.parcels.waiting.push_front(part.clone());
         }
         if let Some(page) = read.page {
             self.report.page = Some(page);

@@ -78,6 +78,7 @@ impl Binding {
         let wire = Entity {
             name: entity.to_owned(),
             columns: wire_columns(&table, &columns),
+            key: table.shape.keys()[0].name.clone(),
             integer_key,
         };
         kind.admit(&wire).map_err(Error::argument)?;

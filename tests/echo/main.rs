@@ -21,7 +21,7 @@ use syncscope::providers::conversation::{
     Refusal, RowToSend, Step,
 };
 use syncscope::providers::fit::sanitise;
-use syncscope::providers::sink::{Announced, RemoteRow, Sent, Sink, Verdict};
+use syncscope::providers::sink::{Announced, Rejection, RemoteRow, Sent, Sink, Verdict};
 use syncscope::providers::values::{write_column, write_json, write_value};
 use syncscope::providers::wire::{ChangeKind, Entity, Slot, WireId, WireType};
 use syncscope::providers::{Kind, Settings, Transport, kinds};
@@ -233,9 +233,9 @@ impl Conversation for Talk {
                     new_id: new_id.as_ref(),
                 },
                 verdict if verdict.get("refused").is_some() => {
-                    Verdict::Refused(verdict["refused"].as_str())
+                    Verdict::Refused(Rejection::saying(verdict["refused"].as_str()))
                 }
-                verdict if verdict.get("conflict").is_some() => Verdict::Conflict,
+                verdict if verdict.get("conflict").is_some() => Verdict::Conflict(None),
                 _ => Verdict::Unsure,
             };
             let change = verdict["change"].as_i64().unwrap_or_default();
@@ -262,7 +262,7 @@ impl Conversation for Talk {
     fn adopt(&mut self, event: Event<'_>) {
         self.step = match event {
             Event::Frozen(0) => At::Done,
-            Event::Frozen(_) => At::Push,
+            Event::Frozen(_) | Event::Resent(_) => At::Push,
             Event::Read(_) if self.step == At::Push => At::Done,
             Event::Read(read) => {
                 let memory = read.memory.as_ref();

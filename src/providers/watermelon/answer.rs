@@ -227,6 +227,7 @@ mod tests {
         Entity {
             name: name.into(),
             columns: Vec::new(),
+            key: "id".into(),
             integer_key: false,
         }
     }

@@ -76,13 +76,13 @@ impl Watermelon {
                 batch: settings.number("pushBatch"),
                 journal_pulls: JOURNAL_PULLS,
                 cursors_grow: !options.opaque,
-                versions: false,
                 refusals: table_keys::refusals(settings),
                 apply: ApplyRules {
                     created_as_updated: settings.flag("sendCreatedAsUpdated"),
                     missing_is_default: true,
                     ..table_keys::apply_rules(settings)
                 },
+                ..Manners::default()
             },
             options,
         })

@@ -485,6 +485,7 @@ mod tests {
         let entities = [Entity {
             name: "t".into(),
             columns: vec![column],
+            key: "id".into(),
             integer_key: false,
         }];
         let mut log = Log::default();

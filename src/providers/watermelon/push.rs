@@ -171,6 +171,7 @@ mod tests {
                 column("n", WireType::Number),
                 column("b", WireType::Boolean),
             ],
+            key: "id".into(),
             integer_key,
         }
     }
@@ -224,6 +225,8 @@ mod tests {
                     each(&ParcelRow {
                         change: 0,
                         kind: *kind,
+                        id: ValueRef::Null,
+                        base: None,
                         content,
                     })
                 })

@@ -220,6 +220,7 @@ mod tests {
                 column("n", WireType::Number, false),
                 column("b", WireType::Boolean, true),
             ],
+            key: "id".into(),
             integer_key: false,
         }
     }

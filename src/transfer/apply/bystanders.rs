@@ -113,6 +113,7 @@ fn edited_rows(
     let entity = Entity {
         name: table.shape.name.clone(),
         columns: wire_columns(table, &columns),
+        key: String::new(),
         integer_key: false,
     };
     let mut reader = RowReader::new(database, table, &columns)?;

@@ -29,6 +29,7 @@ fn file() -> (Memory, [Binding; 1]) {
         wire: Entity {
             name: "t".into(),
             columns: wire_columns(&table, &columns),
+            key: "id".into(),
             integer_key: false,
         },
         columns,

@@ -52,6 +52,28 @@ pub fn cut(
     Ok(parts)
 }
 
+/// Leaves out the parts from which on it would be more than `most` rows, but never the first: they are pending as before.
+///
+/// # Errors
+/// SQLite's.
+pub fn shorten(
+    database: &Database,
+    provider: &str,
+    parts: &mut VecDeque<Frozen>,
+    most: u64,
+) -> Result<()> {
+    let mut rows = 0;
+    let fits = parts.iter().take_while(|part| {
+        rows += part.rows;
+        rows <= most
+    });
+    let kept = fits.count().max(1).min(parts.len());
+    for part in parts.split_off(kept) {
+        outbox::close(database, provider, part.push, outbox::State::Refused)?;
+    }
+    Ok(())
+}
+
 /// Puts rows into parts of at most so many, but never parts those that must stay together.
 struct Cutter<'a> {
     database: &'a Database,

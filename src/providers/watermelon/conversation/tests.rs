@@ -22,6 +22,7 @@ fn begun(keys: &str, version: i64, entities: &[(&str, Option<&str>)]) -> Result<
         entity: Entity {
             name: (*name).into(),
             columns: Vec::new(),
+            key: "id".into(),
             integer_key: false,
         },
         cursor: cursor.map(String::from),
