@@ -67,6 +67,8 @@ pub struct Manners {
     pub one_cursor: bool,
     /// Most rows that [`Goal::Upload`] sends; 0: no limit.
     pub round: u64,
+    /// The options of a call that say how pages are asked for, as far as the protocol has such a thing.
+    pub paging: &'static [&'static str],
     /// Statuses by which the server refuses a push as a whole for some of its rows: it is cut in halves until these
     /// are alone.
     pub refusals: &'static [u16],

@@ -6,12 +6,12 @@ use parking_lot::RwLock;
 use serde_json::{Map, Value as Json};
 
 use super::kind::{Kind, Settings};
-use super::{host, http_keys, table_keys, watermelon};
+use super::{host, http_keys, oversync, table_keys, watermelon};
 use crate::ground::key::{Key, Takes, Usual, key, key_names, shown, unknown_key};
 use crate::ground::read_object;
 
 /// The kinds that this library brings.
-pub const KINDS: &[&Kind] = &[&host::KIND, &watermelon::KIND];
+pub const KINDS: &[&Kind] = &[&host::KIND, &watermelon::KIND, &oversync::KIND];
 
 /// Those that were added to it.
 static ADDED: RwLock<Vec<&'static Kind>> = RwLock::new(Vec::new());

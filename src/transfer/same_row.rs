@@ -31,11 +31,15 @@ pub fn is_same_row(
         {
             return true;
         }
-        if slot.is_missing() {
-            return lenient;
-        }
         let sent = pushed.get(column.name.as_str());
-        sent.is_some_and(|sent| is_as_sent(column, sent.get(), slot))
+        // Some protocols have all names in lower case.
+        let sent = sent.or_else(|| pushed.get(column.name.to_lowercase().as_str()));
+        match sent {
+            _ if slot.is_missing() => lenient || sent.is_none(),
+            Some(sent) => is_as_sent(column, sent.get(), slot),
+            // What was left out is nothing.
+            None => *slot == Slot::Null,
+        }
     })
 }
 

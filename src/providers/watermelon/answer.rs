@@ -228,6 +228,7 @@ mod tests {
             name: name.into(),
             columns: Vec::new(),
             key: "id".into(),
+            references: Vec::new(),
             integer_key: false,
         }
     }

@@ -486,6 +486,7 @@ mod tests {
             name: "t".into(),
             columns: vec![column],
             key: "id".into(),
+            references: Vec::new(),
             integer_key: false,
         }];
         let mut log = Log::default();

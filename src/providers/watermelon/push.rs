@@ -172,6 +172,7 @@ mod tests {
                 column("b", WireType::Boolean),
             ],
             key: "id".into(),
+            references: Vec::new(),
             integer_key,
         }
     }

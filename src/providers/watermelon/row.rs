@@ -221,6 +221,7 @@ mod tests {
                 column("b", WireType::Boolean, true),
             ],
             key: "id".into(),
+            references: Vec::new(),
             integer_key: false,
         }
     }

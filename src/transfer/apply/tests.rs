@@ -30,6 +30,7 @@ fn file() -> (Memory, [Binding; 1]) {
             name: "t".into(),
             columns: wire_columns(&table, &columns),
             key: "id".into(),
+            references: Vec::new(),
             integer_key: false,
         },
         columns,

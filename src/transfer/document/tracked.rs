@@ -67,6 +67,7 @@ pub fn bind(database: &Database, entity: &str, table: Tracked) -> Result<Binding
         name: entity.to_owned(),
         columns: wire_columns(&table, &columns),
         key: table.shape.keys()[0].name.clone(),
+        references: Vec::new(),
         integer_key,
     };
     Ok(Binding {

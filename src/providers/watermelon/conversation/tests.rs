@@ -23,6 +23,7 @@ fn begun(keys: &str, version: i64, entities: &[(&str, Option<&str>)]) -> Result<
             name: (*name).into(),
             columns: Vec::new(),
             key: "id".into(),
+            references: Vec::new(),
             integer_key: false,
         },
         cursor: cursor.map(String::from),

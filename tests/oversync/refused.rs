@@ -1,0 +1,106 @@
+//! What the server does not take.
+
+use serde_json::json;
+use support::backend::oversync::a::Options;
+
+use crate::client::{Device, USER, id, server, server_with, sums};
+
+#[test]
+fn line_5_a_missing_parent_keeps_the_child_pending() {
+    let server = server();
+    let device = Device::new(&server, "phone");
+    device.exec(&format!(
+        "PRAGMA foreign_keys = OFF; INSERT INTO posts VALUES ('{}', 'p', 'c', '{}')",
+        id(1),
+        id(2)
+    ));
+    device.user(3, "other");
+    let answer = device.upload();
+    assert_eq!(sums(&answer), json!([2, 1, 0, 1, 0]), "{answer}");
+    assert_eq!(answer["invalidReasons"], json!({"fk_missing": 1}));
+    assert_eq!(device.pending(), "posts|1|created");
+    assert!(
+        device
+            .ask("SELECT reason FROM _syncRejected")
+            .starts_with("fk_missing")
+    );
+    // Once the parent is there, it goes through.
+    device.user(2, "parent");
+    assert_eq!(sums(&device.upload()), json!([2, 2, 0, 0, 0]));
+    assert_eq!(device.ask("SELECT count(*) FROM _syncRejected"), "0");
+    assert_eq!(server.rows(USER, "posts").len(), 1);
+}
+
+#[test]
+fn line_5_what_is_refused_for_good_waits_for_the_next_edit_or_retry() {
+    let server = server_with(Options {
+        max_payload: Some(200),
+        ..Options::default()
+    });
+    let device = Device::new(&server, "phone");
+    device.user(1, &"x".repeat(300));
+    device.user(2, "fine");
+    let answer = device.upload();
+    assert_eq!(sums(&answer), json!([2, 1, 0, 1, 0]), "{answer}");
+    assert_eq!(answer["invalidReasons"], json!({"bad_payload": 1}));
+    assert!(answer["firstErrorMessage"].is_string(), "{answer}");
+    let requests = server.requests().len();
+    assert_eq!(sums(&device.upload()), json!([0, 0, 0, 0, 0]));
+    assert_eq!(server.requests().len(), requests, "it is left out");
+    assert_eq!(
+        device.rows("users", "length(name)"),
+        "1|300\n2|4",
+        "the row stays"
+    );
+    device.ask("SELECT sync_retry('users', (SELECT id FROM users LIMIT 1))");
+    assert_eq!(sums(&device.upload()), json!([1, 0, 0, 1, 0]));
+    device.user(1, "short");
+    assert_eq!(sums(&device.upload()), json!([1, 1, 0, 0, 0]));
+    assert_eq!(device.ask("SELECT count(*) FROM _syncRejected"), "0");
+}
+
+#[test]
+fn line_5_a_table_that_the_server_does_not_have() {
+    let server = server();
+    let device = Device::new(&server, "phone");
+    device.exec("CREATE TABLE strange (id TEXT PRIMARY KEY, x)");
+    device.ask("SELECT sync_track('strange')");
+    device.exec(&format!("INSERT INTO strange VALUES ('{}', 1)", id(1)));
+    device.user(2, "fine");
+    let answer = device.upload();
+    assert_eq!(
+        answer["invalidReasons"],
+        json!({"unregistered_table": 1}),
+        "{answer}"
+    );
+    assert_eq!(answer["applied"], 1);
+}
+
+#[test]
+fn line_10_failures_have_their_class() {
+    let server = server();
+    let device = Device::new(&server, "phone");
+    for (fault, class, code) in [
+        (json!({"status": 401}), "auth", "SYNC_ERROR_AUTH"),
+        (json!({"status": 503}), "server", "SYNC_ERROR_HTTP"),
+        (json!({"html": true}), "protocol", "SYNC_ERROR_PROTOCOL"),
+        (
+            json!({"drop": true, "afterCommit": true}),
+            "network",
+            "SYNC_ERROR_NETWORK",
+        ),
+    ] {
+        let mut fault = fault;
+        fault["on"] = json!("pull");
+        fault["times"] = json!(1);
+        server.faults().add(fault);
+        let error = device.failed("sync_download_once");
+        assert_eq!(
+            (&error["class"], &error["code"]),
+            (&json!(class), &json!(code)),
+            "{error}"
+        );
+    }
+    server.put(USER, "users", &[json!({"id": id(1), "name": "n"})]);
+    assert_eq!(device.sync()["downloaded"], 1);
+}
