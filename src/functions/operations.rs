@@ -22,15 +22,29 @@ const ENTITIES: &[Key] = &[
 
 /// How pages are asked for, of a backend that has them.
 #[rustfmt::skip]
-pub const PAGES: &[Key] = &[
+const PAGES: &[Key] = &[
     key("limit", Takes::Number(1, 1_000_000), Usual::Words("as configured"), "where the backend gives out pages: most changes of one", r#"{"limit":500}"#),
     key("includeSelf", Takes::Switch, Usual::Words("true from the beginning, else false"), "where the backend gives out pages: whether changes of this device come too", r#"{"includeSelf":true}"#),
+];
+
+#[rustfmt::skip]
+const PLACES: &[Key] = &[
     key("until", Takes::Number(0, FOREVER), Usual::Words("the end of the backend's log"), "where the backend gives out pages: the last change that is asked for; 0: up to the end", r#"{"until":0}"#),
-    key("windowed", Takes::Switch, Usual::Json("true"), "with `sync_download_all`: whether it ends where the first page says that the log ends, whatever comes meanwhile", r#"{"windowed":false}"#),
     key("from", Takes::Number(0, FOREVER), Usual::Words("the cursor"), "where the backend gives out pages: the change behind which to begin; the cursor never goes back", r#"{"from":0}"#),
 ];
 
-pub const KEYS: Keys = &[ENTITIES, PAGES, DRIVING, SCHEMA];
+#[rustfmt::skip]
+const WINDOW: &[Key] = &[
+    key("windowed", Takes::Switch, Usual::Json("true"), "where the backend gives out pages: whether to end where the first of them says that the log ends, whatever comes meanwhile", r#"{"windowed":false}"#),
+];
+
+pub const UPLOAD: Keys = &[ENTITIES, DRIVING, SCHEMA];
+pub const PAGE: Keys = &[ENTITIES, PAGES, PLACES, DRIVING, SCHEMA];
+pub const ALL_PAGES: Keys = &[ENTITIES, PAGES, PLACES, WINDOW, DRIVING, SCHEMA];
+pub const BOTH: Keys = &[ENTITIES, PAGES, DRIVING, SCHEMA];
+
+/// What goes on to the run.
+const SETTINGS: Keys = &[PAGES, PLACES, WINDOW, DRIVING];
 
 /// `SELECT sync_upload_once('airline-api');` returns `{"total":3,"applied":3,"conflict":0,…}`.
 pub fn upload_once(call: &Call<'_>) -> Result<Value> {
@@ -102,12 +116,7 @@ fn operation(call: &Call<'_>, goal: Goal) -> Result<Value> {
     }
     let request = EntitiesCall {
         form: Form::Operation,
-        ..EntitiesCall::of(
-            &schema,
-            provider,
-            entities,
-            options.settings(&[PAGES, DRIVING])?,
-        )
+        ..EntitiesCall::of(&schema, provider, entities, options.settings(SETTINGS)?)
     };
     let answer: Json = carry_out(call, request, goal)?;
     Ok(answer.to_string().into())

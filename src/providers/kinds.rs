@@ -141,7 +141,7 @@ fn refusal(kind: &Kind, stray: &str) -> String {
     }
     format!(
         "{stray} is a key of kind {}, which kind {} does not have; leave it out",
-        owners.join(", "),
+        owners.join(" and "),
         kind.name
     )
 }
@@ -167,12 +167,12 @@ mod tests {
             ("[]", "config must be a JSON object, not a list"),
             (
                 r#"{"kind":"pigeon"}"#,
-                "config: kind must be one of host, watermelon",
+                "config: kind must be one of host, watermelon, oversync",
             ),
             (r#"{"kind":7}"#, "not 7"),
             (
                 r#"{"url":"http://x"}"#,
-                "config: kind is missing; give one of host, watermelon",
+                "config: kind is missing; give one of host, watermelon, oversync",
             ),
             (
                 r#"{"kind":"watermelon"}"#,
@@ -216,7 +216,7 @@ mod tests {
             ),
             (
                 r#"{"kind":"host","url":"http://x"}"#,
-                "url is a key of kind watermelon, which kind host does not have; leave it out",
+                "url is a key of kind watermelon and oversync, which kind host does not have; leave it out",
             ),
             (
                 r#"{"kind":"watermelon","url":"http://x","headers":{"authorization":"Bearer t"}}"#,

@@ -34,7 +34,7 @@ use super::silent::Silent;
 use super::waiting;
 
 /// Options that say how pages are asked for.
-pub const PAGING: &[&str] = &["limit", "includeSelf", "until", "windowed", "from"];
+const PAGING: &[&str] = &["limit", "includeSelf", "until", "windowed", "from"];
 
 /// How often a run that waits for its turn looks whether it has come.
 const LOOK: Duration = Duration::from_millis(50);
@@ -215,7 +215,7 @@ fn prepare(
     config: &Settings,
     kind: &dyn Provider,
 ) -> Result<Prepared> {
-    refuse_paging(kind, goal, &call.options)?;
+    refuse_paging(kind, &call.options)?;
     drift::refresh(database)?;
     require_configured(database, config)?;
     let provider = call.provider.as_str();
@@ -290,27 +290,16 @@ fn prepare(
     })
 }
 
-/// An option about pages is refused where the protocol has no such thing, and where the call does not read them so.
-fn refuse_paging(kind: &dyn Provider, goal: Goal, options: &Map<String, Json>) -> Result<()> {
+/// An option about pages is refused where the protocol has no such thing.
+fn refuse_paging(kind: &dyn Provider, options: &Map<String, Json>) -> Result<()> {
     let known = kind.manners().paging;
-    let wanted = match goal {
-        Goal::Download | Goal::Hydrate => PAGING,
-        Goal::Sync => &["limit", "includeSelf"],
-        Goal::Upload | Goal::Check => &[],
-    };
-    for key in options.keys().filter(|key| PAGING.contains(&key.as_str())) {
-        if !known.contains(&key.as_str()) {
-            return Err(Error::argument(format!(
-                "options.{key} is about pages, which this backend does not give out; leave it out"
-            )));
-        }
-        if !wanted.contains(&key.as_str()) {
-            return Err(Error::argument(format!(
-                "options.{key} says how pages are read, which this call does not; leave it out"
-            )));
-        }
+    let mut given = options.keys().map(String::as_str);
+    match given.find(|key| PAGING.contains(key) && !known.contains(key)) {
+        None => Ok(()),
+        Some(key) => Err(Error::argument(format!(
+            "options.{key} is about pages, which this backend does not give out; leave it out"
+        ))),
     }
-    Ok(())
 }
 
 /// What is left of a goal while transfer is paused; none when nothing is.

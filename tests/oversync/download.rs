@@ -44,14 +44,14 @@ fn options_about_pages_are_refused_where_they_make_no_sense() {
     for (sql, said) in [
         (
             r#"SELECT sync_upload_once('api', '{"from":0}')"#,
-            "options.from says how pages are read, which this call does not",
+            "unknown key \"options.from\"",
         ),
         (
             r#"SELECT sync_download_once('api', 1001)"#,
             "options.limit is more than the 1000 changes",
         ),
         (r#"SELECT sync_download_once('api', 0)"#, "options.limit"),
-        (r#"SELECT sync_once('api', '{"until":1}')"#, "options.until"),
+        (r#"SELECT sync_once('api', '{"until":1}')"#, "unknown key \"options.until\""),
     ] {
         let refused = support::refused(&device.db, sql);
         assert!(refused.contains(said), "{refused}");

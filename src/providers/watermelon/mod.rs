@@ -47,7 +47,12 @@ pub use options::Options;
 pub static KIND: Kind = Kind {
     name: "watermelon",
     transport: Transport::Http,
-    keys: &[http_keys::KEYS, table_keys::KEYS, keys::KEYS],
+    keys: &[
+        http_keys::KEYS,
+        table_keys::KEYS,
+        table_keys::BY_CONTENT,
+        keys::KEYS,
+    ],
     fill: preset::fill,
     check: options::check,
     open: Some(|settings| Ok(Box::new(Watermelon::open(settings)?))),
