@@ -18,8 +18,8 @@ use super::run::Run;
 /// The status of a request that was too large.
 const TOO_LARGE: u16 = 413;
 
-/// How often a row is sent to a server that fails with it alone, before it is left out.
-const ATTEMPTS: i64 = 3;
+/// How often a row is sent to a server that fails with it, before it is left out: once among others, and three times alone.
+const ATTEMPTS: i64 = 4;
 
 /// The status by which an account as a whole may be shut out.
 const FORBIDDEN: u16 = 403;
@@ -116,6 +116,9 @@ impl Run {
         let parts = Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(database.connection())?;
             let parts = slices::cut(database, frozen, &self.bindings, half)?;
+            for part in parts.iter().filter(|part| in_trouble && part.rows == 1) {
+                outbox::count_from(database, part.push, 1)?;
+            }
             if error.status == Some(TOO_LARGE) {
                 peer::store_batch(database, provider, half)?;
             }
@@ -175,6 +178,11 @@ impl Run {
             let message = format!("{entity}: rows that the backend refuses; see _syncRejected");
             let warning = Warning::new("rowsRefused", message).of(entity);
             self.report.warn([warning.saying(error.said.clone())]);
+            if status >= 500 {
+                // It was tried often enough, whatever else went through this time.
+                let table = self.bindings[alone.place].table.id;
+                rejected::leave_out(database, provider, table, &alone)?;
+            }
             self.parcels.splitting.alone.push(alone);
         }
         self.next_parcel();
@@ -188,7 +196,8 @@ impl Run {
         frozen: &Frozen,
         error: &SyncError,
     ) -> Result<bool, SyncError> {
-        if self.parcels.waiting.is_empty() && !self.was_taken() {
+        let may_be_down = self.parcels.waiting.is_empty() && !self.was_taken();
+        if may_be_down && !frozen.resent {
             return Ok(false);
         }
         Patience::new(&self.config).sync(|| {

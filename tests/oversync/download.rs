@@ -51,7 +51,10 @@ fn options_about_pages_are_refused_where_they_make_no_sense() {
             "options.limit is more than the 1000 changes",
         ),
         (r#"SELECT sync_download_once('api', 0)"#, "options.limit"),
-        (r#"SELECT sync_once('api', '{"until":1}')"#, "unknown key \"options.until\""),
+        (
+            r#"SELECT sync_once('api', '{"until":1}')"#,
+            "unknown key \"options.until\"",
+        ),
     ] {
         let refused = support::refused(&device.db, sql);
         assert!(refused.contains(said), "{refused}");

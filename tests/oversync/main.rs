@@ -6,5 +6,6 @@ mod client;
 mod conflicts;
 mod download;
 mod lost;
+mod random;
 mod refused;
 mod upload;

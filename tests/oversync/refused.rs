@@ -104,3 +104,80 @@ fn line_10_failures_have_their_class() {
     server.put(USER, "users", &[json!({"id": id(1), "name": "n"})]);
     assert_eq!(device.sync()["downloaded"], 1);
 }
+
+#[test]
+fn r6_a_500_over_one_change_of_many_is_narrowed_down_with_the_same_numbers() {
+    let server = server();
+    let device = Device::new(&server, "phone");
+    device.user(1, "parent");
+    device.sync();
+    // Another device gives it a child that is not here yet, so that its delete is a 500 for the whole request.
+    server.put(
+        USER,
+        "posts",
+        &[json!({"id": id(50), "title": "child", "author_id": id(1)})],
+    );
+    device.delete("users", 1);
+    for number in 2..=4 {
+        device.user(number, "x");
+    }
+    let answer = device.upload();
+    assert_eq!(answer["applied"], 3, "{answer}");
+    assert!(
+        answer["warnings"].to_string().contains("pushUnfinished"),
+        "{answer}"
+    );
+    assert_eq!(device.pending(), "users|1|deleted");
+    // It goes out twice more, alone, and what comes meanwhile goes through.
+    for number in 5..=6 {
+        device.user(number, "later");
+        let answer = device.sync();
+        assert_eq!(answer["upload"]["applied"], 1, "{answer}");
+    }
+    assert!(
+        device
+            .ask("SELECT reason FROM _syncRejected")
+            .starts_with("HTTP 500")
+    );
+    let requests = server.uploads().len();
+    device.upload();
+    assert_eq!(server.uploads().len(), requests, "it is left out");
+    assert_eq!(server.rows(USER, "users").len(), 6);
+    // One change has one number, however often it went out.
+    let mut numbers: Vec<(String, i64)> = server
+        .uploads()
+        .into_iter()
+        .flatten()
+        .filter(|change| change.op == "DELETE")
+        .map(|change| (change.pk, change.source_change_id))
+        .collect();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 1, "{numbers:?}");
+}
+
+#[test]
+fn r6_a_reference_that_is_null_goes_up_without_ending_the_connection() {
+    let server = server();
+    let device = Device::new(&server, "phone");
+    device.exec(&format!(
+        "INSERT INTO posts (id, title) VALUES ('{}', 'alone')",
+        id(1)
+    ));
+    assert_eq!(sums(&device.upload()), json!([1, 1, 0, 0, 0]));
+    device.exec("UPDATE posts SET title = 'still alone'");
+    assert_eq!(sums(&device.upload()), json!([1, 1, 0, 0, 0]));
+    device.user(2, "author");
+    device.exec(&format!("UPDATE posts SET author_id = '{}'", id(2)));
+    assert_eq!(sums(&device.upload()), json!([2, 2, 0, 0, 0]));
+    device.exec("UPDATE posts SET author_id = NULL");
+    let answer = device.upload();
+    assert_eq!(answer["unsendable"], 1, "{answer}");
+    assert!(
+        device
+            .ask("SELECT reason FROM _syncRejected")
+            .contains("author_id")
+    );
+    let other = Device::new(&server, "tablet");
+    other.sync();
+    assert_eq!(other.rows("posts", "title"), "1|still alone");
+}

@@ -75,6 +75,18 @@ pub fn attempts(database: &Database, push: i64) -> Result<i64> {
     Ok(most.as_i64().unwrap_or(0))
 }
 
+/// The rows of a push count as sent so often.
+///
+/// # Errors
+/// SQLite's.
+pub fn count_from(database: &Database, push: i64, attempts: i64) -> Result<()> {
+    database.execute(
+        "UPDATE main._syncOutbox SET attempts = ?2 WHERE pushId = ?1",
+        &[push.into(), attempts.into()],
+    )?;
+    Ok(())
+}
+
 /// Notes that a push is about to leave.
 ///
 /// # Errors
