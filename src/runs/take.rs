@@ -16,6 +16,7 @@ use crate::transfer::intake::Intake;
 use crate::transfer::send::freeze::Frozen;
 use crate::transfer::send::outbox;
 use crate::transfer::send::settle::Settler;
+use crate::transfer::send::unacknowledged::Unacknowledged;
 use crate::transfer::{cursor, peer};
 
 use super::compare::{Comparer, Found};
@@ -56,6 +57,11 @@ impl Run {
         match self.read(session, database, &asked, frozen.as_ref(), &response) {
             Ok((read, outcome)) => {
                 self.adopt(&asked, read, &outcome);
+                if frozen.is_some_and(|frozen| frozen.resent) {
+                    // What was not known is known now.
+                    let provider = Some(self.call.provider.as_str());
+                    self.unacknowledged = Unacknowledged::read(database, provider)?;
+                }
                 Ok(())
             }
             Err(error) => match &frozen {

@@ -270,3 +270,6 @@ impl Conversation for Talk {
         };
     }
 }
+
+#[cfg(test)]
+mod tests;
