@@ -21,6 +21,9 @@ const TOO_LARGE: u16 = 413;
 /// How often a row is sent to a server that fails with it, before it is left out: once among others, and three times alone.
 const ATTEMPTS: i64 = 4;
 
+/// Why a row is left out over which the server closes the connection.
+const NO_ANSWER: &str = "no answer";
+
 /// The status by which an account as a whole may be shut out.
 const FORBIDDEN: u16 = 403;
 
@@ -60,7 +63,7 @@ impl Run {
         let hopeless = is_split || !self.goes_on();
         let about_rows = self.kind.manners().refusals.contains(&status);
         let splits = about_rows && (!unknown || resends);
-        if hopeless && splits && self.split(database, frozen, &error)? {
+        if hopeless && splits && self.split(database, frozen, &error, status >= 500)? {
             return Ok(());
         }
         // What was sent before may have arrived then, whatever is said now of who sends it.
@@ -80,27 +83,47 @@ impl Run {
         Ok(())
     }
 
+    /// The server has closed the connection, as some do over one row of many: the parts go out again, each as it was. False
+    /// when there is nothing more to try.
+    pub(super) fn closed(
+        &mut self,
+        database: &Database,
+        frozen: &Frozen,
+        error: &SyncError,
+    ) -> Result<bool, SyncError> {
+        let manners = self.kind.manners();
+        // Who leaves pushes uncut that are refused wants the same here.
+        if !manners.resends || manners.refusals.is_empty() {
+            return Ok(false);
+        }
+        if !self.parcels.splitting.begun {
+            self.hear(Event::Lost(error));
+        }
+        self.split(database, frozen, error, true)
+    }
+
     /// Whether the server took any row of this run.
     fn was_taken(&self) -> bool {
         self.report.entities.iter().any(|counts| counts.pushed > 0)
     }
 
     /// Goes on with the halves of a push, or without the one row of it. False when there is nothing more to try.
+    /// `in_trouble`: the server did not refuse it but failed, and may have taken some of it.
     fn split(
         &mut self,
         database: &Database,
         frozen: &Frozen,
         error: &SyncError,
+        in_trouble: bool,
     ) -> Result<bool, SyncError> {
         self.parcels.splitting.begun = true;
         let rows = frozen.rows;
         if rows == 1 {
-            return self.set_aside(database, frozen, error);
+            return self.set_aside(database, frozen, error, in_trouble);
         }
         let waiting = self.parcels.waiting.iter().map(|part| part.rows);
         let whole = most_requests(rows + waiting.sum::<u64>());
         let budget = *self.parcels.splitting.budget.get_or_insert(whole);
-        let in_trouble = error.status.is_some_and(|status| status >= 500);
         let Some(left) = budget.checked_sub(2) else {
             let state = match in_trouble || frozen.resent {
                 true => outbox::State::Unknown,
@@ -142,9 +165,10 @@ impl Run {
         database: &Database,
         frozen: &Frozen,
         error: &SyncError,
+        in_trouble: bool,
     ) -> Result<bool, SyncError> {
         let status = error.status.unwrap_or_default();
-        if status >= 500 && outbox::attempts(database, frozen.push)? < ATTEMPTS {
+        if in_trouble && outbox::attempts(database, frozen.push)? < ATTEMPTS {
             return self.leave_unknown(database, frozen, error);
         }
         // All were refused, so it is not about rows.
@@ -155,7 +179,11 @@ impl Run {
         }
         let provider = &self.call.provider;
         let said = error.said.as_deref().unwrap_or(&error.message);
-        let reason = self.redactor.clean(&format!("HTTP {status}: {said}"));
+        let word = match status {
+            0 => NO_ANSWER.to_owned(),
+            status => format!("HTTP {status}"),
+        };
+        let reason = self.redactor.clean(&format!("{word}: {said}"));
         let alone = Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(database.connection())?;
             let alone = rejected::reject_alone(
@@ -170,7 +198,7 @@ impl Run {
             Ok(alone)
         })?;
         if let Some(alone) = alone {
-            self.report.entities[alone.place].refuse(&format!("HTTP {status}"));
+            self.report.entities[alone.place].refuse(&word);
             self.report
                 .first_refusal
                 .get_or_insert_with(|| reason.clone());
@@ -178,7 +206,7 @@ impl Run {
             let message = format!("{entity}: rows that the backend refuses; see _syncRejected");
             let warning = Warning::new("rowsRefused", message).of(entity);
             self.report.warn([warning.saying(error.said.clone())]);
-            if status >= 500 {
+            if in_trouble {
                 // It was tried often enough, whatever else went through this time.
                 let table = self.bindings[alone.place].table.id;
                 rejected::leave_out(database, provider, table, &alone)?;

@@ -3,7 +3,7 @@
 use crate::capture::rebuilt::forget_cursors;
 use crate::coordination::{lease, now, run_record};
 use crate::ground::{Class, SyncError};
-use crate::http::{HttpError, Response};
+use crate::http::{HttpError, Kind, Response};
 use crate::providers::conversation::{Again, Answer, Event, Goal, Read};
 use crate::providers::sink::Sink;
 use crate::store::{Database, Session, Snapshot, Transaction};
@@ -43,7 +43,7 @@ impl Run {
         let frozen = self.parcels.current.take().filter(|_| asked.parcel);
         let response = match answer {
             Ok(response) => response,
-            Err(error) => return self.lost(database, frozen.as_ref(), error.into()),
+            Err(error) => return self.lost(database, frozen.as_ref(), error),
         };
         self.live.reach(match asked.parcel {
             true => "pushed",
@@ -83,9 +83,14 @@ impl Run {
         &mut self,
         database: &Database,
         frozen: Option<&Frozen>,
-        error: SyncError,
+        error: HttpError,
     ) -> Result<(), SyncError> {
+        let is_closed = error.kind() == Kind::Closed;
+        let error = SyncError::from(error);
         if let Some(frozen) = frozen {
+            if is_closed && self.closed(database, frozen, &error)? {
+                return Ok(());
+            }
             self.close_parcel(database, frozen, outbox::State::Unknown)?;
         }
         self.hear(Event::Lost(&error));

@@ -93,7 +93,7 @@ fn settle(seed: u64, server: &A, devices: &[Device; 2]) {
 fn line_13_devices_with_random_edits_and_faults_converge() {
     let (first, count) = match std::env::var("SYNCSCOPE_SEEDS") {
         Ok(seeds) => (1, seeds.parse().expect("a number")),
-        Err(_) => (1, 4),
+        Err(_) => (1, 3),
     };
-    (first..first + count).for_each(|seed| schedule(seed, 100));
+    (first..first + count).for_each(|seed| schedule(seed, 80));
 }

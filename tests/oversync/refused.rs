@@ -181,3 +181,31 @@ fn r6_a_reference_that_is_null_goes_up_without_ending_the_connection() {
     other.sync();
     assert_eq!(other.rows("posts", "title"), "1|still alone");
 }
+
+#[test]
+fn r6_a_connection_that_is_closed_over_one_change_of_many() {
+    let server = server();
+    let device = Device::new(&server, "phone");
+    // A reference that is a number closes the connection.
+    device.exec("CREATE TABLE file_reviews (id TEXT PRIMARY KEY, review TEXT, file_id INTEGER)");
+    device.ask("SELECT sync_track('file_reviews')");
+    device.exec(&format!(
+        "INSERT INTO file_reviews VALUES ('{}', 'r', 7)",
+        id(1)
+    ));
+    for number in 2..=6 {
+        device.user(number, "x");
+    }
+    let answer = device.sync();
+    assert_eq!(answer["upload"]["applied"], 5, "{answer}");
+    assert_eq!(device.pending(), "file_reviews|1|created");
+    for number in 7..=8 {
+        device.user(number, "later");
+        assert_eq!(device.sync()["upload"]["applied"], 1);
+    }
+    let reason = device.ask("SELECT reason FROM _syncRejected");
+    assert!(reason.starts_with("no answer: "), "{reason}");
+    let requests = server.requests().len();
+    device.upload();
+    assert_eq!(server.requests().len(), requests, "it is left out");
+}
