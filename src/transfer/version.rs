@@ -18,7 +18,7 @@ pub fn store(
     database.execute(
         "INSERT INTO main._syncVersion (provider, tbl, pk, version, deleted) VALUES (?1, ?2, ?3, ?4, ?5) \
          ON CONFLICT (provider, tbl, pk) DO UPDATE \
-         SET version = excluded.version, deleted = excluded.deleted",
+         SET version = excluded.version, deleted = excluded.deleted, alone = 0",
         &[
             provider.into(),
             table.into(),
@@ -26,6 +26,26 @@ pub fn store(
             version.into(),
             deleted.into(),
         ],
+    )?;
+    Ok(())
+}
+
+/// A change of the row has met this version: the next one goes up alone.
+///
+/// # Errors
+/// SQLite's.
+pub fn store_met(
+    database: &Database,
+    provider: &str,
+    table: i64,
+    key: &Value,
+    version: i64,
+    deleted: bool,
+) -> Result<()> {
+    store(database, provider, table, key, version, deleted)?;
+    database.execute(
+        "UPDATE main._syncVersion SET alone = 1 WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
+        &[provider.into(), table.into(), key.borrow()],
     )?;
     Ok(())
 }
@@ -53,6 +73,8 @@ pub struct Version {
     pub number: i64,
     /// It has the row as deleted.
     pub deleted: bool,
+    /// The last change of the row has met this version.
+    pub met: bool,
 }
 
 impl Versions {
@@ -60,7 +82,7 @@ impl Versions {
     /// SQLite's.
     pub fn of(database: &Database, provider: &str, table: i64) -> Result<Self> {
         let mut find = database.prepare(
-            "SELECT version, deleted FROM main._syncVersion WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
+            "SELECT version, deleted, alone FROM main._syncVersion WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
         )?;
         find.bind_all(&[provider.into(), table.into()])?;
         Ok(Self { find })
@@ -75,6 +97,7 @@ impl Versions {
         let version = self.find.step()?.then(|| Version {
             number: self.find.integer(0),
             deleted: self.find.integer(1) != 0,
+            met: self.find.integer(2) != 0,
         });
         self.find.reset();
         Ok(version)

@@ -193,3 +193,35 @@ fn keys_that_are_no_uuids_are_refused_with_their_names() {
     let reason = device.ask("SELECT reason FROM _syncRejected");
     assert!(reason.contains("its key \"u1\" is no UUID"), "{reason}");
 }
+
+#[test]
+fn g2_a_row_that_met_a_conflict_goes_up_alone_the_next_time() {
+    let server = server();
+    let device = Device::new(&server, "phone");
+    device.ask("SELECT sync_resolver('users', 'clientWins')");
+    for number in 1..=4 {
+        device.user(number, "a");
+    }
+    device.sync();
+    server.put(USER, "users", &[json!({"id": id(2), "name": "theirs"})]);
+    for number in 1..=4 {
+        device.user(number, "b");
+    }
+    assert_eq!(sums(&device.upload()), json!([4, 3, 1, 0, 0]));
+    for number in [1, 3, 4] {
+        device.user(number, "c");
+    }
+    server.clear_requests();
+    assert_eq!(sums(&device.upload()), json!([4, 4, 0, 0, 0]));
+    let uploads = server.uploads();
+    let alone = uploads.iter().find(|upload| upload[0].pk == id(2));
+    assert_eq!(alone.map(Vec::len), Some(1));
+    assert_eq!(uploads.iter().map(Vec::len).sum::<usize>(), 4);
+    // Once it went through, it goes with the others again.
+    for number in 1..=4 {
+        device.user(number, "d");
+    }
+    server.clear_requests();
+    device.upload();
+    assert_eq!(server.uploads().len(), 1);
+}

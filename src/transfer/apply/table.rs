@@ -238,7 +238,7 @@ impl<'a> TableApplier<'a> {
         }
     }
 
-    /// The server has this version of a row, whatever was known.
+    /// A change of the row has met this version, whatever was known.
     ///
     /// # Errors
     /// SQLite's.

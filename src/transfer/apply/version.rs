@@ -2,7 +2,7 @@
 
 use crate::capture::Key;
 use crate::store::{Database, Result};
-use crate::transfer::version::{Versions, store};
+use crate::transfer::version::{Versions, store, store_met};
 
 /// Looks at the versions of the rows that come in for one table. A server that sends none costs nothing.
 pub struct VersionGate<'a> {
@@ -23,13 +23,13 @@ impl<'a> VersionGate<'a> {
         }
     }
 
-    /// Notes the version of a row, whatever was known.
+    /// Notes the version that a change has met, whatever was known.
     ///
     /// # Errors
     /// SQLite's.
     pub fn set(&mut self, key: &Key, version: i64, deleted: bool) -> Result<()> {
         let (database, provider) = (self.database, self.provider);
-        store(database, provider, self.table, &key.0, version, deleted)
+        store_met(database, provider, self.table, &key.0, version, deleted)
     }
 
     /// Whether a state of a row is not newer than the one that is known. A newer one is noted. Ask once for each

@@ -102,8 +102,8 @@ pub fn freeze(
             },
             kept_back: &kept_back,
             insert: database.prepare(
-                "INSERT INTO main._syncOutbox (pushId, tbl, kind, pk, content, uptoSeq, base) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO main._syncOutbox (pushId, tbl, kind, pk, content, uptoSeq, base, alone) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?,
             content: Vec::new(),
             asides: Asides::of(database, binding)?,
@@ -119,7 +119,8 @@ pub fn freeze(
                 continue;
             }
             let may_have_arrived = || unacknowledged.may_have_created(binding.table.id, &row.key);
-            match table.row(&row, push, may_have_arrived)? {
+            let was_refused = rejected.contains_key(&row.key);
+            match table.row(&row, push, was_refused, may_have_arrived)? {
                 Fate::Frozen => {
                     rejected.remove(&row.key);
                     frozen.rows += 1;
@@ -204,6 +205,7 @@ impl TableFreezer<'_> {
         &mut self,
         row: &Pending,
         push: i64,
+        was_refused: bool,
         may_have_arrived: impl FnOnce() -> Result<bool>,
     ) -> Result<Fate> {
         let exists = self.reader.find(row)?;
@@ -213,6 +215,7 @@ impl TableFreezer<'_> {
             None => None,
         };
         let version = known.flatten().map(|known| known.number);
+        let met = known.flatten().is_some_and(|known| known.met);
         // Where the server counts versions, it has exactly the rows that have one.
         let is_there = known.is_none_or(|known| known.is_some_and(|known| !known.deleted));
         let kind = match sends(row, exists, columns, may_have_arrived)? {
@@ -297,6 +300,7 @@ impl TableFreezer<'_> {
             (&content).into(),
             row.last_seq.into(),
             version.into(),
+            (self.kind.manners().numbered && (was_refused || met)).into(),
         ])?;
         Ok(Fate::Frozen)
     }

@@ -87,6 +87,18 @@ pub fn count_from(database: &Database, push: i64, attempts: i64) -> Result<()> {
     Ok(())
 }
 
+/// Whether a push has rows that are to go alone.
+///
+/// # Errors
+/// SQLite's.
+pub fn any_alone(database: &Database, push: i64) -> Result<bool> {
+    let any = database.query_value(
+        "SELECT 1 FROM main._syncOutbox WHERE pushId = ?1 AND alone <> 0 LIMIT 1",
+        &[push.into()],
+    )?;
+    Ok(any.as_i64().is_some())
+}
+
 /// Notes that a push is about to leave.
 ///
 /// # Errors
