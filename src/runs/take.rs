@@ -271,10 +271,12 @@ impl Run {
         let comparer = Comparer::new(database, &self.bindings)?;
         let mut sink = Counting::new(comparer, &self.live);
         let read = self.read_into(response, &mut sink)?;
-        Ok(Compared {
-            found: sink.into_inner().finish(database)?,
-            read,
-        })
+        let found = match read.due.is_empty() {
+            true => sink.into_inner().finish(database)?,
+            // What there is shows with the last answer.
+            false => Found::default(),
+        };
+        Ok(Compared { found, read })
     }
 
     /// Takes note of what is committed now.

@@ -227,3 +227,37 @@ fn every_type_of_value_comes_back_as_it_was() {
     let all = "SELECT id, quote(name), quote(data) FROM files ORDER BY id";
     assert_eq!(two.ask(all), one.ask(all));
 }
+
+#[test]
+fn a_check_compares_the_latest_version_of_each_row_with_what_is_here() {
+    let server = server();
+    let device = Device::with(&server, "phone", json!({"downloadLimit": 2}));
+    device.user(1, "mine");
+    server.put(USER, "users", &users(2..=5));
+    server.remove(USER, "users", &[&id(5)]);
+    device.sync();
+    let check = |device: &Device| -> serde_json::Value {
+        serde_json::from_str(&device.ask("SELECT sync_check('api')")).expect("JSON")
+    };
+    let answer = check(&device);
+    assert_eq!(answer["state"], "equal", "{answer}");
+    server.put(USER, "users", &[json!({"id": id(2), "name": "new"})]);
+    server.put(USER, "users", &users(6..=6));
+    server.remove(USER, "users", &[&id(3)]);
+    let answer = check(&device);
+    assert_eq!(answer["state"], "different", "{answer}");
+    let of_users = answer["entities"].as_array().expect("a list").iter();
+    let of_users = of_users.filter(|entity| entity["entity"] == "users");
+    let found: Vec<_> = of_users
+        .map(|entity| {
+            json!([
+                entity["missingIds"],
+                entity["excessIds"],
+                entity["differingRows"]
+            ])
+        })
+        .collect();
+    let differing = json!([{"id": id(2), "columns": ["name"]}]);
+    assert_eq!(found, [json!([[id(6)], [id(3)], differing])]);
+    assert_eq!(device.rows("users", "name"), "1|mine\n2|n2\n3|n3\n4|n4");
+}

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use super::download::{Wanted, read_page};
 use super::keys::PAGE;
+use super::latest::Latest;
 use super::options::{Call, Options};
 use super::tables::Tables;
 use super::upload;
@@ -53,6 +54,8 @@ pub struct Talk {
     /// What goes out now was sent before: what is pending besides is to be frozen after it.
     freezes_again: bool,
     step: At,
+    /// For a comparison: what the pages have brought so far.
+    latest: Latest,
 }
 
 impl Talk {
@@ -76,6 +79,7 @@ impl Talk {
             sent: false,
             freezes_again: false,
             step: At::Freeze,
+            latest: Latest::default(),
         };
         if !goal.sends() {
             talk.step = talk.pages();
@@ -127,7 +131,9 @@ impl Talk {
     fn after_page(&self, reading: Reading, wanted: Wanted, page: Page) -> At {
         let next = |reading| {
             let until = match (self.call.windowed, wanted.until, reading) {
-                (true, 0, Reading::Pages) if self.goal == Goal::Hydrate => page.window,
+                (true, 0, Reading::Pages) if matches!(self.goal, Goal::Hydrate | Goal::Check) => {
+                    page.window
+                }
                 _ => None,
             };
             let wanted = Wanted {
@@ -219,9 +225,22 @@ impl Conversation for Talk {
             return Ok(Read::default());
         };
         let source = self.options.source.as_deref();
-        let page = read_page(&self.tables, source, wanted, &bytes, sink)?;
+        let is_check = self.goal == Goal::Check;
+        let page = match is_check {
+            true => read_page(
+                &self.tables,
+                None,
+                wanted,
+                &bytes,
+                &mut self.latest.gather(),
+            )?,
+            false => read_page(&self.tables, source, wanted, &bytes, sink)?,
+        };
         let all = 0..self.tables.len();
         let goes_on = matches!(self.after_page(reading, wanted, page), At::Page(..));
+        if is_check && !goes_on {
+            self.latest.tell(sink)?;
+        }
         Ok(Read {
             cursors: all
                 .clone()
