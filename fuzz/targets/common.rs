@@ -34,7 +34,7 @@ pub fn entities() -> Vec<Entity> {
         name: name.into(),
         columns: COLUMNS.iter().map(column).collect(),
         key: "id".into(),
-            references: Vec::new(),
+        references: Vec::new(),
         integer_key,
     };
     vec![entity("t", false), entity("i", true)]

@@ -53,17 +53,19 @@ fn write_change(
         ChangeKind::Updated => "UPDATE",
         ChangeKind::Deleted => "DELETE",
     };
-    let mut names = Vec::new();
-    names.extend_from_slice(b"\"schema\":");
-    write_json(&mut names, tables.schema()).map_err(io::Error::other)?;
-    names.extend_from_slice(b",\"table\":");
-    write_json(&mut names, tables.name(entity)).map_err(io::Error::other)?;
-    write!(out, "{{\"source_change_id\":{},", row.change)?;
-    out.write_all(&names)?;
-    let base = row.base.unwrap_or(0);
+    let json = |text: &str| {
+        let mut json = Vec::new();
+        write_json(&mut json, text).map_err(io::Error::other)?;
+        String::from_utf8(json).map_err(io::Error::other)
+    };
     write!(
         out,
-        ",\"op\":\"{op}\",\"pk\":\"{id}\",\"server_version\":{base}"
+        r#"{{"source_change_id":{},"schema":{},"table":{},"op":"{op}","pk":{},"server_version":{}"#,
+        row.change,
+        json(tables.schema())?,
+        json(tables.name(entity))?,
+        json(id)?,
+        row.base.unwrap_or(0)
     )?;
     if row.kind != ChangeKind::Deleted {
         write!(out, ",\"payload\":{}", row.content)?;
