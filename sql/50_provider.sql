@@ -35,11 +35,13 @@ CREATE TABLE main._syncLease (
 -- What the kind of a provider remembers besides the cursors: the name of this device, the number of the
 -- next change, ETags. Nobody else reads that.
 --
--- batch    most rows of one push, since the server has refused a larger one (413); NULL: as configured
+-- batch       most rows of one push, since the server has refused a larger one (413); NULL: as configured
+-- nextChange  the number of the next change, where changes have numbers
 CREATE TABLE main._syncPeer (
   provider TEXT PRIMARY KEY NOT NULL,
   memory   TEXT NOT NULL,                -- JSON
-  batch    INTEGER
+  batch    INTEGER,
+  nextChange INTEGER NOT NULL DEFAULT 1
 );
 
 -- One row per run: a sync, or something else that talks to a backend. The newest 1000 are kept, and the last

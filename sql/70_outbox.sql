@@ -18,6 +18,10 @@ CREATE TABLE main._syncPush (
   finishedAt INTEGER
 );
 
+-- change    where changes have numbers: the one of this change, in the order in which they are sent; never another's
+-- base      where rows have versions: the one that the change is based on
+-- attempts  where changes have numbers: how often it was sent
+-- alone     where changes have numbers: 1: it is sent in a request of its own
 CREATE TABLE main._syncOutbox (
   id      INTEGER PRIMARY KEY,
   pushId  INTEGER NOT NULL,
@@ -25,7 +29,11 @@ CREATE TABLE main._syncOutbox (
   kind    TEXT NOT NULL CHECK (kind = 'created' OR kind = 'updated' OR kind = 'deleted'),
   pk,
   content TEXT NOT NULL,                 -- JSON as it goes over the wire
-  uptoSeq INTEGER NOT NULL               -- last log entry of this row that the content covers
+  uptoSeq INTEGER NOT NULL,              -- last log entry of this row that the content covers
+  change INTEGER,
+  base INTEGER,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  alone INTEGER NOT NULL DEFAULT 0
 );
 
 CREATE INDEX main._syncOutbox_push ON _syncOutbox (pushId, tbl, kind);

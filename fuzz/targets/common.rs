@@ -33,6 +33,8 @@ pub fn entities() -> Vec<Entity> {
     let entity = |name: &str, integer_key| Entity {
         name: name.into(),
         columns: COLUMNS.iter().map(column).collect(),
+        key: "id".into(),
+        references: Vec::new(),
         integer_key,
     };
     vec![entity("t", false), entity("i", true)]

@@ -28,3 +28,11 @@ CREATE TABLE main._syncWorker (
   ownerId   INTEGER NOT NULL,
   startedAt INTEGER NOT NULL
 );
+
+-- Changes with numbers, and versions that they are based on.
+ALTER TABLE main._syncOutbox ADD COLUMN change INTEGER;
+ALTER TABLE main._syncOutbox ADD COLUMN base INTEGER;
+ALTER TABLE main._syncOutbox ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE main._syncOutbox ADD COLUMN alone INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE main._syncVersion ADD COLUMN alone INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE main._syncPeer ADD COLUMN nextChange INTEGER NOT NULL DEFAULT 1;

@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 pub const CODES: &[&str] = &[
     "announcedWrongly",
     "captureRestored",
+    "changeNumbersUsed",
     "columnGone",
     "countedKey",
     "createdDespiteSetting",

@@ -58,6 +58,17 @@ pub struct Manners {
     pub cursors_grow: bool,
     /// The server counts versions of rows, and wants to be sent the one that a change is based on.
     pub versions: bool,
+    /// Changes have numbers that grow in the order in which they are sent and are never given to other content.
+    pub numbered: bool,
+    /// What became of a push without an answer shows when the same is sent again, unchanged and before anything else.
+    /// Otherwise the next pull shows it.
+    pub resends: bool,
+    /// The server has one cursor for all tables: every run is about all those of the provider.
+    pub one_cursor: bool,
+    /// Most rows that [`Goal::Upload`] sends; 0: no limit.
+    pub round: u64,
+    /// The options of a call that say how pages are asked for, as far as the protocol has such a thing.
+    pub paging: &'static [&'static str],
     /// Statuses by which the server refuses a push as a whole for some of its rows: it is cut in halves until these
     /// are alone.
     pub refusals: &'static [u16],
@@ -78,6 +89,12 @@ pub struct ApplyRules {
     pub send_cascades: bool,
     /// Columns that don't count when a row comes back.
     pub echo_ignore: Vec<String>,
+    /// Where nobody has set a policy, the server's row wins. Otherwise columns changed here stay.
+    pub server_wins: bool,
+    /// The policy decides about a row that was changed here and that the server deletes. Otherwise it goes.
+    pub asks_for_deletes: bool,
+    /// A row that was changed here and comes as it is here is settled, whatever the policy.
+    pub settles_equal: bool,
 }
 
 /// An entity when a conversation begins.
@@ -172,7 +189,7 @@ pub trait Provider: Send {
 pub enum Step {
     /// Send this and read the answer.
     Ask(Ask),
-    /// Freeze what is pending and report [`Event::Frozen`].
+    /// Freeze what is pending and report [`Event::Frozen`] or [`Event::Resent`].
     Freeze,
     Done,
     /// The sync ends here.
@@ -224,14 +241,31 @@ pub trait ParcelRows {
         kind: Option<ChangeKind>,
         each: &mut dyn FnMut(&ParcelRow<'_>) -> io::Result<()>,
     ) -> io::Result<()>;
+
+    /// Calls `each` with every row of all entities and the index of its entity, in the order in which they are to be
+    /// taken: parents before what refers to them, then deletes the other way around. Only for kinds with
+    /// [`Manners::numbered`].
+    ///
+    /// # Errors
+    /// As [`ParcelRows::rows`].
+    fn in_order(
+        &self,
+        _: &mut dyn FnMut(usize, &ParcelRow<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        Err(io::Error::other("rows without numbers have no order"))
+    }
 }
 
 /// A frozen row.
 #[derive(Debug, Clone, Copy)]
 pub struct ParcelRow<'a> {
-    /// Names this change for good: never given to another.
+    /// Names this change; with [`Manners::numbered`] for good: it is never given to another.
     pub change: i64,
     pub kind: ChangeKind,
+    /// The key of the row.
+    pub id: ValueRef<'a>,
+    /// The version that the change is based on, where the server counts them.
+    pub base: Option<i64>,
     /// As [`Provider::encode`] wrote it.
     pub content: &'a str,
 }
@@ -284,6 +318,9 @@ pub enum Event<'a> {
     /// So many rows are in the next parcel; none: nothing is to be sent, or nothing more. It may come after a refusal
     /// that was taken for the end: the same rows go out in smaller parcels.
     Frozen(u64),
+    /// So many rows go out again of which nobody knows whether they arrived, with [`Manners::resends`]. Nothing else was
+    /// frozen: what is pending besides them waits for another [`Step::Freeze`].
+    Resent(u64),
     /// The answer was read, and what it said is committed.
     Read(&'a Read),
     /// A complete answer said no.

@@ -185,7 +185,7 @@ impl Settings {
 
 /// Keys that say which data a configuration is about, besides `url`, in the kinds that have them: with another value, cursors
 /// may mean something else.
-const PLACE: &[&str] = &["params", "cursorUnit"];
+const PLACE: &[&str] = &["params", "cursorUnit", "serverSchema"];
 
 /// Origin and query of an address.
 fn parts(url: &str) -> (&str, &str) {

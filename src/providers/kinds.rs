@@ -6,12 +6,12 @@ use parking_lot::RwLock;
 use serde_json::{Map, Value as Json};
 
 use super::kind::{Kind, Settings};
-use super::{host, http_keys, table_keys, watermelon};
+use super::{host, http_keys, oversync, table_keys, watermelon};
 use crate::ground::key::{Key, Takes, Usual, key, key_names, shown, unknown_key};
 use crate::ground::read_object;
 
 /// The kinds that this library brings.
-pub const KINDS: &[&Kind] = &[&host::KIND, &watermelon::KIND];
+pub const KINDS: &[&Kind] = &[&host::KIND, &watermelon::KIND, &oversync::KIND];
 
 /// Those that were added to it.
 static ADDED: RwLock<Vec<&'static Kind>> = RwLock::new(Vec::new());
@@ -141,7 +141,7 @@ fn refusal(kind: &Kind, stray: &str) -> String {
     }
     format!(
         "{stray} is a key of kind {}, which kind {} does not have; leave it out",
-        owners.join(", "),
+        owners.join(" and "),
         kind.name
     )
 }
@@ -167,12 +167,12 @@ mod tests {
             ("[]", "config must be a JSON object, not a list"),
             (
                 r#"{"kind":"pigeon"}"#,
-                "config: kind must be one of host, watermelon",
+                "config: kind must be one of host, watermelon, oversync",
             ),
             (r#"{"kind":7}"#, "not 7"),
             (
                 r#"{"url":"http://x"}"#,
-                "config: kind is missing; give one of host, watermelon",
+                "config: kind is missing; give one of host, watermelon, oversync",
             ),
             (
                 r#"{"kind":"watermelon"}"#,
@@ -216,7 +216,7 @@ mod tests {
             ),
             (
                 r#"{"kind":"host","url":"http://x"}"#,
-                "url is a key of kind watermelon, which kind host does not have; leave it out",
+                "url is a key of kind watermelon and oversync, which kind host does not have; leave it out",
             ),
             (
                 r#"{"kind":"watermelon","url":"http://x","headers":{"authorization":"Bearer t"}}"#,

@@ -15,6 +15,7 @@ mod http_keys;
 mod kind;
 pub mod kinds;
 mod mend;
+mod oversync;
 pub mod path;
 pub mod sink;
 mod table_keys;

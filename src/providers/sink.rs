@@ -58,12 +58,45 @@ pub enum Verdict<'a> {
         /// The id that it gave the row in place of ours.
         new_id: Option<&'a WireId<'a>>,
     },
-    /// It does not want the row, and why if it said so. The row stays pending.
-    Refused(Option<&'a str>),
-    /// It has another state of the row, which this answer or the next pull brings.
-    Conflict,
+    /// It does not want the row. The row stays pending.
+    Refused(Rejection<'a>),
+    /// It has another state of the row: this one, or one that this answer or the next pull brings.
+    Conflict(Option<Image<'a>>),
     /// It may or may not have the row; the next pull shows it.
     Unsure,
+}
+
+/// Why the server does not want a row.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rejection<'a> {
+    /// One word for it, by which such refusals are counted; none: its message is.
+    pub reason: Option<&'a str>,
+    /// What the server said of this row.
+    pub message: Option<&'a str>,
+    /// It would say so again: the row is left out of pushes until it is written again.
+    pub for_good: bool,
+    /// It took the row, and could not put it into its own tables.
+    pub unprojected: bool,
+}
+
+impl<'a> Rejection<'a> {
+    /// A refusal of which nothing else is known.
+    pub fn saying(message: Option<&'a str>) -> Self {
+        Self {
+            message,
+            ..Self::default()
+        }
+    }
+}
+
+/// What the server has in place of a row that was sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Image<'a> {
+    /// Index into the entities of the run.
+    pub entity: usize,
+    /// A value for each column of the entity; none: it has the row as deleted.
+    pub slots: Option<&'a [Slot<'a>]>,
+    pub version: Option<i64>,
 }
 
 /// Takes what an answer says. The caller rolls everything back when a call fails.

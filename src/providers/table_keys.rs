@@ -13,15 +13,21 @@ const ON_CLASH: &[&str] = &["hold", "adopt", "serverWins"];
 pub const KEYS: &[Key] = &[
     key("tableMap", Takes::Map(&Takes::Text), Usual::Words("the entity's own name"), "entity to the table that holds it, where their names differ", r#"{"tableMap":{"aircraft":"planes"}}"#),
     key("excludeColumns", Takes::Map(&Takes::List(&Takes::Text)), Usual::Nothing, "table to a list of its columns that are not synced", r#"{"excludeColumns":{"planes":["speed"]}}"#),
-    key("replacementWhere", Takes::Map(&Takes::Text), Usual::Words("all rows"), "entity to an SQL condition on its rows, which limits what a replacement removes; only run on connections that were given it", r#"{"replacementWhere":{"planes":"seats > 50"}}"#),
     key("onClash", Takes::Map(&Takes::OneOf(ON_CLASH)), Usual::Words("`hold` for all"), "entity to what happens when a row of the backend has the UNIQUE value of a row made here: `hold`: the backend's row waits in `sync_held`; `adopt`: the row made here becomes the backend's, with all that refers to it, and goes up as an update; `serverWins`: the same, but what was made here is only kept in `sync_conflict`", r#"{"onClash":{"planes":"adopt"}}"#),
-    key("keepCreated", Takes::Switch, Usual::Json("false"), "whether a row that was created here stays when the backend deletes it", r#"{"keepCreated":true}"#),
     key("sendCascades", Takes::Switch, Usual::Json("false"), "whether what a row deleted by the backend takes along here by a foreign key (CASCADE, SET NULL, SET DEFAULT) is sent as a change of this device", r#"{"sendCascades":true}"#),
-    key("echoIgnore", Takes::List(&Takes::Text), Usual::Json(r#"["created_at","updated_at"]"#), "columns to ignore when comparing a row that comes back with the one pushed, since servers set them", r#"{"echoIgnore":["updated_at"]}"#),
-    key("pushBatch", Takes::Number(0, 1_000_000), Usual::Json("0"), "most rows of one push; more are pushed in parts, parents first, each settled on its own; 0: all in one", r#"{"pushBatch":500}"#),
     key("splitRefused", Takes::Switch, Usual::Json("true"), "whether a push that is refused as a whole (400, 403, 409, 413, 422) is cut in halves until the rows that the backend won't have are alone; false: the sync fails", r#"{"splitRefused":false}"#),
     key("quiet", Takes::List(&Takes::Text), Usual::Nothing, "codes of warnings that are not given: neither in an answer nor in the log", r#"{"quiet":["valuesKeptAside"]}"#),
     key("busyTimeoutMs", Takes::Number(0, 3_600_000), Usual::Json("10000"), "how long to keep trying when the database is locked during a sync", r#"{"busyTimeoutMs":30000}"#),
+];
+
+/// Keys of kinds whose server neither counts versions of rows nor numbers of changes: what comes back is told apart by its
+/// content.
+#[rustfmt::skip]
+pub const BY_CONTENT: &[Key] = &[
+    key("replacementWhere", Takes::Map(&Takes::Text), Usual::Words("all rows"), "entity to an SQL condition on its rows, which limits what a replacement removes; only run on connections that were given it", r#"{"replacementWhere":{"planes":"seats > 50"}}"#),
+    key("keepCreated", Takes::Switch, Usual::Json("false"), "whether a row that was created here stays when the backend deletes it", r#"{"keepCreated":true}"#),
+    key("echoIgnore", Takes::List(&Takes::Text), Usual::Json(r#"["created_at","updated_at"]"#), "columns to ignore when comparing a row that comes back with the one pushed, since servers set them", r#"{"echoIgnore":["updated_at"]}"#),
+    key("pushBatch", Takes::Number(0, 1_000_000), Usual::Json("0"), "most rows of one push; more are pushed in parts, parents first, each settled on its own; 0: all in one", r#"{"pushBatch":500}"#),
 ];
 
 /// How remote rows are applied.
@@ -29,10 +35,9 @@ pub fn apply_rules(settings: &Settings) -> ApplyRules {
     let ignored = settings.list("echoIgnore").into_iter();
     ApplyRules {
         keep_created: settings.flag("keepCreated"),
-        created_as_updated: false,
-        missing_is_default: false,
         send_cascades: settings.flag("sendCascades"),
         echo_ignore: ignored.map(str::to_owned).collect(),
+        ..ApplyRules::default()
     }
 }
 

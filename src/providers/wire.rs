@@ -119,6 +119,10 @@ pub struct Entity {
     /// Its name on the wire.
     pub name: String,
     pub columns: Vec<WireColumn>,
+    /// The name of the key column.
+    pub key: String,
+    /// Places of the columns that refer to other rows.
+    pub references: Vec<usize>,
     /// The key column holds integers; on the wire an id is text.
     pub integer_key: bool,
 }

@@ -36,6 +36,12 @@ impl Run {
         });
         Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(database.connection())?;
+            if let (true, Some(frozen)) = (
+                parcel && self.kind.manners().numbered,
+                &self.parcels.current,
+            ) {
+                outbox::count_attempt(database, frozen.push)?;
+            }
             let step = self.live.step();
             run_record::progress(database, self.id, &self.live.record(step))?;
             self.diary.write(database, self.id)?;

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::{Map, Value as Json};
+
 use crate::capture::{drift, track};
 use crate::coordination::run_record::{self, NewRun};
 use crate::coordination::{self, EntitiesCall, Ground, begin, lease, now};
@@ -30,6 +32,9 @@ use super::report::Report;
 use super::run::{Parcels, Run};
 use super::silent::Silent;
 use super::waiting;
+
+/// Options that say how pages are asked for.
+const PAGING: &[&str] = &["limit", "includeSelf", "until", "windowed", "from"];
 
 /// How often a run that waits for its turn looks whether it has come.
 const LOOK: Duration = Duration::from_millis(50);
@@ -210,13 +215,25 @@ fn prepare(
     config: &Settings,
     kind: &dyn Provider,
 ) -> Result<Prepared> {
+    refuse_paging(kind, &call.options)?;
     drift::refresh(database)?;
     require_configured(database, config)?;
     let provider = call.provider.as_str();
     let mut bindings: Vec<Binding> = Vec::with_capacity(call.operations.len());
     let mut entities = Vec::with_capacity(call.operations.len());
-    for operation in &call.operations {
-        let binding = Binding::resolve(database, config, kind, &operation.entity)?;
+    let named = call
+        .operations
+        .iter()
+        .map(|operation| operation.entity.clone());
+    let mut all: Vec<String> = named.collect();
+    if kind.manners().one_cursor {
+        // The cursor moves for all of them.
+        let others = entities_of(database, provider, false)?;
+        let others = others.into_iter().filter(|entity| !all.contains(entity));
+        all.extend(others.collect::<Vec<_>>());
+    }
+    for entity in &all {
+        let binding = Binding::resolve(database, config, kind, entity)?;
         refuse_twice(&bindings, &binding)?;
         if goal != Goal::Check {
             require_usable(session, database, &binding.entity)?;
@@ -271,6 +288,18 @@ fn prepare(
         talk,
         paused,
     })
+}
+
+/// An option about pages is refused where the protocol has no such thing.
+fn refuse_paging(kind: &dyn Provider, options: &Map<String, Json>) -> Result<()> {
+    let known = kind.manners().paging;
+    let mut given = options.keys().map(String::as_str);
+    match given.find(|key| PAGING.contains(key) && !known.contains(key)) {
+        None => Ok(()),
+        Some(key) => Err(Error::argument(format!(
+            "options.{key} is about pages, which this backend does not give out; leave it out"
+        ))),
+    }
 }
 
 /// What is left of a goal while transfer is paused; none when nothing is.

@@ -42,7 +42,7 @@ impl Report {
     /// What became of the changes that were sent, each counted once.
     fn uploaded(&self, total: &Counts) -> Map<String, Json> {
         let invalid: i64 = total.refusals.values().sum();
-        let materialize = self.materialize;
+        let materialize = total.unprojected;
         let reasons: Map<String, Json> = total
             .refusals
             .iter()
@@ -58,7 +58,7 @@ impl Report {
             "conflict": total.met,
             "invalid": invalid,
             "materializeError": materialize,
-            "unsendable": total.rejected - invalid,
+            "unsendable": total.rejected - invalid - materialize,
             "invalidReasons": reasons,
             "firstErrorMessage": first,
         });

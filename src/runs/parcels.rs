@@ -1,15 +1,17 @@
 //! What a run sends: freezing it, and the parts that go out one after the other.
 
+use std::collections::VecDeque;
+
 use serde_json::json;
 
 use crate::coordination::{lease, run_record};
 use crate::ground::{SyncError, Warning};
-use crate::providers::conversation::Event;
-use crate::store::{Database, Transaction};
+use crate::providers::conversation::{Event, Goal};
+use crate::store::{Database, Result, Transaction};
 use crate::transfer::peer;
 use crate::transfer::send::freeze::{self, Frozen};
 use crate::transfer::send::unacknowledged::Unacknowledged;
-use crate::transfer::send::{outbox, slices};
+use crate::transfer::send::{outbox, resend, slices};
 
 use super::patience::Patience;
 use super::run::Run;
@@ -23,22 +25,7 @@ impl Run {
             for binding in &self.bindings {
                 binding.require_unchanged(database)?;
             }
-            let frozen = freeze::freeze(
-                database,
-                &self.call.provider,
-                self.id,
-                &*self.kind,
-                &self.bindings,
-                &self.unacknowledged,
-            )?;
-            let batch = match (
-                self.kind.manners().batch,
-                peer::batch(database, &self.call.provider)?,
-            ) {
-                (0, lowered) => lowered.unwrap_or(0),
-                (most, lowered) => lowered.map_or(most, |lowered| lowered.min(most)),
-            };
-            let parts = slices::cut(database, &frozen, &self.bindings, batch)?;
+            let (frozen, parts) = self.freeze_parts(database)?;
             self.live.reach("fetched local changes");
             self.live.parts(parts.len(), frozen.rows);
             run_record::progress(database, self.id, &self.live.record(None))?;
@@ -71,13 +58,49 @@ impl Run {
         Ok(())
     }
 
+    /// What is frozen, and the parts in which it goes out. Rows of unknown outcome come first, and alone.
+    fn freeze_parts(&self, database: &Database) -> Result<(Frozen, VecDeque<Frozen>)> {
+        let (provider, manners) = (self.call.provider.as_str(), self.kind.manners());
+        if manners.resends {
+            let parts = resend::take_up(database, provider, self.id, self.bindings.len())?;
+            if let Some(first) = parts.front() {
+                let rows = parts.iter().map(|part| part.rows).sum();
+                let all = Frozen {
+                    rows,
+                    ..first.clone()
+                };
+                return Ok((all, parts));
+            }
+        }
+        let mut frozen = freeze::freeze(
+            database,
+            provider,
+            self.id,
+            &*self.kind,
+            &self.bindings,
+            &self.unacknowledged,
+        )?;
+        let batch = match (manners.batch, peer::batch(database, provider)?) {
+            (0, lowered) => lowered.unwrap_or(0),
+            (most, lowered) => lowered.map_or(most, |lowered| lowered.min(most)),
+        };
+        let mut parts = slices::cut(database, &frozen, &self.bindings, batch)?;
+        if self.goal == Goal::Upload && manners.round > 0 {
+            slices::shorten(database, provider, &mut parts, manners.round)?;
+            frozen.rows = parts.iter().map(|part| part.rows).sum();
+        }
+        Ok((frozen, parts))
+    }
+
     /// Goes on with the next part of what was frozen, if there is one.
     pub(super) fn next_parcel(&mut self) {
         self.parcels.current = self.parcels.waiting.pop_front();
-        let rows = self.parcels.current.as_ref().map_or(0, |part| part.rows);
-        if let Some(talk) = &mut self.talk {
-            talk.adopt(Event::Frozen(rows));
-        }
+        let event = match &self.parcels.current {
+            Some(part) if part.resent => Event::Resent(part.rows),
+            Some(part) => Event::Frozen(part.rows),
+            None => Event::Frozen(0),
+        };
+        self.hear(event);
     }
 
     /// Closes the parcel that was sent, and those that were to follow it, which were not.
@@ -94,7 +117,7 @@ impl Run {
             let transaction = Transaction::begin(database.connection())?;
             outbox::close(database, provider, frozen.push, state)?;
             for part in &self.parcels.waiting {
-                outbox::close(database, provider, part.push, outbox::State::Refused)?;
+                outbox::close(database, provider, part.push, unsent(part))?;
             }
             self.diary.write(database, self.id)?;
             transaction.commit()?;
@@ -110,8 +133,16 @@ impl Run {
     pub(super) fn take_back(&mut self, database: &Database) -> Result<(), SyncError> {
         self.asked = None;
         match self.parcels.current.take() {
-            Some(frozen) => self.close_parcel(database, &frozen, outbox::State::Refused),
+            Some(frozen) => self.close_parcel(database, &frozen, unsent(&frozen)),
             None => Ok(()),
         }
+    }
+}
+
+/// What is left of a part that was not sent this time.
+fn unsent(part: &Frozen) -> outbox::State {
+    match part.resent {
+        true => outbox::State::Unknown,
+        false => outbox::State::Refused,
     }
 }

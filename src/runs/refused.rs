@@ -18,6 +18,12 @@ use super::run::Run;
 /// The status of a request that was too large.
 const TOO_LARGE: u16 = 413;
 
+/// How often a row is sent to a server that fails with it, before it is left out: once among others, and three times alone.
+const ATTEMPTS: i64 = 4;
+
+/// Why a row is left out over which the server closes the connection.
+const NO_ANSWER: &str = "no answer";
+
 /// The status by which an account as a whole may be shut out.
 const FORBIDDEN: u16 = 403;
 
@@ -36,9 +42,11 @@ impl Run {
         response: &Response,
         error: SyncError,
     ) -> Result<(), SyncError> {
-        let status = response.status;
+        let resends = self.kind.manners().resends;
+        // An answer that says no in its body may say by which status that goes.
+        let status = error.status.unwrap_or(response.status);
         // A repeated request may have arrived the first time, and been refused for that.
-        let unknown = status == 408 || status >= 500 || response.repeated;
+        let unknown = status == 408 || status >= 500 || (response.repeated && !resends);
         let is_split = self.parcels.splitting.begun;
         let event = Event::Refused {
             status,
@@ -54,10 +62,12 @@ impl Run {
         }
         let hopeless = is_split || !self.goes_on();
         let about_rows = self.kind.manners().refusals.contains(&status);
-        if hopeless && !unknown && about_rows && self.split(database, frozen, &error)? {
+        let splits = about_rows && (!unknown || resends);
+        if hopeless && splits && self.split(database, frozen, &error, status >= 500)? {
             return Ok(());
         }
-        let state = match unknown {
+        // What was sent before may have arrived then, whatever is said now of who sends it.
+        let state = match unknown || (frozen.resent && !about_rows) {
             true => outbox::State::Unknown,
             false => outbox::State::Refused,
         };
@@ -82,28 +92,53 @@ impl Run {
             .sum()
     }
 
+    /// The server has closed the connection, as some do over one row of many: the parts go out again, each as it was. False
+    /// when there is nothing more to try.
+    pub(super) fn closed(
+        &mut self,
+        database: &Database,
+        frozen: &Frozen,
+        error: &SyncError,
+    ) -> Result<bool, SyncError> {
+        let manners = self.kind.manners();
+        // Who leaves pushes uncut that are refused wants the same here.
+        if !manners.resends || manners.refusals.is_empty() {
+            return Ok(false);
+        }
+        if !self.parcels.splitting.begun {
+            self.hear(Event::Lost(error));
+        }
+        self.split(database, frozen, error, true)
+    }
+
     /// Whether the server took any row of this run.
     fn was_taken(&self) -> bool {
         self.taken() > 0
     }
 
     /// Goes on with the halves of a push, or without the one row of it. False when there is nothing more to try.
+    /// `in_trouble`: the server did not refuse it but failed, and may have taken some of it.
     fn split(
         &mut self,
         database: &Database,
         frozen: &Frozen,
         error: &SyncError,
+        in_trouble: bool,
     ) -> Result<bool, SyncError> {
         self.parcels.splitting.begun = true;
         let rows = frozen.rows;
         if rows == 1 {
-            return self.set_aside(database, frozen, error);
+            return self.set_aside(database, frozen, error, in_trouble);
         }
         let waiting = self.parcels.waiting.iter().map(|part| part.rows);
         let whole = most_requests(rows + waiting.sum::<u64>());
         let budget = *self.parcels.splitting.budget.get_or_insert(whole);
         let Some(left) = budget.checked_sub(2) else {
-            return self.leave_off(database, frozen);
+            let state = match in_trouble || frozen.resent {
+                true => outbox::State::Unknown,
+                false => outbox::State::Refused,
+            };
+            return self.leave_off(database, frozen, state);
         };
         self.parcels.splitting.budget = Some(left);
         let half = rows.div_ceil(2);
@@ -113,6 +148,9 @@ impl Run {
         let parts = Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(database.connection())?;
             let parts = slices::cut(database, frozen, &self.bindings, half)?;
+            for part in parts.iter().filter(|part| in_trouble && part.rows == 1) {
+                outbox::count_from(database, part.push, 1)?;
+            }
             if error.status == Some(TOO_LARGE) {
                 peer::store_batch(database, provider, half)?;
             }
@@ -122,7 +160,9 @@ impl Run {
         })?;
         self.diary.committed();
         for part in parts.into_iter().rev() {
-            self.parcels.waiting.push_front(part);
+            // A server in trouble may have taken some of it.
+            let resent = part.resent || in_trouble;
+            self.parcels.waiting.push_front(Frozen { resent, ..part });
         }
         self.next_parcel();
         Ok(true)
@@ -134,8 +174,12 @@ impl Run {
         database: &Database,
         frozen: &Frozen,
         error: &SyncError,
+        in_trouble: bool,
     ) -> Result<bool, SyncError> {
         let status = error.status.unwrap_or_default();
+        if in_trouble && outbox::attempts(database, frozen.push)? < ATTEMPTS {
+            return self.leave_unknown(database, frozen, error);
+        }
         // All were refused, so it is not about rows, unless others were taken when they were refused before.
         let shut_out = status == FORBIDDEN && self.parcels.waiting.is_empty() && !self.was_taken();
         let mut alone = self.parcels.splitting.alone.iter();
@@ -148,7 +192,11 @@ impl Run {
         }
         let provider = &self.call.provider;
         let said = error.said.as_deref().unwrap_or(&error.message);
-        let reason = self.redactor.clean(&format!("HTTP {status}: {said}"));
+        let word = match status {
+            0 => NO_ANSWER.to_owned(),
+            status => format!("HTTP {status}"),
+        };
+        let reason = self.redactor.clean(&format!("{word}: {said}"));
         let alone = Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(database.connection())?;
             let alone = rejected::reject_alone(
@@ -164,7 +212,7 @@ impl Run {
         })?;
         if let Some(mut alone) = alone {
             alone.taken_before = self.taken();
-            self.report.entities[alone.place].refuse(&format!("HTTP {status}"));
+            self.report.entities[alone.place].refuse(&word);
             self.report
                 .first_refusal
                 .get_or_insert_with(|| reason.clone());
@@ -172,14 +220,49 @@ impl Run {
             let message = format!("{entity}: rows that the backend refuses; see _syncRejected");
             let warning = Warning::new("rowsRefused", message).of(entity);
             self.report.warn([warning.saying(error.said.clone())]);
+            if in_trouble {
+                // It was tried often enough, whatever else went through this time.
+                let table = self.bindings[alone.place].table.id;
+                rejected::leave_out(database, provider, table, &alone)?;
+            }
             self.parcels.splitting.alone.push(alone);
         }
         self.next_parcel();
         Ok(true)
     }
 
+    /// A server in trouble may take the row another time: it goes out again with the next sync, and the others now.
+    fn leave_unknown(
+        &mut self,
+        database: &Database,
+        frozen: &Frozen,
+        error: &SyncError,
+    ) -> Result<bool, SyncError> {
+        let may_be_down = self.parcels.waiting.is_empty() && !self.was_taken();
+        if may_be_down && !frozen.resent {
+            return Ok(false);
+        }
+        Patience::new(&self.config).sync(|| {
+            let transaction = Transaction::begin(database.connection())?;
+            let provider = &self.call.provider;
+            outbox::close(database, provider, frozen.push, outbox::State::Unknown)?;
+            Ok(transaction.commit()?)
+        })?;
+        let message =
+            "the backend failed with rows of this push; they go up again with the next sync";
+        let warning = Warning::new("pushUnfinished", message);
+        self.report.warn([warning.saying(error.said.clone())]);
+        self.next_parcel();
+        Ok(true)
+    }
+
     /// Enough requests for one run: the next one goes on. False when this one has come to nothing.
-    fn leave_off(&mut self, database: &Database, frozen: &Frozen) -> Result<bool, SyncError> {
+    fn leave_off(
+        &mut self,
+        database: &Database,
+        frozen: &Frozen,
+        state: outbox::State,
+    ) -> Result<bool, SyncError> {
         if !self.was_taken() {
             self.take_back_forbidden(database)?;
             if self.parcels.splitting.alone.is_empty() {
@@ -188,7 +271,7 @@ impl Run {
         }
         let waiting = self.parcels.waiting.iter().map(|part| part.rows);
         let rows = frozen.rows + waiting.sum::<u64>();
-        self.close_parcel(database, frozen, outbox::State::Refused)?;
+        self.close_parcel(database, frozen, state)?;
         let message =
             "the backend refuses several rows; the others of this push go up with the next sync";
         let rows = i64::try_from(rows).unwrap_or(i64::MAX);

@@ -36,8 +36,6 @@ pub struct Report {
     pub cursor: Option<String>,
     /// Changes that were passed over.
     pub skipped: i64,
-    /// Rows that the server took, and could not put into its tables.
-    pub materialize: i64,
     /// What the server said of the first row that it did not accept.
     pub first_refusal: Option<String>,
 }
@@ -69,10 +67,10 @@ impl Report {
     /// The answer of `sync_entities`.
     pub fn answer(&self, facts: &Facts<'_>, error: Option<&SyncError>) -> Json {
         let mut total = Counts::default();
+        self.entities.iter().for_each(|counts| total.add(counts));
         let mut operations = Vec::new();
         for (place, (status, entity)) in facts.operations.iter().enumerate() {
             let counts = self.entities.get(place).cloned().unwrap_or_default();
-            total.add(&counts);
             let mut operation = Map::new();
             operation.insert("statusId".into(), (*status).into());
             operation.insert("entity".into(), entity.as_str().into());

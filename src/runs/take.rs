@@ -3,7 +3,7 @@
 use crate::capture::rebuilt::forget_cursors;
 use crate::coordination::{lease, now, run_record};
 use crate::ground::{Class, SyncError};
-use crate::http::{HttpError, Response};
+use crate::http::{HttpError, Kind, Response};
 use crate::providers::conversation::{Again, Answer, Event, Goal, Read};
 use crate::providers::sink::Sink;
 use crate::store::{Database, Session, Snapshot, Transaction};
@@ -16,6 +16,7 @@ use crate::transfer::intake::Intake;
 use crate::transfer::send::freeze::Frozen;
 use crate::transfer::send::outbox;
 use crate::transfer::send::settle::Settler;
+use crate::transfer::send::unacknowledged::Unacknowledged;
 use crate::transfer::{cursor, peer};
 
 use super::compare::{Comparer, Found};
@@ -42,7 +43,7 @@ impl Run {
         let frozen = self.parcels.current.take().filter(|_| asked.parcel);
         let response = match answer {
             Ok(response) => response,
-            Err(error) => return self.lost(database, frozen.as_ref(), error.into()),
+            Err(error) => return self.lost(database, frozen.as_ref(), error),
         };
         self.live.reach(match asked.parcel {
             true => "pushed",
@@ -56,6 +57,11 @@ impl Run {
         match self.read(session, database, &asked, frozen.as_ref(), &response) {
             Ok((read, outcome)) => {
                 self.adopt(&asked, read, &outcome);
+                if frozen.is_some_and(|frozen| frozen.resent) {
+                    // What was not known is known now.
+                    let provider = Some(self.call.provider.as_str());
+                    self.unacknowledged = Unacknowledged::read(database, provider)?;
+                }
                 Ok(())
             }
             Err(error) => match &frozen {
@@ -77,9 +83,14 @@ impl Run {
         &mut self,
         database: &Database,
         frozen: Option<&Frozen>,
-        error: SyncError,
+        error: HttpError,
     ) -> Result<(), SyncError> {
+        let is_closed = error.kind() == Kind::Closed;
+        let error = SyncError::from(error);
         if let Some(frozen) = frozen {
+            if is_closed && self.closed(database, frozen, &error)? {
+                return Ok(());
+            }
             self.close_parcel(database, frozen, outbox::State::Unknown)?;
         }
         self.hear(Event::Lost(&error));
@@ -189,7 +200,8 @@ impl Run {
         // A server may repeat our token in what it says.
         let clean = |text: &str| self.redactor.clean(text);
         let settler = frozen.map(|frozen| {
-            Settler::new(database, provider, &self.bindings, frozen, &clean)
+            let manners = self.kind.manners();
+            Settler::new(database, provider, &self.bindings, frozen, manners, &clean)
                 .of_repeated(response.repeated)
         });
         let intake = Intake::new(&setting, bindings, &self.unacknowledged, settler);
@@ -247,8 +259,7 @@ impl Run {
         let pulled = |place: &usize| read.cursors.iter().any(|(pulled, _)| pulled == place);
         if !due.is_empty() && due.iter().all(pulled) {
             let tables: Vec<i64> = self.bindings.iter().map(|one| one.table.id).collect();
-            let enough = self.kind.manners().journal_pulls;
-            outbox::count_pull(database, provider, &tables, enough)?;
+            outbox::count_pull(database, provider, &tables, self.kind.manners())?;
         }
         Ok(())
     }
@@ -260,10 +271,12 @@ impl Run {
         let comparer = Comparer::new(database, &self.bindings)?;
         let mut sink = Counting::new(comparer, &self.live);
         let read = self.read_into(response, &mut sink)?;
-        Ok(Compared {
-            found: sink.into_inner().finish(database)?,
-            read,
-        })
+        let found = match read.due.is_empty() {
+            true => sink.into_inner().finish(database)?,
+            // What there is shows with the last answer.
+            false => Found::default(),
+        };
+        Ok(Compared { found, read })
     }
 
     /// Takes note of what is committed now.
@@ -285,6 +298,12 @@ impl Run {
         }
         if let Some((_, cursor)) = read.cursors.first() {
             self.report.cursor = Some(cursor.clone());
+        }
+        if let Some(said) = &outcome.said {
+            self.report.first_refusal.get_or_insert(said.clone());
+        }
+        for part in outcome.again.iter().rev() {
+            self.parcels.waiting.push_front(part.clone());
         }
         if let Some(page) = read.page {
             self.report.page = Some(page);

@@ -78,6 +78,8 @@ impl Binding {
         let wire = Entity {
             name: entity.to_owned(),
             columns: wire_columns(&table, &columns),
+            key: table.shape.keys()[0].name.clone(),
+            references: references(database, &table, &columns)?,
             integer_key,
         };
         kind.admit(&wire).map_err(Error::argument)?;
@@ -245,6 +247,25 @@ pub fn wire_columns(table: &Tracked, columns: &[usize]) -> Vec<WireColumn> {
     columns
         .map(|position| wire_column(table, *position))
         .collect()
+}
+
+/// Places of the columns that refer to other rows.
+fn references(database: &Database, table: &Tracked, columns: &[usize]) -> Result<Vec<usize>> {
+    let shape = &table.shape;
+    let names = database.query_all(
+        "SELECT \"from\" FROM pragma_foreign_key_list(?1, ?2)",
+        &[shape.name.as_str().into(), database.schema().into()],
+        |row| Ok(row.text(0)),
+    )?;
+    let is_reference = |position: &usize| {
+        let column = &shape.columns[*position].name;
+        names.iter().any(|name| name.eq_ignore_ascii_case(column))
+    };
+    let places = columns.iter().enumerate();
+    Ok(places
+        .filter(|(_, position)| is_reference(position))
+        .map(|(place, _)| place)
+        .collect())
 }
 
 /// How a key is stored, by SQLite's rules of affinity. An id must come back from the table as it went

@@ -26,6 +26,8 @@ pub struct Counts {
     pub met: i64,
     /// Why the server did not accept rows, and how many of each.
     pub refusals: BTreeMap<String, i64>,
+    /// Rows that the server took, and could not put into its own tables.
+    pub unprojected: i64,
     /// Rows that a trigger of the application ignored.
     pub ignored: i64,
     /// Rows of the server that can't be stored now, at the end of the run.
@@ -45,6 +47,7 @@ impl Counts {
         for (reason, count) in &other.refusals {
             *self.refusals.entry(reason.clone()).or_default() += count;
         }
+        self.unprojected += other.unprojected;
         self.announced_wrongly += other.announced_wrongly;
         self.ignored += other.ignored;
         self.held += other.held;
@@ -54,6 +57,12 @@ impl Counts {
     pub fn refuse(&mut self, reason: &str) {
         self.rejected += 1;
         *self.refusals.entry(reason.to_owned()).or_default() += 1;
+    }
+
+    /// The server could not put a row into its own tables.
+    pub fn unprojected(&mut self) {
+        self.rejected += 1;
+        self.unprojected += 1;
     }
 
     /// A refusal is taken back.

@@ -4,13 +4,15 @@ use crate::capture::rebuilt::forget_cursors;
 use crate::store::{Database, Result};
 
 use super::held::keep;
+use super::peer;
 
 /// Forgets how far a provider was pulled and what was sent to it. What waits to be sent stays.
 ///
 /// # Errors
 /// SQLite's.
 pub fn provider(database: &Database, provider: &str) -> Result<()> {
-    for table in ["_syncCursor", "_syncPeer", "_syncVersion", "_syncRejected"] {
+    peer::forget(database, provider)?;
+    for table in ["_syncCursor", "_syncVersion", "_syncRejected"] {
         let sql = format!("DELETE FROM main.{table} WHERE provider = ?1");
         database.execute(&sql, &[provider.into()])?;
     }

@@ -58,12 +58,20 @@ impl<'a> Intake<'a> {
         let Some(settler) = self.settler.take() else {
             return Ok(());
         };
-        let (settled, warnings) = settler.finish()?;
-        for (total, counts) in self.outcome.counts.iter_mut().zip(&settled) {
+        let settled = settler.finish()?;
+        for (total, counts) in self.outcome.counts.iter_mut().zip(&settled.counts) {
             total.add(counts);
         }
-        self.outcome.warnings.extend(warnings);
-        Ok(())
+        self.outcome.warnings.extend(settled.warnings);
+        self.outcome.again = settled.again;
+        self.outcome.said = settled.said;
+        // What the server has in place of what was sent meets the row like one that was pulled.
+        if settled.met.is_empty() {
+            return Ok(());
+        }
+        let applier = Applier::new(self.setting, self.bindings, self.unacknowledged)?;
+        let applier = self.applier.insert(applier);
+        settled.met.iter().try_for_each(|row| applier.met(row))
     }
 
     /// Applies and settles what had to wait. Call once, before the commit. `due`: entities of which this run is yet to

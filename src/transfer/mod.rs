@@ -15,5 +15,6 @@ pub mod intake;
 pub mod names;
 pub mod pause;
 pub mod peer;
+pub mod same_row;
 pub mod send;
 pub mod version;

@@ -63,6 +63,65 @@ pub fn store_batch(database: &Database, provider: &str, most: u64) -> Result<()>
     Ok(())
 }
 
+/// Takes the next numbers of changes, `count` of them; the first.
+///
+/// # Errors
+/// SQLite's; all numbers are used.
+pub fn take_numbers(database: &Database, provider: &str, count: u64) -> Result<i64> {
+    let first = next_change(database, provider)?;
+    let next = i64::try_from(count)
+        .ok()
+        .and_then(|count| first.checked_add(count))
+        .ok_or_else(|| {
+            Error::argument(format!(
+                "provider '{provider}' has used all numbers of changes; give it another name of this device"
+            ))
+        })?;
+    store_next_change(database, provider, next)?;
+    Ok(first)
+}
+
+/// The number of the next change.
+///
+/// # Errors
+/// SQLite's.
+pub fn next_change(database: &Database, provider: &str) -> Result<i64> {
+    let next = database.query_value(
+        "SELECT nextChange FROM main._syncPeer WHERE provider = ?1",
+        &[provider.into()],
+    )?;
+    Ok(next.as_i64().unwrap_or(1))
+}
+
+/// Changes have at least this number from now on.
+///
+/// # Errors
+/// SQLite's.
+pub fn store_next_change(database: &Database, provider: &str, next: i64) -> Result<()> {
+    database.execute(
+        "INSERT INTO main._syncPeer (provider, memory, nextChange) VALUES (?1, 'null', ?2) \
+         ON CONFLICT (provider) DO UPDATE SET nextChange = max(nextChange, excluded.nextChange)",
+        &[provider.into(), next.into()],
+    )?;
+    Ok(())
+}
+
+/// Forgets all but the number of the next change: the server may remember those that were given.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget(database: &Database, provider: &str) -> Result<()> {
+    database.execute(
+        "DELETE FROM main._syncPeer WHERE provider = ?1 AND nextChange = 1",
+        &[provider.into()],
+    )?;
+    database.execute(
+        "UPDATE main._syncPeer SET memory = 'null', batch = NULL WHERE provider = ?1",
+        &[provider.into()],
+    )?;
+    Ok(())
+}
+
 /// The provider is declared anew: pushes may be as large as that says.
 ///
 /// # Errors

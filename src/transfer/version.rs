@@ -18,7 +18,7 @@ pub fn store(
     database.execute(
         "INSERT INTO main._syncVersion (provider, tbl, pk, version, deleted) VALUES (?1, ?2, ?3, ?4, ?5) \
          ON CONFLICT (provider, tbl, pk) DO UPDATE \
-         SET version = excluded.version, deleted = excluded.deleted",
+         SET version = excluded.version, deleted = excluded.deleted, alone = 0",
         &[
             provider.into(),
             table.into(),
@@ -30,9 +30,51 @@ pub fn store(
     Ok(())
 }
 
+/// A change of the row has met this version: the next one goes up alone.
+///
+/// # Errors
+/// SQLite's.
+pub fn store_met(
+    database: &Database,
+    provider: &str,
+    table: i64,
+    key: &Value,
+    version: i64,
+    deleted: bool,
+) -> Result<()> {
+    store(database, provider, table, key, version, deleted)?;
+    database.execute(
+        "UPDATE main._syncVersion SET alone = 1 WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
+        &[provider.into(), table.into(), key.borrow()],
+    )?;
+    Ok(())
+}
+
+/// The server has no such row, or it is not known which version.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget(database: &Database, provider: &str, table: i64, key: &Value) -> Result<()> {
+    database.execute(
+        "DELETE FROM main._syncVersion WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
+        &[provider.into(), table.into(), key.borrow()],
+    )?;
+    Ok(())
+}
+
 /// Reads the versions of one table's rows.
 pub struct Versions {
     find: Statement,
+}
+
+/// What the server is known to hold of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    pub number: i64,
+    /// It has the row as deleted.
+    pub deleted: bool,
+    /// The last change of the row has met this version.
+    pub met: bool,
 }
 
 impl Versions {
@@ -40,7 +82,7 @@ impl Versions {
     /// SQLite's.
     pub fn of(database: &Database, provider: &str, table: i64) -> Result<Self> {
         let mut find = database.prepare(
-            "SELECT version FROM main._syncVersion WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
+            "SELECT version, deleted, alone FROM main._syncVersion WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
         )?;
         find.bind_all(&[provider.into(), table.into()])?;
         Ok(Self { find })
@@ -50,9 +92,13 @@ impl Versions {
     ///
     /// # Errors
     /// SQLite's.
-    pub fn get(&mut self, key: &Key) -> Result<Option<i64>> {
+    pub fn get(&mut self, key: &Key) -> Result<Option<Version>> {
         self.find.bind(3, key.0.borrow())?;
-        let version = self.find.step()?.then(|| self.find.integer(0));
+        let version = self.find.step()?.then(|| Version {
+            number: self.find.integer(0),
+            deleted: self.find.integer(1) != 0,
+            met: self.find.integer(2) != 0,
+        });
         self.find.reset();
         Ok(version)
     }

@@ -126,13 +126,22 @@ const CALLS: &[(&str, &[&str])] = &[
     ("sync_upload_once", &["sync_upload_once('airline-api', ?1)"]),
     (
         "sync_download_once",
-        &["sync_download_once('airline-api', ?1)"],
+        &[
+            "sync_download_once('airline-api', ?1)",
+            "sync_download_once('paged', ?1)",
+        ],
     ),
     (
         "sync_download_all",
-        &["sync_download_all('airline-api', ?1)"],
+        &[
+            "sync_download_all('airline-api', ?1)",
+            "sync_download_all('paged', ?1)",
+        ],
     ),
-    ("sync_once", &["sync_once('airline-api', ?1)"]),
+    (
+        "sync_once",
+        &["sync_once('airline-api', ?1)", "sync_once('paged', ?1)"],
+    ),
     ("sync_auto", &["sync_auto('airline-api', ?1)"]),
     ("sync_worker_start", &["sync_worker_start(?1)"]),
     ("sync_pause", &["sync_pause('all', 'airline-api', ?1)"]),
@@ -160,6 +169,10 @@ fn furnished(world: &World) -> Connection {
         "CREATE TABLE planes (tailnum TEXT PRIMARY KEY, seats INTEGER, speed INTEGER)",
         "SELECT sync_track('planes')",
         "UPDATE _syncTable SET provider = 'airline-api'",
+        r#"SELECT sync_provider('paged', '{"kind":"oversync","url":"http://127.0.0.1:1/","attempts":1}')"#,
+        "CREATE TABLE crews (id TEXT PRIMARY KEY)",
+        "SELECT sync_track('crews')",
+        "UPDATE _syncTable SET provider = 'paged' WHERE name = 'crews'",
         "INSERT INTO _syncCursor (provider, entity, tableId, cursor, pulledAt) VALUES ('pulled', 'planes', 1, '1', 1)",
         "CREATE TABLE airlines (id PRIMARY KEY, _changed, _status, name)",
         "CREATE TABLE local_storage (key PRIMARY KEY, value)",

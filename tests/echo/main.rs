@@ -21,7 +21,7 @@ use syncscope::providers::conversation::{
     Refusal, RowToSend, Step,
 };
 use syncscope::providers::fit::sanitise;
-use syncscope::providers::sink::{Announced, RemoteRow, Sent, Sink, Verdict};
+use syncscope::providers::sink::{Announced, Rejection, RemoteRow, Sent, Sink, Verdict};
 use syncscope::providers::values::{write_column, write_json, write_value};
 use syncscope::providers::wire::{ChangeKind, Entity, Slot, WireId, WireType};
 use syncscope::providers::{Kind, Settings, Transport, kinds};
@@ -52,6 +52,13 @@ const KEYS: &[Key] = &[
         "most rows of one push; 0: no limit",
         r#"{"batch":1}"#,
     ),
+    key(
+        "careful",
+        Takes::Switch,
+        Usual::Json("false"),
+        "changes have numbers, and go out again as they were; all tables have one cursor",
+        r#"{"careful":true}"#,
+    ),
 ];
 
 struct Echo {
@@ -67,6 +74,9 @@ impl Echo {
                 batch: settings.number("batch"),
                 journal_pulls: 1,
                 versions: true,
+                numbered: settings.flag("careful"),
+                resends: settings.flag("careful"),
+                one_cursor: settings.flag("careful"),
                 ..Manners::default()
             },
         }
@@ -112,6 +122,7 @@ impl Provider for Echo {
     fn begin(&self, goal: Goal, known: Known) -> Result<Box<dyn Conversation>, Refusal> {
         let after = known.memory["after"].as_u64().unwrap_or(0);
         Ok(Box::new(Talk {
+            ordered: self.manners.numbered,
             page: self.page,
             after: match goal {
                 Goal::Check => 0,
@@ -138,6 +149,7 @@ enum At {
 }
 
 struct Talk {
+    ordered: bool,
     page: u64,
     after: u64,
     goal: Goal,
@@ -206,6 +218,19 @@ impl Conversation for Talk {
     fn write_body(&self, parcel: &dyn ParcelRows, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "{{\"changes\":[")?;
         let mut first = true;
+        if self.ordered {
+            parcel.in_order(&mut |place, row| {
+                let comma = if std::mem::take(&mut first) { "" } else { "," };
+                let name = Value::from(self.entities[place].name.as_str());
+                let (change, kind) = (row.change, row.kind.as_str());
+                write!(
+                    out,
+                    r#"{comma}{{"change":{change},"entity":{name},"kind":"{kind}",{}}}"#,
+                    row.content
+                )
+            })?;
+            return write!(out, "]}}");
+        }
         for (place, entity) in self.entities.iter().enumerate() {
             let name = Value::from(entity.name.as_str());
             parcel.rows(place, None, &mut |row| {
@@ -233,9 +258,13 @@ impl Conversation for Talk {
                     new_id: new_id.as_ref(),
                 },
                 verdict if verdict.get("refused").is_some() => {
-                    Verdict::Refused(verdict["refused"].as_str())
+                    let message = verdict["refused"].as_str();
+                    Verdict::Refused(Rejection {
+                        for_good: message.is_some_and(|said| said.starts_with("never")),
+                        ..Rejection::saying(message)
+                    })
                 }
-                verdict if verdict.get("conflict").is_some() => Verdict::Conflict,
+                verdict if verdict.get("conflict").is_some() => Verdict::Conflict(None),
                 _ => Verdict::Unsure,
             };
             let change = verdict["change"].as_i64().unwrap_or_default();
@@ -262,7 +291,7 @@ impl Conversation for Talk {
     fn adopt(&mut self, event: Event<'_>) {
         self.step = match event {
             Event::Frozen(0) => At::Done,
-            Event::Frozen(_) => At::Push,
+            Event::Frozen(_) | Event::Resent(_) => At::Push,
             Event::Read(_) if self.step == At::Push => At::Done,
             Event::Read(read) => {
                 let memory = read.memory.as_ref();
@@ -642,6 +671,129 @@ fn parts_go_up_one_after_the_other() {
     assert_eq!(ask(&db, PENDING), "");
 }
 
+const CAREFUL: &str = r#"{"kind":"echo","careful":true}"#;
+
+#[test]
+fn a_kind_with_one_cursor_is_always_about_all_its_tables() {
+    let (db, mut server) = (device(CAREFUL), Server::default());
+    synced(&db, &mut server);
+    server.put("list", "l", json!({"name": "a"}));
+    server.put("task", "t", json!({"title": "a", "list": "l"}));
+    let answer = drive(&db, &mut server, r#"["list"]"#, |_, _| {});
+    let operations = answer["operations"].as_array().map(Vec::len);
+    assert_eq!(
+        (operations, &answer["inserted"]),
+        (Some(1), &json!(2)),
+        "{answer}"
+    );
+    assert_eq!(ask(&db, "SELECT id FROM task"), "t");
+}
+
+#[test]
+fn numbers_grow_in_the_order_of_sending_and_are_never_used_again() {
+    let (db, mut server) = (device(CAREFUL), Server::default());
+    let numbers = |server: &Server| -> Vec<(i64, String)> {
+        let last = server.pushes.last().expect("a push").iter();
+        last.map(|change| {
+            let number = change["change"].as_i64().expect("a number");
+            (number, change["id"].as_str().expect("an id").to_owned())
+        })
+        .collect()
+    };
+    db.execute_batch(
+        "PRAGMA foreign_keys = OFF;
+         INSERT INTO task VALUES ('t', 'x', 'l'); INSERT INTO list VALUES ('l', 'x')",
+    )
+    .expect("edits");
+    synced(&db, &mut server);
+    assert_eq!(numbers(&server), [(1, "l".into()), (2, "t".into())]);
+    ask(
+        &db,
+        &format!("SELECT sync_provider('echo', '{CAREFUL}', '{{\"reset\":true}}')"),
+    );
+    synced(&db, &mut server);
+    db.execute_batch("DELETE FROM list; DELETE FROM task")
+        .expect("edits");
+    synced(&db, &mut server);
+    assert_eq!(numbers(&server), [(3, "t".into()), (4, "l".into())]);
+}
+
+#[test]
+fn what_had_no_answer_goes_out_again_unchanged_and_alone() {
+    let (db, mut server) = (device(CAREFUL), Server::default());
+    synced(&db, &mut server);
+    db.execute_batch("INSERT INTO list VALUES ('a', 'first')")
+        .expect("an edit");
+    ask(
+        &db,
+        r#"SELECT sync_entities('all', 'echo', '["list","task"]', '{"transport":"host"}')"#,
+    );
+    ask(&db, "SELECT sync_next_request()");
+    let pulled = json!({"rows": [], "next": 0, "more": false}).to_string();
+    db.query_row(
+        "SELECT sync_put_response(NULL, 200, '{}', ?1)",
+        [pulled],
+        |_| Ok(()),
+    )
+    .expect("an answer");
+    let first = json(&ask(&db, "SELECT sync_next_request()"));
+    ask(
+        &db,
+        "SELECT sync_put_response(NULL, 500, '{}', 'out of order')",
+    );
+    db.execute_batch("UPDATE list SET name = 'second'; INSERT INTO list VALUES ('b', 'new')")
+        .expect("edits");
+    let mut bodies = Vec::new();
+    ask(
+        &db,
+        r#"SELECT sync_entities('all', 'echo', '["list","task"]', '{"transport":"host"}')"#,
+    );
+    let mut turn = json(&ask(&db, "SELECT sync_next_request()"));
+    while turn["finishedAt"].is_null() {
+        let (url, body) = (
+            turn["url"].as_str().expect("a URL"),
+            turn["body"].as_str().expect("a body"),
+        );
+        if url.ends_with("push") {
+            bodies.push(body.to_owned());
+        }
+        let answer = server.answer(url, &json(body)).to_string();
+        db.query_row(
+            "SELECT sync_put_response(NULL, 200, '{}', ?1)",
+            [answer],
+            |_| Ok(()),
+        )
+        .expect("an answer");
+        turn = json(&ask(&db, "SELECT sync_next_request()"));
+    }
+    assert_eq!(bodies, [first["body"].as_str().expect("a body")]);
+    assert_eq!(ask(&db, PENDING), "list|a|updated\nlist|b|created");
+    assert_eq!(ask(&db, "SELECT max(attempts) FROM _syncOutbox"), "2");
+}
+
+#[test]
+fn what_is_refused_for_good_is_left_out_until_it_is_written_again() {
+    let (db, mut server) = (device(CAREFUL), Server::default());
+    server.refuses.push("never".into());
+    db.execute_batch("INSERT INTO list VALUES ('never', 'x'), ('good', 'x')")
+        .expect("edits");
+    let answer = synced(&db, &mut server);
+    assert_eq!(
+        (&answer["pushed"], &answer["rejected"]),
+        (&json!(1), &json!(1)),
+        "{answer}"
+    );
+    let pushes = server.pushes.len();
+    synced(&db, &mut server);
+    assert_eq!(server.pushes.len(), pushes, "it is left out");
+    server.refuses.clear();
+    db.execute_batch("UPDATE list SET name = 'y' WHERE id = 'never'")
+        .expect("an edit");
+    synced(&db, &mut server);
+    assert_eq!(ask(&db, PENDING), "");
+    assert_eq!(ask(&db, "SELECT count(*) FROM _syncRejected"), "0");
+}
+
 #[test]
 fn its_keys_and_its_limits_are_told_like_those_of_any_kind() {
     let db = device(ECHO_CONFIG);
@@ -655,7 +807,7 @@ fn its_keys_and_its_limits_are_told_like_those_of_any_kind() {
             &db,
             "SELECT group_concat(key) FROM sync_help_option WHERE of = 'echo'"
         ),
-        "kind,schema,page,batch"
+        "kind,schema,page,batch,careful"
     );
     db.execute_batch("CREATE TABLE counted (id INTEGER PRIMARY KEY)")
         .expect("a table");

@@ -228,6 +228,8 @@ mod tests {
         Entity {
             name: name.into(),
             columns: Vec::new(),
+            key: "id".into(),
+            references: Vec::new(),
             integer_key: false,
         }
     }

@@ -16,7 +16,7 @@ use crate::providers::conversation::{
     Again, Answer, Ask, AskBody, Conversation, Event, Goal, Known, KnownEntity, LastSchema,
     ParcelRows, Read, Refusal, Step,
 };
-use crate::providers::sink::{Sent, Sink, Verdict};
+use crate::providers::sink::{Rejection, Sent, Sink, Verdict};
 use crate::providers::template::{self, Values};
 use crate::providers::wire::Entity;
 
@@ -347,7 +347,10 @@ impl Talk {
         let said = read_answer(&self.options, &self.entities, answer.status, page, &body)?;
         for (place, rejected) in said.rejected.iter().enumerate() {
             for (id, reason) in rejected {
-                sink.verdict(Sent::Row(place, id), Verdict::Refused(reason.as_deref()))?;
+                sink.verdict(
+                    Sent::Row(place, id),
+                    Verdict::Refused(Rejection::saying(reason.as_deref())),
+                )?;
             }
         }
         let taken = Verdict::Taken {
@@ -451,7 +454,7 @@ impl Conversation for Talk {
     fn adopt(&mut self, event: Event<'_>) {
         match event {
             Event::Frozen(0) => self.step = Position::Done,
-            Event::Frozen(_) => self.step = Position::Push,
+            Event::Frozen(_) | Event::Resent(_) => self.step = Position::Push,
             Event::Read(read) => self.adopt_read(read),
             Event::Refused { status, error } => self.adopt_refusal(status, error),
             Event::Lost(error) => self.step = Position::Failed(error.clone()),

@@ -47,7 +47,12 @@ pub use options::Options;
 pub static KIND: Kind = Kind {
     name: "watermelon",
     transport: Transport::Http,
-    keys: &[http_keys::KEYS, table_keys::KEYS, keys::KEYS],
+    keys: &[
+        http_keys::KEYS,
+        table_keys::KEYS,
+        table_keys::BY_CONTENT,
+        keys::KEYS,
+    ],
     fill: preset::fill,
     check: options::check,
     open: Some(|settings| Ok(Box::new(Watermelon::open(settings)?))),
@@ -76,13 +81,13 @@ impl Watermelon {
                 batch: settings.number("pushBatch"),
                 journal_pulls: JOURNAL_PULLS,
                 cursors_grow: !options.opaque,
-                versions: false,
                 refusals: table_keys::refusals(settings),
                 apply: ApplyRules {
                     created_as_updated: settings.flag("sendCreatedAsUpdated"),
                     missing_is_default: true,
                     ..table_keys::apply_rules(settings)
                 },
+                ..Manners::default()
             },
             options,
         })

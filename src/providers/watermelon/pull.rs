@@ -485,6 +485,8 @@ mod tests {
         let entities = [Entity {
             name: "t".into(),
             columns: vec![column],
+            key: "id".into(),
+            references: Vec::new(),
             integer_key: false,
         }];
         let mut log = Log::default();

@@ -171,6 +171,8 @@ mod tests {
                 column("n", WireType::Number),
                 column("b", WireType::Boolean),
             ],
+            key: "id".into(),
+            references: Vec::new(),
             integer_key,
         }
     }
@@ -224,6 +226,8 @@ mod tests {
                     each(&ParcelRow {
                         change: 0,
                         kind: *kind,
+                        id: ValueRef::Null,
+                        base: None,
                         content,
                     })
                 })

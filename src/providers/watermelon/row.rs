@@ -220,6 +220,8 @@ mod tests {
                 column("n", WireType::Number, false),
                 column("b", WireType::Boolean, true),
             ],
+            key: "id".into(),
+            references: Vec::new(),
             integer_key: false,
         }
     }

@@ -13,6 +13,8 @@ use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;
 use crate::transfer::held::foreign::links;
 use crate::transfer::held::{Class, Holder, Reason};
+use crate::transfer::send::fate::MetRow;
+use crate::transfer::send::freeze::Frozen;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::bystanders::Bystanders;
@@ -157,6 +159,7 @@ impl<'a> Applier<'a> {
             counts: all,
             warnings,
             comes_again,
+            ..Came::default()
         })
     }
 
@@ -376,11 +379,12 @@ impl<'a> Applier<'a> {
         let table = &mut self.tables[place];
         let gone = match table.gone(remote, key, old) {
             Ok(gone) => gone,
-            Err(error) => {
+            Err(Trouble::Store(error)) => {
                 let reason = Reason::of(&error);
                 let error = table.named(error, key);
                 return self.refuse_delete(place, key, reason, error);
             }
+            Err(trouble) => return Err(table.named(trouble, key)),
         };
         if !old {
             self.note_deleted(place, key, gone)?;
@@ -478,6 +482,10 @@ pub struct Came {
     pub warnings: Vec<Warning>,
     /// Tables that are to be pulled from the beginning: they lost rows that the server may have.
     pub comes_again: HashSet<i64>,
+    /// Rows that are to be sent once more at once, each alone.
+    pub again: Vec<Frozen>,
+    /// What the server said of the first row that it did not take.
+    pub said: Option<String>,
 }
 
 /// A row that its table refuses.
@@ -501,6 +509,55 @@ fn restore(
     }
 }
 
+impl Applier<'_> {
+    /// Applies what the server has in place of a row that was sent: it counts, whatever version was known.
+    ///
+    /// # Errors
+    /// As [`Sink::row`].
+    pub fn met(&mut self, row: &MetRow) -> Result<(), SyncError> {
+        let deleted = row.slots.is_none();
+        if let Some(version) = row.version {
+            self.tables[row.place].set_version(&row.key, version, deleted)?;
+        }
+        match &row.slots {
+            Some(slots) => self.newer_row(row.place, &row.key, Announced::Updated, slots),
+            None => {
+                self.newer_delete(row.place, row.key.clone());
+                Ok(())
+            }
+        }
+    }
+
+    /// A row that is not old news.
+    fn newer_row(
+        &mut self,
+        place: usize,
+        key: &Key,
+        announced: Announced,
+        slots: &[Slot<'_>],
+    ) -> Result<(), SyncError> {
+        let remote = match announced {
+            Announced::Created => Remote::Created,
+            Announced::Updated => Remote::Updated,
+        };
+        self.deferred.forget(place, key);
+        self.doomed.forget(place, key);
+        let completed = self.completed(place, key, slots)?;
+        let slots = completed.as_deref().unwrap_or(slots);
+        match self.refused_row(place, key) {
+            Some(reason) => self.hold_row(place, key, announced, slots, &reason),
+            None => self.upsert(place, remote, key, slots, false),
+        }
+    }
+
+    /// A delete that is not old news.
+    fn newer_delete(&mut self, place: usize, key: Key) {
+        self.deferred.forget(place, &key);
+        self.displaced.forget(place, &key);
+        self.doom(place, key, Remote::Deleted, false);
+    }
+}
+
 impl Sink for Applier<'_> {
     fn row(&mut self, row: &RemoteRow<'_>) -> Result<(), SyncError> {
         let Some(key) = self.key(row.entity, row.id)? else {
@@ -514,14 +571,7 @@ impl Sink for Applier<'_> {
         if old {
             return self.upsert(row.entity, remote, &key, row.slots, old);
         }
-        self.deferred.forget(row.entity, &key);
-        self.doomed.forget(row.entity, &key);
-        let completed = self.completed(row.entity, &key, row.slots)?;
-        let slots = completed.as_deref().unwrap_or(row.slots);
-        match self.refused_row(row.entity, &key) {
-            Some(reason) => self.hold_row(row.entity, &key, row.announced, slots, &reason),
-            None => self.upsert(row.entity, remote, &key, slots, old),
-        }
+        self.newer_row(row.entity, &key, row.announced, row.slots)
     }
 
     fn gone(
@@ -534,11 +584,10 @@ impl Sink for Applier<'_> {
             return Ok(self.holder.forget(place, &stray_key(id))?);
         };
         let old = self.tables[place].is_old(&key, version, true)?;
-        if !old {
-            self.deferred.forget(place, &key);
-            self.displaced.forget(place, &key);
+        match old {
+            true => self.doom(place, key, Remote::Deleted, old),
+            false => self.newer_delete(place, key),
         }
-        self.doom(place, key, Remote::Deleted, old);
         Ok(())
     }
 

@@ -113,6 +113,8 @@ fn edited_rows(
     let entity = Entity {
         name: table.shape.name.clone(),
         columns: wire_columns(table, &columns),
+        key: String::new(),
+        references: Vec::new(),
         integer_key: false,
     };
     let mut reader = RowReader::new(database, table, &columns)?;

@@ -3,8 +3,8 @@
 //! | here | created or updated there | deleted there | not named by an answer of all rows | cleared before the rows come |
 //! |---|---|---|---|---|
 //! | clean: no row, or nothing pending | stored: inserted, or written where it differs | goes | goes | goes |
-//! | created here | by the policy | goes, a conflict | stays | stays |
-//! | updated here | by the policy | goes, a conflict | goes, a conflict | stays |
+//! | created here | by the policy | goes, or by the policy: a conflict | stays | stays |
+//! | updated here | by the policy | goes, or by the policy: a conflict | goes, a conflict | stays |
 //! | deleted here | created: brought back, a conflict; updated: stays deleted, a conflict | settled | settled | stays |
 //! | withdrawn: deleted here, a push may have created it there | the same, and the server knows it | settled | settled | stays |
 //! | undone: created and deleted here, never sent | inserted | settled | stays | stays |
@@ -68,6 +68,8 @@ pub struct Rules {
     pub created_as_updated: bool,
     /// The policy wants to see every row that is here and would be written.
     pub asks_always: bool,
+    /// The policy decides about rows changed here that are deleted there.
+    pub asks_for_deletes: bool,
     /// Keys are counted here: a row of another device may have the same.
     pub counted: bool,
 }
@@ -243,6 +245,9 @@ fn meet_delete(case: &Case) -> Decision {
     if unsent && case.rules.keep_created {
         return decision(Action::Keep).recorded(Kind::DeletedRemotely);
     }
+    if case.rules.asks_for_deletes {
+        return decision(Action::Ask).recorded(Kind::DeletedRemotely);
+    }
     delete_edited()
 }
 
@@ -370,9 +375,17 @@ mod tests {
     const NEW: When = |case| !case.echo && !case.rules.redelivers;
     const OLD: When = |case| case.echo || case.rules.redelivers;
     const MADE_AFTER: When = |case| case.made_after.is_some();
-    const MADE_BEFORE: When = |case| case.made_after.is_none();
+    const MADE_BEFORE: When = |case| case.made_after.is_none() && !case.rules.asks_for_deletes;
+    const MADE_BEFORE_ASKED: When = |case| case.made_after.is_none() && case.rules.asks_for_deletes;
     const KEPT: When = |case| case.made_after.is_none() && case.rules.keep_created;
-    const NOT_KEPT: When = |case| case.made_after.is_none() && !case.rules.keep_created;
+    const NOT_KEPT: When = |case| {
+        let rules = case.rules;
+        case.made_after.is_none() && !rules.keep_created && !rules.asks_for_deletes
+    };
+    const NOT_KEPT_ASKED: When = |case| {
+        let rules = case.rules;
+        case.made_after.is_none() && !rules.keep_created && rules.asks_for_deletes
+    };
 
     const COUNTED: When = |case| case.rules.counted;
     const COUNTED_BEFORE: When = |case| case.rules.counted && case.made_after.is_none();
@@ -417,8 +430,11 @@ mod tests {
         Line(EDITED, GONE, PUSHES, MADE_AFTER, Keep, None, SettledUpTo(3)),
         Line(&[Created], GONE, &[NOT_SENT], KEPT, Keep, THERE, Stays),
         Line(&[Created], GONE, &[NOT_SENT], NOT_KEPT, Delete, THERE, Settled),
+        Line(&[Created], GONE, &[NOT_SENT], NOT_KEPT_ASKED, Ask, THERE, Stays),
         Line(&[Created], GONE, SENT, MADE_BEFORE, Delete, THERE, Settled),
+        Line(&[Created], GONE, SENT, MADE_BEFORE_ASKED, Ask, THERE, Stays),
         Line(&[Updated], GONE, PUSHES, MADE_BEFORE, Delete, THERE, Settled),
+        Line(&[Updated], GONE, PUSHES, MADE_BEFORE_ASKED, Ask, THERE, Stays),
         Line(&[Deleted, Withdrawn, Undone], GONE, PUSHES, ALWAYS, Keep, None, Settled),
 
         Line(&[Updated], &[Unnamed], PUSHES, ALWAYS, Delete, THERE, Settled),
@@ -448,7 +464,7 @@ mod tests {
 
     fn every_case() -> Vec<Case> {
         let mut cases = Vec::new();
-        for bits in 0..1 << 9 {
+        for bits in 0..1 << 10 {
             let bit = |place: u32| bits >> place & 1 == 1;
             for (local, remote, push) in LOCALS.iter().flat_map(|local| {
                 REMOTES
@@ -469,6 +485,7 @@ mod tests {
                         created_as_updated: bit(6),
                         asks_always: bit(7),
                         counted: bit(8),
+                        asks_for_deletes: bit(9),
                     },
                 });
             }
@@ -479,7 +496,7 @@ mod tests {
     #[test]
     fn every_case_is_decided_as_one_line_of_the_table_says() {
         let cases = every_case();
-        assert_eq!(cases.len(), 6 * 5 * 5 * 512);
+        assert_eq!(cases.len(), 6 * 5 * 5 * 1024);
         let mut used = vec![0; TABLE.len()];
         for case in &cases {
             let decision = decide(case);

@@ -270,8 +270,7 @@ impl Applier<'_> {
             }
             What::Delete => {
                 self.look_before_a_delete(place, key)?;
-                let gone = self.tables[place].gone(Remote::Deleted, key, false);
-                gone.map_err(Trouble::from)
+                self.tables[place].gone(Remote::Deleted, key, false)
             }
         };
         let error = match outcome {

@@ -1,17 +1,11 @@
 //! What was pushed lately of the rows that wait, to recognise our own rows when the server sends them back.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
-use serde_json::value::RawValue;
-
 use crate::capture::key_map::Kept;
 use crate::capture::{Key, KeyMap, PendingRows};
-use crate::providers::fit::sanitise;
-use crate::providers::values::{holds, same_json};
-use crate::providers::wire::{Slot, WireColumn};
-use crate::store::{Database, Result, Statement, Value, same};
+use crate::providers::wire::Slot;
+use crate::store::{Database, Result, Statement, Value};
 use crate::transfer::binding::Binding;
+use crate::transfer::same_row::is_same_row;
 use crate::transfer::send::unacknowledged::Sent;
 
 /// What was pushed of one row.
@@ -126,7 +120,9 @@ impl Journal {
         self.content.bind_all(&entry)?;
         let same = self.content.step()? && {
             let content = self.content.column(0).as_str();
-            content.is_some_and(|content| is_same_row(content, binding, row, lenient))
+            content.is_some_and(|content| {
+                is_same_row(content, binding, row, &binding.rules.echo_ignore, lenient)
+            })
         };
         self.content.reset();
         Ok(same)
@@ -161,82 +157,5 @@ impl Kept for Pushed {
             content: content.as_i64(),
             deleted_up_to: deleted.as_i64(),
         })
-    }
-}
-
-/// Whether an incoming row holds what `content` says. `lenient`: as far as it says anything.
-fn is_same_row(content: &str, binding: &Binding, row: &[Slot<'_>], lenient: bool) -> bool {
-    let Ok(pushed) = serde_json::from_str::<HashMap<Cow<'_, str>, &RawValue>>(content) else {
-        return false;
-    };
-    let ignored = &binding.rules.echo_ignore;
-    binding.wire.columns.iter().zip(row).all(|(column, slot)| {
-        if ignored
-            .iter()
-            .any(|name| name.eq_ignore_ascii_case(&column.name))
-        {
-            return true;
-        }
-        if slot.is_missing() {
-            return lenient;
-        }
-        let sent = pushed.get(column.name.as_str());
-        sent.is_some_and(|sent| is_as_sent(column, sent.get(), slot))
-    })
-}
-
-/// Compares a value as it was sent with one as it came in: by what the column gets of both, and by what it can't
-/// hold of them. What comes back in another form (true as 1) is what was sent.
-fn is_as_sent(column: &WireColumn, sent: &str, came: &Slot<'_>) -> bool {
-    let sent = sanitise(column, sent);
-    match (sent.kept(), came.kept()) {
-        (Some(sent), Some(came)) => same_json(&sent.json, &came.json),
-        // A server may keep nothing where the column here must hold something.
-        (Some(kept), None) | (None, Some(kept)) => {
-            (kept.close || kept.json == "null") && same(sent.value(), came.value())
-        }
-        (None, None) => holds(column, sent.value(), came),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::providers::fit::{Leniency, fit};
-    use crate::providers::wire::{Holds, WireType};
-
-    #[test]
-    fn values_are_compared_across_their_forms() {
-        let same = |kind, declared: &str, sent: &str, came: &str| {
-            let column = WireColumn {
-                name: "c".into(),
-                kind,
-                required: false,
-                holds: Holds::of(declared, false),
-            };
-            is_as_sent(&column, sent, &fit(&column, Leniency::default(), came))
-        };
-        assert!(same(WireType::Boolean, "BOOLEAN", "true", "true"));
-        assert!(same(WireType::Boolean, "BOOLEAN", "true", "1"));
-        assert!(!same(WireType::Boolean, "BOOLEAN", "true", "0"));
-        assert!(same(WireType::Number, "INTEGER", "1", "1.0"));
-        assert!(same(WireType::Base64, "BLOB", r#""aGk=""#, r#""aGk""#));
-        assert!(same(WireType::Any, "DECIMAL", "5", r#""5.00""#));
-        assert!(!same(WireType::String, "TEXT", r#""a""#, r#""b""#));
-        assert!(!same(WireType::String, "TEXT", "null", r#""""#));
-        assert!(!same(WireType::String, "TEXT", "null", r#"{"a":1}"#));
-        assert!(same(
-            WireType::String,
-            "TEXT",
-            r#"{"a":1}"#,
-            r#"{"a": 1.0}"#
-        ));
-        assert!(!same(WireType::String, "TEXT", r#"{"a":1}"#, r#"{"a":2}"#));
-        assert!(same(
-            WireType::Json,
-            "JSON",
-            r#"{"a":1,"b":2}"#,
-            r#"{"b":2,"a":1}"#
-        ));
     }
 }

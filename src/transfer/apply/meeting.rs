@@ -125,6 +125,29 @@ impl<'r> Meeting<'r> {
         })
     }
 
+    /// Whether the row here is as it came, and everything came.
+    pub fn is_equal_throughout(&self) -> bool {
+        let is_said = |slot: &Slot<'_>| !slot.is_missing() && slot.kept().is_none();
+        self.row.iter().all(is_said) && self.is_equal()
+    }
+
+    /// The rows of a conflict with a delete of the server. `stays`: the row that outlives it.
+    pub fn sides_of_delete(&self, stays: Option<&Chosen<'_>>) -> Sides {
+        Sides {
+            resolved: stays.and_then(|chosen| self.sides(chosen).resolved),
+            local: Some(self.local_json()),
+            remote: None,
+        }
+    }
+
+    /// It is made on the server anew, as a whole.
+    fn made_anew(&self, row: Vec<Slot<'r>>) -> Chosen<'r> {
+        Chosen {
+            row,
+            effect: self.marked(Status::Created, &self.binding.columns),
+        }
+    }
+
     /// The row here as JSON, with its pending changes.
     pub fn local_json(&self) -> String {
         let pending = Some((self.status, self.changed.as_str()));
@@ -318,14 +341,51 @@ impl Judge {
         Ok(Chosen { row, effect })
     }
 
+    /// The row that stays although the server has deleted it; none: it goes.
+    ///
+    /// # Errors
+    /// A resolver's.
+    pub fn choose_over_delete<'r>(
+        &mut self,
+        meeting: &Meeting<'r>,
+    ) -> Result<Option<Chosen<'r>>, SyncError> {
+        let row = match &self.policy {
+            Policy::ServerWins | Policy::LastWriteWins(_) => return Ok(None),
+            Policy::Columns | Policy::ClientWins => vec![Slot::Missing; meeting.row.len()],
+            Policy::Sql2(_) | Policy::Sql4(_) => match self.ask_of(meeting, None)? {
+                Some(verdict) => verdict.row,
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(meeting.made_anew(row)))
+    }
+
     fn ask(&mut self, meeting: &Meeting<'_>) -> Result<Verdict, SyncError> {
+        let (entity, key) = (&meeting.binding.wire, meeting.key.0.borrow());
+        let remote = remote_json(entity, key, meeting.row);
+        let verdict = self.ask_of(meeting, Some(&remote))?;
+        let mut verdict = verdict.ok_or_else(SyncError::bug)?;
+        for (slot, resolved) in verdict.row.iter_mut().zip(&meeting.resolved) {
+            if slot.is_missing() {
+                *slot = resolved.clone().into_owned();
+            }
+        }
+        Ok(verdict)
+    }
+
+    /// None, of a row that the server has deleted: it goes.
+    fn ask_of(
+        &mut self,
+        meeting: &Meeting<'_>,
+        remote: Option<&str>,
+    ) -> Result<Option<Verdict>, SyncError> {
         let (entity, key) = (&meeting.binding.wire, meeting.key.0.borrow());
         let pending = Some((meeting.status, meeting.changed.as_str()));
         let name = &meeting.binding.entity;
         let rows = Rows {
             table: name,
             local: &meeting.local_json(),
-            remote: &remote_json(entity, key, meeting.row),
+            remote,
             resolved: &row_json(entity, key, pending, |place| {
                 Some(meeting.face(&meeting.resolved, place))
             }),
@@ -334,13 +394,6 @@ impl Judge {
             Some(resolver) => resolver.ask(entity, &rows),
             None => Err("it was removed during the sync".into()),
         };
-        let mut verdict =
-            answer.map_err(|problem| resolver::failed(name, &shown(&meeting.key.0), &problem))?;
-        for (slot, resolved) in verdict.row.iter_mut().zip(&meeting.resolved) {
-            if slot.is_missing() {
-                *slot = resolved.clone().into_owned();
-            }
-        }
-        Ok(verdict)
+        answer.map_err(|problem| resolver::failed(name, &shown(&meeting.key.0), &problem))
     }
 }

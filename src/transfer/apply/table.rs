@@ -83,12 +83,13 @@ impl<'a> TableApplier<'a> {
         start: i64,
     ) -> Result<Self> {
         let (database, provider) = (setting.database, setting.provider);
-        let policy = Policy::of(database, &binding.entity)?;
+        let policy = Policy::of(database, &binding.entity, &binding.rules)?;
         let rules = Rules {
             redelivers: again.is_some(),
             keep_created: binding.rules.keep_created,
             created_as_updated: binding.rules.created_as_updated,
             asks_always: policy.sees_clean_rows(),
+            asks_for_deletes: binding.rules.asks_for_deletes,
             counted: binding.wire.integer_key && binding.table.counts_keys(),
         };
         Ok(Self {
@@ -237,6 +238,14 @@ impl<'a> TableApplier<'a> {
         }
     }
 
+    /// A change of the row has met this version, whatever was known.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn set_version(&mut self, key: &Key, version: i64, deleted: bool) -> Result<()> {
+        self.versions.set(key, version, deleted)
+    }
+
     /// Applies a row that was created or updated there; true when a resolver let it go. `old`: see
     /// [`TableApplier::is_old`].
     ///
@@ -353,6 +362,12 @@ impl<'a> TableApplier<'a> {
             pending,
             known_upto,
         );
+        if pending.is_some() && self.binding.rules.settles_equal && meeting.is_equal_throughout() {
+            self.writer.release();
+            self.counts.unchanged += 1;
+            self.effects.note(key, Effect::Settled)?;
+            return Ok(false);
+        }
         if pending.is_none() && meeting.is_equal() {
             self.writer.release();
             let written = match self.writer.keep(key, row)? {
@@ -451,19 +466,22 @@ impl<'a> TableApplier<'a> {
     /// [`TableApplier::is_old`].
     ///
     /// # Errors
-    /// SQLite's.
-    pub fn gone(&mut self, remote: Remote, key: &Key, old: bool) -> Result<bool> {
+    /// SQLite's; a resolver's.
+    pub fn gone(&mut self, remote: Remote, key: &Key, old: bool) -> Result<bool, Trouble> {
         let Some(pending) = self.waiting(key)? else {
             let case = Case {
                 old,
                 ..Case::clean(remote, self.knowledge.rules)
             };
-            return self.delete(key, decide(&case).action);
+            return Ok(self.delete(key, decide(&case).action)?);
         };
         let exists = self.writer.find(&pending)?;
         let local = self.knowledge.local(&pending, exists)?;
         let case = self.knowledge.case(local, remote, &pending, &[], false)?;
         let decision = decide(&Case { old, ..case });
+        if decision.action == Action::Ask {
+            return self.outlive(key, &pending);
+        }
         if let Some(kind) = decision.conflict {
             let local = self.local_json(&pending)?;
             let kept = decision.action == Action::Keep;
@@ -478,7 +496,32 @@ impl<'a> TableApplier<'a> {
         let made_after = matches!(decision.effect, Effect::SettledUpTo(_));
         self.counts.unchanged += i64::from(made_after);
         self.effects.note(key, decision.effect)?;
-        self.delete(key, decision.action)
+        Ok(self.delete(key, decision.action)?)
+    }
+
+    /// A row that was changed here, which the writer has found, and that was deleted there: it goes, or stays and is made
+    /// there anew, as the policy says. True when it went.
+    fn outlive(&mut self, key: &Key, pending: &Pending) -> Result<bool, Trouble> {
+        let missing = vec![Slot::Missing; self.binding.columns.len()];
+        let kept = self.writer.kept(key, Some(pending))?;
+        let row = (key, kept);
+        let meeting = Meeting::new(
+            &self.writer,
+            self.binding,
+            row,
+            &missing,
+            Some(pending),
+            None,
+        );
+        let stays = self.judge.choose_over_delete(&meeting)?;
+        let sides = meeting.sides_of_delete(stays.as_ref());
+        self.record(key, Kind::DeletedRemotely, true, &sides)?;
+        let Some(chosen) = stays else {
+            self.writer.release();
+            self.effects.note(key, Effect::Settled)?;
+            return Ok(self.delete(key, Action::Delete)?);
+        };
+        self.write_or_clash(key, chosen)
     }
 
     fn delete(&mut self, key: &Key, action: Action) -> Result<bool> {

@@ -29,6 +29,8 @@ fn file() -> (Memory, [Binding; 1]) {
         wire: Entity {
             name: "t".into(),
             columns: wire_columns(&table, &columns),
+            key: "id".into(),
+            references: Vec::new(),
             integer_key: false,
         },
         columns,

@@ -2,7 +2,7 @@
 
 use crate::capture::Key;
 use crate::store::{Database, Result};
-use crate::transfer::version::{Versions, store};
+use crate::transfer::version::{Versions, store, store_met};
 
 /// Looks at the versions of the rows that come in for one table. A server that sends none costs nothing.
 pub struct VersionGate<'a> {
@@ -23,6 +23,15 @@ impl<'a> VersionGate<'a> {
         }
     }
 
+    /// Notes the version that a change has met, whatever was known.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn set(&mut self, key: &Key, version: i64, deleted: bool) -> Result<()> {
+        let (database, provider) = (self.database, self.provider);
+        store_met(database, provider, self.table, &key.0, version, deleted)
+    }
+
     /// Whether a state of a row is not newer than the one that is known. A newer one is noted. Ask once for each
     /// state: the second time it is old.
     ///
@@ -35,7 +44,7 @@ impl<'a> VersionGate<'a> {
             None => Versions::of(database, provider, table)?,
         };
         let known = self.versions.insert(versions).get(key)?;
-        if known.is_some_and(|known| version <= known) {
+        if known.is_some_and(|known| version <= known.number) {
             return Ok(true);
         }
         store(database, provider, table, &key.0, version, deleted)?;

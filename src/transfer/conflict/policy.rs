@@ -1,6 +1,7 @@
 //! How conflicts of an entity are decided.
 
 use crate::ground::quoted;
+use crate::providers::conversation::ApplyRules;
 use crate::store::{Database, Error, Result};
 
 /// What is done when a row was changed both here and by the server.
@@ -78,18 +79,23 @@ impl Policy {
         matches!(self, Self::Sql4(_))
     }
 
-    /// The policy in force for an entity.
+    /// The policy in force for an entity: its own, that of all, or the usual one of its provider.
     ///
     /// # Errors
     /// SQLite's; a row of `_syncResolver` that somebody has broken.
-    pub fn of(database: &Database, entity: &str) -> Result<Self> {
-        Self::read(
+    pub fn of(database: &Database, entity: &str, rules: &ApplyRules) -> Result<Self> {
+        let usual = match rules.server_wins {
+            true => Self::ServerWins,
+            false => Self::Columns,
+        };
+        let set = Self::read(
             database,
             "SELECT policy, argument FROM main._syncResolver \
              WHERE entity = ?1 COLLATE NOCASE OR entity = '*' \
              ORDER BY entity = ?1 DESC, entity = '*' LIMIT 1",
             entity,
-        )
+        )?;
+        Ok(set.unwrap_or(usual))
     }
 
     /// The policy that is an entity's own; the usual one when it has none.
@@ -97,22 +103,21 @@ impl Policy {
     /// # Errors
     /// As [`Policy::of`].
     pub fn own(database: &Database, entity: &str) -> Result<Self> {
-        Self::read(
+        let own = Self::read(
             database,
             "SELECT policy, argument FROM main._syncResolver \
              WHERE entity = ?1 COLLATE NOCASE ORDER BY entity = ?1 DESC LIMIT 1",
             entity,
-        )
+        )?;
+        Ok(own.unwrap_or_default())
     }
 
-    fn read(database: &Database, sql: &str, entity: &str) -> Result<Self> {
+    fn read(database: &Database, sql: &str, entity: &str) -> Result<Option<Self>> {
         let found = database.query_row(sql, &[entity.into()], |row| {
             Ok((row.text(0), row.optional_text(1)))
         })?;
-        match found {
-            None => Ok(Self::default()),
-            Some((name, argument)) => Self::parse(&name, argument.as_deref()),
-        }
+        let policy = found.map(|(name, argument)| Self::parse(&name, argument.as_deref()));
+        policy.transpose()
     }
 
     /// Makes it the policy of an entity, or of all without one of their own (`*`).

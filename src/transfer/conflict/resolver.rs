@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use crate::ground::{Class, SyncError, complaint, quoted};
+use crate::providers::conversation::ApplyRules;
 use crate::providers::fit::sanitise;
 use crate::providers::wire::{Entity, Slot};
 use crate::store::{Connection, Database, Error, Result, Session, Statement, ValueRef};
@@ -21,7 +22,8 @@ const NAMES: &[&str] = &[":table", ":local", ":remote", ":resolved"];
 pub struct Rows<'a> {
     pub table: &'a str,
     pub local: &'a str,
-    pub remote: &'a str,
+    /// None: the server has deleted the row.
+    pub remote: Option<&'a str>,
     pub resolved: &'a str,
 }
 
@@ -82,24 +84,24 @@ impl Resolver {
         })
     }
 
-    /// Asks about one row.
+    /// Asks about one row. None, of a row that the server has deleted: it goes.
     ///
     /// # Errors
     /// The expression's own; an answer that is not a JSON object.
-    pub fn ask(&mut self, entity: &Entity, rows: &Rows<'_>) -> Result<Verdict, String> {
+    pub fn ask(&mut self, entity: &Entity, rows: &Rows<'_>) -> Result<Option<Verdict>, String> {
         let answer = self.run(rows);
         self.statement.reset();
         let answer = answer?;
-        read(entity, &answer)
+        answer.map(|answer| read(entity, &answer)).transpose()
     }
 
-    fn run(&mut self, rows: &Rows<'_>) -> Result<String, String> {
+    fn run(&mut self, rows: &Rows<'_>) -> Result<Option<String>, String> {
         for (place, name) in self.parameters.iter().enumerate() {
             let value = match name.as_str() {
-                ":table" => rows.table,
-                ":local" => rows.local,
+                ":table" => Some(rows.table),
+                ":local" => Some(rows.local),
                 ":remote" => rows.remote,
-                _ => rows.resolved,
+                _ => Some(rows.resolved),
             };
             self.statement
                 .bind(place + 1, value.into())
@@ -107,7 +109,8 @@ impl Resolver {
         }
         self.statement.step().map_err(|error| error.to_string())?;
         match self.statement.column(0) {
-            ValueRef::Text(text) => Ok(text.to_owned()),
+            ValueRef::Text(text) => Ok(Some(text.to_owned())),
+            ValueRef::Null if rows.remote.is_none() => Ok(None),
             other => Err(format!("it gave {}, not a JSON object", other.type_name())),
         }
     }
@@ -140,7 +143,8 @@ pub fn set_resolver(
 /// # Errors
 /// As [`Resolver::of`].
 pub fn require_usable(session: &Session, database: &Database, entity: &str) -> Result<()> {
-    let policy = Policy::of(database, entity)?;
+    // What is usual needs nothing.
+    let policy = Policy::of(database, entity, &ApplyRules::default())?;
     Resolver::of(session, database.connection(), &policy)
         .map(drop)
         .map_err(|error| error.prefixed(&format!("the resolver of {}", quoted(entity))))

@@ -62,22 +62,23 @@ pub fn bind(database: &Database, entity: &str, table: Tracked) -> Result<Binding
         .filter(|(position, column)| is_document(&column.name) || synced.contains(position))
         .map(|(position, _)| position)
         .collect();
+    let integer_key = has_integer_key(&table)?;
     let wire = Entity {
         name: entity.to_owned(),
         columns: wire_columns(&table, &columns),
-        integer_key: has_integer_key(&table)?,
+        key: table.shape.keys()[0].name.clone(),
+        references: Vec::new(),
+        integer_key,
     };
     Ok(Binding {
         entity: entity.to_owned(),
         columns,
         wire,
         rules: ApplyRules {
-            keep_created: false,
             // A response doesn't say which rows are new.
             created_as_updated: true,
-            send_cascades: false,
-            missing_is_default: false,
             echo_ignore: vec!["timestamp".into()],
+            ..ApplyRules::default()
         },
         replacement_where: None,
         on_clash: OnClash::Hold,

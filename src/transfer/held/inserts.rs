@@ -168,7 +168,7 @@ fn decide_one(
     if !(0..held.len()).any(clashes) {
         return Ok(false);
     }
-    let policy = Policy::of(database, &binding.entity)?;
+    let policy = Policy::of(database, &binding.entity, &binding.rules)?;
     let server_wins = match &policy {
         Policy::ServerWins => true,
         Policy::LastWriteWins(column) => !is_newer(binding, &reader, &held, column),

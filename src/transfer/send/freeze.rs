@@ -14,9 +14,11 @@ use crate::providers::wire::{ChangeKind, Slot, WireId};
 use crate::store::{Database, Result, Statement, Value, ValueRef, same, shown};
 
 use super::kept_back::KeptBack;
+use super::number;
 use super::rejected::{forget_rejection, left_out, reject};
 use crate::transfer::aside::{Asides, KeptRow};
 use crate::transfer::binding::Binding;
+use crate::transfer::cursor;
 use crate::transfer::held::{inserts, keep};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 use crate::transfer::version::Versions;
@@ -37,6 +39,8 @@ pub struct Frozen {
     pub conflicts: Vec<usize>,
     /// The log entries that it settles, when it is one of several parts.
     pub entries: Option<Entries>,
+    /// It was sent before, without an answer.
+    pub resent: bool,
 }
 
 /// Freezes everything that is pending for the bound tables. With nothing to send there is no push.
@@ -76,7 +80,10 @@ pub fn freeze(
         unsendable: vec![0; bindings.len()],
         conflicts,
         entries: None,
+        resent: false,
     };
+    let mut known = log::RowsUpTo::new();
+    let mut waits = false;
     for (place, (binding, pending)) in bindings.iter().zip(&pending).enumerate() {
         let mut table = TableFreezer {
             database,
@@ -87,6 +94,7 @@ pub fn freeze(
                 true => Some(Versions::of(database, provider, binding.table.id)?),
                 false => None,
             },
+            pulled: cursor::read(database, provider, binding)?.is_some(),
             reader: RowReader::following(database, &binding.table, &binding.columns, pending)?,
             held: match holds {
                 true => keep::keys(database, binding.table.id)?,
@@ -94,8 +102,8 @@ pub fn freeze(
             },
             kept_back: &kept_back,
             insert: database.prepare(
-                "INSERT INTO main._syncOutbox (pushId, tbl, kind, pk, content, uptoSeq) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO main._syncOutbox (pushId, tbl, kind, pk, content, uptoSeq, base, alone) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?,
             content: Vec::new(),
             asides: Asides::of(database, binding)?,
@@ -111,7 +119,8 @@ pub fn freeze(
                 continue;
             }
             let may_have_arrived = || unacknowledged.may_have_created(binding.table.id, &row.key);
-            match table.row(&row, push, may_have_arrived)? {
+            let was_refused = rejected.contains_key(&row.key);
+            match table.row(&row, push, was_refused, may_have_arrived)? {
                 Fate::Frozen => {
                     rejected.remove(&row.key);
                     frozen.rows += 1;
@@ -121,6 +130,10 @@ pub fn freeze(
                     frozen.unsendable[place] += 1;
                 }
                 Fate::Nothing => {}
+                Fate::Waits => waits = true,
+                Fate::Known => {
+                    known.insert((binding.table.id, row.key.clone()), row.last_seq);
+                }
             }
         }
         // What was rejected once and is not to be sent any more is settled.
@@ -128,10 +141,11 @@ pub fn freeze(
             forget_rejection(database, provider, binding.table.id, &key.0)?;
         }
     }
+    log::forget(database, &known)?;
     if frozen.rows == 0 {
         database.execute("DELETE FROM main._syncPush WHERE id = ?1", &[push.into()])?;
         // What is left in the log means nothing to the server.
-        for binding in bindings {
+        for binding in bindings.iter().filter(|_| !waits) {
             log::acknowledge(database, provider, binding.table.id, upto)?;
         }
         return Ok(frozen);
@@ -140,6 +154,9 @@ pub fn freeze(
         "UPDATE main._syncPush SET rows = ?2 WHERE id = ?1",
         &[push.into(), (frozen.rows as i64).into()],
     )?;
+    if kind.manners().numbered {
+        number::give(database, provider, (push, frozen.rows), bindings)?;
+    }
     Ok(frozen)
 }
 
@@ -160,6 +177,10 @@ enum Fate {
     Frozen,
     Unsendable,
     Nothing,
+    /// The server doesn't have the row that is deleted here.
+    Known,
+    /// Which version of it the server has is yet to be pulled.
+    Waits,
 }
 
 struct TableFreezer<'a> {
@@ -168,6 +189,8 @@ struct TableFreezer<'a> {
     kind: &'a dyn Provider,
     binding: &'a Binding,
     versions: Option<Versions>,
+    /// The table was pulled, so that the versions of its rows are known.
+    pulled: bool,
     reader: RowReader,
     /// Rows of which the server's state waits, each with whether it is deleted there.
     held: HashMap<Key, bool>,
@@ -182,14 +205,32 @@ impl TableFreezer<'_> {
         &mut self,
         row: &Pending,
         push: i64,
+        was_refused: bool,
         may_have_arrived: impl FnOnce() -> Result<bool>,
     ) -> Result<Fate> {
         let exists = self.reader.find(row)?;
         let columns = &self.binding.columns;
+        let known = match &mut self.versions {
+            Some(versions) => Some(versions.get(&row.key)?),
+            None => None,
+        };
+        let version = known.flatten().map(|known| known.number);
+        let met = known.flatten().is_some_and(|known| known.met);
+        // Where the server counts versions, it has exactly the rows that have one.
+        let is_there = known.is_none_or(|known| known.is_some_and(|known| !known.deleted));
         let kind = match sends(row, exists, columns, may_have_arrived)? {
             Status::Created => ChangeKind::Created,
-            Status::Updated => ChangeKind::Updated,
-            Status::Deleted => ChangeKind::Deleted,
+            Status::Updated if is_there => ChangeKind::Updated,
+            Status::Updated => ChangeKind::Created,
+            Status::Deleted if is_there => ChangeKind::Deleted,
+            Status::Deleted => {
+                self.reader.release();
+                self.asides.remove_row(&row.key)?;
+                return Ok(match self.pulled {
+                    true => Fate::Known,
+                    false => Fate::Waits,
+                });
+            }
             Status::Nothing => {
                 self.reader.release();
                 if !exists {
@@ -205,10 +246,6 @@ impl TableFreezer<'_> {
             self.reject(row, kind, why)?;
             return Ok(Fate::Unsendable);
         }
-        let version = match &mut self.versions {
-            Some(versions) => versions.get(&row.key)?,
-            None => None,
-        };
         let kept = match kind {
             ChangeKind::Deleted => {
                 self.asides.remove_row(&row.key)?;
@@ -262,6 +299,8 @@ impl TableFreezer<'_> {
             row.key.0.borrow(),
             (&content).into(),
             row.last_seq.into(),
+            version.into(),
+            (self.kind.manners().numbered && (was_refused || met)).into(),
         ])?;
         Ok(Fate::Frozen)
     }

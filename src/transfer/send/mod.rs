@@ -1,13 +1,16 @@
 //! Sending: what is pending is frozen, goes out in parts, and is settled by what the server said.
 
 pub mod brought;
+pub mod fate;
 pub mod freeze;
 pub mod kept_back;
+pub mod number;
 pub mod order;
 pub mod outbox;
 pub mod reference;
 pub mod rejected;
 pub mod rekey;
+pub mod resend;
 pub mod rewriter;
 pub mod settle;
 pub mod slices;

@@ -1,11 +1,12 @@
 //! The outbox and the journal of pushes.
 
+use std::collections::HashMap;
 use std::io;
 
 use crate::coordination::now;
 use crate::ground::{Class, SyncError};
 use crate::http::{Spool, SpoolWriter};
-use crate::providers::conversation::{Conversation, ParcelRow, ParcelRows};
+use crate::providers::conversation::{Conversation, Manners, ParcelRow, ParcelRows};
 use crate::providers::wire::ChangeKind;
 use crate::store::{Database, Result, Statement, ValueRef};
 
@@ -50,18 +51,88 @@ pub fn close_abandoned(database: &Database, provider: &str) -> Result<()> {
     Ok(())
 }
 
-/// Counts a committed pull and removes journal entries that have seen enough of them: by then the server
-/// has shown what it has. Only that a push may have created a row is remembered as long as the row waits: else a
-/// delete of it would never be sent. A pull of other tables (`pulled`: those of this one) shows nothing. `enough`: how many
-/// pulls that takes.
+/// A push of unknown outcome is sent again.
 ///
 /// # Errors
 /// SQLite's.
-pub fn count_pull(database: &Database, provider: &str, pulled: &[i64], enough: i64) -> Result<()> {
+pub fn reopen(database: &Database, push: i64, run: i64) -> Result<()> {
+    database.execute(
+        "UPDATE main._syncPush SET state = 'open', finishedAt = NULL, runId = ?2 WHERE id = ?1",
+        &[push.into(), run.into()],
+    )?;
+    Ok(())
+}
+
+/// How often the row of a push was sent that was sent most often.
+///
+/// # Errors
+/// SQLite's.
+pub fn attempts(database: &Database, push: i64) -> Result<i64> {
+    let most = database.query_value(
+        "SELECT max(attempts) FROM main._syncOutbox WHERE pushId = ?1",
+        &[push.into()],
+    )?;
+    Ok(most.as_i64().unwrap_or(0))
+}
+
+/// The rows of a push count as sent so often.
+///
+/// # Errors
+/// SQLite's.
+pub fn count_from(database: &Database, push: i64, attempts: i64) -> Result<()> {
+    database.execute(
+        "UPDATE main._syncOutbox SET attempts = ?2 WHERE pushId = ?1",
+        &[push.into(), attempts.into()],
+    )?;
+    Ok(())
+}
+
+/// Whether a push has rows that are to go alone.
+///
+/// # Errors
+/// SQLite's.
+pub fn any_alone(database: &Database, push: i64) -> Result<bool> {
+    let any = database.query_value(
+        "SELECT 1 FROM main._syncOutbox WHERE pushId = ?1 AND alone <> 0 LIMIT 1",
+        &[push.into()],
+    )?;
+    Ok(any.as_i64().is_some())
+}
+
+/// Notes that a push is about to leave.
+///
+/// # Errors
+/// SQLite's.
+pub fn count_attempt(database: &Database, push: i64) -> Result<()> {
+    database.execute(
+        "UPDATE main._syncOutbox SET attempts = attempts + 1 WHERE pushId = ?1",
+        &[push.into()],
+    )?;
+    Ok(())
+}
+
+/// Counts a committed pull and removes journal entries that have seen enough of them: by then the server
+/// has shown what it has. Only that a push may have created a row is remembered as long as the row waits: else a
+/// delete of it would never be sent. A pull of other tables (`pulled`: those of this one) shows nothing. `manners`: how many
+/// pulls that takes, and whether pulls show nothing of pushes without an answer.
+///
+/// # Errors
+/// SQLite's.
+pub fn count_pull(
+    database: &Database,
+    provider: &str,
+    pulled: &[i64],
+    manners: &Manners,
+) -> Result<()> {
+    let enough = manners.journal_pulls;
+    let known = match manners.resends {
+        true => "state NOT IN ('open', 'unknown')",
+        false => "state <> 'open'",
+    };
     let pulled: Vec<String> = pulled.iter().map(i64::to_string).collect();
     database.execute(
         &format!(
-            "UPDATE main._syncPush SET pulls = pulls + 1 WHERE provider = ?1 AND state <> 'open' \
+            "UPDATE main._syncPush SET pulls = pulls + 1 WHERE provider = ?1 AND {known} \
              AND NOT EXISTS (SELECT 1 FROM main._syncOutbox WHERE pushId = _syncPush.id \
               AND tbl NOT IN ({}) AND tbl IN (SELECT id FROM main._syncTable))",
             pulled.join(", ")
@@ -70,16 +141,20 @@ pub fn count_pull(database: &Database, provider: &str, pulled: &[i64], enough: i
     )?;
     database.delete_each(
         OUTBOX,
-        "pushId IN (SELECT id FROM main._syncPush \
-         WHERE provider = ?1 AND pulls >= ?2 AND state <> 'open') \
+        &format!(
+            "pushId IN (SELECT id FROM main._syncPush \
+         WHERE provider = ?1 AND pulls >= ?2 AND {known}) \
          AND NOT (kind = 'created' AND 'unknown' = \
            (SELECT state FROM main._syncPush WHERE id = pushId) \
-           AND (tbl, pk) IN (SELECT tbl, pk FROM main._syncChange WHERE pk IS NOT NULL))",
+           AND (tbl, pk) IN (SELECT tbl, pk FROM main._syncChange WHERE pk IS NOT NULL))"
+        ),
         &[provider.into(), enough.into()],
     )?;
     database.execute(
-        "DELETE FROM main._syncPush WHERE provider = ?1 AND pulls >= ?2 AND state <> 'open' \
-         AND NOT EXISTS (SELECT 1 FROM main._syncOutbox WHERE pushId = _syncPush.id)",
+        &format!(
+            "DELETE FROM main._syncPush WHERE provider = ?1 AND pulls >= ?2 AND {known} \
+         AND NOT EXISTS (SELECT 1 FROM main._syncOutbox WHERE pushId = _syncPush.id)"
+        ),
         &[provider.into(), enough.into()],
     )?;
     Ok(())
@@ -236,11 +311,11 @@ impl FrozenRows<'_> {
         // With a kind, the index has the rows in this very order.
         let mut rows = self.database.prepare(match kind {
             Some(_) => {
-                "SELECT id, kind, content FROM main._syncOutbox \
+                "SELECT coalesce(change, id), kind, content, pk, base FROM main._syncOutbox \
                  WHERE pushId = ?1 AND tbl = ?2 AND kind = ?3 ORDER BY id"
             }
             None => {
-                "SELECT id, kind, content FROM main._syncOutbox \
+                "SELECT coalesce(change, id), kind, content, pk, base FROM main._syncOutbox \
                  WHERE pushId = ?1 AND tbl = ?2 ORDER BY id"
             }
         })?;
@@ -262,13 +337,45 @@ impl ParcelRows for FrozenRows<'_> {
     ) -> io::Result<()> {
         let mut rows = self.open(entity, kind).map_err(io::Error::other)?;
         while rows.step().map_err(io::Error::other)? {
-            let kind = rows.column(1).as_str().and_then(ChangeKind::named);
-            each(&ParcelRow {
-                change: rows.integer(0),
-                kind: kind.ok_or_else(|| io::Error::other("a row of _syncOutbox has no kind"))?,
-                content: rows.column(2).as_str().unwrap_or_default(),
-            })?;
+            each(&parcel_row(&rows)?)?;
         }
         Ok(())
     }
+
+    fn in_order(
+        &self,
+        each: &mut dyn FnMut(usize, &ParcelRow<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let places = self.bindings.iter().enumerate();
+        let places: HashMap<i64, usize> = places
+            .map(|(place, binding)| (binding.table.id, place))
+            .collect();
+        let mut rows = self
+            .database
+            .prepare(
+                "SELECT change, kind, content, pk, base, tbl FROM main._syncOutbox \
+                 WHERE pushId = ?1 ORDER BY change",
+            )
+            .map_err(io::Error::other)?;
+        rows.bind(1, self.push.into()).map_err(io::Error::other)?;
+        while rows.step().map_err(io::Error::other)? {
+            let place = places.get(&rows.integer(5)).ok_or_else(|| {
+                io::Error::other("a row of _syncOutbox is of a table that the sync is not about")
+            })?;
+            each(*place, &parcel_row(&rows)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// A row of the outbox: number, kind, content, key, base.
+fn parcel_row(rows: &Statement) -> io::Result<ParcelRow<'_>> {
+    let kind = rows.column(1).as_str().and_then(ChangeKind::named);
+    Ok(ParcelRow {
+        change: rows.integer(0),
+        kind: kind.ok_or_else(|| io::Error::other("a row of _syncOutbox has no kind"))?,
+        id: rows.column(3),
+        base: rows.column(4).as_i64(),
+        content: rows.column(2).as_str().unwrap_or_default(),
+    })
 }

@@ -167,14 +167,22 @@ pub fn is_sent_once_more(database: &Database, provider: &str, push: i64) -> Resu
 /// # Errors
 /// SQLite's.
 pub fn leave_out(database: &Database, provider: &str, table: i64, alone: &Alone) -> Result<()> {
+    leave_out_from(database, provider, table, (&alone.key.0, alone.upto))
+}
+
+/// A row, and its last log entry that was refused: it is left out of pushes until it is written again.
+///
+/// # Errors
+/// SQLite's.
+pub fn leave_out_from(
+    database: &Database,
+    provider: &str,
+    table: i64,
+    (key, upto): (&Value, i64),
+) -> Result<()> {
     database.execute(
         "UPDATE main._syncRejected SET uptoSeq = ?4 WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
-        &[
-            provider.into(),
-            table.into(),
-            alone.key.0.borrow(),
-            alone.upto.into(),
-        ],
+        &[provider.into(), table.into(), key.borrow(), upto.into()],
     )?;
     Ok(())
 }

@@ -4,65 +4,65 @@ use std::collections::HashMap;
 
 use crate::capture::{Key, log};
 use crate::ground::{SyncError, Warning, quoted};
+use crate::providers::conversation::Manners;
 use crate::providers::sink::{Sent, Verdict};
-use crate::providers::wire::WireId;
+use crate::providers::wire::{ChangeKind, WireId};
 use crate::store::{Database, Result, Value, ValueRef};
 
-use super::freeze::Frozen;
-use super::rejected::reject;
+use super::fate::{Fate, Met, MetRow, Refusal};
+use super::freeze::{Entries, Frozen};
+use super::rejected::{leave_out_from, reject};
 use super::{outbox, rekey};
 use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;
 use crate::transfer::held::keep;
-use crate::transfer::version;
+use crate::transfer::same_row::is_same_row;
+use crate::transfer::{peer, version};
 
-/// A verdict that outlives the answer's text.
-#[derive(Debug, Clone, PartialEq)]
-enum Fate {
-    Taken {
-        version: Option<i64>,
-        new_id: Option<WireId<'static>>,
-    },
-    Refused(Option<String>),
-    Conflict,
-    Unsure,
-}
+/// How many numbers of changes are left out, at least, when some turn out to be used.
+const NUMBERS_LEFT_OUT: i64 = 1000;
 
-impl Fate {
-    fn of(verdict: Verdict<'_>) -> Self {
-        match verdict {
-            Verdict::Taken { version, new_id } => Self::Taken {
-                version,
-                new_id: new_id.map(|id| id.clone().into_owned()),
-            },
-            Verdict::Refused(reason) => Self::Refused(reason.map(str::to_owned)),
-            Verdict::Conflict => Self::Conflict,
-            Verdict::Unsure => Self::Unsure,
-        }
-    }
-
-    /// The server has the row as it was sent, and that is all there is to write down.
-    fn is_plain(&self) -> bool {
-        let plain = Self::Taken {
-            version: None,
-            new_id: None,
-        };
-        *self == plain
-    }
-}
+/// Beyond it numbers of changes are not believed.
+const HIGHEST_NUMBER: i64 = 1 << 60;
 
 /// The reason of a refusal that the server gives none for.
 const NO_REASON: &str = "rejected by the backend";
 
 /// A row of the outbox.
 struct SentRow {
-    /// Its number, which is that of the change.
+    /// Its number in the outbox.
     id: i64,
+    /// The number of the change.
+    change: i64,
     place: usize,
     key: Value,
     kind: String,
     /// Last log entry of the row that was sent.
     upto: i64,
+    /// The version that it is based on.
+    base: i64,
+    /// It was sent before this answer's request.
+    repeated: bool,
+}
+
+impl SentRow {
+    fn is_delete(&self) -> bool {
+        self.kind == ChangeKind::Deleted.as_str()
+    }
+}
+
+/// What the verdicts on a parcel came to.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// Of each binding.
+    pub counts: Vec<Counts>,
+    pub warnings: Vec<Warning>,
+    /// Rows that the server has in place of those that were sent, to be applied now.
+    pub met: Vec<MetRow>,
+    /// Rows that are to be sent once more at once, each alone and as a new change.
+    pub again: Vec<Frozen>,
+    /// What the server said of the first row that it did not take.
+    pub said: Option<String>,
 }
 
 /// Gathers the verdicts on one parcel and records what they come to.
@@ -71,6 +71,7 @@ pub struct Settler<'a> {
     provider: &'a str,
     bindings: &'a [Binding],
     frozen: &'a Frozen,
+    manners: &'a Manners,
     /// Blacks out in a reason what must not be kept.
     clean: &'a dyn Fn(&str) -> String,
     /// The request was sent again after an attempt that may have arrived.
@@ -80,7 +81,7 @@ pub struct Settler<'a> {
     rest: Option<Fate>,
     /// Rows that the server may or may not have, for each binding.
     doubted: Vec<i64>,
-    counts: Vec<Counts>,
+    settled: Settled,
     /// Rows that the server has, with the last log entry that it has of each.
     taken: log::RowsUpTo,
     /// Rows that have another key from now on.
@@ -93,6 +94,7 @@ impl<'a> Settler<'a> {
         provider: &'a str,
         bindings: &'a [Binding],
         frozen: &'a Frozen,
+        manners: &'a Manners,
         clean: &'a dyn Fn(&str) -> String,
     ) -> Self {
         Self {
@@ -100,13 +102,17 @@ impl<'a> Settler<'a> {
             provider,
             bindings,
             frozen,
+            manners,
             clean,
             repeated: false,
             by_change: HashMap::new(),
             by_id: vec![HashMap::new(); bindings.len()],
             rest: None,
             doubted: vec![0; bindings.len()],
-            counts: vec![Counts::default(); bindings.len()],
+            settled: Settled {
+                counts: vec![Counts::default(); bindings.len()],
+                ..Settled::default()
+            },
             taken: log::RowsUpTo::new(),
             renamed: Vec::new(),
         }
@@ -121,15 +127,25 @@ impl<'a> Settler<'a> {
     /// Takes note of a verdict. The last one about a row counts.
     ///
     /// # Errors
-    /// An unknown entity.
+    /// An unknown entity; a second verdict on a change.
     pub fn verdict(&mut self, sent: Sent<'_>, verdict: Verdict<'_>) -> Result<(), SyncError> {
         let fate = match Fate::of(verdict) {
-            Fate::Refused(_) | Fate::Conflict if self.repeated => Fate::Unsure,
+            // Where a push is sent again as it was, the first attempt has the same answer, unless it still goes on.
+            Fate::Refused(refusal)
+                if self.repeated && !(self.manners.resends && refusal.for_good) =>
+            {
+                Fate::Unsure
+            }
+            Fate::Conflict(_) if self.repeated && !self.manners.resends => Fate::Unsure,
             fate => fate,
         };
         match sent {
             Sent::Change(change) => {
-                self.by_change.insert(change, fate);
+                if self.by_change.insert(change, fate).is_some() {
+                    return Err(SyncError::protocol(format!(
+                        "the answer says twice what became of change {change}; all rows stay pending"
+                    )));
+                }
             }
             Sent::Row(place, id) => {
                 let ids = self.by_id.get_mut(place).ok_or_else(|| {
@@ -147,7 +163,7 @@ impl<'a> Settler<'a> {
     ///
     /// # Errors
     /// Rows without a verdict, verdicts on changes that were not sent; SQLite's.
-    pub fn finish(mut self) -> Result<(Vec<Counts>, Vec<Warning>), SyncError> {
+    pub fn finish(mut self) -> Result<Settled, SyncError> {
         forget_old_rejections(self.database, self.provider, self.frozen.push)?;
         self.count_sent()?;
         if self.all_plain() {
@@ -156,8 +172,9 @@ impl<'a> Settler<'a> {
             self.settle_each()?;
         }
         self.refuse_strangers()?;
-        let warnings = self.doubts();
-        Ok((self.counts, warnings))
+        let doubts = self.doubts();
+        self.settled.warnings.extend(doubts);
+        Ok(self.settled)
     }
 
     /// An id that was not sent may be meant for a row that is written differently here: to take that row for one that
@@ -217,14 +234,16 @@ impl<'a> Settler<'a> {
     /// Whether the server accepted all that it did not refuse, which is settled by a range of the log.
     fn all_plain(&self) -> bool {
         let refused = |fate: &Fate| matches!(fate, Fate::Refused(_));
-        self.rest.as_ref().is_some_and(Fate::is_plain)
+        // What is sent again does not cover all that the log says up to there.
+        !self.manners.resends
+            && self.rest.as_ref().is_some_and(Fate::is_plain)
             && self.by_change.is_empty()
             && self.by_id.iter().flat_map(HashMap::values).all(refused)
     }
 
     /// Counts all rows as pushed; those that were not are taken off again.
     fn count_sent(&mut self) -> Result<()> {
-        for (binding, counts) in self.bindings.iter().zip(&mut self.counts) {
+        for (binding, counts) in self.bindings.iter().zip(&mut self.settled.counts) {
             let sent = self.database.query_value(
                 "SELECT count(*) FROM main._syncOutbox WHERE pushId = ?1 AND tbl = ?2",
                 &[self.frozen.push.into(), binding.table.id.into()],
@@ -246,8 +265,8 @@ impl<'a> Settler<'a> {
             let named = self.rows(place, |row| is_named(row, &self.by_id[place]))?;
             for row in named {
                 let fate = wire_id(&row.key).and_then(|id| self.by_id[place].remove(&id));
-                if let Some(Fate::Refused(reason)) = fate {
-                    self.refuse(&row, reason.as_deref())?;
+                if let Some(Fate::Refused(refusal)) = fate {
+                    self.refuse(&row, &refusal)?;
                 }
             }
         }
@@ -272,24 +291,23 @@ impl<'a> Settler<'a> {
     /// Every row by its own verdict.
     fn settle_each(&mut self) -> Result<(), SyncError> {
         let mut unsure = Vec::new();
+        let mut swallowed = Vec::new();
         let mut silent = 0;
         for place in 0..self.bindings.len() {
             for row in self.rows(place, |_| true)? {
-                let named = self.by_change.remove(&row.id);
+                let named = self.by_change.remove(&row.change);
                 let by_id = wire_id(&row.key).and_then(|id| self.by_id[place].remove(&id));
                 match named.or(by_id).or_else(|| self.rest.clone()) {
+                    Some(Fate::Taken { version, .. }) if self.is_swallowed(&row, version) => {
+                        swallowed.push(row);
+                    }
                     Some(Fate::Taken { version, new_id }) => self.take(&row, version, new_id)?,
-                    Some(Fate::Refused(reason)) => self.refuse(&row, reason.as_deref())?,
-                    Some(Fate::Conflict) => {
-                        self.counts[place].pushed -= 1;
-                        self.counts[place].met += 1;
-                        outbox::remove(self.database, row.id)?;
+                    Some(Fate::Refused(refusal)) if self.may_go_on(&row, &refusal) => {
+                        self.doubt(&row, &mut unsure);
                     }
-                    Some(Fate::Unsure) => {
-                        self.counts[place].pushed -= 1;
-                        self.doubted[place] += 1;
-                        unsure.push(row.id);
-                    }
+                    Some(Fate::Refused(refusal)) => self.refuse(&row, &refusal)?,
+                    Some(Fate::Conflict(met)) => self.meet(row, met)?,
+                    Some(Fate::Unsure) => self.doubt(&row, &mut unsure),
                     None => silent += 1,
                 }
             }
@@ -307,6 +325,7 @@ impl<'a> Settler<'a> {
         }
         log::forget(self.database, &self.taken)?;
         rekey::rename(self.database, &self.renamed, |_| Ok(()))?;
+        self.send_again(&swallowed)?;
         let push = self.frozen.push;
         outbox::close_but(self.database, self.provider, push, &unsure)?;
         Ok(())
@@ -315,7 +334,8 @@ impl<'a> Settler<'a> {
     /// The rows of the push that are `wanted`.
     fn rows(&self, place: usize, wanted: impl Fn(&SentRow) -> bool) -> Result<Vec<SentRow>> {
         let mut sent = self.database.prepare(
-            "SELECT id, pk, kind, uptoSeq FROM main._syncOutbox WHERE pushId = ?1 AND tbl = ?2",
+            "SELECT id, pk, kind, uptoSeq, coalesce(change, id), coalesce(base, 0), attempts \
+             FROM main._syncOutbox WHERE pushId = ?1 AND tbl = ?2",
         )?;
         let table = self.bindings[place].table.id;
         sent.bind_all(&[self.frozen.push.into(), table.into()])?;
@@ -327,6 +347,9 @@ impl<'a> Settler<'a> {
                 key: sent.column(1).to_owned(),
                 kind: sent.text(2),
                 upto: sent.integer(3),
+                change: sent.integer(4),
+                base: sent.integer(5),
+                repeated: self.repeated || sent.integer(6) > 1,
             };
             if wanted(&row) {
                 rows.push(row);
@@ -364,32 +387,158 @@ impl<'a> Settler<'a> {
                 });
             }
         }
-        if let Some(counted) = counted {
-            let deleted = row.kind == "deleted";
-            version::store(self.database, self.provider, table, &key, counted, deleted)?;
+        let deleted = row.is_delete();
+        match counted {
+            Some(counted) => {
+                version::store(self.database, self.provider, table, &key, counted, deleted)?;
+            }
+            // The server never had it.
+            None if deleted && self.manners.versions => {
+                version::forget(self.database, self.provider, table, &key)?;
+            }
+            None => {}
         }
         Ok(())
     }
 
-    /// The row stays pending, and is not on its way either.
-    fn refuse(&mut self, row: &SentRow, reason: Option<&str>) -> Result<()> {
-        let content = self.database.query_value(
+    /// Whether an answer that takes a row only says that its number was seen before: the content may have been dropped.
+    fn is_swallowed(&self, row: &SentRow, version: Option<i64>) -> bool {
+        let is_versioned = self.manners.resends && self.manners.versions;
+        // That a row is gone which was never there needs no version.
+        let has_version = !row.is_delete() || (row.base > 0 && row.repeated);
+        is_versioned && version.is_none() && has_version
+    }
+
+    /// Whether a refusal may be about a second attempt alone, while the first one goes on.
+    fn may_go_on(&self, row: &SentRow, refusal: &Refusal) -> bool {
+        self.manners.resends && row.repeated && !refusal.for_good
+    }
+
+    /// The server may or may not have the row.
+    fn doubt(&mut self, row: &SentRow, unsure: &mut Vec<i64>) {
+        self.settled.counts[row.place].pushed -= 1;
+        self.doubted[row.place] += 1;
+        unsure.push(row.id);
+    }
+
+    /// Sends rows once more, each alone and under a new number: that shows what the server has.
+    fn send_again(&mut self, rows: &[SentRow]) -> Result<(), SyncError> {
+        // What was never sent before and is known all the same: somebody has used our numbers, after a new installation
+        // of the program, say. Far beyond them nobody has.
+        let used = rows
+            .iter()
+            .filter(|row| !row.repeated)
+            .map(|row| row.change);
+        if let Some(last) = used.max() {
+            let next = last
+                .checked_mul(2)
+                .and_then(|next| next.checked_add(NUMBERS_LEFT_OUT));
+            let next = next.filter(|next| *next < HIGHEST_NUMBER).ok_or_else(|| {
+                SyncError::protocol(
+                    "the server takes changes without saying which version they made; all rows stay pending",
+                )
+            })?;
+            peer::store_next_change(self.database, self.provider, next)?;
+            let message = "the server knew numbers of changes that were new here; give every device a name of its own";
+            let warning = Warning::new("changeNumbersUsed", message);
+            self.settled.warnings.push(warning.times(rows.len() as i64));
+        }
+        for row in rows {
+            self.settled.counts[row.place].pushed -= 1;
+            let change = peer::take_numbers(self.database, self.provider, 1)?;
+            let push =
+                outbox::move_to_new_push(self.database, self.frozen.push, [row.id].into_iter())?;
+            self.database.execute(
+                "UPDATE main._syncOutbox SET change = ?2, attempts = 0 WHERE id = ?1",
+                &[row.id.into(), change.into()],
+            )?;
+            self.settled.again.push(Frozen {
+                push,
+                rows: 1,
+                entries: Some(Entries::new()),
+                ..self.frozen.clone()
+            });
+        }
+        Ok(())
+    }
+
+    /// The server has another state of the row. One that is equal to what was sent is what was sent.
+    fn meet(&mut self, row: SentRow, met: Option<Met>) -> Result<(), SyncError> {
+        if let Some(met) = &met {
+            if met.entity != row.place {
+                return Err(SyncError::protocol(format!(
+                    "the answer puts change {} into another table; all rows stay pending",
+                    row.change
+                )));
+            }
+            if self.is_as_sent(&row, met)? {
+                return self.take(&row, met.version, None);
+            }
+        }
+        self.settled.counts[row.place].pushed -= 1;
+        self.settled.counts[row.place].met += 1;
+        outbox::remove(self.database, row.id)?;
+        self.settled.met.extend(met.map(|met| MetRow {
+            place: row.place,
+            key: Key(row.key),
+            slots: met.slots,
+            version: met.version,
+        }));
+        Ok(())
+    }
+
+    fn is_as_sent(&self, row: &SentRow, met: &Met) -> Result<bool> {
+        let slots = match (row.is_delete(), &met.slots) {
+            (true, None) => return Ok(true),
+            (false, Some(slots)) => slots,
+            _ => return Ok(false),
+        };
+        let content = self.content(row)?;
+        let binding = &self.bindings[row.place];
+        let is_same = |content: &str| is_same_row(content, binding, slots, &[], false);
+        Ok(content.as_str().is_some_and(is_same))
+    }
+
+    fn content(&self, row: &SentRow) -> Result<Value> {
+        self.database.query_value(
             "SELECT content FROM main._syncOutbox WHERE id = ?1",
             &[row.id.into()],
-        )?;
-        let reason = reason.map(self.clean);
+        )
+    }
+
+    /// The row stays pending, and is not on its way either.
+    fn refuse(&mut self, row: &SentRow, refusal: &Refusal) -> Result<()> {
+        let content = self.content(row)?;
+        let clean = |text: &Option<String>| text.as_deref().map(self.clean);
+        let (reason, message) = (clean(&refusal.reason), clean(&refusal.message));
+        let shown = match (&reason, &message) {
+            (Some(reason), Some(message)) => format!("{reason}: {message}"),
+            (Some(one), None) | (None, Some(one)) => one.clone(),
+            (None, None) => NO_REASON.to_owned(),
+        };
+        let table = self.bindings[row.place].table.id;
         reject(
             self.database,
             self.provider,
-            self.bindings[row.place].table.id,
+            table,
             &row.key,
             &row.kind,
-            reason.as_deref().unwrap_or(NO_REASON),
+            &shown,
             content.as_str(),
         )?;
+        if refusal.for_good {
+            leave_out_from(self.database, self.provider, table, (&row.key, row.upto))?;
+        }
         outbox::remove(self.database, row.id)?;
-        self.counts[row.place].pushed -= 1;
-        self.counts[row.place].refuse(reason.as_deref().unwrap_or(NO_REASON));
+        let counts = &mut self.settled.counts[row.place];
+        counts.pushed -= 1;
+        match refusal.unprojected {
+            true => counts.unprojected(),
+            false => counts.refuse(reason.as_deref().unwrap_or(&shown)),
+        }
+        if let Some(message) = message {
+            self.settled.said.get_or_insert(message);
+        }
         Ok(())
     }
 }

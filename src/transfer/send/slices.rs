@@ -11,7 +11,7 @@ use super::outbox;
 use crate::transfer::binding::Binding;
 
 /// Cuts a frozen batch into parts of at most `most` rows (0: no limit), more only where rows refer to each other in a
-/// circle. Call in the transaction that froze it.
+/// circle, and rows that are to go alone into parts of their own. Call in the transaction that froze it.
 ///
 /// # Errors
 /// SQLite's; no room for temporary files.
@@ -25,31 +25,58 @@ pub fn cut(
         return Ok(VecDeque::new());
     }
     let stretches = order::put_in_order(database, frozen.push, bindings)?;
-    if most == 0 || frozen.rows <= most {
+    let alone = outbox::any_alone(database, frozen.push)?;
+    if !(alone && frozen.rows > 1) && (most == 0 || frozen.rows <= most) {
         return Ok(VecDeque::from([frozen.clone()]));
     }
     let mut cutter = Cutter {
         database,
         frozen,
-        most: usize::try_from(most).unwrap_or(usize::MAX),
+        most: match usize::try_from(most) {
+            Ok(0) | Err(_) => usize::MAX,
+            Ok(most) => most,
+        },
         part: Vec::new(),
         unit: Vec::new(),
+        alone: false,
         parts: VecDeque::new(),
     };
     for stretch in &stretches {
         // The plus makes SQLite sort them before it hands out the first, so that they can be moved meanwhile.
         let mut rows = database.connection().prepare(&format!(
-            "SELECT id FROM main._syncOutbox WHERE {} ORDER BY +id",
+            "SELECT id, alone FROM main._syncOutbox WHERE {} ORDER BY +id",
             stretch.condition
         ))?;
         while rows.step()? {
             let id = rows.integer(0);
-            cutter.add(id, stretch.glued.contains(&id))?;
+            cutter.add(id, stretch.glued.contains(&id), rows.integer(1) != 0)?;
         }
     }
     let mut parts = cutter.finish()?;
     collect_entries(database, frozen, bindings, &mut parts)?;
     Ok(parts)
+}
+
+/// Leaves out the parts from which on it would be more than `most` rows, but never the first: they are pending as before.
+///
+/// # Errors
+/// SQLite's.
+pub fn shorten(
+    database: &Database,
+    provider: &str,
+    parts: &mut VecDeque<Frozen>,
+    most: u64,
+) -> Result<()> {
+    let mut rows = 0;
+    let fits = parts.iter().take_while(|part| {
+        rows += part.rows;
+        rows <= most
+    });
+    let kept = fits.count().max(1).min(parts.len());
+    for part in parts.split_off(kept) {
+        outbox::close(database, provider, part.push, outbox::State::Refused)?;
+    }
+    Ok(())
 }
 
 /// Puts rows into parts of at most so many, but never parts those that must stay together.
@@ -61,13 +88,19 @@ struct Cutter<'a> {
     part: Vec<i64>,
     /// Rows that stay together, to come next.
     unit: Vec<i64>,
+    /// They go in a part of their own.
+    alone: bool,
     parts: VecDeque<Frozen>,
 }
 
 impl Cutter<'_> {
-    fn add(&mut self, id: i64, glued: bool) -> Result<()> {
+    fn add(&mut self, id: i64, glued: bool, alone: bool) -> Result<()> {
         if !glued {
             self.close_unit()?;
+            if alone || self.alone {
+                self.close_part()?;
+            }
+            self.alone = alone;
         }
         self.unit.push(id);
         Ok(())
@@ -82,6 +115,9 @@ impl Cutter<'_> {
     }
 
     fn close_part(&mut self) -> Result<()> {
+        if self.part.is_empty() {
+            return Ok(());
+        }
         let rows = std::mem::take(&mut self.part);
         let push = match self.parts.is_empty() {
             true => self.frozen.push,

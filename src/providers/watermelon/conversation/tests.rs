@@ -22,6 +22,8 @@ fn begun(keys: &str, version: i64, entities: &[(&str, Option<&str>)]) -> Result<
         entity: Entity {
             name: (*name).into(),
             columns: Vec::new(),
+            key: "id".into(),
+            references: Vec::new(),
             integer_key: false,
         },
         cursor: cursor.map(String::from),

@@ -1,0 +1,294 @@
+//! One run with a server of protocol A: what is pending goes up, then pages of the server's log come down.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::download::{Wanted, read_page};
+use super::keys::PAGE;
+use super::latest::Latest;
+use super::options::{Call, Options};
+use super::tables::Tables;
+use super::upload;
+use crate::ground::SyncError;
+use crate::providers::conversation::{
+    Again, Answer, Ask, AskBody, Conversation, Event, Goal, Known, Page, ParcelRows, Read, Refusal,
+    Step,
+};
+use crate::providers::sink::Sink;
+
+/// Pages that are read behind an upload, at most.
+const DRAINED: u32 = 20;
+
+/// What a page is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// What appeared late behind the cursor.
+    Lookback,
+    /// What is new.
+    Pages,
+    /// What is new, behind an upload; so many pages are left. That it fails is no matter.
+    Drain(u32),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum At {
+    Freeze,
+    Push,
+    Page(Reading, Wanted),
+    Done,
+    Failed(SyncError),
+}
+
+pub struct Talk {
+    options: Arc<Options>,
+    goal: Goal,
+    call: Call,
+    tables: Tables,
+    /// How far each table was read; none when it never was.
+    cursors: Vec<Option<i64>>,
+    pulls: bool,
+    /// Something was sent.
+    sent: bool,
+    /// What goes out now was sent before: what is pending besides is to be frozen after it.
+    freezes_again: bool,
+    step: At,
+    /// For a comparison: what the pages have brought so far.
+    latest: Latest,
+}
+
+impl Talk {
+    /// # Errors
+    /// Options that make no sense.
+    pub fn begin(options: Arc<Options>, goal: Goal, known: Known) -> Result<Self, Refusal> {
+        let call = Call::read(&known.options).map_err(Refusal::Call)?;
+        let mut entities = Vec::with_capacity(known.entities.len());
+        let mut cursors = Vec::with_capacity(known.entities.len());
+        for one in known.entities {
+            entities.push(one.entity);
+            cursors.push(one.cursor.and_then(|cursor| cursor.parse().ok()));
+        }
+        let mut talk = Self {
+            tables: Tables::new(&options.schema, entities),
+            options,
+            goal,
+            call,
+            cursors,
+            pulls: known.pulls,
+            sent: false,
+            freezes_again: false,
+            step: At::Freeze,
+            latest: Latest::default(),
+        };
+        if !goal.sends() {
+            talk.step = talk.pages();
+        }
+        Ok(talk)
+    }
+
+    /// How far all tables were read.
+    fn cursor(&self) -> i64 {
+        let cursors = self.cursors.iter().map(|cursor| cursor.unwrap_or(0));
+        cursors.min().unwrap_or(0)
+    }
+
+    fn wanted(&self, after: i64, until: i64) -> Wanted {
+        let usual = self.options.download_limit;
+        Wanted {
+            after,
+            limit: self.call.limit.unwrap_or(usual).clamp(PAGE.0, PAGE.1),
+            // From the beginning, this device's changes may be those of an earlier installation.
+            include_self: self.call.include_self.unwrap_or(after == 0),
+            until,
+        }
+    }
+
+    fn pages(&self) -> At {
+        let after = self.call.from.unwrap_or_else(|| self.cursor());
+        At::Page(
+            Reading::Pages,
+            self.wanted(after, self.call.until.unwrap_or(0)),
+        )
+    }
+
+    /// What comes when everything is sent.
+    fn after_uploads(&self) -> At {
+        let (cursor, back) = (self.cursor(), self.options.lookback);
+        match self.goal {
+            _ if !self.pulls => At::Done,
+            Goal::Upload if self.sent => At::Page(Reading::Drain(DRAINED), self.wanted(cursor, 0)),
+            Goal::Upload => At::Done,
+            _ if cursor > 0 && back > 0 => {
+                let after = cursor.saturating_sub(back).max(0);
+                At::Page(Reading::Lookback, self.wanted(after, cursor))
+            }
+            _ => self.pages(),
+        }
+    }
+
+    /// What comes after a page.
+    fn after_page(&self, reading: Reading, wanted: Wanted, page: Page) -> At {
+        let next = |reading| {
+            let until = match (self.call.windowed, wanted.until, reading) {
+                (true, 0, Reading::Pages) if matches!(self.goal, Goal::Hydrate | Goal::Check) => {
+                    page.window
+                }
+                _ => None,
+            };
+            let wanted = Wanted {
+                after: page.next,
+                until: until.unwrap_or(wanted.until),
+                ..wanted
+            };
+            At::Page(reading, wanted)
+        };
+        match reading {
+            Reading::Lookback if page.has_more && page.next < wanted.until => next(reading),
+            Reading::Lookback => self.pages(),
+            Reading::Pages if page.has_more && self.goal != Goal::Download => next(reading),
+            Reading::Drain(left) if page.has_more && left > 1 => next(Reading::Drain(left - 1)),
+            Reading::Pages | Reading::Drain(_) => At::Done,
+        }
+    }
+
+    fn ask(&self, label: &'static str, method: &'static str, url: String, body: AskBody) -> Ask {
+        let mut headers = self.options.headers.clone();
+        if body == AskBody::Parcel {
+            headers.push(("Content-Type".into(), "application/json".into()));
+        }
+        Ask {
+            label,
+            method,
+            url,
+            headers,
+            body,
+            again: Vec::new(),
+            migration: Json::Null,
+        }
+    }
+
+    fn page(&self, wanted: Wanted) -> Ask {
+        let url = self
+            .options
+            .download_url(&wanted.query(&self.options.schema));
+        let cursors = self.cursors.iter().enumerate();
+        let again = cursors
+            .filter(|(_, cursor)| cursor.is_some_and(|cursor| cursor > wanted.after))
+            .map(|(place, _)| (place, Again::RowsAndDeletes));
+        Ask {
+            again: again.collect(),
+            ..self.ask("pull", "GET", url, AskBody::None)
+        }
+    }
+
+    /// A cursor never goes back.
+    fn reached(&self, place: usize, next: i64) -> i64 {
+        let cursor = self.cursors.get(place).copied().flatten();
+        cursor.map_or(next, |cursor| cursor.max(next))
+    }
+}
+
+/// A whole answer: of a page, or of a request with so many changes.
+fn body(answer: &mut Answer<'_>) -> Result<Vec<u8>, SyncError> {
+    let mut bytes = Vec::new();
+    answer.body.read_to_end(&mut bytes).map_err(|error| {
+        SyncError::network(format!(
+            "the answer can't be read to its end: {error}; try again"
+        ))
+    })?;
+    Ok(bytes)
+}
+
+impl Conversation for Talk {
+    fn due(&self) -> Step {
+        match &self.step {
+            At::Freeze => Step::Freeze,
+            At::Push => {
+                let url = self.options.upload_url();
+                Step::Ask(self.ask("push", "POST", url, AskBody::Parcel))
+            }
+            At::Page(_, wanted) => Step::Ask(self.page(*wanted)),
+            At::Done => Step::Done,
+            At::Failed(error) => Step::Fail(error.clone()),
+        }
+    }
+
+    fn write_body(&self, parcel: &dyn ParcelRows, out: &mut dyn Write) -> io::Result<()> {
+        upload::write_body(&self.tables, self.cursor(), parcel, out)
+    }
+
+    fn read(&self, answer: &mut Answer<'_>, sink: &mut dyn Sink) -> Result<Read, SyncError> {
+        let bytes = body(answer)?;
+        let At::Page(reading, wanted) = self.step else {
+            upload::read_answer(&self.tables, &bytes, sink)?;
+            return Ok(Read::default());
+        };
+        let source = self.options.source.as_deref();
+        let is_check = self.goal == Goal::Check;
+        let page = match is_check {
+            true => read_page(
+                &self.tables,
+                None,
+                wanted,
+                &bytes,
+                &mut self.latest.gather(),
+            )?,
+            false => read_page(&self.tables, source, wanted, &bytes, sink)?,
+        };
+        let all = 0..self.tables.len();
+        let goes_on = matches!(self.after_page(reading, wanted, page), At::Page(..));
+        if is_check && !goes_on {
+            self.latest.tell(sink)?;
+        }
+        Ok(Read {
+            cursors: all
+                .clone()
+                .map(|place| (place, self.reached(place, page.next).to_string()))
+                .collect(),
+            due: match goes_on {
+                true => all.collect(),
+                false => Vec::new(),
+            },
+            page: Some(page),
+            ..Read::default()
+        })
+    }
+
+    fn adopt(&mut self, event: Event<'_>) {
+        self.step = match event {
+            Event::Frozen(0) if self.freezes_again => {
+                self.freezes_again = false;
+                At::Freeze
+            }
+            Event::Frozen(0) => self.after_uploads(),
+            Event::Frozen(_) => {
+                self.freezes_again = false;
+                self.sent = true;
+                At::Push
+            }
+            Event::Resent(_) => {
+                self.freezes_again = self.goal == Goal::Sync;
+                self.sent = true;
+                At::Push
+            }
+            Event::Read(read) => match (self.step.clone(), read.page) {
+                (At::Page(reading, wanted), Some(page)) => {
+                    for place in 0..self.cursors.len() {
+                        self.cursors[place] = Some(self.reached(place, page.next));
+                    }
+                    self.after_page(reading, wanted, page)
+                }
+                _ if self.freezes_again => At::Freeze,
+                _ => self.after_uploads(),
+            },
+            Event::Refused { error, .. } | Event::Lost(error) => match self.step {
+                At::Page(Reading::Drain(_), _) => At::Done,
+                _ => At::Failed(error.clone()),
+            },
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests;

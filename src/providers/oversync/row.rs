@@ -1,0 +1,262 @@
+//! Rows as they travel: one JSON object with all columns and the key, names in lower case.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+
+use super::uuid;
+use crate::ground::{SyncError, complaint, quoted};
+use crate::providers::conversation::RowToSend;
+use crate::providers::fit::sanitise;
+use crate::providers::values::{write_column, write_json};
+use crate::providers::wire::{ChangeKind, Entity, Slot, WireColumn, WireType};
+use crate::store::ValueRef;
+
+/// Writes the payload of a row; `null` for one that is deleted.
+///
+/// # Errors
+/// A key or a value that can't be carried, in words.
+pub fn write_row(entity: &Entity, row: &RowToSend<'_>, out: &mut Vec<u8>) -> Result<(), String> {
+    let key = key(row.id)?;
+    if row.kind == ChangeKind::Deleted {
+        out.extend_from_slice(b"null");
+        return Ok(());
+    }
+    out.push(b'{');
+    write_json(out, &entity.key.to_lowercase())?;
+    out.push(b':');
+    write_json(out, key)?;
+    for (place, (column, value)) in entity.columns.iter().zip(row.values).enumerate() {
+        let is_null = matches!(value, ValueRef::Null) && row.kept(place).is_none();
+        if is_null && entity.references.contains(&place) {
+            // The server closes the connection on a reference that is null. What it has not, is null there too.
+            if row.kind != ChangeKind::Created && row.changed.contains(&place) {
+                return Err(format!(
+                    "column {} refers to another row and was emptied, which this protocol can't carry; refer to a \
+                     row, or delete this one and make it anew",
+                    quoted(&column.name)
+                ));
+            }
+            continue;
+        }
+        out.push(b',');
+        write_json(out, &column.name.to_lowercase())?;
+        out.push(b':');
+        write(out, column, *value, row.kept(place))?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// The key as it is written on the wire.
+fn key(id: ValueRef<'_>) -> Result<&str, String> {
+    let ValueRef::Text(id) = id else {
+        return Err("its key is no text; this protocol has UUIDs as keys".into());
+    };
+    match uuid::canonical(id) {
+        Some(usual) if usual == id => Ok(id),
+        Some(usual) => Err(format!(
+            "its key {} comes back as {}; write UUIDs in lower case and with hyphens",
+            quoted(id),
+            quoted(&usual)
+        )),
+        None => Err(format!(
+            "its key {} is no UUID, and this protocol has no others",
+            quoted(id)
+        )),
+    }
+}
+
+fn write(
+    out: &mut Vec<u8>,
+    column: &WireColumn,
+    value: ValueRef<'_>,
+    kept: Option<&str>,
+) -> Result<(), String> {
+    match value {
+        // The server would store it, and fail with every conflict of the row from then on.
+        ValueRef::Text(text) if kept.is_none() && text.contains('\0') => Err(format!(
+            "column {} holds text with the character U+0000, which this protocol can't carry",
+            quoted(&column.name)
+        )),
+        // Integers stay integers, and reals reals.
+        ValueRef::Real(real)
+            if kept.is_none() && real.is_finite() && column.kind == WireType::Number =>
+        {
+            write_json(out, &real)
+        }
+        _ => {
+            let kind = match column.kind {
+                WireType::Boolean => WireType::Number,
+                kind => kind,
+            };
+            write_column(out, column, kind, value, kept)
+        }
+    }
+}
+
+/// A value for each column of an entity, from a payload.
+///
+/// # Errors
+/// What is no JSON object.
+pub fn read_row(entity: &Entity, payload: &RawValue) -> Result<Vec<Slot<'static>>, SyncError> {
+    let members: HashMap<Cow<'_, str>, &RawValue> =
+        serde_json::from_str(payload.get()).map_err(|error| {
+            SyncError::protocol(format!(
+                "a row of {} is no JSON object: {}; nothing of this answer was applied",
+                quoted(&entity.name),
+                complaint(&error)
+            ))
+        })?;
+    let columns = entity.columns.iter();
+    Ok(columns
+        .map(|column| match member(&members, &column.name) {
+            Some(raw) => sanitise(column, raw.get()),
+            None => Slot::Missing,
+        })
+        .collect())
+}
+
+/// A member by the name of its column, which the wire has in lower case.
+fn member<'a>(members: &HashMap<Cow<'_, str>, &'a RawValue>, name: &str) -> Option<&'a RawValue> {
+    let found = members.get(name);
+    let found = found.or_else(|| members.get(name.to_lowercase().as_str()));
+    found.copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::wire::Holds;
+
+    const ID: &str = "65249ca5-1c88-4ee5-a754-cfc30b925eb4";
+
+    fn column(name: &str, kind: WireType, declared: &str) -> WireColumn {
+        WireColumn {
+            name: name.into(),
+            kind,
+            required: false,
+            holds: Holds::of(declared, false),
+        }
+    }
+
+    fn entity() -> Entity {
+        Entity {
+            name: "Post".into(),
+            key: "ID".into(),
+            references: vec![5],
+            columns: vec![
+                column("Title", WireType::String, "TEXT"),
+                column("n", WireType::Number, "INTEGER"),
+                column("x", WireType::Number, "REAL"),
+                column("done", WireType::Boolean, "BOOLEAN"),
+                column("data", WireType::Base64, "BLOB"),
+                column("author", WireType::String, "TEXT"),
+            ],
+            integer_key: false,
+        }
+    }
+
+    fn written(
+        kind: ChangeKind,
+        id: &str,
+        values: &[ValueRef<'_>],
+        changed: &[usize],
+    ) -> Result<String, String> {
+        let mut out = Vec::new();
+        let row = RowToSend {
+            kind,
+            id: ValueRef::Text(id),
+            values,
+            changed,
+            kept: &[],
+            version: None,
+        };
+        write_row(&entity(), &row, &mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn values_travel_as_the_protocol_has_them() {
+        let values = [
+            ValueRef::Text("a\"b"),
+            ValueRef::Integer(i64::MAX),
+            ValueRef::Real(1.0),
+            ValueRef::Integer(1),
+            ValueRef::Blob(b""),
+            ValueRef::Text("u"),
+        ];
+        assert_eq!(
+            written(ChangeKind::Updated, ID, &values, &[]).unwrap(),
+            format!(
+                r#"{{"id":"{ID}","title":"a\"b","n":9223372036854775807,"x":1.0,"done":1,"data":"","author":"u"}}"#
+            )
+        );
+        assert_eq!(written(ChangeKind::Deleted, ID, &[], &[]).unwrap(), "null");
+    }
+
+    #[test]
+    fn r6_a_reference_that_is_null_is_left_out() {
+        let values = [ValueRef::Null; 6];
+        let without =
+            format!(r#"{{"id":"{ID}","title":null,"n":null,"x":null,"done":null,"data":null}}"#);
+        for (kind, changed) in [(ChangeKind::Created, &[5][..]), (ChangeKind::Updated, &[0])] {
+            assert_eq!(written(kind, ID, &values, changed).as_ref(), Ok(&without));
+        }
+        let emptied = written(ChangeKind::Updated, ID, &values, &[5]).unwrap_err();
+        assert!(
+            emptied.contains("column \"author\" refers to another row"),
+            "{emptied}"
+        );
+    }
+
+    #[test]
+    fn what_can_not_be_carried_is_named() {
+        let text = |text| {
+            let mut values = [ValueRef::Null; 6];
+            values[0] = ValueRef::Text(text);
+            written(ChangeKind::Updated, ID, &values, &[])
+        };
+        assert!(
+            text("a\0b")
+                .unwrap_err()
+                .contains("column \"Title\" holds text with the character")
+        );
+        let mut values = [ValueRef::Null; 6];
+        values[2] = ValueRef::Real(f64::INFINITY);
+        let infinite = written(ChangeKind::Updated, ID, &values, &[]).unwrap_err();
+        assert!(infinite.contains("infinite"), "{infinite}");
+        for (id, said) in [
+            ("7", "is no UUID"),
+            (
+                "65249CA5-1C88-4EE5-A754-CFC30B925EB4",
+                "write UUIDs in lower case",
+            ),
+        ] {
+            let problem = written(ChangeKind::Deleted, id, &[], &[]).unwrap_err();
+            assert!(problem.contains(said), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a3_unknown_members_are_passed_over_and_missing_ones_say_nothing() {
+        let payload = format!(
+            r#"{{"id":"x{ID}","n":7,"stranger":[1],"title":null,"done":true,"data":"aGk="}}"#
+        );
+        let payload: Box<RawValue> = serde_json::from_str(&payload).unwrap();
+        assert_eq!(
+            read_row(&entity(), &payload).unwrap(),
+            [
+                Slot::Null,
+                Slot::Integer(7),
+                Slot::Missing,
+                Slot::Integer(1),
+                Slot::Blob(b"hi".to_vec()),
+                Slot::Missing,
+            ]
+        );
+        let list: Box<RawValue> = serde_json::from_str("[]").unwrap();
+        assert!(read_row(&entity(), &list).is_err());
+    }
+}

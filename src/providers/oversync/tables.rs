@@ -1,0 +1,56 @@
+//! The tables of a run as the server names them.
+
+use std::collections::HashMap;
+
+use crate::providers::wire::Entity;
+
+/// The entities of a run, and their names on the wire.
+pub struct Tables {
+    schema: String,
+    entities: Vec<Entity>,
+    names: Vec<String>,
+    places: HashMap<String, usize>,
+}
+
+impl Tables {
+    pub fn new(schema: &str, entities: Vec<Entity>) -> Self {
+        let names: Vec<String> = entities.iter().map(|one| one.name.to_lowercase()).collect();
+        let places = names.iter().enumerate();
+        Self {
+            schema: schema.to_owned(),
+            places: places.map(|(place, name)| (name.clone(), place)).collect(),
+            names,
+            entities,
+        }
+    }
+
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    pub fn len(&self) -> usize {
+        self.entities.len()
+    }
+
+    /// The name of an entity on the wire.
+    pub fn name(&self, place: usize) -> &str {
+        self.names.get(place).map_or("", String::as_str)
+    }
+
+    pub fn entity(&self, place: usize) -> &Entity {
+        &self.entities[place]
+    }
+
+    /// The entity of a table of the server, in whatever case it writes it.
+    pub fn place(&self, name: &str) -> Option<usize> {
+        let exact = self.places.get(name);
+        let place = exact.or_else(|| self.places.get(name.trim().to_lowercase().as_str()));
+        place.copied()
+    }
+}
+
+/// Whether the server takes a name: lower case letters, digits and underscores, once it is in lower case.
+pub fn is_name(name: &str) -> bool {
+    let is_fine = |letter: u8| letter.is_ascii_alphanumeric() || letter == b'_';
+    !name.is_empty() && name.bytes().all(is_fine)
+}
