@@ -239,3 +239,35 @@ fn two_devices_converge() {
     let count = devices[0].ask("SELECT count(*) FROM users");
     assert_eq!(count, server.rows(USER, "users").len().to_string());
 }
+
+#[test]
+fn line_6_g4_g5_phantoms_of_refused_changes_do_not_spread() {
+    let server = server();
+    let devices = ["phone", "tablet"].map(|name| Device::new(&server, name));
+    for number in 1..=3 {
+        devices[0].user(number, "a");
+    }
+    devices[0].sync();
+    devices[1].sync();
+    for (device, name) in devices.iter().zip(["first", "second"]) {
+        for number in 1..=3 {
+            device.user(number, name);
+        }
+    }
+    devices[0].upload();
+    // All three are refused, and stay in the log under versions that the other's have.
+    assert_eq!(sums(&devices[1].upload()), json!([3, 0, 3, 0, 0]));
+    let reader = Device::new(&server, "reader");
+    // Three inserts, three updates, and what was refused.
+    assert_eq!(reader.done("sync_download_all", "{}")["nextSeq"], 9);
+    let all = "SELECT id, name FROM users ORDER BY id";
+    for device in devices.iter().chain([&reader]) {
+        device.sync();
+        assert_eq!(device.ask(all).matches("first").count(), 3);
+        for number in 1..=3 {
+            assert_eq!(device.version(number), "2|0");
+        }
+    }
+    let stored: Vec<_> = (1..=3).map(|number| held(&server, number)).collect();
+    assert_eq!(stored, vec![Some((2, Some("first".to_owned()))); 3]);
+}

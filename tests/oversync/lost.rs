@@ -217,3 +217,43 @@ fn line_4_a_killed_process_leaves_what_the_next_one_sends_again() {
     );
     assert_eq!(held(&server, 1), Some((1, Some("a".into()))));
 }
+
+#[test]
+fn r5_what_is_refused_while_its_first_attempt_still_runs_is_not_known() {
+    use support::backend::oversync::a::Held;
+    let server = server();
+    let device = Device::new(&server, "phone");
+    device.user(1, "a");
+    server
+        .faults()
+        .add(json!({"on": "push", "times": 1, "drop": true}));
+    device.failed("sync_upload_once");
+    let body = server.requests().pop().expect("a request").body;
+    let holder = server.hold(Held::Projected {
+        table: "users".into(),
+        pk: id(1),
+    });
+    // The first attempt was slow, and is still under way in the server.
+    let mut first =
+        std::net::TcpStream::connect(("127.0.0.1", server.port())).expect("a connection");
+    let request = format!(
+        "POST /sync/upload HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        server.token(USER, "phone"),
+        body.len()
+    );
+    std::io::Write::write_all(&mut first, request.as_bytes()).expect("sent");
+    support::wait_for("the first attempt waits", || server.waiting() == 1);
+    let answer = device.upload();
+    assert_eq!(answer["applied"], 0, "{answer}");
+    let outbox = "SELECT push.state, outbox.change FROM _syncPush AS push JOIN _syncOutbox AS outbox \
+                  ON outbox.pushId = push.id";
+    assert_eq!(device.ask(outbox), "unknown|1", "{answer}");
+    holder.roll_back();
+    assert_eq!(sums(&device.upload()), json!([1, 1, 0, 0, 0]));
+    assert_eq!(held(&server, 1), Some((1, Some("a".into()))));
+    assert_eq!(
+        (device.pending(), device.version(1)),
+        (String::new(), "1|0".into())
+    );
+    assert_eq!(device.ask("SELECT count(*) FROM sync_conflict"), "0");
+}
