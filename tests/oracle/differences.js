@@ -233,18 +233,16 @@ async function beforeApply(run, answer) {
 function isEcho(run, table, content, row, lenient) {
   if (!content) return false
   const clean = run.clean(table, row)
-  // Nothing, or a kept value, sent of a column is what the column holds for it. What comes and its column can't hold, not
-  // even in another form (true as 1), is only what was sent if that is just the same.
+  // Nothing is what a column holds for it. What a column can't hold, not even in another form (true as 1), is only the same
+  // as just that.
   const sent = run.clean(table, content)
-  const same = (name) => {
-    const raw = JSON.stringify(row[name])
-    if (raw === JSON.stringify(content[name])) return true
-    const held =
-      raw === JSON.stringify(clean[name]) ||
-      row[name] === null ||
-      (typeof clean[name] === 'boolean' && row[name] === Number(clean[name]))
-    return held && (clean[name] === content[name] || clean[name] === sent[name])
-  }
+  const held = (raw, clean) =>
+    raw === null ||
+    JSON.stringify(raw) === JSON.stringify(clean) ||
+    (typeof clean === 'boolean' && raw === Number(clean))
+  const same = (name) =>
+    JSON.stringify(row[name]) === JSON.stringify(content[name]) ||
+    (held(row[name], clean[name]) && held(content[name], sent[name]) && clean[name] === sent[name])
   return run
     .columns(table)
     .filter((name) => !SERVER_COLUMNS.includes(name))

@@ -4,9 +4,14 @@
 use std::io::Write;
 use std::sync::Mutex;
 
-/// Whether `SYNCSCOPE_WHOLE=1` asks for every case.
-fn whole() -> bool {
-    std::env::var_os("SYNCSCOPE_WHOLE").is_some_and(|value| value != "0")
+/// Whether every case is asked for of the test program that a module is in: `SYNCSCOPE_WHOLE=1` does of all programs,
+/// `SYNCSCOPE_WHOLE=sync,capture` of these.
+pub fn is_whole(module: &str) -> bool {
+    let Ok(asked) = std::env::var("SYNCSCOPE_WHOLE") else {
+        return false;
+    };
+    let program = module.split("::").next().unwrap_or_default();
+    asked == "1" || asked.split(',').any(|one| one.trim() == program)
 }
 
 /// Every `nth` case, the first and the last; with `SYNCSCOPE_WHOLE=1` all. `nth` should divide no number
@@ -64,7 +69,7 @@ fn spread(total: u64, place: u64) -> Vec<u64> {
 /// that pass to itself.
 fn takes_all(module: &'static str) -> bool {
     static SAID: Mutex<Vec<&str>> = Mutex::new(Vec::new());
-    if whole() {
+    if is_whole(module) {
         return true;
     }
     let mut said = SAID.lock().expect("lock");
@@ -81,7 +86,7 @@ fn takes_all(module: &'static str) -> bool {
 #[test]
 fn a_sample_is_spread_and_has_both_ends() {
     let every = |count: u64, nth| sample("here", 0..count, nth).collect::<Vec<_>>();
-    let expected = |few: &[u64], count: u64| match whole() {
+    let expected = |few: &[u64], count: u64| match is_whole("here") {
         true => (0..count).collect(),
         false => few.to_vec(),
     };

@@ -26,7 +26,7 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
 
 /// Schedules that are run: `few`, or with `SYNCSCOPE_WHOLE=1` more.
 fn usual(few: u64, whole: u64) -> u64 {
-    match std::env::var_os("SYNCSCOPE_WHOLE").is_some_and(|value| value != "0") {
+    match support::sample::is_whole(module_path!()) {
         true => whole,
         false => few,
     }
