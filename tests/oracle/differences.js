@@ -240,9 +240,16 @@ function isEcho(run, table, content, row, lenient) {
     raw === null ||
     JSON.stringify(raw) === JSON.stringify(clean) ||
     (typeof clean === 'boolean' && raw === Number(clean))
+  // JSON.stringify makes null of a number beyond all reals.
+  const text = (value) => (typeof value === 'number' && !Number.isFinite(value) ? String(value) : JSON.stringify(value))
+  // So does the journal.
+  const was = (name) => {
+    const kept = run.kept.get(cell(table, row.id, name))
+    return typeof kept === 'number' && !Number.isFinite(kept) ? kept : content[name]
+  }
   const same = (name) =>
-    JSON.stringify(row[name]) === JSON.stringify(content[name]) ||
-    (held(row[name], clean[name]) && held(content[name], sent[name]) && clean[name] === sent[name])
+    text(row[name]) === text(was(name)) ||
+    (held(row[name], clean[name]) && held(was(name), sent[name]) && clean[name] === sent[name])
   return run
     .columns(table)
     .filter((name) => !SERVER_COLUMNS.includes(name))
