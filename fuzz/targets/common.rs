@@ -58,6 +58,7 @@ pub fn begin(provider: &dyn Provider) -> Result<Box<dyn Conversation>, Refusal> 
         schema_version: 1,
         memory: Json::Null,
         options: Default::default(),
+        pulls: true,
     };
     provider.begin(Goal::Sync, known)
 }
@@ -97,7 +98,7 @@ impl Sink for Verdicts {
     fn verdict(&mut self, sent: Sent<'_>, verdict: Verdict<'_>) -> Result<(), SyncError> {
         match (sent, verdict) {
             (Sent::Row(entity, id), Verdict::Refused(reason)) => {
-                let reason = reason.map(str::to_owned);
+                let reason = reason.message.map(str::to_owned);
                 self.refused.push((entity, id.to_owned(), reason));
             }
             (Sent::Rest, Verdict::Taken { .. }) => self.taken = true,
