@@ -194,13 +194,7 @@ fn meet_edited(case: &Case) -> Decision {
         Push::Arrived {
             edited_since: false,
             ..
-        } => {
-            let settled = decision(match case.rules.asks_always {
-                true => Action::Ask,
-                false => Action::Store,
-            });
-            return settled.with(Effect::Settled);
-        }
+        } => return decision(Action::Store).with(Effect::Settled),
         Push::Arrived { upto, .. } => Effect::SettledUpTo(upto),
         Push::Differs {
             created: true,
@@ -407,8 +401,7 @@ mod tests {
         Line(&[Clean], NEWS, PUSHES, ASKED, Ask, None, Stays),
         Line(&[Clean], &[Remote::Deleted, Unnamed, Cleared], PUSHES, ALWAYS, Delete, None, Settled),
 
-        Line(EDITED, NEWS, &[ARRIVED], NOT_ASKED, Store, None, Settled),
-        Line(EDITED, NEWS, &[ARRIVED], ASKED, Ask, None, Settled),
+        Line(EDITED, NEWS, &[ARRIVED], ALWAYS, Store, None, Settled),
         Line(&[Created], NEWS, UNPROVEN, EQUAL, Ask, None, There),
         Line(&[Created], NEWS, UNPROVEN, ECHO, Merge, None, There),
         Line(&[Created], NEWS, UNPROVEN, OTHER, Ask, CONFLICT, There),

@@ -277,10 +277,7 @@ impl<'a> TableApplier<'a> {
         }
         match decision.action {
             Action::Ask | Action::Merge => {
-                // What has arrived there does not wait any more: the policy sees a row that nobody edited.
-                let waits = decision.effect != Effect::Settled;
-                let pending = waits.then_some(&pending);
-                return self.meet(&case, decision, key, row, pending);
+                return self.meet(&case, decision, key, row, Some(&pending));
             }
             Action::Store => {
                 let row = row.to_vec();
