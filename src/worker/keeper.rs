@@ -107,7 +107,7 @@ fn keep(session: &Session, cancel: &Arc<AtomicBool>) {
         // A file that can't be written now may be later.
         match claim(session) {
             Ok(Some(me)) => {
-                serve(session, cancel);
+                serve(session, me, cancel);
                 let _ = leave(session, me);
             }
             _ => pause(STAND_BY, &is_over),
@@ -115,20 +115,23 @@ fn keep(session: &Session, cancel: &Arc<AtomicBool>) {
     }
 }
 
-/// Does what is due until it is to end.
-fn serve(session: &Session, cancel: &Arc<AtomicBool>) {
+/// Does what is due until it is to end, or another has the place.
+fn serve(session: &Session, me: OwnerId, cancel: &Arc<AtomicBool>) {
     let is_over = || cancel.load(Ordering::Relaxed);
     let (mut version, mut looked, mut wait) = (None, Instant::now(), Duration::ZERO);
     let mut beaten = Instant::now();
     while !is_over() {
         if beaten.elapsed() > BEAT {
             beaten = Instant::now();
-            let _ = beat(session);
+            let _ = beat(session, me);
         }
         let current = data_version(session);
         if current == version && looked.elapsed() < wait {
             std::thread::sleep(LOOK);
             continue;
+        }
+        if has_lost_place(session, me) {
+            return;
         }
         version = current;
         looked = Instant::now();
@@ -145,12 +148,17 @@ fn serve(session: &Session, cancel: &Arc<AtomicBool>) {
 }
 
 /// Shows those who can't look at this process that it lives.
-fn beat(session: &Session) -> Result<()> {
-    let database = session.database("main")?;
-    match holder(&database)? {
-        Some(me) => owner::beat(&database, me),
-        None => Ok(()),
-    }
+fn beat(session: &Session, me: OwnerId) -> Result<()> {
+    owner::beat(&session.database("main")?, me)
+}
+
+/// Whether the place is another's or nobody's: one whose process stood still for longer than its lease is replaced,
+/// and two must not work for one file. A file that can't be read now says nothing.
+fn has_lost_place(session: &Session, me: OwnerId) -> bool {
+    let holder = session
+        .database("main")
+        .and_then(|database| holder(&database));
+    holder.is_ok_and(|holder| holder != Some(me))
 }
 
 /// Changes whenever another connection has written.

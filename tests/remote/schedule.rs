@@ -207,6 +207,36 @@ fn line_10_one_thread_works_for_a_file_and_another_takes_its_place() {
 }
 
 #[test]
+fn line_10_a_thread_that_lost_its_place_stops_working() {
+    over_http(|case| {
+        let server = case.server();
+        let client = case.client(&*server);
+        client.ask(
+            r#"SELECT sync_auto('api', '{"every":"1h","downloadEvery":"1h","debounce":"50ms"}')"#,
+        );
+        let other = client.second();
+        ask(&other, "SELECT sync_worker_start()");
+        wait_for("the thread", || {
+            client.ask("SELECT running FROM sync_worker") == "1"
+        });
+        let theirs = client.ask("SELECT ownerId FROM _syncWorker");
+        // Another that lives has the place: this program itself, whose owner has been made by sync_auto.
+        client.exec(
+            "UPDATE _syncWorker SET ownerId = (SELECT id FROM _syncOwner WHERE id <> ownerId LIMIT 1)",
+        );
+        client.exec("INSERT INTO task (id, title) VALUES ('n1', 'New')");
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        assert!(server.rows("task").is_empty());
+        // Nobody has it: the thread takes it again.
+        client.exec("DELETE FROM _syncWorker");
+        wait_for("the thread again", || {
+            client.ask("SELECT ownerId FROM _syncWorker") == theirs
+        });
+        wait_for("the upload", || server.rows("task").len() == 1);
+    });
+}
+
+#[test]
 fn a_wrong_schedule_is_refused() {
     over_http(|case| {
         let server = case.server();
