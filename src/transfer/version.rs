@@ -3,49 +3,29 @@
 use crate::capture::Key;
 use crate::store::{Database, Result, Statement, Value};
 
-/// Remembers the version that the server holds of a row; of a deleted one that of its tombstone.
+/// Remembers what the server holds of a row; of a deleted one its tombstone.
 ///
 /// # Errors
 /// SQLite's.
 pub fn store(
     database: &Database,
     provider: &str,
-    table: i64,
-    key: &Value,
-    version: i64,
-    deleted: bool,
+    (table, key): (i64, &Value),
+    version: Version,
 ) -> Result<()> {
     database.execute(
-        "INSERT INTO main._syncVersion (provider, tbl, pk, version, deleted) VALUES (?1, ?2, ?3, ?4, ?5) \
+        "INSERT INTO main._syncVersion (provider, tbl, pk, version, deleted, alone) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
          ON CONFLICT (provider, tbl, pk) DO UPDATE \
-         SET version = excluded.version, deleted = excluded.deleted, alone = 0",
+         SET version = excluded.version, deleted = excluded.deleted, alone = excluded.alone",
         &[
             provider.into(),
             table.into(),
             key.borrow(),
-            version.into(),
-            deleted.into(),
+            version.number.into(),
+            version.deleted.into(),
+            version.met.into(),
         ],
-    )?;
-    Ok(())
-}
-
-/// A change of the row has met this version: the next one goes up alone.
-///
-/// # Errors
-/// SQLite's.
-pub fn store_met(
-    database: &Database,
-    provider: &str,
-    table: i64,
-    key: &Value,
-    version: i64,
-    deleted: bool,
-) -> Result<()> {
-    store(database, provider, table, key, version, deleted)?;
-    database.execute(
-        "UPDATE main._syncVersion SET alone = 1 WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
-        &[provider.into(), table.into(), key.borrow()],
     )?;
     Ok(())
 }
@@ -73,7 +53,7 @@ pub struct Version {
     pub number: i64,
     /// It has the row as deleted.
     pub deleted: bool,
-    /// The last change of the row has met this version.
+    /// The last change of the row has met this version: the next one goes up alone.
     pub met: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use crate::capture::Key;
 use crate::store::{Database, Result};
-use crate::transfer::version::{Versions, store, store_met};
+use crate::transfer::version::{Version, Versions, store};
 
 /// Looks at the versions of the rows that come in for one table. A server that sends none costs nothing.
 pub struct VersionGate<'a> {
@@ -28,8 +28,12 @@ impl<'a> VersionGate<'a> {
     /// # Errors
     /// SQLite's.
     pub fn set(&mut self, key: &Key, version: i64, deleted: bool) -> Result<()> {
-        let (database, provider) = (self.database, self.provider);
-        store_met(database, provider, self.table, &key.0, version, deleted)
+        let met = Version {
+            number: version,
+            deleted,
+            met: true,
+        };
+        store(self.database, self.provider, (self.table, &key.0), met)
     }
 
     /// Whether a state of a row is not newer than the one that is known. A newer one is noted. Ask once for each
@@ -47,7 +51,12 @@ impl<'a> VersionGate<'a> {
         if known.is_some_and(|known| version <= known.number) {
             return Ok(true);
         }
-        store(database, provider, table, &key.0, version, deleted)?;
+        let newer = Version {
+            number: version,
+            deleted,
+            met: false,
+        };
+        store(database, provider, (table, &key.0), newer)?;
         Ok(false)
     }
 }

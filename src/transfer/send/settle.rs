@@ -17,7 +17,8 @@ use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;
 use crate::transfer::held::keep;
 use crate::transfer::same_row::is_same_row;
-use crate::transfer::{peer, version};
+use crate::transfer::peer;
+use crate::transfer::version::{self, Version};
 
 /// How many numbers of changes are left out, at least, when some turn out to be used.
 const NUMBERS_LEFT_OUT: i64 = 1000;
@@ -390,7 +391,12 @@ impl<'a> Settler<'a> {
         let deleted = row.is_delete();
         match counted {
             Some(counted) => {
-                version::store(self.database, self.provider, table, &key, counted, deleted)?;
+                let version = Version {
+                    number: counted,
+                    deleted,
+                    met: false,
+                };
+                version::store(self.database, self.provider, (table, &key), version)?;
             }
             // The server never had it.
             None if deleted && self.manners.versions => {
