@@ -57,12 +57,14 @@ impl Swept {
             let mut rows = edited.walk(None)?;
             while let Some((key, row)) = rows.next()? {
                 let is_named = self.named.contains(&(place, key.clone()));
-                let is_there = was_updated(&row);
-                if !is_named && tables[place].record_if_gone(&key, row)? {
-                    let table = tables[place].binding.table.id;
-                    let row = (table, key);
-                    gone.push(Gone { row, is_there });
+                let table = &mut tables[place];
+                if is_named || table.has(&key)? {
+                    continue;
                 }
+                let is_there = was_updated(&row);
+                table.record_gone(&key, row)?;
+                let row = (table.binding.table.id, key);
+                gone.push(Gone { row, is_there });
             }
         }
         Ok(gone)

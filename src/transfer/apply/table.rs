@@ -597,22 +597,26 @@ impl<'a> TableApplier<'a> {
         Ok(edited)
     }
 
-    /// Records a row that was edited here, if it is gone now; whether it is.
+    /// Whether a row is there.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn record_if_gone(&mut self, key: &Key, row: String) -> Result<bool> {
+    pub fn has(&mut self, key: &Key) -> Result<bool> {
         let exists = self.writer.find_key(key)?;
         self.writer.release();
-        if exists {
-            return Ok(false);
-        }
+        Ok(exists)
+    }
+
+    /// Records a row that was edited here and is gone now.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn record_gone(&mut self, key: &Key, row: String) -> Result<()> {
         let sides = Sides {
             local: Some(row),
             ..Sides::default()
         };
-        self.record(key, Kind::DeletedRemotely, false, &sides)?;
-        Ok(true)
+        self.record(key, Kind::DeletedRemotely, false, &sides)
     }
 
     /// Records that a row gives its number to one of the server.
