@@ -11,8 +11,7 @@
 //! | `value.rs` | JSON values to SQL values and back |
 //! | `watermelon/` | the WatermelonDB protocol: pull and push |
 //! | `presets/` | the shapes in which it is spoken |
-//! | `oversync/` | the servers of oversync (SQLiteNow), by [`oversync::A`] |
-//! | `oversync/` | stand-ins for the servers of the oversync protocol |
+//! | `oversync/` | stand-ins for the servers of oversync (SQLiteNow), by [`oversync::A`] |
 //! | `strategy.rs` | which answers are complete sets |
 //! | `running.rs` | the server itself, which serves any routes |
 //! | `server.rs` | routes, the state they share |

@@ -1,11 +1,8 @@
 //! How things stand with each provider: what waits, what is paused, how the last run ended.
 
-use std::collections::HashMap;
-
 use crate::capture::{Tracked, log};
 use crate::coordination::now;
 use crate::store::{Database, Result, Value};
-use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::waiting;
 
@@ -60,7 +57,12 @@ const LAST_FAILURE: &str = "SELECT finishedAt, error FROM main._syncRun WHERE pr
 /// # Errors
 /// SQLite's.
 pub fn peers(database: &Database, provider: Option<&str>) -> Result<Vec<Peer>> {
-    let waiting = waiting(database)?;
+    let mut tables = Tracked::logged(database)?;
+    tables.retain(|table| match provider {
+        Some(only) => table.provider.as_deref() == Some(only),
+        None => table.provider.is_some(),
+    });
+    let waiting = waiting::count_up_to(database, tables, log::high_water(database)?)?;
     let mut peers = database.query_all(PEERS, &[provider.into(), now().into()], |row| {
         let name = row.text(0);
         let paused = match row.optional_text(6).as_deref() {
@@ -118,25 +120,6 @@ fn state_after(error: Option<&str>) -> &'static str {
         Some("server") if error["retryable"] == true => "offline",
         _ => "blocked",
     }
-}
-
-/// How many rows wait for each provider, as `sync_pending` shows them.
-fn waiting(database: &Database) -> Result<HashMap<String, i64>> {
-    let mut counts = HashMap::new();
-    let mut tables = Tracked::logged(database)?;
-    tables.retain(|table| table.provider.is_some());
-    let upto = log::high_water(database)?;
-    if tables.is_empty() || upto == 0 {
-        return Ok(counts);
-    }
-    let unacknowledged = Unacknowledged::read(database, None)?;
-    for table in waiting::Waiting::read(database, tables, upto)? {
-        let Some(provider) = table.table.provider.clone() else {
-            continue;
-        };
-        *counts.entry(provider).or_default() += table.count(database, &unacknowledged)?;
-    }
-    Ok(counts)
 }
 
 impl Peer {

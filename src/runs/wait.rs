@@ -99,7 +99,9 @@ pub fn wait_until_current(
 fn shown(database: &Database, provider: &str, upto: i64, answer: &Json) -> Result<Json> {
     let mut tables = Tracked::all(database)?;
     tables.retain(|table| table.provider.as_deref() == Some(provider));
-    let pending = waiting::count_up_to(database, tables, upto)?;
+    let pending = waiting::count_up_to(database, tables, upto)?
+        .remove(provider)
+        .unwrap_or_default();
     let peer = peers(database, Some(provider))?.pop();
     let rejected = peer.as_ref().map_or(0, |peer| peer.rejected);
     let held = peer.as_ref().map_or(0, |peer| peer.held);

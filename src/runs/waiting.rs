@@ -1,6 +1,7 @@
 //! What waits to be sent, table by table, as the next sync will find it: `sync_pending` shows it,
 //! `sync_has_pending` says whether there is any, and `sync_untrack` refuses to drop it.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use crate::capture::reader::RowReader;
@@ -149,20 +150,27 @@ fn synced(database: &Database, table: &Tracked) -> Result<Vec<usize>> {
     }
 }
 
-/// How many rows some tables have to send, by what was logged up to a number.
+/// How many rows some tables have to send to each provider, by what was logged up to a number.
 ///
 /// # Errors
 /// SQLite's.
-pub fn count_up_to(database: &Database, tables: Vec<Tracked>, upto: i64) -> Result<i64> {
+pub fn count_up_to(
+    database: &Database,
+    tables: Vec<Tracked>,
+    upto: i64,
+) -> Result<HashMap<String, i64>> {
+    let mut counts = HashMap::new();
     if tables.is_empty() || upto == 0 {
-        return Ok(0);
+        return Ok(counts);
     }
     let unacknowledged = Unacknowledged::read(database, None)?;
-    let waiting = Waiting::read(database, tables, upto)?;
-    let counts = waiting
-        .iter()
-        .map(|table| table.count(database, &unacknowledged));
-    counts.sum()
+    for waiting in Waiting::read(database, tables, upto)? {
+        let count = waiting.count(database, &unacknowledged)?;
+        if let Some(provider) = waiting.table.provider {
+            *counts.entry(provider).or_default() += count;
+        }
+    }
+    Ok(counts)
 }
 
 /// Whether some tables have anything to send.
