@@ -252,10 +252,7 @@ pub fn make_room(
         }
     }
     let upto = log::high_water(database)?;
-    let mut brought = Vec::new();
-    for row in &renamed {
-        brought.extend(brought::brought(database, row, upto)?);
-    }
+    let brought = brought::brought(database, &renamed, upto)?;
     rekey::rename(database, &renamed, |rewriter| {
         let mut references = brought.iter();
         references.try_for_each(|references| references.put_back(rewriter))

@@ -4,7 +4,7 @@
 //! They stay. If the answer brings a row under the old key, they meant that one. Else they follow after all, and the server
 //! has to hear where they point now.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::capture::log::{self, Mark};
 use crate::capture::{Key, Status, Tracked, key};
@@ -14,7 +14,7 @@ use super::reference::Reference;
 use super::rekey::{Renamed, meets, set_here};
 use super::rewriter::Rewriter;
 
-/// Such references by one column to one row.
+/// Such references by one column.
 pub struct Brought {
     /// The tracked table that refers.
     child: Tracked,
@@ -23,8 +23,6 @@ pub struct Brought {
     reference: Reference,
     /// The table that is referred to, and its key's column, both quoted.
     parent: (String, String),
-    old: Value,
-    new: Value,
     rows: Vec<Row>,
 }
 
@@ -35,40 +33,47 @@ struct Row {
     /// What the column held.
     before: Value,
     keys: Vec<Value>,
+    /// The key of the row that it refers to, and the one which that gets.
+    old: Value,
+    new: Value,
 }
 
-/// The references to a row that is about to get another key. `upto`: the log's end.
+/// The references to rows that are about to get other keys. `upto`: the log's end.
 ///
 /// # Errors
 /// SQLite's.
-pub fn brought(database: &Database, renamed: &Renamed<'_>, upto: i64) -> Result<Vec<Brought>> {
+pub fn brought(database: &Database, renamed: &[Renamed<'_>], upto: i64) -> Result<Vec<Brought>> {
+    let mut parents: BTreeMap<i64, Vec<&Renamed<'_>>> = BTreeMap::new();
+    for row in renamed {
+        parents.entry(row.binding.table.id).or_default().push(row);
+    }
     let mut all = Vec::new();
-    let binding = renamed.binding;
-    for reference in Reference::written_ones(database, &binding.table.shape)? {
-        // One whose changes are not captured now goes along for good.
-        let Ok(child) = Tracked::open(database, &reference.child) else {
-            continue;
-        };
-        let rows = rows(database, renamed, (&child, &reference), upto)?;
-        if rows.is_empty() {
-            continue;
+    for renamed in parents.values() {
+        let binding = renamed[0].binding;
+        for reference in Reference::written_ones(database, &binding.table.shape)? {
+            // One whose changes are not captured now goes along for good.
+            let Ok(child) = Tracked::open(database, &reference.child) else {
+                continue;
+            };
+            let rows = rows(database, renamed, (&child, &reference), upto)?;
+            if rows.is_empty() {
+                continue;
+            }
+            all.push(Brought {
+                qualified: database.qualified(&child.shape.name),
+                child,
+                reference,
+                parent: (binding.qualified.clone(), binding.key_name()),
+                rows,
+            });
         }
-        all.push(Brought {
-            qualified: database.qualified(&child.shape.name),
-            child,
-            reference,
-            parent: (binding.qualified.clone(), binding.key_name()),
-            old: renamed.old.clone(),
-            new: renamed.new.clone(),
-            rows,
-        });
     }
     Ok(all)
 }
 
 fn rows(
     database: &Database,
-    renamed: &Renamed<'_>,
+    renamed: &[&Renamed<'_>],
     (child, reference): (&Tracked, &Reference),
     upto: i64,
 ) -> Result<Vec<Row>> {
@@ -76,8 +81,11 @@ fn rows(
     let Some(position) = shape.position(&reference.column) else {
         return Ok(Vec::new());
     };
-    let parent = renamed.binding.table.id;
-    let moved = [((parent, Key(renamed.old.clone())), &renamed.new)].into();
+    let parent = renamed[0].binding.table.id;
+    let moved = renamed
+        .iter()
+        .map(|row| ((parent, Key(row.old.clone())), &row.new))
+        .collect();
     let set = set_here(
         database,
         (child, reference),
@@ -88,22 +96,27 @@ fn rows(
     let set: HashSet<Vec<Key>> = set.into_iter().map(|(keys, _)| as_keys(keys)).collect();
     let names: Vec<&str> = shape.keys().iter().map(|key| key.name.as_str()).collect();
     let list: Vec<String> = names.iter().map(|name| quote_name(name)).collect();
-    let sql = format!(
-        "SELECT {}, o.{}, {} FROM {} AS o WHERE {}",
-        key::expression("o", &names),
-        quote_name(&reference.column),
-        list.join(", "),
-        database.qualified(&shape.name),
-        reference.means(&renamed.old, 1)
-    );
-    let mut rows = database.query_all(&sql, &[renamed.old.borrow()], |row| {
-        let mut values = row.row().into_iter();
-        Ok(Row {
-            logged: values.next().unwrap_or_default(),
-            before: values.next().unwrap_or_default(),
-            keys: values.collect(),
-        })
-    })?;
+    let mut rows = Vec::new();
+    for row in renamed {
+        let sql = format!(
+            "SELECT {}, o.{}, {} FROM {} AS o WHERE {}",
+            key::expression("o", &names),
+            quote_name(&reference.column),
+            list.join(", "),
+            database.qualified(&shape.name),
+            reference.means(&row.old, 1)
+        );
+        rows.extend(database.query_all(&sql, &[row.old.borrow()], |found| {
+            let mut values = found.row().into_iter();
+            Ok(Row {
+                logged: values.next().unwrap_or_default(),
+                before: values.next().unwrap_or_default(),
+                keys: values.collect(),
+                old: row.old.clone(),
+                new: row.new.clone(),
+            })
+        })?);
+    }
     rows.retain(|row| !set.contains(&as_keys(row.keys.clone())));
     Ok(rows)
 }
@@ -130,17 +143,17 @@ impl Brought {
     /// SQLite's.
     pub fn settle(&self, database: &Database) -> Result<()> {
         let (parent, key) = &self.parent;
-        let sql = format!("SELECT 1 FROM {parent} WHERE {key} IS ?1");
-        if database.query_value(&sql, &[self.old.borrow()])? != Value::Null {
-            return Ok(());
-        }
+        let find = format!("SELECT 1 FROM {parent} WHERE {key} IS ?1");
         let rewriter = Rewriter::begin(database)?;
         let number = self.child.shape.keys().len() + 2;
         let is_so = format!(" AND {} IS ?{number}", quote_name(&self.reference.column));
         let sql = self.update(&self.reference.written(1), &is_so);
         let mut followed = Vec::new();
         for row in &self.rows {
-            let mut values = row.values(&self.new);
+            if database.query_value(&find, &[row.old.borrow()])? != Value::Null {
+                continue;
+            }
+            let mut values = row.values(&row.new);
             values.push(row.before.borrow());
             rewriter.run_quietly(&sql, &values)?;
             if database.connection().changes() > 0 {
