@@ -2,6 +2,7 @@
 //! keys as the other type then, and the triggers log them so. What was logged and kept before follows; else one row
 //! would be two, and the old one could not be sent any more.
 
+use crate::ground::Affinity;
 use crate::store::{Database, Result};
 
 use super::shape::Shape;
@@ -26,20 +27,12 @@ enum Stores {
 }
 
 impl Stores {
-    /// SQLite's rules of affinity, as far as whole numbers go.
-    fn of(declared: &str, strict: bool) -> Self {
-        let has = |part: &str| declared.contains(part);
-        if has("INT") {
-            Self::Numbers
-        } else if has("CHAR") || has("CLOB") || has("TEXT") {
-            Self::Text
-        } else if has("BLOB") || declared.is_empty() || (strict && declared == "ANY") {
-            Self::AsItComes
-        } else if has("REAL") || has("FLOA") || has("DOUB") {
-            // Whole numbers are kept as they are logged: as numbers that are equal.
-            Self::AsItComes
-        } else {
-            Self::Numbers
+    fn of(affinity: Affinity) -> Self {
+        match affinity {
+            Affinity::Text => Self::Text,
+            Affinity::Integer | Affinity::Numeric => Self::Numbers,
+            // A column of reals keeps whole numbers as they are logged: as numbers that are equal.
+            Affinity::Real | Affinity::None => Self::AsItComes,
         }
     }
 
@@ -66,7 +59,8 @@ pub(super) fn follow(database: &Database, id: i64, shape: &Shape) -> Result<()> 
     let [key] = shape.keys()[..] else {
         return Ok(());
     };
-    let Some((changed, which)) = Stores::of(&key.declared, shape.strict).change() else {
+    let Some((changed, which)) = Stores::of(Affinity::of(&key.declared, shape.strict)).change()
+    else {
         return Ok(());
     };
     for kept in KEPT {
@@ -75,30 +69,4 @@ pub(super) fn follow(database: &Database, id: i64, shape: &Shape) -> Result<()> 
         database.execute(&sql, &[id.into()])?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_columns_store() {
-        use Stores::*;
-        for (declared, strict, stores) in [
-            ("INTEGER", false, Numbers),
-            ("BIGINT", false, Numbers),
-            ("CHARINT", false, Numbers),
-            ("NUMERIC", false, Numbers),
-            ("UUID", false, Numbers),
-            ("ANY", false, Numbers),
-            ("ANY", true, AsItComes),
-            ("TEXT", true, Text),
-            ("VARCHAR(36)", false, Text),
-            ("", false, AsItComes),
-            ("BLOB", false, AsItComes),
-            ("REAL", false, AsItComes),
-        ] {
-            assert_eq!(Stores::of(declared, strict), stores, "{declared}");
-        }
-    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ground::complaint;
+use crate::ground::{Affinity, complaint};
 use crate::store::{Database, Error, Result, quote_name, readable_schema};
 
 use super::columns::{Columns, Names};
@@ -458,22 +458,16 @@ impl Tracked {
 /// Types by declaration: `BOOL`, `BOOLEAN` and `JSON` by name, else by SQLite's rules of affinity. What SQLite turns
 /// into numbers only where it can (DATE, DECIMAL, STRING, …) takes what comes, and so does what has no type.
 fn declared_type(declared: &str) -> ColumnType {
-    let has = |part: &str| declared.contains(part);
     match declared.split('(').next().unwrap_or_default().trim() {
         "BOOL" | "BOOLEAN" => return ColumnType::Boolean,
         "JSON" => return ColumnType::Json,
         _ => {}
     }
-    if has("INT") {
-        ColumnType::Number
-    } else if has("CHAR") || has("CLOB") || has("TEXT") {
-        ColumnType::String
-    } else if has("BLOB") {
-        ColumnType::Base64
-    } else if has("REAL") || has("FLOA") || has("DOUB") {
-        ColumnType::Number
-    } else {
-        ColumnType::Any
+    match Affinity::of(declared, false) {
+        Affinity::Integer | Affinity::Real => ColumnType::Number,
+        Affinity::Text => ColumnType::String,
+        Affinity::None if !declared.is_empty() => ColumnType::Base64,
+        Affinity::None | Affinity::Numeric => ColumnType::Any,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The ground: what every room may stand on, and what knows nothing of any of them.
 
+mod affinity;
 mod complaint;
 mod fault;
 mod json;
@@ -10,6 +11,7 @@ mod number;
 mod quoted;
 mod warning;
 
+pub use affinity::Affinity;
 pub use complaint::complaint;
 pub use fault::{BUSY, Class, INTERRUPTED, SyncError};
 pub use json::{read_elements, read_members, read_object, read_value, syntax_problem};

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::wire::{Affinity, Holds, Slot, StrictType};
+use crate::ground::Affinity;
+
+use super::wire::{Holds, Slot, StrictType};
 
 /// What SQLite stores of a value; none when a STRICT table refuses it.
 pub fn stored(holds: Holds, slot: Slot<'_>) -> Option<Slot<'_>> {

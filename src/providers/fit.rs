@@ -9,8 +9,9 @@ use std::borrow::Cow;
 use super::affinity::stored;
 use super::base64;
 use super::mend::mended;
-use super::wire::{Affinity, Kept, Slot, WireColumn, WireType, fallback};
+use super::wire::{Kept, Slot, WireColumn, WireType, fallback};
 use crate::coordination::canonical::number;
+use crate::ground::Affinity;
 use crate::store::{ValueRef, same};
 
 /// How far the values of an answer may be from what their column holds.

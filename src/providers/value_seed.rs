@@ -9,8 +9,10 @@ use serde::de::{
 };
 use serde_json::value::RawValue;
 
+use crate::ground::Affinity;
+
 use super::fit::{JS_EXACT, Leniency, fit};
-use super::wire::{Affinity, Slot, WireColumn, WireType};
+use super::wire::{Slot, WireColumn, WireType};
 
 /// Reads one value for a column. By far the most values fit as they are, and are read in one go; for the others
 /// their text is needed, so that the row has to be read once more.

@@ -6,9 +6,9 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, Visitor};
 
 use super::base64;
-use super::wire::{Affinity, Face, Slot, WireColumn, WireId, WireType};
+use super::wire::{Face, Slot, WireColumn, WireId, WireType};
 use crate::coordination::canonical::canonical_text;
-use crate::ground::quoted;
+use crate::ground::{Affinity, quoted};
 use crate::store::{ValueRef, same};
 
 /// Reads a piece to its end: what is `8x` is not 8.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::ground::Affinity;
 use crate::store::ValueRef;
 
 /// How the values of a column travel; see `sync_track`.
@@ -15,18 +16,6 @@ pub enum WireType {
     /// JSON of any shape, kept as its text.
     Json,
     Any,
-}
-
-/// What SQLite makes of a value that is written to a column.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Affinity {
-    Text,
-    Numeric,
-    Integer,
-    Real,
-    /// Values stay as they are.
-    #[default]
-    None,
 }
 
 /// How a column keeps its values.
@@ -49,31 +38,16 @@ pub enum StrictType {
 impl Holds {
     /// By SQLite's rules; `declared` in upper case.
     pub fn of(declared: &str, strict: bool) -> Self {
-        if strict {
-            let (affinity, strict) = match declared {
-                "INT" | "INTEGER" => (Affinity::Integer, Some(StrictType::Integer)),
-                "REAL" => (Affinity::Real, Some(StrictType::Real)),
-                "TEXT" => (Affinity::Text, Some(StrictType::Text)),
-                "BLOB" => (Affinity::None, Some(StrictType::Blob)),
-                _ => (Affinity::None, None),
-            };
-            return Self { affinity, strict };
-        }
-        let has = |part: &str| declared.contains(part);
-        let affinity = if has("INT") {
-            Affinity::Integer
-        } else if has("CHAR") || has("CLOB") || has("TEXT") {
-            Affinity::Text
-        } else if has("BLOB") || declared.is_empty() {
-            Affinity::None
-        } else if has("REAL") || has("FLOA") || has("DOUB") {
-            Affinity::Real
-        } else {
-            Affinity::Numeric
+        let only = match declared {
+            "INT" | "INTEGER" => Some(StrictType::Integer),
+            "REAL" => Some(StrictType::Real),
+            "TEXT" => Some(StrictType::Text),
+            "BLOB" => Some(StrictType::Blob),
+            _ => None,
         };
         Self {
-            affinity,
-            strict: None,
+            affinity: Affinity::of(declared, strict),
+            strict: only.filter(|_| strict),
         }
     }
 }

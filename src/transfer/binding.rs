@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use crate::capture::Tracked;
 use crate::capture::tracked::{ColumnType, captured_table, registration};
-use crate::ground::{SyncError, quoted};
+use crate::ground::{Affinity, SyncError, quoted};
 use crate::providers::Settings;
 use crate::providers::conversation::{ApplyRules, Provider};
 use crate::providers::wire::{Entity, Holds, WireColumn, WireId, WireType};
@@ -277,16 +277,14 @@ enum KeyKind {
 }
 
 fn key_kind(declared: &str) -> KeyKind {
-    let has = |part: &str| declared.contains(part);
-    if has("INT") {
-        KeyKind::Integer
-    } else if has("CHAR") || has("CLOB") || has("TEXT") || declared.is_empty() || declared == "ANY"
-    {
-        KeyKind::Text
-    } else if has("BLOB") {
-        KeyKind::Refused("a blob")
-    } else {
-        KeyKind::Refused("of a type that SQLite turns into numbers where it can")
+    match Affinity::of(declared, false) {
+        Affinity::Integer => KeyKind::Integer,
+        Affinity::Text => KeyKind::Text,
+        _ if declared.is_empty() || declared == "ANY" => KeyKind::Text,
+        Affinity::None => KeyKind::Refused("a blob"),
+        Affinity::Real | Affinity::Numeric => {
+            KeyKind::Refused("of a type that SQLite turns into numbers where it can")
+        }
     }
 }
 

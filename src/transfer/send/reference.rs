@@ -4,8 +4,9 @@
 //! another type would compare by its own.
 
 use crate::capture::shape::Shape;
+use crate::ground::Affinity;
 use crate::providers::affinity::stored;
-use crate::providers::wire::{Affinity, Holds, Slot};
+use crate::providers::wire::{Holds, Slot};
 use crate::store::{Database, Result, Value, quote_name};
 
 /// A column that refers to the key of a table.

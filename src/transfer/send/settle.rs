@@ -16,8 +16,8 @@ use super::{outbox, rekey};
 use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;
 use crate::transfer::held::keep;
-use crate::transfer::same_row::is_same_row;
 use crate::transfer::peer;
+use crate::transfer::same_row::is_same_row;
 use crate::transfer::version::{self, Version};
 
 /// How many numbers of changes are left out, at least, when some turn out to be used.
