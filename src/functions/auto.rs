@@ -28,10 +28,10 @@ pub fn auto(call: &Call<'_>) -> Result<Value> {
     let ends = call.len() > 1 && call.argument(1).is_null();
     let options = Object::options(call, 1)?;
     let schema = options.schema()?;
-    let time = |name: &str, usual: i64| -> Result<Option<i64>> {
+    let time = |name: &str, usual: i64, ends: bool| -> Result<Option<i64>> {
         match options.get::<Json>(name)? {
             None => Ok(Some(usual)),
-            Some(Json::Bool(false)) => Ok(None),
+            Some(Json::Bool(false)) if ends => Ok(None),
             Some(value) => duration(&value).map(Some).ok_or_else(|| {
                 Error::argument(format!(
                     "options.{name} must be a time such as \"30s\", \"5m\" or \"2h\", or milliseconds, not {value}"
@@ -39,10 +39,10 @@ pub fn auto(call: &Call<'_>) -> Result<Value> {
             }),
         }
     };
-    let every = time("every", 30_000)?;
-    let download_every = time("downloadEvery", 120_000)?;
-    let debounce = time("debounce", 2_000)?;
-    let backoff = time("backoff", 60_000)?.unwrap_or(60_000);
+    let every = time("every", 30_000, true)?;
+    let download_every = time("downloadEvery", 120_000, true)?;
+    let debounce = time("debounce", 2_000, true)?;
+    let backoff = time("backoff", 60_000, false)?;
     write(call.session(), &schema, |ground| {
         let kind = provider_kind(ground.database, provider)?;
         if kind.transport == Transport::Nobody {

@@ -253,6 +253,10 @@ fn a_wrong_schedule_is_refused() {
                 "options.every must be a time such as \"30s\"",
             ),
             ("SELECT sync_auto('api', '{\"evry\":\"1s\"}')", "every"),
+            (
+                "SELECT sync_auto('api', '{\"backoff\":false}')",
+                "options.backoff must be a time such as",
+            ),
         ] {
             let error = client.refused(sql);
             assert!(error.contains(words), "{sql}: {error}");
