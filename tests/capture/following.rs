@@ -5,14 +5,7 @@ use rusqlite::Connection;
 use support::capture::{elsewhere, pending, run, track, tracked};
 use support::{World, ask, both, every_world, refused, work_of};
 
-const NOTES: &str = "CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT, body TEXT, n INTEGER);
-    INSERT INTO notes VALUES ('k1', 'one', 'b1', 1), ('k2', 'two', 'b2', 2), ('k3', 'three', NULL, 3);";
-
-/// One edit, one delete, one new row.
-const EDITS: &str =
-    "UPDATE notes SET title = 'x' WHERE id = 'k1'; DELETE FROM notes WHERE id = 'k2';
-    INSERT INTO notes VALUES ('n', 'new', NULL, 9)";
-const WAITING: &str = "created n []\ndeleted k2\nupdated k1 [\"title\"]";
+use crate::notes::{EDITS, NOTES, WAITING, codes};
 
 /// The ways in which tools rebuild a table.
 const REBUILDS: &[&str] = &[
@@ -28,13 +21,6 @@ const REBUILDS: &[&str] = &[
 
 fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).expect("JSON")
-}
-
-fn codes(answer: &str) -> Vec<String> {
-    let answer = json(answer);
-    let warnings = answer["warnings"].as_array().expect("warnings");
-    let codes = warnings.iter().map(|warning| warning["code"].as_str());
-    codes.map(|code| code.expect("a code").to_owned()).collect()
 }
 
 #[test]

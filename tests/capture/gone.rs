@@ -4,8 +4,8 @@ use rusqlite::Connection;
 use support::capture::{elsewhere, pending, run, tracked};
 use support::{World, ask, both, every_world, refused};
 
-const NOTES: &str = "CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT, body TEXT, n INTEGER);
-    INSERT INTO notes VALUES ('k1', 'one', 'b1', 1), ('k2', 'two', 'b2', 2), ('k3', 'three', NULL, 3);";
+use crate::notes::NOTES;
+
 /// One edit, one delete, one new row, and one that came and went.
 const EDITS: &str =
     "UPDATE notes SET title = 'x' WHERE id = 'k1'; DELETE FROM notes WHERE id = 'k2';

@@ -7,6 +7,7 @@ mod gone;
 mod history;
 mod key_types;
 mod keys;
+mod notes;
 mod peek;
 mod renamed;
 mod schema;

@@ -5,12 +5,7 @@ use rusqlite::Connection;
 use support::capture::{elsewhere, pending, run, track, tracked};
 use support::{World, ask, both, every_world, refused};
 
-const NOTES: &str = "CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT, body TEXT, n INTEGER);
-    INSERT INTO notes VALUES ('k1', 'one', 'b1', 1), ('k2', 'two', 'b2', 2), ('k3', 'three', NULL, 3);";
-const EDITS: &str =
-    "UPDATE notes SET title = 'x' WHERE id = 'k1'; DELETE FROM notes WHERE id = 'k2';
-    INSERT INTO notes VALUES ('n', 'new', NULL, 9)";
-const WAITING: &str = "created n []\ndeleted k2\nupdated k1 [\"title\"]";
+use crate::notes::{EDITS, NOTES, WAITING, codes};
 
 /// What tools do to rename a table and change it in one migration.
 const MIGRATIONS: &[&str] = &[
@@ -24,13 +19,6 @@ const MIGRATIONS: &[&str] = &[
     "BEGIN; CREATE TABLE place (id TEXT PRIMARY KEY, title TEXT, body TEXT, n INTEGER); INSERT INTO place SELECT * FROM notes;
      DROP TABLE notes; COMMIT",
 ];
-
-fn codes(answer: &str) -> Vec<String> {
-    let answer: serde_json::Value = serde_json::from_str(answer).expect("JSON");
-    let warnings = answer["warnings"].as_array().expect("warnings");
-    let codes = warnings.iter().map(|warning| warning["code"].as_str());
-    codes.map(|code| code.expect("a code").to_owned()).collect()
-}
 
 fn cursor(c: &Connection) {
     run(

@@ -4,8 +4,7 @@ use rusqlite::Connection;
 use support::capture::{elsewhere, pending, run, track, tracked};
 use support::{World, ask, both, refused};
 
-const NOTES: &str = "CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT, body TEXT, n INTEGER);
-    INSERT INTO notes VALUES ('k1', 'one', 'b1', 1), ('k2', 'two', 'b2', 2), ('k3', 'three', NULL, 3);";
+use crate::notes::NOTES;
 
 #[test]
 fn an_update_of_only_a_column_added_elsewhere_is_pending_at_once() {

@@ -17,8 +17,8 @@ use support::ask;
 use syncscope::ground::SyncError;
 use syncscope::ground::key::{Key, Takes, Usual, key};
 use syncscope::providers::conversation::{
-    Answer, Ask, AskBody, Conversation, Event, Goal, Known, Manners, ParcelRows, Provider, Read,
-    Refusal, RowToSend, Step,
+    Answer, Ask, AskBody, Conversation, Event, Goal, Known, Manners, ParcelRow, ParcelRows,
+    Provider, Read, Refusal, RowToSend, Step,
 };
 use syncscope::providers::fit::sanitise;
 use syncscope::providers::sink::{Announced, Rejection, RemoteRow, Sent, Sink, Verdict};
@@ -218,30 +218,22 @@ impl Conversation for Talk {
     fn write_body(&self, parcel: &dyn ParcelRows, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "{{\"changes\":[")?;
         let mut first = true;
+        let mut write_row = |place: usize, row: &ParcelRow<'_>| {
+            let comma = if std::mem::take(&mut first) { "" } else { "," };
+            let name = Value::from(self.entities[place].name.as_str());
+            let (change, kind) = (row.change, row.kind.as_str());
+            write!(
+                out,
+                r#"{comma}{{"change":{change},"entity":{name},"kind":"{kind}",{}}}"#,
+                row.content
+            )
+        };
         if self.ordered {
-            parcel.in_order(&mut |place, row| {
-                let comma = if std::mem::take(&mut first) { "" } else { "," };
-                let name = Value::from(self.entities[place].name.as_str());
-                let (change, kind) = (row.change, row.kind.as_str());
-                write!(
-                    out,
-                    r#"{comma}{{"change":{change},"entity":{name},"kind":"{kind}",{}}}"#,
-                    row.content
-                )
-            })?;
-            return write!(out, "]}}");
-        }
-        for (place, entity) in self.entities.iter().enumerate() {
-            let name = Value::from(entity.name.as_str());
-            parcel.rows(place, None, &mut |row| {
-                let comma = if std::mem::take(&mut first) { "" } else { "," };
-                let (change, kind) = (row.change, row.kind.as_str());
-                write!(
-                    out,
-                    r#"{comma}{{"change":{change},"entity":{name},"kind":"{kind}",{}}}"#,
-                    row.content
-                )
-            })?;
+            parcel.in_order(&mut write_row)?;
+        } else {
+            for place in 0..self.entities.len() {
+                parcel.rows(place, None, &mut |row| write_row(place, row))?;
+            }
         }
         write!(out, "]}}")
     }

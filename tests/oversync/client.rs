@@ -192,3 +192,17 @@ pub fn held(server: &A, number: u32) -> Option<(i64, Option<String>)> {
     });
     Some((stored.version, name))
 }
+
+/// The next push does not arrive.
+pub fn lose_push(server: &A) {
+    server
+        .faults()
+        .add(json!({"on": "push", "times": 1, "drop": true}));
+}
+
+/// The next push arrives, and its answer does not.
+pub fn lose_answer(server: &A) {
+    server
+        .faults()
+        .add(json!({"on": "push", "times": 1, "drop": true, "afterCommit": true}));
+}

@@ -4,7 +4,7 @@ use serde_json::json;
 use support::backend::oversync::A;
 use support::backend::{Kind, Moment};
 
-use crate::client::{Device, USER, held, id, server, sums};
+use crate::client::{Device, USER, held, id, lose_answer, lose_push, server, sums};
 
 /// The number, the base and the payload's name of each change of each upload.
 fn sent(server: &A) -> Vec<(i64, i64, String)> {
@@ -22,9 +22,7 @@ fn line_3_a_lost_answer_is_acknowledged_by_the_probe() {
     let server = server();
     let device = Device::new(&server, "phone");
     device.user(1, "a");
-    server
-        .faults()
-        .add(json!({"on": "push", "times": 1, "drop": true, "afterCommit": true}));
+    lose_answer(&server);
     let error = device.failed("sync_upload_once");
     assert_eq!(error["class"], "network", "{error}");
     assert_eq!(held(&server, 1), Some((1, Some("a".into()))));
@@ -54,9 +52,7 @@ fn f1_what_never_arrived_goes_out_again_as_it_was_and_alone() {
     let server = server();
     let device = Device::new(&server, "phone");
     device.user(1, "a");
-    server
-        .faults()
-        .add(json!({"on": "push", "times": 1, "drop": true}));
+    lose_push(&server);
     device.failed("sync_upload_once");
     assert_eq!(held(&server, 1), None);
     device.user(1, "b");
@@ -80,9 +76,7 @@ fn a_sync_sends_what_is_not_known_and_then_the_rest() {
     let server = server();
     let device = Device::new(&server, "phone");
     device.user(1, "a");
-    server
-        .faults()
-        .add(json!({"on": "push", "times": 1, "drop": true}));
+    lose_push(&server);
     device.failed("sync_once");
     device.user(1, "b");
     let answer = device.sync();
@@ -97,9 +91,7 @@ fn g1_a_delete_whose_answer_was_lost_is_proven_by_its_tombstone() {
     device.user(1, "a");
     device.sync();
     device.delete("users", 1);
-    server
-        .faults()
-        .add(json!({"on": "push", "times": 1, "drop": true, "afterCommit": true}));
+    lose_answer(&server);
     device.failed("sync_upload_once");
     assert_eq!(sums(&device.upload()), json!([1, 1, 0, 0, 0]));
     assert_eq!(device.version(1), "2|1");
@@ -117,9 +109,7 @@ fn line_3_lost_after_a_conflict_in_a_batch_the_policy_is_asked() {
     device.user(1, "mine");
     device.user(2, "mine");
     server.put(USER, "users", &[json!({"id": id(1), "name": "theirs"})]);
-    server
-        .faults()
-        .add(json!({"on": "push", "times": 1, "drop": true, "afterCommit": true}));
+    lose_answer(&server);
     // The halves go out again in the same call.
     assert_eq!(sums(&device.upload()), json!([2, 1, 1, 0, 0]));
     assert_eq!(device.rows("users", "name"), "1|theirs\n2|mine");
@@ -224,9 +214,7 @@ fn r5_what_is_refused_while_its_first_attempt_still_runs_is_not_known() {
     let server = server();
     let device = Device::new(&server, "phone");
     device.user(1, "a");
-    server
-        .faults()
-        .add(json!({"on": "push", "times": 1, "drop": true}));
+    lose_push(&server);
     device.failed("sync_upload_once");
     let body = server.requests().pop().expect("a request").body;
     let holder = server.hold(Held::Projected {
