@@ -70,3 +70,33 @@ pub(super) fn follow(database: &Database, id: i64, shape: &Shape) -> Result<()> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_columns_store() {
+        use Stores::*;
+        for (declared, strict, stores) in [
+            ("INTEGER", false, Numbers),
+            ("BIGINT", false, Numbers),
+            ("CHARINT", false, Numbers),
+            ("NUMERIC", false, Numbers),
+            ("UUID", false, Numbers),
+            ("ANY", false, Numbers),
+            ("ANY", true, AsItComes),
+            ("TEXT", true, Text),
+            ("VARCHAR(36)", false, Text),
+            ("", false, AsItComes),
+            ("BLOB", false, AsItComes),
+            ("REAL", false, AsItComes),
+        ] {
+            assert_eq!(
+                Stores::of(Affinity::of(declared, strict)),
+                stores,
+                "{declared}"
+            );
+        }
+    }
+}
