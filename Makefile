@@ -24,7 +24,8 @@ endif
 loadable: check-cargo check-cc ## build the loadable file into dist/
 	@$(RELEASE) --lib
 	@mkdir -p $(DIST)
-	@cp "$${CARGO_TARGET_DIR:-target}/release/$(FILE)" $(DIST)/
+# Written beside and renamed: a program that has the file loaded crashes when its content changes.
+	@cp "$${CARGO_TARGET_DIR:-target}/release/$(FILE)" $(DIST)/.$(FILE).$$$$ && mv -f $(DIST)/.$(FILE).$$$$ $(DIST)/$(FILE)
 	@echo "$(DIST)/$(FILE) is ready: sqlite3 app.db, then .load ./$(DIST)/libsyncscope"
 
 demo: loadable check-sqlite3 ## sync real flight data with a real backend, break it, mend it
