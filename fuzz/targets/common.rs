@@ -59,6 +59,7 @@ pub fn begin(provider: &dyn Provider) -> Result<Box<dyn Conversation>, Refusal> 
         memory: Json::Null,
         options: Default::default(),
         pulls: true,
+        pending: true,
     };
     provider.begin(Goal::Sync, known)
 }
@@ -165,6 +166,7 @@ fn read(
         headers: &[],
         body: &mut body,
         length: length as u64,
+        parcel: None,
     };
     talk.read(&mut answer, sink)
 }

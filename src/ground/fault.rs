@@ -185,6 +185,14 @@ impl SyncError {
         self
     }
 
+    /// The same failure, as an answer with that HTTP status would be.
+    pub fn of_status(self, status: u16) -> Self {
+        Self {
+            status: Some(status),
+            ..self
+        }
+    }
+
     /// The database was locked: the same can succeed in a moment.
     pub fn is_busy(&self) -> bool {
         self.code == BUSY

@@ -69,9 +69,6 @@ pub struct Manners {
     pub round: u64,
     /// The options of a call that say how pages are asked for, as far as the protocol has such a thing.
     pub paging: &'static [&'static str],
-    /// Statuses by which the server refuses a push as a whole for some of its rows: it is cut in halves until these
-    /// are alone.
-    pub refusals: &'static [u16],
     /// How remote rows are applied.
     pub apply: ApplyRules,
 }
@@ -95,6 +92,10 @@ pub struct ApplyRules {
     pub asks_for_deletes: bool,
     /// A row that was changed here and comes as it is here is settled, whatever the policy.
     pub settles_equal: bool,
+    /// A row whose change has met another version goes up alone the next time.
+    pub conflicts_alone: bool,
+    /// Integers beyond 2^53 come rounded: one that is here and rounds to the same is the one that comes.
+    pub rounds_integers: bool,
 }
 
 /// An entity when a conversation begins.
@@ -126,6 +127,8 @@ pub struct Known {
     pub options: Map<String, Json>,
     /// Whether remote changes may be asked for: they are not while downloads are paused.
     pub pulls: bool,
+    /// Whether anything of the entities is pending.
+    pub pending: bool,
 }
 
 /// Why a conversation does not begin.
@@ -191,6 +194,8 @@ pub enum Step {
     Ask(Ask),
     /// Freeze what is pending and report [`Event::Frozen`] or [`Event::Resent`].
     Freeze,
+    /// What has been remembered of the server makes another provider of this one: the conversation begins anew with it.
+    BeginAnew,
     Done,
     /// The sync ends here.
     Fail(SyncError),
@@ -205,11 +210,58 @@ pub struct Ask {
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: AskBody,
+    /// What it has to do with the frozen rows.
+    pub parcel: Option<AboutParcel>,
+    /// Statuses besides 2xx whose answer says more than no: it is read.
+    pub reads: &'static [u16],
     /// Entities of which may come what came before.
     pub again: Vec<(usize, Again)>,
     /// The change of the schema sent to the server; null when there is none.
     pub migration: Json,
 }
+
+impl Ask {
+    /// A request without headers and body, about nothing in particular.
+    pub fn new(label: &'static str, method: &'static str, url: String) -> Self {
+        Self {
+            label,
+            method,
+            url,
+            headers: Vec::new(),
+            body: AskBody::None,
+            parcel: None,
+            reads: &[],
+            again: Vec::new(),
+            migration: Json::Null,
+        }
+    }
+}
+
+/// A request about the frozen rows. Its answer may bring verdicts on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AboutParcel {
+    /// The server may have taken the rows when no answer comes. Otherwise they are pending as before.
+    pub may_store: bool,
+    /// Statuses by which the server refuses all rows for some of them: they are cut in halves until these are alone.
+    /// [`CLOSED`] stands for a connection that is closed without an answer.
+    pub refusals: &'static [u16],
+    /// Statuses that leave open whether the server has the rows, besides 408 and those from 500.
+    pub open: &'static [u16],
+}
+
+impl AboutParcel {
+    /// The one request that sends rows and hears what became of them.
+    pub fn whole(refusals: &'static [u16]) -> Self {
+        Self {
+            may_store: true,
+            refusals,
+            open: &[],
+        }
+    }
+}
+
+/// See [`AboutParcel::refusals`].
+pub const CLOSED: u16 = 0;
 
 /// What comes in an answer although it came before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -225,7 +277,7 @@ pub enum Again {
 pub enum AskBody {
     None,
     Bytes(Vec<u8>),
-    /// The frozen rows, as [`Conversation::write_body`] writes them. The answer is about these rows.
+    /// The frozen rows, as [`Conversation::write_body`] writes them.
     Parcel,
 }
 
@@ -278,6 +330,8 @@ pub struct Answer<'a> {
     pub body: &'a mut dyn Input,
     /// Bytes of the body.
     pub length: u64,
+    /// The frozen rows that the request was about.
+    pub parcel: Option<&'a dyn ParcelRows>,
 }
 
 /// What an answer says besides its rows.
@@ -289,6 +343,8 @@ pub struct Read {
     pub schema_version: Option<i64>,
     /// What this kind wants to be remembered of the server from now on.
     pub memory: Option<Json>,
+    /// The frozen rows are on their way: more requests are about them, and the last one says what became of them.
+    pub unfinished: bool,
     /// Entities of which more answers are to come before anything is sent: rows may still move.
     pub due: Vec<usize>,
     /// Extra members, for the caller.
@@ -323,8 +379,12 @@ pub enum Event<'a> {
     Resent(u64),
     /// The answer was read, and what it said is committed.
     Read(&'a Read),
-    /// A complete answer said no.
-    Refused { status: u16, error: &'a SyncError },
+    /// A complete answer said no. `body`: the beginning of it.
+    Refused {
+        status: u16,
+        body: &'a str,
+        error: &'a SyncError,
+    },
     /// No complete answer came.
     Lost(&'a SyncError),
 }
@@ -340,7 +400,8 @@ pub trait Conversation: Send {
     /// Reading the parcel, writing the body.
     fn write_body(&self, parcel: &dyn ParcelRows, out: &mut dyn Write) -> io::Result<()>;
 
-    /// Reads the answer to what is due, one with a status of 2xx. May be called again for the same answer.
+    /// Reads the answer to what is due, one with a status of 2xx or of [`Ask::reads`]. May be called again for the
+    /// same answer.
     ///
     /// # Errors
     /// An answer that breaks the protocol, or that says no; those of the sink.

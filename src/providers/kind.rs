@@ -31,7 +31,7 @@ pub struct Kind {
 }
 
 /// See [`Kind::open`].
-pub type Open = Option<fn(&Settings) -> Result<Box<dyn Provider>, String>>;
+pub type Open = Option<fn(&Settings, &Json) -> Result<Box<dyn Provider>, String>>;
 
 impl fmt::Debug for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,13 +86,13 @@ impl Settings {
         self.kind
     }
 
-    /// The provider that is described.
+    /// The provider that is described. `memory`: what its conversations have asked to be remembered; null at first.
     ///
     /// # Errors
     /// A kind whose data the host program moves; a configuration that [`Kind::check`] would refuse.
-    pub fn open(&self) -> Result<Box<dyn Provider>, String> {
+    pub fn open(&self, memory: &Json) -> Result<Box<dyn Provider>, String> {
         match self.kind.open {
-            Some(open) => open(self),
+            Some(open) => open(self, memory),
             None => Err(format!("config: kind {} has no protocol", self.kind.name)),
         }
     }

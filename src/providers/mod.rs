@@ -17,6 +17,7 @@ pub mod kinds;
 mod mend;
 mod oversync;
 pub mod path;
+pub mod seen;
 pub mod sink;
 mod table_keys;
 pub mod template;

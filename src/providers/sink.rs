@@ -31,6 +31,8 @@ pub enum Scope<'a> {
     /// All rows that the server has were named, and none that it has deleted: what is held of others is out of date,
     /// and rows that are here stay.
     Named(&'a dyn Fn(&str) -> bool),
+    /// What the answer goes on to bring is all that the server has, whatever versions were known.
+    Anew,
     /// All rows go but those that the answer goes on to bring. What waits to be sent stays.
     Wipe,
     /// The same for the rows that meet an SQL condition, with the values of its parameters in order.
@@ -57,11 +59,16 @@ pub enum Verdict<'a> {
         version: Option<i64>,
         /// The id that it gave the row in place of ours.
         new_id: Option<&'a WireId<'a>>,
+        /// The row as it is there now, where that may differ from what was sent: it counts unless the row was changed
+        /// here since.
+        image: Option<Image<'a>>,
     },
     /// It does not want the row. The row stays pending.
     Refused(Rejection<'a>),
     /// It has another state of the row: this one, or one that this answer or the next pull brings.
     Conflict(Option<Image<'a>>),
+    /// It has not looked at it, for another row of the request was in the way. The row stays pending.
+    Untouched,
     /// It may or may not have the row; the next pull shows it.
     Unsure,
 }

@@ -16,7 +16,7 @@ impl Run {
     /// Before a request leaves, what it is about is in the run's row: whoever looks sees what is going on, and
     /// after a crash how far it came.
     pub(super) fn ask(&mut self, database: &Database, ask: Ask) -> Result<Outgoing, SyncError> {
-        let parcel = ask.body == AskBody::Parcel;
+        let parcel = ask.parcel.is_some();
         let body = match ask.body {
             AskBody::None => None,
             AskBody::Bytes(bytes) => Some(Spool::from_bytes(bytes)),
@@ -31,15 +31,15 @@ impl Run {
             self.report.migration = ask.migration;
         }
         self.asked = Some(Asked {
-            parcel,
+            parcel: ask.parcel,
+            reads: ask.reads,
             again: ask.again,
         });
+        let may_store = ask.parcel.is_some_and(|parcel| parcel.may_store);
+        let is_attempt = may_store && self.kind.manners().numbered && !self.parcels.attempted;
         Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(database.connection())?;
-            if let (true, Some(frozen)) = (
-                parcel && self.kind.manners().numbered,
-                &self.parcels.current,
-            ) {
+            if let (true, Some(frozen)) = (is_attempt, &self.parcels.current) {
                 outbox::count_attempt(database, frozen.push)?;
             }
             let step = self.live.step();
@@ -47,6 +47,7 @@ impl Run {
             self.diary.write(database, self.id)?;
             Ok(transaction.commit()?)
         })?;
+        self.parcels.attempted |= is_attempt;
         self.diary.committed();
         Ok(Outgoing {
             method: Method::parse(ask.method).unwrap_or(Method::Get),

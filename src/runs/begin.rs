@@ -27,6 +27,7 @@ use crate::transfer::{cursor, peer};
 use super::diary::Diary;
 use super::gate::{refuse_overlap, refuse_twice, refuse_unknown, schema_version, stored_config};
 use super::host::{end_interrupted, refuse_own};
+use super::patience::Patience;
 use super::progress::Live;
 use super::report::Report;
 use super::run::{Parcels, Run};
@@ -77,9 +78,7 @@ impl Run {
         queue: bool,
     ) -> Result<Self> {
         let database = ground.database;
-        let kind = config
-            .open()
-            .map_err(|problem| Error::Corrupt(format!("the stored {problem}")))?;
+        let kind = opened(database, &config, &call.provider)?;
         let started = now();
         // What can be refused is refused now, even if the run has to wait.
         let prepared = prepare(session, database, call, goal, &config, &*kind)?;
@@ -172,6 +171,22 @@ impl Run {
         }
     }
 
+    /// What the conversation has found out about the server makes another provider of it.
+    pub(super) fn begin_anew(&mut self, session: &Session) -> Result<(), SyncError> {
+        let schema = self.call.schema.clone();
+        let call = self.call.clone();
+        Patience::new(&self.config.clone()).sync(|| {
+            let begun = coordination::write(session, &schema, |ground| {
+                let database = ground.database;
+                self.kind = opened(database, &self.config, &call.provider)?;
+                let (config, kind) = (&self.config, &*self.kind);
+                let prepared = prepare(session, database, &call, self.goal, config, kind)?;
+                self.talk_anew(database, prepared)
+            });
+            Ok(begun?)
+        })
+    }
+
     fn start(&mut self, database: &Database, prepared: Prepared) -> Result<()> {
         let provider = self.call.provider.as_str();
         run_record::start(database, provider, self.id)?;
@@ -180,6 +195,11 @@ impl Run {
         let (warnings, last) = untold::read(database)?;
         self.report.warn(warnings);
         self.report.untold = last;
+        self.talk_anew(database, prepared)
+    }
+
+    fn talk_anew(&mut self, database: &Database, prepared: Prepared) -> Result<()> {
+        let provider = self.call.provider.as_str();
         self.report.paused = prepared.paused;
         self.bindings = prepared.bindings;
         self.cursors = prepared.cursors;
@@ -196,6 +216,13 @@ impl Run {
         });
         Ok(())
     }
+}
+
+/// The provider that a configuration describes, as far as its server is known.
+fn opened(database: &Database, config: &Settings, provider: &str) -> Result<Box<dyn Provider>> {
+    config
+        .open(&peer::memory(database, provider)?)
+        .map_err(|problem| Error::Corrupt(format!("the stored {problem}")))
 }
 
 /// The call with its entities as they are declared: one entity has one cursor, however a caller writes it.
@@ -252,17 +279,11 @@ fn prepare(
         Goal::Check => Paused::default(),
         _ => pause::read(database, provider, call.automatic)?,
     };
-    let mut left = under_pause(goal, paused);
-    if left == Some(Goal::Upload) {
-        let tables: Vec<_> = bindings
-            .iter()
-            .map(|binding| binding.table.clone())
-            .collect();
-        if !waiting::anything(database, &tables)? {
-            left = None;
-        }
-    }
-    let Some(goal) = left else {
+    let left = under_pause(goal, paused);
+    let tables = bindings.iter().map(|binding| binding.table.clone());
+    let pending =
+        left.is_some_and(Goal::sends) && waiting::anything(database, &tables.collect::<Vec<_>>())?;
+    let Some(goal) = left.filter(|goal| *goal != Goal::Upload || pending) else {
         return Ok(Prepared {
             bindings,
             cursors,
@@ -276,6 +297,7 @@ fn prepare(
         memory: peer::memory(database, provider)?,
         options: call.options.clone(),
         pulls: !paused.downloads,
+        pending,
     };
     let talk = match kind.begin(goal, known) {
         Ok(talk) => Ok(talk),

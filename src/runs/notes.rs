@@ -32,7 +32,7 @@ impl Run {
         if let Some(cursor) = cursor {
             detail["cursor"] = cursor.into();
         }
-        let event = match asked.parcel {
+        let event = match asked.parcel.is_some() {
             true => "settled",
             false => "applied",
         };
@@ -48,7 +48,7 @@ impl Run {
             }),
             Err(error) => json!({"error": self.redactor.clean(&error.to_string())}),
         };
-        let event = match asked.parcel {
+        let event = match asked.parcel.is_some() {
             true => "pushed",
             false => "pulled",
         };

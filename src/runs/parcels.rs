@@ -95,6 +95,7 @@ impl Run {
     /// Goes on with the next part of what was frozen, if there is one.
     pub(super) fn next_parcel(&mut self) {
         self.parcels.current = self.parcels.waiting.pop_front();
+        self.parcels.attempted = false;
         let event = match &self.parcels.current {
             Some(part) if part.resent => Event::Resent(part.rows),
             Some(part) => Event::Frozen(part.rows),
@@ -133,6 +134,10 @@ impl Run {
     pub(super) fn take_back(&mut self, database: &Database) -> Result<(), SyncError> {
         self.asked = None;
         match self.parcels.current.take() {
+            // An earlier request about it may have made the server take it.
+            Some(frozen) if self.parcels.attempted => {
+                self.close_parcel(database, &frozen, outbox::State::Unknown)
+            }
             Some(frozen) => self.close_parcel(database, &frozen, unsent(&frozen)),
             None => Ok(()),
         }

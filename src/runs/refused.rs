@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::ground::{SyncError, Warning};
 use crate::http::Response;
-use crate::providers::conversation::Event;
+use crate::providers::conversation::{CLOSED, Event};
 use crate::store::{Database, Result, Transaction};
 use crate::transfer::peer;
 use crate::transfer::send::freeze::Frozen;
@@ -13,10 +13,13 @@ use crate::transfer::send::rejected::{self, Alone, forget_rejection};
 use crate::transfer::send::{outbox, slices};
 
 use super::patience::Patience;
-use super::run::Run;
+use super::run::{Asked, Run};
 
 /// The status of a request that was too large.
 const TOO_LARGE: u16 = 413;
+
+/// Bytes of an answer that says no which a conversation sees.
+const EXCERPT: usize = 64 << 10;
 
 /// How often a row is sent to a server that fails with it, before it is left out: once among others, and three times alone.
 const ATTEMPTS: i64 = 4;
@@ -38,6 +41,7 @@ impl Run {
     pub(super) fn refused(
         &mut self,
         database: &Database,
+        asked: &Asked,
         frozen: Option<&Frozen>,
         response: &Response,
         error: SyncError,
@@ -45,23 +49,26 @@ impl Run {
         let resends = self.kind.manners().resends;
         // An answer that says no in its body may say by which status that goes.
         let status = error.status.unwrap_or(response.status);
-        // A repeated request may have arrived the first time, and been refused for that.
-        let unknown = status == 408 || status >= 500 || (response.repeated && !resends);
         let is_split = self.parcels.splitting.begun;
+        let body = response.excerpt(EXCERPT);
         let event = Event::Refused {
             status,
+            body: &body,
             error: &error,
         };
-        let Some(frozen) = frozen else {
+        let (Some(frozen), Some(parcel)) = (frozen, asked.parcel) else {
             self.hear(event);
             return Ok(());
         };
+        let is_open = status == 408 || status >= 500 || parcel.open.contains(&status);
+        // A repeated request may have arrived the first time, and been refused for that.
+        let unknown = parcel.may_store && (is_open || (response.repeated && !resends));
         if !is_split {
             // It may have something better to do: pull, and push once more.
             self.hear(event);
         }
         let hopeless = is_split || !self.goes_on();
-        let about_rows = self.kind.manners().refusals.contains(&status);
+        let about_rows = parcel.refusals.contains(&status);
         let splits = about_rows && (!unknown || resends);
         if hopeless && splits && self.split(database, frozen, &error, status >= 500)? {
             return Ok(());
@@ -97,12 +104,14 @@ impl Run {
     pub(super) fn closed(
         &mut self,
         database: &Database,
+        asked: &Asked,
         frozen: &Frozen,
         error: &SyncError,
     ) -> Result<bool, SyncError> {
-        let manners = self.kind.manners();
-        // Who leaves pushes uncut that are refused wants the same here.
-        if !manners.resends || manners.refusals.is_empty() {
+        let refuses = asked
+            .parcel
+            .is_some_and(|parcel| parcel.refusals.contains(&CLOSED));
+        if !refuses {
             return Ok(false);
         }
         if !self.parcels.splitting.begun {

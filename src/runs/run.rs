@@ -14,7 +14,7 @@ use crate::coordination::{EntitiesCall, OwnerId, is_open, owner, run_record};
 use crate::ground::SyncError;
 use crate::http::{HttpError, Outgoing, Redactor, Response};
 use crate::providers::Settings;
-use crate::providers::conversation::{Again, Conversation, Goal, Provider, Step};
+use crate::providers::conversation::{AboutParcel, Again, Conversation, Goal, Provider, Step};
 use crate::store::{Database, Result, Session};
 use crate::transfer::binding::Binding;
 use crate::transfer::send::freeze::Frozen;
@@ -47,8 +47,10 @@ pub enum Turn {
 
 /// The request that a run has handed out.
 pub(super) struct Asked {
-    /// It carries rows; the answer is about these.
-    pub parcel: bool,
+    /// What it has to do with the frozen rows.
+    pub parcel: Option<AboutParcel>,
+    /// Statuses besides 2xx whose answer is read.
+    pub reads: &'static [u16],
     /// Entities of which may come what came before.
     pub again: Vec<(usize, Again)>,
 }
@@ -69,6 +71,8 @@ pub(super) struct Splitting {
 pub(super) struct Parcels {
     /// The one that goes out now.
     pub current: Option<Frozen>,
+    /// An attempt at it is noted: the server may have it from now on.
+    pub attempted: bool,
     /// Each goes out on its own, later.
     pub waiting: VecDeque<Frozen>,
     /// What is known of a push that was refused.
@@ -193,6 +197,7 @@ impl Run {
             match talk.due() {
                 Step::Ask(ask) => return self.ask(&database, ask).map(Turn::Send).map(Some),
                 Step::Freeze => self.freeze(&database)?,
+                Step::BeginAnew => self.begin_anew(session)?,
                 Step::Fail(error) => return Err(error),
                 Step::Done => {
                     self.live.reach("done");

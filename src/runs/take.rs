@@ -4,7 +4,7 @@ use crate::capture::rebuilt::forget_cursors;
 use crate::coordination::{lease, now, run_record};
 use crate::ground::{Class, SyncError};
 use crate::http::{HttpError, Kind, Response};
-use crate::providers::conversation::{Again, Answer, Event, Goal, Read};
+use crate::providers::conversation::{Again, Answer, Event, Goal, ParcelRows, Read};
 use crate::providers::sink::Sink;
 use crate::store::{Database, Session, Snapshot, Transaction};
 use crate::transfer::apply::{Came, Setting, explain_foreign_key};
@@ -40,21 +40,32 @@ impl Run {
             self.redactor = response.redactor().clone();
         }
         self.note_answer(&asked, &answer);
-        let frozen = self.parcels.current.take().filter(|_| asked.parcel);
+        let frozen = match asked.parcel {
+            Some(_) => self.parcels.current.take(),
+            None => None,
+        };
         let response = match answer {
             Ok(response) => response,
-            Err(error) => return self.lost(database, frozen.as_ref(), error),
+            Err(error) => return self.lost(database, &asked, frozen.as_ref(), error),
         };
-        self.live.reach(match asked.parcel {
+        self.live.reach(match asked.parcel.is_some() {
             true => "pushed",
             false => "pulled",
         });
-        if !(200..300).contains(&response.status) {
+        let is_read =
+            (200..300).contains(&response.status) || asked.reads.contains(&response.status);
+        if !is_read {
             let excerpt = response.excerpt(500);
-            let error = SyncError::from_status(response.status, asked.parcel, &excerpt);
-            return self.refused(database, frozen.as_ref(), &response, error);
+            let upload = asked.parcel.is_some();
+            let error = SyncError::from_status(response.status, upload, &excerpt);
+            return self.refused(database, &asked, frozen.as_ref(), &response, error);
         }
         match self.read(session, database, &asked, frozen.as_ref(), &response) {
+            Ok((read, _)) if read.unfinished => {
+                self.parcels.current = frozen;
+                self.hear(Event::Read(&read));
+                Ok(())
+            }
             Ok((read, outcome)) => {
                 self.adopt(&asked, read, &outcome);
                 if frozen.is_some_and(|frozen| frozen.resent) {
@@ -67,11 +78,14 @@ impl Run {
             Err(error) => match &frozen {
                 // It took the rows, or some of them: which, the next pull shows.
                 Some(frozen) if matches!(error.class, Class::Protocol | Class::Network) => {
-                    self.close_parcel(database, frozen, outbox::State::Unknown)?;
+                    self.close_parcel(database, frozen, without_answer(&asked, frozen))?;
                     Err(error)
                 }
                 Some(_) if error.class == Class::Server => {
-                    self.refused(database, frozen.as_ref(), &response, error)
+                    self.refused(database, &asked, frozen.as_ref(), &response, error)
+                }
+                None if error.status == Some(response.status) => {
+                    self.refused(database, &asked, None, &response, error)
                 }
                 _ => Err(error),
             },
@@ -82,16 +96,17 @@ impl Run {
     fn lost(
         &mut self,
         database: &Database,
+        asked: &Asked,
         frozen: Option<&Frozen>,
         error: HttpError,
     ) -> Result<(), SyncError> {
         let is_closed = error.kind() == Kind::Closed;
         let error = SyncError::from(error);
         if let Some(frozen) = frozen {
-            if is_closed && self.closed(database, frozen, &error)? {
+            if is_closed && self.closed(database, asked, frozen, &error)? {
                 return Ok(());
             }
-            self.close_parcel(database, frozen, outbox::State::Unknown)?;
+            self.close_parcel(database, frozen, without_answer(asked, frozen))?;
         }
         self.hear(Event::Lost(&error));
         Ok(())
@@ -154,7 +169,8 @@ impl Run {
                 false => Err(error.into()),
             };
         }
-        self.live.reach(match asked.parcel {
+        self.live.reach(match asked.parcel.is_some() {
+            true if taken.0.unfinished => "pushed",
             true => "marked local changes as synced",
             false => "applied remote changes",
         });
@@ -206,8 +222,12 @@ impl Run {
         });
         let intake = Intake::new(&setting, bindings, &self.unacknowledged, settler);
         let mut sink = Counting::new(intake, &self.live);
-        let mut read = self.read_into(response, &mut sink)?;
-        let mut outcome = sink.into_inner().finish(&read.due)?;
+        let sent = frozen.map(|frozen| outbox::frozen_rows(database, &self.bindings, frozen.push));
+        let mut read = self.read_into(response, sent.as_ref().map(|rows| rows as _), &mut sink)?;
+        let mut outcome = match read.unfinished {
+            true => sink.into_inner().leave_unsettled()?,
+            false => sink.into_inner().finish(&read.due)?,
+        };
         for references in &brought {
             references.settle(database)?;
         }
@@ -222,7 +242,12 @@ impl Run {
         Ok((read, outcome))
     }
 
-    fn read_into(&self, response: &Response, sink: &mut dyn Sink) -> Result<Read, SyncError> {
+    fn read_into(
+        &self,
+        response: &Response,
+        parcel: Option<&dyn ParcelRows>,
+        sink: &mut dyn Sink,
+    ) -> Result<Read, SyncError> {
         let talk = self.talk.as_ref().ok_or_else(SyncError::bug)?;
         let headers: Vec<(String, String)> = response
             .headers
@@ -234,6 +259,7 @@ impl Run {
             headers: &headers,
             body: &mut Reading::new(response.body.reader(), &self.live),
             length: response.body.len(),
+            parcel,
         };
         talk.read(&mut answer, sink)
     }
@@ -270,7 +296,7 @@ impl Run {
         self.live.reads(response.body.len());
         let comparer = Comparer::new(database, &self.bindings)?;
         let mut sink = Counting::new(comparer, &self.live);
-        let read = self.read_into(response, &mut sink)?;
+        let read = self.read_into(response, None, &mut sink)?;
         let found = match read.due.is_empty() {
             true => sink.into_inner().finish(database)?,
             // What there is shows with the last answer.
@@ -311,7 +337,7 @@ impl Run {
         }
         self.hear(Event::Read(&read));
         self.report.warn(read.warnings);
-        if !asked.parcel {
+        if asked.parcel.is_none() {
             self.report.rest = read.rest;
         } else if !self.parcels.waiting.is_empty() {
             self.next_parcel();
@@ -326,6 +352,15 @@ fn settled(counts: &[Counts]) -> u64 {
         .map(|count| count.pushed + count.rejected)
         .sum();
     settled.unsigned_abs()
+}
+
+/// What is known of rows that were sent when no answer says what became of them.
+pub(super) fn without_answer(asked: &Asked, frozen: &Frozen) -> outbox::State {
+    let may_store = asked.parcel.is_some_and(|parcel| parcel.may_store);
+    match may_store || frozen.resent {
+        true => outbox::State::Unknown,
+        false => outbox::State::Refused,
+    }
 }
 
 struct Compared {

@@ -141,7 +141,7 @@ fn bind(database: &Database, settings: &Settings, table: &Tracked) -> Result<Bin
         .texts("tableMap")
         .find(|(_, mapped)| mapped.eq_ignore_ascii_case(name));
     let entity = mapped.map_or(name.as_str(), |(entity, _)| entity);
-    let kind = settings.open().map_err(Error::argument)?;
+    let kind = settings.open(&Json::Null).map_err(Error::argument)?;
     let binding = Binding::resolve(database, settings, &*kind, entity)?;
     if binding.table.id != table.id {
         return Err(Error::argument(format!(

@@ -74,6 +74,15 @@ impl<'a> Intake<'a> {
         settled.met.iter().try_for_each(|row| applier.met(row))
     }
 
+    /// The frozen rows are still on their way: nothing is settled. Call in place of [`Intake::finish`].
+    ///
+    /// # Errors
+    /// As [`Intake::finish`].
+    pub fn leave_unsettled(mut self) -> Result<Came, SyncError> {
+        self.settler = None;
+        self.finish(&[])
+    }
+
     /// Applies and settles what had to wait. Call once, before the commit. `due`: entities of which this run is yet to
     /// get answers.
     ///

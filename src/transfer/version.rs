@@ -42,6 +42,18 @@ pub fn forget(database: &Database, provider: &str, table: i64, key: &Value) -> R
     Ok(())
 }
 
+/// The server has no such row; a delete that it is known to remember stays known.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget_living(database: &Database, provider: &str, table: i64, key: &Value) -> Result<()> {
+    database.execute(
+        "DELETE FROM main._syncVersion WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3 AND NOT deleted",
+        &[provider.into(), table.into(), key.borrow()],
+    )?;
+    Ok(())
+}
+
 /// Reads the versions of one table's rows.
 pub struct Versions {
     find: Statement,

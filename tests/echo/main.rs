@@ -17,8 +17,8 @@ use support::ask;
 use syncscope::ground::SyncError;
 use syncscope::ground::key::{Key, Takes, Usual, key};
 use syncscope::providers::conversation::{
-    Answer, Ask, AskBody, Conversation, Event, Goal, Known, Manners, ParcelRow, ParcelRows,
-    Provider, Read, Refusal, RowToSend, Step,
+    AboutParcel, Answer, Ask, AskBody, Conversation, Event, Goal, Known, Manners, ParcelRow,
+    ParcelRows, Provider, Read, Refusal, RowToSend, Step,
 };
 use syncscope::providers::fit::sanitise;
 use syncscope::providers::sink::{Announced, Rejection, RemoteRow, Sent, Sink, Verdict};
@@ -34,7 +34,7 @@ static ECHO: Kind = Kind {
     keys: &[KEYS],
     fill: |_| Map::new(),
     check: |_| Ok(()),
-    open: Some(|settings: &Settings| Ok(Box::new(Echo::new(settings)))),
+    open: Some(|settings: &Settings, _| Ok(Box::new(Echo::new(settings)))),
 };
 
 const KEYS: &[Key] = &[
@@ -160,13 +160,9 @@ struct Talk {
 impl Talk {
     fn ask(&self, label: &'static str, body: AskBody) -> Step {
         Step::Ask(Ask {
-            label,
-            method: "POST",
-            url: format!("echo://memory/{label}"),
-            headers: Vec::new(),
+            parcel: (body == AskBody::Parcel).then(|| AboutParcel::whole(&[])),
             body,
-            again: Vec::new(),
-            migration: Value::Null,
+            ..Ask::new(label, "POST", format!("echo://memory/{label}"))
         })
     }
 
@@ -248,6 +244,7 @@ impl Conversation for Talk {
                 verdict if verdict.get("taken").is_some() => Verdict::Taken {
                     version: verdict["taken"]["version"].as_i64(),
                     new_id: new_id.as_ref(),
+                    image: None,
                 },
                 verdict if verdict.get("refused").is_some() => {
                     let message = verdict["refused"].as_str();

@@ -2,8 +2,8 @@
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use support::backend::oversync::A;
 use support::backend::oversync::a::Options;
+use support::backend::oversync::{A, B};
 use support::database::{World, ask};
 use support::waiting::PATIENCE;
 
@@ -30,6 +30,46 @@ pub fn server_with(options: Options) -> A {
     A::start(options).expect("a server")
 }
 
+/// A server of either generation.
+pub trait Served {
+    fn address(&self) -> String;
+
+    /// The token of a device of the user.
+    fn token_of(&self, device: &str) -> String;
+
+    /// What a device is told of it.
+    fn generation(&self) -> &'static str;
+}
+
+impl Served for A {
+    fn address(&self) -> String {
+        self.url()
+    }
+
+    fn token_of(&self, device: &str) -> String {
+        self.token(USER, device)
+    }
+
+    fn generation(&self) -> &'static str {
+        "a"
+    }
+}
+
+impl Served for B {
+    fn address(&self) -> String {
+        self.url()
+    }
+
+    fn token_of(&self, _: &str) -> String {
+        self.token(USER)
+    }
+
+    /// A device finds out.
+    fn generation(&self) -> &'static str {
+        "auto"
+    }
+}
+
 /// A database that syncs with the server as one device.
 pub struct Device {
     pub world: World,
@@ -37,12 +77,12 @@ pub struct Device {
 }
 
 impl Device {
-    pub fn new(server: &A, name: &str) -> Device {
+    pub fn new(server: &impl Served, name: &str) -> Device {
         Device::with(server, name, json!({}))
     }
 
     /// `more`: further options of `sync_provider`.
-    pub fn with(server: &A, name: &str, more: Value) -> Device {
+    pub fn with(server: &impl Served, name: &str, more: Value) -> Device {
         let world = World::new(false);
         let device = Device {
             db: world.open(),
@@ -60,20 +100,23 @@ impl Device {
     }
 
     /// Declares provider `api`, with a single attempt unless `more` says otherwise.
-    pub fn declare(&self, server: &A, name: &str, more: Value) {
+    pub fn declare(&self, server: &impl Served, name: &str, more: Value) {
         let patience = PATIENCE.as_millis() as u64;
-        let mut config = json!({"kind": "oversync", "url": server.url(), "serverSchema": "business",
+        let mut config = json!({"kind": "oversync", "url": server.address(), "serverSchema": "business",
+            "generation": server.generation(),
             "sourceId": name, "token": "t", "attempts": 1, "backoffMs": 1, "maxBackoffMs": 5,
             "timeoutMs": patience, "connectTimeoutMs": patience, "busyTimeoutMs": patience});
         for (key, value) in more.as_object().expect("an object") {
             config[key] = value.clone();
         }
         let declared = "SELECT sync_secret('t', ?1, ?2), sync_provider('api', ?3)";
-        let token = server.token(USER, name);
+        let token = server.token_of(name);
         self.db
-            .query_row(declared, [token, server.url(), config.to_string()], |_| {
-                Ok(())
-            })
+            .query_row(
+                declared,
+                [token, server.address(), config.to_string()],
+                |_| Ok(()),
+            )
             .expect("a provider");
     }
 

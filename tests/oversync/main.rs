@@ -1,6 +1,7 @@
-//! Protocol A of oversync servers, against the stand-in in `examples/backend/oversync/a`, which is held against
-//! recordings of a running server. Tests are named by the rule that they prove.
+//! The protocols of oversync servers, against the stand-ins in `examples/backend/oversync`, which are held against
+//! recordings of running servers. Tests are named by the rule that they prove; those of generation B are in `bundles`.
 
+mod bundles;
 mod client;
 
 mod conflicts;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::keys::PAGE;
+use crate::providers::conversation::CLOSED;
 use crate::providers::kind::Settings;
 
 /// A configuration.
@@ -15,7 +15,12 @@ pub struct Options {
     pub schema: String,
     /// The name of this device.
     pub source: Option<String>,
+    /// See `generation` of the keys.
+    pub generation: String,
+    /// Statuses by which the server, or one before it, refuses an upload for some of its changes, or fails with them.
+    pub refusals: &'static [u16],
     pub download_limit: u64,
+    pub pull_bundles: u64,
     pub lookback: i64,
 }
 
@@ -31,7 +36,13 @@ impl Options {
                 .collect(),
             schema: settings.text("serverSchema").to_owned(),
             source: settings.optional_text("sourceId").map(str::to_owned),
+            generation: settings.text("generation").to_owned(),
+            refusals: match settings.flag("splitRefused") {
+                true => &[CLOSED, 400, 409, 413, 422, 500],
+                false => &[],
+            },
             download_limit: settings.number("downloadLimit"),
+            pull_bundles: settings.number("pullBundles"),
             lookback: i64::try_from(settings.number("lookback")).unwrap_or(i64::MAX),
         }
     }
@@ -45,7 +56,7 @@ impl Options {
     }
 
     /// A path behind that of `url`, whose query is kept.
-    fn address(&self, path: &str, query: Option<&str>) -> String {
+    pub fn address(&self, path: &str, query: Option<&str>) -> String {
         let (base, own) = self.url.split_once('?').unwrap_or((&self.url, ""));
         let mut url = format!("{}{path}", base.trim_end_matches('/'));
         let parts = [Some(own), query].into_iter().flatten();
@@ -72,16 +83,17 @@ pub struct Call {
 pub const PAGING: &[&str] = &["limit", "includeSelf", "until", "windowed", "from"];
 
 impl Call {
+    /// `most`: what the backend gives out at a time.
+    ///
     /// # Errors
     /// An option that is out of range; what to do.
-    pub fn read(options: &Map<String, Json>) -> Result<Self, String> {
+    pub fn read(options: &Map<String, Json>, most: u64) -> Result<Self, String> {
         let number = |key: &str| options.get(key).and_then(Json::as_u64);
         let place = |key: &str| number(key).map(|place| i64::try_from(place).unwrap_or(i64::MAX));
         let switch = |key: &str| options.get(key).and_then(Json::as_bool);
-        if number("limit").is_some_and(|limit| limit > PAGE.1) {
+        if number("limit").is_some_and(|limit| limit > most) {
             return Err(format!(
-                "options.limit is more than the {} changes that the backend gives out at a time; lower it",
-                PAGE.1
+                "options.limit is more than the {most} changes that the backend gives out at a time; lower it"
             ));
         }
         Ok(Self {

@@ -13,12 +13,31 @@ use crate::providers::values::{write_column, write_json};
 use crate::providers::wire::{ChangeKind, Entity, Slot, WireColumn, WireType};
 use crate::store::ValueRef;
 
+/// How rows travel in a generation of the protocol.
+#[derive(Debug, Clone, Copy)]
+pub struct Dialect {
+    /// References that are NULL can be sent.
+    pub null_references: bool,
+    /// Integers beyond 2^53 travel as text.
+    pub large_as_text: bool,
+    /// Keys are UUIDs, in the usual spelling. Otherwise any text.
+    pub uuids: bool,
+}
+
+/// The first integer that has no double of its own behind it.
+const LARGE: u64 = 1 << 53;
+
 /// Writes the payload of a row; `null` for one that is deleted.
 ///
 /// # Errors
 /// A key or a value that can't be carried, in words.
-pub fn write_row(entity: &Entity, row: &RowToSend<'_>, out: &mut Vec<u8>) -> Result<(), String> {
-    let key = key(row.id)?;
+pub fn write_row(
+    entity: &Entity,
+    row: &RowToSend<'_>,
+    dialect: Dialect,
+    out: &mut Vec<u8>,
+) -> Result<(), String> {
+    let key = key(row.id, dialect)?;
     if row.kind == ChangeKind::Deleted {
         out.extend_from_slice(b"null");
         return Ok(());
@@ -29,7 +48,7 @@ pub fn write_row(entity: &Entity, row: &RowToSend<'_>, out: &mut Vec<u8>) -> Res
     write_json(out, key)?;
     for (place, (column, value)) in entity.columns.iter().zip(row.values).enumerate() {
         let is_null = matches!(value, ValueRef::Null) && row.kept(place).is_none();
-        if is_null && entity.references.contains(&place) {
+        if is_null && !dialect.null_references && entity.references.contains(&place) {
             // The server closes the connection on a reference that is null. What it has not, is null there too.
             if row.kind != ChangeKind::Created && row.changed.contains(&place) {
                 return Err(format!(
@@ -43,17 +62,20 @@ pub fn write_row(entity: &Entity, row: &RowToSend<'_>, out: &mut Vec<u8>) -> Res
         out.push(b',');
         write_json(out, &column.name.to_lowercase())?;
         out.push(b':');
-        write(out, column, *value, row.kept(place))?;
+        write(out, column, *value, row.kept(place), dialect)?;
     }
     out.push(b'}');
     Ok(())
 }
 
 /// The key as it is written on the wire.
-fn key(id: ValueRef<'_>) -> Result<&str, String> {
+fn key(id: ValueRef<'_>, dialect: Dialect) -> Result<&str, String> {
     let ValueRef::Text(id) = id else {
-        return Err("its key is no text; this protocol has UUIDs as keys".into());
+        return Err("its key is no text, and this protocol has no other keys".into());
     };
+    if !dialect.uuids {
+        return Ok(id);
+    }
     match uuid::canonical(id) {
         Some(usual) if usual == id => Ok(id),
         Some(usual) => Err(format!(
@@ -73,6 +95,7 @@ fn write(
     column: &WireColumn,
     value: ValueRef<'_>,
     kept: Option<&str>,
+    dialect: Dialect,
 ) -> Result<(), String> {
     match value {
         // The server would store it, and fail with every conflict of the row from then on.
@@ -80,6 +103,11 @@ fn write(
             "column {} holds text with the character U+0000, which this protocol can't carry",
             quoted(&column.name)
         )),
+        ValueRef::Integer(whole)
+            if kept.is_none() && dialect.large_as_text && whole.unsigned_abs() > LARGE =>
+        {
+            write_json(out, &whole.to_string())
+        }
         // Integers stay integers, and reals reals.
         ValueRef::Real(real)
             if kept.is_none() && real.is_finite() && column.kind == WireType::Number =>
@@ -173,7 +201,12 @@ mod tests {
             kept: &[],
             version: None,
         };
-        write_row(&entity(), &row, &mut out)?;
+        let dialect = Dialect {
+            null_references: false,
+            large_as_text: false,
+            uuids: true,
+        };
+        write_row(&entity(), &row, dialect, &mut out)?;
         Ok(String::from_utf8(out).unwrap())
     }
 

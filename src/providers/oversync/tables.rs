@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::ground::quoted;
 use crate::providers::wire::Entity;
 
 /// The entities of a run, and their names on the wire.
@@ -53,4 +54,26 @@ impl Tables {
 pub fn is_name(name: &str) -> bool {
     let is_fine = |letter: u8| letter.is_ascii_alphanumeric() || letter == b'_';
     !name.is_empty() && name.bytes().all(is_fine)
+}
+
+/// Whether a table can be carried. `keys`: what the protocol has as keys.
+///
+/// # Errors
+/// What is in the way, and what to do.
+pub fn admit(entity: &Entity, keys: &str) -> Result<(), String> {
+    if entity.integer_key {
+        return Err(format!(
+            "column {} of {} is a key of whole numbers, and this protocol has {keys} as keys; declare it TEXT",
+            quoted(&entity.key),
+            quoted(&entity.name)
+        ));
+    }
+    match is_name(&entity.name) {
+        true => Ok(()),
+        false => Err(format!(
+            "the backend has names of letters, digits and underscores only, and {} is none; name the entity otherwise \
+             with tableMap",
+            quoted(&entity.name)
+        )),
+    }
 }

@@ -13,8 +13,8 @@ use super::pull::read_pull;
 use super::push::write_changes;
 use crate::ground::{Class, SyncError, Warning};
 use crate::providers::conversation::{
-    Again, Answer, Ask, AskBody, Conversation, Event, Goal, Known, KnownEntity, LastSchema,
-    ParcelRows, Read, Refusal, Step,
+    AboutParcel, Again, Answer, Ask, AskBody, Conversation, Event, Goal, Known, KnownEntity,
+    LastSchema, ParcelRows, Read, Refusal, Step,
 };
 use crate::providers::sink::{Rejection, Sent, Sink, Verdict};
 use crate::providers::template::{self, Values};
@@ -213,6 +213,8 @@ impl Talk {
             url,
             headers: self.headers(&values),
             body,
+            parcel: None,
+            reads: &[],
             again: group
                 .entities
                 .iter()
@@ -227,13 +229,10 @@ impl Talk {
         let values = self.values(self.push_cursor());
         let call = &self.options.push;
         Ask {
-            label: "push",
-            method: call.method,
-            url: call.url.fill(&values),
             headers: self.headers(&values),
             body: AskBody::Parcel,
-            again: Vec::new(),
-            migration: Json::Null,
+            parcel: Some(AboutParcel::whole(self.options.refusals)),
+            ..Ask::new("push", call.method, call.url.fill(&values))
         }
     }
 
@@ -356,6 +355,7 @@ impl Talk {
         let taken = Verdict::Taken {
             version: None,
             new_id: None,
+            image: None,
         };
         sink.verdict(Sent::Rest, taken)?;
         Ok(Read::default())
@@ -456,7 +456,7 @@ impl Conversation for Talk {
             Event::Frozen(0) => self.step = Position::Done,
             Event::Frozen(_) | Event::Resent(_) => self.step = Position::Push,
             Event::Read(read) => self.adopt_read(read),
-            Event::Refused { status, error } => self.adopt_refusal(status, error),
+            Event::Refused { status, error, .. } => self.adopt_refusal(status, error),
             Event::Lost(error) => self.step = Position::Failed(error.clone()),
         }
     }

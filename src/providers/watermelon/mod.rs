@@ -27,7 +27,6 @@ mod preset;
 mod pull;
 mod push;
 mod row;
-mod seen;
 mod strategy;
 
 use serde_json::Value as Json;
@@ -55,7 +54,7 @@ pub static KIND: Kind = Kind {
     ],
     fill: preset::fill,
     check: options::check,
-    open: Some(|settings| Ok(Box::new(Watermelon::open(settings)?))),
+    open: Some(|settings, _| Ok(Box::new(Watermelon::open(settings)?))),
 };
 
 /// Pulls after which the backend has shown what it made of a push: the one that follows it may have begun
@@ -81,7 +80,6 @@ impl Watermelon {
                 batch: settings.number("pushBatch"),
                 journal_pulls: JOURNAL_PULLS,
                 cursors_grow: !options.opaque,
-                refusals: table_keys::refusals(settings),
                 apply: ApplyRules {
                     created_as_updated: settings.flag("sendCreatedAsUpdated"),
                     missing_is_default: true,

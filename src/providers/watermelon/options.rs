@@ -9,6 +9,7 @@ use crate::providers::credential::refuse_credentials;
 use crate::providers::fit::Leniency;
 use crate::providers::kind::Settings;
 use crate::providers::path::Path;
+use crate::providers::table_keys;
 use crate::providers::template::{Body, FirstToken, Params, Text, Url, Values};
 
 /// How one of the two requests is made.
@@ -66,6 +67,8 @@ pub struct Options {
     pub booleans_as_numbers: bool,
     pub ids_as_numbers: bool,
     pub retry_once: bool,
+    /// Statuses by which the backend refuses a push for some of its rows.
+    pub refusals: &'static [u16],
     pub migrations: Policy,
     /// In place of the file's own.
     pub schema_version: Option<i64>,
@@ -122,6 +125,7 @@ impl Options {
             booleans_as_numbers: settings.text("boolAs") == "0/1",
             ids_as_numbers: settings.text("idAs") == "number",
             retry_once: settings.flag("retryOnce"),
+            refusals: table_keys::refusals(settings),
             migrations: Policy::parse(
                 settings.get("migrations"),
                 settings

@@ -8,10 +8,10 @@ use serde_json::{Map, Value as Json};
 use super::oddities::Oddities;
 use super::options::{Layout, Reading};
 use super::row::{read_id, read_row};
-use super::seen::Seen;
 use super::strategy::Strategy;
 use crate::ground::{SyncError, Warning, add_warning, quoted};
 use crate::providers::cutter::{Cutter, parse, parse_owned};
+use crate::providers::seen::Seen;
 use crate::providers::sink::{Announced, RemoteRow, Scope, Sink};
 use crate::providers::wire::{Entity, Slot, WireId};
 

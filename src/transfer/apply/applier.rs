@@ -510,14 +510,22 @@ fn restore(
 }
 
 impl Applier<'_> {
-    /// Applies what the server has in place of a row that was sent: it counts, whatever version was known.
+    /// Applies what the server has in place of a row that was sent: it counts, whatever version was known. What it made
+    /// of one that it took counts unless the row was changed here since.
     ///
     /// # Errors
     /// As [`Sink::row`].
     pub fn met(&mut self, row: &MetRow) -> Result<(), SyncError> {
         let deleted = row.slots.is_none();
-        if let Some(version) = row.version {
-            self.tables[row.place].set_version(&row.key, version, deleted)?;
+        let table = &mut self.tables[row.place];
+        match row.version {
+            Some(version) => table.set_version(&row.key, version, deleted, row.taken)?,
+            // It has no such row, and remembers none.
+            None if deleted => table.forget_version(&row.key)?,
+            None => {}
+        }
+        if row.taken && table.is_pending(&row.key)? {
+            return Ok(());
         }
         match &row.slots {
             Some(slots) => self.newer_row(row.place, &row.key, Announced::Updated, slots),
@@ -542,6 +550,8 @@ impl Applier<'_> {
         };
         self.deferred.forget(place, key);
         self.doomed.forget(place, key);
+        let exact = self.tables[place].exact(key, slots)?;
+        let slots = exact.as_deref().unwrap_or(slots);
         let completed = self.completed(place, key, slots)?;
         let slots = completed.as_deref().unwrap_or(slots);
         match self.refused_row(place, key) {
@@ -600,6 +610,10 @@ impl Sink for Applier<'_> {
                         self.holder.forget(place, &key)?;
                     }
                 }
+                Ok(())
+            }
+            Scope::Anew => {
+                self.tables[place].begins_anew();
                 Ok(())
             }
             Scope::Wipe => {

@@ -4,7 +4,7 @@
 //! |---|---|---|---|---|
 //! | clean: no row, or nothing pending | stored: inserted, or written where it differs | goes | goes | goes |
 //! | created here | by the policy | goes, or by the policy: a conflict | stays | stays |
-//! | updated here | by the policy | goes, or by the policy: a conflict | goes, a conflict | stays |
+//! | updated here | by the policy | goes, or by the policy: a conflict | the same | stays |
 //! | deleted here | created: brought back, a conflict; updated: stays deleted, a conflict | settled | settled | stays |
 //! | withdrawn: deleted here, a push may have created it there | the same, and the server knows it | settled | settled | stays |
 //! | undone: created and deleted here, never sent | inserted | settled | stays | stays |
@@ -173,6 +173,9 @@ pub fn decide(case: &Case) -> Decision {
             decision(Action::Keep).with(Effect::Settled)
         }
 
+        (Updated, Remote::Unnamed) if case.rules.asks_for_deletes => {
+            decision(Action::Ask).recorded(Kind::DeletedRemotely)
+        }
         (Updated, Remote::Unnamed) => delete_edited(),
         (Created | Undone, Remote::Unnamed) => decision(Action::Keep),
         (Deleted | Withdrawn, Remote::Unnamed) => decision(Action::Keep).with(Effect::Settled),
@@ -437,7 +440,8 @@ mod tests {
         Line(&[Updated], GONE, PUSHES, MADE_BEFORE_ASKED, Ask, THERE, Stays),
         Line(&[Deleted, Withdrawn, Undone], GONE, PUSHES, ALWAYS, Keep, None, Settled),
 
-        Line(&[Updated], &[Unnamed], PUSHES, ALWAYS, Delete, THERE, Settled),
+        Line(&[Updated], &[Unnamed], PUSHES, |case| case.rules.asks_for_deletes, Ask, THERE, Stays),
+        Line(&[Updated], &[Unnamed], PUSHES, |case| !case.rules.asks_for_deletes, Delete, THERE, Settled),
         Line(&[Created, Undone], &[Unnamed], PUSHES, ALWAYS, Keep, None, Stays),
         Line(&[Deleted, Withdrawn], &[Unnamed], PUSHES, ALWAYS, Keep, None, Settled),
 

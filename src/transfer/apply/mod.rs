@@ -5,6 +5,7 @@
 //! | `decide` | the decision table: what happens to a row, without the database |
 //! | `knowledge`, `journal`, `version` | what is known of a row: what is pending of it, what was pushed of it, its version |
 //! | `meeting` | two rows and a policy: which columns stay |
+//! | `rounded` | integers that a server has rounded |
 //! | `writer`, `lift` | the statements on a table |
 //! | `effects` | what applied rows mean for the log |
 //! | `table` | these put together, for one table |
@@ -27,6 +28,7 @@ mod lift;
 mod meeting;
 mod own_writes;
 mod postponed;
+mod rounded;
 mod scope;
 mod setting;
 mod side_effects;

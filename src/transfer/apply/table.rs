@@ -21,9 +21,11 @@ use super::knowledge::Knowledge;
 use super::lift::Lifted;
 use super::meeting::{Chosen, Judge, Meeting};
 use super::own_writes::Applied;
+use super::rounded::{is_rounded, may_be_rounded};
 use super::setting::Setting;
 use super::version::VersionGate;
 use super::writer::{UNIQUE, Writer};
+use crate::transfer::version::Version;
 
 /// Why a row could not be applied.
 pub enum Trouble {
@@ -217,6 +219,25 @@ impl<'a> TableApplier<'a> {
         matches!(self.judge.policy, Policy::Columns | Policy::ServerWins)
     }
 
+    /// A row that came, with integers as they are here where the server has only rounded them; none: it is exact.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn exact<'r>(&mut self, key: &Key, row: &[Slot<'r>]) -> Result<Option<Vec<Slot<'r>>>> {
+        if !self.binding.rules.rounds_integers || !row.iter().any(may_be_rounded) {
+            return Ok(None);
+        }
+        let exact = self.writer.find_key(key)?.then(|| {
+            let exact = |(place, slot): (usize, &Slot<'r>)| match self.writer.value(place) {
+                ValueRef::Integer(here) if is_rounded(here, slot) => Slot::Integer(here),
+                _ => slot.clone(),
+            };
+            row.iter().enumerate().map(exact).collect()
+        });
+        self.writer.release();
+        Ok(exact)
+    }
+
     /// Whether applying a row may run the application's SQL.
     pub fn asks_the_application(&self) -> bool {
         self.judge.resolver.is_some()
@@ -233,17 +254,48 @@ impl<'a> TableApplier<'a> {
     /// SQLite's.
     pub fn is_old(&mut self, key: &Key, version: Option<i64>, deleted: bool) -> Result<bool> {
         match version {
-            Some(version) => self.versions.is_old(key, version, deleted),
+            Some(version) => {
+                let is_old = self.versions.is_old(key, version, deleted)?;
+                // Where nothing is pending, what the server has counts.
+                Ok(is_old && (!self.versions.anew || self.is_pending(key)?))
+            }
             None => Ok(false),
         }
     }
 
-    /// A change of the row has met this version, whatever was known.
+    /// A change of the row has met this version, or made it (`taken`), whatever was known.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn set_version(&mut self, key: &Key, version: i64, deleted: bool) -> Result<()> {
-        self.versions.set(key, version, deleted)
+    pub fn set_version(
+        &mut self,
+        key: &Key,
+        version: i64,
+        deleted: bool,
+        taken: bool,
+    ) -> Result<()> {
+        let met = !taken && self.binding.rules.conflicts_alone;
+        self.versions.set(
+            key,
+            Version {
+                number: version,
+                deleted,
+                met,
+            },
+        )
+    }
+
+    /// The server has no such row.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn forget_version(&mut self, key: &Key) -> Result<()> {
+        self.versions.forget(key)
+    }
+
+    /// What comes from now on is all that the server has, whatever versions were known.
+    pub fn begins_anew(&mut self) {
+        self.versions.anew = true;
     }
 
     /// Applies a row that was created or updated there; true when a resolver let it go. `old`: see
@@ -468,6 +520,9 @@ impl<'a> TableApplier<'a> {
     /// # Errors
     /// SQLite's; a resolver's.
     pub fn gone(&mut self, remote: Remote, key: &Key, old: bool) -> Result<bool, Trouble> {
+        if remote == Remote::Unnamed {
+            self.versions.forget_living(key)?;
+        }
         let Some(pending) = self.waiting(key)? else {
             let case = Case {
                 old,

@@ -2,13 +2,15 @@
 
 use crate::capture::Key;
 use crate::store::{Database, Result};
-use crate::transfer::version::{Version, Versions, store};
+use crate::transfer::version::{Version, Versions, forget, forget_living, store};
 
 /// Looks at the versions of the rows that come in for one table. A server that sends none costs nothing.
 pub struct VersionGate<'a> {
     database: &'a Database,
     provider: &'a str,
     table: i64,
+    /// A version other than the known one is news: the server tells all that it has.
+    pub anew: bool,
     /// Made for the first row that has a version.
     versions: Option<Versions>,
 }
@@ -19,21 +21,36 @@ impl<'a> VersionGate<'a> {
             database,
             provider,
             table,
+            anew: false,
             versions: None,
         }
     }
 
-    /// Notes the version that a change has met, whatever was known.
+    /// Notes a version, whatever was known.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn set(&mut self, key: &Key, version: i64, deleted: bool) -> Result<()> {
-        let met = Version {
-            number: version,
-            deleted,
-            met: true,
-        };
-        store(self.database, self.provider, (self.table, &key.0), met)
+    pub fn set(&mut self, key: &Key, version: Version) -> Result<()> {
+        store(self.database, self.provider, (self.table, &key.0), version)
+    }
+
+    /// The server has no such row.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn forget(&mut self, key: &Key) -> Result<()> {
+        forget(self.database, self.provider, self.table, &key.0)
+    }
+
+    /// The server has told all that it has, and not this row: it is not what was known of it. A delete that is known stays so.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn forget_living(&mut self, key: &Key) -> Result<()> {
+        match self.anew {
+            true => forget_living(self.database, self.provider, self.table, &key.0),
+            false => Ok(()),
+        }
     }
 
     /// Whether a state of a row is not newer than the one that is known. A newer one is noted. Ask once for each
@@ -48,7 +65,11 @@ impl<'a> VersionGate<'a> {
             None => Versions::of(database, provider, table)?,
         };
         let known = self.versions.insert(versions).get(key)?;
-        if known.is_some_and(|known| version <= known.number) {
+        let is_old = |known: Version| match self.anew {
+            true => version == known.number && deleted == known.deleted,
+            false => version <= known.number,
+        };
+        if known.is_some_and(is_old) {
             return Ok(true);
         }
         let newer = Version {

@@ -10,10 +10,13 @@ pub enum Fate {
     Taken {
         version: Option<i64>,
         new_id: Option<WireId<'static>>,
+        /// The row as it is there now.
+        image: Option<Met>,
     },
     Refused(Refusal),
     /// With what the server has in its place, if it said so.
     Conflict(Option<Met>),
+    Untouched,
     Unsure,
 }
 
@@ -43,17 +46,25 @@ pub struct MetRow {
     /// None: it is deleted.
     pub slots: Option<Vec<Slot<'static>>>,
     pub version: Option<i64>,
+    /// The server has ours, and this is what it made of it.
+    pub taken: bool,
 }
 
 impl Fate {
     pub fn of(verdict: Verdict<'_>) -> Self {
         match verdict {
-            Verdict::Taken { version, new_id } => Self::Taken {
+            Verdict::Taken {
+                version,
+                new_id,
+                image,
+            } => Self::Taken {
                 version,
                 new_id: new_id.map(|id| id.clone().into_owned()),
+                image: image.map(Met::of),
             },
             Verdict::Refused(rejection) => Self::Refused(Refusal::of(rejection)),
             Verdict::Conflict(image) => Self::Conflict(image.map(Met::of)),
+            Verdict::Untouched => Self::Untouched,
             Verdict::Unsure => Self::Unsure,
         }
     }
@@ -63,6 +74,7 @@ impl Fate {
         let plain = Self::Taken {
             version: None,
             new_id: None,
+            image: None,
         };
         *self == plain
     }

@@ -218,7 +218,9 @@ impl TableFreezer<'_> {
         let met = known.flatten().is_some_and(|known| known.met);
         // Where the server counts versions, it has exactly the rows that have one.
         let is_there = known.is_none_or(|known| known.is_some_and(|known| !known.deleted));
+        let is_known = known.flatten().is_some_and(|known| !known.deleted);
         let kind = match sends(row, exists, columns, may_have_arrived)? {
+            Status::Created if is_known => ChangeKind::Updated,
             Status::Created => ChangeKind::Created,
             Status::Updated if is_there => ChangeKind::Updated,
             Status::Updated => ChangeKind::Created,

@@ -278,11 +278,7 @@ pub fn body(
     push: i64,
 ) -> Result<Spool, SyncError> {
     let mut writer = SpoolWriter::new(BODY_MEMORY);
-    let rows = FrozenRows {
-        database,
-        bindings,
-        push,
-    };
+    let rows = frozen_rows(database, bindings, push);
     {
         let mut buffered = io::BufWriter::with_capacity(64 << 10, &mut writer);
         talk.write_body(&rows, &mut buffered)
@@ -299,7 +295,21 @@ pub fn body(
     Ok(writer.finish())
 }
 
-struct FrozenRows<'a> {
+/// The rows of a push.
+pub fn frozen_rows<'a>(
+    database: &'a Database,
+    bindings: &'a [Binding],
+    push: i64,
+) -> FrozenRows<'a> {
+    FrozenRows {
+        database,
+        bindings,
+        push,
+    }
+}
+
+/// See [`frozen_rows`].
+pub struct FrozenRows<'a> {
     database: &'a Database,
     bindings: &'a [Binding],
     push: i64,

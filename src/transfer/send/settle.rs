@@ -302,12 +302,29 @@ impl<'a> Settler<'a> {
                     Some(Fate::Taken { version, .. }) if self.is_swallowed(&row, version) => {
                         swallowed.push(row);
                     }
-                    Some(Fate::Taken { version, new_id }) => self.take(&row, version, new_id)?,
+                    Some(Fate::Taken {
+                        version,
+                        new_id,
+                        image,
+                    }) => {
+                        self.take(&row, version, new_id)?;
+                        self.settled.met.extend(image.map(|image| MetRow {
+                            place,
+                            key: Key(row.key),
+                            slots: image.slots,
+                            version: image.version,
+                            taken: true,
+                        }));
+                    }
                     Some(Fate::Refused(refusal)) if self.may_go_on(&row, &refusal) => {
                         self.doubt(&row, &mut unsure);
                     }
                     Some(Fate::Refused(refusal)) => self.refuse(&row, &refusal)?,
                     Some(Fate::Conflict(met)) => self.meet(row, met)?,
+                    Some(Fate::Untouched) => {
+                        self.settled.counts[place].pushed -= 1;
+                        outbox::remove(self.database, row.id)?;
+                    }
                     Some(Fate::Unsure) => self.doubt(&row, &mut unsure),
                     None => silent += 1,
                 }
@@ -489,6 +506,7 @@ impl<'a> Settler<'a> {
             key: Key(row.key),
             slots: met.slots,
             version: met.version,
+            taken: false,
         }));
         Ok(())
     }

@@ -38,6 +38,7 @@ fn begun(keys: &str, version: i64, entities: &[(&str, Option<&str>)]) -> Result<
         memory: Json::Null,
         options: Default::default(),
         pulls: true,
+        pending: true,
     };
     let options = Options::resolve(&config).unwrap();
     Talk::begin(options, Goal::Sync, known, false)
@@ -76,6 +77,7 @@ fn answer(machine: &mut Talk, status: u16, body: &str) -> Read {
         headers: &[],
         body: &mut body.as_bytes(),
         length: body.len() as u64,
+        parcel: None,
     };
     let read = machine.read(&mut answer, &mut Nowhere).unwrap();
     machine.adopt(Event::Read(&read));
@@ -101,6 +103,7 @@ fn pull_url(machine: &Talk) -> String {
 fn refuse(machine: &mut Talk, status: u16) -> bool {
     let error = SyncError::protocol("no");
     machine.adopt(Event::Refused {
+        body: "",
         status,
         error: &error,
     });

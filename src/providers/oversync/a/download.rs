@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::row::read_row;
-use super::tables::Tables;
-use super::uuid;
 use crate::ground::{Class, SyncError, complaint, quoted};
 use crate::providers::conversation::Page;
+use crate::providers::oversync::row::read_row;
+use crate::providers::oversync::tables::Tables;
+use crate::providers::oversync::uuid;
 use crate::providers::sink::{Announced, RemoteRow, Sink};
 use crate::providers::template::percent_encode;
 use crate::providers::wire::WireId;

@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::row::read_row;
-use super::tables::Tables;
 use crate::ground::{Class, SyncError, complaint, quoted};
 use crate::providers::conversation::{ParcelRow, ParcelRows};
+use crate::providers::oversync::row::read_row;
+use crate::providers::oversync::tables::Tables;
 use crate::providers::sink::{Image, Rejection, Sent, Sink, Verdict};
 use crate::providers::values::write_json;
 use crate::providers::wire::{ChangeKind, Slot};
@@ -157,6 +157,7 @@ impl Status<'_> {
                 Verdict::Taken {
                     version: self.new_server_version,
                     new_id: None,
+                    image: None,
                 },
             ),
             "conflict" => self.conflict(sent, tables, sink),

@@ -1,5 +1,7 @@
 //! Conversations with literal answers, those of the recordings where there is one.
 
+use serde_json::Value as Json;
+
 use super::*;
 use crate::providers::conversation::{KnownEntity, ParcelRow};
 use crate::providers::kinds;
@@ -50,6 +52,7 @@ fn begun(
         memory: Json::Null,
         options: serde_json::from_str(options).unwrap(),
         pulls: true,
+        pending: true,
     };
     Talk::begin(Arc::new(Options::of(&settings)), goal, known)
 }
@@ -106,6 +109,7 @@ impl Sink for Noted {
                 )
             }
             Verdict::Conflict(None) => format!("{change} conflict"),
+            Verdict::Untouched => format!("{change} untouched"),
             Verdict::Unsure => format!("{change} unsure"),
         });
         Ok(())
@@ -126,6 +130,7 @@ fn read(talk: &Talk, body: &str) -> Result<(Read, Vec<String>), SyncError> {
         headers: &[],
         body: &mut body.as_bytes(),
         length: body.len() as u64,
+        parcel: None,
     };
     let read = talk.read(&mut answer, &mut noted)?;
     Ok((read, noted.0))

@@ -3,19 +3,17 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use serde_json::Value as Json;
-
 use super::download::{Wanted, read_page};
-use super::keys::PAGE;
 use super::latest::Latest;
-use super::options::{Call, Options};
-use super::tables::Tables;
 use super::upload;
 use crate::ground::SyncError;
 use crate::providers::conversation::{
-    Again, Answer, Ask, AskBody, Conversation, Event, Goal, Known, Page, ParcelRows, Read, Refusal,
-    Step,
+    AboutParcel, Again, Answer, Ask, AskBody, Conversation, Event, Goal, Known, Page, ParcelRows,
+    Read, Refusal, Step,
 };
+use crate::providers::oversync::keys::PAGE;
+use crate::providers::oversync::options::{Call, Options};
+use crate::providers::oversync::tables::Tables;
 use crate::providers::sink::Sink;
 
 /// Pages that are read behind an upload, at most.
@@ -62,7 +60,7 @@ impl Talk {
     /// # Errors
     /// Options that make no sense.
     pub fn begin(options: Arc<Options>, goal: Goal, known: Known) -> Result<Self, Refusal> {
-        let call = Call::read(&known.options).map_err(Refusal::Call)?;
+        let call = Call::read(&known.options, PAGE.1).map_err(Refusal::Call)?;
         let mut entities = Vec::with_capacity(known.entities.len());
         let mut cursors = Vec::with_capacity(known.entities.len());
         for one in known.entities {
@@ -158,13 +156,9 @@ impl Talk {
             headers.push(("Content-Type".into(), "application/json".into()));
         }
         Ask {
-            label,
-            method,
-            url,
             headers,
             body,
-            again: Vec::new(),
-            migration: Json::Null,
+            ..Ask::new(label, method, url)
         }
     }
 
@@ -206,7 +200,10 @@ impl Conversation for Talk {
             At::Freeze => Step::Freeze,
             At::Push => {
                 let url = self.options.upload_url();
-                Step::Ask(self.ask("push", "POST", url, AskBody::Parcel))
+                Step::Ask(Ask {
+                    parcel: Some(AboutParcel::whole(self.options.refusals)),
+                    ..self.ask("push", "POST", url, AskBody::Parcel)
+                })
             }
             At::Page(_, wanted) => Step::Ask(self.page(*wanted)),
             At::Done => Step::Done,

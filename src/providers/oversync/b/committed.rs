@@ -1,0 +1,186 @@
+//! What the server made of a bundle: its rows as they are there now, page by page.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+use super::hash::{BundleHash, HashedRow, spelled};
+use super::push::{Committed, json_of};
+use super::rows::Row;
+use super::stage::Stage;
+use crate::ground::{Class, SyncError, complaint};
+use crate::providers::conversation::ParcelRows;
+use crate::providers::oversync::row::read_row;
+use crate::providers::oversync::tables::Tables;
+use crate::providers::sink::{Image, Sent, Sink, Verdict};
+use crate::store::ValueRef;
+
+/// The status that stands for a bundle which is not ours.
+const CONFLICT: u16 = 409;
+
+/// A page.
+#[derive(Deserialize)]
+pub struct Page<'a> {
+    #[serde(borrow)]
+    pub rows: Vec<Row<'a>>,
+    pub next_row_ordinal: i64,
+    pub has_more: bool,
+}
+
+impl<'a> Page<'a> {
+    /// # Errors
+    /// What is no such page.
+    pub fn read(body: &'a [u8]) -> Result<Self, SyncError> {
+        serde_json::from_slice(body).map_err(|error| {
+            SyncError::protocol(format!(
+                "the rows of the bundle that was sent can't be read: {}; they are asked for again with the next sync",
+                complaint(&error)
+            ))
+        })
+    }
+}
+
+/// Rows that were sent, each with its content; by entity and id.
+type OurRows = HashMap<(usize, String), String>;
+
+fn our_rows(parcel: &dyn ParcelRows) -> Result<OurRows, SyncError> {
+    let mut rows = OurRows::new();
+    parcel
+        .in_order(&mut |entity, row| {
+            if let ValueRef::Text(id) = row.id {
+                rows.insert((entity, id.to_owned()), row.content.to_owned());
+            }
+            Ok(())
+        })
+        .map_err(|_| SyncError::bug())?;
+    Ok(rows)
+}
+
+/// Tells what became of the rows that were sent, and the other rows of the bundle: what the server deleted along, say.
+///
+/// # Errors
+/// Rows that are not those that the server spoke of; a bundle of somebody else; those of the sink.
+pub fn settle(
+    tables: &Tables,
+    bundle: &Committed,
+    (stage, before, last): (&Stage, i64, &[u8]),
+    parcel: &dyn ParcelRows,
+    sink: &mut dyn Sink,
+) -> Result<(), SyncError> {
+    let mut ours = our_rows(parcel)?;
+    let all = ours.len();
+    let (mut hash, mut count) = (BundleHash::default(), 0);
+    stage.each(before, last, |page| {
+        for row in Page::read(page)?.rows {
+            hash.add(&HashedRow {
+                schema: &row.schema,
+                table: &row.table,
+                key: &row.key.0,
+                op: &row.op,
+                version: row.row_version,
+                payload: &row.payload_json(),
+            });
+            count += 1;
+            let Some(place) = row.place(tables) else {
+                continue;
+            };
+            if let Some(sent) = ours.remove(&(place, row.key.text())) {
+                tell_ours(tables, place, &row, &sent, sink)?;
+            }
+        }
+        Ok(())
+    })?;
+    if count != bundle.row_count || hash.finish() != bundle.bundle_hash {
+        return Err(SyncError::protocol(
+            "the rows of the bundle that was sent are not those that the backend committed; they are asked for again \
+             with the next sync",
+        ));
+    }
+    if ours.len() == all {
+        let mut error = SyncError::new(
+            Class::Server,
+            "SYNC_ERROR_HTTP",
+            "the backend has another bundle under the number of this one: another device uses the same sourceId, or \
+             used it before",
+            true,
+        );
+        error.status = Some(CONFLICT);
+        return Err(error.saying("source_sequence_changed"));
+    }
+    for (place, id) in ours.keys() {
+        // The server has taken it, and something else of the bundle took it away.
+        let gone = Image {
+            entity: *place,
+            slots: None,
+            version: Some(bundle.bundle_seq),
+        };
+        tell_taken(sink, (*place, id), bundle.bundle_seq, Some(gone))?;
+    }
+    tell_others(tables, (stage, before, last), parcel, sink)
+}
+
+fn tell_ours(
+    tables: &Tables,
+    place: usize,
+    row: &Row<'_>,
+    sent: &str,
+    sink: &mut dyn Sink,
+) -> Result<(), SyncError> {
+    let id = row.key.text();
+    if row.is_delete() {
+        let gone = (sent != "null").then_some(Image {
+            entity: place,
+            slots: None,
+            version: Some(row.row_version),
+        });
+        return tell_taken(sink, (place, &id), row.row_version, gone);
+    }
+    // What comes back as it was sent, in other words or rounded, is what is here.
+    if spelled(&json_of(sent)) == spelled(&row.payload_json()) {
+        return tell_taken(sink, (place, &id), row.row_version, None);
+    }
+    let slots = read_row(tables.entity(place), row.content()?)?;
+    let image = Image {
+        entity: place,
+        slots: Some(&slots),
+        version: Some(row.row_version),
+    };
+    tell_taken(sink, (place, &id), row.row_version, Some(image))
+}
+
+fn tell_taken(
+    sink: &mut dyn Sink,
+    (place, id): (usize, &str),
+    version: i64,
+    image: Option<Image<'_>>,
+) -> Result<(), SyncError> {
+    sink.verdict(
+        Sent::Row(place, id),
+        Verdict::Taken {
+            version: Some(version),
+            new_id: None,
+            image,
+        },
+    )
+}
+
+/// Rows that were not sent, and are of the bundle all the same.
+fn tell_others(
+    tables: &Tables,
+    (stage, before, last): (&Stage, i64, &[u8]),
+    parcel: &dyn ParcelRows,
+    sink: &mut dyn Sink,
+) -> Result<(), SyncError> {
+    let ours = our_rows(parcel)?;
+    stage.each(before, last, |page| {
+        for row in Page::read(page)?.rows {
+            match row.place(tables) {
+                Some(place) if !ours.contains_key(&(place, row.key.text())) => {
+                    row.tell(tables, place, sink)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    })
+}

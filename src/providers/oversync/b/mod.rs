@@ -1,0 +1,122 @@
+//! The generation of the protocol that moves bundles: `/sync/push-sessions`, `/sync/pull`, `/sync/snapshot-sessions`.
+//!
+//! | step | requests |
+//! |---|---|
+//! | connect | `POST /sync/connect`: who brings the first rows of a user |
+//! | a bundle up | `POST /sync/push-sessions`, `…/chunks`, `…/commit`, then `GET /sync/committed-bundles/…/rows`: what came of it |
+//! | bundles down | `GET /sync/pull` |
+//! | everything down | `POST /sync/snapshot-sessions`, `GET` of its pages |
+//!
+//! A bundle is taken or refused as a whole. Its number follows that of the one before, so what became of one without an
+//! answer shows when it is opened again. Rows have as their version the number of the last bundle that changed them.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `conversation` | one run: what is due, what an answer changes |
+//! | `memory`, `capabilities` | what is remembered of a server; what it says of itself |
+//! | `push`, `committed` | a bundle on its way up, and what the server made of it |
+//! | `pull`, `snapshot`, `stage` | bundles down; all rows, and pages that wait for the last one |
+//! | `rows`, `hash`, `refusal` | rows, the hash of a bundle, and answers that say no |
+
+mod capabilities;
+mod committed;
+mod conversation;
+mod hash;
+mod memory;
+mod pull;
+mod push;
+mod refusal;
+mod rows;
+mod snapshot;
+mod stage;
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::options::{Options, PAGING};
+use super::row::{Dialect, write_row};
+use super::tables::admit;
+use crate::providers::conversation::{
+    ApplyRules, Conversation, Goal, Known, Manners, Provider, Refusal, RowToSend,
+};
+use crate::providers::kind::Settings;
+use crate::providers::table_keys;
+use crate::providers::wire::Entity;
+
+use conversation::Talk;
+pub use conversation::{first_question, met, whole};
+use memory::Memory;
+
+/// How values travel.
+const DIALECT: Dialect = Dialect {
+    null_references: true,
+    large_as_text: true,
+    uuids: false,
+};
+
+/// Whether the memory is about the device of a configuration.
+pub fn is_remembered(options: &Options, memory: &Json) -> bool {
+    Memory::read(memory, options.source.as_deref()).is_some()
+}
+
+/// A server of bundles.
+pub struct Bundles {
+    options: Arc<Options>,
+    memory: Memory,
+    manners: Manners,
+}
+
+impl Bundles {
+    /// None of a server that is yet to be asked what it speaks.
+    pub fn open(settings: &Settings, options: &Arc<Options>, memory: &Json) -> Option<Self> {
+        Some(Self {
+            options: Arc::clone(options),
+            memory: Memory::read(memory, options.source.as_deref())?,
+            manners: Manners {
+                batch: settings.number("bundleRows"),
+                round: settings.number("uploadLimit"),
+                journal_pulls: 0,
+                cursors_grow: true,
+                versions: true,
+                numbered: true,
+                resends: true,
+                one_cursor: true,
+                paging: PAGING,
+                apply: ApplyRules {
+                    created_as_updated: true,
+                    server_wins: true,
+                    asks_for_deletes: true,
+                    settles_equal: true,
+                    rounds_integers: true,
+                    ..table_keys::apply_rules(settings)
+                },
+            },
+        })
+    }
+}
+
+impl Provider for Bundles {
+    fn manners(&self) -> &Manners {
+        &self.manners
+    }
+
+    fn admit(&self, entity: &Entity) -> Result<(), String> {
+        admit(entity, "text")
+    }
+
+    fn encode(
+        &self,
+        entity: &Entity,
+        row: &RowToSend<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), String> {
+        write_row(entity, row, DIALECT, out)
+    }
+
+    fn begin(&self, goal: Goal, known: Known) -> Result<Box<dyn Conversation>, Refusal> {
+        let (options, memory) = (Arc::clone(&self.options), self.memory.clone());
+        let talk = Talk::begin(options, goal, memory, known)?;
+        Ok(Box::new(talk))
+    }
+}

@@ -1,0 +1,208 @@
+//! A bundle on its way up: opening it, filling it, committing it.
+
+use std::io::{self, Write};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value as Json, json};
+
+use super::rows::RowKey;
+use crate::ground::{SyncError, complaint};
+use crate::providers::conversation::{ParcelRow, ParcelRows};
+use crate::providers::oversync::row::read_row;
+use crate::providers::oversync::tables::Tables;
+use crate::providers::sink::{Image, Sent, Sink, Verdict};
+use crate::providers::values::write_json;
+use crate::providers::wire::{ChangeKind, Slot};
+use crate::store::ValueRef;
+
+/// The body that opens a bundle of so many rows.
+pub fn opening(number: i64, rows: u64, initialization: Option<&str>) -> Vec<u8> {
+    let mut body = json!({"source_bundle_id": number, "planned_row_count": rows});
+    if let Some(id) = initialization {
+        body["initialization_id"] = id.into();
+    }
+    body.to_string().into_bytes()
+}
+
+/// What became of the request to open a bundle.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Opened {
+    /// Rows can be put in.
+    Staging(String),
+    /// The server has a bundle of that number, see [`Committed`].
+    Committed(Committed),
+}
+
+/// A bundle that the server has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Committed {
+    pub bundle_seq: i64,
+    pub row_count: i64,
+    pub bundle_hash: String,
+}
+
+/// Reads the answer to [`opening`].
+///
+/// # Errors
+/// An answer that breaks the protocol.
+pub fn read_opened(body: &[u8]) -> Result<Opened, SyncError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        status: String,
+        push_id: Option<String>,
+    }
+    let answer: Answer = parsed(body)?;
+    match (answer.status.as_str(), answer.push_id) {
+        ("staging", Some(id)) => Ok(Opened::Staging(id)),
+        ("already_committed", _) => read_committed(body).map(Opened::Committed),
+        (other, _) => Err(SyncError::protocol(
+            "the answer to the opening of a bundle has a status that this version does not know; nothing was sent",
+        )
+        .saying(other)),
+    }
+}
+
+/// Reads what a commit came to.
+///
+/// # Errors
+/// An answer that breaks the protocol.
+pub fn read_committed(body: &[u8]) -> Result<Committed, SyncError> {
+    parsed(body)
+}
+
+/// How many rows the server has of a bundle that is being filled.
+///
+/// # Errors
+/// An answer that breaks the protocol.
+pub fn read_filled(body: &[u8]) -> Result<u64, SyncError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        next_expected_row_ordinal: u64,
+    }
+    let answer: Answer = parsed(body)?;
+    Ok(answer.next_expected_row_ordinal)
+}
+
+fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, SyncError> {
+    serde_json::from_slice(body).map_err(|error| {
+        SyncError::protocol(format!(
+            "the answer to the upload can't be read: {}; the rows stay pending",
+            complaint(&error)
+        ))
+    })
+}
+
+/// Writes rows of the parcel, from one on, and at most so many.
+///
+/// # Errors
+/// Reading the parcel, writing.
+pub fn write_rows(
+    tables: &Tables,
+    (start, most): (u64, u64),
+    parcel: &dyn ParcelRows,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    write!(out, "{{\"start_row_ordinal\":{start},\"rows\":[")?;
+    let (mut place, mut comma) = (0, "");
+    parcel.in_order(&mut |entity, row| {
+        let is_meant = (start..start.saturating_add(most)).contains(&place);
+        place += 1;
+        if !is_meant {
+            return Ok(());
+        }
+        out.write_all(std::mem::replace(&mut comma, ",").as_bytes())?;
+        write_row(tables, entity, row, out)
+    })?;
+    write!(out, "]}}")
+}
+
+fn write_row(
+    tables: &Tables,
+    entity: usize,
+    row: &ParcelRow<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let ValueRef::Text(id) = row.id else {
+        return Err(io::Error::other(
+            "a row of _syncOutbox has no text as its key",
+        ));
+    };
+    let op = match row.kind {
+        ChangeKind::Created => "INSERT",
+        ChangeKind::Updated => "UPDATE",
+        ChangeKind::Deleted => "DELETE",
+    };
+    let json = |text: &str| {
+        let mut json = Vec::new();
+        write_json(&mut json, text).map_err(io::Error::other)?;
+        String::from_utf8(json).map_err(io::Error::other)
+    };
+    write!(
+        out,
+        r#"{{"schema":{},"table":{},"key":{{{}:{}}},"op":"{op}","base_row_version":{}"#,
+        json(tables.schema())?,
+        json(tables.name(entity))?,
+        json(&tables.entity(entity).key.to_lowercase())?,
+        json(id)?,
+        row.base.unwrap_or(0)
+    )?;
+    if row.kind != ChangeKind::Deleted {
+        write!(out, ",\"payload\":{}", row.content)?;
+    }
+    write!(out, "}}")
+}
+
+/// The row that keeps a bundle from being committed.
+#[derive(Deserialize)]
+struct Conflict<'a> {
+    table: String,
+    key: RowKey,
+    #[serde(default)]
+    server_row_version: i64,
+    #[serde(default)]
+    server_row_deleted: bool,
+    #[serde(borrow)]
+    server_row: Option<&'a RawValue>,
+}
+
+/// Reads an answer by which a commit is refused. False when it is not about a row: nothing is told then.
+///
+/// # Errors
+/// An answer that breaks the protocol; those of the sink.
+pub fn read_conflict(tables: &Tables, body: &[u8], sink: &mut dyn Sink) -> Result<bool, SyncError> {
+    #[derive(Deserialize)]
+    struct Answer<'a> {
+        #[serde(borrow)]
+        conflict: Option<Conflict<'a>>,
+    }
+    let answer: Answer<'_> = serde_json::from_slice(body).unwrap_or(Answer { conflict: None });
+    let Some(conflict) = answer.conflict else {
+        return Ok(false);
+    };
+    let Some(entity) = tables.place(&conflict.table) else {
+        return Err(SyncError::protocol(
+            "the answer has a conflict about a table of which nothing was sent; the rows stay pending",
+        )
+        .saying(&conflict.table));
+    };
+    let slots: Option<Vec<Slot<'static>>> = match conflict.server_row {
+        Some(row) if !conflict.server_row_deleted => Some(read_row(tables.entity(entity), row)?),
+        _ => None,
+    };
+    let image = Image {
+        entity,
+        slots: slots.as_deref(),
+        // It may have no such row, nor remember one.
+        version: Some(conflict.server_row_version).filter(|version| *version > 0),
+    };
+    let id = conflict.key.text();
+    sink.verdict(Sent::Row(entity, &id), Verdict::Conflict(Some(image)))?;
+    sink.verdict(Sent::Rest, Verdict::Untouched)?;
+    Ok(true)
+}
+
+/// A payload as text and as JSON.
+pub fn json_of(content: &str) -> Json {
+    serde_json::from_str(content).unwrap_or_default()
+}
