@@ -44,7 +44,7 @@ pub fn entities() -> Vec<Entity> {
 pub fn talk(keys: &str) -> Box<dyn Conversation> {
     let text = format!(r#"{{"kind":"watermelon","url":"http://h/sync"{keys}}}"#);
     let settings = kinds::parse(&text).expect("a configuration");
-    begin(&*settings.open().expect("usable")).expect("begins")
+    begin(&*settings.open(&Json::Null).expect("usable")).expect("begins")
 }
 
 pub fn begin(provider: &dyn Provider) -> Result<Box<dyn Conversation>, Refusal> {
