@@ -236,12 +236,10 @@ function isEcho(run, table, content, row, lenient) {
   // Nothing is what a column holds for it. What a column can't hold, not even in another form (true as 1), is only the same
   // as just that.
   const sent = run.clean(table, content)
-  const held = (raw, clean) =>
-    raw === null ||
-    JSON.stringify(raw) === JSON.stringify(clean) ||
-    (typeof clean === 'boolean' && raw === Number(clean))
   // JSON.stringify makes null of a number beyond all reals.
   const text = (value) => (typeof value === 'number' && !Number.isFinite(value) ? String(value) : JSON.stringify(value))
+  const held = (raw, clean) =>
+    raw === null || text(raw) === text(clean) || (typeof clean === 'boolean' && raw === Number(clean))
   // So does the journal.
   const was = (name) => {
     const kept = run.kept.get(cell(table, row.id, name))

@@ -143,10 +143,7 @@ pub fn decide(case: &Case) -> Decision {
         return decision(Action::Keep);
     }
     match (case.local, case.remote) {
-        (Clean, Remote::Created | Remote::Updated) => decision(match case.rules.asks_always {
-            true => Action::Ask,
-            false => Action::Store,
-        }),
+        (Clean, Remote::Created | Remote::Updated) => decision(written(case)),
         (Clean, _) => decision(Action::Delete).with(Effect::Settled),
 
         (Created, Remote::Created | Remote::Updated) if is_anothers(case) => {
@@ -184,6 +181,14 @@ pub fn decide(case: &Case) -> Decision {
     }
 }
 
+/// What happens to a row of which nothing waits.
+fn written(case: &Case) -> Action {
+    match case.rules.asks_always {
+        true => Action::Ask,
+        false => Action::Store,
+    }
+}
+
 /// Whether a row with the number of one made here is another row: it is not what was pushed of that.
 fn is_anothers(case: &Case) -> bool {
     let is_ours = case.echo || matches!(case.push, Push::Arrived { .. });
@@ -197,7 +202,10 @@ fn meet_edited(case: &Case) -> Decision {
         Push::Arrived {
             edited_since: false,
             ..
-        } => return decision(Action::Store).with(Effect::Settled),
+        } => {
+            // It is as if nobody had edited it.
+            return decision(written(case)).with(Effect::Settled);
+        }
         Push::Arrived { upto, .. } => Effect::SettledUpTo(upto),
         Push::Differs {
             created: true,
@@ -404,7 +412,8 @@ mod tests {
         Line(&[Clean], NEWS, PUSHES, ASKED, Ask, None, Stays),
         Line(&[Clean], &[Remote::Deleted, Unnamed, Cleared], PUSHES, ALWAYS, Delete, None, Settled),
 
-        Line(EDITED, NEWS, &[ARRIVED], ALWAYS, Store, None, Settled),
+        Line(EDITED, NEWS, &[ARRIVED], NOT_ASKED, Store, None, Settled),
+        Line(EDITED, NEWS, &[ARRIVED], ASKED, Ask, None, Settled),
         Line(&[Created], NEWS, UNPROVEN, EQUAL, Ask, None, There),
         Line(&[Created], NEWS, UNPROVEN, ECHO, Merge, None, There),
         Line(&[Created], NEWS, UNPROVEN, OTHER, Ask, CONFLICT, There),

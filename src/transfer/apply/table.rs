@@ -329,7 +329,9 @@ impl<'a> TableApplier<'a> {
         }
         match decision.action {
             Action::Ask | Action::Merge => {
-                return self.meet(&case, decision, key, row, Some(&pending));
+                // What has arrived there does not wait any more: the policy sees a row that nobody edited.
+                let waits = decision.effect != Effect::Settled;
+                return self.meet(&case, decision, key, row, waits.then_some(&pending));
             }
             Action::Store => {
                 let row = row.to_vec();
