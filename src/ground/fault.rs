@@ -29,7 +29,7 @@ pub const BUSY: &str = "SYNC_ERROR_BUSY";
 /// Why a run ends that was ended from outside.
 pub const INTERRUPTED: &str = "interrupted: somebody called sync_interrupt, or set its status";
 
-/// One failure. Shown as JSON `{class, code, status, message, retryable}`.
+/// One failure. Shown as JSON `{class, code, status, message, retryable}`, and `retryAfter` where it is known.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SyncError {
     pub class: Class,
@@ -42,6 +42,8 @@ pub struct SyncError {
     pub said: Option<String>,
     /// Whether the same sync can succeed later without anybody changing anything.
     pub retryable: bool,
+    /// Seconds after which the server wants to be asked again, where it says so.
+    pub retry_after: Option<u64>,
     /// SQLite's result code, where the database is at fault.
     pub database: Option<i32>,
 }
@@ -86,6 +88,7 @@ impl SyncError {
             message: message.into(),
             said: None,
             retryable,
+            retry_after: None,
             database: None,
         }
     }
@@ -193,6 +196,14 @@ impl SyncError {
         }
     }
 
+    /// The same failure, of a server that says when to ask again.
+    pub fn after(self, seconds: Option<u64>) -> Self {
+        Self {
+            retry_after: seconds,
+            ..self
+        }
+    }
+
     /// The database was locked: the same can succeed in a moment.
     pub fn is_busy(&self) -> bool {
         self.code == BUSY
@@ -208,13 +219,17 @@ impl SyncError {
 
     /// The error object as JSON.
     pub fn to_json(&self) -> Json {
-        json!({
+        let mut json = json!({
             "class": self.class,
             "code": self.code,
             "status": self.status,
             "message": self.text(),
             "retryable": self.retryable,
-        })
+        });
+        if let Some(seconds) = self.retry_after {
+            json["retryAfter"] = seconds.into();
+        }
+        json
     }
 }
 
@@ -239,6 +254,13 @@ mod tests {
                 "{status}"
             );
         }
+    }
+
+    #[test]
+    fn the_object_says_when_to_ask_again_only_where_the_server_does() {
+        let error = SyncError::from_status(503, false, "");
+        assert_eq!(error.to_json().get("retryAfter"), None);
+        assert_eq!(error.after(Some(7)).to_json()["retryAfter"], 7);
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub use meter::{Meter, Transfer};
 pub use origin::Origin;
 pub use plan::{check, header_name};
 pub use policy::Policy;
-pub use prepare::{Credentials, Outgoing, plain_headers, prepare, without_credentials};
+pub use prepare::{Credentials, IN_BODY, Outgoing, plain_headers, prepare, without_credentials};
 pub use redact::Redactor;
 #[cfg(fuzzing)]
 pub use redirect::follow;
@@ -57,6 +57,6 @@ pub use request::{Body, Method, Request};
 pub use response::{Headers, Response};
 pub use retry::luck;
 pub use secret::{Secret, SecretError};
-pub use secrets::Secrets;
+pub use secrets::{Renewal, Secrets};
 pub use spool::{Spool, SpoolReader, SpoolWriter};
 pub use url::{check as check_url, redacted};

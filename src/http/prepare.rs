@@ -23,7 +23,12 @@ pub struct Credentials {
     pub token: Option<String>,
     /// Header to the name of the secret that is its value.
     pub headers: BTreeMap<String, String>,
+    /// Takes the place of [`IN_BODY`] in the body.
+    pub body: Option<String>,
 }
+
+/// Where a secret belongs in a body.
+pub const IN_BODY: &str = "{secret}";
 
 /// The headers of a request that are no secrets: its own, and what is usual where it has none of that name.
 pub fn plain_headers(outgoing: &Outgoing) -> Vec<(String, String)> {
@@ -67,8 +72,49 @@ pub fn prepare(
     for (header, name) in &credentials.headers {
         secret.push((header.clone(), secrets.lookup(name, url)?));
     }
-    Ok(Request {
+    let mut request = Request {
         credentials: secret,
         ..without_credentials(outgoing)
-    })
+    };
+    if let (Some(name), Some(body)) = (&credentials.body, &outgoing.body) {
+        let secret = secrets.lookup(name, url)?;
+        let template = body.text().unwrap_or_default();
+        request.body = Some(Body::Bytes(
+            filled(&template, &secret.header_text()).into_bytes(),
+        ));
+    }
+    Ok(request)
+}
+
+/// A body with a secret in its place: escaped for JSON, or for a form.
+fn filled(template: &str, secret: &str) -> String {
+    let is_json = template.trim_start().starts_with('{');
+    let escaped = match is_json {
+        true => {
+            let quoted = serde_json::Value::from(secret).to_string();
+            quoted[1..quoted.len() - 1].to_owned()
+        }
+        false => secret
+            .bytes()
+            .map(|byte| match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    (byte as char).to_string()
+                }
+                _ => format!("%{byte:02X}"),
+            })
+            .collect(),
+    };
+    template.replace(IN_BODY, &escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_in_a_body_is_escaped_as_the_body_wants_it() {
+        let secret = r#"a"b&c=d"#;
+        assert_eq!(filled(r#"{"t":"{secret}"}"#, secret), r#"{"t":"a\"b&c=d"}"#);
+        assert_eq!(filled("t={secret}&u=1", secret), "t=a%22b%26c%3Dd&u=1");
+    }
 }

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::io::Read;
+use std::time::SystemTime;
 
 use super::error::HttpError;
 use super::redact::Redactor;
+use super::retry::retry_after;
 use super::secret::Secret;
 use super::spool::Spool;
 
@@ -86,6 +88,12 @@ impl Response {
     /// Blacks out the secrets that were sent along with the request.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
+    }
+
+    /// Seconds after which the server wants to be asked again (`Retry-After`).
+    pub fn retry_after(&self) -> Option<u64> {
+        let value = self.headers.get("Retry-After")?;
+        retry_after(value, SystemTime::now()).map(|wait| wait.as_secs())
     }
 
     /// The beginning of the body as one line of text for a message, at most `most` bytes: secrets

@@ -1,7 +1,9 @@
 //! The tokens of this process: in memory, by name, never in a database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -13,6 +15,10 @@ use super::url::Url;
 #[derive(Default)]
 pub struct Secrets {
     known: Mutex<BTreeMap<String, Secret>>,
+    /// Counts what is set and removed.
+    changes: AtomicU64,
+    /// Those of which somebody gets a new one from a server: the others wait, and find it.
+    renewing: Mutex<BTreeSet<String>>,
 }
 
 impl Secrets {
@@ -20,6 +26,8 @@ impl Secrets {
     pub const fn new() -> Secrets {
         Secrets {
             known: Mutex::new(BTreeMap::new()),
+            changes: AtomicU64::new(0),
+            renewing: Mutex::new(BTreeSet::new()),
         }
     }
 
@@ -34,6 +42,7 @@ impl Secrets {
         if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
             return Err(SecretError::Name);
         }
+        self.changes.fetch_add(1, Ordering::Relaxed);
         let Some(value) = value else {
             return Ok(self.known.lock().remove(name).is_some());
         };
@@ -51,6 +60,20 @@ impl Secrets {
     /// character other than A-Z and 0-9 as `_`.
     pub fn lookup(&self, name: &str, url: &str) -> Result<Secret, SecretError> {
         self.lookup_in(name, url, |variable| std::env::var(variable).ok())
+    }
+
+    /// The right to get a new secret from a server; none while somebody else has it.
+    pub fn renew(self: &Arc<Self>, name: &str) -> Option<Renewal> {
+        let is_free = self.renewing.lock().insert(name.to_owned());
+        is_free.then(|| Renewal {
+            secrets: Arc::clone(self),
+            name: name.to_owned(),
+        })
+    }
+
+    /// How often one was set or removed: with the same number, they are the same.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
     }
 
     /// Names and origins of what has been set here, by name: for a listing without values.
@@ -98,6 +121,18 @@ impl Secrets {
             });
         }
         Ok(secret)
+    }
+}
+
+/// See [`Secrets::renew`]. It ends when this is dropped.
+pub struct Renewal {
+    secrets: Arc<Secrets>,
+    name: String,
+}
+
+impl Drop for Renewal {
+    fn drop(&mut self) {
+        self.secrets.renewing.lock().remove(&self.name);
     }
 }
 

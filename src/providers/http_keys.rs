@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::credential::refuse_credentials;
 use super::kind::Settings;
+use super::path::Path;
 use crate::ground::key::{Key, Takes, Usual, key};
-use crate::http::{Credentials, Policy, header_name};
+use crate::ground::quoted;
+use crate::http::{Credentials, IN_BODY, Policy, header_name};
 
 const fn within(bounds: (u64, u64)) -> Takes {
     Takes::Number(bounds.0, bounds.1)
@@ -17,6 +19,11 @@ pub const KEYS: &[Key] = &[
     key("headers", Takes::Map(&Takes::Text), Usual::Nothing, "headers that are sent as they are; for credentials use `token` and `secretHeaders`", r#"{"headers":{"X-App":"planes"}}"#),
     key("token", Takes::Text, Usual::Nothing, "name of the secret, given to `sync_secret`, that is sent as `Authorization: Bearer …`", r#"{"token":"airline"}"#),
     key("secretHeaders", Takes::Map(&Takes::Text), Usual::Nothing, "header to the name of the secret that is its value", r#"{"secretHeaders":{"X-Api-Key":"airline"}}"#),
+    key("refreshUrl", Takes::Text, Usual::Nothing, "where a new token comes from when the backend answers 401: an address, or a path behind the origin of `url`; asked once in a sync", r#"{"refreshUrl":"/auth/refresh","token":"airline","refreshSecret":"airline-refresh"}"#),
+    key("refreshSecret", Takes::Text, Usual::Nothing, "name of the secret that gets the new token; sent as `Authorization: Bearer …`, or in `refreshBody`", r#"{"refreshUrl":"/auth/refresh","token":"airline","refreshSecret":"airline-refresh"}"#),
+    key("refreshBody", Takes::Text, Usual::Nothing, "body of that request, JSON or a form, with `{secret}` where the secret belongs", r#"{"refreshBody":"grant_type=refresh_token&refresh_token={secret}","refreshUrl":"/auth/refresh","token":"airline","refreshSecret":"airline-refresh"}"#),
+    key("refreshTokenPath", Takes::Text, Usual::Json("\"$.token\""), "where the answer has the new token", r#"{"refreshTokenPath":"$.access_token","refreshUrl":"/auth/refresh","token":"airline","refreshSecret":"airline-refresh"}"#),
+    key("refreshSecretPath", Takes::Text, Usual::Nothing, "where the answer has the secret for the next time, if it comes with each", r#"{"refreshSecretPath":"$.refresh_token","refreshUrl":"/auth/refresh","token":"airline","refreshSecret":"airline-refresh"}"#),
     key("connectTimeoutMs", within(Policy::CONNECT_MS), Usual::Json("10000"), "longest wait for a connection", r#"{"connectTimeoutMs":5000}"#),
     key("timeoutMs", within(Policy::IDLE_MS), Usual::Json("30000"), "longest silence of the backend", r#"{"timeoutMs":60000}"#),
     key("totalTimeoutMs", within(Policy::TOTAL_MS), Usual::Json("600000"), "longest duration of one request with all its retries", r#"{"totalTimeoutMs":120000}"#),
@@ -38,6 +45,7 @@ pub fn check(settings: &Settings) -> Result<(), String> {
             header_name(name).map_err(|why| format!("{key}: {why}"))?;
         }
     }
+    check_refresh(settings)?;
     let Some(url) = settings.optional_text("url") else {
         return Ok(());
     };
@@ -52,6 +60,97 @@ pub fn check(settings: &Settings) -> Result<(), String> {
     Err("url must start with http:// or https://".into())
 }
 
+fn check_refresh(settings: &Settings) -> Result<(), String> {
+    let Some(url) = settings.optional_text("refreshUrl") else {
+        let mut others = REFRESH.iter().filter(|key| settings.is_set(key));
+        return match others.next() {
+            None => Ok(()),
+            Some(key) => Err(format!("{key} goes with refreshUrl; give that too")),
+        };
+    };
+    if !["/", "http://", "https://"]
+        .iter()
+        .any(|start| url.starts_with(start))
+    {
+        return Err(format!(
+            "refreshUrl is {}; write an address, or a path that begins with a slash",
+            quoted(url)
+        ));
+    }
+    for key in ["token", "refreshSecret"] {
+        if !settings.is_set(key) {
+            return Err(format!(
+                "{key} is missing, and refreshUrl needs it; give it"
+            ));
+        }
+    }
+    if let Some(body) = settings.optional_text("refreshBody")
+        && !body.contains(IN_BODY)
+    {
+        return Err(format!(
+            "refreshBody has no place for the secret; write {IN_BODY} there"
+        ));
+    }
+    for key in ["refreshTokenPath", "refreshSecretPath"] {
+        if let Some(path) = settings.optional_text(key) {
+            Path::parse(path).map_err(|problem| format!("{key} {problem}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Keys that mean nothing without `refreshUrl`.
+const REFRESH: &[&str] = &[
+    "refreshSecret",
+    "refreshBody",
+    "refreshTokenPath",
+    "refreshSecretPath",
+];
+
+/// How a new token is got when the backend does not know the old one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refresh {
+    pub url: String,
+    /// The name of the secret that gets it.
+    pub secret: String,
+    /// With a place for the secret; none: it goes into a header.
+    pub body: Option<String>,
+    /// Where the answer has the token.
+    pub token_path: Path,
+    /// Where the answer has the secret for the next time.
+    pub secret_path: Option<Path>,
+    /// The name of the secret that is the token.
+    pub token: String,
+    /// The address that the token is for.
+    pub token_url: String,
+}
+
+/// How a new token is got; none where that is not configured.
+pub fn refresh(settings: &Settings) -> Option<Refresh> {
+    let url = settings.optional_text("refreshUrl")?;
+    let token_url = settings.text("url");
+    let path = |key| Path::parse(settings.optional_text(key)?).ok();
+    Some(Refresh {
+        url: match url.starts_with('/') {
+            true => format!("{}{url}", origin(token_url)),
+            false => url.to_owned(),
+        },
+        secret: settings.optional_text("refreshSecret")?.to_owned(),
+        body: settings.optional_text("refreshBody").map(str::to_owned),
+        token_path: path("refreshTokenPath")?,
+        secret_path: path("refreshSecretPath"),
+        token: settings.optional_text("token")?.to_owned(),
+        token_url: token_url.to_owned(),
+    })
+}
+
+/// `scheme://host[:port]` of an address.
+pub fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |place| place + 3);
+    let end = url[host..].find(['/', '?']);
+    &url[..end.map_or(url.len(), |place| host + place)]
+}
+
 /// The secrets that go with every request.
 pub fn credentials(settings: &Settings) -> Credentials {
     let headers = settings.texts("secretHeaders");
@@ -60,6 +159,7 @@ pub fn credentials(settings: &Settings) -> Credentials {
         headers: headers
             .map(|(header, name)| (header.to_owned(), name.to_owned()))
             .collect(),
+        body: None,
     }
 }
 

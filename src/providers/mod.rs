@@ -26,7 +26,7 @@ pub mod values;
 pub mod watermelon;
 pub mod wire;
 
-pub use http_keys::{credentials, policy};
+pub use http_keys::{Refresh, credentials, origin, policy, refresh};
 pub use kind::{Kind, Settings, Transport};
 #[cfg(fuzzing)]
 pub use mend::mended;

@@ -119,6 +119,8 @@ impl Run {
             unacknowledged: Unacknowledged::default(),
             parcels: Parcels::default(),
             asked: None,
+            renewing: Default::default(),
+            secrets_asked: 0,
             pulled: HashSet::new(),
             diary: Diary::default(),
             live: Live::begin(session, &call.schema, id),

@@ -9,7 +9,7 @@ use crate::coordination::EntitiesCall;
 use crate::ground::{Class, SyncError};
 use crate::http::{self, SecretError, Secrets};
 use crate::providers::conversation::Goal;
-use crate::providers::{credentials, policy};
+use crate::providers::policy;
 use crate::store::{Result, Session, require_idle};
 
 use super::run::{Input, Run, Turn};
@@ -56,7 +56,7 @@ pub fn complete(session: &Session, mut run: Run) -> Result<Json> {
             }
             Turn::Send(outgoing) => {
                 let secrets = session.part::<Secrets>();
-                match http::prepare(&outgoing, &credentials(run.config()), &secrets) {
+                match http::prepare(&outgoing, &run.credentials(), &secrets) {
                     Ok(request) => Input::Answer(send(session, &mut run, &request)?),
                     Err(error) => Input::Stop(unusable(error)),
                 }

@@ -9,9 +9,9 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::coordination::{self, EntitiesCall};
 use crate::ground::SyncError;
-use crate::http::{self, HttpError, Outgoing, Response, Secret, Secrets, Spool};
+use crate::http::{self, Body, HttpError, IN_BODY, Outgoing, Response, Secret, Secrets, Spool};
 use crate::providers::conversation::Goal;
-use crate::providers::{credentials, policy};
+use crate::providers::policy;
 use crate::store::{Error, Result, Session, require_idle};
 
 use super::drive::unusable;
@@ -405,7 +405,7 @@ impl DrivenRun {
     /// The secrets that go with a request, as they are now; none that is missing.
     fn secrets_of(&self, session: &Session, outgoing: &Outgoing) -> Vec<(String, Secret)> {
         let secrets = session.part::<Secrets>();
-        let prepared = http::prepare(outgoing, &credentials(self.run.config()), &secrets);
+        let prepared = http::prepare(outgoing, &self.run.credentials(), &secrets);
         prepared
             .map(|request| request.credentials)
             .unwrap_or_default()
@@ -413,7 +413,7 @@ impl DrivenRun {
 
     /// The request as the program gets it, or why it can't be sent.
     fn hand_out(&mut self, session: &Session, outgoing: Outgoing) -> Result<Result<Json, Input>> {
-        let config = credentials(self.run.config());
+        let config = self.run.credentials();
         let mut headers = Map::new();
         for (name, value) in http::plain_headers(&outgoing) {
             headers.insert(name, value.into());
@@ -443,10 +443,23 @@ impl DrivenRun {
         if let Err(error) = http::check(&request) {
             return Ok(Err(Input::Answer(Err(error))));
         }
-        let body = outgoing.body.as_ref().map(Spool::text).transpose();
-        let body = body.map_err(|error| {
-            Error::misuse(format!("the body of the request can't be read: {error}"))
-        })?;
+        let body = match &request.body {
+            Some(Body::Bytes(bytes)) => Some(String::from_utf8_lossy(bytes).into_owned()),
+            _ => outgoing
+                .body
+                .as_ref()
+                .map(Spool::text)
+                .transpose()
+                .map_err(|error| {
+                    Error::misuse(format!("the body of the request can't be read: {error}"))
+                })?,
+        };
+        let body = match (self.secrets, &config.body) {
+            (SecretsAs::Names, Some(name)) => {
+                body.map(|body| body.replace(IN_BODY, &format!("{{secret:{name}}}")))
+            }
+            _ => body,
+        };
         let shown = json!({
             "runId": self.run.id(),
             "state": "syncing",

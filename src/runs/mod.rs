@@ -32,6 +32,7 @@ mod peers;
 pub mod progress;
 mod questions;
 pub mod redeclare;
+mod refresh;
 mod refused;
 mod report;
 mod run;

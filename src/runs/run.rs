@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use crate::coordination::{EntitiesCall, OwnerId, is_open, owner, run_record};
 use crate::ground::SyncError;
-use crate::http::{HttpError, Outgoing, Redactor, Response};
+use crate::http::{HttpError, Outgoing, Redactor, Response, Secrets};
 use crate::providers::Settings;
 use crate::providers::conversation::{AboutParcel, Again, Conversation, Goal, Provider, Step};
 use crate::store::{Database, Result, Session};
@@ -23,6 +23,7 @@ use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::diary::Diary;
 use super::progress::Live;
+use super::refresh::{Heard, Renewing};
 use super::report::Report;
 
 /// What has happened since a run was advanced last.
@@ -103,6 +104,10 @@ pub struct Run {
     pub(super) unacknowledged: Unacknowledged,
     pub(super) parcels: Parcels,
     pub(super) asked: Option<Asked>,
+    /// Getting a new token.
+    pub(super) renewing: Renewing,
+    /// The state of the secrets with which the last request was made, see [`Secrets::changes`].
+    pub(super) secrets_asked: u64,
     /// The entities that this run has pulled. When these are all, it counts as a pull for the journal.
     pub(super) pulled: HashSet<usize>,
     pub(super) report: Report,
@@ -178,7 +183,11 @@ impl Run {
         let database = session.database(&self.call.schema)?;
         match input {
             Input::Go => {}
-            Input::Answer(answer) => self.take(session, &database, answer)?,
+            Input::Answer(answer) => match self.hear_of_the_token(session, answer)? {
+                Heard::Plain(answer) => self.take(session, &database, answer)?,
+                Heard::Next(turn) => return Ok(Some(turn)),
+                Heard::Again => {}
+            },
             Input::Stop(error) => {
                 self.take_back(&database)?;
                 return Err(error);
@@ -188,6 +197,9 @@ impl Run {
             if self.is_interrupted(&database) {
                 return Err(SyncError::interrupted());
             }
+            if let Some(turn) = self.wait_for_the_token(session) {
+                return Ok(Some(turn));
+            }
             let Some(talk) = &self.talk else {
                 if let Some(wait) = self.try_to_start(session)? {
                     return Ok(Some(Turn::Wait(wait)));
@@ -195,7 +207,10 @@ impl Run {
                 continue;
             };
             match talk.due() {
-                Step::Ask(ask) => return self.ask(&database, ask).map(Turn::Send).map(Some),
+                Step::Ask(ask) => {
+                    self.secrets_asked = session.part::<Secrets>().changes();
+                    return self.ask(&database, ask).map(Turn::Send).map(Some);
+                }
                 Step::Freeze => self.freeze(&database)?,
                 Step::BeginAnew => self.begin_anew(session)?,
                 Step::Fail(error) => return Err(error),

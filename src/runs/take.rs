@@ -57,7 +57,8 @@ impl Run {
         if !is_read {
             let excerpt = response.excerpt(500);
             let upload = asked.parcel.is_some();
-            let error = SyncError::from_status(response.status, upload, &excerpt);
+            let error = SyncError::from_status(response.status, upload, &excerpt)
+                .after(response.retry_after());
             return self.refused(database, &asked, frozen.as_ref(), &response, error);
         }
         match self.read(session, database, &asked, frozen.as_ref(), &response) {

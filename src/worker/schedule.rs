@@ -102,10 +102,14 @@ impl Schedule {
         }
     }
 
-    /// How long to wait after that many failures, one after the other. `jitter`: 0 to 1.
-    pub fn wait_after(&self, failures: i64, jitter: f64) -> i64 {
+    /// How long to wait after that many failures, one after the other. `asked`: the seconds that the server has asked
+    /// for. `jitter`: 0 to 1.
+    pub fn wait_after(&self, failures: i64, asked: Option<i64>, jitter: f64) -> i64 {
         let doubled = 1i64 << failures.saturating_sub(1).clamp(0, 4);
-        let wait = self.backoff.saturating_mul(doubled.min(LONGEST));
+        let wait = match asked {
+            Some(seconds) => seconds.saturating_mul(1000),
+            None => self.backoff.saturating_mul(doubled.min(LONGEST)),
+        };
         wait.saturating_add((wait as f64 * 0.2 * jitter) as i64)
     }
 }
@@ -234,11 +238,12 @@ mod tests {
     fn line_10_the_wait_doubles_up_to_a_bound() {
         let schedule = schedule();
         let waits: Vec<i64> = (1..=7)
-            .map(|n| schedule.wait_after(n, 0.0) / 60_000)
+            .map(|n| schedule.wait_after(n, None, 0.0) / 60_000)
             .collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 16, 16]);
-        assert_eq!(schedule.wait_after(1, 1.0), 72_000);
-        assert!(schedule.wait_after(i64::MAX, 0.5) > 0);
+        assert_eq!(schedule.wait_after(1, None, 1.0), 72_000);
+        assert!(schedule.wait_after(i64::MAX, None, 0.5) > 0);
+        assert_eq!(schedule.wait_after(3, Some(5), 0.0), 5_000);
     }
 
     #[test]

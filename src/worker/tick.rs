@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use crate::capture::{Tracked, log};
 use crate::coordination::operation::Form;
 use crate::coordination::{self, EntitiesCall, now, run_record};
-use crate::http::luck;
+use crate::http::{Secrets, luck};
 use crate::providers::conversation::Goal;
 use crate::runs;
 use crate::store::{Database, Error, Result, Session, readable_schema};
@@ -34,6 +34,8 @@ struct Change {
     seen: i64,
     /// Epoch ms; none when what was noticed is on its way.
     noticed: Option<i64>,
+    /// The state of the secrets that the backend did not know, see [`Secrets::changes`].
+    shut_out: Option<u64>,
 }
 
 impl Noticed {
@@ -47,6 +49,20 @@ impl Noticed {
         }
         change.seen = end;
         change.noticed
+    }
+
+    /// The backend did not know the secrets, in this state of them; none: it did, or that is not known.
+    fn shut_out(&self, schema: &str, provider: &str, secrets: Option<u64>) {
+        let mut changes = self.changes.lock();
+        let key = (schema.to_owned(), provider.to_owned());
+        changes.entry(key).or_default().shut_out = secrets;
+    }
+
+    /// Whether the backend has refused the secrets as they are: asking again would be in vain.
+    fn is_shut_out(&self, schema: &str, provider: &str, secrets: u64) -> bool {
+        let changes = self.changes.lock();
+        let change = changes.get(&(schema.to_owned(), provider.to_owned()));
+        change.is_some_and(|change| change.shut_out == Some(secrets))
     }
 
     /// What was noticed up to here is being sent.
@@ -108,7 +124,13 @@ fn look(
             uploads_paused: paused.uploads,
             downloads_paused: paused.downloads,
         };
-        let due = schedule.due(&circumstances);
+        let secrets = session.part::<Secrets>().changes();
+        // A call of the program that went well proves that it is let in again.
+        let went_well = circumstances.succeeded_at > schedule.failed_at;
+        let due = match noticed.is_shut_out(schema, provider, secrets) && !went_well {
+            true => Due::default(),
+            false => schedule.due(&circumstances),
+        };
         all.push((schedule, due));
     }
     Ok(all)
@@ -150,7 +172,7 @@ pub fn run_due(
             Err(error @ (Error::Argument(_) | Error::Corrupt(_))) => {
                 // Something about the call is wrong, such as a table that is gone: it waits like a failure, and says why.
                 let why = error.to_string();
-                record(session, schema, &schedule, goal, at, Some(&why))?;
+                record(session, schema, &schedule, goal, at, Some(None))?;
                 answers
                     .push(json!({"provider": schedule.provider, "state": "failed", "error": why}));
             }
@@ -178,29 +200,36 @@ fn run(
     session.part::<Noticed>().begin(schema, provider);
     let began = now();
     let answer = runs::run_until(session, &call, goal, cancel)?;
-    let error = answer["error"]["message"].as_str();
+    let error = answer["error"]["message"]
+        .is_string()
+        .then(|| answer["error"]["retryAfter"].as_i64());
     // Who was told to stop has not failed.
     if answer["error"]["class"] == "cancelled" {
         return Ok(answer);
     }
+    let is_auth = answer["error"]["class"] == "auth";
+    let shut_out = is_auth.then(|| session.part::<Secrets>().changes());
+    session
+        .part::<Noticed>()
+        .shut_out(schema, provider, shut_out);
     record(session, schema, schedule, goal, began, error)?;
     Ok(answer)
 }
 
-/// Writes down how it went.
+/// Writes down how it went. `failure`: it failed, and the server may have said after how many seconds to ask again.
 fn record(
     session: &Session,
     schema: &str,
     schedule: &Schedule,
     goal: Goal,
     began: i64,
-    error: Option<&str>,
+    failure: Option<Option<i64>>,
 ) -> Result<()> {
     coordination::write(session, schema, |ground| {
-        if error.is_some() {
+        if let Some(asked) = failure {
             let failures = schedule.failures.saturating_add(1);
             let at = now();
-            let retry = at.saturating_add(schedule.wait_after(failures, luck()));
+            let retry = at.saturating_add(schedule.wait_after(failures, asked, luck()));
             ground.database.execute(
                 "UPDATE main._syncSchedule SET failures = ?2, failedAt = ?3, retryAt = ?4 WHERE provider = ?1",
                 &[

@@ -96,6 +96,15 @@ fn line_10_after_a_failure_nothing_is_tried_for_a_while() {
             let asked = server.asked().len();
             assert_eq!(answers(&client), Vec::<Value>::new(), "{trouble:?}");
             assert_eq!(server.asked().len(), asked);
+            if round == 0 {
+                // Who is not let in knocks again only with another secret.
+                assert_eq!(client.ask("SELECT sync_due()"), "NULL");
+                assert_eq!(client.ask("SELECT state FROM sync_peer"), "needs-auth");
+                later(&client, 1_000_000_000);
+                assert_eq!(answers(&client), Vec::<Value>::new());
+                later(&client, -1_000_000_000);
+                client.ask("SELECT sync_secret('another', 'value', 'http://h')");
+            }
             let due: i64 = client.ask("SELECT sync_due()").parse().expect("a number");
             let first = 60_000 << round;
             assert!(

@@ -26,6 +26,7 @@ mod order;
 mod policies;
 mod questions;
 mod redeclared;
+mod refresh;
 mod refused_rows;
 mod rejections;
 mod replacement;

@@ -752,6 +752,7 @@ fn waiting(seconds: Option<i64>) -> SyncError {
         format!("another device is bringing the first rows to the backend; sync again {when}"),
         true,
     )
+    .after(seconds.and_then(|seconds| u64::try_from(seconds).ok()))
 }
 
 /// The server knew this user, and doesn't any more.
