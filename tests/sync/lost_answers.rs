@@ -45,6 +45,34 @@ fn j3_rows_that_come_back_as_they_were_sent_are_acknowledged_and_not_sent_again(
     assert_eq!(device.ask("SELECT count(*) FROM t"), "2");
 }
 
+/// A policy that sees every row sees such a one as one that nobody edited, and it is settled however that ends.
+#[test]
+fn j3_a_policy_that_sees_every_row_is_asked_of_one_that_has_arrived() {
+    let columns = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, updated_at TEXT);";
+    for (policy, since, stays) in [
+        (":local", "here", "here"),
+        (":remote", "there", "there"),
+        (":local", "there", "here"),
+    ] {
+        let server = Canned::start();
+        let device = Device::with(columns, &["t"], &server.url());
+        device.ask(&format!("SELECT sync_resolver('t', 'sql4', '{policy}')"));
+        device.exec("INSERT INTO t VALUES ('new', 'x', 'here')");
+        server.changes(json!({"t": {"created": [], "updated": [], "deleted": []}}));
+        server.push_raw(|_| status_answer(500, &[], "down"));
+        device.failed();
+        let row = json!({"id": "new", "a": "x", "updated_at": since});
+        server.changes(json!({"t": {"created": [], "updated": [row], "deleted": []}}));
+        device.synced();
+        assert_eq!(
+            device.ask("SELECT updated_at FROM t"),
+            stays,
+            "{policy} {since}"
+        );
+        assert_eq!(device.pending(), "", "{policy} {since}");
+    }
+}
+
 #[test]
 fn j3_a_created_row_edited_since_goes_up_as_an_update() {
     let (backend, device) = lost("INSERT INTO t VALUES ('new', 'x', 'y')");

@@ -429,6 +429,7 @@ impl<'a> TableApplier<'a> {
                 false => Written::Unchanged,
             };
             self.count(case, key, decision.action, written)?;
+            self.effects.note(key, decision.effect)?;
             return Ok(false);
         }
         self.count_announcement(case, key, decision.action, Written::Updated)?;
