@@ -204,6 +204,9 @@ impl Run {
         let provider = self.call.provider.as_str();
         self.report.paused = prepared.paused;
         self.bindings = prepared.bindings;
+        // While it waited, tables may have come to a provider whose runs are about all of them.
+        let entities = self.bindings.len();
+        self.report.entities.resize_with(entities, Counts::default);
         self.cursors = prepared.cursors;
         let grows = self.kind.manners().cursors_grow;
         for (place, binding) in self.bindings.iter().enumerate() {

@@ -1,8 +1,9 @@
 //! Tables from `CREATE TABLE` statements, so that a server can have what a client has.
 
 use rusqlite::Connection;
+use rusqlite::types::Value as Sql;
 
-use super::tables::{Column, Kind, Reference, Table};
+use super::tables::{Column, Default, Kind, Reference, Table};
 
 /// The tables that these statements make. The key must be the first column, and a text.
 /// Panics on an SQL error: meant for tests.
@@ -21,11 +22,15 @@ fn read(schema_sql: &str) -> rusqlite::Result<Vec<Table>> {
 }
 
 fn table(db: &Connection, name: String) -> rusqlite::Result<Table> {
-    let mut columns = db.prepare("SELECT name, type, \"notnull\" FROM pragma_table_info(?1)")?;
+    let mut columns =
+        db.prepare("SELECT name, type, \"notnull\", dflt_value FROM pragma_table_info(?1)")?;
     let columns = columns.query_map([&name], |row| {
         let kind = kind(&row.get::<_, String>(1)?);
         let mut column = Column::new(&row.get::<_, String>(0)?, kind);
         column.not_null = row.get(2)?;
+        column.default = row
+            .get::<_, Option<String>>(3)?
+            .and_then(|sql| value(db, &sql));
         Ok(column)
     })?;
     let mut columns: Vec<Column> = columns.collect::<rusqlite::Result<_>>()?;
@@ -46,6 +51,17 @@ fn table(db: &Connection, name: String) -> rusqlite::Result<Table> {
         }
     }
     Ok(Table { name, columns })
+}
+
+/// What the SQL of a default comes to; none for what is no text and no number.
+fn value(db: &Connection, sql: &str) -> Option<Default> {
+    let value = db.query_row(&format!("SELECT {sql}"), [], |row| row.get::<_, Sql>(0));
+    Some(Default::Value(match value.ok()? {
+        Sql::Integer(number) => number.into(),
+        Sql::Real(number) => number.into(),
+        Sql::Text(text) => text.into(),
+        Sql::Null | Sql::Blob(_) => return None,
+    }))
 }
 
 fn kind(declared: &str) -> Kind {

@@ -2,6 +2,7 @@
 
 use std::panic::resume_unwind;
 
+use super::bundles;
 use super::client::Client;
 use super::server::{Remote, Wanted};
 use super::transport::{Transport, python};
@@ -24,6 +25,10 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "watermelon (camel_query)",
         start: watermelon::camel_query,
+    },
+    Kind {
+        name: "oversync b",
+        start: bundles::start,
     },
 ];
 
@@ -74,7 +79,9 @@ pub fn everywhere_in_a_file(test: impl Fn(&Case) + Sync) {
 /// The same for some transports; those of a host program are left out where there is no Python.
 pub fn everywhere_over(transports: &[Transport], test: impl Fn(&Case) + Sync) {
     let mut cases = Vec::new();
-    for kind in KINDS {
+    // For whoever works on one of them: SYNCSCOPE_KIND=oversync, say.
+    let only = std::env::var("SYNCSCOPE_KIND").unwrap_or_default();
+    for kind in KINDS.iter().filter(|kind| kind.name.contains(&only)) {
         for transport in transports {
             if !transport.is_host() || python().is_some() {
                 cases.push(Case {

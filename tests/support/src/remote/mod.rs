@@ -8,6 +8,7 @@
 //! | `client.rs` | a database that syncs with a `Remote` over a `Transport` |
 //! | `cases.rs` | a test for every kind and every transport |
 
+mod bundles;
 mod cases;
 mod client;
 mod server;

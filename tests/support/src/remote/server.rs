@@ -88,6 +88,11 @@ pub trait Remote: Send + Sync {
     /// The configuration to declare it with: one attempt at each request, patient deadlines.
     fn config(&self) -> Value;
 
+    /// Names and values of the secrets that it wants, for its origin.
+    fn secrets(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
     /// What makes uploads of at most so many rows; None where the kind sends all in one.
     fn batches_of(&self, rows: usize) -> Option<Value>;
 

@@ -1,0 +1,176 @@
+//! Servers of oversync's generation of bundles: the stand-in.
+
+use serde_json::{Value, json};
+use syncscope_backend::oversync::B;
+use syncscope_backend::oversync::b::{Options, tables_of};
+use syncscope_backend::{Kind, Moment};
+
+use super::server::{Asked, On, Op, Remote, Sent, Trouble, Wanted};
+use crate::waiting::PATIENCE;
+
+/// The user that all tests are.
+const USER: &str = "mara";
+
+/// The schema that the tables have there.
+const SCHEMA: &str = "business";
+
+pub struct Bundles(B);
+
+pub fn start(wanted: &Wanted<'_>) -> Box<dyn Remote> {
+    let tokens = wanted
+        .token
+        .map(|token| (token.to_owned(), USER.to_owned()));
+    let options = Options {
+        schema: SCHEMA.into(),
+        tables: tables_of(wanted.schema),
+        tokens: tokens.into_iter().collect(),
+        ..Options::default()
+    };
+    let server = B::start(options).unwrap_or_else(|error| panic!("oversync b: {error}"));
+    Box::new(Bundles(server))
+}
+
+/// The direction of a request; none of what is neither.
+fn direction(path: &str) -> Option<On> {
+    let is = |part: &str| path.contains(part);
+    match () {
+        () if is("/sync/pull") || is("/sync/snapshot-sessions") => Some(On::Download),
+        () if is("/sync/push-sessions") || is("/sync/committed-bundles") => Some(On::Upload),
+        () => None,
+    }
+}
+
+impl Remote for Bundles {
+    fn origin(&self) -> String {
+        self.0.url()
+    }
+
+    fn config(&self) -> Value {
+        let patience = PATIENCE.as_millis() as u64;
+        json!({"kind": "oversync", "url": self.0.url(), "serverSchema": SCHEMA, "token": "user", "attempts": 1,
+            // What is refused as a whole is refused: cutting it up is an affair of tests of its own.
+            "splitRefused": false,
+            "timeoutMs": patience, "connectTimeoutMs": patience, "busyTimeoutMs": patience})
+    }
+
+    fn secrets(&self) -> Vec<(&'static str, String)> {
+        vec![("user", self.0.token(USER))]
+    }
+
+    fn batches_of(&self, rows: usize) -> Option<Value> {
+        Some(json!({ "bundleRows": rows }))
+    }
+
+    fn put(&self, table: &str, rows: &[Value]) {
+        self.0.put(USER, table, rows);
+    }
+
+    fn remove(&self, table: &str, ids: &[&str]) {
+        self.0.remove(USER, table, ids);
+    }
+
+    fn rows(&self, table: &str) -> Vec<Value> {
+        self.0.rows(USER, table)
+    }
+
+    fn asked(&self) -> Vec<Asked> {
+        let seen = self.0.requests().into_iter();
+        seen.filter_map(|request| {
+            Some(Asked {
+                on: direction(&request.path)?,
+                method: request.method,
+                target: request.path,
+                headers: request.headers,
+            })
+        })
+        .collect()
+    }
+
+    fn pushed(&self) -> Vec<Vec<Sent>> {
+        let seen = self.0.requests();
+        let filled = seen
+            .iter()
+            .filter(|request| request.path.ends_with("/chunks"));
+        filled
+            .map(|request| {
+                let body: Value = serde_json::from_str(&request.body).expect("JSON");
+                let rows = body["rows"].as_array().expect("rows");
+                let mut sent: Vec<Sent> = rows.iter().map(change).collect();
+                sent.sort_by(|one, other| {
+                    (&one.table, one.op, &one.id).cmp(&(&other.table, other.op, &other.id))
+                });
+                sent
+            })
+            .collect()
+    }
+
+    fn forget(&self) {
+        self.0.forget();
+    }
+
+    fn trouble(&self, on: On, trouble: &Trouble, times: Option<u32>) {
+        let mut fault = match trouble {
+            Trouble::Refused(status, words) => json!({"status": status, "says": words}),
+            // What has been done is lost with the answer to the commit: two requests come before it.
+            Trouble::Lost { done: true } if on == On::Upload => {
+                json!({"drop": true, "afterCommit": true, "skip": 2})
+            }
+            Trouble::Lost { done } => json!({"drop": true, "afterCommit": done}),
+            Trouble::Rejected(rows) => {
+                let mut tables = json!({});
+                for (table, id, reason) in rows {
+                    let named = json!({"id": id, "reason": reason});
+                    match tables[table].as_array_mut() {
+                        Some(listed) => listed.push(named),
+                        None => tables[table] = json!([named]),
+                    }
+                }
+                json!({ "rejectIds": tables })
+            }
+            Trouble::Broken(bytes) => json!({ "truncate": bytes }),
+            Trouble::Cut(bytes) => json!({ "cut": bytes }),
+            Trouble::Garbage => json!({"garbage": true}),
+            Trouble::Unheard(table) => json!({"renameTables": {*table: "unheard_of"}}),
+            Trouble::Silent => json!({"delayMs": 86_400_000}),
+        };
+        fault["on"] = json!(match on {
+            On::Download => "pull",
+            On::Upload => "push",
+        });
+        if let Some(times) = times {
+            fault["times"] = json!(times);
+        }
+        self.0.faults().add(fault);
+    }
+
+    fn behave(&self) {
+        self.0.faults().clear();
+    }
+
+    fn meanwhile(&self, on: On, deed: Box<dyn FnOnce() + Send>) {
+        let kind = match on {
+            On::Download => Kind::Pull,
+            On::Upload => Kind::Push,
+        };
+        self.0.moments().plan(kind, Moment::Arrived, 0, deed);
+    }
+
+    fn shown_reason(&self, reason: &str) -> String {
+        format!("HTTP 400: {reason}")
+    }
+}
+
+fn change(row: &Value) -> Sent {
+    let op = match row["op"].as_str() {
+        Some("INSERT") => Op::Created,
+        Some("UPDATE") => Op::Updated,
+        _ => Op::Deleted,
+    };
+    Sent {
+        table: row["table"].as_str().expect("a table").to_owned(),
+        op,
+        id: row["key"]["id"].as_str().expect("an id").to_owned(),
+        changed: None,
+        values: row.get("payload").cloned().unwrap_or_default(),
+    }
+}
