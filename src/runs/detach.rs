@@ -278,9 +278,10 @@ impl Left {
         };
         let rejected = counted("main._syncRejected WHERE provider = ?1")?;
         let held = counted("main._syncHeld WHERE provider = ?1")?;
+        // Of a row that a pull has settled since, nothing is logged any more.
         let unknown = counted(
             "main._syncOutbox WHERE pushId IN (SELECT id FROM main._syncPush WHERE provider = ?1 \
-             AND state IN ('open', 'unknown'))",
+             AND state IN ('open', 'unknown')) AND (tbl, pk) IN (SELECT tbl, pk FROM main._syncChange)",
         )?;
         let of = |counts: &HashMap<i64, i64>, table: &Registration| {
             counts.get(&table.id).copied().unwrap_or_default()
