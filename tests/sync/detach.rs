@@ -315,7 +315,8 @@ fn o2_a_table_that_was_never_synced_is_the_only_providers() {
 
 #[test]
 fn o2_a_provider_whose_data_the_program_moves() {
-    let db = World::new(false).ready();
+    let world = World::new(false);
+    let db = world.ready();
     db.execute_batch("CREATE TABLE task (id TEXT PRIMARY KEY NOT NULL)")
         .expect("a table");
     ask(&db, "SELECT sync_track('task')");
