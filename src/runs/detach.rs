@@ -458,7 +458,7 @@ fn named_secrets(session: &Session, schema: &str) -> Result<Vec<(String, String)
             continue;
         };
         let credentials = credentials(&config);
-        let headers = credentials.headers.into_iter().map(|(_, name)| name);
+        let headers = credentials.headers.into_values();
         named.extend(
             credentials
                 .token

@@ -1,5 +1,7 @@
 //! `sync_detach` on real tables: foreign keys, triggers of the application, tables that are gone, held rows, other files.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use support::settings::{enforced, everywhere};
@@ -386,4 +388,57 @@ fn o2_nothing_is_lost_when_the_file_is_locked() {
     other.execute_batch("ROLLBACK").expect("no lock");
     assert_eq!(count(&device, "task"), "1");
     assert_eq!(detach(&device, WIPE)["wiped"], 1);
+}
+
+#[test]
+fn o2_interrupted_anywhere_it_has_done_all_or_nothing() {
+    let schema = "
+        CREATE TABLE list (id TEXT PRIMARY KEY NOT NULL);
+        CREATE TABLE task (id TEXT PRIMARY KEY NOT NULL, list TEXT REFERENCES list (id));
+        CREATE TABLE words (id TEXT);
+        CREATE TRIGGER task_out AFTER DELETE ON task BEGIN DELETE FROM words WHERE id = OLD.id; END;";
+    let picture = |device: &Device| {
+        [
+            "SELECT count(*) FROM list",
+            "SELECT count(*) FROM task",
+            "SELECT count(*) FROM words",
+            "SELECT count(*) FROM _syncProvider",
+            "SELECT count(*) FROM _syncCursor",
+            "SELECT count(*) FROM _syncRun",
+            "SELECT count(*) FROM _syncTable WHERE provider = 'api'",
+            "SELECT count(*) FROM _syncChange WHERE tbl <> 0",
+        ]
+        .map(|sql| device.ask(sql))
+        .join(" ")
+    };
+    let (_server, mut device) = device(
+        schema,
+        &["list", "task"],
+        "INSERT INTO list VALUES ('l'); INSERT INTO task VALUES ('a', 'l'), ('b', 'l'); \
+         INSERT INTO words VALUES ('a'), ('b')",
+    );
+    let before = picture(&device);
+    let mut failures = 0;
+    for steps in (1..).map(|number: u64| number * number / 4 + number) {
+        let left = AtomicU64::new(steps);
+        let tick = move || left.fetch_sub(1, Ordering::Relaxed) == 1;
+        device
+            .db
+            .progress_handler(5, Some(tick))
+            .expect("a handler");
+        let answer = try_ask(&device.db, "SELECT sync_detach('api', '{\"wipe\":true}')");
+        device
+            .db
+            .progress_handler(5, None::<fn() -> bool>)
+            .expect("no handler");
+        assert!(device.db.is_autocommit());
+        let picture = picture(&device);
+        if picture != before {
+            assert_eq!(picture, "0 0 0 0 0 0 0 0", "after {steps}: {answer:?}");
+            break;
+        }
+        assert!(answer.is_err(), "after {steps}");
+        failures += 1;
+    }
+    assert!(failures > 10, "only {failures} interruptions");
 }
