@@ -129,6 +129,8 @@ fn o2_a_server_with_bundles() {
     device.sync();
     assert_eq!(device.pending(), "");
     assert_eq!(server.rows(USER, "users").len(), 3);
+    // The server knew the name, so the device has taken another.
+    assert_ne!(device.ask("SELECT deviceId FROM sync_peer"), "phone");
 }
 
 #[test]
