@@ -87,6 +87,31 @@ pub fn forget(database: &Database, table: i64) -> Result<()> {
     Ok(())
 }
 
+/// Before what is logged of a table goes: only the values of rows that were not written here stay.
+///
+/// # Errors
+/// SQLite's.
+pub fn stay(database: &Database, table: i64) -> Result<()> {
+    database.execute(
+        "DELETE FROM main._syncAside WHERE tbl = ?1 \
+         AND pk IN (SELECT pk FROM main._syncChange WHERE tbl = ?1 AND pk IS NOT NULL)",
+        &[table.into()],
+    )?;
+    Ok(())
+}
+
+/// What is kept of a table counts for rows that are logged up to a number, too.
+///
+/// # Errors
+/// SQLite's.
+pub fn stay_from(database: &Database, table: i64, seq: i64) -> Result<()> {
+    database.execute(
+        "UPDATE main._syncAside SET seq = ?2 WHERE tbl = ?1",
+        &[table.into(), seq.into()],
+    )?;
+    Ok(())
+}
+
 /// Follows columns that were renamed (old and new name) or dropped. `now`: the names of the columns there are.
 ///
 /// # Errors

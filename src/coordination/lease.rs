@@ -9,6 +9,21 @@ use crate::store::{Database, Error, Result};
 /// # Errors
 /// [`Error::Busy`] while a live process holds it.
 pub fn take(database: &Database, provider: &str, holder: OwnerId, run: i64) -> Result<()> {
+    refuse_held(database, provider, holder)?;
+    database.execute(
+        "INSERT INTO main._syncLease (provider, ownerId, runId, acquiredAt) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (provider) DO UPDATE SET ownerId = excluded.ownerId, runId = excluded.runId, \
+         acquiredAt = excluded.acquiredAt",
+        &[provider.into(), holder.into(), run.into(), now().into()],
+    )?;
+    Ok(())
+}
+
+/// Makes sure that nobody else holds the lease of a provider.
+///
+/// # Errors
+/// [`Error::Busy`] while a live process holds it.
+pub fn refuse_held(database: &Database, provider: &str, holder: OwnerId) -> Result<()> {
     let held = database.query_row(
         "SELECT lease.ownerId, owner.processId FROM main._syncLease AS lease \
          LEFT JOIN main._syncOwner AS owner ON owner.id = lease.ownerId WHERE lease.provider = ?1",
@@ -24,12 +39,6 @@ pub fn take(database: &Database, provider: &str, holder: OwnerId, run: i64) -> R
                  try again when it is done"
         )));
     }
-    database.execute(
-        "INSERT INTO main._syncLease (provider, ownerId, runId, acquiredAt) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT (provider) DO UPDATE SET ownerId = excluded.ownerId, runId = excluded.runId, \
-         acquiredAt = excluded.acquiredAt",
-        &[provider.into(), holder.into(), run.into(), now().into()],
-    )?;
     Ok(())
 }
 

@@ -131,6 +131,23 @@ pub fn ask_to_end<'o>(
     Ok(())
 }
 
+/// Asks one run to end; it does so at its next step. Whether it goes on; none: there is no such run.
+///
+/// # Errors
+/// SQLite's.
+pub fn ask_one_to_end(database: &Database, run: i64, reason: &str) -> Result<Option<bool>> {
+    let asked = database.execute(
+        "UPDATE main._syncRun SET cancel = coalesce(cancel, ?2) \
+         WHERE id = ?1 AND state IN ('queued', 'running')",
+        &[run.into(), reason.into()],
+    )?;
+    if asked > 0 {
+        return Ok(Some(true));
+    }
+    let known = database.query_value("SELECT 1 FROM main._syncRun WHERE id = ?1", &[run.into()])?;
+    Ok(known.as_i64().map(|_| false))
+}
+
 /// Whether nobody has asked a run to end.
 ///
 /// # Errors
@@ -178,6 +195,22 @@ fn trim(database: &Database, newest: i64) -> Result<()> {
         "DELETE FROM main._syncRun WHERE id <= ?1 AND state NOT IN ('queued', 'running') AND id NOT IN \
          (SELECT max(id) FROM main._syncRun WHERE state = 'synced' AND goal IN ('sync', 'download', 'hydrate') GROUP BY provider)",
         &[newest.saturating_sub(KEPT).into()],
+    )?;
+    Ok(())
+}
+
+/// Forgets the runs of a provider with their logs. None of them goes on.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget(database: &Database, provider: &str) -> Result<()> {
+    database.execute(
+        "DELETE FROM main._syncLog WHERE runId IN (SELECT id FROM main._syncRun WHERE provider = ?1)",
+        &[provider.into()],
+    )?;
+    database.execute(
+        "DELETE FROM main._syncRun WHERE provider = ?1",
+        &[provider.into()],
     )?;
     Ok(())
 }

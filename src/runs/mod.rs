@@ -10,6 +10,7 @@
 //! | `progress` | what is shown of it while it is running |
 //! | `drive`, `host` | who sends its requests: the HTTP room, or the host program |
 //! | `waiting`, `peers`, `giving_up` | what would be sent; how things stand with each provider; giving it up |
+//! | `detach` | leaving a provider: log-out, another user |
 //! | `wait` | waiting for a run, or until all is here and there |
 //! | `check`, `compare` | comparing in place of applying |
 
@@ -18,6 +19,7 @@ mod begin;
 mod bystanders;
 mod check;
 mod compare;
+mod detach;
 mod diary;
 mod drive;
 mod finish;
@@ -43,10 +45,11 @@ mod waiting;
 
 pub use begin::{entities_of, is_only};
 pub use check::check;
+pub use detach::{Leaving, answered, detach};
 pub use drive::{complete, run, run_until};
 pub use giving_up::{Named, discard, retry};
 pub use peers::peers;
 pub use questions::{has_pending, is_stale};
 pub use run::Run;
-pub use wait::{LONGEST, wait_for_run, wait_until_current};
+pub use wait::{LONGEST, unknown, wait_for_run, wait_until_current};
 pub use waiting::{Waiting, anything, capture_existing, untrack};

@@ -2,7 +2,9 @@
 
 use crate::capture::{Tracked, log};
 use crate::coordination::now;
+use crate::providers::kinds;
 use crate::store::{Database, Result, Value};
+use crate::transfer::peer::Introduced;
 
 use super::waiting;
 
@@ -29,6 +31,10 @@ pub struct Peer {
     pub last_error: Option<String>,
     /// The lowest of its entities.
     pub cursor: Option<String>,
+    /// The name of this device at its server.
+    pub device: Option<String>,
+    /// Which of several protocols its server speaks.
+    pub generation: Option<String>,
 }
 
 /// What is asked for of each provider, but for what waits. `?1` is the provider, or NULL for all, `?2` now.
@@ -43,7 +49,7 @@ const PEERS: &str = "SELECT p.id, p.kind, \
     (SELECT max(finishedAt) FROM main._syncRun WHERE provider = p.id AND state = 'synced' AND goal <> 'check'), \
     EXISTS (SELECT 1 FROM main._syncRun WHERE provider = p.id AND state IN ('queued', 'running')), \
     (SELECT cursor FROM main._syncCursor WHERE provider = p.id ORDER BY CAST(cursor AS INTEGER) LIMIT 1), \
-    f.finishedAt, f.error, f.state \
+    f.finishedAt, f.error, f.state, p.config, (SELECT memory FROM main._syncPeer WHERE provider = p.id) \
     FROM main._syncProvider AS p LEFT JOIN main._syncRun AS f ON f.id = (SELECT max(id) FROM main._syncRun \
       WHERE provider = p.id AND state IN ('synced', 'failed') AND goal <> 'check') \
     WHERE ?1 IS NULL OR p.id = ?1 ORDER BY p.id";
@@ -73,6 +79,11 @@ pub fn peers(database: &Database, provider: Option<&str>) -> Result<Vec<Peer>> {
         };
         let error = row.optional_text(11);
         let runs = row.integer(8) != 0;
+        let introduced = Introduced::read(row.optional_text(14).as_deref());
+        let config = kinds::parse_stored(&row.text(13)).ok();
+        let configured = config
+            .as_ref()
+            .and_then(|config| config.optional_text("sourceId"));
         Ok(Peer {
             pending: waiting.get(&name).copied().unwrap_or(0),
             provider: name,
@@ -91,6 +102,8 @@ pub fn peers(database: &Database, provider: Option<&str>) -> Result<Vec<Peer>> {
             last_error_at: row.column(10).as_i64().filter(|_| error.is_some()),
             last_error: error,
             cursor: row.optional_text(9),
+            device: introduced.device(configured),
+            generation: introduced.generation,
         })
     })?;
     for peer in &mut peers {
@@ -123,7 +136,7 @@ fn state_after(error: Option<&str>) -> &'static str {
 }
 
 impl Peer {
-    /// Its values, in the order of the columns of `sync_peer`.
+    /// Its values, in the order of the columns of `sync_peer`, but for what is due by schedule.
     pub fn row(self) -> Vec<Value> {
         let text = |text: Option<String>| text.map_or(Value::Null, Value::Text);
         let number = |number: Option<i64>| number.map_or(Value::Null, Value::Integer);
@@ -141,6 +154,8 @@ impl Peer {
             number(self.last_error_at),
             text(self.last_error),
             text(self.cursor),
+            text(self.device),
+            text(self.generation),
         ]
     }
 }

@@ -21,6 +21,13 @@ const LOOK: Duration = Duration::from_millis(25);
 /// The longest that a program waits: a day.
 pub const LONGEST: u64 = 24 * 3_600_000;
 
+/// What is said of a number that no run has.
+pub fn unknown(run: i64) -> Error {
+    Error::argument(format!(
+        "there is no run {run}; _syncRun lists the newest ones"
+    ))
+}
+
 /// Waits until a run has ended, and returns its answer; as far as it has come, when the time is over.
 ///
 /// # Errors
@@ -36,9 +43,7 @@ pub fn wait_for_run(session: &Session, schema: &str, id: i64, time: Duration) ->
             |row| Ok((row.text(0), row.text(1), row.optional_text(2))),
         )?;
         let Some((state, phase, summary)) = found else {
-            return Err(Error::argument(format!(
-                "there is no run {id}; _syncRun lists the newest ones"
-            )));
+            return Err(unknown(id));
         };
         if state == "synced" || state == "failed" {
             let answer = summary.and_then(|summary| serde_json::from_str(&summary).ok());

@@ -7,7 +7,7 @@ use std::fmt;
 use crate::capture::reader::RowReader;
 use crate::capture::sends::sends;
 use crate::capture::tracked::registration;
-use crate::capture::{Pending, PendingRows, Status, Tracked, drift, log, track};
+use crate::capture::{Pending, PendingRows, Status, Tracked, aside, drift, log, track};
 use crate::store::{Database, Error, Result, Value, quote_name};
 
 use crate::runs::gate::stored_config;
@@ -160,17 +160,34 @@ pub fn count_up_to(
     upto: i64,
 ) -> Result<HashMap<String, i64>> {
     let mut counts = HashMap::new();
-    if tables.is_empty() || upto == 0 {
-        return Ok(counts);
-    }
-    let unacknowledged = Unacknowledged::read(database, None)?;
-    for waiting in Waiting::read(database, tables, upto)? {
-        let count = waiting.count(database, &unacknowledged)?;
-        if let Some(provider) = waiting.table.provider {
+    for (table, count) in count_each(database, tables, upto)? {
+        if let Some(provider) = table.provider {
             *counts.entry(provider).or_default() += count;
         }
     }
     Ok(counts)
+}
+
+/// How many rows each of some tables has to send, by what was logged up to a number. Tables of which nothing is logged
+/// are left out.
+///
+/// # Errors
+/// SQLite's.
+pub fn count_each(
+    database: &Database,
+    tables: Vec<Tracked>,
+    upto: i64,
+) -> Result<Vec<(Tracked, i64)>> {
+    if tables.is_empty() || upto == 0 {
+        return Ok(Vec::new());
+    }
+    let unacknowledged = Unacknowledged::read(database, None)?;
+    let waiting = Waiting::read(database, tables, upto)?.into_iter();
+    let counted = waiting.map(|waiting| {
+        let count = waiting.count(database, &unacknowledged)?;
+        Ok((waiting.table, count))
+    });
+    counted.collect()
 }
 
 /// Whether some tables have anything to send.
@@ -292,6 +309,20 @@ pub fn untrack(database: &Database, name: &str, discard: bool) -> Result<bool> {
     track::untrack(database, id)?;
     forget::table(database, id)?;
     Ok(true)
+}
+
+/// Logs all rows of a table as inserted, in place of whatever was logged of it: no server knows any of them. How many there
+/// are. Call inside a transaction.
+///
+/// # Errors
+/// Not tracked; SQLite's.
+pub fn start_over(database: &Database, name: &str) -> Result<i64> {
+    let table = Tracked::open(database, name)?;
+    aside::stay(database, table.id)?;
+    log::discard_table(database, table.id)?;
+    let rows = track::log_existing(database, &table, |_| Ok(()))?;
+    aside::stay_from(database, table.id, log::high_water(database)?)?;
+    Ok(rows)
 }
 
 /// Logs rows that would not be sent as inserted, so that they will be. Calling it again before the next

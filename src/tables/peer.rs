@@ -1,15 +1,17 @@
 //! `sync_peer`: how things stand with each provider.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::runs::peers;
 use crate::store::{Access, Ready, Result, Rows, Session, Table, Value, readable_schema};
+use crate::worker::tick;
 
 pub const TABLE: Table = Table {
     name: "sync_peer",
     declaration: "CREATE TABLE x(provider TEXT, kind TEXT, state TEXT, pending INTEGER, inFlight INTEGER, \
         rejected INTEGER, held INTEGER, conflicts INTEGER, paused TEXT, lastSuccessAt INTEGER, \
-        lastErrorAt INTEGER, lastError TEXT, cursor TEXT)",
+        lastErrorAt INTEGER, lastError TEXT, cursor TEXT, deviceId TEXT, generation TEXT, nextDueAt INTEGER)",
     keys: &[0],
     access: Access::Innocuous,
     open,
@@ -33,8 +35,15 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
         &database,
         provider.as_ref().and_then(|provider| provider.as_str()),
     )?;
-    let rows = peers.into_iter().zip(1..);
-    Ok(Box::new(Ready::new(
-        rows.map(|(peer, number)| (number, peer.row())).collect(),
-    )))
+    let due: HashMap<String, i64> = tick::schedules(session, &database, "main")?
+        .into_iter()
+        .filter_map(|(schedule, due)| Some((schedule.provider, due.next()?)))
+        .collect();
+    let rows = peers.into_iter().zip(1..).map(|(peer, number)| {
+        let next = due.get(&peer.provider).copied();
+        let mut row = peer.row();
+        row.push(next.map_or(Value::Null, Value::Integer));
+        (number, row)
+    });
+    Ok(Box::new(Ready::new(rows.collect())))
 }

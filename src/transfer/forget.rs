@@ -29,6 +29,40 @@ pub fn provider(database: &Database, provider: &str) -> Result<()> {
     Ok(())
 }
 
+/// Forgets all of a provider that is not to be synced with any more, its declaration too. The numbers that its changes had
+/// stay taken.
+///
+/// # Errors
+/// SQLite's.
+pub fn declared(database: &Database, name: &str) -> Result<()> {
+    provider(database, name)?;
+    for table in ["_syncHeld", "_syncPause", "_syncSchedule"] {
+        let sql = format!("DELETE FROM main.{table} WHERE provider = ?1");
+        database.execute(&sql, &[name.into()])?;
+    }
+    database.execute(
+        "UPDATE main._syncTable SET provider = NULL WHERE provider = ?1",
+        &[name.into()],
+    )?;
+    database.execute(
+        "DELETE FROM main._syncProvider WHERE id = ?1",
+        &[name.into()],
+    )?;
+    Ok(())
+}
+
+/// Forgets the conflicts of a provider: they hold copies of rows.
+///
+/// # Errors
+/// SQLite's.
+pub fn conflicts(database: &Database, provider: &str) -> Result<()> {
+    database.execute(
+        "DELETE FROM main._syncConflict WHERE provider = ?1",
+        &[provider.into()],
+    )?;
+    Ok(())
+}
+
 /// Forgets all of a table that is not tracked any more: also what was sent of it, what was refused, and what is held.
 ///
 /// # Errors

@@ -18,3 +18,4 @@ pub mod peer;
 pub mod same_row;
 pub mod send;
 pub mod version;
+pub mod wipe;

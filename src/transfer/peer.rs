@@ -23,6 +23,41 @@ pub fn memory(database: &Database, provider: &str) -> Result<Json> {
     }
 }
 
+/// What any kind remembers under these names of how it goes by at its server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Introduced {
+    /// The name of this device.
+    pub source: Option<String>,
+    /// The name in the configuration when that was chosen.
+    given: Option<String>,
+    /// Which of several protocols the server speaks.
+    pub generation: Option<String>,
+}
+
+impl Introduced {
+    /// What a stored memory says; nothing of one that can't be read.
+    pub fn read(memory: Option<&str>) -> Self {
+        let memory: Json = memory
+            .and_then(|memory| serde_json::from_str(memory).ok())
+            .unwrap_or_default();
+        let text = |name: &str| memory[name].as_str().map(str::to_owned);
+        Self {
+            source: text("source"),
+            given: text("given"),
+            generation: text("generation"),
+        }
+    }
+
+    /// The name of this device, where the configuration gives it one, or none.
+    pub fn device(&self, configured: Option<&str>) -> Option<String> {
+        match &self.source {
+            Some(source) if self.given.as_deref() == configured => Some(source.clone()),
+            // Another name was configured since.
+            _ => configured.map(str::to_owned),
+        }
+    }
+}
+
 /// Stores the memory of a provider. Belongs in the transaction of what it is about.
 ///
 /// # Errors
@@ -132,4 +167,32 @@ pub fn forget_batch(database: &Database, provider: &str) -> Result<()> {
         &[provider.into()],
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_this_device_is_the_one_in_use() {
+        let memory = r#"{"source":"x2","given":"x","generation":"b"}"#;
+        let known = Introduced::read(Some(memory));
+        assert_eq!(known.generation.as_deref(), Some("b"));
+        assert_eq!(known.device(Some("x")).as_deref(), Some("x2"));
+        assert_eq!(known.device(Some("y")).as_deref(), Some("y"));
+        let made_up = Introduced::read(Some(r#"{"source":"s","given":null}"#));
+        assert_eq!(made_up.device(None).as_deref(), Some("s"));
+        for memory in [
+            None,
+            Some("null"),
+            Some("[1]"),
+            Some("{"),
+            Some(r#"{"source":1}"#),
+        ] {
+            let nothing = Introduced::read(memory);
+            assert_eq!(nothing, Introduced::default(), "{memory:?}");
+            assert_eq!(nothing.device(None), None);
+            assert_eq!(nothing.device(Some("x")).as_deref(), Some("x"));
+        }
+    }
 }

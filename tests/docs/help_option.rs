@@ -139,6 +139,14 @@ const CALLS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "sync_hydrate",
+        &[
+            "sync_hydrate('airline-api', ?1)",
+            "sync_hydrate('paged', ?1)",
+        ],
+    ),
+    ("sync_detach", &["sync_detach('airline-api', ?1)"]),
+    (
         "sync_once",
         &["sync_once('airline-api', ?1)", "sync_once('paged', ?1)"],
     ),

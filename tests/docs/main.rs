@@ -558,6 +558,7 @@ fn the_example_of_every_line_of_help_runs() {
             "CREATE TABLE airlines (id PRIMARY KEY, _changed, _status)",
             "CREATE TABLE local_storage (key PRIMARY KEY, value)",
             r#"SELECT sync_provider('mobile', '{"kind":"watermelon","url":"http://127.0.0.1:9/sync"}')"#,
+            r#"SELECT sync_provider('mara', '{"kind":"watermelon","url":"http://127.0.0.1:9/sync"}')"#,
             "CREATE TABLE notes (id TEXT PRIMARY KEY)",
             "SELECT sync_track('notes')",
             "UPDATE _syncTable SET provider = 'airline-api' WHERE name = 'planes'",

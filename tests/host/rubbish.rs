@@ -170,10 +170,11 @@ fn sensible(name: &str) -> Vec<Rubbish> {
         "sync_set_status" => &["1", "failed", "why"],
         "sync_resolver" => &["t", "sql4", ":remote"],
         "sync_check" | "sync_upload_once" | "sync_download_once" | "sync_download_all"
-        | "sync_once" => &["host", "{}"],
+        | "sync_hydrate" | "sync_once" | "sync_detach" => &["host", "{}"],
         "sync_auto" => &["host", "{}"],
         "sync_wait" => &["1", "0"],
         "sync_wait_current" => &["host", "0"],
+        "sync_cancel" => &["1", "main"],
         "sync_due" | "sync_run_due" => &["main"],
         "sync_worker_start" => &["{}"],
         "sync_pause" | "sync_resume" => &["all", "host", "{}"],

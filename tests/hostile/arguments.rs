@@ -46,7 +46,10 @@ const NAMES: &[(&str, &str)] = &[
     ("sync_upload_once(?1)", "provider"),
     ("sync_download_once(?1)", "provider"),
     ("sync_download_all(?1)", "provider"),
+    ("sync_hydrate(?1)", "provider"),
     ("sync_once(?1)", "provider"),
+    ("sync_detach(?1)", "provider"),
+    ("sync_cancel(1, ?1)", "schema"),
     ("sync_pause(?1)", "what"),
     ("sync_pause('all', ?1)", "provider"),
     ("sync_resume(?1)", "what"),
@@ -91,6 +94,11 @@ const JSON_NAMES: &[(&str, &str)] = &[
         "sync_takeover('api', '{\"schema\":NAME}')",
         "options.schema",
     ),
+    (
+        "sync_detach('host', '{\"wipe\":true,\"keep\":[\"t\",NAME]}')",
+        "options.keep[1]",
+    ),
+    ("sync_detach('host', '{\"schema\":NAME}')", "options.schema"),
     ("sync_start_scope('s', '[\"a\",NAME]')", "instance_ids[1]"),
     (
         "sync_start_scope('{\"instanceId\":NAME,\"options\":{\"instanceIds\":[]}}')",

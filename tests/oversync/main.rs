@@ -5,6 +5,7 @@ mod bundles;
 mod client;
 
 mod conflicts;
+mod detach;
 mod download;
 mod lost;
 mod random;

@@ -10,6 +10,7 @@
 //! | `answers.rs` | answers that are none |
 //! | `operations.rs` | one thing at a time: upload, download, both; pauses |
 //! | `interruption.rs` | syncs that are stopped |
+//! | `detach.rs` | log-out and change of user |
 //! | `schedule.rs` | work by schedule |
 //! | `secrets.rs` | what opens the door, and where it may be seen |
 //! | `progress.rs` | what is seen of a sync while it goes on, and after its process was killed |
@@ -18,6 +19,7 @@
 
 mod answers;
 mod conflicts;
+mod detach;
 mod interruption;
 mod lost;
 mod operations;

@@ -369,3 +369,36 @@ fn a_process_killed_while_it_syncs_frees_its_place() {
         client.is_at_rest();
     });
 }
+
+#[test]
+fn a_run_of_another_process_can_be_cancelled() {
+    everywhere(|case| {
+        let server = server(case);
+        let client = with_work(case, &*server);
+        let held = hold(&*server, On::Download);
+        // One that runs.
+        let running = Other::start(&client, "one");
+        held.wait();
+        // And one that waits for its turn.
+        let waiting = Other::start(&client, "two");
+        assert_eq!(runs(&client), "one running, two queued");
+        let error = client.refused("SELECT sync_detach('api', '{\"force\":true}')");
+        assert!(error.contains("is being synced by"), "{error}");
+        for instance in ["two", "one"] {
+            let run = client.ask(&format!(
+                "SELECT id FROM _syncRun WHERE instanceId = '{instance}'"
+            ));
+            assert_eq!(client.ask(&format!("SELECT sync_cancel({run})")), "1");
+            let state = format!("SELECT state, error ->> 'class' FROM _syncRun WHERE id = {run}");
+            wait_for("the end of the run", || {
+                client.ask(&state) == "failed|cancelled"
+            });
+        }
+        client.is_idle();
+        held.release();
+        running.end();
+        waiting.end();
+        client.synced();
+        client.is_at_rest();
+    });
+}

@@ -63,6 +63,10 @@ const WRITING: &[(&str, &str)] = &[
         r#"sync_download_all('api', '{"entities":["planes"]}')"#,
     ),
     (
+        "sync_hydrate",
+        r#"sync_hydrate('api', '{"entities":["planes"]}')"#,
+    ),
+    (
         "sync_once",
         r#"sync_once('api', '{"entities":["planes"]}')"#,
     ),
@@ -77,6 +81,8 @@ const WRITING: &[(&str, &str)] = &[
     ("sync_resume", "sync_resume('all', 'api')"),
     ("sync_set_status", "sync_set_status(1, 'synced')"),
     ("sync_apply", "sync_apply(1, '[]')"),
+    ("sync_detach", "sync_detach('fresh')"),
+    ("sync_cancel", "sync_cancel(1)"),
     ("sync_retry", "sync_retry('planes', 'unknown')"),
     ("sync_discard", "sync_discard('planes', 'unknown')"),
     ("sync_delete_scope", "sync_delete_scope('unknown')"),

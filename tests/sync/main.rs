@@ -9,6 +9,7 @@ mod converge;
 mod counted;
 mod decisions;
 mod deletes_last;
+mod detach;
 mod edits;
 mod failures;
 mod gate;

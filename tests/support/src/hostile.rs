@@ -108,6 +108,10 @@ pub const CALLS: &[&str] = &[
     "sync_discard('task', 'x', '{\"revert\":true}')",
     "sync_delete_status(1)",
     "sync_delete_scope('s')",
+    "sync_cancel(1)",
+    "sync_detach('api2')",
+    r#"sync_detach('api', '{"wipe":true,"keep":["list"],"force":true}')"#,
+    r#"sync_detach('api', '{"wipe":true,"force":true}')"#,
     "sync_init()",
 ];
 
