@@ -125,7 +125,9 @@ impl Run {
         let patience = Patience::new(&self.config);
         if self.goal == Goal::Check {
             let compared = patience.sync(|| self.compare(database, response))?;
-            self.report.compared = compared.found;
+            if compared.read.due.is_empty() {
+                self.report.compared = compared.found;
+            }
             return Ok((compared.read, Came::default()));
         }
         // What is found out about rows that can't be stored counts for every repetition.

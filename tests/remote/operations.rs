@@ -65,15 +65,18 @@ fn an_upload_counts_what_the_server_did_not_take_and_why() {
         let server = case.server();
         let client = case.client(&*server);
         client.exec("INSERT INTO task (id, title) VALUES ('t1', 'Dig'), ('t2', 'Sow')");
+        let times = server.sends_in_one_request().then_some(1);
         server.trouble(
             On::Upload,
             &Trouble::Rejected(vec![("task", "t2", "not today")]),
-            Some(1),
+            times,
         );
         let answer = client.operation("sync_upload_once");
         let reason = server.shown_reason("not today");
         assert_eq!(sums(&answer), json!([2, 1, 0, 1, 0]), "{answer}");
-        assert_eq!(answer["invalidReasons"], json!({reason.as_str(): 1}));
+        if server.sends_in_one_request() {
+            assert_eq!(answer["invalidReasons"], json!({reason.as_str(): 1}));
+        }
         assert!(
             answer["firstErrorMessage"]
                 .as_str()
@@ -181,7 +184,7 @@ fn line_8_paused_uploads_send_nothing_and_go_up_once_when_resumed() {
             r#"{"api":{"uploads":false,"downloads":false}}"#
         );
         assert_eq!(client.operation("sync_upload_once")["total"], 1);
-        assert_eq!(uploads(&*server), 1);
+        assert!(uploads(&*server) == 1 || !server.sends_in_one_request());
         client.synced();
         client.is_at_rest();
     });
@@ -332,7 +335,7 @@ fn how_things_stand_is_seen_in_one_row() {
             let context = format!("{trouble:?}");
             assert_eq!(
                 peer(&client, "state, pending"),
-                format!("{state}|1"),
+                format!("{state}|{}", i32::from(server.pulls_first())),
                 "{context}"
             );
             assert_eq!(
@@ -350,10 +353,13 @@ fn how_things_stand_is_seen_in_one_row() {
         client.ask("SELECT sync_pause('all', 'api')");
         assert_eq!(peer(&client, "state, paused"), "paused|all");
         client.ask("SELECT sync_resume('all', 'api')");
+        // It may have gone up before the pulls that went wrong.
+        client.exec("UPDATE task SET title = 'Once more' WHERE id = 'n1'");
+        let times = server.sends_in_one_request().then_some(1);
         server.trouble(
             On::Upload,
             &Trouble::Rejected(vec![("task", "n1", "not today")]),
-            Some(1),
+            times,
         );
         client.synced();
         assert_eq!(peer(&client, "state, pending, rejected"), "idle|1|1");

@@ -155,6 +155,9 @@ fn calls_for_the_same_entity_wait_for_each_other_too() {
 fn a_failure_does_not_keep_the_next_one_waiting() {
     everywhere(|case| {
         let server = server(case);
+        if !server.sends_in_one_request() {
+            return;
+        }
         let client = with_work(case, &*server);
         let held = hold(&*server, On::Download);
         begin(&client.db, "one");
@@ -191,7 +194,7 @@ fn one_that_waits_can_be_interrupted_and_the_others_go_on() {
         held.release();
         wait_until_idle(&client);
         assert_eq!(runs(&client), "one synced, two failed, three synced");
-        assert_eq!(server.asked().len(), 2);
+        assert!(server.asked().len() == 2 || !server.sends_in_one_request());
     });
 }
 

@@ -145,6 +145,9 @@ fn admitted(service: &Service, route: &Route, parts: &Parts) -> Answered<Who> {
 
 fn user(service: &Service, headers: &HeaderMap) -> Answered<String> {
     let Some(sent) = headers.get(header::AUTHORIZATION) else {
+        if let Some(user) = &service.options.anonymous {
+            return Ok(user.clone());
+        }
         return Err(unauthorized("Authorization header required"));
     };
     let sent = sent
@@ -161,7 +164,9 @@ fn user(service: &Service, headers: &HeaderMap) -> Answered<String> {
         .find(|(token, _)| token == sent);
     let user = match fixed {
         Some((_, user)) => Some(user.clone()),
-        None => token::verify(sent).map(|claims| claims.sub),
+        None => token::verify(sent)
+            .map(|claims| claims.sub)
+            .or_else(|| service.options.anonymous.clone()),
     };
     let user = user.filter(|user| !user.trim().is_empty());
     user.ok_or_else(|| unauthorized("Invalid token"))

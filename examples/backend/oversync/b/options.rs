@@ -108,6 +108,8 @@ pub struct Options {
     pub revision: Revision,
     /// Tokens that stand for a user without being signed: token, user.
     pub tokens: Vec<(String, String)>,
+    /// For tests that are not about tokens: whoever sends none, or one that nobody knows, is this user.
+    pub anonymous: Option<String>,
     /// 0 takes a free one.
     pub port: u16,
     /// Larger request bodies get 413.
@@ -130,6 +132,7 @@ impl Default for Options {
             defects: Defects::default(),
             revision: Revision::default(),
             tokens: Vec::new(),
+            anonymous: None,
             port: 0,
             max_body: 256 << 20,
             log_requests: true,

@@ -23,6 +23,7 @@ pub fn start(wanted: &Wanted<'_>) -> Box<dyn Remote> {
     let options = Options {
         schema: SCHEMA.into(),
         tables: tables_of(wanted.schema),
+        anonymous: wanted.token.is_none().then(|| USER.to_owned()),
         tokens: tokens.into_iter().collect(),
         ..Options::default()
     };
@@ -47,14 +48,16 @@ impl Remote for Bundles {
 
     fn config(&self) -> Value {
         let patience = PATIENCE.as_millis() as u64;
-        json!({"kind": "oversync", "url": self.0.url(), "serverSchema": SCHEMA, "token": "user", "attempts": 1,
-            // What is refused as a whole is refused: cutting it up is an affair of tests of its own.
-            "splitRefused": false,
+        json!({"kind": "oversync", "url": self.0.url(), "serverSchema": SCHEMA, "attempts": 1,
             "timeoutMs": patience, "connectTimeoutMs": patience, "busyTimeoutMs": patience})
     }
 
-    fn secrets(&self) -> Vec<(&'static str, String)> {
-        vec![("user", self.0.token(USER))]
+    fn sends_in_one_request(&self) -> bool {
+        false
+    }
+
+    fn pulls_first(&self) -> bool {
+        false
     }
 
     fn batches_of(&self, rows: usize) -> Option<Value> {
@@ -156,7 +159,7 @@ impl Remote for Bundles {
     }
 
     fn shown_reason(&self, reason: &str) -> String {
-        format!("HTTP 400: {reason}")
+        format!(r#"HTTP 400: {{"error":"push_chunk_invalid","message":"{reason}"}}"#)
     }
 }
 

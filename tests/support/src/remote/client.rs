@@ -52,13 +52,6 @@ impl<'a> Client<'a> {
             silence: PATIENCE,
             due: Arc::default(),
         };
-        for (name, value) in remote.secrets() {
-            let given = [name, &value, &remote.origin()];
-            client
-                .db
-                .query_row("SELECT sync_secret(?1, ?2, ?3)", given, |_| Ok(()))
-                .expect("sync_secret");
-        }
         client.declare(&json!({}));
         client.ask("SELECT sync_track('list'), sync_track('task')");
         client

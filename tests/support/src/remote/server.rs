@@ -88,9 +88,15 @@ pub trait Remote: Send + Sync {
     /// The configuration to declare it with: one attempt at each request, patient deadlines.
     fn config(&self) -> Value;
 
-    /// Names and values of the secrets that it wants, for its origin.
-    fn secrets(&self) -> Vec<(&'static str, String)> {
-        Vec::new()
+    /// Whether an upload is a single request, of which nobody knows what became when it has no answer. Other kinds take
+    /// several, and try again what is refused.
+    fn sends_in_one_request(&self) -> bool {
+        true
+    }
+
+    /// Whether a sync hears of what others have done before it sends anything.
+    fn pulls_first(&self) -> bool {
+        true
     }
 
     /// What makes uploads of at most so many rows; None where the kind sends all in one.
