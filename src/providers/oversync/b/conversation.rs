@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 
 use super::capabilities::{Capabilities, require_tables};
-use super::committed::{self, settle};
+use super::committed::{self, foreign, settle};
 use super::memory::Memory;
 use super::pull::{Pulled, read_bundles};
 use super::push::{self, Committed, Opened};
@@ -32,11 +32,25 @@ const ROUNDS: u32 = 5;
 /// How often in one call the same is tried again after an answer that leaves hope.
 const TRIES: u32 = 3;
 
+/// How often in one call this device takes another name.
+const RECOVERIES: u32 = 2;
+
 /// Statuses by which a server refuses a bundle for some of its rows.
 const REFUSALS: &[u16] = &[400, 413, 422];
 
 /// The same of a commit, which fails where the database refuses a row.
 const COMMIT_REFUSALS: &[u16] = &[400, 413, 422, 500];
+
+/// Whatever says no but a server in trouble.
+const SAYS_NO: [u16; 200] = {
+    let mut all = [0; 200];
+    let mut place = 0;
+    while place < all.len() {
+        all[place] = 300 + place as u16;
+        place += 1;
+    }
+    all
+};
 
 /// The status of a commit that met other rows.
 const CONFLICT: u16 = 409;
@@ -76,6 +90,8 @@ enum At {
 #[derive(Default)]
 struct Under {
     rows: u64,
+    /// It was sent before.
+    resent: bool,
     push_id: String,
     committed: Option<Committed>,
 }
@@ -103,6 +119,10 @@ pub struct Talk {
     snapshot: Option<Snapshot>,
     /// A snapshot has taken the place of what was here.
     rebuilt: bool,
+    /// How often this device has taken another name.
+    recoveries: u32,
+    /// The last bundle that pages up to here are about, as the first page said.
+    window: Option<i64>,
     /// What is remembered when the snapshot under way is here: this device has another name then.
     renamed: Option<Memory>,
     /// A bundle met other rows: it is made anew when they are here.
@@ -143,6 +163,8 @@ impl Talk {
             tries: 0,
             snapshot: None,
             rebuilt: false,
+            recoveries: 0,
+            window: None,
             renamed: None,
             merges: false,
             stage: Stage::default(),
@@ -170,11 +192,14 @@ impl Talk {
         cursors?.into_iter().min()
     }
 
-    /// What comes first: what a new device does not have, unless only a batch is to go up.
+    /// What comes first: what a new device does not have, unless only a batch is to go up, or one went up before and nobody
+    /// knows whether it arrived.
     fn after_connect(&self) -> At {
         let is_new = self.cursor().is_none() && self.memory.initialization.is_none();
         match self.goal {
-            Goal::Sync if is_new && self.pulls => At::Snapshot(Reading::Merge, None),
+            Goal::Sync if is_new && self.pulls && !self.under.resent => {
+                At::Snapshot(Reading::Merge, None)
+            }
             _ => At::Freeze,
         }
     }
@@ -210,20 +235,30 @@ impl Talk {
     }
 
     /// What comes when reading has come to its end.
-    fn after_reading(&self, reading: Reading) -> At {
+    fn after_reading(&mut self, reading: Reading) -> At {
+        self.window = None;
         match reading {
             Reading::Merge => At::Freeze,
             Reading::Pages | Reading::Drain(_) => At::Done,
         }
     }
 
-    fn after_page(&self, reading: Reading, page: Page) -> At {
+    /// Where the next page starts; none when this is the last one.
+    fn next_page(&self, reading: Reading, page: Page) -> Option<At> {
         match reading {
-            _ if !page.has_more => self.after_reading(reading),
-            Reading::Pages if self.goal == Goal::Download => At::Done,
-            Reading::Drain(left) if left > 1 => At::Pull(Reading::Drain(left - 1), page.next),
-            Reading::Drain(_) => At::Done,
-            _ => At::Pull(reading, page.next),
+            _ if !page.has_more => None,
+            Reading::Pages if self.goal == Goal::Download => None,
+            Reading::Drain(left) if left > 1 => Some(At::Pull(Reading::Drain(left - 1), page.next)),
+            Reading::Drain(_) => None,
+            _ => Some(At::Pull(reading, page.next)),
+        }
+    }
+
+    fn after_page(&mut self, reading: Reading, page: Page) -> At {
+        self.window = self.window.or(page.window);
+        match self.next_page(reading, page) {
+            Some(next) => next,
+            None => self.after_reading(reading),
         }
     }
 
@@ -307,7 +342,7 @@ impl Talk {
             parcel: Some(AboutParcel {
                 may_store: true,
                 refusals: &[],
-                open: &[400, 401, 403, 404, 409, 410],
+                open: &SAYS_NO,
             }),
             ..self.ask("committed rows", "GET", &path)
         }
@@ -330,12 +365,13 @@ impl Talk {
         }
     }
 
-    /// The last bundle that is wanted.
+    /// The last bundle that is wanted: the one that was named, or that the first page named.
     fn target(&self, reading: Reading) -> Option<i64> {
-        match reading {
+        let until = match reading {
             Reading::Pages => self.call.until.filter(|until| *until > 0),
             _ => None,
-        }
+        };
+        until.or(self.window.filter(|_| self.call.windowed))
     }
 
     fn again(&self, comes: impl Fn(&Option<i64>) -> bool) -> Vec<(usize, Again)> {
@@ -466,6 +502,8 @@ impl Talk {
         )?;
         let mut memory = self.memory.clone();
         memory.next_bundle += 1;
+        // A copy of this file, from now on, would take another name than this device.
+        let mut memory = memory.reseeded();
         memory.initialization = None;
         let follows = self.cursor().unwrap_or(0) + 1 == bundle.bundle_seq;
         let is_first = self.cursor().is_none() && bundle.bundle_seq == 1;
@@ -504,7 +542,7 @@ impl Talk {
                 .of_status(CONFLICT));
             }
         };
-        let goes_on = matches!(self.after_page(reading, page), At::Pull(..));
+        let goes_on = self.next_page(reading, page).is_some();
         let all = 0..self.tables.len();
         let cursors = match after.max(page.next) {
             next if next > 0 => all
@@ -567,6 +605,28 @@ impl Talk {
             }),
             ..Read::default()
         })
+    }
+
+    /// The server has the bundle: whoever brings the first rows has brought them.
+    fn noted_bundle(&self, bundle: Committed) -> Read {
+        let memory = Memory {
+            initialization: None,
+            ..self.memory.clone()
+        };
+        Read {
+            unfinished: true,
+            note: Noted::Bundle(bundle).text(),
+            memory: Some(memory.to_json()),
+            ..Read::default()
+        }
+    }
+
+    /// The entities of which an answer says nothing where all are compared.
+    fn unsaid(&self) -> Vec<usize> {
+        match self.goal {
+            Goal::Check => (0..self.tables.len()).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Notes what a read says of cursors and memory.
@@ -657,7 +717,7 @@ impl Talk {
     }
 
     fn after_conflict(&self) -> At {
-        if self.rounds > ROUNDS {
+        if self.rounds >= ROUNDS {
             return At::Failed(SyncError::concurrent(
                 "other devices change the rows that are sent faster than they go up; sync again",
             ));
@@ -708,11 +768,16 @@ impl Talk {
                 At::Snapshot(reading, None)
             }
             At::Open | At::Fill(_) | At::Commit if said.wants_connect() && !hopeless => At::Connect,
-            // It says so too where a bundle brings the first rows, and others have.
-            At::Open if said.error == "push_session_invalid" && self.tries == 1 => At::Connect,
+            // It says so too where a bundle brings the first rows, and they are there, or others bring them.
+            At::Open if said.error == "push_session_invalid" && self.may_be_late() => At::Connect,
             At::Open | At::Commit | At::Committed(_)
-                if said.wants_another_name() && self.pulls && !self.rebuilt =>
+                if said.wants_another_name() && self.pulls && self.recoveries < RECOVERIES =>
             {
+                if self.recoveries > 0 {
+                    // A copy of this file has taken the same name.
+                    self.memory = self.memory.reseeded();
+                }
+                self.recoveries += 1;
                 At::Snapshot(Reading::Merge, Some(said.error))
             }
             At::Open | At::Fill(_) | At::Commit if is_passing(status, &said) && !hopeless => {
@@ -723,8 +788,16 @@ impl Talk {
         }
     }
 
+    /// Whether a bundle is refused for the right to bring the first rows that is named in it, or isn't.
+    fn may_be_late(&self) -> bool {
+        match self.memory.initialization {
+            Some(_) => self.tries <= TRIES,
+            None => self.tries == 1,
+        }
+    }
+
     /// The server no longer tells by bundles what is missing here.
-    fn rebuild(&self, reading: Reading, after: i64, error: &SyncError) -> At {
+    fn rebuild(&mut self, reading: Reading, after: i64, error: &SyncError) -> At {
         let is_at_the_floor = self.snapshot.as_ref().is_some_and(|one| one.seq == after);
         match self.rebuilt {
             false => At::Snapshot(reading, None),
@@ -848,7 +921,9 @@ impl Conversation for Talk {
             At::Connect => self.read_connect(&body),
             At::Open => Ok(match push::read_opened(&body)? {
                 Opened::Staging(id) => noted(Noted::Push(id), true),
-                Opened::Committed(bundle) => noted(Noted::Bundle(bundle), true),
+                // What was never sent can't have arrived.
+                Opened::Committed(_) if !self.under.resent => return Err(foreign()),
+                Opened::Committed(bundle) => self.noted_bundle(bundle),
             }),
             At::Fill(start) => {
                 let next = push::read_filled(&body)?;
@@ -873,9 +948,16 @@ impl Conversation for Talk {
                     }
                 }
             }
-            At::Commit => Ok(noted(Noted::Bundle(push::read_committed(&body)?), true)),
+            At::Commit => Ok(self.noted_bundle(push::read_committed(&body)?)),
             At::Committed(after) => self.read_committed(*after, body, answer.parcel, sink),
-            At::Snapshot(..) => Ok(noted(Noted::Snapshot(Snapshot::read(&body)?), false)),
+            At::Snapshot(..) => Ok(Read {
+                due: self.unsaid(),
+                ..noted(Noted::Snapshot(Snapshot::read(&body)?), false)
+            }),
+            At::SnapshotDone(_) => Ok(Read {
+                due: self.unsaid(),
+                ..Read::default()
+            }),
             At::SnapshotPage(_, after) => self.read_snapshot(*after, body, sink),
             _ => Ok(Read::default()),
         }
@@ -890,6 +972,7 @@ impl Conversation for Talk {
                 self.sent = true;
                 self.under = Under {
                     rows,
+                    resent,
                     ..Under::default()
                 };
                 self.stage.clear();
