@@ -18,7 +18,7 @@ use crate::transfer::counts::Counts;
 use crate::transfer::held::keep;
 use crate::transfer::peer;
 use crate::transfer::same_row::is_same_row;
-use crate::transfer::version::{self, Version};
+use crate::transfer::version::{self, Version, Versions};
 
 /// How many numbers of changes are left out, at least, when some turn out to be used.
 const NUMBERS_LEFT_OUT: i64 = 1000;
@@ -307,7 +307,9 @@ impl<'a> Settler<'a> {
                         new_id,
                         image,
                     }) => {
-                        self.take(&row, version, new_id)?;
+                        let overtaken = self.is_overtaken(&row, version)?;
+                        let image = image.filter(|_| !overtaken);
+                        self.take(&row, (version, overtaken), new_id)?;
                         self.settled.met.extend(image.map(|image| MetRow {
                             place,
                             key: Key(row.key),
@@ -379,7 +381,7 @@ impl<'a> Settler<'a> {
     fn take(
         &mut self,
         row: &SentRow,
-        counted: Option<i64>,
+        (counted, overtaken): (Option<i64>, bool),
         new_id: Option<WireId<'static>>,
     ) -> Result<(), SyncError> {
         let binding = &self.bindings[row.place];
@@ -407,6 +409,8 @@ impl<'a> Settler<'a> {
         }
         let deleted = row.is_delete();
         match counted {
+            // What came later counts.
+            Some(_) if overtaken => {}
             Some(counted) => {
                 let version = Version {
                     number: counted,
@@ -422,6 +426,17 @@ impl<'a> Settler<'a> {
             None => {}
         }
         Ok(())
+    }
+
+    /// Whether something newer of the row has come since it was sent: that is what the server holds now.
+    fn is_overtaken(&self, row: &SentRow, version: Option<i64>) -> Result<bool> {
+        let Some(version) = version else {
+            return Ok(false);
+        };
+        let table = self.bindings[row.place].table.id;
+        let mut versions = Versions::of(self.database, self.provider, table)?;
+        let known = versions.get(&Key(row.key.clone()))?;
+        Ok(known.is_some_and(|known| known.number > version && known.number != row.base))
     }
 
     /// Whether an answer that takes a row only says that its number was seen before: the content may have been dropped.
@@ -495,7 +510,7 @@ impl<'a> Settler<'a> {
                 )));
             }
             if self.is_as_sent(&row, met)? {
-                return self.take(&row, met.version, None);
+                return self.take(&row, (met.version, false), None);
             }
         }
         self.settled.counts[row.place].pushed -= 1;
