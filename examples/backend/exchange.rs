@@ -160,7 +160,12 @@ pub fn other_answer(peer: &Peer, uri: &Uri, switches: &Switches) -> Response {
     } else {
         let status = status(StatusCode::INTERNAL_SERVER_ERROR);
         let words = switches.says.as_deref();
-        error_response(status, "fault", words.unwrap_or("misbehaving on request"))
+        let name = switches.calls.as_deref();
+        error_response(
+            status,
+            name.unwrap_or("fault"),
+            words.unwrap_or("misbehaving on request"),
+        )
     };
     let retry_after = switches
         .retry_after

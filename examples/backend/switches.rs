@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `delayMs`, `delayBodyMs` | wait before the answer; in the middle of its body |
 //! | `drop` | close the connection without an answer |
-//! | `status` | answer with this status; with `retryAfter`: that header too; with `says`: these words |
+//! | `status` | answer with this status; with `retryAfter`: that header too; with `says`: these words; with `calls`: this name of the error |
 //! | `garbage`, `html`, `empty` | a 200 that is not JSON; a 200 web page; a 204 (with `status`: that one) |
 //! | `redirect` | 307 (or `status`) to this URL, or path on the same origin; the query is kept |
 //! | `afterCommit` | a push is committed before any of the five lines above applies |
@@ -52,6 +52,7 @@ pub struct Switches {
     pub status: Option<StatusCode>,
     pub retry_after: Option<String>,
     pub says: Option<String>,
+    pub calls: Option<String>,
     pub garbage: bool,
     pub html: bool,
     pub empty: bool,
@@ -103,6 +104,7 @@ impl Switches {
             "status" => self.status = Some(status(value)?),
             "retryAfter" => self.retry_after = Some(header(name, value)?),
             "says" => self.says = Some(header(name, value)?),
+            "calls" => self.calls = Some(header(name, value)?),
             "garbage" => self.garbage = flag(name, value)?,
             "html" => self.html = flag(name, value)?,
             "empty" => self.empty = flag(name, value)?,

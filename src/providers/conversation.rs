@@ -345,7 +345,8 @@ pub struct Read {
     pub memory: Option<Json>,
     /// The frozen rows are on their way: more requests are about them, and the last one says what became of them.
     pub unfinished: bool,
-    /// Entities of which more answers are to come before anything is sent: rows may still move.
+    /// Entities of which more answers are to come before anything is sent: rows may still move. Where what is here is
+    /// compared, those of which this answer does not say what there is.
     pub due: Vec<usize>,
     /// Extra members, for the caller.
     pub rest: Map<String, Json>,

@@ -61,20 +61,22 @@ impl Run {
             return Ok(());
         };
         let is_open = status == 408 || status >= 500 || parcel.open.contains(&status);
-        // A repeated request may have arrived the first time, and been refused for that.
-        let unknown = parcel.may_store && (is_open || (response.repeated && !resends));
+        let about_rows = parcel.refusals.contains(&status);
+        // A repeated request may have arrived the first time, and been refused for that. Where it can be sent again as it
+        // was, what is wrong with its rows was wrong then too.
+        let is_doubtful = response.repeated && !(resends && about_rows);
+        let unknown = parcel.may_store && (is_open || is_doubtful);
         if !is_split {
             // It may have something better to do: pull, and push once more.
             self.hear(event);
         }
         let hopeless = is_split || !self.goes_on();
-        let about_rows = parcel.refusals.contains(&status);
         let splits = about_rows && (!unknown || resends);
         if hopeless && splits && self.split(database, frozen, &error, status >= 500)? {
             return Ok(());
         }
-        // What was sent before may have arrived then, whatever is said now of who sends it.
-        let state = match unknown || (frozen.resent && !about_rows) {
+        // What was sent before may have arrived then, whatever is said now of who sends it, or in which way.
+        let state = match unknown || (frozen.resent && !(about_rows && hopeless)) {
             true => outbox::State::Unknown,
             false => outbox::State::Refused,
         };

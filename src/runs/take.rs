@@ -85,7 +85,8 @@ impl Run {
                 Some(_) if error.class == Class::Server => {
                     self.refused(database, &asked, frozen.as_ref(), &response, error)
                 }
-                None if error.status == Some(response.status) => {
+                // It says no in its body, as an answer with that status would.
+                None if error.status.is_some() => {
                     self.refused(database, &asked, None, &response, error)
                 }
                 _ => Err(error),
@@ -125,8 +126,8 @@ impl Run {
         let patience = Patience::new(&self.config);
         if self.goal == Goal::Check {
             let compared = patience.sync(|| self.compare(database, response))?;
-            if compared.read.due.is_empty() {
-                self.report.compared = compared.found;
+            if let Some(found) = compared.found {
+                self.report.compared = found;
             }
             return Ok((compared.read, Came::default()));
         }
@@ -301,9 +302,9 @@ impl Run {
         let mut sink = Counting::new(comparer, &self.live);
         let read = self.read_into(response, None, &mut sink)?;
         let found = match read.due.is_empty() {
-            true => sink.into_inner().finish(database)?,
-            // What there is shows with the last answer.
-            false => Found::default(),
+            true => Some(sink.into_inner().finish(database)?),
+            // What there is shows with another answer.
+            false => None,
         };
         Ok(Compared { found, read })
     }
@@ -368,5 +369,5 @@ pub(super) fn without_answer(asked: &Asked, frozen: &Frozen) -> outbox::State {
 
 struct Compared {
     read: Read,
-    found: Found,
+    found: Option<Found>,
 }

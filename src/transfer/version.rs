@@ -42,6 +42,18 @@ pub fn forget(database: &Database, provider: &str, table: i64, key: &Value) -> R
     Ok(())
 }
 
+/// The same for all providers: whatever a server tells of the row is news.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget_anywhere(database: &Database, table: i64, key: &Value) -> Result<()> {
+    database.execute(
+        "DELETE FROM main._syncVersion WHERE tbl = ?1 AND pk IS ?2",
+        &[table.into(), key.borrow()],
+    )?;
+    Ok(())
+}
+
 /// The server has no such row; a delete that it is known to remember stays known.
 ///
 /// # Errors

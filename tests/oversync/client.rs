@@ -83,6 +83,16 @@ impl Device {
 
     /// `more`: further options of `sync_provider`.
     pub fn with(server: &impl Served, name: &str, more: Value) -> Device {
+        Device::of(server, name, (SCHEMA, &["users", "posts", "files"]), more)
+    }
+
+    /// A device with these tables, the names of which stand beside them.
+    pub fn of(
+        server: &impl Served,
+        name: &str,
+        (schema, tables): (&str, &[&str]),
+        more: Value,
+    ) -> Device {
         let world = World::new(false);
         let device = Device {
             db: world.open(),
@@ -91,9 +101,9 @@ impl Device {
         // No test pulls the plug.
         device.ask("PRAGMA journal_mode = WAL");
         device.ask("PRAGMA synchronous = OFF");
-        device.exec(SCHEMA);
+        device.exec(schema);
         device.declare(server, name, more);
-        for table in ["users", "posts", "files"] {
+        for table in tables {
             device.ask(&format!("SELECT sync_track('{table}')"));
         }
         device

@@ -209,3 +209,28 @@ fn r6_a_connection_that_is_closed_over_one_change_of_many() {
     device.upload();
     assert_eq!(server.requests().len(), requests, "it is left out");
 }
+
+#[test]
+fn o1_a_change_that_is_given_up_brings_back_what_the_server_has() {
+    let server = server();
+    let device = Device::new(&server, "phone");
+    device.user(1, "theirs");
+    device.user(2, "theirs");
+    device.sync();
+    device.user(1, "mine");
+    device.delete("users", 2);
+    for number in [1, 2] {
+        let discard = format!(
+            "SELECT sync_discard('users', '{}', '{{\"revert\":true}}')",
+            id(number)
+        );
+        assert!(device.ask(&discard).contains("\"refetch\":true"));
+    }
+    device.done("sync_download_all", r#"{"includeSelf":true}"#);
+    assert_eq!(device.rows("users", "name"), "1|theirs\n2|theirs");
+    assert_eq!(device.pending(), "");
+    assert_eq!(
+        (device.version(1), device.version(2)),
+        ("1|0".into(), "1|0".into())
+    );
+}

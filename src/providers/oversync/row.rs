@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use super::uuid;
-use crate::ground::{SyncError, complaint, quoted};
+use crate::ground::{Affinity, SyncError, complaint, quoted};
 use crate::providers::conversation::RowToSend;
 use crate::providers::fit::sanitise;
 use crate::providers::values::{write_column, write_json};
@@ -129,6 +129,22 @@ fn write(
 /// # Errors
 /// What is no JSON object.
 pub fn read_row(entity: &Entity, payload: &RawValue) -> Result<Vec<Slot<'static>>, SyncError> {
+    read_with(entity, payload, false)
+}
+
+/// The same of a server that rounds integers beyond 2^53: one at the end of the 64 bits comes as the number behind it.
+///
+/// # Errors
+/// As [`read_row`].
+pub fn read_rounded(entity: &Entity, payload: &RawValue) -> Result<Vec<Slot<'static>>, SyncError> {
+    read_with(entity, payload, true)
+}
+
+fn read_with(
+    entity: &Entity,
+    payload: &RawValue,
+    rounded: bool,
+) -> Result<Vec<Slot<'static>>, SyncError> {
     let members: HashMap<Cow<'_, str>, &RawValue> =
         serde_json::from_str(payload.get()).map_err(|error| {
             SyncError::protocol(format!(
@@ -140,10 +156,28 @@ pub fn read_row(entity: &Entity, payload: &RawValue) -> Result<Vec<Slot<'static>
     let columns = entity.columns.iter();
     Ok(columns
         .map(|column| match member(&members, &column.name) {
-            Some(raw) => sanitise(column, raw.get()),
+            Some(raw) => match at_the_end(column, raw.get()).filter(|_| rounded) {
+                Some(whole) => Slot::Integer(whole),
+                None => sanitise(column, raw.get()),
+            },
             None => Slot::Missing,
         })
         .collect())
+}
+
+/// The integer that is meant by a number which none of 64 bits is.
+fn at_the_end(column: &WireColumn, raw: &str) -> Option<i64> {
+    // Two to the power of 63.
+    const END: f64 = 9_223_372_036_854_775_808.0;
+    if column.kind != WireType::Number || column.holds.affinity != Affinity::Integer {
+        return None;
+    }
+    let number: f64 = raw.parse().ok()?;
+    match raw.parse::<i64>() {
+        Err(_) if number == END => Some(i64::MAX),
+        Err(_) if number == -END => Some(i64::MIN),
+        _ => None,
+    }
 }
 
 /// A member by the name of its column, which the wire has in lower case.
@@ -291,5 +325,24 @@ mod tests {
         );
         let list: Box<RawValue> = serde_json::from_str("[]").unwrap();
         assert!(read_row(&entity(), &list).is_err());
+    }
+
+    #[test]
+    fn r12_the_number_behind_the_last_integer_is_the_last_integer() {
+        for (raw, whole) in [
+            ("9223372036854775808", Some(i64::MAX)),
+            ("-9223372036854776000", Some(i64::MIN)),
+            ("9.223372036854775808e18", Some(i64::MAX)),
+            ("9223372036854775807", None),
+            ("-9223372036854775808", None),
+            ("9223372036854780000", None),
+            ("\"9223372036854775808\"", None),
+        ] {
+            assert_eq!(at_the_end(&entity().columns[1], raw), whole, "{raw}");
+        }
+        assert_eq!(
+            at_the_end(&entity().columns[2], "9223372036854775808"),
+            None
+        );
     }
 }

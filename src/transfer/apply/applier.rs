@@ -579,7 +579,11 @@ impl Sink for Applier<'_> {
             Announced::Updated => Remote::Updated,
         };
         if old {
-            return self.upsert(row.entity, remote, &key, row.slots, old);
+            // What is held of it is what is known: it is tried again anyway.
+            return match self.holder.has(row.entity, &key) {
+                true => Ok(()),
+                false => self.upsert(row.entity, remote, &key, row.slots, old),
+            };
         }
         self.newer_row(row.entity, &key, row.announced, row.slots)
     }
@@ -595,6 +599,7 @@ impl Sink for Applier<'_> {
         };
         let old = self.tables[place].is_old(&key, version, true)?;
         match old {
+            true if self.holder.has(place, &key) => {}
             true => self.doom(place, key, Remote::Deleted, old),
             false => self.newer_delete(place, key),
         }

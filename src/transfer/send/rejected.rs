@@ -8,6 +8,7 @@ use crate::coordination::now;
 use crate::store::{Database, Result, TriggersOff, Value, quote_name};
 use crate::transfer::binding::Binding;
 use crate::transfer::held::keep;
+use crate::transfer::version;
 
 /// A row that was refused alone.
 #[derive(Debug, Clone)]
@@ -313,7 +314,11 @@ pub fn discard(
             log::take_back_all(database, start)?;
         }
         (true, false) if is_held => {}
-        (true, false) => forget_cursors(database, *table)?,
+        (true, false) => {
+            forget_cursors(database, *table)?;
+            // What the server holds is no news otherwise.
+            version::forget_anywhere(database, *table, &key.0)?;
+        }
     }
     let refetch = revert && !change.made_here && !is_held;
     Ok(GivenUp::Change { refetch })

@@ -18,7 +18,7 @@ use crate::transfer::counts::Counts;
 use crate::transfer::held::keep;
 use crate::transfer::peer;
 use crate::transfer::same_row::is_same_row;
-use crate::transfer::version::{self, Version};
+use crate::transfer::version::{self, Version, Versions};
 
 /// How many numbers of changes are left out, at least, when some turn out to be used.
 const NUMBERS_LEFT_OUT: i64 = 1000;
@@ -302,6 +302,10 @@ impl<'a> Settler<'a> {
                     Some(Fate::Taken { version, .. }) if self.is_swallowed(&row, version) => {
                         swallowed.push(row);
                     }
+                    // What is pending of it now was decided against what came later, and stays so.
+                    Some(Fate::Taken { version, .. }) if self.is_overtaken(&row, version)? => {
+                        outbox::remove(self.database, row.id)?;
+                    }
                     Some(Fate::Taken {
                         version,
                         new_id,
@@ -422,6 +426,17 @@ impl<'a> Settler<'a> {
             None => {}
         }
         Ok(())
+    }
+
+    /// Whether something newer of the row has come since it was sent: that is what the server holds now.
+    fn is_overtaken(&self, row: &SentRow, version: Option<i64>) -> Result<bool> {
+        let Some(version) = version else {
+            return Ok(false);
+        };
+        let table = self.bindings[row.place].table.id;
+        let mut versions = Versions::of(self.database, self.provider, table)?;
+        let known = versions.get(&Key(row.key.clone()))?;
+        Ok(known.is_some_and(|known| known.number > version && known.number != row.base))
     }
 
     /// Whether an answer that takes a row only says that its number was seen before: the content may have been dropped.

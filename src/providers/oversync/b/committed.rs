@@ -10,7 +10,7 @@ use super::rows::Row;
 use super::stage::Stage;
 use crate::ground::{Class, SyncError, complaint};
 use crate::providers::conversation::ParcelRows;
-use crate::providers::oversync::row::read_row;
+use crate::providers::oversync::row::read_rounded;
 use crate::providers::oversync::tables::Tables;
 use crate::providers::sink::{Image, Sent, Sink, Verdict};
 use crate::store::ValueRef;
@@ -97,15 +97,7 @@ pub fn settle(
         ));
     }
     if ours.len() == all {
-        let mut error = SyncError::new(
-            Class::Server,
-            "SYNC_ERROR_HTTP",
-            "the backend has another bundle under the number of this one: another device uses the same sourceId, or \
-             used it before",
-            true,
-        );
-        error.status = Some(CONFLICT);
-        return Err(error.saying("source_sequence_changed"));
+        return Err(foreign());
     }
     for (place, id) in ours.keys() {
         // The server has taken it, and something else of the bundle took it away.
@@ -117,6 +109,14 @@ pub fn settle(
         tell_taken(sink, (*place, id), bundle.bundle_seq, Some(gone))?;
     }
     tell_others(tables, (stage, before, last), parcel, sink)
+}
+
+/// Another bundle is there under the number of ours.
+pub fn foreign() -> SyncError {
+    let message = "the backend has another bundle under the number of this one: another device uses the same sourceId, or \
+                   used it before";
+    let error = SyncError::new(Class::Server, "SYNC_ERROR_HTTP", message, true);
+    error.of_status(CONFLICT).saying("source_sequence_changed")
 }
 
 fn tell_ours(
@@ -139,7 +139,7 @@ fn tell_ours(
     if spelled(&json_of(sent)) == spelled(&row.payload_json()) {
         return tell_taken(sink, (place, &id), row.row_version, None);
     }
-    let slots = read_row(tables.entity(place), row.content()?)?;
+    let slots = read_rounded(tables.entity(place), row.content()?)?;
     let image = Image {
         entity: place,
         slots: Some(&slots),

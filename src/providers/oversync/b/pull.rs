@@ -60,6 +60,11 @@ pub fn read_bundles(
             "the answer to the pull does not say how far the backend's bundles go; nothing was applied",
         ));
     };
+    if reader.next > after && stable < after {
+        return Err(SyncError::protocol(
+            "the answer to the pull has bundles behind the last one that there is; nothing was applied",
+        ));
+    }
     if reader.is_partial || stable < after {
         return Ok(Pulled::NeedsSnapshot);
     }

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use super::rows::RowKey;
 use crate::ground::{SyncError, complaint};
 use crate::providers::conversation::{ParcelRow, ParcelRows};
-use crate::providers::oversync::row::read_row;
+use crate::providers::oversync::row::read_rounded;
 use crate::providers::oversync::tables::Tables;
 use crate::providers::sink::{Image, Sent, Sink, Verdict};
 use crate::providers::values::write_json;
@@ -187,7 +187,9 @@ pub fn read_conflict(tables: &Tables, body: &[u8], sink: &mut dyn Sink) -> Resul
         .saying(&conflict.table));
     };
     let slots: Option<Vec<Slot<'static>>> = match conflict.server_row {
-        Some(row) if !conflict.server_row_deleted => Some(read_row(tables.entity(entity), row)?),
+        Some(row) if !conflict.server_row_deleted => {
+            Some(read_rounded(tables.entity(entity), row)?)
+        }
         _ => None,
     };
     let image = Image {

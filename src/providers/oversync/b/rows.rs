@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use crate::ground::{SyncError, quoted};
-use crate::providers::oversync::row::read_row;
+use crate::providers::oversync::row::read_rounded;
 use crate::providers::oversync::tables::Tables;
 use crate::providers::sink::{Announced, RemoteRow, Sink};
 use crate::providers::wire::WireId;
@@ -85,7 +85,7 @@ impl Row<'_> {
         if self.is_delete() {
             return sink.gone(place, &id, Some(self.row_version));
         }
-        let slots = read_row(tables.entity(place), self.content()?)?;
+        let slots = read_rounded(tables.entity(place), self.content()?)?;
         sink.row(&RemoteRow {
             entity: place,
             announced: Announced::Updated,

@@ -1,0 +1,205 @@
+//! Line 13: devices that write at random, and a server in trouble.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use support::Random;
+use support::backend::oversync::B;
+use support::backend::oversync::b::{Health, Limits, Options};
+
+use super::{full_with, server_with, written};
+use crate::client::{Device, USER, id};
+
+/// Everything that both sides hold, a row a line.
+const ALL: &str = "SELECT 'users', id, name, email FROM users UNION ALL SELECT 'files', id, name, hex(data) FROM files \
+                   UNION ALL SELECT 'posts', id, title, author_id FROM posts \
+                   UNION ALL SELECT 'categories', id, name, coalesce(parent_id, '') FROM categories ORDER BY 1, 2";
+
+const PATHS: &[&str] = &[
+    "/sync/push-sessions",
+    "/chunks",
+    "/commit",
+    "/committed-bundles",
+    "/sync/pull",
+    "/sync/snapshot-sessions",
+    "/sync/snapshot-sessions/",
+    "/sync/connect",
+];
+
+/// Two devices, so many steps; at rest all have the same rows, and the server has them.
+fn schedule(seed: u64, steps: usize) {
+    let mut random = Random(seed);
+    let server = server_with(Options {
+        limits: Limits {
+            rows_per_push_chunk: 3,
+            rows_per_committed_chunk: 2,
+            rows_per_snapshot_chunk: 4,
+            ..Limits::default()
+        },
+        ..Options::default()
+    });
+    let devices = [
+        full_with(&server, "phone", json!({"bundleRows": 4, "pullBundles": 2})),
+        full_with(&server, "tablet", json!({})),
+    ];
+    let policies = [
+        ["clientWins", "serverWins"],
+        ["columns", "serverWins"],
+        ["serverWins", "serverWins"],
+    ];
+    for (device, policy) in devices.iter().zip(random.pick(&policies)) {
+        device.ask(&format!("SELECT sync_resolver('users', '{policy}')"));
+        // Children go with their parents here where the server takes them along.
+        device.exec("PRAGMA foreign_keys = ON");
+    }
+    let mut edits = [BTreeMap::new(), BTreeMap::new()];
+    for number in 0..steps {
+        let place = random.roll(2);
+        let name = format!("n{place}-{number}");
+        step(
+            &server,
+            &mut random,
+            &devices[place],
+            (&mut edits[place], name),
+        );
+    }
+    settle(seed, &server, &devices);
+    for (device, edits) in devices.iter().zip(&edits) {
+        edits
+            .iter()
+            .for_each(|edit| assert_not_lost(seed, &server, device, edit));
+    }
+}
+
+/// The last edit of each user that a device has made, and not undone by another: number and name.
+type Edits = BTreeMap<u32, String>;
+
+/// What somebody has written went up at some time, or stands in the log of conflicts.
+fn assert_not_lost(seed: u64, server: &B, device: &Device, (number, name): (&u32, &String)) {
+    let went_up = server.pushes().iter().any(|push| {
+        let mut rows = push.rows.iter();
+        rows.any(|row| {
+            row["key"]["id"] == json!(id(*number)) && row["payload"]["name"] == json!(name)
+        })
+    });
+    let is_noted = format!("SELECT count(*) FROM sync_conflict WHERE local ->> 'name' = '{name}'");
+    assert!(
+        went_up || device.ask(&is_noted) != "0",
+        "seed {seed}: {name} of user {number} is lost"
+    );
+}
+
+fn step(server: &B, random: &mut Random, device: &Device, (edits, name): (&mut Edits, String)) {
+    let number = random.below(10) as u32;
+    let (one, other) = (id(number), id(random.below(10) as u32));
+    match random.below(16) {
+        0..=3 => {
+            device.person(number, &name);
+            edits.insert(number, name);
+        }
+        4 => device.exec(&format!("UPDATE users SET email = 'e{}' WHERE id = '{one}'", random.below(9))),
+        5 => {
+            device.exec(&format!("DELETE FROM users WHERE id = '{one}'"));
+            edits.remove(&number);
+        }
+        6 => device.exec(&format!(
+            "INSERT OR REPLACE INTO files (id, name, data) VALUES ('{one}', 'f', x'0{}')",
+            random.below(9)
+        )),
+        7 => device.exec(&format!(
+            "INSERT INTO categories VALUES ('{one}', 'c{}', (SELECT id FROM categories WHERE id < '{one}' LIMIT 1)) \
+             ON CONFLICT (id) DO UPDATE SET name = excluded.name",
+            random.below(100)
+        )),
+        8 => device.exec(&format!("DELETE FROM categories WHERE id = '{other}'")),
+        9 => server.put(USER, "users", &[written(number, &format!("s{}", random.below(1000)))]),
+        10 => trouble(server, random),
+        11 => drop(device.call("sync_upload_once", "{}")),
+        12 => drop(device.call("sync_download_once", "{}")),
+        13 => drop(device.call("sync_download_all", "{}")),
+        _ => drop(device.call("sync_once", "{}")),
+    }
+}
+
+fn trouble(server: &B, random: &mut Random) {
+    let mut fault = match random.below(9) {
+        0..=2 => json!({"drop": true, "afterCommit": true}),
+        3 => json!({"drop": true}),
+        4 => json!({"status": 503}),
+        5 => json!({"truncate": 20}),
+        6 => {
+            let head = server.head(USER);
+            if head > 0 {
+                server.prune(USER, random.below(head as u64 + 1) as i64);
+            }
+            return;
+        }
+        7 => {
+            server.expire_sessions();
+            server.expire_lease(USER);
+            return;
+        }
+        _ => json!({"status": 500, "afterCommit": true}),
+    };
+    fault["times"] = json!(1 + random.below(2));
+    fault["path"] = json!(random.pick(PATHS));
+    fault["skip"] = json!(random.below(2));
+    server.faults().add(fault);
+}
+
+/// Without trouble all come to the same.
+fn settle(seed: u64, server: &B, devices: &[Device; 2]) {
+    server.faults().clear();
+    server.set_health(Health::Well);
+    for device in devices {
+        // What a server in trouble has failed with is not wrong.
+        device.ask("SELECT sync_retry(tbl.name, rejected.pk) FROM _syncRejected AS rejected JOIN _syncTable AS tbl ON tbl.id = rejected.tbl");
+    }
+    for _ in 0..6 {
+        devices.iter().for_each(|device| drop(device.sync()));
+    }
+    for device in devices {
+        assert_eq!(device.pending(), "", "seed {seed}");
+        assert_eq!(device.on_its_way(), "0", "seed {seed}");
+        assert_eq!(
+            device.ask("SELECT reason FROM _syncRejected"),
+            "",
+            "seed {seed}"
+        );
+    }
+    assert_eq!(devices[0].ask(ALL), devices[1].ask(ALL), "seed {seed}");
+    let mut there = Vec::new();
+    for (table, columns) in [
+        ("categories", ["name", "parent_id"]),
+        ("users", ["name", "email"]),
+    ] {
+        for row in server.rows(USER, table) {
+            let word = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+            there.push(format!(
+                "{table}|{}|{}|{}",
+                word("id"),
+                word(columns[0]),
+                word(columns[1])
+            ));
+        }
+    }
+    let here = devices[0].ask(ALL);
+    let here: Vec<&str> = here
+        .lines()
+        .filter(|line| !line.starts_with("files"))
+        .collect();
+    assert_eq!(here, there, "seed {seed}");
+    for device in devices {
+        let check = device.call("sync_check", "{}");
+        assert_eq!(check["state"], "equal", "seed {seed}: {check}");
+    }
+}
+
+#[test]
+fn line_13_devices_with_random_edits_and_faults_converge() {
+    let from =
+        std::env::var("SYNCSCOPE_FIRST_SEED").map_or(1, |seed| seed.parse().expect("a number"));
+    let count =
+        std::env::var("SYNCSCOPE_SEEDS").map_or(3, |seeds| seeds.parse().expect("a number"));
+    (from..from + count).for_each(|seed: u64| schedule(seed, 80));
+}
