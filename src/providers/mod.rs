@@ -15,6 +15,7 @@ mod http_keys;
 mod kind;
 pub mod kinds;
 mod mend;
+pub mod names;
 mod oversync;
 pub mod path;
 pub mod seen;

@@ -5,6 +5,7 @@
 //! | `run` | the run as a value: takes what has happened, hands out what is due |
 //! | `begin`, `gate` | how it begins; what is refused before |
 //! | `ask`, `take`, `parcels` | handing out a request, taking its answer, freezing what is sent |
+//! | `refresh`, `renewing` | a new token, where the backend no longer knows the old one |
 //! | `refused` | a push that the server refuses as a whole, cut up until it takes what it can |
 //! | `finish`, `report`, `outcome`, `diary`, `notes` | its end, its answer, its log |
 //! | `progress` | what is shown of it while it is running |
@@ -36,6 +37,7 @@ mod questions;
 pub mod redeclare;
 mod refresh;
 mod refused;
+mod renewing;
 mod report;
 mod run;
 mod silent;

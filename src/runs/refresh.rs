@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use crate::ground::{Class, SyncError};
-use crate::http::{Credentials, HttpError, Method, Outgoing, Renewal, Response, Secrets, Spool};
+use crate::http::{Credentials, HttpError, Method, Outgoing, Response, Secrets, Spool};
 use crate::providers::{Refresh, credentials, origin, refresh};
 use crate::store::Session;
 
+use super::renewing::{Heard, Renewing};
 use super::run::{Run, Turn};
 
 /// The status of a request whose token the backend does not know.
@@ -17,29 +18,6 @@ const UNAUTHORIZED: u16 = 401;
 
 /// How often a run looks whether somebody else has got the new token.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// Where a run is with getting a new token.
-#[derive(Default)]
-pub(super) enum Renewing {
-    #[default]
-    Not,
-    /// Somebody else gets one.
-    Waits,
-    /// It has been asked for.
-    Asked(#[allow(dead_code, reason = "held until it is dropped")] Renewal),
-    /// It was got once: that is enough.
-    Done,
-}
-
-/// What an answer means for the token.
-pub(super) enum Heard {
-    /// Nothing.
-    Plain(Result<Response, HttpError>),
-    /// This comes next, in place of taking the answer.
-    Next(Turn),
-    /// There is a new token: what was due is due again.
-    Again,
-}
 
 impl Run {
     /// The secrets that go with the request that is due.
@@ -88,7 +66,8 @@ impl Run {
         }
         let refresh = refresh(&self.config)?;
         match self.renew(session, &refresh) {
-            Ok(Heard::Next(turn)) => Some(turn),
+            Ok(Heard::Wait(time)) => Some(Turn::Wait(time)),
+            Ok(Heard::Ask(outgoing)) => Some(Turn::Send(outgoing)),
             _ => None,
         }
     }
@@ -101,7 +80,7 @@ impl Run {
         }
         let Some(renewal) = secrets.renew(&refresh.token) else {
             self.renewing = Renewing::Waits;
-            return Ok(Heard::Next(Turn::Wait(LOOK)));
+            return Ok(Heard::Wait(LOOK));
         };
         self.renewing = Renewing::Asked(renewal);
         let is_form = refresh
@@ -113,12 +92,12 @@ impl Run {
             ("Content-Type".to_owned(), form.to_owned())
         });
         let body = refresh.body.clone().map(String::into_bytes);
-        Ok(Heard::Next(Turn::Send(Outgoing {
+        Ok(Heard::Ask(Outgoing {
             method: Method::Post,
             url: refresh.url.clone(),
             headers: headers.into_iter().collect(),
             body: body.map(Spool::from_bytes),
-        })))
+        }))
     }
 
     fn take_token(

@@ -23,7 +23,7 @@ use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::diary::Diary;
 use super::progress::Live;
-use super::refresh::{Heard, Renewing};
+use super::renewing::{Heard, Renewing};
 use super::report::Report;
 
 /// What has happened since a run was advanced last.
@@ -185,7 +185,8 @@ impl Run {
             Input::Go => {}
             Input::Answer(answer) => match self.hear_of_the_token(session, answer)? {
                 Heard::Plain(answer) => self.take(session, &database, answer)?,
-                Heard::Next(turn) => return Ok(Some(turn)),
+                Heard::Wait(time) => return Ok(Some(Turn::Wait(time))),
+                Heard::Ask(outgoing) => return Ok(Some(Turn::Send(outgoing))),
                 Heard::Again => {}
             },
             Input::Stop(error) => {

@@ -4,55 +4,11 @@
 use serde::de::IgnoredAny;
 
 use crate::ground::{Warning, quoted};
+use crate::providers::names::Names;
 use crate::providers::wire::Entity;
 
-/// Most names in a warning, and most warnings of a kind.
+/// Most warnings of a kind.
 const FEW: usize = 5;
-
-/// Most names that are kept to compare others with.
-const SOME: usize = 100;
-
-/// Names in the order in which they came: all are counted, some kept.
-#[derive(Default)]
-pub struct Names {
-    count: i64,
-    kept: Vec<String>,
-}
-
-impl Names {
-    pub fn add(&mut self, name: &str) {
-        self.count += 1;
-        if self.kept.len() < SOME {
-            self.kept.push(name.chars().take(LONGEST_NAME).collect());
-        }
-    }
-
-    fn shown(&self) -> String {
-        let shown: Vec<String> = self
-            .kept
-            .iter()
-            .take(FEW)
-            .map(|name| quoted(name))
-            .collect();
-        shown.join(", ")
-    }
-
-    /// Whether one of them may be another spelling of a name: upper and lower case, `_` and a plural apart.
-    fn have_one_like(&self, name: &str) -> bool {
-        let name = letters(name);
-        self.kept.iter().any(|kept| letters(kept) == name)
-    }
-}
-
-/// Most letters of a name that are kept.
-const LONGEST_NAME: usize = 200;
-
-fn letters(name: &str) -> String {
-    let letters = name.chars().filter(|letter| letter.is_alphanumeric());
-    let letters: String = letters.flat_map(char::to_lowercase).collect();
-    let singular = letters.strip_suffix('s').map(str::to_owned);
-    singular.unwrap_or(letters)
-}
 
 /// Everything odd about one answer.
 #[derive(Default)]
@@ -113,13 +69,7 @@ impl Oddities {
             let warning = Warning::new("rowsOfUnknownColumns", message);
             warnings.push(warning.of(entity).times(*rows));
         }
-        if self.strangers.count > 0 {
-            let message = format!(
-                "tables that this sync did not ask for were ignored: {}",
-                self.strangers.shown()
-            );
-            warnings.push(Warning::new("unaskedTables", message).times(self.strangers.count));
-        }
+        warnings.extend(self.strangers.unasked());
         warnings.extend(self.missing(entities, wanted, all));
         warnings
     }

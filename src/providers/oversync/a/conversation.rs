@@ -11,6 +11,7 @@ use crate::providers::conversation::{
     AboutParcel, Again, Answer, Ask, AskBody, Conversation, Event, Goal, Known, Page, ParcelRows,
     Read, Refusal, Step,
 };
+use crate::providers::names::Names;
 use crate::providers::oversync::keys::PAGE;
 use crate::providers::oversync::options::{Call, Options};
 use crate::providers::oversync::tables::Tables;
@@ -223,16 +224,13 @@ impl Conversation for Talk {
         };
         let source = self.options.source.as_deref();
         let is_check = self.goal == Goal::Check;
-        let page = match is_check {
-            true => read_page(
-                &self.tables,
-                None,
-                wanted,
-                &bytes,
-                &mut self.latest.gather(),
-            )?,
-            false => read_page(&self.tables, source, wanted, &bytes, sink)?,
+        let mut strangers = Names::default();
+        let mut gather = self.latest.gather();
+        let (source, into): (_, &mut dyn Sink) = match is_check {
+            true => (None, &mut gather),
+            false => (source, &mut *sink),
         };
+        let page = read_page(&self.tables, source, wanted, &bytes, &mut strangers, into)?;
         let all = 0..self.tables.len();
         let goes_on = matches!(self.after_page(reading, wanted, page), At::Page(..));
         if is_check && !goes_on {
@@ -247,6 +245,7 @@ impl Conversation for Talk {
                 true => all.collect(),
                 false => Vec::new(),
             },
+            warnings: strangers.unasked().into_iter().collect(),
             page: Some(page),
             ..Read::default()
         })

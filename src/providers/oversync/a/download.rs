@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::ground::{Class, SyncError, complaint, quoted};
 use crate::providers::conversation::Page;
+use crate::providers::names::Names;
 use crate::providers::oversync::row::read_row;
 use crate::providers::oversync::tables::Tables;
 use crate::providers::oversync::uuid;
@@ -78,6 +79,7 @@ pub fn read_page(
     source: Option<&str>,
     wanted: Wanted,
     body: &[u8],
+    strangers: &mut Names,
     sink: &mut dyn Sink,
 ) -> Result<Page, SyncError> {
     let answer: Answer<'_> = serde_json::from_slice(body).map_err(|error| {
@@ -98,7 +100,12 @@ pub fn read_page(
             Some(entity) if !is_elsewhere && (wanted.include_self || !is_own) => {
                 change.tell(tables, entity, sink)?;
             }
-            _ => skipped += 1,
+            place => {
+                skipped += 1;
+                if place.is_none() || is_elsewhere {
+                    strangers.add_new(&change.table);
+                }
+            }
         }
     }
     Ok(Page {

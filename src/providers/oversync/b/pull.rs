@@ -8,6 +8,7 @@ use super::rows::Row;
 use crate::ground::{SyncError, complaint};
 use crate::providers::conversation::Page;
 use crate::providers::cutter::Cutter;
+use crate::providers::names::Names;
 use crate::providers::oversync::tables::Tables;
 use crate::providers::sink::Sink;
 
@@ -26,7 +27,7 @@ struct Bundle<'a> {
     rows: Vec<Row<'a>>,
 }
 
-/// Reads bundles behind `after`.
+/// Reads bundles behind `after`. `strangers`: tables of rows that were passed over.
 ///
 /// # Errors
 /// An answer that breaks the protocol; those of the sink.
@@ -34,6 +35,7 @@ pub fn read_bundles(
     tables: &Tables,
     after: i64,
     body: &mut dyn Input,
+    strangers: &mut Names,
     sink: &mut dyn Sink,
 ) -> Result<Pulled, SyncError> {
     let mut reader = BundleReader {
@@ -41,6 +43,7 @@ pub fn read_bundles(
         after,
         next: after,
         skipped: 0,
+        strangers,
         is_partial: false,
     };
     let (mut stable, mut has_more) = (None, None);
@@ -97,6 +100,7 @@ struct BundleReader<'t> {
     /// The last bundle that was read.
     next: i64,
     skipped: i64,
+    strangers: &'t mut Names,
     /// The first bundle of all is missing.
     is_partial: bool,
 }
@@ -122,7 +126,10 @@ impl BundleReader<'_> {
         for row in &bundle.rows {
             match row.place(self.tables) {
                 Some(place) => row.tell(self.tables, place, sink)?,
-                None => self.skipped += 1,
+                None => {
+                    self.skipped += 1;
+                    self.strangers.add_new(&row.table);
+                }
             }
         }
         Ok(())

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::rows::Row;
 use super::stage::Stage;
 use crate::ground::{SyncError, complaint};
+use crate::providers::names::Names;
 use crate::providers::oversync::tables::Tables;
 use crate::providers::seen::Seen;
 use crate::providers::sink::{Scope, Sink};
@@ -85,6 +86,7 @@ pub fn tell(
     snapshot: &Snapshot,
     (stage, before, last): (&Stage, i64, &[u8]),
     used: Use,
+    strangers: &mut Names,
     sink: &mut dyn Sink,
 ) -> Result<i64, SyncError> {
     let all = 0..tables.len();
@@ -99,6 +101,7 @@ pub fn tell(
             count += 1;
             let Some(place) = row.place(tables) else {
                 skipped += 1;
+                strangers.add_new(&row.table);
                 continue;
             };
             seen[place].insert(&WireId::Text(row.key.text().into()));

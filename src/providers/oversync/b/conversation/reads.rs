@@ -12,6 +12,7 @@ use super::adopts::waiting;
 use super::{At, CONFLICT, Reading, Talk};
 use crate::ground::{Class, SyncError, complaint};
 use crate::providers::conversation::{Answer, Goal, Page, ParcelRows, Read};
+use crate::providers::names::Names;
 use crate::providers::sink::Sink;
 
 /// What a read tells the conversation itself.
@@ -150,7 +151,9 @@ impl Talk {
         answer: &mut Answer<'_>,
         sink: &mut dyn Sink,
     ) -> Result<Read, SyncError> {
-        let page = match read_bundles(&self.tables, after, &mut answer.body, sink)? {
+        let mut strangers = Names::default();
+        let page = match read_bundles(&self.tables, after, &mut answer.body, &mut strangers, sink)?
+        {
             Pulled::Page(page) => page,
             Pulled::NeedsSnapshot if self.rebuilt => {
                 return Err(SyncError::protocol(
@@ -190,6 +193,7 @@ impl Talk {
                 false => Vec::new(),
             },
             page: Some(page),
+            warnings: strangers.unasked().into_iter().collect(),
             ..Read::default()
         })
     }
@@ -219,7 +223,9 @@ impl Talk {
             });
         }
         let stage = (&self.stage, after, body.as_slice());
-        let skipped = snapshot::tell(&self.tables, snapshot, stage, self.used(), sink)?;
+        let mut strangers = Names::default();
+        let used = self.used();
+        let skipped = snapshot::tell(&self.tables, snapshot, stage, used, &mut strangers, sink)?;
         Ok(Read {
             cursors: self.cursors_at(snapshot.seq),
             memory: self.renamed.as_ref().map(Memory::to_json),
@@ -229,6 +235,7 @@ impl Talk {
                 window: Some(snapshot.seq),
                 skipped,
             }),
+            warnings: strangers.unasked().into_iter().collect(),
             ..Read::default()
         })
     }
