@@ -18,7 +18,7 @@ FILE := libsyncscope.so
 endif
 
 .DEFAULT_GOAL := loadable
-.PHONY: loadable demo drivers migrations test test-sql oracle node-modules own-backends schedules settings valgrind fuzz bench bench-peers lint clean \
+.PHONY: loadable demo drivers migrations test test-sql oracle node-modules own-backends schedules settings valgrind fuzz bench bench-kinds bench-peers lint clean \
         help check-cargo check-cc check-cxx check-sqlite3 check-npm check-python check-valgrind check-venv
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
@@ -100,6 +100,11 @@ fuzz: check-cargo check-cc check-cxx ## feed the readers with mutated input; FUZ
 
 bench: loadable ## what syncscope costs, as ratios to plain SQLite
 	@SYNCSCOPE_LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" $(CARGO) bench --bench speed
+
+bench-kinds: loadable check-python ## what a sync costs a device by kind of provider; SIZES=25000,100000
+	@$(RELEASE) --example backend
+	@LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" BACKEND="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/examples/backend" \
+	  python3 benches/kinds.py
 
 PEERS := benches/peers
 
