@@ -302,14 +302,16 @@ impl<'a> Settler<'a> {
                     Some(Fate::Taken { version, .. }) if self.is_swallowed(&row, version) => {
                         swallowed.push(row);
                     }
+                    // What is pending of it now was decided against what came later, and stays so.
+                    Some(Fate::Taken { version, .. }) if self.is_overtaken(&row, version)? => {
+                        outbox::remove(self.database, row.id)?;
+                    }
                     Some(Fate::Taken {
                         version,
                         new_id,
                         image,
                     }) => {
-                        let overtaken = self.is_overtaken(&row, version)?;
-                        let image = image.filter(|_| !overtaken);
-                        self.take(&row, (version, overtaken), new_id)?;
+                        self.take(&row, version, new_id)?;
                         self.settled.met.extend(image.map(|image| MetRow {
                             place,
                             key: Key(row.key),
@@ -381,7 +383,7 @@ impl<'a> Settler<'a> {
     fn take(
         &mut self,
         row: &SentRow,
-        (counted, overtaken): (Option<i64>, bool),
+        counted: Option<i64>,
         new_id: Option<WireId<'static>>,
     ) -> Result<(), SyncError> {
         let binding = &self.bindings[row.place];
@@ -409,8 +411,6 @@ impl<'a> Settler<'a> {
         }
         let deleted = row.is_delete();
         match counted {
-            // What came later counts.
-            Some(_) if overtaken => {}
             Some(counted) => {
                 let version = Version {
                     number: counted,
@@ -510,7 +510,7 @@ impl<'a> Settler<'a> {
                 )));
             }
             if self.is_as_sent(&row, met)? {
-                return self.take(&row, (met.version, false), None);
+                return self.take(&row, met.version, None);
             }
         }
         self.settled.counts[row.place].pushed -= 1;
