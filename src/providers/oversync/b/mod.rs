@@ -12,7 +12,8 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `conversation` | one run: what is due, what an answer changes |
+//! | `conversation` | one run: its steps; `asks`, `reads`, `adopts`: requests, what answers say, what comes of it |
+//! | `meeting` | the first question |
 //! | `memory`, `capabilities` | what is remembered of a server; what it says of itself |
 //! | `push`, `committed` | a bundle on its way up, and what the server made of it |
 //! | `pull`, `snapshot`, `stage` | bundles down; all rows, and pages that wait for the last one |
@@ -22,6 +23,7 @@ mod capabilities;
 mod committed;
 mod conversation;
 mod hash;
+mod meeting;
 mod memory;
 mod pull;
 mod push;
@@ -45,7 +47,7 @@ use crate::providers::table_keys;
 use crate::providers::wire::Entity;
 
 use conversation::Talk;
-pub use conversation::{first_question, met, whole};
+pub use meeting::{first_question, met, whole};
 use memory::Memory;
 
 /// How values travel.
