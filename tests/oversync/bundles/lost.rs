@@ -339,3 +339,82 @@ fn s5_the_same_request_sent_again_at_once_loses_and_doubles_nothing() {
         }
     }
 }
+
+#[test]
+fn b62_what_came_between_a_lost_commit_and_its_repetition_is_not_forgotten() {
+    // A snapshot skips the own change: what is pending meets what came after it.
+    for (policy, delete, pruned, left) in [
+        ("serverWins", false, false, "theirs"),
+        ("clientWins", false, false, "theirs"),
+        ("serverWins", true, false, ""),
+        ("serverWins", false, true, "theirs"),
+        ("clientWins", false, true, "a"),
+        ("serverWins", true, true, ""),
+    ] {
+        let which = format!("{policy} {delete} {pruned}");
+        let server = server();
+        let device = Device::new(&server, "phone");
+        device.exec(&format!("SELECT sync_resolver('users', '{policy}')"));
+        device.person(9, "first");
+        device.person(1, "old");
+        device.sync();
+        match delete {
+            true => device.delete("users", 1),
+            false => device.person(1, "a"),
+        }
+        lose(&server, "/commit", true);
+        device.failed("sync_upload_once");
+        // Another device has seen it, and goes on.
+        server.put(USER, "users", &[written(1, "theirs")]);
+        server.prune(USER, i64::from(pruned));
+        device.download();
+        device.upload();
+        device.sync();
+        let row = match left {
+            "" => String::new(),
+            left => format!("1 {left}\n"),
+        };
+        assert_eq!(
+            users(&server).join("\n"),
+            format!("{row}9 first"),
+            "{which}"
+        );
+        assert_eq!(
+            device.people(),
+            users(&server).join("\n").replace(' ', "|"),
+            "{which}"
+        );
+        assert_eq!(
+            device.ask("SELECT memory ->> 'source' FROM _syncPeer"),
+            "phone",
+            "{which}"
+        );
+        device.assert_settled();
+    }
+}
+
+#[test]
+fn b63_a_lost_bundle_whose_row_is_gone_in_a_later_snapshot_leaves_none_behind() {
+    for policy in ["serverWins", "clientWins"] {
+        let server = server();
+        let device = Device::new(&server, "phone");
+        device.exec(&format!("SELECT sync_resolver('users', '{policy}')"));
+        device.person(9, "first");
+        device.sync();
+        device.person(1, "a");
+        lose(&server, "/commit", true);
+        device.failed("sync_upload_once");
+        // Another device has seen it, and deletes it. Only a snapshot tells.
+        server.remove(USER, "users", &[&crate::client::id(1)]);
+        server.prune(USER, 1);
+        device.download();
+        device.sync();
+        device.sync();
+        assert_eq!(
+            device.people(),
+            users(&server).join("\n").replace(' ', "|"),
+            "{policy}"
+        );
+        device.assert_settled();
+    }
+}

@@ -14,6 +14,7 @@ mod lost;
 mod moments;
 mod random;
 mod rebuild;
+mod recorded;
 mod references;
 mod refused;
 mod sources;
