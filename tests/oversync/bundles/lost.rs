@@ -392,3 +392,29 @@ fn b62_what_came_between_a_lost_commit_and_its_repetition_is_not_forgotten() {
         device.assert_settled();
     }
 }
+
+#[test]
+fn b63_a_lost_bundle_whose_row_is_gone_in_a_later_snapshot_leaves_none_behind() {
+    for policy in ["serverWins", "clientWins"] {
+        let server = server();
+        let device = Device::new(&server, "phone");
+        device.exec(&format!("SELECT sync_resolver('users', '{policy}')"));
+        device.person(9, "first");
+        device.sync();
+        device.person(1, "a");
+        lose(&server, "/commit", true);
+        device.failed("sync_upload_once");
+        // Another device has seen it, and deletes it. Only a snapshot tells.
+        server.remove(USER, "users", &[&crate::client::id(1)]);
+        server.prune(USER, 1);
+        device.download();
+        device.sync();
+        device.sync();
+        assert_eq!(
+            device.people(),
+            users(&server).join("\n").replace(' ', "|"),
+            "{policy}"
+        );
+        device.assert_settled();
+    }
+}

@@ -415,3 +415,45 @@ fn a_server_that_was_emptied_is_not_filled_again_by_itself() {
     );
     assert_eq!(device.people(), before);
 }
+
+#[test]
+fn a_table_tracked_later_does_not_hide_what_was_deleted_meanwhile() {
+    let server = small();
+    let device = Device::new(&server, "phone");
+    for number in 1..=3 {
+        device.person(number, "a");
+    }
+    device.sync();
+    server.remove(USER, "users", &[&id(2)]);
+    server.put(USER, "categories", &[json!({"id": id(9), "name": "c"})]);
+    device.exec("CREATE TABLE categories (id TEXT PRIMARY KEY, name TEXT, parent_id TEXT)");
+    device.exec(&format!(
+        "INSERT INTO categories VALUES ('{}', 'mine', NULL)",
+        id(8)
+    ));
+    device.ask("SELECT sync_track('categories')");
+    device.sync();
+    assert_eq!(device.people(), "1|a\n3|a");
+    assert_eq!(device.rows("categories", "name"), "8|mine\n9|c");
+    device.assert_settled();
+}
+
+#[test]
+fn o1_what_is_given_up_comes_back_and_hides_no_delete() {
+    let server = small();
+    let device = Device::new(&server, "phone");
+    for number in 1..=3 {
+        device.person(number, "a");
+    }
+    device.sync();
+    device.person(1, "mine");
+    server.remove(USER, "users", &[&id(2)]);
+    let discard = format!(
+        "SELECT sync_discard('users', '{}', '{{\"revert\":true}}')",
+        id(1)
+    );
+    assert!(device.ask(&discard).contains("\"refetch\":true"));
+    device.sync();
+    assert_eq!(device.people(), "1|a\n3|a");
+    device.assert_settled();
+}

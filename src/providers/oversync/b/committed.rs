@@ -57,12 +57,13 @@ fn our_rows(parcel: &dyn ParcelRows) -> Result<OurRows, SyncError> {
 }
 
 /// Tells what became of the rows that were sent, and the other rows of the bundle: what the server deleted along, say.
+/// `is_known`: what came of it later was read already, so it says nothing new: what is pending now was decided against that.
 ///
 /// # Errors
 /// Rows that are not those that the server spoke of; a bundle of somebody else; those of the sink.
 pub fn settle(
     tables: &Tables,
-    bundle: &Committed,
+    (bundle, is_known): (&Committed, bool),
     (stage, before, last): (&Stage, i64, &[u8]),
     parcel: &dyn ParcelRows,
     sink: &mut dyn Sink,
@@ -84,7 +85,9 @@ pub fn settle(
             let Some(place) = row.place(tables) else {
                 continue;
             };
-            if let Some(sent) = ours.remove(&(place, row.key.text())) {
+            if let Some(sent) = ours.remove(&(place, row.key.text()))
+                && !is_known
+            {
                 tell_ours(tables, place, &row, &sent, sink)?;
             }
         }
@@ -98,6 +101,9 @@ pub fn settle(
     }
     if ours.len() == all {
         return Err(foreign());
+    }
+    if is_known {
+        return sink.verdict(Sent::Rest, Verdict::Untouched);
     }
     for (place, id) in ours.keys() {
         // The server has taken it, and something else of the bundle took it away.

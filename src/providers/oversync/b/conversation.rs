@@ -22,8 +22,6 @@ use crate::providers::oversync::options::{Call, Options};
 use crate::providers::oversync::tables::Tables;
 use crate::providers::sink::Sink;
 
-pub use reads::whole;
-
 /// Pages that are read behind an upload, at most.
 const DRAINED: u32 = 20;
 
@@ -98,6 +96,8 @@ pub struct Talk {
     freezes_again: bool,
     /// Rounds of bundles that met other rows.
     rounds: u32,
+    /// Connected again, so often, for a bundle that was refused.
+    connects: u32,
     /// Tries after answers that leave hope.
     tries: u32,
     snapshot: Option<Snapshot>,
@@ -144,6 +144,7 @@ impl Talk {
             sent: false,
             freezes_again: false,
             rounds: 0,
+            connects: 0,
             tries: 0,
             snapshot: None,
             rebuilt: false,
@@ -244,6 +245,20 @@ impl Talk {
             Some(next) => next,
             None => self.after_reading(reading),
         }
+    }
+}
+
+/// What a read tells the conversation itself.
+#[derive(serde::Serialize, serde::Deserialize)]
+enum Noted {
+    Push(String),
+    Bundle(Committed),
+    Snapshot(Snapshot),
+}
+
+impl Noted {
+    fn text(&self) -> Option<String> {
+        serde_json::to_string(self).ok()
     }
 }
 

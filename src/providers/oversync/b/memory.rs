@@ -1,6 +1,6 @@
 //! What is remembered of a server with bundles, from one sync to the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,9 @@ pub struct Memory {
     /// The first rows of the user come from here; this names the right to bring them.
     #[serde(default)]
     pub initialization: Option<String>,
+    /// The tables of which anything was read, whatever became of their cursors.
+    #[serde(default)]
+    pub read: BTreeSet<String>,
 }
 
 /// How much the server takes and gives at a time.
@@ -68,6 +71,7 @@ impl Memory {
             next_bundle: 1,
             connected: false,
             initialization: None,
+            read: BTreeSet::new(),
         }
     }
 

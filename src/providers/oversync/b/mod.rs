@@ -47,8 +47,7 @@ use crate::providers::table_keys;
 use crate::providers::wire::Entity;
 
 use conversation::Talk;
-pub use conversation::whole;
-pub use meeting::{first_question, met};
+pub use meeting::{first_question, met, whole};
 use memory::Memory;
 
 /// How values travel.

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::ground::SyncError;
+use crate::ground::{Class, SyncError};
 
 /// The body of an answer that says no.
 #[derive(Debug, Default, Deserialize)]
@@ -49,4 +49,30 @@ impl Refusal {
     pub fn wants_snapshot(&self) -> bool {
         matches!(self.error.as_str(), "history_pruned" | "checkpoint_ahead")
     }
+}
+
+/// Another device brings the first rows.
+pub fn waiting(seconds: Option<i64>) -> SyncError {
+    let when = match seconds {
+        Some(seconds) => format!("in {seconds} seconds"),
+        None => "in a while".to_owned(),
+    };
+    SyncError::new(
+        Class::Server,
+        "SYNC_ERROR_HTTP",
+        format!("another device is bringing the first rows to the backend; sync again {when}"),
+        true,
+    )
+    .after(seconds.and_then(|seconds| u64::try_from(seconds).ok()))
+}
+
+/// The server knew this user, and doesn't any more.
+pub fn emptied() -> SyncError {
+    SyncError::new(
+        Class::Server,
+        "SYNC_ERROR_HTTP",
+        "the backend has nothing of this user any more: it was emptied; to start over with it, call sync_provider with \
+         \"reset\":true",
+        false,
+    )
 }

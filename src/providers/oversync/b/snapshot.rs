@@ -66,18 +66,7 @@ pub fn replacement(previous: &str, new: &str, reason: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// What is done with the rows of a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
-    /// They are compared.
-    Compare,
-    /// They are added: nothing was pulled before.
-    Add,
-    /// They take the place of all that was pulled before.
-    Replace,
-}
-
-/// Tells all rows. How many were passed over.
+/// Tells all rows; those of some tables take the place of all that was read of them before. How many were passed over.
 ///
 /// # Errors
 /// Fewer rows than the server spoke of; those of the sink.
@@ -85,14 +74,12 @@ pub fn tell(
     tables: &Tables,
     snapshot: &Snapshot,
     (stage, before, last): (&Stage, i64, &[u8]),
-    used: Use,
+    replaced: &[usize],
     strangers: &mut Names,
     sink: &mut dyn Sink,
 ) -> Result<i64, SyncError> {
-    let all = 0..tables.len();
-    if used == Use::Replace {
-        all.clone()
-            .try_for_each(|place| sink.scope(place, &Scope::Anew))?;
+    for place in replaced {
+        sink.scope(*place, &Scope::Anew)?;
     }
     let mut seen = vec![Seen::default(); tables.len()];
     let (mut count, mut skipped) = (0, 0);
@@ -115,11 +102,9 @@ pub fn tell(
             snapshot.row_count
         )));
     }
-    if used == Use::Replace {
-        for place in all {
-            let named = |id: &str| seen[place].names(id);
-            sink.scope(place, &Scope::Retain(&named))?;
-        }
+    for place in replaced {
+        let named = |id: &str| seen[*place].names(id);
+        sink.scope(*place, &Scope::Retain(&named))?;
     }
     Ok(skipped)
 }

@@ -1,10 +1,9 @@
 //! What comes of an answer.
 
 use super::super::memory::Memory;
-use super::super::refusal::Refusal;
-use super::reads::Noted;
-use super::{At, CONFLICT, RECOVERIES, ROUNDS, Reading, TRIES, Talk};
-use crate::ground::{Class, SyncError};
+use super::super::refusal::{Refusal, emptied, waiting};
+use super::{At, CONFLICT, Noted, RECOVERIES, ROUNDS, Reading, TRIES, Talk};
+use crate::ground::SyncError;
 use crate::providers::conversation::{Goal, Read};
 
 impl Talk {
@@ -146,9 +145,17 @@ impl Talk {
             At::SnapshotPage(reading, _) if matches!(status, 404 | 410) && !hopeless => {
                 At::Snapshot(reading, None)
             }
-            At::Open | At::Fill(_) | At::Commit if said.wants_connect() && !hopeless => At::Connect,
+            At::Open | At::Fill(_) | At::Commit
+                if said.wants_connect() && self.connects < TRIES =>
+            {
+                self.connects += 1;
+                At::Connect
+            }
             // It says so too where a bundle brings the first rows, and they are there, or others bring them.
-            At::Open if said.error == "push_session_invalid" && self.may_be_late() => At::Connect,
+            At::Open if said.error == "push_session_invalid" && self.may_be_late() => {
+                self.connects += 1;
+                At::Connect
+            }
             At::Open | At::Commit | At::Committed(_)
                 if said.wants_another_name() && self.pulls && self.recoveries < RECOVERIES =>
             {
@@ -170,8 +177,8 @@ impl Talk {
     /// Whether a bundle is refused for the right to bring the first rows that is named in it, or isn't.
     pub(super) fn may_be_late(&self) -> bool {
         match self.memory.initialization {
-            Some(_) => self.tries <= TRIES,
-            None => self.tries == 1,
+            Some(_) => self.connects < TRIES,
+            None => self.connects == 0,
         }
     }
 
@@ -190,30 +197,4 @@ impl Talk {
 /// Whether a bundle may go through when it is opened again.
 fn is_passing(status: u16, said: &Refusal) -> bool {
     matches!(status, 404 | 408 | 410) || status >= 500 || said.error == "push_chunk_out_of_order"
-}
-
-/// Another device brings the first rows.
-pub(super) fn waiting(seconds: Option<i64>) -> SyncError {
-    let when = match seconds {
-        Some(seconds) => format!("in {seconds} seconds"),
-        None => "in a while".to_owned(),
-    };
-    SyncError::new(
-        Class::Server,
-        "SYNC_ERROR_HTTP",
-        format!("another device is bringing the first rows to the backend; sync again {when}"),
-        true,
-    )
-    .after(seconds.and_then(|seconds| u64::try_from(seconds).ok()))
-}
-
-/// The server knew this user, and doesn't any more.
-fn emptied() -> SyncError {
-    SyncError::new(
-        Class::Server,
-        "SYNC_ERROR_HTTP",
-        "the backend has nothing of this user any more: it was emptied; to start over with it, call sync_provider with \
-         \"reset\":true",
-        false,
-    )
 }

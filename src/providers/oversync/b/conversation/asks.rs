@@ -10,6 +10,9 @@ use crate::providers::conversation::{AboutParcel, Again, Ask, AskBody};
 /// Statuses by which a server refuses a bundle for some of its rows.
 const REFUSALS: &[u16] = &[400, 413, 422];
 
+/// The same where it is about no single row.
+const TOO_MANY: &[u16] = &[413];
+
 /// The same of a commit, which fails where the database refuses a row.
 const COMMIT_REFUSALS: &[u16] = &[400, 413, 422, 500];
 
@@ -58,7 +61,11 @@ impl Talk {
         Ask {
             parcel: Some(AboutParcel {
                 may_store: false,
-                refusals: REFUSALS,
+                refusals: match initialization {
+                    // It may be about the right to bring the first rows.
+                    Some(_) => TOO_MANY,
+                    None => REFUSALS,
+                },
                 open: &[],
             }),
             ..self.ask_with("open bundle", "/sync/push-sessions", AskBody::Bytes(body))

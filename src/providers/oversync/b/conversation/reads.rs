@@ -3,51 +3,38 @@
 use serde_json::Value as Json;
 
 use super::super::committed::{self, foreign, settle};
-use super::super::meeting::met;
+use super::super::meeting::{met, whole};
 use super::super::memory::Memory;
 use super::super::pull::{Pulled, read_bundles};
 use super::super::push::{self, Committed, Opened};
-use super::super::snapshot::{self, Snapshot, Use};
-use super::adopts::waiting;
-use super::{At, CONFLICT, Reading, Talk};
+use super::super::refusal::waiting;
+use super::super::snapshot::{self, Snapshot};
+use super::{At, CONFLICT, Noted, Reading, Talk};
 use crate::ground::{Class, SyncError, complaint};
 use crate::providers::conversation::{Answer, Goal, Page, ParcelRows, Read};
 use crate::providers::names::Names;
 use crate::providers::sink::Sink;
 
-/// What a read tells the conversation itself.
-#[derive(serde::Serialize, serde::Deserialize)]
-pub(super) enum Noted {
-    Push(String),
-    Bundle(Committed),
-    Snapshot(Snapshot),
-}
-
-impl Noted {
-    pub(super) fn text(&self) -> Option<String> {
-        serde_json::to_string(self).ok()
-    }
-}
-
-/// A whole answer.
-pub fn whole(answer: &mut Answer<'_>) -> Result<Vec<u8>, SyncError> {
-    let mut bytes = Vec::new();
-    answer.body.read_to_end(&mut bytes).map_err(|error| {
-        SyncError::network(format!(
-            "the answer can't be read to its end: {error}; try again"
-        ))
-    })?;
-    Ok(bytes)
-}
-
 impl Talk {
-    /// What is done with a snapshot.
-    pub(super) fn used(&self) -> Use {
-        match (self.goal, self.cursor()) {
-            (Goal::Check, _) => Use::Compare,
-            (_, Some(cursor)) if cursor > 0 => Use::Replace,
-            _ => Use::Add,
+    /// The tables of which a snapshot takes the place of what is here: nothing else tells what has gone since they were read.
+    fn replaced(&self) -> Vec<usize> {
+        let was_read = |place: &usize| {
+            let cursor = self.cursors.get(*place).copied().flatten();
+            cursor.is_some_and(|cursor| cursor > 0)
+                || self.memory.read.contains(self.tables.name(*place))
+        };
+        match self.goal {
+            Goal::Check => Vec::new(),
+            _ => (0..self.tables.len()).filter(was_read).collect(),
         }
+    }
+
+    /// A memory in which all tables were read.
+    fn having_read(&self, memory: &Memory) -> Memory {
+        let names = (0..self.tables.len()).map(|place| self.tables.name(place).to_owned());
+        let mut memory = memory.clone();
+        memory.read.extend(names);
+        memory
     }
 
     /// The cursors of all tables.
@@ -120,9 +107,10 @@ impl Talk {
                 ..Read::default()
             });
         }
+        let is_known = self.cursor() >= Some(bundle.bundle_seq);
         settle(
             &self.tables,
-            bundle,
+            (bundle, is_known),
             (&self.stage, place, &body),
             parcel,
             sink,
@@ -130,12 +118,16 @@ impl Talk {
         let mut memory = self.memory.clone();
         memory.next_bundle += 1;
         // A copy of this file, from now on, would take another name than this device.
-        let mut memory = memory.reseeded();
+        memory = memory.reseeded();
         memory.initialization = None;
         let follows = self.cursor().unwrap_or(0) + 1 == bundle.bundle_seq;
         let is_first = self.cursor().is_none() && bundle.bundle_seq == 1;
+        let is_next = follows || is_first;
+        if is_next {
+            memory = self.having_read(&memory);
+        }
         Ok(Read {
-            cursors: match follows || is_first {
+            cursors: match is_next {
                 true => self.cursors_at(bundle.bundle_seq),
                 false => Vec::new(),
             },
@@ -172,6 +164,7 @@ impl Talk {
             }
         };
         let goes_on = self.next_page(reading, page).is_some();
+        let memory = self.having_read(&self.memory);
         let all = 0..self.tables.len();
         let cursors = match after.max(page.next) {
             next if next > 0 => all
@@ -194,6 +187,7 @@ impl Talk {
             },
             page: Some(page),
             warnings: strangers.unasked().into_iter().collect(),
+            memory: (memory != self.memory).then(|| memory.to_json()),
             ..Read::default()
         })
     }
@@ -224,11 +218,21 @@ impl Talk {
         }
         let stage = (&self.stage, after, body.as_slice());
         let mut strangers = Names::default();
-        let used = self.used();
-        let skipped = snapshot::tell(&self.tables, snapshot, stage, used, &mut strangers, sink)?;
+        let replaced = self.replaced();
+        let skipped = snapshot::tell(
+            &self.tables,
+            snapshot,
+            stage,
+            &replaced,
+            &mut strangers,
+            sink,
+        )?;
         Ok(Read {
             cursors: self.cursors_at(snapshot.seq),
-            memory: self.renamed.as_ref().map(Memory::to_json),
+            memory: Some(
+                self.having_read(self.renamed.as_ref().unwrap_or(&self.memory))
+                    .to_json(),
+            ),
             page: Some(Page {
                 next: snapshot.seq,
                 has_more: false,
