@@ -75,9 +75,9 @@ $(PACKAGES): tests/python/requirements.txt | check-venv
 
 SYNCSCOPE_SCHEDULES ?= 10000
 
-schedules: check-cargo check-cc ## 10,000 random schedules of each kind: edits, faults, kills, constraints, migrations; SYNCSCOPE_SCHEDULES=n for another number
+schedules: check-cargo check-cc ## 10,000 random schedules of each kind and protocol: edits, faults, kills, constraints, migrations; SYNCSCOPE_SCHEDULES=n for another number
 	@if [ -d /dev/shm ]; then export TMPDIR=/dev/shm; fi; \
-	  SYNCSCOPE_SCHEDULES=$(SYNCSCOPE_SCHEDULES) $(CARGO) test --test sync schedules::
+	  SYNCSCOPE_SCHEDULES=$(SYNCSCOPE_SCHEDULES) $(CARGO) test --test sync --test oversync -- schedules:: random::
 
 # Tests of the rules of real tables are named by letter and number.
 RULES = $(foreach letter,v h t z a,$(foreach number,1 2 3 4 5 6 7 8 9 10 11,::$(letter)$(number)_))

@@ -7,6 +7,7 @@ mod client;
 mod conflicts;
 mod detach;
 mod download;
+mod live;
 mod lost;
 mod random;
 mod refused;

@@ -3,6 +3,7 @@
 use serde_json::json;
 use support::Random;
 use support::backend::oversync::A;
+use support::sample::seeds;
 
 use crate::client::{Device, USER, id, server};
 
@@ -91,9 +92,5 @@ fn settle(seed: u64, server: &A, devices: &[Device; 2]) {
 
 #[test]
 fn line_13_devices_with_random_edits_and_faults_converge() {
-    let (first, count) = match std::env::var("SYNCSCOPE_SEEDS") {
-        Ok(seeds) => (1, seeds.parse().expect("a number")),
-        Err(_) => (1, 3),
-    };
-    (first..first + count).for_each(|seed| schedule(seed, 80));
+    seeds(module_path!(), 3, 500).for_each(|seed| schedule(seed, 80));
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 use support::Random;
 use support::backend::oversync::B;
 use support::backend::oversync::b::{Health, Limits, Options};
+use support::sample::seeds;
 
 use super::{full_with, server_with, written};
 use crate::client::{Device, USER, id};
@@ -199,9 +200,5 @@ fn settle(seed: u64, server: &B, devices: &[Device; 2]) {
 
 #[test]
 fn line_13_devices_with_random_edits_and_faults_converge() {
-    let from =
-        std::env::var("SYNCSCOPE_FIRST_SEED").map_or(1, |seed| seed.parse().expect("a number"));
-    let count =
-        std::env::var("SYNCSCOPE_SEEDS").map_or(3, |seeds| seeds.parse().expect("a number"));
-    (from..from + count).for_each(|seed: u64| schedule(seed, 80));
+    seeds(module_path!(), 3, 500).for_each(|seed| schedule(seed, 80));
 }

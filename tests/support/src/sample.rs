@@ -14,6 +14,24 @@ pub fn is_whole(module: &str) -> bool {
     asked == "1" || asked.split(',').any(|one| one.trim() == program)
 }
 
+/// The seeds of random schedules that are run: `few`, or with `SYNCSCOPE_WHOLE` more. `SYNCSCOPE_SCHEDULES` sets how many,
+/// `SYNCSCOPE_SCHEDULE_SEED` the first; with the seed alone, only that one is run.
+pub fn seeds(module: &str, few: u64, whole: u64) -> std::ops::Range<u64> {
+    let number = |name: &str| {
+        let text = std::env::var(name).ok()?;
+        let number = text.parse();
+        Some(number.unwrap_or_else(|_| panic!("{name}={text}: a number, please")))
+    };
+    let seed = number("SYNCSCOPE_SCHEDULE_SEED");
+    let usual = match (seed, is_whole(module)) {
+        (Some(_), _) => 1,
+        (None, true) => whole,
+        (None, false) => few,
+    };
+    let first = seed.unwrap_or(1);
+    first..first + number("SYNCSCOPE_SCHEDULES").unwrap_or(usual)
+}
+
 /// Every `nth` case, the first and the last; with `SYNCSCOPE_WHOLE=1` all. `nth` should divide no number
 /// of inner cases, so that each of them is met sometimes. `module` is the `module_path!()` of the test.
 pub fn sample<T>(

@@ -8,30 +8,6 @@ mod plain;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name}={text}: a number, please")),
-    )
-}
-
-/// So many seeds, unless the environment says otherwise.
-fn seeds(usual: u64) -> std::ops::Range<u64> {
-    let seed = number("SYNCSCOPE_SCHEDULE_SEED");
-    let usual = if seed.is_some() { 1 } else { usual };
-    let first = seed.unwrap_or(1);
-    first..first + number("SYNCSCOPE_SCHEDULES").unwrap_or(usual)
-}
-
-/// Schedules that are run: `few`, or with `SYNCSCOPE_WHOLE=1` more.
-fn usual(few: u64, whole: u64) -> u64 {
-    match support::sample::is_whole(module_path!()) {
-        true => whole,
-        false => few,
-    }
-}
-
 /// What a panic said.
 fn words(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();

@@ -2,8 +2,9 @@
 //! The first 40 seeds are run by default, 200 with `SYNCSCOPE_WHOLE=1`.
 
 use support::fault::{Trace, be_a_victim, run_schedule};
+use support::sample::seeds;
 
-use super::{caught, seeds, usual};
+use super::caught;
 
 const FEW: u64 = 40;
 const WHOLE: u64 = 200;
@@ -16,7 +17,7 @@ fn the_process_that_is_killed() {
 fn run(remainder: u64) {
     let mut failed = Vec::new();
     let (mut run, mut kills) = (0, 0);
-    for seed in seeds(usual(FEW, WHOLE)).filter(|seed| seed % 2 == remainder) {
+    for seed in seeds(module_path!(), FEW, WHOLE).filter(|seed| seed % 2 == remainder) {
         let trace = Trace::default();
         let outcome = caught(|| run_schedule(seed, module_path!(), &trace));
         run += 1;

@@ -27,8 +27,9 @@ mod world;
 use std::collections::BTreeSet;
 
 use support::fault::be_a_victim;
+use support::sample::seeds;
 
-use super::{caught, seeds, usual};
+use super::caught;
 use schedule::{Met, STEPS};
 
 /// The test that is a victim's life is in this module.
@@ -96,7 +97,7 @@ fn shrunk(seed: u64, fault: (String, String)) -> (BTreeSet<usize>, (String, Stri
 
 fn run(remainder: u64) {
     let (mut failed, mut met, mut run) = (Vec::new(), Met::new(), 0);
-    for seed in seeds(usual(FEW, WHOLE)).filter(|seed| seed % 2 == remainder) {
+    for seed in seeds(module_path!(), FEW, WHOLE).filter(|seed| seed % 2 == remainder) {
         run += 1;
         let fault = match attempt(seed, &without()) {
             Ok(kinds) => {
