@@ -6,7 +6,9 @@ use std::net::TcpStream;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use support::Random;
 use support::backend::oversync::{A, B};
+use support::sample::seeds;
 
 use crate::client::{Device, Served};
 
@@ -114,6 +116,71 @@ fn two_devices(server: &Live) {
     }
 }
 
+/// Random edits of rows that refer to each other, of blobs and of long texts, while now one device syncs, now the other.
+fn random_edits(server: &Live, seed: u64) {
+    let mut random = Random(seed);
+    let devices = ["watch", "desk"].map(|name| {
+        let name = format!("{}-{name}", server.user);
+        let device = Device::with(
+            server,
+            &name,
+            json!({"uploadLimit": 7, "pullBundles": 3, "downloadLimit": 5}),
+        );
+        for (table, policy) in [
+            ("users", "clientWins"),
+            ("posts", "serverWins"),
+            ("files", "columns"),
+        ] {
+            device.ask(&format!("SELECT sync_resolver('{table}', '{policy}')"));
+        }
+        device
+    });
+    for _ in 0..120 {
+        let device = &devices[random.below(2) as usize];
+        let number = 100 + random.below(8) as u32;
+        let (user, post, file) = (
+            server.id(number),
+            server.id(number + 100),
+            server.id(number + 200),
+        );
+        let text = format!("t{} <&>\u{2028}é", random.below(1000));
+        match random.below(9) {
+            0..=2 => device.exec(&format!(
+                "INSERT INTO users (id, name, email) VALUES ('{user}', '{text}', 'e') ON CONFLICT (id) DO UPDATE SET name = '{text}'"
+            )),
+            3 => device.exec(&format!(
+                "INSERT INTO posts (id, title, content, author_id) SELECT '{post}', '{text}', '', id FROM users \
+                 WHERE true LIMIT 1 ON CONFLICT (id) DO UPDATE SET title = excluded.title"
+            )),
+            4 => device.exec(&format!("DELETE FROM posts WHERE id = '{post}'")),
+            5 => device.exec(&format!(
+                "INSERT INTO files (id, name, data) VALUES ('{file}', '{text}', randomblob({0})) \
+                 ON CONFLICT (id) DO UPDATE SET data = randomblob({0})",
+                random.below(40)
+            )),
+            6 => device.exec(&format!("DELETE FROM files WHERE id = '{file}'")),
+            _ => drop(device.call("sync_once", "{}")),
+        }
+    }
+    for _ in 0..3 {
+        for device in &devices {
+            device.sync();
+        }
+    }
+    let files = "SELECT id, name, hex(data) FROM files ORDER BY id";
+    assert_eq!(
+        everything(&devices[0]),
+        everything(&devices[1]),
+        "seed {seed}"
+    );
+    assert_eq!(devices[0].ask(files), devices[1].ask(files), "seed {seed}");
+    for device in &devices {
+        assert_eq!(device.pending(), "", "seed {seed}");
+        let check = device.call("sync_check", "{}");
+        assert_eq!(check["state"], "equal", "seed {seed}: {check}");
+    }
+}
+
 /// The running server that a variable names; says so in one line where there is none.
 fn running(variable: &str, generation: &'static str) -> Option<Live> {
     match std::env::var(variable) {
@@ -132,6 +199,20 @@ fn two_devices_agree_at_a_server_of_generation_a() {
     let stand_in = A::example();
     two_devices(&Live::at(&stand_in.url(), "a"));
     running("OVERSYNC_A_URL", "a").iter().for_each(two_devices);
+}
+
+#[test]
+fn random_edits_agree_at_any_server() {
+    let (a, b) = (A::example(), B::example());
+    let stand_ins = [(a.url(), "a"), (b.url(), "auto")];
+    let running = [("OVERSYNC_A_URL", "a"), ("OVERSYNC_B_URL", "auto")];
+    let running =
+        running.map(|(variable, generation)| Some((std::env::var(variable).ok()?, generation)));
+    for (url, generation) in stand_ins.into_iter().chain(running.into_iter().flatten()) {
+        for seed in seeds(module_path!(), 2, 10) {
+            random_edits(&Live::at(&url, generation), seed);
+        }
+    }
 }
 
 #[test]
