@@ -229,6 +229,10 @@ fn line_10_a_thread_that_lost_its_place_stops_working() {
             client.ask("SELECT running FROM sync_worker") == "1"
         });
         let theirs = client.ask("SELECT ownerId FROM _syncWorker");
+        // What was due at once is done: it would take along what waits.
+        wait_for("the first download", || {
+            client.ask("SELECT count(*) FROM _syncRun WHERE state = 'synced'") == "1"
+        });
         // Another that lives has the place: this program itself, whose owner has been made by sync_auto.
         client.exec(
             "UPDATE _syncWorker SET ownerId = (SELECT id FROM _syncOwner WHERE id <> ownerId LIMIT 1)",
