@@ -237,7 +237,8 @@ impl Run {
         }
         read.warnings.append(&mut outcome.warnings);
         self.store(database, &read)?;
-        for table in &outcome.comes_again {
+        // A further answer of the same run goes on from where the table was: its cursor is no beginning either.
+        for table in self.comes_again.union(&outcome.comes_again) {
             forget_cursors(database, *table)?;
         }
         Ok((read, outcome))
@@ -318,8 +319,9 @@ impl Run {
             self.cursors[*place] = Some(cursor.clone());
             self.pulled.insert(*place);
         }
+        self.comes_again.extend(&outcome.comes_again);
         for (cursor, binding) in self.cursors.iter_mut().zip(&self.bindings) {
-            if outcome.comes_again.contains(&binding.table.id) {
+            if self.comes_again.contains(&binding.table.id) {
                 *cursor = None;
             }
         }

@@ -12,6 +12,7 @@ mod deletes_last;
 mod edits;
 mod failures;
 mod gate;
+mod gone_along;
 mod half_gone;
 mod hazards;
 mod held;

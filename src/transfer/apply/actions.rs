@@ -35,6 +35,14 @@ enum What {
 /// Rows that deletes are to take along.
 pub type Foreseen = HashSet<(i64, Key)>;
 
+/// What the delete of a row is to do to another.
+pub struct Affected {
+    /// Table and key.
+    pub row: (i64, Key),
+    /// None: it goes. Else the positions of the columns that are written, each with what it holds before.
+    pub columns: Option<Vec<(usize, Value)>>,
+}
+
 /// All such foreign keys.
 pub struct Actions {
     database: Database,
@@ -95,12 +103,14 @@ impl Actions {
         })
     }
 
-    /// Adds the rows that go, or change, together with one that is about to be deleted.
+    /// The rows that go, or change, together with one that is about to be deleted.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn foresee(&mut self, table: i64, key: &Key, foreseen: &mut Foreseen) -> Result<()> {
+    pub fn foresee(&mut self, table: i64, key: &Key) -> Result<Vec<Affected>> {
         let place = self.tables.iter().position(|known| known.id == table);
+        let mut affected = Vec::new();
+        let mut going = HashSet::new();
         let mut due: Vec<(usize, Key)> = place
             .map(|place| (place, key.clone()))
             .into_iter()
@@ -112,19 +122,32 @@ impl Actions {
                     continue;
                 }
                 let child = self.actions[number].child;
-                for key in self.referring(number, place, &key)? {
-                    let is_new = foreseen.insert((self.tables[child].id, key.clone()));
-                    if is_new && self.actions[number].what == What::Cascade {
-                        due.push((child, key));
+                let goes = self.actions[number].what == What::Cascade;
+                for (key, values) in self.referring(number, place, &key)? {
+                    if goes {
+                        if !going.insert((child, key.clone())) {
+                            continue;
+                        }
+                        due.push((child, key.clone()));
                     }
+                    let columns = self.actions[number].columns.iter().copied().zip(values);
+                    affected.push(Affected {
+                        row: (self.tables[child].id, key),
+                        columns: (!goes).then(|| columns.collect()),
+                    });
                 }
             }
         }
-        Ok(())
+        Ok(affected)
     }
 
-    /// The rows that refer to one of the parent's.
-    fn referring(&mut self, number: usize, parent: usize, key: &Key) -> Result<Vec<Key>> {
+    /// The rows that refer to one of the parent's, each with what its columns hold.
+    fn referring(
+        &mut self,
+        number: usize,
+        parent: usize,
+        key: &Key,
+    ) -> Result<Vec<(Key, Vec<Value>)>> {
         let (database, above) = (&self.database, &self.tables[parent]);
         let values = match above.shape.keys().len() {
             1 => vec![key.0.clone()],
@@ -140,7 +163,9 @@ impl Actions {
         refer.bind_all(&values)?;
         let mut found = Vec::new();
         while refer.step()? {
-            found.push(Key(refer.column(0).to_owned()));
+            let mut row = refer.row().into_iter();
+            let Some(key) = row.next() else { continue };
+            found.push((Key(key), row.collect()));
         }
         refer.reset();
         Ok(found)
@@ -255,7 +280,7 @@ impl Actions {
     }
 }
 
-/// Finds the rows of a child that refer to the parent's row with a key.
+/// Finds the rows of a child that refer to the parent's row with a key: their keys, and the columns that refer.
 fn prepare(
     database: &Database,
     action: &Action,
@@ -280,8 +305,12 @@ fn prepare(
     let conditions: Vec<String> = meets.chain(is_it).collect();
     let child_keys = child.shape.keys();
     let child_keys: Vec<&str> = child_keys.iter().map(|key| key.name.as_str()).collect();
+    let from = action.columns.iter();
+    let from: String = from
+        .map(|position| format!(", c.{}", quote_name(&child.shape.columns[*position].name)))
+        .collect();
     database.connection().prepare(&format!(
-        "SELECT {} FROM {} AS p JOIN {} AS c ON {}",
+        "SELECT {}{from} FROM {} AS p JOIN {} AS c ON {}",
         expression("c", &child_keys),
         database.qualified(&parent.shape.name),
         database.qualified(&child.shape.name),

@@ -260,6 +260,7 @@ impl Applier<'_> {
         let connection = self.database.connection();
         connection.execute_script("SAVEPOINT syncscope_held")?;
         let before = self.tables[place].counts().clone();
+        let mut along = Vec::new();
         let outcome = match &row.what {
             What::Row(announced, slots) => {
                 let remote = match announced {
@@ -269,13 +270,16 @@ impl Applier<'_> {
                 self.tables[place].row(remote, key, slots, false)
             }
             What::Delete => {
-                self.look_before_a_delete(place, key)?;
+                along = self.look_before_a_delete(place, key)?;
                 self.tables[place].gone(Remote::Deleted, key, false)
             }
         };
         let error = match outcome {
             Ok(gone) => {
                 connection.execute_script("RELEASE syncscope_held")?;
+                if gone {
+                    self.went_along(along)?;
+                }
                 if row.what == What::Delete {
                     self.note_deleted(place, key, gone)?;
                 }

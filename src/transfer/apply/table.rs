@@ -3,9 +3,10 @@
 use crate::capture::{Key, KeyMap, Pending, PendingRows};
 use crate::ground::{SyncError, Warning, quoted};
 use crate::providers::conversation::Again;
+use crate::providers::values::show;
 use crate::providers::wire::{Face, Slot};
 use crate::store::{Database, Error, Result, Value, ValueRef, shown};
-use crate::transfer::aside::KeptRow;
+use crate::transfer::aside::{self, KeptRow};
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::policy::Policy;
 use crate::transfer::conflict::record::{Kind, Recorder, Sides, remote_json, row_json};
@@ -665,6 +666,44 @@ impl<'a> TableApplier<'a> {
         Ok(exists)
     }
 
+    /// Columns of a row, each with what it held, were written by a foreign key's action, because what they referred to was
+    /// deleted there. Nobody here has edited them: the server's values are kept aside, so that they go up again with the
+    /// row.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn emptied(&mut self, key: &Key, columns: &[(usize, Value)]) -> Result<()> {
+        let pending = self.waiting(key)?;
+        let pending = pending.as_ref();
+        let kept = self.writer.kept(key, pending)?;
+        let exists = self.writer.find_key(key)?;
+        let is_made = match pending {
+            Some(pending) => self.knowledge.local(pending, exists)? == Local::Created,
+            None => false,
+        };
+        let mut values = Vec::new();
+        for (position, before) in columns.iter().filter(|_| exists && !is_made) {
+            let mut places = self.binding.columns.iter();
+            let Some(place) = places.position(|own| own == position) else {
+                continue;
+            };
+            let is_edited = pending.is_some_and(|pending| pending.changed(*position));
+            let is_kept = kept.get(place).is_some_and(Option::is_some);
+            if !is_edited && !is_kept && self.writer.value(place) != before.borrow() {
+                values.push((place, before));
+            }
+        }
+        self.writer.release();
+        for (place, before) in values {
+            let mut json = Vec::new();
+            let kind = self.binding.wire.columns[place].kind;
+            show(&mut json, kind, Face::Value(before.borrow()));
+            let json = String::from_utf8_lossy(&json);
+            self.writer.keep_one(key, place, &json)?;
+        }
+        Ok(())
+    }
+
     /// Records a row that was edited here and is gone now.
     ///
     /// # Errors
@@ -768,16 +807,7 @@ impl<'a> TableApplier<'a> {
         let came = self.writer.asides.came.iter();
         came.zip(&self.binding.wire.columns)
             .filter(|(count, _)| **count > 0)
-            .map(move |(count, column)| {
-                let message = format!(
-                    "{entity}.{}: values that the column can't hold as they are; they are kept aside, and go up \
-                     again unless the column is edited here (SELECT * FROM sync_aside)",
-                    column.name
-                );
-                Warning::new("valuesKeptAside", message)
-                    .of(entity)
-                    .times(*count)
-            })
+            .map(move |(count, column)| aside::warning(entity, &column.name, *count))
     }
 
     /// A policy that can't do what it says.

@@ -272,6 +272,14 @@ impl<'a> Writer<'a> {
         self.asides.keep(key, row, false, self.start)
     }
 
+    /// Keeps the server's value of one column aside.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn keep_one(&mut self, key: &Key, place: usize, json: &str) -> Result<()> {
+        self.asides.put_one(key, place, json, self.start)
+    }
+
     /// What is kept aside of a row that is here.
     ///
     /// # Errors
