@@ -41,6 +41,7 @@ mod steps;
 #[cfg(unix)]
 mod steps_kill;
 mod storage;
+mod succession;
 mod swaps;
 mod tables;
 mod unconfirmed;

@@ -298,7 +298,8 @@ fn prepare(
         let from = quote_name(&child.shape.columns[*position].name);
         let to = to.as_deref().map(quote_name);
         let to = to.or_else(|| parent_keys.get(place).cloned());
-        format!("c.{from} = p.{}", to.unwrap_or_else(|| "rowid".into()))
+        // By the collation of the parent's column, as the foreign key.
+        format!("p.{} = c.{from}", to.unwrap_or_else(|| "rowid".into()))
     });
     let is_it = parent_keys.iter().zip(1..);
     let is_it = is_it.map(|(key, number)| format!("p.{key} = ?{number} COLLATE BINARY"));

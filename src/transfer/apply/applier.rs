@@ -31,6 +31,7 @@ use super::postponed::Postponed;
 use super::scope::is_named;
 use super::setting::Setting;
 use super::stray::stray_key;
+use super::succession::Succession;
 use super::swept::Swept;
 use super::table::{TableApplier, Trouble};
 
@@ -49,6 +50,7 @@ pub struct Applier<'a> {
     swept: Swept,
     bystanders: Bystanders<'a>,
     along: Along,
+    pub(super) succession: Succession,
     pub(super) displaced: Displaced,
     /// Rows that went with deleted ones.
     taken: HashSet<(i64, Key)>,
@@ -102,6 +104,7 @@ impl<'a> Applier<'a> {
             swept: Swept::default(),
             bystanders: Bystanders::new(setting, bindings, unacknowledged, start),
             along: Along::default(),
+            succession: Succession::default(),
             displaced: Displaced::default(),
             taken: HashSet::new(),
             start,
@@ -126,9 +129,12 @@ impl<'a> Applier<'a> {
         if !self.doomed.is_empty() {
             // A row that moves away from a parent which is about to go must have moved by then.
             self.apply_deferred(false)?;
+            let waiting = self.deferred.rows();
+            self.succession = Succession::of(self.database, self.bindings, waiting)?;
             self.carry_out_deletes(&mut postponed)?;
         }
         self.apply_deferred(true)?;
+        self.succession.give_back(self.database)?;
         self.try_held(&mut postponed)?;
         let mut warnings: Vec<Warning> = self.bystanders.warnings().collect();
         let lost = self.lost_along(&mut warnings)?;
@@ -352,6 +358,8 @@ impl<'a> Applier<'a> {
         }
         self.bystanders.look()?;
         self.swept.look(&mut self.tables)?;
+        let (database, bindings) = (self.database, self.bindings);
+        self.succession.leave(database, bindings, place, key)?;
         let affected = self.own.foresee(self.bindings[place].table.id, key)?;
         let mut known = Vec::with_capacity(affected.len());
         for one in affected {

@@ -16,6 +16,7 @@ use super::decide::Remote;
 use super::displaced::Comer;
 use super::postponed::Postponed;
 use super::stray::{is_stray, not_a_key, stray_key};
+use super::succession::Succession;
 use super::table::Trouble;
 
 impl Applier<'_> {
@@ -211,10 +212,25 @@ impl Applier<'_> {
         for row in fit.rows(&held)? {
             self.try_held_row(row)?;
         }
+        let waiting = held.iter().filter_map(|row| match &row.what {
+            What::Row(_, slots) => Some((row.place, &row.key, slots.as_slice())),
+            What::Delete => None,
+        });
+        let waiting = waiting.filter(|(place, key, _)| self.holder.has(*place, key));
+        self.succession = Succession::of(self.database, self.bindings, waiting)?;
         for row in held.iter().rev().filter(|row| row.what == What::Delete) {
             if fit.may_go(row.place, &row.key)? && !postponed.waits(row.place, &row.key)? {
                 self.try_held_row(row)?;
             }
+        }
+        if self.succession.is_due() {
+            // They were left what others refer to, so they come before these are told.
+            for row in fit.rows(&held)? {
+                if self.holder.has(row.place, &row.key) {
+                    self.try_held_row(row)?;
+                }
+            }
+            self.succession.give_back(self.database)?;
         }
         Ok(())
     }
