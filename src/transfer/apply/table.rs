@@ -25,7 +25,7 @@ use super::own_writes::Applied;
 use super::rounded::{is_rounded, may_be_rounded};
 use super::setting::Setting;
 use super::version::VersionGate;
-use super::writer::{UNIQUE, Writer};
+use super::writer::{Deleted, UNIQUE, Writer};
 use crate::transfer::version::Version;
 
 /// Why a row could not be applied.
@@ -456,14 +456,17 @@ impl<'a> TableApplier<'a> {
     }
 
     fn write(&mut self, key: &Key, chosen: &Chosen<'_>) -> Result<bool> {
-        let gone = chosen.is_delete();
-        if gone {
-            self.writer.release();
-            self.counts.deleted += self.writer.delete(key)?;
-        } else {
-            let written = self.writer.update(key, &chosen.row)?;
-            self.count_written(written);
-        }
+        let gone = match chosen.is_delete() {
+            true => {
+                self.writer.release();
+                self.delete(key, Action::Delete)?
+            }
+            false => {
+                let written = self.writer.update(key, &chosen.row)?;
+                self.count_written(written);
+                false
+            }
+        };
         self.effects.note(key, chosen.effect.clone())?;
         Ok(gone)
     }
@@ -583,12 +586,18 @@ impl<'a> TableApplier<'a> {
         self.write_or_clash(key, chosen)
     }
 
+    /// Deletes a row if that is what is to be done; whether it is gone.
     fn delete(&mut self, key: &Key, action: Action) -> Result<bool> {
         if action != Action::Delete {
             return Ok(false);
         }
-        self.counts.deleted += self.writer.delete(key)?;
-        Ok(true)
+        let deleted = self.writer.delete(key)?;
+        match deleted {
+            Deleted::Gone => self.counts.deleted += 1,
+            Deleted::Ignored => self.counts.ignored += 1,
+            Deleted::Absent => {}
+        }
+        Ok(deleted != Deleted::Ignored)
     }
 
     /// Keys of the rows that meet a condition and that `is_meant` names.
@@ -873,7 +882,7 @@ impl<'a> TableApplier<'a> {
     fn count_written(&mut self, written: Written) {
         let counter = match written {
             Written::Inserted => &mut self.counts.inserted,
-            Written::Ignored => &mut self.counts.ignored,
+            Written::Ignored | Written::IgnoredHere => &mut self.counts.ignored,
             Written::Updated => &mut self.counts.updated,
             Written::Unchanged => &mut self.counts.unchanged,
         };
