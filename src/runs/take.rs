@@ -1,5 +1,7 @@
 //! Taking the answer to a request: what it says becomes part of the file in one transaction.
 
+use std::collections::HashSet;
+
 use crate::capture::rebuilt::forget_cursors;
 use crate::coordination::{lease, now, run_record};
 use crate::ground::{Class, SyncError};
@@ -227,7 +229,11 @@ impl Run {
         let mut read = self.read_into(response, sent.as_ref().map(|rows| rows as _), &mut sink)?;
         let mut outcome = match read.unfinished {
             true => sink.into_inner().leave_unsettled()?,
-            false => sink.into_inner().finish(&read.due)?,
+            false => {
+                let revealed = self.revealed(&read, frozen);
+                let intake = sink.into_inner().revealing(revealed);
+                intake.finish(&read.due)?
+            }
         };
         for references in &brought {
             references.settle(database)?;
@@ -242,6 +248,17 @@ impl Run {
             forget_cursors(database, *table)?;
         }
         Ok((read, outcome))
+    }
+
+    /// The entities of which the server has told all that it has, with this answer to a pull; none where pulls show
+    /// nothing of pushes without an answer.
+    fn revealed(&self, read: &Read, frozen: Option<&Frozen>) -> HashSet<usize> {
+        if frozen.is_some() || self.kind.manners().resends {
+            return HashSet::new();
+        }
+        let pulled = read.cursors.iter().map(|(place, _)| *place);
+        let pulled = pulled.chain(self.pulled.iter().copied());
+        pulled.filter(|place| !read.due.contains(place)).collect()
     }
 
     fn read_into(

@@ -52,6 +52,8 @@ pub struct Applier<'a> {
     along: Along,
     pub(super) succession: Succession,
     pub(super) displaced: Displaced,
+    /// Tables of which the server has told all that it has.
+    pub(super) revealed: HashSet<usize>,
     /// Rows that went with deleted ones.
     taken: HashSet<(i64, Key)>,
     /// The log's end before we wrote anything.
@@ -106,10 +108,17 @@ impl<'a> Applier<'a> {
             along: Along::default(),
             succession: Succession::default(),
             displaced: Displaced::default(),
+            revealed: HashSet::new(),
             taken: HashSet::new(),
             start,
             cancel: setting.cancel,
         })
+    }
+
+    /// All answers of the run about these tables are in, with this one: a row that was sent, and that none of them names,
+    /// has not arrived.
+    pub fn reveal(&mut self, places: &HashSet<usize>) {
+        self.revealed.clone_from(places);
     }
 
     /// Applies what had to wait, and brings the log up to date. Call once, before the commit. `due`: entities of which

@@ -77,8 +77,13 @@ impl Applier<'_> {
         let Some(old) = &reason.clashes_with else {
             return Ok(false);
         };
+        let known = Key(old.clone());
+        let is_ours = self.tables[place].was_made_here(&known)?
+            || (self.revealed.contains(&place)
+                && !self.holder.has(place, &known)
+                && self.tables[place].never_arrived(&known)?);
         if on_clash == OnClash::Hold
-            || !self.tables[place].was_made_here(&Key(old.clone()))?
+            || !is_ours
             || self.tables[place].is_here(key)?
             || is_tied(self.database, &self.bindings[place], old)?
         {

@@ -169,6 +169,21 @@ impl<'a> TableApplier<'a> {
         self.knowledge.is_unsent(&pending, exists)
     }
 
+    /// The same of a row that was sent, too: no answer came, and the server has told all it has since. It would have named
+    /// this one.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn never_arrived(&mut self, key: &Key) -> Result<bool> {
+        let Some(pending) = self.waiting(key)? else {
+            return Ok(false);
+        };
+        let exists = self.writer.find(&pending)?;
+        self.writer.release();
+        let is_made = self.knowledge.local(&pending, exists)? == Local::Created;
+        Ok(is_made && self.effects.met(key)?.is_none())
+    }
+
     /// Whether anything is pending of a row.
     ///
     /// # Errors
