@@ -277,3 +277,45 @@ fn t2_what_the_server_says_of_an_emptied_reference_counts() {
         Value::Null
     );
 }
+
+#[test]
+fn t2_an_emptied_reference_is_what_it_was_when_its_parent_is_given_back() {
+    for triggers in TRIGGERS {
+        for entities in [TABLES, &["parent"]] {
+            enforced(|settings| {
+                let what = format!("{triggers} {entities:?} {settings}");
+                let server = Canned::start();
+                let device = family(&server, triggers);
+                device.exec("DELETE FROM deeper; DELETE FROM goes; UPDATE falls SET x = 'mine'");
+                pull(&server, json!({"parent": {"deleted": ["p"]}}));
+                device.synced();
+                device.exec("UPDATE stays SET x = 'mine'");
+                let back = json!({"parent": {"created": [{"id": "p", "x": ""}]}});
+                pull(&server, back);
+                let answer = device.sync_only(entities);
+                assert_eq!(answer["state"], "synced", "{answer}");
+                if entities == TABLES {
+                    assert_eq!(
+                        device.ask("SELECT * FROM stays, falls"),
+                        "s|p|mine|f|p|mine",
+                        "{what}"
+                    );
+                    assert_eq!(device.ask("SELECT count(*) FROM sync_aside"), "0", "{what}");
+                    let sent = &server.pushed()[0]["stays"]["updated"][0];
+                    assert_eq!(
+                        (&sent["parent"], &sent["_changed"]),
+                        (&json!("p"), &json!("x"))
+                    );
+                } else {
+                    // The tables of this call are not those: they come again.
+                    assert_eq!(cursors(&device), "deeper,goes,parent", "{what}");
+                    device.synced();
+                }
+                assert_eq!(
+                    (device.pending(), device.log()),
+                    (String::new(), "0".into())
+                );
+            });
+        }
+    }
+}

@@ -145,6 +145,7 @@ impl<'a> Applier<'a> {
         self.apply_deferred(true)?;
         self.succession.give_back(self.database)?;
         self.try_held(&mut postponed)?;
+        let refilled = self.refill()?;
         let mut warnings: Vec<Warning> = self.bystanders.warnings().collect();
         let lost = self.lost_along(&mut warnings)?;
         let mut gone = self.swept.record(&mut self.tables)?;
@@ -162,6 +163,7 @@ impl<'a> Applier<'a> {
         gone.retain(|gone| gone.is_there && taken.contains(&gone.row));
         let mut comes_again: HashSet<i64> = gone.into_iter().map(|gone| gone.row.0).collect();
         comes_again.extend(lost);
+        comes_again.extend(refilled);
         // They are gone, but nothing of that is to be sent.
         let taken = taken.into_iter().map(|row| (row, self.start));
         log::forget(self.database, &taken.collect())?;

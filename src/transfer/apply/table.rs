@@ -728,6 +728,21 @@ impl<'a> TableApplier<'a> {
         Ok(())
     }
 
+    /// Writes into a row what is kept aside of one of its columns, unless that was edited here; whether it was written.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn refill(&mut self, key: &Key, place: usize, row: &[Slot<'_>]) -> Result<bool> {
+        let pending = self.waiting(key)?;
+        let kept = self.writer.kept(key, pending.as_ref())?;
+        let counts = kept.get(place).is_some_and(Option::is_some);
+        if !counts || !self.writer.find_key(key)? {
+            self.writer.release();
+            return Ok(false);
+        }
+        Ok(self.writer.update(key, row)? == Written::Updated)
+    }
+
     /// Records a row that was edited here and is gone now.
     ///
     /// # Errors
