@@ -547,3 +547,36 @@ fn h1_what_a_trigger_ignores_is_told_whatever_it_was() {
         );
     }
 }
+
+/// The server has no such row any more, whatever is kept of it here.
+#[test]
+fn h1_what_a_trigger_does_in_place_of_a_remote_delete_of_the_row_is_not_sent() {
+    let ddl = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, x TEXT, gone INTEGER);
+        CREATE TABLE other (id TEXT PRIMARY KEY NOT NULL, n INTEGER);
+        CREATE TRIGGER soft BEFORE DELETE ON t BEGIN
+          UPDATE t SET gone = 1 WHERE id = OLD.id; UPDATE other SET n = n + 1; SELECT RAISE(IGNORE); END;";
+    for pragma in all_settings() {
+        let server = Canned::start();
+        let device = Device::with(ddl, &["t", "other"], &server.url());
+        device.exec(&pragma);
+        pull(
+            &server,
+            json!({"t": {"created": [{"id": "1", "x": "a", "gone": 0}]}, "other": {"created": [{"id": "o", "n": 0}]}}),
+        );
+        device.synced();
+        pull(&server, json!({"t": {"deleted": ["1"]}}));
+        let answer = device.synced();
+        assert_eq!(
+            answer["warnings"][0]["code"], "ignoredByTrigger",
+            "{answer}"
+        );
+        assert_eq!(device.ask("SELECT x, gone FROM t"), "a|1", "{pragma}");
+        let push = &server.pushed()[0];
+        assert_eq!(push["t"]["updated"], json!([]), "{pragma}");
+        assert_eq!(push["other"]["updated"][0]["n"], 1, "{pragma}");
+        assert_eq!(
+            (device.pending(), device.log()),
+            (String::new(), "0".into())
+        );
+    }
+}

@@ -482,7 +482,7 @@ impl<'a> Applier<'a> {
             self.along.named(self.bindings[place].table.id, key)?;
             self.note_deleted(place, key, gone)?;
         }
-        match gone {
+        match self.tables[place].has_applied() || gone {
             true => self.wrote(place, key, gone),
             // What others have changed of it as a side effect is an edit.
             false => Ok(()),

@@ -304,7 +304,8 @@ impl Applier<'_> {
                 if row.what == What::Delete {
                     self.note_deleted(place, key, gone)?;
                 }
-                return match gone || row.what != What::Delete {
+                let is_written = gone || self.tables[place].has_applied();
+                return match is_written || row.what != What::Delete {
                     true => self.wrote(place, key, gone),
                     false => Ok(()),
                 };

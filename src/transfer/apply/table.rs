@@ -131,6 +131,11 @@ impl<'a> TableApplier<'a> {
         self.writer.take_applied()
     }
 
+    /// Whether something is known of what the row is to hold that was applied, or was to go, last.
+    pub fn has_applied(&self) -> bool {
+        self.writer.has_applied()
+    }
+
     /// Makes sure that a row is what was applied; whether it is.
     ///
     /// # Errors
@@ -542,6 +547,7 @@ impl<'a> TableApplier<'a> {
     /// # Errors
     /// SQLite's; a resolver's.
     pub fn gone(&mut self, remote: Remote, key: &Key, old: bool) -> Result<bool, Trouble> {
+        self.writer.take_applied();
         if remote == Remote::Unnamed {
             self.versions.forget_living(key)?;
         }

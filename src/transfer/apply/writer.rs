@@ -104,6 +104,10 @@ impl<'a> Writer<'a> {
         self.applied.take()
     }
 
+    pub fn has_applied(&self) -> bool {
+        self.applied.is_some()
+    }
+
     /// Keeps what a row is to hold. Where nothing was said of a column, it is to be as it was.
     fn note(&mut self, row: &[Slot<'_>], over: bool, written: bool) {
         if !self.watched {
@@ -311,6 +315,9 @@ impl<'a> Writer<'a> {
             let exists = self.find_key(key)?;
             self.release();
             if exists {
+                // What a trigger wrote in place of that (that the row is deleted, say) is nothing to send: the server has
+                // no such row.
+                self.applied = Some(Applied::Unchecked);
                 return Ok(Deleted::Ignored);
             }
         }
