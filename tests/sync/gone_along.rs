@@ -319,3 +319,51 @@ fn t2_an_emptied_reference_is_what_it_was_when_its_parent_is_given_back() {
         }
     }
 }
+
+/// A table of the application's own stands between the two.
+#[test]
+fn t2_what_goes_along_through_a_table_that_is_not_tracked_is_not_sent_and_told_of() {
+    for middle in [
+        "id TEXT PRIMARY KEY NOT NULL, parent TEXT REFERENCES parent ON DELETE CASCADE",
+        "rowid TEXT, id TEXT UNIQUE, parent TEXT REFERENCES parent (id) ON DELETE CASCADE",
+    ] {
+        for triggers in TRIGGERS {
+            enforced(|settings| {
+                let what = format!("{middle} {triggers} {settings}");
+                let ddl = format!(
+                    "CREATE TABLE parent (id TEXT PRIMARY KEY NOT NULL, x TEXT); CREATE TABLE middle ({middle});
+                     CREATE TABLE child (id TEXT PRIMARY KEY NOT NULL,
+                       middle TEXT REFERENCES middle (id) ON DELETE CASCADE);{triggers}"
+                );
+                let server = Canned::start();
+                let device = Device::with(&ddl, &["parent", "child"], &server.url());
+                pull(
+                    &server,
+                    json!({"parent": {"created": [{"id": "p", "x": ""}]}}),
+                );
+                device.synced();
+                device.exec("INSERT INTO middle (id, parent) VALUES ('m', 'p')");
+                pull(
+                    &server,
+                    json!({"child": {"created": [{"id": "c", "middle": "m"}]}}),
+                );
+                device.synced();
+                pull(&server, json!({"parent": {"deleted": ["p"]}}));
+                let answer = device.synced();
+                assert_eq!(warned(&answer, "goneAlong"), ["child 1"], "{what}");
+                assert_eq!(device.ask("SELECT count(*) FROM child"), "0");
+                assert!(server.pushed().is_empty(), "{what}");
+                assert_eq!(
+                    (device.pending(), device.log()),
+                    (String::new(), "0".into())
+                );
+                pull(
+                    &server,
+                    json!({"child": {"created": [{"id": "c", "middle": "m"}]}}),
+                );
+                let answer = device.synced();
+                assert_eq!(warned(&answer, "rowsHeld"), ["child 1"], "{what}");
+            });
+        }
+    }
+}
