@@ -11,6 +11,7 @@ pub const CODES: &[&str] = &[
     "countedKey",
     "createdDespiteSetting",
     "foreignKeyWithoutIndex",
+    "goneAlong",
     "goneWithTable",
     "idTwice",
     "ignoredByTrigger",

@@ -116,6 +116,7 @@ impl Run {
             bindings: Vec::new(),
             cursors: Vec::new(),
             again: Default::default(),
+            comes_again: Default::default(),
             unacknowledged: Unacknowledged::default(),
             parcels: Parcels::default(),
             asked: None,

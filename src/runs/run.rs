@@ -100,6 +100,8 @@ pub struct Run {
     pub(super) cursors: Vec<Option<String>>,
     /// Entities of which rows come that came before: they are pulled from the beginning, or their cursor went back.
     pub(super) again: HashSet<usize>,
+    /// Tables that are to be pulled from the beginning by the next run.
+    pub(super) comes_again: HashSet<i64>,
     /// Rows created by a push of which nobody knows whether it arrived.
     pub(super) unacknowledged: Unacknowledged,
     pub(super) parcels: Parcels,

@@ -1,5 +1,7 @@
 //! Taking the answer to a request: what it says becomes part of the file in one transaction.
 
+use std::collections::HashSet;
+
 use crate::capture::rebuilt::forget_cursors;
 use crate::coordination::{lease, now, run_record};
 use crate::ground::{Class, SyncError};
@@ -230,7 +232,11 @@ impl Run {
         let mut read = self.read_into(response, sent.as_ref().map(|rows| rows as _), &mut sink)?;
         let mut outcome = match read.unfinished {
             true => sink.into_inner().leave_unsettled()?,
-            false => sink.into_inner().finish(&read.due)?,
+            false => {
+                let revealed = self.revealed(&read, frozen);
+                let intake = sink.into_inner().revealing(revealed);
+                intake.finish(&read.due)?
+            }
         };
         for references in &brought {
             references.settle(database)?;
@@ -240,10 +246,22 @@ impl Run {
         }
         read.warnings.append(&mut outcome.warnings);
         self.store(database, &read)?;
-        for table in &outcome.comes_again {
+        // A further answer of the same run goes on from where the table was: its cursor is no beginning either.
+        for table in self.comes_again.union(&outcome.comes_again) {
             forget_cursors(database, *table)?;
         }
         Ok((read, outcome))
+    }
+
+    /// The entities of which the server has told all that it has, with this answer to a pull; none where pulls show
+    /// nothing of pushes without an answer.
+    fn revealed(&self, read: &Read, frozen: Option<&Frozen>) -> HashSet<usize> {
+        if frozen.is_some() || self.kind.manners().resends {
+            return HashSet::new();
+        }
+        let pulled = read.cursors.iter().map(|(place, _)| *place);
+        let pulled = pulled.chain(self.pulled.iter().copied());
+        pulled.filter(|place| !read.due.contains(place)).collect()
     }
 
     fn read_into(
@@ -321,8 +339,9 @@ impl Run {
             self.cursors[*place] = Some(cursor.clone());
             self.pulled.insert(*place);
         }
+        self.comes_again.extend(&outcome.comes_again);
         for (cursor, binding) in self.cursors.iter_mut().zip(&self.bindings) {
-            if outcome.comes_again.contains(&binding.table.id) {
+            if self.comes_again.contains(&binding.table.id) {
                 *cursor = None;
             }
         }

@@ -55,3 +55,15 @@ pub fn has_triggers(database: &Database, table: Option<&str>) -> Result<bool> {
     }
     Ok(false)
 }
+
+/// Whether a table has temporary triggers: those can't be switched off.
+///
+/// # Errors
+/// SQLite's.
+pub fn has_temporary_triggers(database: &Database, table: &str) -> Result<bool> {
+    let found = database.query_value(
+        "SELECT 1 FROM temp.sqlite_master WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE",
+        &[table.into()],
+    )?;
+    Ok(found != Value::Null)
+}

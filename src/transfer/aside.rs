@@ -2,7 +2,8 @@
 //! sent or compared. As long as nobody edits the column here, its value is the one kept.
 
 use crate::capture::aside::counts;
-use crate::capture::{Key, Pending};
+use crate::capture::{Key, Pending, Tracked};
+use crate::ground::Warning;
 use crate::providers::wire::Slot;
 use crate::store::{Database, Result, Statement, ValueRef};
 
@@ -160,6 +161,16 @@ impl<'a> Asides<'a> {
         Ok(found)
     }
 
+    /// Keeps the server's value of a column that holds another one from now on, though nobody has edited it.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn put_one(&mut self, key: &Key, place: usize, json: &str, upto: i64) -> Result<()> {
+        self.came.resize(self.binding.columns.len(), 0);
+        self.came[place] += 1;
+        self.put(key, place, json, upto)
+    }
+
     fn put(&mut self, key: &Key, place: usize, json: &str, seq: i64) -> Result<()> {
         self.any = true;
         // One that no bit is of, a computed one, is never synced.
@@ -191,4 +202,43 @@ impl<'a> Asides<'a> {
         )?;
         Ok(())
     }
+}
+
+/// The same as [`Asides::put_one`] where there is no binding, unless something is kept of the column. Whether it was
+/// kept.
+///
+/// # Errors
+/// SQLite's.
+pub fn put_beside(
+    database: &Database,
+    table: &Tracked,
+    (key, position): (&Key, usize),
+    json: &str,
+    seq: i64,
+) -> Result<bool> {
+    let bit = table.columns.bit(position).unwrap_or_default() as i64;
+    let put = database.execute(
+        "INSERT INTO main._syncAside (tbl, pk, col, value, seq, bit) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+         ON CONFLICT (tbl, pk, col) DO NOTHING",
+        &[
+            table.id.into(),
+            key.0.borrow(),
+            table.shape.columns[position].name.as_str().into(),
+            json.into(),
+            seq.into(),
+            bit.into(),
+        ],
+    )?;
+    Ok(put > 0)
+}
+
+/// That values of a column are kept.
+pub fn warning(entity: &str, column: &str, count: i64) -> Warning {
+    let message = format!(
+        "{entity}.{column}: values that the column can't hold as they are; they are kept aside, and go up again \
+         unless the column is edited here (SELECT * FROM sync_aside)"
+    );
+    Warning::new("valuesKeptAside", message)
+        .of(entity)
+        .times(count)
 }

@@ -1,5 +1,7 @@
 //! Where the answers of a run go: rows to the applier, verdicts to the settler.
 
+use std::collections::HashSet;
+
 use crate::ground::SyncError;
 use crate::providers::sink::{RemoteRow, Scope, Sent, Sink, Verdict};
 use crate::providers::wire::WireId;
@@ -20,6 +22,8 @@ pub struct Intake<'a> {
     settler: Option<Settler<'a>>,
     /// Made for the first row: most answers to a push have none.
     applier: Option<Applier<'a>>,
+    /// Tables of which the server has told all that it has.
+    revealed: HashSet<usize>,
     outcome: Came,
 }
 
@@ -37,6 +41,7 @@ impl<'a> Intake<'a> {
             unacknowledged,
             settler,
             applier: None,
+            revealed: HashSet::new(),
             outcome: Came {
                 counts: vec![Counts::default(); bindings.len()],
                 ..Came::default()
@@ -83,6 +88,12 @@ impl<'a> Intake<'a> {
         self.finish(&[])
     }
 
+    /// See [`Applier::reveal`].
+    pub fn revealing(mut self, places: HashSet<usize>) -> Self {
+        self.revealed = places;
+        self
+    }
+
     /// Applies and settles what had to wait. Call once, before the commit. `due`: entities of which this run is yet to
     /// get answers.
     ///
@@ -96,9 +107,10 @@ impl<'a> Intake<'a> {
             self.applier()?;
         }
         let mut outcome = self.outcome;
-        let Some(applier) = self.applier else {
+        let Some(mut applier) = self.applier else {
             return Ok(outcome);
         };
+        applier.reveal(&self.revealed);
         let applied = applier.finish(due)?;
         for (total, counts) in outcome.counts.iter_mut().zip(&applied.counts) {
             total.add(counts);

@@ -391,6 +391,58 @@ fn h6_a_row_made_here_with_the_unique_value_of_another() {
     });
 }
 
+/// No answer came to the push of a row made here. The next pull does not name it, so it did not arrive; or it names it, and
+/// the server has both.
+#[test]
+fn h6_a_row_whose_push_was_lost_makes_room_if_it_did_not_arrive() {
+    everywhere(|settings| {
+        for (on_clash, arrived, rows, held_rows, kind) in [
+            ("hold", false, "mine|v|here", "there|row|unique", "created"),
+            ("adopt", false, "there|v|here", "", "updated"),
+            ("serverWins", false, "there|v|remote", "", ""),
+            ("adopt", true, "mine|v|here", "there|row|unique", ""),
+            ("serverWins", true, "mine|v|here", "there|row|unique", ""),
+        ] {
+            let server = Canned::start();
+            let keys = json!({"onClash": {"t": on_clash}});
+            let device = Device::configured(CLASH, &["t", "of"], &server.url(), keys);
+            device.synced();
+            device.exec(
+                "INSERT INTO t VALUES ('mine', 'v', 'here'); INSERT INTO of VALUES ('o', 'mine')",
+            );
+            server.push_raw(|_| Vec::new());
+            device.failed();
+            server.reset();
+            let there = json!({"id": "there", "u": "v", "x": "remote"});
+            server.changes(match arrived {
+                false => json!({"t": {"created": [there]}}),
+                true => json!({"t": {"created": [there, {"id": "mine", "u": "v", "x": "here"}]},
+                    "of": {"created": [{"id": "o", "t": "mine"}]}}),
+            });
+            device.synced();
+            let context = format!("{on_clash} {arrived} {settings}");
+            assert_eq!(device.ask("SELECT * FROM t"), rows, "{context}");
+            let owner = rows.split('|').next().expect("a key");
+            assert_eq!(device.ask("SELECT t FROM of"), owner, "{context}");
+            assert_eq!(held(&device), held_rows, "{context}");
+            let pushed = server.pushed();
+            let sent = |kind: &str| {
+                let push = pushed.first();
+                push.is_some_and(|push| push["t"][kind][0]["id"] == owner)
+            };
+            let sent = ["created", "updated"].into_iter().find(|kind| sent(kind));
+            assert_eq!(sent.unwrap_or(""), kind, "{context}: {pushed:?}");
+            assert_eq!(device.pending(), "", "{context}");
+            // It is as if it had never been sent: a delete of the row goes up as that of the server's.
+            server.reset();
+            device.exec("DELETE FROM of; DELETE FROM t");
+            device.synced();
+            let push = &server.pushed()[0];
+            assert_eq!(push["t"]["deleted"], json!([owner]), "{context}");
+        }
+    });
+}
+
 #[test]
 fn h6_whatever_unique_index_it_is_that_a_row_made_here_clashes_by() {
     for (columns, index, mine, theirs) in [

@@ -13,6 +13,7 @@ mod detach;
 mod edits;
 mod failures;
 mod gate;
+mod gone_along;
 mod half_gone;
 mod hazards;
 mod held;
@@ -41,6 +42,7 @@ mod steps;
 #[cfg(unix)]
 mod steps_kill;
 mod storage;
+mod succession;
 mod swaps;
 mod tables;
 mod unconfirmed;

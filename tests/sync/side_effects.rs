@@ -222,9 +222,9 @@ fn t2_an_edited_row_that_goes_along_comes_again_where_the_server_keeps_it() {
             device.ask(
                 "SELECT group_concat(entity) FROM (SELECT entity FROM _syncCursor ORDER BY entity)"
             ),
-            "deeper,falls,parent,stays"
+            "falls,parent,stays"
         );
-        // The other entities' pull names what changed, this one's what is there.
+        // The other entities' pull names what changed, that of these two what is there.
         pull(
             &server,
             json!({"goes": {"created": [{"id": "other", "parent": "q", "x": ""}]}}),
@@ -436,4 +436,147 @@ fn t3_a_trigger_that_refuses_other_keys_does_not_stop_a_sync() {
     everywhere(|pragma| {
         two_keys_change(guard, pragma);
     });
+}
+
+/// A temporary trigger can't be switched off: it fires again when a row is put right.
+#[test]
+fn t1_an_applied_row_holds_what_was_applied_though_a_temporary_trigger_writes_into_it() {
+    let ddl = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, x TEXT, n INTEGER);
+        CREATE TEMP TRIGGER touch AFTER UPDATE OF x ON main.t BEGIN UPDATE t SET n = n + 1 WHERE id = NEW.id; END;
+        CREATE TEMP TRIGGER born AFTER INSERT ON main.t BEGIN UPDATE t SET n = n + 1 WHERE id = NEW.id; END;";
+    for pragma in all_settings() {
+        let server = Canned::start();
+        let device = Device::with(ddl, &["t"], &server.url());
+        device.exec(&pragma);
+        for (x, n) in [("a", 0), ("b", 0), ("c", 9)] {
+            pull(
+                &server,
+                json!({"t": {"updated": [{"id": "1", "x": x, "n": n}]}}),
+            );
+            device.synced();
+            assert_eq!(
+                device.ask("SELECT x, n FROM t"),
+                format!("{x}|{n}"),
+                "{pragma}"
+            );
+            assert_eq!(
+                (device.pending(), device.log()),
+                (String::new(), "0".into()),
+                "{pragma}"
+            );
+        }
+    }
+}
+
+/// Whatever column is written, it writes another value: that is a change of this device.
+#[test]
+fn t1_what_a_temporary_trigger_insists_on_is_an_edit() {
+    let ddl = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, x TEXT, n INTEGER);
+        CREATE TEMP TRIGGER touch AFTER UPDATE ON main.t WHEN NEW.n <> 7
+          BEGIN UPDATE t SET n = 7 WHERE id = NEW.id; END;";
+    let server = Canned::start();
+    let device = Device::with(ddl, &["t"], &server.url());
+    let row = |x: &str| json!({"id": "1", "x": x, "n": 0});
+    pull(&server, json!({"t": {"created": [row("a")]}}));
+    device.synced();
+    pull(&server, json!({"t": {"updated": [row("b")]}}));
+    device.synced();
+    assert_eq!(device.ask("SELECT x, n FROM t"), "b|7");
+    let pushed = &server.pushed()[0]["t"]["updated"][0];
+    assert_eq!(
+        (&pushed["x"], &pushed["n"]),
+        (&json!("b"), &json!(7)),
+        "{pushed}"
+    );
+}
+
+#[test]
+fn h1_what_a_trigger_ignores_is_told_whatever_it_was() {
+    let ddl = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, x TEXT, y TEXT);
+        CREATE TRIGGER ni BEFORE INSERT ON t WHEN NEW.x = 'no' BEGIN SELECT RAISE(IGNORE); END;
+        CREATE TRIGGER nu BEFORE UPDATE ON t WHEN NEW.x = 'no' BEGIN SELECT RAISE(IGNORE); END;
+        CREATE TRIGGER nd BEFORE DELETE ON t WHEN OLD.x = 'keep' BEGIN SELECT RAISE(IGNORE); END;";
+    for pragma in all_settings() {
+        let server = Canned::start();
+        let device = Device::with(ddl, &["t"], &server.url());
+        device.exec(&pragma);
+        let row = |id: &str, x: &str| json!({"id": id, "x": x, "y": "there"});
+        let sync = |changes: Value| {
+            pull(&server, json!({"t": changes}));
+            let answer = device.synced();
+            let warnings = answer["warnings"].as_array().expect("warnings").clone();
+            let mut ignored = warnings
+                .iter()
+                .filter(|warning| warning["code"] == "ignoredByTrigger");
+            let count = ignored.next().map(|warning| warning["count"].clone());
+            (count, answer["pulled"].clone())
+        };
+        sync(json!({"created": [row("1", "keep"), row("2", "ok"), row("3", "ok")]}));
+        assert_eq!(
+            sync(json!({"created": [row("4", "no")]})),
+            (Some(json!(1)), json!(0))
+        );
+        assert_eq!(
+            sync(json!({"updated": [row("2", "no"), row("3", "fine")]})),
+            (Some(json!(1)), json!(1)),
+            "{pragma}"
+        );
+        assert_eq!(
+            sync(json!({"deleted": ["1", "3", "5"]})),
+            (Some(json!(1)), json!(1)),
+            "{pragma}"
+        );
+        assert_eq!(
+            device.ask("SELECT id, x FROM t ORDER BY id"),
+            "1|keep\n2|ok"
+        );
+        assert_eq!(
+            (device.pending(), device.log()),
+            (String::new(), "0".into()),
+            "{pragma}"
+        );
+        // What the trigger did not let in is the server's still when another column is edited.
+        server.reset();
+        device.exec("UPDATE t SET y = 'mine' WHERE id = '2'");
+        device.synced();
+        let pushed = &server.pushed()[0]["t"]["updated"][0];
+        assert_eq!(
+            (&pushed["x"], &pushed["y"]),
+            (&json!("no"), &json!("mine")),
+            "{pragma}"
+        );
+    }
+}
+
+/// The server has no such row any more, whatever is kept of it here.
+#[test]
+fn h1_what_a_trigger_does_in_place_of_a_remote_delete_of_the_row_is_not_sent() {
+    let ddl = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, x TEXT, gone INTEGER);
+        CREATE TABLE other (id TEXT PRIMARY KEY NOT NULL, n INTEGER);
+        CREATE TRIGGER soft BEFORE DELETE ON t BEGIN
+          UPDATE t SET gone = 1 WHERE id = OLD.id; UPDATE other SET n = n + 1; SELECT RAISE(IGNORE); END;";
+    for pragma in all_settings() {
+        let server = Canned::start();
+        let device = Device::with(ddl, &["t", "other"], &server.url());
+        device.exec(&pragma);
+        pull(
+            &server,
+            json!({"t": {"created": [{"id": "1", "x": "a", "gone": 0}]}, "other": {"created": [{"id": "o", "n": 0}]}}),
+        );
+        device.synced();
+        pull(&server, json!({"t": {"deleted": ["1"]}}));
+        let answer = device.synced();
+        assert_eq!(
+            answer["warnings"][0]["code"], "ignoredByTrigger",
+            "{answer}"
+        );
+        assert_eq!(device.ask("SELECT x, gone FROM t"), "a|1", "{pragma}");
+        let push = &server.pushed()[0];
+        assert_eq!(push["t"]["updated"], json!([]), "{pragma}");
+        assert_eq!(push["other"]["updated"][0]["n"], 1, "{pragma}");
+        assert_eq!(
+            (device.pending(), device.log()),
+            (String::new(), "0".into())
+        );
+    }
 }

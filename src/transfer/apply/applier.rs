@@ -17,6 +17,8 @@ use crate::transfer::send::fate::MetRow;
 use crate::transfer::send::freeze::Frozen;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
+use super::actions::Affected;
+use super::along::{self, Along};
 use super::bystanders::Bystanders;
 use super::decide::Remote;
 use super::deferred::{Deferred, Waiting, Word, unique_columns};
@@ -29,6 +31,7 @@ use super::postponed::Postponed;
 use super::scope::is_named;
 use super::setting::Setting;
 use super::stray::stray_key;
+use super::succession::Succession;
 use super::swept::Swept;
 use super::table::{TableApplier, Trouble};
 
@@ -46,7 +49,11 @@ pub struct Applier<'a> {
     pub(super) holder: Holder<'a>,
     swept: Swept,
     bystanders: Bystanders<'a>,
+    along: Along,
+    pub(super) succession: Succession,
     pub(super) displaced: Displaced,
+    /// Tables of which the server has told all that it has.
+    pub(super) revealed: HashSet<usize>,
     /// Rows that went with deleted ones.
     taken: HashSet<(i64, Key)>,
     /// The log's end before we wrote anything.
@@ -97,12 +104,21 @@ impl<'a> Applier<'a> {
             doomed: Doomed::default(),
             holder: Holder::new(database, setting.provider, bindings, setting.refusals)?,
             swept: Swept::default(),
-            bystanders: Bystanders::new(setting, bindings, start),
+            bystanders: Bystanders::new(setting, bindings, unacknowledged, start),
+            along: Along::default(),
+            succession: Succession::default(),
             displaced: Displaced::default(),
+            revealed: HashSet::new(),
             taken: HashSet::new(),
             start,
             cancel: setting.cancel,
         })
+    }
+
+    /// All answers of the run about these tables are in, with this one: a row that was sent, and that none of them names,
+    /// has not arrived.
+    pub fn reveal(&mut self, places: &HashSet<usize>) {
+        self.revealed.clone_from(places);
     }
 
     /// Applies what had to wait, and brings the log up to date. Call once, before the commit. `due`: entities of which
@@ -122,10 +138,16 @@ impl<'a> Applier<'a> {
         if !self.doomed.is_empty() {
             // A row that moves away from a parent which is about to go must have moved by then.
             self.apply_deferred(false)?;
+            let waiting = self.deferred.rows();
+            self.succession = Succession::of(self.database, self.bindings, waiting)?;
             self.carry_out_deletes(&mut postponed)?;
         }
         self.apply_deferred(true)?;
+        self.succession.give_back(self.database)?;
         self.try_held(&mut postponed)?;
+        let refilled = self.refill()?;
+        let mut warnings: Vec<Warning> = self.bystanders.warnings().collect();
+        let lost = self.lost_along(&mut warnings)?;
         let mut gone = self.swept.record(&mut self.tables)?;
         gone.extend(self.bystanders.record()?);
         let mut taken: HashSet<(i64, Key)> = std::mem::take(&mut self.taken);
@@ -139,7 +161,9 @@ impl<'a> Applier<'a> {
         );
         // The server was not told of the edit by which the row went along, and may well keep it.
         gone.retain(|gone| gone.is_there && taken.contains(&gone.row));
-        let comes_again = gone.into_iter().map(|gone| gone.row.0).collect();
+        let mut comes_again: HashSet<i64> = gone.into_iter().map(|gone| gone.row.0).collect();
+        comes_again.extend(lost);
+        comes_again.extend(refilled);
         // They are gone, but nothing of that is to be sent.
         let taken = taken.into_iter().map(|row| (row, self.start));
         log::forget(self.database, &taken.collect())?;
@@ -149,7 +173,6 @@ impl<'a> Applier<'a> {
             .collect();
         effects::write(self.database, self.start, effects)?;
         let mut all = Vec::new();
-        let mut warnings = Vec::new();
         for table in self.tables {
             let (counts, warned) = table.finish()?;
             all.push(counts);
@@ -243,11 +266,17 @@ impl<'a> Applier<'a> {
         row: &[Slot<'_>],
         old: bool,
     ) -> Result<(), SyncError> {
-        if self.tables[place].may_delete() {
-            self.look_before_a_delete(place, key)?;
-        }
+        let along = match self.tables[place].may_delete() {
+            true => self.look_before_a_delete(place, key)?,
+            false => Vec::new(),
+        };
         let trouble = match self.tables[place].row(remote, key, row, old) {
-            Ok(gone) => return self.wrote(place, key, gone),
+            Ok(gone) => {
+                if gone {
+                    self.went_along(along)?;
+                }
+                return self.wrote(place, key, gone);
+            }
             Err(Trouble::Taken) => {
                 if self.is_met_in_place(place, key, row)? {
                     return Ok(());
@@ -329,14 +358,74 @@ impl<'a> Applier<'a> {
         !self.database.connection().standing().autocommit
     }
 
-    /// A delete may also delete rows that nobody named.
-    pub(super) fn look_before_a_delete(&mut self, place: usize, key: &Key) -> Result<()> {
+    /// A delete may also delete, or change, rows that nobody named: which, of those that the server may have.
+    pub(super) fn look_before_a_delete(
+        &mut self,
+        place: usize,
+        key: &Key,
+    ) -> Result<Vec<Affected>> {
         if !self.own.may_touch_others() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         self.bystanders.look()?;
         self.swept.look(&mut self.tables)?;
-        self.own.foresee(self.bindings[place].table.id, key)
+        let (database, bindings) = (self.database, self.bindings);
+        self.succession.leave(database, bindings, place, key)?;
+        let affected = self.own.foresee(self.bindings[place].table.id, key)?;
+        let mut known = Vec::with_capacity(affected.len());
+        for one in affected {
+            let (table, key) = &one.row;
+            let is_ours = match self.place_of(*table) {
+                Some(place) => self.tables[place].was_made_here(key)?,
+                None => self.bystanders.was_made_here(*table, key)?,
+            };
+            if !is_ours {
+                known.push(one);
+            }
+        }
+        Ok(known)
+    }
+
+    /// A row was deleted, and with it these.
+    pub(super) fn went_along(&mut self, affected: Vec<Affected>) -> Result<()> {
+        for Affected { row, columns } in affected {
+            let (table, key) = row;
+            match (columns, self.place_of(table)) {
+                (None, _) => self.along.went(table, key)?,
+                (Some(columns), Some(place)) => self.tables[place].emptied(&key, &columns)?,
+                (Some(columns), None) => self.bystanders.emptied(table, &key, &columns)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn place_of(&self, table: i64) -> Option<usize> {
+        let mut bindings = self.bindings.iter();
+        bindings.position(|binding| binding.table.id == table)
+    }
+
+    /// The tables that have lost rows which the server may have still, since only a foreign key has deleted them.
+    fn lost_along(&mut self, warnings: &mut Vec<Warning>) -> Result<Vec<i64>> {
+        let mut along = std::mem::take(&mut self.along);
+        let lost = along.lost(|table, key| {
+            let Some(place) = self.place_of(table) else {
+                return Ok(!self.bystanders.has(table, key)?);
+            };
+            let is_lost = !self.holder.has(place, key) && !self.tables[place].has(key)?;
+            if is_lost {
+                // It comes again with the version that it had.
+                self.tables[place].forget_version(key)?;
+            }
+            Ok(is_lost)
+        })?;
+        for (table, count) in &lost {
+            let entity = match self.place_of(*table) {
+                Some(place) => Some(self.bindings[place].entity.as_str()),
+                None => self.bystanders.name(*table),
+            };
+            warnings.extend(entity.map(|entity| along::warning(entity, *count)));
+        }
+        Ok(lost.into_iter().map(|(table, _)| table).collect())
     }
 
     /// Carries out the deletes of the answer, children before their parents.
@@ -375,7 +464,7 @@ impl<'a> Applier<'a> {
             self.deferred.forget(place, key);
             self.displaced.forget(place, key);
         }
-        self.look_before_a_delete(place, key)?;
+        let along = self.look_before_a_delete(place, key)?;
         let table = &mut self.tables[place];
         let gone = match table.gone(remote, key, old) {
             Ok(gone) => gone,
@@ -386,10 +475,14 @@ impl<'a> Applier<'a> {
             }
             Err(trouble) => return Err(table.named(trouble, key)),
         };
+        if gone {
+            self.went_along(along)?;
+        }
         if !old {
+            self.along.named(self.bindings[place].table.id, key)?;
             self.note_deleted(place, key, gone)?;
         }
-        match gone {
+        match self.tables[place].has_applied() || gone {
             true => self.wrote(place, key, gone),
             // What others have changed of it as a side effect is an edit.
             false => Ok(()),

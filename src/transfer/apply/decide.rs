@@ -294,6 +294,8 @@ pub enum Written {
     Inserted,
     /// A trigger of the application ignored it.
     Ignored,
+    /// It was there, and a trigger of the application ignored that it is otherwise now.
+    IgnoredHere,
     Updated,
     /// It was there as it came.
     Unchanged,
@@ -303,7 +305,7 @@ pub enum Written {
 pub fn is_announced_wrongly(case: &Case, action: Action, written: Written) -> bool {
     match (case.remote, case.local) {
         (Remote::Created, Local::Clean) => match written {
-            Written::Updated => true,
+            Written::Updated | Written::IgnoredHere => true,
             Written::Unchanged => !case.rules.redelivers,
             Written::Inserted | Written::Ignored => false,
         },
@@ -568,23 +570,23 @@ mod tests {
 
     #[test]
     fn rows_are_announced_wrongly_when_they_are_not_what_was_said() {
-        use Written::{Ignored, Inserted, Unchanged, Updated};
-        let all = [Inserted, Ignored, Updated, Unchanged];
+        use Written::{Ignored, IgnoredHere, Inserted, Unchanged, Updated};
+        let all = [Inserted, Ignored, Updated, Unchanged, IgnoredHere];
         for case in every_case() {
             let action = decide(&case).action;
             let wrong = all.map(|written| is_announced_wrongly(&case, action, written));
             let rules = case.rules;
             let expected = match (case.remote, case.local) {
-                (Remote::Created, Clean) => [false, false, true, !rules.redelivers],
+                (Remote::Created, Clean) => [false, false, true, !rules.redelivers, true],
                 (Remote::Updated, Clean) => {
                     let absent = !rules.created_as_updated;
-                    [absent, absent, false, false]
+                    [absent, absent, false, false, false]
                 }
                 (Remote::Created, Local::Created | Local::Updated) => {
-                    [matches!(action, Ask | Merge); 4]
+                    [matches!(action, Ask | Merge); 5]
                 }
-                (Remote::Created, Deleted | Withdrawn) => [action == Insert; 4],
-                _ => [false; 4],
+                (Remote::Created, Deleted | Withdrawn) => [action == Insert; 5],
+                _ => [false; 5],
             };
             assert_eq!(wrong, expected, "{case:?}");
         }

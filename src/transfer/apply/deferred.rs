@@ -75,6 +75,12 @@ impl Deferred {
             .retain(|row| row.place != place || row.key != *key);
     }
 
+    /// The rows that wait: place, key and columns.
+    pub fn rows(&self) -> impl Iterator<Item = (usize, &Key, &[Slot<'static>])> {
+        let rows = self.rows.iter();
+        rows.map(|row| (row.place, &row.key, row.word.slots()))
+    }
+
     /// Takes all rows that wait.
     pub fn take(&mut self) -> Vec<Waiting> {
         self.keys.clear();

@@ -16,6 +16,7 @@ use super::decide::Remote;
 use super::displaced::Comer;
 use super::postponed::Postponed;
 use super::stray::{is_stray, not_a_key, stray_key};
+use super::succession::Succession;
 use super::table::Trouble;
 
 impl Applier<'_> {
@@ -76,8 +77,13 @@ impl Applier<'_> {
         let Some(old) = &reason.clashes_with else {
             return Ok(false);
         };
+        let known = Key(old.clone());
+        let is_ours = self.tables[place].was_made_here(&known)?
+            || (self.revealed.contains(&place)
+                && !self.holder.has(place, &known)
+                && self.tables[place].never_arrived(&known)?);
         if on_clash == OnClash::Hold
-            || !self.tables[place].was_made_here(&Key(old.clone()))?
+            || !is_ours
             || self.tables[place].is_here(key)?
             || is_tied(self.database, &self.bindings[place], old)?
         {
@@ -211,10 +217,25 @@ impl Applier<'_> {
         for row in fit.rows(&held)? {
             self.try_held_row(row)?;
         }
+        let waiting = held.iter().filter_map(|row| match &row.what {
+            What::Row(_, slots) => Some((row.place, &row.key, slots.as_slice())),
+            What::Delete => None,
+        });
+        let waiting = waiting.filter(|(place, key, _)| self.holder.has(*place, key));
+        self.succession = Succession::of(self.database, self.bindings, waiting)?;
         for row in held.iter().rev().filter(|row| row.what == What::Delete) {
             if fit.may_go(row.place, &row.key)? && !postponed.waits(row.place, &row.key)? {
                 self.try_held_row(row)?;
             }
+        }
+        if self.succession.is_due() {
+            // They were left what others refer to, so they come before these are told.
+            for row in fit.rows(&held)? {
+                if self.holder.has(row.place, &row.key) {
+                    self.try_held_row(row)?;
+                }
+            }
+            self.succession.give_back(self.database)?;
         }
         Ok(())
     }
@@ -260,6 +281,7 @@ impl Applier<'_> {
         let connection = self.database.connection();
         connection.execute_script("SAVEPOINT syncscope_held")?;
         let before = self.tables[place].counts().clone();
+        let mut along = Vec::new();
         let outcome = match &row.what {
             What::Row(announced, slots) => {
                 let remote = match announced {
@@ -269,17 +291,21 @@ impl Applier<'_> {
                 self.tables[place].row(remote, key, slots, false)
             }
             What::Delete => {
-                self.look_before_a_delete(place, key)?;
+                along = self.look_before_a_delete(place, key)?;
                 self.tables[place].gone(Remote::Deleted, key, false)
             }
         };
         let error = match outcome {
             Ok(gone) => {
                 connection.execute_script("RELEASE syncscope_held")?;
+                if gone {
+                    self.went_along(along)?;
+                }
                 if row.what == What::Delete {
                     self.note_deleted(place, key, gone)?;
                 }
-                return match gone || row.what != What::Delete {
+                let is_written = gone || self.tables[place].has_applied();
+                return match is_written || row.what != What::Delete {
                     true => self.wrote(place, key, gone),
                     false => Ok(()),
                 };

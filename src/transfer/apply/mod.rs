@@ -9,10 +9,11 @@
 //! | `writer`, `lift` | the statements on a table |
 //! | `effects` | what applied rows mean for the log |
 //! | `table` | these put together, for one table |
-//! | `applier` | an answer about several tables; rows that must wait for others (`deferred`), that go when all rows are in (`doomed`) or all answers of the run (`postponed`), that go with others (`swept`, `bystanders`), that are refused (`holding`, `stray`), that make room (`displaced`) |
+//! | `applier` | an answer about several tables; rows that must wait for others (`deferred`), that go when all rows are in (`doomed`) or all answers of the run (`postponed`), that go with others (`swept`, `bystanders`, `along`), that are refused (`holding`, `stray`), that make room (`displaced`), that leave what others refer to (`succession`), whose references can be filled again (`refill`) |
 //! | `own_writes`, `side_effects`, `actions` | keeping what is applied out of the log |
 
 mod actions;
+mod along;
 mod applier;
 mod bystanders;
 mod decide;
@@ -28,11 +29,13 @@ mod lift;
 mod meeting;
 mod own_writes;
 mod postponed;
+mod refill;
 mod rounded;
 mod scope;
 mod setting;
 mod side_effects;
 mod stray;
+mod succession;
 mod swept;
 mod table;
 #[cfg(test)]

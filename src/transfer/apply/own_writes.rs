@@ -13,7 +13,7 @@ use crate::providers::wire::Slot;
 use crate::store::{Database, Result, TriggersOff};
 use crate::transfer::binding::Binding;
 
-use super::actions::{Actions, Foreseen};
+use super::actions::{Actions, Affected, Foreseen};
 use super::side_effects::SideEffects;
 
 /// Rows, and bytes of what they should be, after which entries of other rows are set apart from ours, where others can
@@ -150,18 +150,20 @@ impl<'a> OwnWrites<'a> {
         written.len() >= BATCH || self.bytes >= BATCH_BYTES
     }
 
-    /// A row is about to be deleted.
+    /// A row is about to be deleted: what foreign keys are to do to others, and is not to be sent.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn foresee(&mut self, table: i64, key: &Key) -> Result<()> {
-        if !self.effects.triggers || !self.effects.deletes || self.send_cascades {
-            return Ok(());
+    pub fn foresee(&mut self, table: i64, key: &Key) -> Result<Vec<Affected>> {
+        if !self.effects.deletes || self.send_cascades {
+            return Ok(Vec::new());
         }
-        let mut foreseen = std::mem::take(&mut self.foreseen);
-        let outcome = self.actions()?.foresee(table, key, &mut foreseen);
-        self.foreseen = foreseen;
-        outcome
+        let affected = self.actions()?.foresee(table, key)?;
+        if self.effects.triggers {
+            let rows = affected.iter().map(|affected| affected.row.clone());
+            self.foreseen.extend(rows);
+        }
+        Ok(affected)
     }
 
     fn actions(&mut self) -> Result<&mut Actions> {

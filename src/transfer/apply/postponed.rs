@@ -108,7 +108,8 @@ fn reaching<'l>(acting: &'l [Link], due: &HashSet<String>) -> Vec<&'l Link> {
 fn refers(database: &Database, parent: &Binding, link: &Link) -> Result<Statement> {
     let columns = link.from.iter().zip(&link.to);
     let met: Vec<String> = columns
-        .map(|(from, to)| format!("c.{} = p.{}", quote_name(from), quote_name(to)))
+        // By the collation of the parent's column, as the foreign key.
+        .map(|(from, to)| format!("p.{} = c.{}", quote_name(to), quote_name(from)))
         .collect();
     let key = parent.key_name();
     database.connection().prepare(&format!(

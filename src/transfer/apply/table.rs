@@ -3,9 +3,10 @@
 use crate::capture::{Key, KeyMap, Pending, PendingRows};
 use crate::ground::{SyncError, Warning, quoted};
 use crate::providers::conversation::Again;
+use crate::providers::values::show;
 use crate::providers::wire::{Face, Slot};
 use crate::store::{Database, Error, Result, Value, ValueRef, shown};
-use crate::transfer::aside::KeptRow;
+use crate::transfer::aside::{self, KeptRow};
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::policy::Policy;
 use crate::transfer::conflict::record::{Kind, Recorder, Sides, remote_json, row_json};
@@ -24,7 +25,7 @@ use super::own_writes::Applied;
 use super::rounded::{is_rounded, may_be_rounded};
 use super::setting::Setting;
 use super::version::VersionGate;
-use super::writer::{UNIQUE, Writer};
+use super::writer::{Deleted, UNIQUE, Writer};
 use crate::transfer::version::Version;
 
 /// Why a row could not be applied.
@@ -130,6 +131,11 @@ impl<'a> TableApplier<'a> {
         self.writer.take_applied()
     }
 
+    /// Whether something is known of what the row is to hold that was applied, or was to go, last.
+    pub fn has_applied(&self) -> bool {
+        self.writer.has_applied()
+    }
+
     /// Makes sure that a row is what was applied; whether it is.
     ///
     /// # Errors
@@ -166,6 +172,21 @@ impl<'a> TableApplier<'a> {
         let exists = self.writer.find(&pending)?;
         self.writer.release();
         self.knowledge.is_unsent(&pending, exists)
+    }
+
+    /// The same of a row that was sent, too: no answer came, and the server has told all it has since. It would have named
+    /// this one.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn never_arrived(&mut self, key: &Key) -> Result<bool> {
+        let Some(pending) = self.waiting(key)? else {
+            return Ok(false);
+        };
+        let exists = self.writer.find(&pending)?;
+        self.writer.release();
+        let is_made = self.knowledge.local(&pending, exists)? == Local::Created;
+        Ok(is_made && self.effects.met(key)?.is_none())
     }
 
     /// Whether anything is pending of a row.
@@ -455,14 +476,17 @@ impl<'a> TableApplier<'a> {
     }
 
     fn write(&mut self, key: &Key, chosen: &Chosen<'_>) -> Result<bool> {
-        let gone = chosen.is_delete();
-        if gone {
-            self.writer.release();
-            self.counts.deleted += self.writer.delete(key)?;
-        } else {
-            let written = self.writer.update(key, &chosen.row)?;
-            self.count_written(written);
-        }
+        let gone = match chosen.is_delete() {
+            true => {
+                self.writer.release();
+                self.delete(key, Action::Delete)?
+            }
+            false => {
+                let written = self.writer.update(key, &chosen.row)?;
+                self.count_written(written);
+                false
+            }
+        };
         self.effects.note(key, chosen.effect.clone())?;
         Ok(gone)
     }
@@ -523,6 +547,7 @@ impl<'a> TableApplier<'a> {
     /// # Errors
     /// SQLite's; a resolver's.
     pub fn gone(&mut self, remote: Remote, key: &Key, old: bool) -> Result<bool, Trouble> {
+        self.writer.take_applied();
         if remote == Remote::Unnamed {
             self.versions.forget_living(key)?;
         }
@@ -582,12 +607,18 @@ impl<'a> TableApplier<'a> {
         self.write_or_clash(key, chosen)
     }
 
+    /// Deletes a row if that is what is to be done; whether it is gone.
     fn delete(&mut self, key: &Key, action: Action) -> Result<bool> {
         if action != Action::Delete {
             return Ok(false);
         }
-        self.counts.deleted += self.writer.delete(key)?;
-        Ok(true)
+        let deleted = self.writer.delete(key)?;
+        match deleted {
+            Deleted::Gone => self.counts.deleted += 1,
+            Deleted::Ignored => self.counts.ignored += 1,
+            Deleted::Absent => {}
+        }
+        Ok(deleted != Deleted::Ignored)
     }
 
     /// Keys of the rows that meet a condition and that `is_meant` names.
@@ -663,6 +694,59 @@ impl<'a> TableApplier<'a> {
         let exists = self.writer.find_key(key)?;
         self.writer.release();
         Ok(exists)
+    }
+
+    /// Columns of a row, each with what it held, were written by a foreign key's action, because what they referred to was
+    /// deleted there. Nobody here has edited them: the server's values are kept aside, so that they go up again with the
+    /// row.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn emptied(&mut self, key: &Key, columns: &[(usize, Value)]) -> Result<()> {
+        let pending = self.waiting(key)?;
+        let pending = pending.as_ref();
+        let kept = self.writer.kept(key, pending)?;
+        let exists = self.writer.find_key(key)?;
+        let is_made = match pending {
+            Some(pending) => self.knowledge.local(pending, exists)? == Local::Created,
+            None => false,
+        };
+        let mut values = Vec::new();
+        for (position, before) in columns.iter().filter(|_| exists && !is_made) {
+            let mut places = self.binding.columns.iter();
+            let Some(place) = places.position(|own| own == position) else {
+                continue;
+            };
+            let is_edited = pending.is_some_and(|pending| pending.changed(*position));
+            let is_kept = kept.get(place).is_some_and(Option::is_some);
+            if !is_edited && !is_kept && self.writer.value(place) != before.borrow() {
+                values.push((place, before));
+            }
+        }
+        self.writer.release();
+        for (place, before) in values {
+            let mut json = Vec::new();
+            let kind = self.binding.wire.columns[place].kind;
+            show(&mut json, kind, Face::Value(before.borrow()));
+            let json = String::from_utf8_lossy(&json);
+            self.writer.keep_one(key, place, &json)?;
+        }
+        Ok(())
+    }
+
+    /// Writes into a row what is kept aside of one of its columns, unless that was edited here; whether it was written.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn refill(&mut self, key: &Key, place: usize, row: &[Slot<'_>]) -> Result<bool> {
+        let pending = self.waiting(key)?;
+        let kept = self.writer.kept(key, pending.as_ref())?;
+        let counts = kept.get(place).is_some_and(Option::is_some);
+        if !counts || !self.writer.find_key(key)? {
+            self.writer.release();
+            return Ok(false);
+        }
+        Ok(self.writer.update(key, row)? == Written::Updated)
     }
 
     /// Records a row that was edited here and is gone now.
@@ -768,16 +852,7 @@ impl<'a> TableApplier<'a> {
         let came = self.writer.asides.came.iter();
         came.zip(&self.binding.wire.columns)
             .filter(|(count, _)| **count > 0)
-            .map(move |(count, column)| {
-                let message = format!(
-                    "{entity}.{}: values that the column can't hold as they are; they are kept aside, and go up \
-                     again unless the column is edited here (SELECT * FROM sync_aside)",
-                    column.name
-                );
-                Warning::new("valuesKeptAside", message)
-                    .of(entity)
-                    .times(*count)
-            })
+            .map(move |(count, column)| aside::warning(entity, &column.name, *count))
     }
 
     /// A policy that can't do what it says.
@@ -843,7 +918,7 @@ impl<'a> TableApplier<'a> {
     fn count_written(&mut self, written: Written) {
         let counter = match written {
             Written::Inserted => &mut self.counts.inserted,
-            Written::Ignored => &mut self.counts.ignored,
+            Written::Ignored | Written::IgnoredHere => &mut self.counts.ignored,
             Written::Updated => &mut self.counts.updated,
             Written::Unchanged => &mut self.counts.unchanged,
         };

@@ -2,7 +2,7 @@
 
 use crate::capture::reader::RowReader;
 use crate::capture::{Key, Pending};
-use crate::providers::values::holds;
+use crate::providers::values::{holds, show};
 use crate::providers::wire::{Slot, WireType, fallback};
 use crate::store::{Database, Error, Result, Statement, TriggersOff, Value, ValueRef, quote_name};
 use crate::transfer::aside::{Asides, KeptRow};
@@ -20,6 +20,16 @@ type ByColumns<T> = Vec<(Vec<bool>, T)>;
 
 /// Statements kept of a kind.
 const KEPT: usize = 32;
+
+/// What came of a delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    Gone,
+    /// There was no such row.
+    Absent,
+    /// A trigger of the application ignored it (`RAISE(IGNORE)`): the row is still here.
+    Ignored,
+}
 
 /// Writes the rows of one table.
 pub struct Writer<'a> {
@@ -94,6 +104,10 @@ impl<'a> Writer<'a> {
         self.applied.take()
     }
 
+    pub fn has_applied(&self) -> bool {
+        self.applied.is_some()
+    }
+
     /// Keeps what a row is to hold. Where nothing was said of a column, it is to be as it was.
     fn note(&mut self, row: &[Slot<'_>], over: bool, written: bool) {
         if !self.watched {
@@ -122,12 +136,22 @@ impl<'a> Writer<'a> {
             return Ok(false);
         }
         let _quiet = TriggersOff::begin(self.database.connection());
-        let outcome = self.update(key, row);
+        // Temporary triggers can't be switched off: those of columns that are right are not to fire again.
+        let mut wrong = row.to_vec();
+        for (place, slot) in wrong.iter_mut().enumerate() {
+            if !self.differs_at(place, row) && slot.kept().is_none() {
+                *slot = Slot::Missing;
+            }
+        }
+        let outcome = self.update(key, &wrong);
         self.applied = None;
         match outcome {
-            Err(error) if error.is_constraint() => Ok(false),
-            outcome => outcome.map(|_| true),
-        }
+            Err(error) if error.is_constraint() => return Ok(false),
+            outcome => outcome?,
+        };
+        let is_right = self.find_key(key)? && !self.differs(row);
+        self.release();
+        Ok(is_right)
     }
 
     /// Whether every row is likely to be new.
@@ -158,11 +182,12 @@ impl<'a> Writer<'a> {
 
     /// Whether an incoming row differs from the row found.
     pub fn differs(&self, row: &[Slot<'_>]) -> bool {
-        let mut slots = row.iter().enumerate();
-        slots.any(|(place, slot)| {
-            let column = &self.binding.wire.columns[place];
-            !slot.is_missing() && !holds(column, self.value(place), slot)
-        })
+        (0..row.len()).any(|place| self.differs_at(place, row))
+    }
+
+    fn differs_at(&self, place: usize, row: &[Slot<'_>]) -> bool {
+        let column = &self.binding.wire.columns[place];
+        !row[place].is_missing() && !holds(column, self.value(place), &row[place])
     }
 
     /// Lets go of the row found.
@@ -229,7 +254,11 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// SQLite's.
     pub fn update(&mut self, key: &Key, row: &[Slot<'_>]) -> Result<Written> {
-        let differs = self.differs(row);
+        let places = 0..row.len();
+        let differing: Vec<usize> = places
+            .filter(|place| self.differs_at(*place, row))
+            .collect();
+        let differs = !differing.is_empty();
         self.note(row, true, differs);
         self.release();
         if !differs {
@@ -249,18 +278,54 @@ impl<'a> Writer<'a> {
         let held = row.iter().filter(|slot| !slot.is_missing());
         let mut values: Vec<ValueRef<'_>> = held.map(Slot::value).collect();
         values.push(key.0.borrow());
-        self.updates[known].1.run(&values)?;
+        if self.updates[known].1.run(&values)? == 0 {
+            // Nothing was applied: what a trigger wrote in its place is an edit.
+            self.applied = None;
+            self.keep_ignored(key, row, &differing)?;
+            return Ok(Written::IgnoredHere);
+        }
         self.keep(key, row)?;
         Ok(Written::Updated)
     }
 
-    /// Deletes a row; how many were deleted.
+    /// What the server has in columns that a trigger does not let be written is kept aside, or the row would take it back
+    /// there when it is sent for the edit of another column.
+    fn keep_ignored(&mut self, key: &Key, row: &[Slot<'_>], differing: &[usize]) -> Result<()> {
+        let mut same = row.to_vec();
+        for place in differing {
+            same[*place] = Slot::Missing;
+        }
+        self.keep(key, &same)?;
+        for place in differing {
+            let mut json = Vec::new();
+            let kind = self.binding.wire.columns[*place].kind;
+            show(&mut json, kind, row[*place].face());
+            self.keep_one(key, *place, &String::from_utf8_lossy(&json))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a row.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn delete(&mut self, key: &Key) -> Result<i64> {
+    pub fn delete(&mut self, key: &Key) -> Result<Deleted> {
+        let deleted = self.delete.run(&[key.0.borrow()])?;
+        if deleted == 0 {
+            let exists = self.find_key(key)?;
+            self.release();
+            if exists {
+                // What a trigger wrote in place of that (that the row is deleted, say) is nothing to send: the server has
+                // no such row.
+                self.applied = Some(Applied::Unchecked);
+                return Ok(Deleted::Ignored);
+            }
+        }
         self.asides.remove_row(key)?;
-        self.delete.run(&[key.0.borrow()])
+        Ok(match deleted {
+            0 => Deleted::Absent,
+            _ => Deleted::Gone,
+        })
     }
 
     /// Keeps aside what a row that is here, and needs no writing, brings and its columns can't hold; whether that
@@ -270,6 +335,14 @@ impl<'a> Writer<'a> {
     /// SQLite's.
     pub fn keep(&mut self, key: &Key, row: &[Slot<'_>]) -> Result<bool> {
         self.asides.keep(key, row, false, self.start)
+    }
+
+    /// Keeps the server's value of one column aside.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn keep_one(&mut self, key: &Key, place: usize, json: &str) -> Result<()> {
+        self.asides.put_one(key, place, json, self.start)
     }
 
     /// What is kept aside of a row that is here.

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
 use crate::capture::Tracked;
+use crate::capture::rebuilt::forget_cursors;
 use crate::capture::tracked::registration;
 use crate::coordination::now;
 use crate::ground::SyncError;
@@ -134,6 +135,9 @@ pub fn apply(
     let mut applier = Applier::new(&setting, &bindings, &unacknowledged)?;
     body(&mut applier)?;
     let came = applier.finish(&[])?;
+    for table in &came.comes_again {
+        forget_cursors(job.database, *table)?;
+    }
     let decided = inserts::decide(job.database, job.provider, 0, &bindings, &met)?;
     let mut outcome = Outcome {
         conflicts: decided.len().try_into().unwrap_or(i64::MAX),

@@ -17,6 +17,7 @@ use crate::store::{Database, Result, Value, ValueRef, quote_name};
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::record::{Kind, Recorder, Sides, row_json};
 use crate::transfer::send::brought::{self, Brought};
+use crate::transfer::send::outbox;
 use crate::transfer::send::rekey::{self, Renamed};
 
 use super::refusals::Refusals;
@@ -241,6 +242,8 @@ pub fn make_room(
             let bits = columns.filter_map(|position| binding.table.columns.bit(*position));
             edited.push((row.table, key, bits.collect()));
         }
+        // A push that carried it without an answer has not arrived.
+        outbox::forget_row(database, row.table, &row.old)?;
         settled.insert((row.table, Key(row.new.clone())), i64::MAX);
         reader.release();
         if moves {

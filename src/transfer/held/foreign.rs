@@ -392,7 +392,7 @@ pub(super) fn refers(column: &str, key: &Key) -> String {
 }
 
 /// Finds rows of a table by some columns.
-pub(super) fn find(
+pub fn find(
     connection: Connection,
     table: &str,
     columns: &[String],

@@ -8,7 +8,7 @@ use crate::ground::{Class, SyncError};
 use crate::http::{Spool, SpoolWriter};
 use crate::providers::conversation::{Conversation, Manners, ParcelRow, ParcelRows};
 use crate::providers::wire::ChangeKind;
-use crate::store::{Database, Result, Statement, ValueRef};
+use crate::store::{Database, Result, Statement, Value, ValueRef};
 
 use crate::transfer::binding::Binding;
 
@@ -229,6 +229,19 @@ pub fn move_to_new_push(
 /// SQLite's.
 pub fn remove(database: &Database, row: i64) -> Result<()> {
     database.execute("DELETE FROM main._syncOutbox WHERE id = ?1", &[row.into()])?;
+    Ok(())
+}
+
+/// What may have arrived of a row counts as an edit of ours no more.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget_row(database: &Database, table: i64, key: &Value) -> Result<()> {
+    database.execute(
+        "DELETE FROM main._syncOutbox WHERE tbl = ?1 AND pk IS ?2 AND pushId IN \
+         (SELECT id FROM main._syncPush WHERE state <> 'acknowledged')",
+        &[table.into(), key.borrow()],
+    )?;
     Ok(())
 }
 

@@ -10,6 +10,8 @@ use crate::transfer::binding::Binding;
 use crate::transfer::held::keep;
 use crate::transfer::version;
 
+use super::outbox;
+
 /// A row that was refused alone.
 #[derive(Debug, Clone)]
 pub struct Alone {
@@ -290,12 +292,8 @@ pub fn discard(
         "DELETE FROM main._syncRejected WHERE tbl = ?1 AND pk IS ?2",
         &row,
     )?;
-    // What may have arrived all the same shows with the next pull; as an edit of ours it counts no more.
-    database.execute(
-        "DELETE FROM main._syncOutbox WHERE tbl = ?1 AND pk IS ?2 AND pushId IN \
-         (SELECT id FROM main._syncPush WHERE state <> 'acknowledged')",
-        &row,
-    )?;
+    // What may have arrived all the same shows with the next pull.
+    outbox::forget_row(database, *table, &key.0)?;
     match (revert, change.made_here) {
         (false, _) => {}
         (true, true) => {
