@@ -7,6 +7,7 @@ mod calls;
 mod check;
 mod converge;
 mod counted;
+mod counted_clash;
 mod decisions;
 mod deletes_last;
 mod edits;

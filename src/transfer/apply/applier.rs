@@ -111,11 +111,7 @@ impl<'a> Applier<'a> {
     /// # Errors
     /// SQLite's.
     pub fn finish(mut self, due: &[usize]) -> Result<Came, SyncError> {
-        let refusals = self.holder.refusals;
-        let comers =
-            self.displaced
-                .make_room(self.database, &mut self.tables, self.start, refusals)?;
-        for comer in comers {
+        for comer in self.give_way()? {
             self.upsert(comer.place, comer.remote, &comer.key, &comer.row, false)?;
         }
         let mut postponed = Postponed::new(self.database, self.bindings, due)?;
@@ -249,9 +245,6 @@ impl<'a> Applier<'a> {
         let trouble = match self.tables[place].row(remote, key, row, old) {
             Ok(gone) => return self.wrote(place, key, gone),
             Err(Trouble::Taken) => {
-                if self.is_met_in_place(place, key, row)? {
-                    return Ok(());
-                }
                 self.displaced.put(Comer {
                     place,
                     key: key.clone(),

@@ -9,10 +9,13 @@ use std::collections::HashMap;
 use crate::capture::Key;
 use crate::ground::SyncError;
 use crate::providers::wire::Slot;
-use crate::store::{Database, Error, Result, Value};
+use crate::store::{Error, Result, Value};
 use crate::transfer::held::{Reason, Refusals};
+use crate::transfer::send::counted::highest;
+use crate::transfer::send::order::tables_parents_first;
 use crate::transfer::send::rekey::{Met, Renamed, move_away, tied};
 
+use super::applier::Applier;
 use super::decide::Remote;
 use super::table::TableApplier;
 
@@ -26,67 +29,103 @@ pub struct Comer {
 
 /// The rows of an answer whose places are taken by rows created here.
 #[derive(Default)]
-pub struct Displaced(HashMap<(usize, Key), Comer>);
+pub struct Displaced {
+    comers: HashMap<(usize, Key), Comer>,
+    /// The rows that have moved, by the keys that they have now: those that they had.
+    moved: HashMap<(usize, Key), Key>,
+}
 
 impl Displaced {
     /// The last word of the answer about a row counts.
     pub fn put(&mut self, comer: Comer) {
-        self.0.insert((comer.place, comer.key.clone()), comer);
+        self.comers.insert((comer.place, comer.key.clone()), comer);
     }
 
     pub fn forget(&mut self, place: usize, key: &Key) {
-        if !self.0.is_empty() {
-            self.0.remove(&(place, key.clone()));
+        if !self.comers.is_empty() {
+            self.comers.remove(&(place, key.clone()));
         }
     }
 
+    /// The key that a row had before it moved, if it did.
+    pub fn before(&self, place: usize, key: &Key) -> Option<&Key> {
+        self.moved.get(&(place, key.clone()))
+    }
+
+    /// Whether a row has moved away from a key.
+    pub fn has_left(&self, place: usize, key: &Key) -> bool {
+        let mut moved = self.moved.iter();
+        moved.any(|((of, _), before)| *of == place && before == key)
+    }
+}
+
+impl Applier<'_> {
     /// Makes room: gives the rows that are here new numbers, and returns those that are to come. Where a row can't have
     /// another number, the one that is to come is refused.
     ///
+    /// What a row refers to has moved before it is told whether it is the row that comes: a UNIQUE value with a reference
+    /// in it means another row then.
+    ///
     /// # Errors
     /// One was refused, so that the answer is to be applied without it; SQLite's.
-    pub fn make_room(
-        &mut self,
-        database: &Database,
-        tables: &mut [TableApplier<'_>],
-        upto: i64,
-        refusals: &Refusals,
-    ) -> Result<Vec<Comer>, SyncError> {
-        let mut comers: Vec<Comer> = self.0.drain().map(|(_, comer)| comer).collect();
-        comers.sort_by_key(|comer| (comer.place, comer.key.0.as_i64()));
-        for group in comers.chunk_by(|one, next| one.place == next.place) {
-            let table = &mut tables[group[0].place];
-            let mut number = highest(database, table)?;
-            let mut renamed = Vec::with_capacity(group.len());
-            for comer in group {
-                number = match number.checked_add(1) {
-                    Some(number) => number,
-                    None => return Err(no_number(group, table, refusals)),
-                };
-                table.record_rekeyed(&comer.key, number, &comer.row)?;
-                renamed.push(Renamed {
-                    binding: table.binding,
-                    old: comer.key.0.clone(),
-                    new: Value::Integer(number),
-                });
+    pub(super) fn give_way(&mut self) -> Result<Vec<Comer>, SyncError> {
+        if self.displaced.comers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut tables: HashMap<usize, Vec<Comer>> = HashMap::new();
+        for (_, comer) in self.displaced.comers.drain() {
+            tables.entry(comer.place).or_default().push(comer);
+        }
+        let mut comers = Vec::new();
+        for place in tables_parents_first(self.database, self.bindings)? {
+            let mut group = Vec::new();
+            for comer in tables.remove(&place).into_iter().flatten() {
+                if !self.is_met_in_place(place, &comer.key, &comer.row)? {
+                    group.push(comer);
+                }
             }
-            let met = |id: i64, key: &Key| met(tables, id, key);
-            let tied = tied(database, &renamed, &met, upto)?;
-            if !tied.is_empty() {
-                let id = renamed[0].binding.table.id;
-                return Err(stay(tied, id, group, refusals));
-            }
-            let at = Cell::new(None);
-            if let Err(error) = move_away(database, &renamed, &met, upto, &at) {
-                refuse(&error, group, at.get(), &renamed, refusals);
-                return Err(error.into());
-            }
-            let table = &mut tables[group[0].place];
-            for comer in group {
-                table.moved_away(&comer.key)?;
-            }
+            group.sort_by_key(|comer| comer.key.0.as_i64());
+            self.move_group(place, &group)?;
+            comers.extend(group);
         }
         Ok(comers)
+    }
+
+    fn move_group(&mut self, place: usize, group: &[Comer]) -> Result<(), SyncError> {
+        let (database, refusals) = (self.database, self.holder.refusals);
+        let table = &mut self.tables[place];
+        let mut number = highest(database, table.binding)?;
+        let mut renamed = Vec::with_capacity(group.len());
+        for comer in group {
+            number = match number.checked_add(1) {
+                Some(number) => number,
+                None => return Err(no_number(group, table, refusals)),
+            };
+            table.record_rekeyed(&comer.key, number, &comer.row)?;
+            renamed.push(Renamed {
+                binding: table.binding,
+                old: comer.key.0.clone(),
+                new: Value::Integer(number),
+            });
+        }
+        let tables = &self.tables;
+        let met = |id: i64, key: &Key| met(tables, id, key);
+        let tied = tied(database, &renamed, &met, self.start)?;
+        if !tied.is_empty() {
+            let id = renamed[0].binding.table.id;
+            return Err(stay(tied, id, group, refusals));
+        }
+        let at = Cell::new(None);
+        if let Err(error) = move_away(database, &renamed, &met, self.start, &at) {
+            refuse(&error, group, at.get(), &renamed, refusals);
+            return Err(error.into());
+        }
+        for row in renamed {
+            let old = Key(row.old);
+            self.tables[place].moved_away(&old)?;
+            self.displaced.moved.insert((place, Key(row.new)), old);
+        }
+        Ok(())
     }
 }
 
@@ -145,37 +184,4 @@ fn met(tables: &[TableApplier<'_>], id: i64, key: &Key) -> Result<Option<Met>> {
         Some(false) if table.created_yields() => Some(Met::Yielded),
         _ => None,
     })
-}
-
-/// The highest number of a table that was ever seen here.
-fn highest(database: &Database, table: &TableApplier<'_>) -> Result<i64> {
-    let binding = table.binding;
-    let sql = format!(
-        "SELECT max({}) FROM {}",
-        binding.key_name(),
-        binding.qualified
-    );
-    let mut scan = database.connection().prepare(&sql)?;
-    let stored = match scan.step()? {
-        true => scan.column(0).as_i64(),
-        false => None,
-    };
-    drop(scan);
-    let id = binding.table.id;
-    let known = database.query_value(
-        "SELECT max(number) FROM (\
-         SELECT max(pk) AS number FROM main._syncChange WHERE tbl = ?1 AND typeof(pk) = 'integer' \
-         UNION ALL SELECT max(pk) FROM main._syncOutbox WHERE tbl = ?1 AND typeof(pk) = 'integer')",
-        &[id.into()],
-    )?;
-    let counts = database.has_table("sqlite_sequence")?;
-    let counted = match counts {
-        true => database.query_value(
-            "SELECT seq FROM main.sqlite_sequence WHERE name = ?1 COLLATE NOCASE",
-            &[binding.table.shape.name.as_str().into()],
-        )?,
-        false => Value::Null,
-    };
-    let all = [stored, known.as_i64(), counted.as_i64(), Some(0)];
-    Ok(all.into_iter().flatten().max().unwrap_or(0))
 }

@@ -168,6 +168,17 @@ impl<'a> TableApplier<'a> {
         self.knowledge.is_unsent(&pending, exists)
     }
 
+    /// Whether a row that has moved since was made here, and the server can't have it.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn was_unsent(&self, key: &Key) -> Result<bool> {
+        match self.knowledge.pending(key)? {
+            Some(pending) => self.knowledge.is_unsent(&pending, true),
+            None => Ok(false),
+        }
+    }
+
     /// Whether anything is pending of a row.
     ///
     /// # Errors

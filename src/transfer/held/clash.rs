@@ -6,7 +6,7 @@
 //! | `adopt` | takes the key of the server's row, with all that refers to it; what it holds is pending, and meets the server's row by the entity's policy |
 //! | `serverWins` | the same, and is kept as a conflict: nothing of it is pending |
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::capture::log::{self, Mark};
 use crate::capture::meet::{Part, index_condition, read_index};
@@ -17,9 +17,10 @@ use crate::store::{Database, Result, Value, ValueRef, quote_name};
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::record::{Kind, Recorder, Sides, row_json};
 use crate::transfer::send::brought::{self, Brought};
+use crate::transfer::send::counted;
 use crate::transfer::send::rekey::{self, Renamed};
 
-use super::refusals::Refusals;
+use super::refusals::{Refusals, Yielding};
 
 /// The key of a row that has UNIQUE values of another one, which is to be `row`; none when it can't be told.
 ///
@@ -193,6 +194,82 @@ impl<'a> Incoming<'a> {
     }
 }
 
+/// The rows that can make room, each with its binding: when a clash was met, rows of the answer were in other places than
+/// before it.
+fn possible<'a>(
+    database: &Database,
+    bindings: &'a [Binding],
+    yielding: Vec<Yielding>,
+) -> Result<Vec<(Yielding, &'a Binding)>> {
+    let mut rows = Vec::new();
+    for row in yielding {
+        let mut known = bindings.iter();
+        let Some(binding) = known.find(|binding| binding.table.id == row.table) else {
+            continue;
+        };
+        let mut reader = RowReader::new(database, &binding.table, &binding.columns)?;
+        if reader.find_key(&row.old)? {
+            let is_taken = row.old != row.new && reader.find_key(&row.new)?;
+            rows.push((row, binding, is_taken));
+        }
+    }
+    loop {
+        let leaving: HashSet<(i64, Key)> = rows
+            .iter()
+            .filter(|(row, ..)| row.old != row.new)
+            .map(|(row, ..)| (row.table, Key(row.old.clone())))
+            .collect();
+        let before = rows.len();
+        for (row, _, is_taken) in &mut rows {
+            let makes_room = leaving.contains(&(row.table, Key(row.new.clone())));
+            // What makes room itself needs no number.
+            row.displaces &= *is_taken && !makes_room;
+            *is_taken &= !makes_room && !row.displaces;
+        }
+        rows.retain(|(.., is_taken)| !is_taken);
+        if rows.len() == before {
+            let rows = rows.into_iter().map(|(row, binding, _)| (row, binding));
+            return Ok(rows.collect());
+        }
+    }
+}
+
+/// Another row that was made here has the key which a row is to get: it takes a number above all.
+fn displace<'a>(
+    database: &Database,
+    binding: &'a Binding,
+    row: &Yielding,
+    renamed: &[Renamed<'_>],
+    conflicts: &mut Recorder<'_>,
+) -> Result<Renamed<'a>> {
+    let given = renamed.iter().filter_map(|row| row.new.as_i64()).max();
+    let highest = counted::highest(database, binding)?.max(given.unwrap_or(0));
+    // One was found for it when the clash was met.
+    let number = highest.saturating_add(1);
+    let old = row.new.clone();
+    let mut reader = RowReader::new(database, &binding.table, &binding.columns)?;
+    reader.find_key(&old)?;
+    let shown = |key: ValueRef<'_>| {
+        let pending = Some(("created", ""));
+        row_json(&binding.wire, key, pending, |place| {
+            Some(Face::Value(reader.column(place)))
+        })
+    };
+    let sides = Sides {
+        local: Some(shown(old.borrow())),
+        remote: None,
+        resolved: Some(shown(number.into())),
+    };
+    conflicts.record(&binding.entity, old.borrow(), Kind::Rekeyed, None, &sides)?;
+    reader.release();
+    rekey::forget_sent(database, binding.table.id, &old)?;
+    Ok(Renamed {
+        binding,
+        old,
+        new: Value::Integer(number),
+    })
+}
+
 /// Lets the rows make room that are to. Call before the answer is applied, in its transaction; what it returns is to be
 /// settled behind it.
 ///
@@ -213,15 +290,13 @@ pub fn make_room(
     let mut settled = HashMap::new();
     let mut edited = Vec::new();
     let mut conflicts = Recorder::new(database, provider, run);
-    for row in &yielding {
-        let mut known = bindings.iter();
-        let Some(binding) = known.find(|binding| binding.table.id == row.table) else {
-            continue;
-        };
+    for (row, binding) in possible(database, bindings, yielding)? {
         let mut reader = RowReader::new(database, &binding.table, &binding.columns)?;
-        // When the clash was met, rows of the answer were in other places than before it.
         let moves = row.old != row.new;
-        if (moves && reader.find_key(&row.new)?) || !reader.find_key(&row.old)? {
+        if row.displaces {
+            renamed.push(displace(database, binding, &row, &renamed, &mut conflicts)?);
+        }
+        if !reader.find_key(&row.old)? {
             continue;
         }
         if row.server_wins {

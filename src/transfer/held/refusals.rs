@@ -18,6 +18,8 @@ pub struct Yielding {
     pub old: Value,
     /// The key of the server's row.
     pub new: Value,
+    /// Another row made here has that key, and takes a number of its own.
+    pub displaces: bool,
     /// Its values go too.
     pub server_wins: bool,
 }
@@ -90,13 +92,16 @@ impl Refusals {
         inner.deletes.get(&(table, key.clone())).cloned()
     }
 
-    /// The answer can't have that row; false when that was known.
+    /// The answer can't have that row; false when that was known. That a row is not even to be tried once more is news,
+    /// too.
     pub fn refuse_row(&self, table: i64, key: &Key, reason: Reason) -> bool {
         let mut inner = self.0.borrow_mut();
         let inner = &mut *inner;
-        let known = inner.rows.insert((table, key.clone()), reason).is_some();
-        inner.news |= !known;
-        !known
+        let is_final = !reason.once_more;
+        let known = inner.rows.insert((table, key.clone()), reason);
+        let is_news = known.is_none_or(|known| known.once_more && is_final);
+        inner.news |= is_news;
+        is_news
     }
 
     /// The same for a delete.

@@ -1,6 +1,7 @@
 //! Sending: what is pending is frozen, goes out in parts, and is settled by what the server said.
 
 pub mod brought;
+pub mod counted;
 pub mod fate;
 pub mod freeze;
 pub mod kept_back;

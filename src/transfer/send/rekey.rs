@@ -4,7 +4,7 @@
 //! Nothing of it counts as an edit; how it is written, and what the application's triggers hear of it, is in `rewriter`.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::capture::reader::RowReader;
 use crate::capture::sends::sends_of_there;
@@ -13,10 +13,12 @@ use crate::capture::{Key, Pending, PendingRows, Status, Tracked, aside, log};
 use crate::store::{Database, Result, Value, quote_name};
 use crate::transfer::binding::Binding;
 
+use super::counted;
 use super::reference::Reference;
 use super::rewriter::Rewriter;
 
 /// A row that has another key from now on.
+#[derive(Clone)]
 pub struct Renamed<'a> {
     pub binding: &'a Binding,
     pub old: Value,
@@ -49,14 +51,47 @@ pub fn rename(
         return Ok(());
     }
     let mut rewriter = Rewriter::begin(database)?;
-    let mut keys = HashMap::with_capacity(rows.len());
-    for row in rows {
+    for row in in_steps(database, rows)? {
         row.write(database, &mut rewriter)?;
-        keys.insert((row.binding.table.id, Key(row.old.clone())), &row.new);
     }
+    let keys = rows.iter().map(|row| (row.before(), &row.new)).collect();
     behind(&rewriter)?;
     rewriter.finish()?;
     log::rename(database, &keys)
+}
+
+/// Rows in an order in which each finds its new key free. Those that wait for each other in a circle go by a number that
+/// nobody has.
+fn in_steps<'a>(database: &Database, rows: &[Renamed<'a>]) -> Result<Vec<Renamed<'a>>> {
+    let mut waiting = rows.to_vec();
+    let mut steps = Vec::with_capacity(rows.len());
+    let mut spare = None;
+    while !waiting.is_empty() {
+        let taken: HashSet<(i64, Key)> = waiting.iter().map(Renamed::before).collect();
+        let is_free = |row: &Renamed<'_>| {
+            let new = (row.binding.table.id, Key(row.new.clone()));
+            !taken.contains(&new)
+        };
+        let (free, mut rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_free);
+        if let (true, Some(first)) = (free.is_empty(), rest.first_mut()) {
+            let highest = match spare {
+                Some(spare) => spare,
+                None => counted::highest(database, first.binding)?,
+            };
+            let given = rows.iter().filter_map(|row| row.new.as_i64()).max();
+            let number = highest.max(given.unwrap_or(0)).saturating_add(1);
+            spare = Some(number);
+            let old = std::mem::replace(&mut first.old, Value::Integer(number));
+            steps.push(Renamed {
+                new: Value::Integer(number),
+                old,
+                ..*first
+            });
+        }
+        steps.extend(free);
+        waiting = rest;
+    }
+    Ok(steps)
 }
 
 /// Gives rows of one table other keys, because their keys are those of other rows. Nothing was ever sent of them under
@@ -119,10 +154,7 @@ pub fn move_away(
     for (place, row) in rows.iter().enumerate() {
         at.set(Some(place));
         rewriter.rename(row.binding, &row.old, &row.new)?;
-        for ours in ["_syncOutbox", "_syncRejected"] {
-            let sql = format!("DELETE FROM main.{ours} WHERE tbl = ?1 AND pk IS ?2");
-            database.execute(&sql, &[table.into(), row.old.borrow()])?;
-        }
+        forget_sent(database, table, &row.old)?;
     }
     for references in &stay {
         about(references.row);
@@ -131,6 +163,18 @@ pub fn move_away(
     at.set(None);
     rewriter.finish()?;
     log::rename(database, &keys)
+}
+
+/// What was sent under a key was not about the row that leaves it.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget_sent(database: &Database, table: i64, key: &Value) -> Result<()> {
+    for ours in ["_syncOutbox", "_syncRejected"] {
+        let sql = format!("DELETE FROM main.{ours} WHERE tbl = ?1 AND pk IS ?2");
+        database.execute(&sql, &[table.into(), key.borrow()])?;
+    }
+    Ok(())
 }
 
 /// The rows among these that can't have another key: rows made here refer to them by a generated column, which can't be
@@ -363,6 +407,11 @@ pub(super) fn set_here<'k>(
 }
 
 impl Renamed<'_> {
+    /// The table and the key that it had.
+    fn before(&self) -> (i64, Key) {
+        (self.binding.table.id, Key(self.old.clone()))
+    }
+
     fn write(&self, database: &Database, rewriter: &mut Rewriter<'_>) -> Result<()> {
         for reference in Reference::written_ones(database, &self.binding.table.shape)? {
             // Of one that is not tracked, or not captured now, nothing is logged.
