@@ -8,6 +8,7 @@ mod check;
 mod converge;
 mod counted;
 mod counted_clash;
+mod counted_parts;
 mod decisions;
 mod deletes_last;
 mod edits;

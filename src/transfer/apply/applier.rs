@@ -242,6 +242,9 @@ impl<'a> Applier<'a> {
         if self.tables[place].may_delete() {
             self.look_before_a_delete(place, key)?;
         }
+        if self.is_part(place, key) {
+            return Ok(());
+        }
         let trouble = match self.tables[place].row(remote, key, row, old) {
             Ok(gone) => return self.wrote(place, key, gone),
             Err(Trouble::Taken) => {

@@ -4,15 +4,18 @@
 //! to refer to it here, follow; what came from the server and names the number means the server's row.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::capture::Key;
+use crate::capture::shared::{Counting, above};
+use crate::capture::tracked::registration;
+use crate::capture::{Key, Tracked};
 use crate::ground::SyncError;
-use crate::providers::wire::Slot;
+use crate::providers::wire::{Holds, Slot};
 use crate::store::{Error, Result, Value};
 use crate::transfer::held::{Reason, Refusals};
-use crate::transfer::send::counted::highest;
+use crate::transfer::send::family::{Family, MadeHere};
 use crate::transfer::send::order::tables_parents_first;
+use crate::transfer::send::reference::meant;
 use crate::transfer::send::rekey::{Met, Renamed, move_away, tied};
 
 use super::applier::Applier;
@@ -30,20 +33,26 @@ pub struct Comer {
 /// The rows of an answer whose places are taken by rows created here.
 #[derive(Default)]
 pub struct Displaced {
-    comers: HashMap<(usize, Key), Comer>,
+    comers: Comers,
     /// The rows that have moved, by the keys that they have now: those that they had.
     moved: HashMap<(usize, Key), Key>,
+    /// The keys that they had.
+    left: HashSet<(usize, Key)>,
 }
+
+/// By the places of their tables.
+type Comers = BTreeMap<usize, HashMap<Key, Comer>>;
 
 impl Displaced {
     /// The last word of the answer about a row counts.
     pub fn put(&mut self, comer: Comer) {
-        self.comers.insert((comer.place, comer.key.clone()), comer);
+        let table = self.comers.entry(comer.place).or_default();
+        table.insert(comer.key.clone(), comer);
     }
 
     pub fn forget(&mut self, place: usize, key: &Key) {
-        if !self.comers.is_empty() {
-            self.comers.remove(&(place, key.clone()));
+        if let Some(table) = self.comers.get_mut(&place) {
+            table.remove(key);
         }
     }
 
@@ -54,8 +63,7 @@ impl Displaced {
 
     /// Whether a row has moved away from a key.
     pub fn has_left(&self, place: usize, key: &Key) -> bool {
-        let mut moved = self.moved.iter();
-        moved.any(|((of, _), before)| *of == place && before == key)
+        self.left.contains(&(place, key.clone()))
     }
 }
 
@@ -64,66 +72,134 @@ impl Applier<'_> {
     /// another number, the one that is to come is refused.
     ///
     /// What a row refers to has moved before it is told whether it is the row that comes: a UNIQUE value with a reference
-    /// in it means another row then.
+    /// in it means another row then. And a row that is a part of another moves with that, or is the row that comes.
     ///
     /// # Errors
     /// One was refused, so that the answer is to be applied without it; SQLite's.
     pub(super) fn give_way(&mut self) -> Result<Vec<Comer>, SyncError> {
-        if self.displaced.comers.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut tables: HashMap<usize, Vec<Comer>> = HashMap::new();
-        for (_, comer) in self.displaced.comers.drain() {
-            tables.entry(comer.place).or_default().push(comer);
-        }
         let mut comers = Vec::new();
+        let mut tables = std::mem::take(&mut self.displaced.comers);
+        if tables.is_empty() {
+            return Ok(comers);
+        }
         for place in tables_parents_first(self.database, self.bindings)? {
+            let Some(rows) = tables.remove(&place) else {
+                continue;
+            };
             let mut group = Vec::new();
-            for comer in tables.remove(&place).into_iter().flatten() {
-                if !self.is_met_in_place(place, &comer.key, &comer.row)? {
+            for comer in rows.into_values() {
+                if self.displaced.has_left(place, &comer.key) {
+                    comers.push(comer);
+                } else if self.bindings[place].counting == Counting::Shared {
+                    // Where the row above turned out to be the server's, this is judged again.
+                    if self.holder.refusals.has_news() {
+                        continue;
+                    }
+                    if !self.is_strange_part(place, &comer.key)? {
+                        self.tables[place].are_one(&comer.key);
+                        comers.push(comer);
+                    }
+                } else if !self.is_met_in_place(place, &comer.key, &comer.row)? {
                     group.push(comer);
                 }
             }
             group.sort_by_key(|comer| comer.key.0.as_i64());
-            self.move_group(place, &group)?;
+            self.move_group(place, &group, &tables)?;
             comers.extend(group);
         }
         Ok(comers)
     }
 
-    fn move_group(&mut self, place: usize, group: &[Comer]) -> Result<(), SyncError> {
+    /// Whether a row that comes is a part of another row than the one under its key is, which was made here and keeps its
+    /// key for now. It is refused then: it can come when that has gone, or has turned out to be what the server has.
+    fn is_strange_part(&self, place: usize, key: &Key) -> Result<bool> {
+        let (database, table) = (self.database, &self.bindings[place].table);
+        let made_here = MadeHere::new(database, self.start);
+        for name in above(database, &table.shape)? {
+            if registration(database, &name)?.is_none() {
+                continue;
+            }
+            let parent = Tracked::open(database, &name)?;
+            let column = parent.shape.keys()[0];
+            let holds = Holds::of(&column.declared, parent.shape.strict);
+            let of = Key(meant(holds.affinity, key.0.clone()));
+            if made_here.has(&parent, &of)? {
+                let reason = Reason::no_other_key(format!(
+                    "it belongs to another row of {name} than the one of its number that was made here; sync {name}, so \
+                     that this one takes another number"
+                ));
+                self.holder.refusals.refuse_row(table.id, key, reason);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Moves the rows of one table. `rest`: what comes to tables below it.
+    fn move_group(
+        &mut self,
+        place: usize,
+        group: &[Comer],
+        rest: &Comers,
+    ) -> Result<(), SyncError> {
+        if group.is_empty() {
+            return Ok(());
+        }
         let (database, refusals) = (self.database, self.holder.refusals);
-        let table = &mut self.tables[place];
-        let mut number = highest(database, table.binding)?;
+        let table = &self.bindings[place].table;
+        let family = Family::of(database, &table.shape)?;
+        let mut number = family.highest(database, table)?;
         let mut renamed = Vec::with_capacity(group.len());
         for comer in group {
             number = match number.checked_add(1) {
                 Some(number) => number,
-                None => return Err(no_number(group, table, refusals)),
+                None => return Err(no_number(group, &self.tables[place], refusals)),
             };
-            table.record_rekeyed(&comer.key, number, &comer.row)?;
-            renamed.push(Renamed {
-                binding: table.binding,
-                old: comer.key.0.clone(),
-                new: Value::Integer(number),
-            });
+            let old = comer.key.0.clone();
+            renamed.push(Renamed::of(table, old, Value::Integer(number)));
         }
         let tables = &self.tables;
         let met = |id: i64, key: &Key| met(tables, id, key);
-        let tied = tied(database, &renamed, &met, self.start)?;
+        let made_here = MadeHere::new(database, self.start);
+        let follows = |child: &Tracked, key: &Key| {
+            Ok(met(child.id, key)?.is_none() && made_here.has(child, key)?)
+        };
+        let whole = family.whole(database, &renamed, &follows)?;
+        let tied = tied(database, &whole.rows, &met, self.start)?;
         if !tied.is_empty() {
-            let id = renamed[0].binding.table.id;
-            return Err(stay(tied, id, group, refusals));
+            let tied = tied.into_iter();
+            let tied = tied.map(|(row, words)| (whole.roots[row], words));
+            return Err(stay(tied.collect(), table.id, group, refusals));
         }
+        let place_of = |row: &Renamed<'_>| {
+            let mut tables = self.bindings.iter();
+            tables.position(|binding| Some(binding.table.id) == row.table)
+        };
+        let places: Vec<Option<usize>> = whole.rows.iter().map(place_of).collect();
+        for ((row, root), of) in whole.rows.iter().zip(&whole.roots).zip(&places) {
+            let Some(of) = *of else { continue };
+            let old = Key(row.old.clone());
+            let comer = match of == place {
+                true => Some(&group[*root]),
+                false => rest.get(&of).and_then(|table| table.get(&old)),
+            };
+            let comer = comer.map(|comer| comer.row.as_slice());
+            self.tables[of].record_rekeyed(&old, &row.new, comer)?;
+        }
+        let tables = &self.tables;
+        let met = |id: i64, key: &Key| self::met(tables, id, key);
         let at = Cell::new(None);
-        if let Err(error) = move_away(database, &renamed, &met, self.start, &at) {
-            refuse(&error, group, at.get(), &renamed, refusals);
+        if let Err(error) = move_away(database, &whole.rows, &met, self.start, &at) {
+            let at = at.get().map(|row| whole.roots[row]);
+            refuse(&error, group, at, &renamed, refusals);
             return Err(error.into());
         }
-        for row in renamed {
+        for (row, of) in whole.rows.into_iter().zip(places) {
+            let Some(of) = of else { continue };
             let old = Key(row.old);
-            self.tables[place].moved_away(&old)?;
-            self.displaced.moved.insert((place, Key(row.new)), old);
+            self.tables[of].moved_away(&old)?;
+            self.displaced.left.insert((of, old.clone()));
+            self.displaced.moved.insert((of, Key(row.new)), old);
         }
         Ok(())
     }
@@ -170,7 +246,8 @@ fn refuse(
     for (place, (comer, row)) in group.iter().zip(renamed).enumerate() {
         if at.is_none_or(|at| at == place) {
             reason.clashes_with = Some(row.old.clone());
-            refusals.refuse_row(row.binding.table.id, &comer.key, reason.clone());
+            let Some(table) = row.table else { continue };
+            refusals.refuse_row(table, &comer.key, reason.clone());
         }
     }
 }

@@ -88,7 +88,7 @@ impl Applier<'_> {
         if on_clash == OnClash::Hold
             || !was_made_here
             || self.tables[place].is_here(key)?
-            || is_tied(self.database, &self.bindings[place], met)?
+            || is_tied(self.database, &self.bindings[place].table.shape, met)?
         {
             return Ok(false);
         }
@@ -125,6 +125,13 @@ impl Applier<'_> {
             displaces: false,
             server_wins: on_clash == OnClash::ServerWins,
         }))
+    }
+
+    /// Whether a row is that of a part which has followed the row it belongs to, and is to make room when the answer is
+    /// applied again.
+    pub(super) fn is_part(&self, place: usize, key: &Key) -> bool {
+        let table = self.bindings[place].table.id;
+        self.holder.refusals.meets_part(table, key)
     }
 
     /// The table refuses to let a row go.
@@ -264,6 +271,9 @@ impl Applier<'_> {
         }
         if let Some(reason) = refused.filter(|reason| !reason.once_more) {
             return self.tried_in_vain(row, &reason);
+        }
+        if matches!(row.what, What::Row(..)) && self.is_part(place, key) {
+            return Ok(());
         }
         let connection = self.database.connection();
         connection.execute_script("SAVEPOINT syncscope_held")?;

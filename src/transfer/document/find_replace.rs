@@ -104,8 +104,8 @@ impl Ids<'_> {
     /// Puts a row under the id that the server has given it.
     fn rename(&self, binding: &Binding, old: Value, new: Value) -> Result<()> {
         let row = (binding.table.id, Key(new.clone()));
-        let renamed = Renamed { binding, old, new };
-        rekey::rename(self.database, &[renamed], |_| Ok(()))?;
+        let renamed = Renamed::of(&binding.table, old, new);
+        rekey::rename(self.database, &[renamed])?;
         // The server knows the row.
         let upto = log::high_water(self.database)?;
         log::rewrite(self.database, upto, |_, of| match *of == row {

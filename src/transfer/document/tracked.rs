@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
 use crate::capture::Tracked;
+use crate::capture::shared::Counting;
 use crate::capture::tracked::registration;
 use crate::coordination::now;
 use crate::ground::SyncError;
@@ -82,6 +83,7 @@ pub fn bind(database: &Database, entity: &str, table: Tracked) -> Result<Binding
         },
         replacement_where: None,
         on_clash: OnClash::Hold,
+        counting: Counting::of(database, &table)?,
         qualified: database.qualified(&table.shape.name),
         table,
     })

@@ -33,6 +33,10 @@ struct Inner {
     rows: HashMap<Row, Reason>,
     deletes: HashMap<Row, Reason>,
     yielding: Vec<Yielding>,
+    /// Parts of rows that made room, under the keys that they have now, this time.
+    parts: HashSet<Row>,
+    /// Those of them of which the server has a row.
+    met: HashSet<Row>,
     /// The deletes of the answer that were carried out, this time.
     deleted: HashSet<Row>,
     /// Something was added, this time.
@@ -45,6 +49,7 @@ impl Refusals {
         let mut inner = self.0.borrow_mut();
         inner.news = false;
         inner.deleted.clear();
+        inner.parts.clear();
     }
 
     /// Applies an answer in a transaction of its own, again and again until no further row of it turns out to be
@@ -131,6 +136,29 @@ impl Refusals {
     /// The rows that make room before the answer is applied.
     pub fn yielding(&self) -> Vec<Yielding> {
         self.0.borrow().yielding.clone()
+    }
+
+    /// A row is a part of one that has made room, and has its key.
+    pub fn follows(&self, table: i64, key: Key) {
+        self.0.borrow_mut().parts.insert((table, key));
+    }
+
+    /// A row came. Whether it is that of a part which has followed: that is to make room too, when the answer is applied
+    /// again.
+    pub fn meets_part(&self, table: i64, key: &Key) -> bool {
+        let mut inner = self.0.borrow_mut();
+        if inner.parts.is_empty() {
+            return false;
+        }
+        let row = (table, key.clone());
+        let is_news = inner.parts.contains(&row) && inner.met.insert(row);
+        inner.news |= is_news;
+        is_news
+    }
+
+    /// Whether the server has a row of a part that follows under this key.
+    pub fn has_part(&self, table: i64, key: &Key) -> bool {
+        self.0.borrow().met.contains(&(table, key.clone()))
     }
 
     /// A delete of the answer was carried out.

@@ -10,6 +10,7 @@ use crate::capture::log::{self, Mark};
 use crate::capture::{Key, Status, Tracked, key};
 use crate::store::{Database, Result, Value, ValueRef, quote_name};
 
+use super::family::same_type;
 use super::reference::Reference;
 use super::rekey::{Renamed, meets, set_here};
 use super::rewriter::Rewriter;
@@ -43,14 +44,14 @@ struct Row {
 /// # Errors
 /// SQLite's.
 pub fn brought(database: &Database, renamed: &[Renamed<'_>], upto: i64) -> Result<Vec<Brought>> {
-    let mut parents: BTreeMap<i64, Vec<&Renamed<'_>>> = BTreeMap::new();
+    let mut parents: BTreeMap<&str, Vec<&Renamed<'_>>> = BTreeMap::new();
     for row in renamed {
-        parents.entry(row.binding.table.id).or_default().push(row);
+        parents.entry(&row.shape.name).or_default().push(row);
     }
     let mut all = Vec::new();
     for renamed in parents.values() {
-        let binding = renamed[0].binding;
-        for reference in Reference::written_ones(database, &binding.table.shape)? {
+        let shape = renamed[0].shape;
+        for reference in Reference::written_ones(database, shape)? {
             // One whose changes are not captured now goes along for good.
             let Ok(child) = Tracked::open(database, &reference.child) else {
                 continue;
@@ -63,7 +64,10 @@ pub fn brought(database: &Database, renamed: &[Renamed<'_>], upto: i64) -> Resul
                 qualified: database.qualified(&child.shape.name),
                 child,
                 reference,
-                parent: (binding.qualified.clone(), binding.key_name()),
+                parent: (
+                    database.qualified(&shape.name),
+                    quote_name(&shape.keys()[0].name),
+                ),
                 rows,
             });
         }
@@ -81,17 +85,18 @@ fn rows(
     let Some(position) = shape.position(&reference.column) else {
         return Ok(Vec::new());
     };
-    let parent = renamed[0].binding.table.id;
     let moved = renamed
         .iter()
-        .map(|row| ((parent, Key(row.old.clone())), &row.new))
+        .map(|row| (Key(row.old.clone()), &row.new))
         .collect();
+    // A row that was made here as a part of another moves with it.
+    let is_key = reference.is_key_of(shape);
     let set = set_here(
         database,
         (child, reference),
-        (parent, &moved),
+        &moved,
         (&|_| Ok(None), upto),
-        &|pending| pending.changed(position),
+        &|pending| !is_key && pending.changed(position),
     )?;
     let set: HashSet<Vec<Key>> = set.into_iter().map(|(keys, _)| as_keys(keys)).collect();
     let names: Vec<&str> = shape.keys().iter().map(|key| key.name.as_str()).collect();
@@ -132,9 +137,14 @@ impl Brought {
     /// SQLite's.
     pub fn put_back(&self, rewriter: &Rewriter<'_>) -> Result<()> {
         let sql = self.update("?1", "");
-        self.rows
-            .iter()
-            .try_for_each(|row| rewriter.run_quietly(&sql, &row.values(&row.before)))
+        let is_key = self.reference.is_key_of(&self.child.shape);
+        self.rows.iter().try_for_each(|row| {
+            let moved = same_type(&row.before, &row.new);
+            match is_key {
+                true => rewriter.run_quietly(&sql, &[row.before.borrow(), moved.borrow()]),
+                false => rewriter.run_quietly(&sql, &row.values(&row.before)),
+            }
+        })
     }
 
     /// Says what has become of them, once the answer is applied.

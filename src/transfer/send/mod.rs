@@ -2,6 +2,7 @@
 
 pub mod brought;
 pub mod counted;
+pub mod family;
 pub mod fate;
 pub mod freeze;
 pub mod kept_back;

@@ -4,23 +4,26 @@
 //! Nothing of it counts as an edit; how it is written, and what the application's triggers hear of it, is in `rewriter`.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::capture::reader::RowReader;
 use crate::capture::sends::sends_of_there;
+use crate::capture::shape::Shape;
 use crate::capture::tracked::registration;
 use crate::capture::{Key, Pending, PendingRows, Status, Tracked, aside, log};
 use crate::store::{Database, Result, Value, quote_name};
-use crate::transfer::binding::Binding;
 
 use super::counted;
+use super::family::{Family, same_type};
 use super::reference::Reference;
 use super::rewriter::Rewriter;
 
 /// A row that has another key from now on.
 #[derive(Clone)]
 pub struct Renamed<'a> {
-    pub binding: &'a Binding,
+    pub shape: &'a Shape,
+    /// The number of its table, if that is tracked.
+    pub table: Option<i64>,
     pub old: Value,
     pub new: Value,
 }
@@ -37,12 +40,32 @@ pub enum Met {
 /// What an answer has made of the rows of one table.
 type MetOf<'a> = dyn Fn(&Key) -> Result<Option<Met>> + 'a;
 
-/// Renames rows, with all that refers to them. Call inside a transaction. `behind`: what is to be done when they have
-/// their keys, before triggers hear of it.
+/// The same of any table, given by its number.
+type MetAnywhere<'a> = dyn Fn(i64, &Key) -> Result<Option<Met>> + 'a;
+
+/// Renames rows of any tables, with all their parts and all that refers to them. Call inside a transaction.
 ///
 /// # Errors
 /// SQLite's; another row has the new key.
-pub fn rename(
+pub fn rename(database: &Database, rows: &[Renamed<'_>]) -> Result<()> {
+    let mut tables: BTreeMap<&str, Vec<Renamed<'_>>> = BTreeMap::new();
+    for row in rows {
+        tables.entry(&row.shape.name).or_default().push(row.clone());
+    }
+    for rows in tables.values() {
+        let family = Family::of(database, rows[0].shape)?;
+        let whole = family.whole(database, rows, &|_, _| Ok(true))?;
+        rename_whole(database, &whole.rows, |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+/// Renames rows, their parts among them and before them, with all that refers to them. Call inside a transaction. `behind`:
+/// what is to be done when they have their keys, before triggers hear of it.
+///
+/// # Errors
+/// SQLite's; another row has the new key.
+pub fn rename_whole(
     database: &Database,
     rows: &[Renamed<'_>],
     behind: impl FnOnce(&Rewriter<'_>) -> Result<()>,
@@ -54,7 +77,7 @@ pub fn rename(
     for row in in_steps(database, rows)? {
         row.write(database, &mut rewriter)?;
     }
-    let keys = rows.iter().map(|row| (row.before(), &row.new)).collect();
+    let keys = rows.iter().filter_map(Renamed::logged).collect();
     behind(&rewriter)?;
     rewriter.finish()?;
     log::rename(database, &keys)
@@ -67,16 +90,19 @@ fn in_steps<'a>(database: &Database, rows: &[Renamed<'a>]) -> Result<Vec<Renamed
     let mut steps = Vec::with_capacity(rows.len());
     let mut spare = None;
     while !waiting.is_empty() {
-        let taken: HashSet<(i64, Key)> = waiting.iter().map(Renamed::before).collect();
+        let taken: HashSet<(&str, Key)> = waiting
+            .iter()
+            .map(|row| (row.shape.name.as_str(), Key(row.old.clone())))
+            .collect();
         let is_free = |row: &Renamed<'_>| {
-            let new = (row.binding.table.id, Key(row.new.clone()));
+            let new = (row.shape.name.as_str(), Key(row.new.clone()));
             !taken.contains(&new)
         };
         let (free, mut rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_free);
         if let (true, Some(first)) = (free.is_empty(), rest.first_mut()) {
             let highest = match spare {
                 Some(spare) => spare,
-                None => counted::highest(database, first.binding)?,
+                None => counted::highest(database, first.shape, first.table)?,
             };
             let given = rows.iter().filter_map(|row| row.new.as_i64()).max();
             let number = highest.max(given.unwrap_or(0)).saturating_add(1);
@@ -94,10 +120,11 @@ fn in_steps<'a>(database: &Database, rows: &[Renamed<'a>]) -> Result<Vec<Renamed
     Ok(steps)
 }
 
-/// Gives rows of one table other keys, because their keys are those of other rows. Nothing was ever sent of them under
-/// the new ones. Only what was made here to refer to them follows: rows whose references were set by a change up to `upto`
-/// that waits, unless the server has said what they refer to (`met`); and rows of tables that are not tracked. `at` is the
-/// place of the row that was being moved when it failed, if that can be told. Call inside a transaction.
+/// Gives rows other keys, because their keys are those of other rows: rows of one table and, before them, their parts.
+/// Nothing was ever sent of them under the new ones. Only what was made here to refer to them follows: rows whose references
+/// were set by a change up to `upto` that waits, unless the server has said what they refer to (`met`); and rows of tables
+/// that are not tracked. `at` is the place of the row that was being moved when it failed, if that can be told. Call inside
+/// a transaction.
 ///
 /// # Errors
 /// SQLite's.
@@ -108,61 +135,86 @@ pub fn move_away(
     upto: i64,
     at: &Cell<Option<usize>>,
 ) -> Result<()> {
-    let Some(first) = rows.first() else {
-        return Ok(());
-    };
     let mut rewriter = Rewriter::begin(database)?;
-    let table = first.binding.table.id;
+    let mut first = 0;
+    for group in rows.chunk_by(|one, next| one.shape.name == next.shape.name) {
+        move_group(database, &mut rewriter, (group, first), (met, upto), at)?;
+        first += group.len();
+    }
+    at.set(None);
+    rewriter.finish()?;
+    let keys = rows.iter().filter_map(Renamed::logged).collect();
+    log::rename(database, &keys)
+}
+
+/// The rows of one table, whose parts have moved. `first`: the place of the first one among all.
+fn move_group(
+    database: &Database,
+    rewriter: &mut Rewriter<'_>,
+    (rows, first): (&[Renamed<'_>], usize),
+    (met, upto): (&MetAnywhere<'_>, i64),
+    at: &Cell<Option<usize>>,
+) -> Result<()> {
+    let shape = rows[0].shape;
     // What is to stay goes along meanwhile: some foreign keys refuse another key, or write into what refers to it.
     let mut stay = Vec::new();
-    let keys: HashMap<(i64, Key), &Value> = rows
+    let keys: HashMap<Key, &Value> = rows
         .iter()
-        .map(|row| ((table, Key(row.old.clone())), &row.new))
+        .map(|row| (Key(row.old.clone()), &row.new))
         .collect();
-    for reference in Reference::written_ones(database, &first.binding.table.shape)? {
+    for reference in Reference::written_ones(database, shape)? {
         match registration(database, &reference.child)? {
             Some(_) => {
                 let child = Tracked::open(database, &reference.child)?;
-                rewriter.refers(&child, &reference.column);
-                let met = |key: &Key| met(child.id, key);
-                let about = |new: &Value| at.set(rows.iter().position(|row| row.new == *new));
-                follow(
-                    database,
-                    &rewriter,
-                    (&child, &reference),
-                    (table, &keys),
-                    (&met, upto),
-                    &about,
-                )?;
+                // Where the key refers, what follows has moved.
+                if !reference.is_key_of(&child.shape) {
+                    rewriter.refers(&child, &reference.column);
+                    let met = |key: &Key| met(child.id, key);
+                    let about = |new: &Value| {
+                        let place = rows.iter().position(|row| row.new == *new);
+                        at.set(place.map(|place| first + place));
+                    };
+                    follow(
+                        database,
+                        rewriter,
+                        (&child, &reference),
+                        &keys,
+                        (&met, upto),
+                        &about,
+                    )?;
+                }
                 for row in rows {
                     stay.extend(References::find(database, &child, &reference, row)?);
                 }
             }
             None => {
                 for (place, row) in rows.iter().enumerate() {
-                    at.set(Some(place));
-                    row.rewrite(database, &rewriter, &reference)?;
+                    at.set(Some(first + place));
+                    row.rewrite(database, rewriter, &reference)?;
                 }
             }
         }
     }
-    let about = |row: &Renamed<'_>| at.set(rows.iter().position(|other| other.new == row.new));
+    let about = |row: &Renamed<'_>| {
+        let place = rows.iter().position(|other| other.new == row.new);
+        at.set(place.map(|place| first + place));
+    };
     for references in &stay {
         about(references.row);
-        references.go_along(&rewriter)?;
+        references.go_along(rewriter)?;
     }
     for (place, row) in rows.iter().enumerate() {
-        at.set(Some(place));
-        rewriter.rename(row.binding, &row.old, &row.new)?;
-        forget_sent(database, table, &row.old)?;
+        at.set(Some(first + place));
+        rewriter.rename(row)?;
+        if let Some(table) = row.table {
+            forget_sent(database, table, &row.old)?;
+        }
     }
     for references in &stay {
         about(references.row);
-        references.put_back(&rewriter)?;
+        references.put_back(rewriter)?;
     }
-    at.set(None);
-    rewriter.finish()?;
-    log::rename(database, &keys)
+    Ok(())
 }
 
 /// What was sent under a key was not about the row that leaves it.
@@ -188,16 +240,32 @@ pub fn tied(
     met: &dyn Fn(i64, &Key) -> Result<Option<Met>>,
     upto: i64,
 ) -> Result<Vec<(usize, String)>> {
-    let Some(first) = rows.first() else {
-        return Ok(Vec::new());
-    };
-    let table = first.binding.table.id;
-    let keys: HashMap<(i64, Key), &Value> = rows
+    let mut tied = Vec::new();
+    let mut first = 0;
+    for group in rows.chunk_by(|one, next| one.shape.name == next.shape.name) {
+        let found = tied_of_table(database, group, met, upto)?;
+        tied.extend(
+            found
+                .into_iter()
+                .map(|(place, words)| (first + place, words)),
+        );
+        first += group.len();
+    }
+    Ok(tied)
+}
+
+fn tied_of_table(
+    database: &Database,
+    rows: &[Renamed<'_>],
+    met: &MetAnywhere<'_>,
+    upto: i64,
+) -> Result<Vec<(usize, String)>> {
+    let keys: HashMap<Key, &Value> = rows
         .iter()
-        .map(|row| ((table, Key(row.old.clone())), &row.new))
+        .map(|row| (Key(row.old.clone()), &row.new))
         .collect();
     let mut tied = Vec::new();
-    for reference in Reference::all(database, &first.binding.table.shape)? {
+    for reference in Reference::all(database, rows[0].shape)? {
         if !reference.generated {
             continue;
         }
@@ -213,13 +281,7 @@ pub fn tied(
             let met = |key: &Key| met(child.id, key);
             // Which columns it is computed from can't be told: any change may have set it.
             let set = |_: &Pending| true;
-            let found = set_here(
-                database,
-                (&child, &reference),
-                (table, &keys),
-                (&met, upto),
-                &set,
-            )?;
+            let found = set_here(database, (&child, &reference), &keys, (&met, upto), &set)?;
             for (_, new) in found {
                 let place = rows.iter().position(|row| row.new == *new);
                 tied.extend(place.map(|place| (place, words())));
@@ -239,8 +301,8 @@ pub fn tied(
 ///
 /// # Errors
 /// SQLite's.
-pub fn is_tied(database: &Database, binding: &Binding, key: &Value) -> Result<bool> {
-    for reference in Reference::all(database, &binding.table.shape)? {
+pub fn is_tied(database: &Database, shape: &Shape, key: &Value) -> Result<bool> {
+    for reference in Reference::all(database, shape)? {
         if reference.generated && reference.is_used(database, key)? {
             return Ok(true);
         }
@@ -256,6 +318,8 @@ struct References<'a> {
     /// The keys, after what refers.
     keys: Vec<Vec<Value>>,
     key_names: Vec<String>,
+    /// What refers is the key itself.
+    is_key: bool,
 }
 
 impl<'a> References<'a> {
@@ -268,6 +332,7 @@ impl<'a> References<'a> {
     ) -> Result<Option<Self>> {
         let names = table.shape.keys();
         let key_names: Vec<String> = names.iter().map(|key| quote_name(&key.name)).collect();
+        let is_key = reference.is_key_of(&table.shape);
         let (table, column) = (
             database.qualified(&table.shape.name),
             quote_name(&reference.column),
@@ -287,39 +352,43 @@ impl<'a> References<'a> {
             row,
             keys,
             key_names,
+            is_key,
         }))
     }
 
     /// They refer to the new key for a while.
     fn go_along(&self, rewriter: &Rewriter<'_>) -> Result<()> {
-        self.set(rewriter, |_| &self.row.new)
+        for (before, key) in self.each() {
+            self.set(rewriter, &same_type(before, &self.row.new), key)?;
+        }
+        Ok(())
     }
 
     fn put_back(&self, rewriter: &Rewriter<'_>) -> Result<()> {
-        self.set(rewriter, |before| before)
+        for (before, key) in self.each() {
+            let moved = [same_type(before, &self.row.new)];
+            self.set(rewriter, before, if self.is_key { &moved } else { key })?;
+        }
+        Ok(())
+    }
+
+    /// What each row held, and its key.
+    fn each(&self) -> impl Iterator<Item = (&Value, &[Value])> {
+        let rows = self.keys.iter();
+        rows.filter_map(|row| row.split_first())
     }
 
     /// Nothing has become of them in the end, so nobody hears of it.
-    fn set<'v>(
-        &'v self,
-        rewriter: &Rewriter<'_>,
-        to: impl Fn(&'v Value) -> &'v Value,
-    ) -> Result<()> {
+    fn set(&self, rewriter: &Rewriter<'_>, to: &Value, key: &[Value]) -> Result<()> {
         let sql = format!(
             "UPDATE {} SET {column} = ?1 WHERE {} AND {column} IS NOT ?1",
             self.table,
             meets(&self.key_names),
             column = self.column
         );
-        for row in &self.keys {
-            let [before, key @ ..] = &row[..] else {
-                continue;
-            };
-            let mut values = vec![to(before).borrow()];
-            values.extend(key.iter().map(Value::borrow));
-            rewriter.run_quietly(&sql, &values)?;
-        }
-        Ok(())
+        let mut values = vec![to.borrow()];
+        values.extend(key.iter().map(Value::borrow));
+        rewriter.run_quietly(&sql, &values)
     }
 }
 
@@ -337,7 +406,7 @@ fn follow(
     database: &Database,
     rewriter: &Rewriter<'_>,
     (child, reference): (&Tracked, &Reference),
-    (parent, keys): (i64, &HashMap<(i64, Key), &Value>),
+    keys: &HashMap<Key, &Value>,
     (met, upto): (&MetOf<'_>, i64),
     about: &dyn Fn(&Value),
 ) -> Result<()> {
@@ -345,13 +414,7 @@ fn follow(
         return Ok(());
     };
     let set = |pending: &Pending| pending.changed(position);
-    let found = set_here(
-        database,
-        (child, reference),
-        (parent, keys),
-        (met, upto),
-        &set,
-    )?;
+    let found = set_here(database, (child, reference), keys, (met, upto), &set)?;
     let names = child.shape.keys();
     let names: Vec<String> = names.iter().map(|key| quote_name(&key.name)).collect();
     let sql = format!(
@@ -374,7 +437,7 @@ fn follow(
 pub(super) fn set_here<'k>(
     database: &Database,
     (child, reference): (&Tracked, &Reference),
-    (parent, keys): (i64, &HashMap<(i64, Key), &'k Value>),
+    keys: &HashMap<Key, &'k Value>,
     (met, upto): (&MetOf<'_>, i64),
     set: &dyn Fn(&Pending) -> bool,
 ) -> Result<Vec<(Vec<Value>, &'k Value)>> {
@@ -396,7 +459,7 @@ pub(super) fn set_here<'k>(
         let set_here = exists && (set(pending) || made_here());
         if set_here {
             let value = reference.key(reader.column(0).to_owned());
-            if let Some(new) = keys.get(&(parent, Key(value))) {
+            if let Some(new) = keys.get(&Key(value)) {
                 found.push((reader.key_values(&pending.key.0)?, *new));
             }
         }
@@ -406,30 +469,45 @@ pub(super) fn set_here<'k>(
     Ok(found)
 }
 
-impl Renamed<'_> {
-    /// The table and the key that it had.
-    fn before(&self) -> (i64, Key) {
-        (self.binding.table.id, Key(self.old.clone()))
+impl<'a> Renamed<'a> {
+    /// A row of a tracked table.
+    pub fn of(table: &'a Tracked, old: Value, new: Value) -> Self {
+        Self {
+            shape: &table.shape,
+            table: Some(table.id),
+            old,
+            new,
+        }
+    }
+
+    /// The table and the key under which it is logged, and the key that it gets.
+    fn logged(&self) -> Option<((i64, Key), &Value)> {
+        let table = self.table?;
+        Some(((table, Key(self.old.clone())), &self.new))
     }
 
     fn write(&self, database: &Database, rewriter: &mut Rewriter<'_>) -> Result<()> {
-        for reference in Reference::written_ones(database, &self.binding.table.shape)? {
+        for reference in Reference::written_ones(database, self.shape)? {
             // Of one that is not tracked, or not captured now, nothing is logged.
             if let Ok(child) = Tracked::open(database, &reference.child) {
+                if reference.is_key_of(&child.shape) {
+                    // Its parts have moved: what is left is no part of it, and is put back.
+                    let sql = self.rewriting(database, &reference);
+                    rewriter.run_quietly(&sql, &[self.new.borrow(), self.old.borrow()])?;
+                    continue;
+                }
                 rewriter.refers(&child, &reference.column);
             }
             self.rewrite(database, rewriter, &reference)?;
         }
-        rewriter.rename(self.binding, &self.old, &self.new)?;
+        rewriter.rename(self)?;
+        let Some(table) = self.table else {
+            return Ok(());
+        };
         database.execute(
             "UPDATE main._syncOutbox SET pk = ?1 WHERE pk IS ?2 AND tbl = ?3",
-            &[
-                self.new.borrow(),
-                self.old.borrow(),
-                self.binding.table.id.into(),
-            ],
+            &[self.new.borrow(), self.old.borrow(), table.into()],
         )?;
-        let table = self.binding.table.id;
         aside::rename_key(database, table, &self.old, &self.new)
     }
 
@@ -440,13 +518,17 @@ impl Renamed<'_> {
         rewriter: &Rewriter<'_>,
         reference: &Reference,
     ) -> Result<()> {
-        let sql = format!(
+        let sql = self.rewriting(database, reference);
+        rewriter.run_surely(&sql, &[self.new.borrow(), self.old.borrow()])
+    }
+
+    fn rewriting(&self, database: &Database, reference: &Reference) -> String {
+        format!(
             "UPDATE {} SET {} = {} WHERE {}",
             database.qualified(&reference.child),
             quote_name(&reference.column),
             reference.written(1),
             reference.means(&self.old, 2)
-        );
-        rewriter.run_surely(&sql, &[self.new.borrow(), self.old.borrow()])
+        )
     }
 }

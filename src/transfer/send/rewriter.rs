@@ -8,7 +8,8 @@ use crate::capture::op::{EVERY_COLUMN, Op, bit};
 use crate::capture::{Key, Tracked};
 use crate::store::{Database, Result, TriggersOff, Value, ValueRef, quote_name};
 use crate::transfer::app_triggers::has_triggers;
-use crate::transfer::binding::Binding;
+
+use super::rekey::Renamed;
 
 pub struct Rewriter<'a> {
     database: &'a Database,
@@ -93,18 +94,20 @@ impl<'a> Rewriter<'a> {
     ///
     /// # Errors
     /// SQLite's; another row has the key.
-    pub fn rename(&mut self, binding: &Binding, old: &Value, new: &Value) -> Result<()> {
-        let table = binding.table.id;
-        for key in [old, new] {
-            self.rows.insert((table, Key(key.clone())));
+    pub fn rename(&mut self, row: &Renamed<'_>) -> Result<()> {
+        let (shape, old, new) = (row.shape, &row.old, &row.new);
+        if let Some(table) = row.table {
+            let keys = [old, new].map(|key| (table, Key(key.clone())));
+            self.rows.extend(keys);
         }
-        let (name, key) = (&binding.qualified, binding.key_name());
+        let name = self.database.qualified(&shape.name);
+        let key = quote_name(&shape.keys()[0].name);
         let values = [new.borrow(), old.borrow()];
         if !self.told {
             let sql = format!("UPDATE {name} SET {key} = ?1 WHERE {key} IS ?2");
             return self.run(&sql, &values);
         }
-        let columns = binding.table.shape.columns.iter();
+        let columns = shape.columns.iter();
         let columns: Vec<String> = columns
             .filter(|column| !column.generated && column.key_place == 0)
             .map(|column| quote_name(&column.name))
@@ -120,7 +123,7 @@ impl<'a> Rewriter<'a> {
         let before = read(old)?;
         // Where the key is the rowid, every column is named: what is kept by rowid is mostly kept by triggers on the
         // columns in it.
-        let named = columns.iter().filter(|_| binding.table.shape.rowid_is_key);
+        let named = columns.iter().filter(|_| shape.rowid_is_key);
         let same = named.map(|column| format!(", {column} = {column}"));
         let sql = format!(
             "UPDATE {name} SET {key} = ?1{} WHERE {key} IS ?2",

@@ -342,7 +342,7 @@ impl<'a> Settler<'a> {
             )));
         }
         log::forget(self.database, &self.taken)?;
-        rekey::rename(self.database, &self.renamed, |_| Ok(()))?;
+        rekey::rename(self.database, &self.renamed)?;
         self.send_again(&swallowed)?;
         let push = self.frozen.push;
         outbox::close_but(self.database, self.provider, push, &unsure)?;
@@ -398,11 +398,9 @@ impl<'a> Settler<'a> {
                 ))
             })?;
             if new != key {
-                self.renamed.push(rekey::Renamed {
-                    binding,
-                    old: std::mem::replace(&mut key, new.clone()),
-                    new,
-                });
+                let old = std::mem::replace(&mut key, new.clone());
+                self.renamed
+                    .push(rekey::Renamed::of(&binding.table, old, new));
             }
         }
         let deleted = row.is_delete();
