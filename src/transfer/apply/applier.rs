@@ -98,7 +98,7 @@ impl<'a> Applier<'a> {
             holder: Holder::new(database, setting.provider, bindings, setting.refusals)?,
             swept: Swept::default(),
             bystanders: Bystanders::new(setting, bindings, start),
-            displaced: Displaced::default(),
+            displaced: Displaced::remembering(database, bindings, setting.refusals)?,
             taken: HashSet::new(),
             start,
             cancel: setting.cancel,

@@ -8,15 +8,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::capture::shared::{Counting, above};
 use crate::capture::tracked::registration;
-use crate::capture::{Key, Tracked};
+use crate::capture::{Key, Tracked, log};
 use crate::ground::SyncError;
 use crate::providers::wire::{Holds, Slot};
-use crate::store::{Error, Result, Value};
+use crate::store::{Database, Error, Result, Value};
+use crate::transfer::binding::Binding;
 use crate::transfer::held::{Reason, Refusals};
 use crate::transfer::send::family::{Family, MadeHere};
 use crate::transfer::send::order::tables_parents_first;
 use crate::transfer::send::reference::meant;
 use crate::transfer::send::rekey::{Met, Renamed, move_away, tied};
+use crate::transfer::send::rewriter::{Contents, content};
 
 use super::applier::Applier;
 use super::decide::Remote;
@@ -36,6 +38,8 @@ pub struct Displaced {
     comers: Comers,
     /// The rows that have moved, by the keys that they have now: those that they had.
     moved: HashMap<(usize, Key), Key>,
+    /// What rows held before the answer that triggers write into before they move.
+    held: Contents,
     /// The keys that they had.
     left: HashSet<(usize, Key)>,
 }
@@ -44,6 +48,26 @@ pub struct Displaced {
 type Comers = BTreeMap<usize, HashMap<Key, Comer>>;
 
 impl Displaced {
+    /// Notes what rows hold that turned out to be written into by triggers when the answer was applied before.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn remembering(
+        database: &Database,
+        bindings: &[Binding],
+        refusals: &Refusals,
+    ) -> Result<Self> {
+        let mut displaced = Self::default();
+        for (table, key) in refusals.disturbed() {
+            let mut bindings = bindings.iter();
+            if let Some(binding) = bindings.find(|binding| binding.table.id == table) {
+                let held = content(database, &binding.table.shape, &key.0)?;
+                displaced.held.extend(held.map(|held| ((table, key), held)));
+            }
+        }
+        Ok(displaced)
+    }
+
     /// The last word of the answer about a row counts.
     pub fn put(&mut self, comer: Comer) {
         let table = self.comers.entry(comer.place).or_default();
@@ -186,10 +210,25 @@ impl Applier<'_> {
             let comer = comer.map(|comer| comer.row.as_slice());
             self.tables[of].record_rekeyed(&old, &row.new, comer)?;
         }
+        for entry in log::newer(database, self.start)? {
+            let mut rows = whole.rows.iter();
+            let is_of =
+                |row: &Renamed<'_>| row.table == Some(entry.row.0) && row.old == entry.row.1.0;
+            if rows.any(is_of) && !self.displaced.held.contains_key(&entry.row) {
+                // What comes refers to its number: triggers took it for the row that is to come, which it holds no more.
+                refusals.disturbs(entry.row.0, entry.row.1);
+            }
+        }
         let tables = &self.tables;
         let met = |id: i64, key: &Key| self::met(tables, id, key);
         let at = Cell::new(None);
-        if let Err(error) = move_away(database, &whole.rows, &met, self.start, &at) {
+        if let Err(error) = move_away(
+            database,
+            (&whole.rows, &self.displaced.held),
+            &met,
+            self.start,
+            &at,
+        ) {
             let at = at.get().map(|row| whole.roots[row]);
             refuse(&error, group, at, &renamed, refusals);
             return Err(error.into());

@@ -33,6 +33,8 @@ struct Inner {
     rows: HashMap<Row, Reason>,
     deletes: HashMap<Row, Reason>,
     yielding: Vec<Yielding>,
+    /// Rows made here that triggers write into before they get other keys.
+    disturbed: HashSet<Row>,
     /// Parts of rows that made room, under the keys that they have now, this time.
     parts: HashSet<Row>,
     /// Those of them of which the server has a row.
@@ -136,6 +138,18 @@ impl Refusals {
     /// The rows that make room before the answer is applied.
     pub fn yielding(&self) -> Vec<Yielding> {
         self.0.borrow().yielding.clone()
+    }
+
+    /// Triggers have written into a row before it got another key, for what came and means the row in its place.
+    pub fn disturbs(&self, table: i64, key: Key) {
+        let mut inner = self.0.borrow_mut();
+        let is_news = inner.disturbed.insert((table, key));
+        inner.news |= is_news;
+    }
+
+    /// The rows that triggers will write into so.
+    pub fn disturbed(&self) -> Vec<Row> {
+        self.0.borrow().disturbed.iter().cloned().collect()
     }
 
     /// A row is a part of one that has made room, and has its key.

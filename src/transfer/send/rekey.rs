@@ -16,7 +16,7 @@ use crate::store::{Database, Result, Value, quote_name};
 use super::counted;
 use super::family::{Family, same_type};
 use super::reference::Reference;
-use super::rewriter::Rewriter;
+use super::rewriter::{Contents, Rewriter};
 
 /// A row that has another key from now on.
 #[derive(Clone)]
@@ -74,6 +74,7 @@ pub fn rename_whole(
         return Ok(());
     }
     let mut rewriter = Rewriter::begin(database)?;
+    rewriter.keep(rows, &Contents::new())?;
     for row in in_steps(database, rows)? {
         row.write(database, &mut rewriter)?;
     }
@@ -123,19 +124,20 @@ fn in_steps<'a>(database: &Database, rows: &[Renamed<'a>]) -> Result<Vec<Renamed
 /// Gives rows other keys, because their keys are those of other rows: rows of one table and, before them, their parts.
 /// Nothing was ever sent of them under the new ones. Only what was made here to refer to them follows: rows whose references
 /// were set by a change up to `upto` that waits, unless the server has said what they refer to (`met`); and rows of tables
-/// that are not tracked. `at` is the place of the row that was being moved when it failed, if that can be told. Call inside
+/// that are not tracked. `held`: what some of the rows held before triggers wrote into them. `at` is the place of the row that was being moved when it failed, if that can be told. Call inside
 /// a transaction.
 ///
 /// # Errors
 /// SQLite's.
 pub fn move_away(
     database: &Database,
-    rows: &[Renamed<'_>],
+    (rows, held): (&[Renamed<'_>], &Contents),
     met: &dyn Fn(i64, &Key) -> Result<Option<Met>>,
     upto: i64,
     at: &Cell<Option<usize>>,
 ) -> Result<()> {
     let mut rewriter = Rewriter::begin(database)?;
+    rewriter.keep(rows, held)?;
     let mut first = 0;
     for group in rows.chunk_by(|one, next| one.shape.name == next.shape.name) {
         move_group(database, &mut rewriter, (group, first), (met, upto), at)?;

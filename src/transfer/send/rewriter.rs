@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::capture::log::{self, Entry};
 use crate::capture::op::{EVERY_COLUMN, Op, bit};
+use crate::capture::shape::Shape;
 use crate::capture::{Key, Tracked};
 use crate::store::{Database, Result, TriggersOff, Value, ValueRef, quote_name};
 use crate::transfer::app_triggers::has_triggers;
@@ -20,8 +21,75 @@ pub struct Rewriter<'a> {
     start: i64,
     /// Rows that have another key, under the old one and the new one.
     rows: HashSet<(i64, Key)>,
+    /// What they are to hold under their new keys.
+    kept: Vec<(Place, Value, Vec<Value>)>,
     /// Columns with references that were written: groups and masks, by the number of the table.
     references: HashMap<i64, Vec<(usize, i64)>>,
+}
+
+/// What rows hold in all columns that can be written, but the key.
+pub type Contents = HashMap<(i64, Key), Vec<Value>>;
+
+/// What a row holds in those columns; none when there is none.
+///
+/// # Errors
+/// SQLite's.
+pub fn content(database: &Database, shape: &Shape, key: &Value) -> Result<Option<Vec<Value>>> {
+    Place::of(database, shape).read(database, key)
+}
+
+/// Where a row is.
+struct Place {
+    table: String,
+    key: String,
+    /// All columns that can be written, but the key.
+    columns: Vec<String>,
+}
+
+impl Place {
+    fn of(database: &Database, shape: &Shape) -> Self {
+        let columns = shape.columns.iter();
+        let columns = columns.filter(|column| !column.generated && column.key_place == 0);
+        Self {
+            table: database.qualified(&shape.name),
+            key: quote_name(&shape.keys()[0].name),
+            columns: columns.map(|column| quote_name(&column.name)).collect(),
+        }
+    }
+
+    fn read(&self, database: &Database, key: &Value) -> Result<Option<Vec<Value>>> {
+        let list: Vec<&str> = self.columns.iter().map(String::as_str).collect();
+        let sql = format!(
+            "SELECT {} FROM {} WHERE {} IS ?1",
+            [&["1"], &list[..]].concat().join(", "),
+            self.table,
+            self.key
+        );
+        let mut read = database.connection().prepare(&sql)?;
+        read.bind(1, key.borrow())?;
+        Ok(read.step()?.then(|| read.row().split_off(1)))
+    }
+
+    /// The row has that key, and is to hold these values.
+    fn put_back(&self, rewriter: &Rewriter<'_>, key: &Value, values: &[Value]) -> Result<()> {
+        let now = self.read(rewriter.database, key)?;
+        if now.is_none_or(|now| now == values) || self.columns.is_empty() {
+            return Ok(());
+        }
+        let set = self.columns.iter().zip(2..);
+        let set: Vec<String> = set
+            .map(|(column, number)| format!("{column} = ?{number}"))
+            .collect();
+        let sql = format!(
+            "UPDATE {} SET {} WHERE {} IS ?1",
+            self.table,
+            set.join(", "),
+            self.key
+        );
+        let values = [key].into_iter().chain(values);
+        let values: Vec<ValueRef<'_>> = values.map(Value::borrow).collect();
+        rewriter.run_quietly(&sql, &values)
+    }
 }
 
 impl<'a> Rewriter<'a> {
@@ -38,6 +106,7 @@ impl<'a> Rewriter<'a> {
             told,
             start: log::high_water(database)?,
             rows: HashSet::new(),
+            kept: Vec::new(),
             references: HashMap::new(),
         })
     }
@@ -90,7 +159,30 @@ impl<'a> Rewriter<'a> {
         connection.prepare(sql)?.run(values).map(drop)
     }
 
-    /// Gives a row another key. All else stays as it is, whatever a trigger writes into it.
+    /// Notes what rows hold that are about to get other keys: all but the key is to stay as it is, whatever triggers write
+    /// into them while what refers to them follows. `held`: what some held before triggers wrote into them.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn keep(&mut self, rows: &[Renamed<'_>], held: &Contents) -> Result<()> {
+        if !self.told {
+            return Ok(());
+        }
+        for row in rows {
+            let place = Place::of(self.database, row.shape);
+            let known = row.table.map(|table| (table, Key(row.old.clone())));
+            let values = match known.and_then(|row| held.get(&row)) {
+                Some(values) => Some(values.clone()),
+                None => place.read(self.database, &row.old)?,
+            };
+            if let Some(values) = values {
+                self.kept.push((place, row.new.clone(), values));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a row another key.
     ///
     /// # Errors
     /// SQLite's; another row has the key.
@@ -107,49 +199,19 @@ impl<'a> Rewriter<'a> {
             let sql = format!("UPDATE {name} SET {key} = ?1 WHERE {key} IS ?2");
             return self.run(&sql, &values);
         }
-        let columns = shape.columns.iter();
-        let columns: Vec<String> = columns
-            .filter(|column| !column.generated && column.key_place == 0)
-            .map(|column| quote_name(&column.name))
-            .collect();
-        let read = |key_value: &Value| -> Result<Option<Vec<Value>>> {
-            let list = ["1".to_owned()].into_iter().chain(columns.iter().cloned());
-            let list: Vec<String> = list.collect();
-            let sql = format!("SELECT {} FROM {name} WHERE {key} IS ?1", list.join(", "));
-            let mut read = self.database.connection().prepare(&sql)?;
-            read.bind(1, key_value.borrow())?;
-            Ok(read.step()?.then(|| read.row()))
-        };
-        let before = read(old)?;
         // Where the key is the rowid, every column is named: what is kept by rowid is mostly kept by triggers on the
         // columns in it.
-        let named = columns.iter().filter(|_| shape.rowid_is_key);
-        let same = named.map(|column| format!(", {column} = {column}"));
+        let columns = shape.columns.iter().filter(|_| shape.rowid_is_key);
+        let columns = columns.filter(|column| !column.generated && column.key_place == 0);
+        let same = columns.map(|column| {
+            let column = quote_name(&column.name);
+            format!(", {column} = {column}")
+        });
         let sql = format!(
             "UPDATE {name} SET {key} = ?1{} WHERE {key} IS ?2",
             same.collect::<String>()
         );
-        self.run(&sql, &values)?;
-        let mut after = read(new)?;
-        if before.is_some() && after.is_none() {
-            // A trigger passes over it in silence (`RAISE(IGNORE)`).
-            self.run_quietly(&sql, &values)?;
-            after = read(new)?;
-        }
-        let (Some(before), Some(after)) = (before, after) else {
-            return Ok(());
-        };
-        if before == after || columns.is_empty() {
-            return Ok(());
-        }
-        let set = columns.iter().zip(2..);
-        let set: Vec<String> = set
-            .map(|(column, number)| format!("{column} = ?{number}"))
-            .collect();
-        let sql = format!("UPDATE {name} SET {} WHERE {key} IS ?1", set.join(", "));
-        let before = before.iter().skip(1).map(Value::borrow);
-        let values: Vec<ValueRef<'_>> = [new.borrow()].into_iter().chain(before).collect();
-        self.run_quietly(&sql, &values)
+        self.run_surely(&sql, &values)
     }
 
     /// Takes what was written out of the log. What triggers wrote into other rows stays there: edits.
@@ -157,6 +219,9 @@ impl<'a> Rewriter<'a> {
     /// # Errors
     /// SQLite's.
     pub fn finish(self) -> Result<()> {
+        for (place, key, values) in &self.kept {
+            place.put_back(&self, key, values)?;
+        }
         if !self.told {
             // Where triggers could not be switched off.
             drop(self.quiet);
