@@ -9,6 +9,7 @@ mod converge;
 mod counted;
 mod counted_clash;
 mod counted_parts;
+mod counted_sent;
 mod counted_triggers;
 mod decisions;
 mod deletes_last;

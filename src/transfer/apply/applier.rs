@@ -15,6 +15,7 @@ use crate::transfer::held::foreign::links;
 use crate::transfer::held::{Class, Holder, Reason};
 use crate::transfer::send::fate::MetRow;
 use crate::transfer::send::freeze::Frozen;
+use crate::transfer::send::rekey::Followed;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::bystanders::Bystanders;
@@ -47,6 +48,8 @@ pub struct Applier<'a> {
     swept: Swept,
     bystanders: Bystanders<'a>,
     pub(super) displaced: Displaced,
+    /// Rows that were sent, and refer to something else since.
+    pub(super) followed: Vec<Followed>,
     /// Rows that went with deleted ones.
     taken: HashSet<(i64, Key)>,
     /// The log's end before we wrote anything.
@@ -98,6 +101,7 @@ impl<'a> Applier<'a> {
             holder: Holder::new(database, setting.provider, bindings, setting.refusals)?,
             swept: Swept::default(),
             bystanders: Bystanders::new(setting, bindings, start),
+            followed: Vec::new(),
             displaced: Displaced::remembering(database, bindings, setting.refusals)?,
             taken: HashSet::new(),
             start,
@@ -144,6 +148,9 @@ impl<'a> Applier<'a> {
             .map(|table| (table.binding.table.id, std::mem::take(&mut table.effects)))
             .collect();
         effects::write(self.database, self.start, effects)?;
+        for row in &self.followed {
+            log::mark(self.database, row.table, &row.key, &row.mark())?;
+        }
         let mut all = Vec::new();
         let mut warnings = Vec::new();
         for table in self.tables {

@@ -11,7 +11,8 @@ use crate::store::{Database, Result, Value, ValueRef};
 use crate::transfer::apply::{Applied, OwnWrites};
 use crate::transfer::binding::Binding;
 use crate::transfer::held::documents;
-use crate::transfer::send::rekey::{self, Renamed};
+use crate::transfer::send::rekey;
+use crate::transfer::send::renamed::Renamed;
 
 use super::entity_table::require;
 use super::outcome::{Failure, Job, Outcome};

@@ -18,7 +18,8 @@ use crate::transfer::binding::Binding;
 use crate::transfer::conflict::record::{Kind, Recorder, Sides, row_json};
 use crate::transfer::send::brought::{self, Brought};
 use crate::transfer::send::family::{Family, MadeHere};
-use crate::transfer::send::rekey::{self, Renamed};
+use crate::transfer::send::rekey;
+use crate::transfer::send::renamed::Renamed;
 
 use super::refusals::{Refusals, Yielding};
 

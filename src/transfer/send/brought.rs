@@ -7,13 +7,15 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::capture::log::{self, Mark};
-use crate::capture::{Key, Status, Tracked, key};
+use crate::capture::{Key, Status, Tracked};
 use crate::store::{Database, Result, Value, ValueRef, quote_name};
 
 use super::family::same_type;
 use super::reference::Reference;
-use super::rekey::{Renamed, meets, set_here};
+use super::rekey::{meets, set_here};
+use super::renamed::Renamed;
 use super::rewriter::Rewriter;
+use super::sent_reference::{referring, sent_references};
 
 /// Such references by one column.
 pub struct Brought {
@@ -37,6 +39,8 @@ struct Row {
     /// The key of the row that it refers to, and the one which that gets.
     old: Value,
     new: Value,
+    /// The server was sent the reference, so it means the row that was made here, whatever comes under its key.
+    sent: bool,
 }
 
 /// The references to rows that are about to get other keys. `upto`: the log's end.
@@ -99,28 +103,18 @@ fn rows(
         &|pending| !is_key && pending.changed(position),
     )?;
     let set: HashSet<Vec<Key>> = set.into_iter().map(|(keys, _)| as_keys(keys)).collect();
-    let names: Vec<&str> = shape.keys().iter().map(|key| key.name.as_str()).collect();
-    let list: Vec<String> = names.iter().map(|name| quote_name(name)).collect();
+    let sent = sent_references(database, (child, reference), &|key| moved.contains_key(key))?;
     let mut rows = Vec::new();
     for row in renamed {
-        let sql = format!(
-            "SELECT {}, o.{}, {} FROM {} AS o WHERE {}",
-            key::expression("o", &names),
-            quote_name(&reference.column),
-            list.join(", "),
-            database.qualified(&shape.name),
-            reference.means(&row.old, 1)
-        );
-        rows.extend(database.query_all(&sql, &[row.old.borrow()], |found| {
-            let mut values = found.row().into_iter();
-            Ok(Row {
-                logged: values.next().unwrap_or_default(),
-                before: values.next().unwrap_or_default(),
-                keys: values.collect(),
-                old: row.old.clone(),
-                new: row.new.clone(),
-            })
-        })?);
+        let found = referring(database, shape, reference, &row.old)?;
+        rows.extend(found.into_iter().map(|found| Row {
+            sent: sent.get(&found.logged).is_some_and(|to| to.0 == row.old),
+            logged: found.logged.0,
+            before: found.value,
+            keys: found.keys,
+            old: row.old.clone(),
+            new: row.new.clone(),
+        }));
     }
     rows.retain(|row| !set.contains(&as_keys(row.keys.clone())));
     Ok(rows)
@@ -160,7 +154,7 @@ impl Brought {
         let sql = self.update(&self.reference.written(1), &is_so);
         let mut followed = Vec::new();
         for row in &self.rows {
-            if database.query_value(&find, &[row.old.borrow()])? != Value::Null {
+            if !row.sent && database.query_value(&find, &[row.old.borrow()])? != Value::Null {
                 continue;
             }
             let mut values = row.values(&row.new);

@@ -13,7 +13,7 @@ use crate::store::{Database, Error, Result, Value, quote_name};
 
 use super::counted::highest;
 use super::reference::Reference;
-use super::rekey::Renamed;
+use super::renamed::Renamed;
 
 /// The tables below one, each behind that which it is below of.
 pub struct Family {

@@ -6,27 +6,20 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::capture::log::{self, Mark};
 use crate::capture::reader::RowReader;
 use crate::capture::sends::sends_of_there;
 use crate::capture::shape::Shape;
 use crate::capture::tracked::registration;
-use crate::capture::{Key, Pending, PendingRows, Status, Tracked, aside, log};
+use crate::capture::{Key, Pending, PendingRows, Status, Tracked, aside};
 use crate::store::{Database, Result, Value, quote_name};
 
 use super::counted;
 use super::family::{Family, same_type};
 use super::reference::Reference;
+use super::renamed::Renamed;
 use super::rewriter::{Contents, Rewriter};
-
-/// A row that has another key from now on.
-#[derive(Clone)]
-pub struct Renamed<'a> {
-    pub shape: &'a Shape,
-    /// The number of its table, if that is tracked.
-    pub table: Option<i64>,
-    pub old: Value,
-    pub new: Value,
-}
+use super::sent_reference::{referring, sent_references};
 
 /// What an answer has made of a row that waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +69,7 @@ pub fn rename_whole(
     let mut rewriter = Rewriter::begin(database)?;
     rewriter.keep(rows, &Contents::new())?;
     for row in in_steps(database, rows)? {
-        row.write(database, &mut rewriter)?;
+        write(&row, database, &mut rewriter)?;
     }
     let keys = rows.iter().filter_map(Renamed::logged).collect();
     behind(&rewriter)?;
@@ -135,18 +128,40 @@ pub fn move_away(
     met: &dyn Fn(i64, &Key) -> Result<Option<Met>>,
     upto: i64,
     at: &Cell<Option<usize>>,
-) -> Result<()> {
+) -> Result<Vec<Followed>> {
+    let mut followed = Vec::new();
     let mut rewriter = Rewriter::begin(database)?;
     rewriter.keep(rows, held)?;
     let mut first = 0;
     for group in rows.chunk_by(|one, next| one.shape.name == next.shape.name) {
-        move_group(database, &mut rewriter, (group, first), (met, upto), at)?;
+        let sent = move_group(database, &mut rewriter, (group, first), (met, upto), at)?;
+        followed.extend(sent);
         first += group.len();
     }
     at.set(None);
     rewriter.finish()?;
     let keys = rows.iter().filter_map(Renamed::logged).collect();
-    log::rename(database, &keys)
+    log::rename(database, &keys)?;
+    Ok(followed)
+}
+
+/// A row that has followed after it was sent, so that the server has to hear where it points now.
+pub struct Followed {
+    pub table: i64,
+    pub key: Key,
+    /// The bit of the column.
+    pub bit: usize,
+}
+
+impl Followed {
+    /// What is to be pending of it.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            status: Status::Updated,
+            bits: vec![self.bit],
+            rowid: None,
+        }
+    }
 }
 
 /// The rows of one table, whose parts have moved. `first`: the place of the first one among all.
@@ -156,7 +171,8 @@ fn move_group(
     (rows, first): (&[Renamed<'_>], usize),
     (met, upto): (&MetAnywhere<'_>, i64),
     at: &Cell<Option<usize>>,
-) -> Result<()> {
+) -> Result<Vec<Followed>> {
+    let mut followed = Vec::new();
     let shape = rows[0].shape;
     // What is to stay goes along meanwhile: some foreign keys refuse another key, or write into what refers to it.
     let mut stay = Vec::new();
@@ -184,6 +200,13 @@ fn move_group(
                         (&met, upto),
                         &about,
                     )?;
+                    followed.extend(follow_sent(
+                        database,
+                        rewriter,
+                        (&child, &reference),
+                        &keys,
+                        &about,
+                    )?);
                 }
                 for row in rows {
                     stay.extend(References::find(database, &child, &reference, row)?);
@@ -192,7 +215,7 @@ fn move_group(
             None => {
                 for (place, row) in rows.iter().enumerate() {
                     at.set(Some(first + place));
-                    row.rewrite(database, rewriter, &reference)?;
+                    rewrite(row, database, rewriter, &reference)?;
                 }
             }
         }
@@ -216,7 +239,7 @@ fn move_group(
         about(references.row);
         references.put_back(rewriter)?;
     }
-    Ok(())
+    Ok(followed)
 }
 
 /// What was sent under a key was not about the row that leaves it.
@@ -417,15 +440,7 @@ fn follow(
     };
     let set = |pending: &Pending| pending.changed(position);
     let found = set_here(database, (child, reference), keys, (met, upto), &set)?;
-    let names = child.shape.keys();
-    let names: Vec<String> = names.iter().map(|key| quote_name(&key.name)).collect();
-    let sql = format!(
-        "UPDATE {} SET {} = {} WHERE {}",
-        database.qualified(&child.shape.name),
-        quote_name(&reference.column),
-        reference.written(1),
-        meets(&names)
-    );
+    let sql = update_of_one(database, child, reference);
     for (key, new) in found {
         let mut values = vec![new.borrow()];
         values.extend(key.iter().map(Value::borrow));
@@ -433,6 +448,54 @@ fn follow(
         rewriter.run_surely(&sql, &values)?;
     }
     Ok(())
+}
+
+/// Lets the references of a tracked table follow that the server was sent, and that nothing waits of.
+fn follow_sent(
+    database: &Database,
+    rewriter: &Rewriter<'_>,
+    (child, reference): (&Tracked, &Reference),
+    keys: &HashMap<Key, &Value>,
+    about: &dyn Fn(&Value),
+) -> Result<Vec<Followed>> {
+    let mut followed = Vec::new();
+    let sent = sent_references(database, (child, reference), &|key| keys.contains_key(key))?;
+    let position = child.shape.position(&reference.column);
+    let bit = position.and_then(|position| child.columns.bit(position));
+    let (Some(bit), false) = (bit, sent.is_empty()) else {
+        return Ok(followed);
+    };
+    let sql = update_of_one(database, child, reference);
+    for (old, new) in keys {
+        for row in referring(database, &child.shape, reference, &old.0)? {
+            if sent.get(&row.logged) != Some(old) {
+                continue;
+            }
+            let mut values = vec![new.borrow()];
+            values.extend(row.keys.iter().map(Value::borrow));
+            about(new);
+            rewriter.run_surely(&sql, &values)?;
+            followed.push(Followed {
+                table: child.id,
+                key: row.logged,
+                bit,
+            });
+        }
+    }
+    Ok(followed)
+}
+
+/// A statement that lets one row, whose key's columns are the parameters from the second on, refer to another key.
+fn update_of_one(database: &Database, child: &Tracked, reference: &Reference) -> String {
+    let names = child.shape.keys();
+    let names: Vec<String> = names.iter().map(|key| quote_name(&key.name)).collect();
+    format!(
+        "UPDATE {} SET {} = {} WHERE {}",
+        database.qualified(&child.shape.name),
+        quote_name(&reference.column),
+        reference.written(1),
+        meets(&names)
+    )
 }
 
 /// The rows whose references to some keys were set here, each with the key that is to be.
@@ -471,66 +534,49 @@ pub(super) fn set_here<'k>(
     Ok(found)
 }
 
-impl<'a> Renamed<'a> {
-    /// A row of a tracked table.
-    pub fn of(table: &'a Tracked, old: Value, new: Value) -> Self {
-        Self {
-            shape: &table.shape,
-            table: Some(table.id),
-            old,
-            new,
-        }
-    }
-
-    /// The table and the key under which it is logged, and the key that it gets.
-    fn logged(&self) -> Option<((i64, Key), &Value)> {
-        let table = self.table?;
-        Some(((table, Key(self.old.clone())), &self.new))
-    }
-
-    fn write(&self, database: &Database, rewriter: &mut Rewriter<'_>) -> Result<()> {
-        for reference in Reference::written_ones(database, self.shape)? {
-            // Of one that is not tracked, or not captured now, nothing is logged.
-            if let Ok(child) = Tracked::open(database, &reference.child) {
-                if reference.is_key_of(&child.shape) {
-                    // Its parts have moved: what is left is no part of it, and is put back.
-                    let sql = self.rewriting(database, &reference);
-                    rewriter.run_quietly(&sql, &[self.new.borrow(), self.old.borrow()])?;
-                    continue;
-                }
-                rewriter.refers(&child, &reference.column);
+/// Gives a row its key, with all that refers to it.
+fn write(row: &Renamed<'_>, database: &Database, rewriter: &mut Rewriter<'_>) -> Result<()> {
+    for reference in Reference::written_ones(database, row.shape)? {
+        // Of one that is not tracked, or not captured now, nothing is logged.
+        if let Ok(child) = Tracked::open(database, &reference.child) {
+            if reference.is_key_of(&child.shape) {
+                // Its parts have moved: what is left is no part of it, and is put back.
+                let sql = rewriting(row, database, &reference);
+                rewriter.run_quietly(&sql, &[row.new.borrow(), row.old.borrow()])?;
+                continue;
             }
-            self.rewrite(database, rewriter, &reference)?;
+            rewriter.refers(&child, &reference.column);
         }
-        rewriter.rename(self)?;
-        let Some(table) = self.table else {
-            return Ok(());
-        };
-        database.execute(
-            "UPDATE main._syncOutbox SET pk = ?1 WHERE pk IS ?2 AND tbl = ?3",
-            &[self.new.borrow(), self.old.borrow(), table.into()],
-        )?;
-        aside::rename_key(database, table, &self.old, &self.new)
+        rewrite(row, database, rewriter, &reference)?;
     }
+    rewriter.rename(row)?;
+    let Some(table) = row.table else {
+        return Ok(());
+    };
+    database.execute(
+        "UPDATE main._syncOutbox SET pk = ?1 WHERE pk IS ?2 AND tbl = ?3",
+        &[row.new.borrow(), row.old.borrow(), table.into()],
+    )?;
+    aside::rename_key(database, table, &row.old, &row.new)
+}
 
-    /// Lets all that refers to the old key refer to the new one.
-    fn rewrite(
-        &self,
-        database: &Database,
-        rewriter: &Rewriter<'_>,
-        reference: &Reference,
-    ) -> Result<()> {
-        let sql = self.rewriting(database, reference);
-        rewriter.run_surely(&sql, &[self.new.borrow(), self.old.borrow()])
-    }
+/// Lets all that refers to the old key refer to the new one.
+fn rewrite(
+    row: &Renamed<'_>,
+    database: &Database,
+    rewriter: &Rewriter<'_>,
+    reference: &Reference,
+) -> Result<()> {
+    let sql = rewriting(row, database, reference);
+    rewriter.run_surely(&sql, &[row.new.borrow(), row.old.borrow()])
+}
 
-    fn rewriting(&self, database: &Database, reference: &Reference) -> String {
-        format!(
-            "UPDATE {} SET {} = {} WHERE {}",
-            database.qualified(&reference.child),
-            quote_name(&reference.column),
-            reference.written(1),
-            reference.means(&self.old, 2)
-        )
-    }
+fn rewriting(row: &Renamed<'_>, database: &Database, reference: &Reference) -> String {
+    format!(
+        "UPDATE {} SET {} = {} WHERE {}",
+        database.qualified(&reference.child),
+        quote_name(&reference.column),
+        reference.written(1),
+        reference.means(&row.old, 2)
+    )
 }

@@ -10,7 +10,7 @@ use crate::capture::{Key, Tracked};
 use crate::store::{Database, Result, TriggersOff, Value, ValueRef, quote_name};
 use crate::transfer::app_triggers::has_triggers;
 
-use super::rekey::Renamed;
+use super::renamed::Renamed;
 
 pub struct Rewriter<'a> {
     database: &'a Database,
