@@ -28,7 +28,17 @@ impl Counting {
         if table.options.counted == Some(Counted::Same) {
             return Ok(Self::Not);
         }
-        let above = above(database, &table.shape)?;
+        let mut above = above(database, &table.shape)?;
+        if !are_enforced(database)? {
+            // Nothing holds a row to one that is not synced.
+            let mut synced = Vec::new();
+            for name in above {
+                if registration(database, &name)?.is_some() {
+                    synced.push(name);
+                }
+            }
+            above = synced;
+        }
         if above.is_empty() {
             return Ok(match table.counts_keys() {
                 true => Self::Own,
@@ -53,6 +63,12 @@ impl Counting {
         }
         Ok(Self::Not)
     }
+}
+
+/// Whether this connection enforces foreign keys.
+fn are_enforced(database: &Database) -> Result<bool> {
+    let enforced = database.query_value("SELECT foreign_keys FROM pragma_foreign_keys", &[])?;
+    Ok(enforced.as_i64() == Some(1))
 }
 
 /// The tables whose keys the key of a table refers to.

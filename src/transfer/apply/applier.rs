@@ -14,8 +14,8 @@ use crate::transfer::counts::Counts;
 use crate::transfer::held::foreign::links;
 use crate::transfer::held::{Class, Holder, Reason};
 use crate::transfer::send::fate::MetRow;
+use crate::transfer::send::follow::Followed;
 use crate::transfer::send::freeze::Frozen;
-use crate::transfer::send::rekey::Followed;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::bystanders::Bystanders;

@@ -13,10 +13,12 @@ use crate::providers::wire::Holds;
 use crate::store::{Error, Result, Value};
 use crate::transfer::held::{Reason, Refusals};
 use crate::transfer::send::family::{Family, MadeHere};
+use crate::transfer::send::follow::Met;
 use crate::transfer::send::order::tables_parents_first;
 use crate::transfer::send::reference::meant;
-use crate::transfer::send::rekey::{Met, move_away, tied};
+use crate::transfer::send::rekey::move_away;
 use crate::transfer::send::renamed::Renamed;
+use crate::transfer::send::tied::tied;
 
 use super::applier::Applier;
 use super::displaced::{Comer, Comers};
@@ -74,7 +76,12 @@ impl Applier<'_> {
             if registration(database, &name)?.is_none() {
                 continue;
             }
-            let parent = Tracked::open(database, &name)?;
+            let parent = match Tracked::open(database, &name) {
+                Ok(parent) => parent,
+                Err(error @ Error::Sqlite { .. }) => return Err(error.into()),
+                // It is not captured now: nothing of it is known.
+                Err(_) => continue,
+            };
             let column = parent.shape.keys()[0];
             let holds = Holds::of(&column.declared, parent.shape.strict);
             let of = Key(meant(holds.affinity, key.0.clone()));

@@ -9,7 +9,7 @@ use crate::transfer::binding::OnClash;
 use crate::transfer::held::fit::Fit;
 use crate::transfer::held::refusals::Yielding;
 use crate::transfer::held::{Class, HeldRow, Reason, What, clash};
-use crate::transfer::send::rekey::is_tied;
+use crate::transfer::send::tied::is_tied;
 
 use super::applier::Applier;
 use super::decide::Remote;

@@ -11,8 +11,8 @@ use crate::capture::{Key, Status, Tracked};
 use crate::store::{Database, Result, Value, ValueRef, quote_name};
 
 use super::family::same_type;
+use super::follow::{meets, set_here};
 use super::reference::Reference;
-use super::rekey::{meets, set_here};
 use super::renamed::Renamed;
 use super::rewriter::Rewriter;
 use super::sent_reference::{referring, sent_references};
