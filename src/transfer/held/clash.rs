@@ -17,7 +17,7 @@ use crate::store::{Database, Result, Value, ValueRef, quote_name};
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::record::{Kind, Recorder, Sides, row_json};
 use crate::transfer::send::brought::{self, Brought};
-use crate::transfer::send::family::{Family, MadeHere};
+use crate::transfer::send::family::{Family, MadeHere, has_parts_that_stay};
 use crate::transfer::send::rekey;
 use crate::transfer::send::renamed::Renamed;
 
@@ -203,16 +203,24 @@ fn possible<'a>(
     yielding: Vec<Yielding>,
 ) -> Result<Vec<(Yielding, &'a Binding)>> {
     let mut rows = Vec::new();
+    let made_here = MadeHere::new(database, log::high_water(database)?);
     for row in yielding {
         let mut known = bindings.iter();
         let Some(binding) = known.find(|binding| binding.table.id == row.table) else {
             continue;
         };
         let mut reader = RowReader::new(database, &binding.table, &binding.columns)?;
-        if reader.find_key(&row.old)? {
-            let is_taken = row.old != row.new && reader.find_key(&row.new)?;
-            rows.push((row, binding, is_taken));
+        if !reader.find_key(&row.old)? {
+            continue;
         }
+        let is_taken = row.old != row.new && reader.find_key(&row.new)?;
+        // A part that the server has can't follow: its key says what it belongs to.
+        let stays = |key| has_parts_that_stay(database, &binding.table, key, &made_here);
+        let moves = row.old != row.new;
+        if moves && (stays(&row.old)? || (is_taken && stays(&row.new)?)) {
+            continue;
+        }
+        rows.push((row, binding, is_taken));
     }
     loop {
         let leaving: HashSet<(i64, Key)> = rows

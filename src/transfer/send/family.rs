@@ -1,7 +1,7 @@
 //! The tables below one, whose rows have the keys of its rows: a row that gets another key takes those along that are
 //! parts of it, on every level.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -228,6 +228,27 @@ impl<'a> MadeHere<'a> {
         let row = pending.get(key)?;
         Ok(row.is_some_and(|row| sends_of_there(&row, &[]) == Status::Created))
     }
+}
+
+/// Whether a row has parts that would stay if it got another key: they were sent before it, or came.
+///
+/// # Errors
+/// SQLite's.
+pub fn has_parts_that_stay(
+    database: &Database,
+    table: &Tracked,
+    key: &Value,
+    made_here: &MadeHere<'_>,
+) -> Result<bool> {
+    let family = Family::of(database, &table.shape)?;
+    let row = Renamed::of(table, key.clone(), key.clone());
+    let stays = Cell::new(false);
+    family.whole(database, &[row], &|part, key| {
+        let follows = made_here.has(part, key)?;
+        stays.set(stays.get() || !follows);
+        Ok(follows)
+    })?;
+    Ok(stays.get())
 }
 
 /// A key as a column holds it which held another: what was a text stays one.

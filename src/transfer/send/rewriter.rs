@@ -38,6 +38,26 @@ pub fn content(database: &Database, shape: &Shape, key: &Value) -> Result<Option
     Place::of(database, shape).read(database, key)
 }
 
+/// The columns of a table that refer to some tables.
+fn referring_columns(
+    database: &Database,
+    shape: &Shape,
+    tables: &HashSet<&str>,
+) -> Result<Vec<String>> {
+    let columns = database.query_all(
+        "SELECT c.name, fk.\"table\" FROM pragma_foreign_key_list(?1, ?2) AS fk \
+         JOIN pragma_table_xinfo(?1, ?2) AS c ON c.name = fk.\"from\" COLLATE NOCASE",
+        &[shape.name.as_str().into(), database.schema().into()],
+        |row| Ok((row.text(0), row.text(1))),
+    )?;
+    let is_meant = |name: &str| tables.iter().any(|table| table.eq_ignore_ascii_case(name));
+    let columns = columns.into_iter();
+    Ok(columns
+        .filter(|(_, to)| is_meant(to))
+        .map(|(column, _)| column)
+        .collect())
+}
+
 /// Where a row is.
 struct Place {
     table: String,
@@ -168,16 +188,24 @@ impl<'a> Rewriter<'a> {
         if !self.told {
             return Ok(());
         }
+        let tables: HashSet<&str> = rows.iter().map(|row| row.shape.name.as_str()).collect();
         for row in rows {
-            let place = Place::of(self.database, row.shape);
+            let mut place = Place::of(self.database, row.shape);
             let known = row.table.map(|table| (table, Key(row.old.clone())));
             let values = match known.and_then(|row| held.get(&row)) {
                 Some(values) => Some(values.clone()),
                 None => place.read(self.database, &row.old)?,
             };
-            if let Some(values) = values {
-                self.kept.push((place, row.new.clone(), values));
+            let Some(mut values) = values else { continue };
+            // What refers to rows that move follows them.
+            for column in referring_columns(self.database, row.shape, &tables)? {
+                let mut columns = place.columns.iter();
+                if let Some(found) = columns.position(|known| *known == quote_name(&column)) {
+                    place.columns.remove(found);
+                    values.remove(found);
+                }
             }
+            self.kept.push((place, row.new.clone(), values));
         }
         Ok(())
     }
