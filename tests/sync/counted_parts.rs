@@ -306,3 +306,76 @@ fn h6_the_part_of_a_row_that_makes_room_is_not_lost() {
         }
     });
 }
+
+/// The row that gives its number away has parts, and so has the one that takes it.
+#[test]
+fn h6_parts_of_rows_that_change_places_stay_with_them() {
+    everywhere(|settings| {
+        for (action, key) in [("", "INTEGER"), ("ON UPDATE CASCADE", "TEXT")] {
+            // What was made there: what is here under 3, under a number that is taken here; and both ways round.
+            for (theirs, ours) in [
+                (json!([{"id": 1, "x": "q"}]), "1|q\n2|two\n4|one"),
+                (
+                    json!([{"id": 1, "x": "q"}, {"id": 3, "x": "one"}]),
+                    "1|q\n2|two\n3|one",
+                ),
+            ] {
+                let server = Canned::start();
+                let ddl = format!(
+                    "CREATE TABLE a (id INTEGER PRIMARY KEY, x TEXT UNIQUE);
+                     CREATE TABLE b (id INTEGER PRIMARY KEY REFERENCES a (id) {action}, x TEXT);
+                     CREATE TABLE c (id {key} PRIMARY KEY NOT NULL REFERENCES b (id) {action}, x TEXT)"
+                );
+                let options = json!({"idAs": "number", "onClash": {"a": "adopt"}});
+                let device = Device::configured(&ddl, &["c", "a", "b"], &server.url(), options);
+                let context = format!("{action} {key} {theirs} {settings}");
+                device.exec("INSERT INTO a VALUES (1, 'one'), (2, 'two'), (3, 'q')");
+                device.exec(
+                    "INSERT INTO b SELECT * FROM a; INSERT INTO c SELECT * FROM a WHERE id <> 2",
+                );
+                pull(&server, json!({"a": {"created": theirs}}));
+                device.synced();
+                for table in ["a", "b"] {
+                    let rows = device.ask(&format!("SELECT id, x FROM {table} ORDER BY id"));
+                    assert_eq!(rows, ours, "{table} {context}");
+                }
+                let c = "SELECT group_concat(c.x || b.x) FROM c LEFT JOIN b ON b.id = +c.id";
+                let c = device.ask(c);
+                assert!(c == "oneone,qq" || c == "qq,oneone", "{c} {context}");
+                for table in ["b", "c"] {
+                    let created = sent(&server, table, "created").len();
+                    let made = device.ask(&format!("SELECT count(*) FROM {table}"));
+                    assert_eq!(made, created.to_string(), "{table} {context}");
+                }
+                assert_eq!(device.pending(), "", "{context}");
+                assert_eq!(device.ask("PRAGMA foreign_key_check"), "", "{context}");
+            }
+        }
+    });
+}
+
+/// The part went up before what it belongs to, so it can't have another key.
+#[test]
+fn h6_a_row_with_parts_on_the_server_never_stops_a_sync() {
+    everywhere(|settings| {
+        for clash in ["adopt", "serverWins"] {
+            let server = Canned::start();
+            let ddl = "CREATE TABLE a (id INTEGER PRIMARY KEY, x TEXT UNIQUE);
+                CREATE TABLE b (id INTEGER PRIMARY KEY REFERENCES a (id), x TEXT)";
+            let options = json!({"idAs": "number", "onClash": {"a": clash}});
+            let device = Device::configured(ddl, &["a", "b"], &server.url(), options);
+            let context = format!("{clash} {settings}");
+            device.exec("INSERT INTO a VALUES (1, 'one'), (2, 'q'); INSERT INTO b SELECT * FROM a");
+            device.sync_only(&["b"]);
+            pull(&server, json!({"a": {"created": [{"id": 1, "x": "q"}]}}));
+            device.synced();
+            server.reset();
+            device.synced();
+            let known = device.ask("SELECT group_concat(x) FROM (SELECT x FROM a ORDER BY x)");
+            assert_eq!(known, "one,q", "{context}");
+            if settings.contains("foreign_keys = ON") {
+                assert_eq!(device.ask("PRAGMA foreign_key_check"), "", "{context}");
+            }
+        }
+    });
+}

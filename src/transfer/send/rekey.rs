@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::capture::tracked::registration;
 use crate::capture::{Key, Tracked, aside, log};
-use crate::store::{Database, Result, Value, quote_name};
+use crate::store::{Database, Result, Value, quote_name, shown};
 
 use super::counted;
-use super::family::Family;
+use super::family::{Family, same_type};
 use super::follow::{Followed, MetAnywhere, References, follow, follow_sent};
 use super::reference::Reference;
 use super::renamed::Renamed;
@@ -58,41 +58,61 @@ pub fn rename_whole(
     log::rename(database, &keys)
 }
 
-/// Rows in an order in which each finds its new key free. Those that wait for each other in a circle go by a number that
-/// nobody has.
+/// Rows in an order in which each finds its new key free, and parts move right before what they are parts of: else those of
+/// another would be taken along. Rows that wait for each other in a circle go by a number that nobody has.
 fn in_steps<'a>(database: &Database, rows: &[Renamed<'a>]) -> Result<Vec<Renamed<'a>>> {
-    let mut waiting = rows.to_vec();
+    let mut waiting = with_parts(rows);
     let mut steps = Vec::with_capacity(rows.len());
     let mut spare = None;
     while !waiting.is_empty() {
         let taken: HashSet<(&str, Key)> = waiting
             .iter()
+            .flatten()
             .map(|row| (row.shape.name.as_str(), Key(row.old.clone())))
             .collect();
-        let is_free = |row: &Renamed<'_>| {
-            let new = (row.shape.name.as_str(), Key(row.new.clone()));
-            !taken.contains(&new)
+        let is_free = |rows: &Vec<Renamed<'_>>| {
+            let mut rows = rows.iter();
+            rows.all(|row| !taken.contains(&(row.shape.name.as_str(), Key(row.new.clone()))))
         };
         let (free, mut rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_free);
         if let (true, Some(first)) = (free.is_empty(), rest.first_mut()) {
-            let highest = match spare {
-                Some(spare) => spare,
-                None => counted::highest(database, first.shape, first.table)?,
-            };
-            let given = rows.iter().filter_map(|row| row.new.as_i64()).max();
-            let number = highest.max(given.unwrap_or(0)).saturating_add(1);
+            let mut number = spare.unwrap_or(0);
+            for row in rows {
+                number = number.max(counted::highest(database, row.shape, row.table)?);
+                number = number.max(row.new.as_i64().unwrap_or(0));
+            }
+            let number = number.saturating_add(1);
             spare = Some(number);
-            let old = std::mem::replace(&mut first.old, Value::Integer(number));
-            steps.push(Renamed {
-                new: Value::Integer(number),
-                old,
-                ..*first
-            });
+            for row in first {
+                let new = same_type(&row.old, &Value::Integer(number));
+                let old = std::mem::replace(&mut row.old, new.clone());
+                steps.push(Renamed { new, old, ..*row });
+            }
         }
-        steps.extend(free);
+        steps.extend(free.into_iter().flatten());
         waiting = rest;
     }
     Ok(steps)
+}
+
+/// Each row with its parts, which have its keys.
+fn with_parts<'a>(rows: &[Renamed<'a>]) -> Vec<Vec<Renamed<'a>>> {
+    let text = |key: &Value| match key {
+        Value::Text(text) => text.clone(),
+        other => shown(other),
+    };
+    let mut places = HashMap::new();
+    let mut all: Vec<Vec<Renamed<'a>>> = Vec::new();
+    for row in rows {
+        let place = *places
+            .entry((text(&row.old), text(&row.new)))
+            .or_insert(all.len());
+        match all.get_mut(place) {
+            Some(known) => known.push(row.clone()),
+            None => all.push(vec![row.clone()]),
+        }
+    }
+    all
 }
 
 /// Gives rows other keys, because their keys are those of other rows: rows of one table and, before them, their parts.
