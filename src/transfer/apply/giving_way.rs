@@ -78,7 +78,7 @@ impl Applier<'_> {
             }
             let parent = match Tracked::open(database, &name) {
                 Ok(parent) => parent,
-                Err(error @ Error::Sqlite { .. }) => return Err(error.into()),
+                Err(error @ Error::Sqlite { .. }) => return Err(error),
                 // It is not captured now: nothing of it is known.
                 Err(_) => continue,
             };
@@ -160,6 +160,9 @@ impl Applier<'_> {
         let tables = &self.tables;
         let met = |id: i64, key: &Key| self::met(tables, id, key);
         let at = Cell::new(None);
+        for comer in group {
+            refusals.displaces(table.id, &comer.key);
+        }
         let rows = (whole.rows.as_slice(), &self.displaced.held);
         match move_away(database, rows, &met, self.start, &at) {
             Ok(followed) => self.followed.extend(followed),

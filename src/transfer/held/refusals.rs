@@ -33,6 +33,8 @@ struct Inner {
     rows: HashMap<Row, Reason>,
     deletes: HashMap<Row, Reason>,
     yielding: Vec<Yielding>,
+    /// Rows whose numbers others have given up, this time.
+    displacing: HashSet<Row>,
     /// Rows made here that triggers write into before they get other keys.
     disturbed: HashSet<Row>,
     /// Parts of rows that made room, under the keys that they have now, this time.
@@ -52,6 +54,7 @@ impl Refusals {
         inner.news = false;
         inner.deleted.clear();
         inner.parts.clear();
+        inner.displacing.clear();
     }
 
     /// Applies an answer in a transaction of its own, again and again until no further row of it turns out to be
@@ -138,6 +141,17 @@ impl Refusals {
     /// The rows that make room before the answer is applied.
     pub fn yielding(&self) -> Vec<Yielding> {
         self.0.borrow().yielding.clone()
+    }
+
+    /// A row that was made here has given its number to one that came.
+    pub fn displaces(&self, table: i64, key: &Key) {
+        let mut inner = self.0.borrow_mut();
+        inner.displacing.insert((table, key.clone()));
+    }
+
+    /// The rows that numbers were given to.
+    pub fn displacing(&self) -> Vec<Row> {
+        self.0.borrow().displacing.iter().cloned().collect()
     }
 
     /// Triggers have written into a row before it got another key, for what came and means the row in its place.
