@@ -28,6 +28,7 @@ mod reshape;
 mod scan;
 pub mod sends;
 pub mod shape;
+pub mod shared;
 mod stranded;
 pub mod switch;
 pub mod track;

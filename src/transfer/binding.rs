@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::capture::Tracked;
+use crate::capture::shared::Counting;
 use crate::capture::tracked::{ColumnType, captured_table, registration};
 use crate::ground::{Affinity, SyncError, quoted};
 use crate::providers::Settings;
@@ -25,6 +26,8 @@ pub struct Binding {
     pub replacement_where: Option<String>,
     /// What a row made here does when a row of the server has its UNIQUE values.
     pub on_clash: OnClash,
+    /// Whether a row of another device may have the key of one made here.
+    pub counting: Counting,
     /// `"schema"."table"`, quoted.
     pub qualified: String,
 }
@@ -84,7 +87,9 @@ impl Binding {
         };
         kind.admit(&wire).map_err(Error::argument)?;
         let qualified = database.qualified(&table.shape.name);
+        let counting = Counting::of(database, &table)?;
         Ok(Self {
+            counting,
             entity: entity.to_owned(),
             table,
             columns,
@@ -122,6 +127,11 @@ impl Binding {
             "table {} was altered or made again while the sync was running; sync again",
             quoted(&shape.name)
         )))
+    }
+
+    /// Whether a row of another device may have the key of one made here, and be another one.
+    pub fn is_counted(&self) -> bool {
+        self.counting != Counting::Not
     }
 
     /// The key's column, quoted.

@@ -14,6 +14,7 @@ use crate::transfer::counts::Counts;
 use crate::transfer::held::foreign::links;
 use crate::transfer::held::{Class, Holder, Reason};
 use crate::transfer::send::fate::MetRow;
+use crate::transfer::send::follow::Followed;
 use crate::transfer::send::freeze::Frozen;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
@@ -54,6 +55,8 @@ pub struct Applier<'a> {
     pub(super) displaced: Displaced,
     /// Tables of which the server has told all that it has.
     pub(super) revealed: HashSet<usize>,
+    /// Rows that were sent, and refer to something else since.
+    pub(super) followed: Vec<Followed>,
     /// Rows that went with deleted ones.
     taken: HashSet<(i64, Key)>,
     /// The log's end before we wrote anything.
@@ -107,8 +110,9 @@ impl<'a> Applier<'a> {
             bystanders: Bystanders::new(setting, bindings, unacknowledged, start),
             along: Along::default(),
             succession: Succession::default(),
-            displaced: Displaced::default(),
+            displaced: Displaced::remembering(database, bindings, setting.refusals)?,
             revealed: HashSet::new(),
+            followed: Vec::new(),
             taken: HashSet::new(),
             start,
             cancel: setting.cancel,
@@ -127,11 +131,7 @@ impl<'a> Applier<'a> {
     /// # Errors
     /// SQLite's.
     pub fn finish(mut self, due: &[usize]) -> Result<Came, SyncError> {
-        let refusals = self.holder.refusals;
-        let comers =
-            self.displaced
-                .make_room(self.database, &mut self.tables, self.start, refusals)?;
-        for comer in comers {
+        for comer in self.give_way()? {
             self.upsert(comer.place, comer.remote, &comer.key, &comer.row, false)?;
         }
         let mut postponed = Postponed::new(self.database, self.bindings, due)?;
@@ -172,6 +172,9 @@ impl<'a> Applier<'a> {
             .map(|table| (table.binding.table.id, std::mem::take(&mut table.effects)))
             .collect();
         effects::write(self.database, self.start, effects)?;
+        for row in &self.followed {
+            log::mark(self.database, row.table, &row.key, &row.mark())?;
+        }
         let mut all = Vec::new();
         for table in self.tables {
             let (counts, warned) = table.finish()?;
@@ -270,6 +273,9 @@ impl<'a> Applier<'a> {
             true => self.look_before_a_delete(place, key)?,
             false => Vec::new(),
         };
+        if self.is_part(place, key) {
+            return Ok(());
+        }
         let trouble = match self.tables[place].row(remote, key, row, old) {
             Ok(gone) => {
                 if gone {
@@ -278,9 +284,6 @@ impl<'a> Applier<'a> {
                 return self.wrote(place, key, gone);
             }
             Err(Trouble::Taken) => {
-                if self.is_met_in_place(place, key, row)? {
-                    return Ok(());
-                }
                 self.displaced.put(Comer {
                     place,
                     key: key.clone(),

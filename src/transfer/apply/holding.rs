@@ -9,7 +9,7 @@ use crate::transfer::binding::OnClash;
 use crate::transfer::held::fit::Fit;
 use crate::transfer::held::refusals::Yielding;
 use crate::transfer::held::{Class, HeldRow, Reason, What, clash};
-use crate::transfer::send::rekey::is_tied;
+use crate::transfer::send::tied::is_tied;
 
 use super::applier::Applier;
 use super::decide::Remote;
@@ -74,24 +74,34 @@ impl Applier<'_> {
     /// Whether the row made here that the server's clashes with is to make room, when the answer is applied again.
     fn makes_room(&mut self, place: usize, key: &Key, reason: &Reason) -> Result<bool> {
         let on_clash = self.bindings[place].on_clash;
-        let Some(old) = &reason.clashes_with else {
+        let Some(met) = &reason.clashes_with else {
             return Ok(false);
         };
-        let known = Key(old.clone());
-        let is_ours = self.tables[place].was_made_here(&known)?
-            || (self.revealed.contains(&place)
-                && !self.holder.has(place, &known)
-                && self.tables[place].never_arrived(&known)?);
+        // Where it was before the answer, since that is where it is to make room.
+        let before = self
+            .displaced
+            .before(place, &Key(met.clone()))
+            .map(|key| key.0.clone());
+        let known = Key(met.clone());
+        let was_made_here = match &before {
+            Some(old) => self.tables[place].was_unsent(&Key(old.clone()))?,
+            None => self.tables[place].was_made_here(&known)?,
+        };
+        let never_arrived = self.revealed.contains(&place)
+            && !self.holder.has(place, &known)
+            && self.tables[place].never_arrived(&known)?;
         if on_clash == OnClash::Hold
-            || !is_ours
+            || !(was_made_here || never_arrived)
             || self.tables[place].is_here(key)?
-            || is_tied(self.database, &self.bindings[place], old)?
+            || is_tied(self.database, &self.bindings[place].table.shape, met)?
         {
             return Ok(false);
         }
+        let old = before.unwrap_or_else(|| met.clone());
         Ok(self.holder.refusals.make_room(Yielding {
             table: self.bindings[place].table.id,
-            old: old.clone(),
+            displaces: old != key.0 && self.displaced.has_left(place, key),
+            old,
             new: key.0.clone(),
             server_wins: on_clash == OnClash::ServerWins,
         }))
@@ -117,8 +127,16 @@ impl Applier<'_> {
             table: binding.table.id,
             old: key.0.clone(),
             new: key.0.clone(),
+            displaces: false,
             server_wins: on_clash == OnClash::ServerWins,
         }))
+    }
+
+    /// Whether a row is that of a part which has followed the row it belongs to, and is to make room when the answer is
+    /// applied again.
+    pub(super) fn is_part(&self, place: usize, key: &Key) -> bool {
+        let table = self.bindings[place].table.id;
+        self.holder.refusals.meets_part(table, key)
     }
 
     /// The table refuses to let a row go.
@@ -246,11 +264,9 @@ impl Applier<'_> {
             let What::Row(_, slots) = &row.what else {
                 continue;
             };
-            let is_refused = self.refused_row(row.place, &row.key).is_some();
+            let refused = self.refused_row(row.place, &row.key);
+            let is_refused = refused.is_some_and(|reason| !reason.once_more);
             if !is_refused && self.tables[row.place].is_taken(&row.key, slots)? {
-                if self.is_met_in_place(row.place, &row.key, slots)? {
-                    continue;
-                }
                 self.displaced.put(Comer {
                     place: row.place,
                     key: row.key.clone(),
@@ -260,9 +276,7 @@ impl Applier<'_> {
             }
         }
         // The held rows themselves come when they fit.
-        let refusals = self.holder.refusals;
-        self.displaced
-            .make_room(self.database, &mut self.tables, self.start, refusals)?;
+        self.give_way()?;
         Ok(())
     }
 
@@ -277,6 +291,9 @@ impl Applier<'_> {
         }
         if let Some(reason) = refused.filter(|reason| !reason.once_more) {
             return self.tried_in_vain(row, &reason);
+        }
+        if matches!(row.what, What::Row(..)) && self.is_part(place, key) {
+            return Ok(());
         }
         let connection = self.database.connection();
         connection.execute_script("SAVEPOINT syncscope_held")?;
@@ -311,6 +328,11 @@ impl Applier<'_> {
                 };
             }
             Err(Trouble::Store(error) | Trouble::Clash(error, _)) => error,
+            // The row here is to make room when the answer is applied again.
+            Err(Trouble::Taken) => {
+                connection.execute_script("RELEASE syncscope_held")?;
+                return Ok(());
+            }
             Err(trouble) => return Err(self.tables[place].named(trouble, key)),
         };
         let Some(mut reason) = Reason::of(&error) else {

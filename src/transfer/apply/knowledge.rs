@@ -1,5 +1,7 @@
 //! What is known of the rows of a table: what waits to be sent, and what was pushed of that lately.
 
+use std::collections::HashSet;
+
 use crate::capture::sends::sends;
 use crate::capture::{Key, KeyMap, Pending, PendingRows, Status};
 use crate::providers::wire::Slot;
@@ -28,6 +30,8 @@ pub struct Knowledge<'a> {
     pub rules: Rules,
     /// Deletes come that came before.
     deletes_again: bool,
+    /// Rows whose keys are counted, and that are the ones of the server all the same.
+    one: HashSet<Key>,
 }
 
 impl<'a> Knowledge<'a> {
@@ -52,6 +56,7 @@ impl<'a> Knowledge<'a> {
             start,
             rules,
             deletes_again: false,
+            one: HashSet::new(),
         }
     }
 
@@ -61,6 +66,11 @@ impl<'a> Knowledge<'a> {
             deletes_again: again,
             ..self
         }
+    }
+
+    /// A row of the server is the one that was made here under its key, which is counted.
+    pub fn are_one(&mut self, key: &Key) {
+        self.one.insert(key.clone());
     }
 
     /// Whether nothing is pending in the whole table.
@@ -121,6 +131,7 @@ impl<'a> Knowledge<'a> {
         differs: bool,
     ) -> Result<Case> {
         let mut case = Case::clean(remote, self.rules);
+        case.rules.counted &= self.one.is_empty() || !self.one.contains(&pending.key);
         case.local = local;
         case.differs = differs;
         let edited = matches!(local, Local::Created | Local::Updated);

@@ -22,6 +22,7 @@ mod displaced;
 mod doomed;
 mod effects;
 mod foreign_key;
+mod giving_way;
 mod holding;
 mod journal;
 mod knowledge;

@@ -93,7 +93,7 @@ impl<'a> TableApplier<'a> {
             created_as_updated: binding.rules.created_as_updated,
             asks_always: policy.sees_clean_rows(),
             asks_for_deletes: binding.rules.asks_for_deletes,
-            counted: binding.wire.integer_key && binding.table.counts_keys(),
+            counted: binding.is_counted(),
         };
         Ok(Self {
             database,
@@ -187,6 +187,17 @@ impl<'a> TableApplier<'a> {
         self.writer.release();
         let is_made = self.knowledge.local(&pending, exists)? == Local::Created;
         Ok(is_made && self.effects.met(key)?.is_none())
+    }
+
+    /// Whether a row that has moved since was made here, and the server can't have it.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn was_unsent(&self, key: &Key) -> Result<bool> {
+        match self.knowledge.pending(key)? {
+            Some(pending) => self.knowledge.is_unsent(&pending, true),
+            None => Ok(false),
+        }
     }
 
     /// Whether anything is pending of a row.
@@ -761,29 +772,39 @@ impl<'a> TableApplier<'a> {
         self.record(key, Kind::DeletedRemotely, false, &sides)
     }
 
-    /// Records that a row gives its number to one of the server.
+    /// Records that a row gives its number to one of the server, which may be the one that it is a part of.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn record_rekeyed(&mut self, key: &Key, number: i64, row: &[Slot<'_>]) -> Result<()> {
+    pub fn record_rekeyed(
+        &mut self,
+        key: &Key,
+        new: &Value,
+        row: Option<&[Slot<'_>]>,
+    ) -> Result<()> {
         let Some(pending) = self.knowledge.pending(key)? else {
             return Ok(());
         };
         let (mut local, mut resolved) = (None, None);
         if self.writer.find(&pending)? {
             let kept = self.writer.kept(key, Some(&pending))?;
-            let number = Key(Value::Integer(number));
+            let new = Key(new.clone());
             let shown = |key, kept| local_json(&self.writer, self.binding, (key, kept), &pending);
             local = Some(shown(key, kept.clone()));
-            resolved = Some(shown(&number, kept));
+            resolved = Some(shown(&new, kept));
         }
         self.writer.release();
         let sides = Sides {
             local,
-            remote: Some(remote_json(&self.binding.wire, key.0.borrow(), row)),
+            remote: row.map(|row| remote_json(&self.binding.wire, key.0.borrow(), row)),
             resolved,
         };
         self.record(key, Kind::Rekeyed, false, &sides)
+    }
+
+    /// A row of the server is the one that was made here under its key, which is counted.
+    pub fn are_one(&mut self, key: &Key) {
+        self.knowledge.are_one(key);
     }
 
     /// What waited of a row is another key's now.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
 use super::{Applier, Setting};
+use crate::capture::shared::Counting;
 use crate::capture::{Tracked, track};
 use crate::providers::conversation::ApplyRules;
 use crate::providers::sink::{Announced, RemoteRow, Scope, Sink};
@@ -37,6 +38,7 @@ fn file() -> (Memory, [Binding; 1]) {
         rules: ApplyRules::default(),
         replacement_where: None,
         on_clash: OnClash::Hold,
+        counting: Counting::Not,
         qualified: database.qualified("t"),
         table,
     };

@@ -11,7 +11,8 @@ use crate::store::{Database, Result, Value, ValueRef};
 use crate::transfer::apply::{Applied, OwnWrites};
 use crate::transfer::binding::Binding;
 use crate::transfer::held::documents;
-use crate::transfer::send::rekey::{self, Renamed};
+use crate::transfer::send::rekey;
+use crate::transfer::send::renamed::Renamed;
 
 use super::entity_table::require;
 use super::outcome::{Failure, Job, Outcome};
@@ -104,8 +105,8 @@ impl Ids<'_> {
     /// Puts a row under the id that the server has given it.
     fn rename(&self, binding: &Binding, old: Value, new: Value) -> Result<()> {
         let row = (binding.table.id, Key(new.clone()));
-        let renamed = Renamed { binding, old, new };
-        rekey::rename(self.database, &[renamed], |_| Ok(()))?;
+        let renamed = Renamed::of(&binding.table, old, new);
+        rekey::rename(self.database, &[renamed])?;
         // The server knows the row.
         let upto = log::high_water(self.database)?;
         log::rewrite(self.database, upto, |_, of| match *of == row {

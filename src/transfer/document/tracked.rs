@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::capture::Tracked;
 use crate::capture::rebuilt::forget_cursors;
+use crate::capture::shared::Counting;
 use crate::capture::tracked::registration;
 use crate::coordination::now;
 use crate::ground::SyncError;
@@ -83,6 +84,7 @@ pub fn bind(database: &Database, entity: &str, table: Tracked) -> Result<Binding
         },
         replacement_where: None,
         on_clash: OnClash::Hold,
+        counting: Counting::of(database, &table)?,
         qualified: database.qualified(&table.shape.name),
         table,
     })

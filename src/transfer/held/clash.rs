@@ -6,7 +6,7 @@
 //! | `adopt` | takes the key of the server's row, with all that refers to it; what it holds is pending, and meets the server's row by the entity's policy |
 //! | `serverWins` | the same, and is kept as a conflict: nothing of it is pending |
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::capture::log::{self, Mark};
 use crate::capture::meet::{Part, index_condition, read_index};
@@ -17,10 +17,12 @@ use crate::store::{Database, Result, Value, ValueRef, quote_name};
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::record::{Kind, Recorder, Sides, row_json};
 use crate::transfer::send::brought::{self, Brought};
+use crate::transfer::send::family::{Family, MadeHere, has_parts_that_stay};
 use crate::transfer::send::outbox;
-use crate::transfer::send::rekey::{self, Renamed};
+use crate::transfer::send::rekey;
+use crate::transfer::send::renamed::Renamed;
 
-use super::refusals::Refusals;
+use super::refusals::{Refusals, Yielding};
 
 /// The key of a row that has UNIQUE values of another one, which is to be `row`; none when it can't be told.
 ///
@@ -194,6 +196,88 @@ impl<'a> Incoming<'a> {
     }
 }
 
+/// The rows that can make room, each with its binding: when a clash was met, rows of the answer were in other places than
+/// before it.
+fn possible<'a>(
+    database: &Database,
+    bindings: &'a [Binding],
+    yielding: Vec<Yielding>,
+) -> Result<Vec<(Yielding, &'a Binding)>> {
+    let mut rows = Vec::new();
+    let made_here = MadeHere::new(database, log::high_water(database)?);
+    for row in yielding {
+        let mut known = bindings.iter();
+        let Some(binding) = known.find(|binding| binding.table.id == row.table) else {
+            continue;
+        };
+        let mut reader = RowReader::new(database, &binding.table, &binding.columns)?;
+        if !reader.find_key(&row.old)? {
+            continue;
+        }
+        let is_taken = row.old != row.new && reader.find_key(&row.new)?;
+        // A part that the server has can't follow: its key says what it belongs to.
+        let stays = |key| has_parts_that_stay(database, &binding.table, key, &made_here);
+        let moves = row.old != row.new;
+        if moves && (stays(&row.old)? || (is_taken && stays(&row.new)?)) {
+            continue;
+        }
+        rows.push((row, binding, is_taken));
+    }
+    loop {
+        let leaving: HashSet<(i64, Key)> = rows
+            .iter()
+            .filter(|(row, ..)| row.old != row.new)
+            .map(|(row, ..)| (row.table, Key(row.old.clone())))
+            .collect();
+        let before = rows.len();
+        for (row, _, is_taken) in &mut rows {
+            let makes_room = leaving.contains(&(row.table, Key(row.new.clone())));
+            // What makes room itself needs no number.
+            row.displaces &= *is_taken && !makes_room;
+            *is_taken &= !makes_room && !row.displaces;
+        }
+        rows.retain(|(.., is_taken)| !is_taken);
+        if rows.len() == before {
+            let rows = rows.into_iter().map(|(row, binding, _)| (row, binding));
+            return Ok(rows.collect());
+        }
+    }
+}
+
+/// Another row that was made here has the key which a row is to get: it takes a number above all.
+fn displace<'a>(
+    database: &Database,
+    binding: &'a Binding,
+    row: &Yielding,
+    renamed: &[Renamed<'_>],
+    conflicts: &mut Recorder<'_>,
+) -> Result<Renamed<'a>> {
+    let given = renamed.iter().filter_map(|row| row.new.as_i64()).max();
+    let family = Family::of(database, &binding.table.shape)?;
+    let highest = family.highest(database, &binding.table)?;
+    let highest = highest.max(given.unwrap_or(0));
+    // One was found for it when the clash was met.
+    let number = highest.saturating_add(1);
+    let old = row.new.clone();
+    let mut reader = RowReader::new(database, &binding.table, &binding.columns)?;
+    reader.find_key(&old)?;
+    let shown = |key: ValueRef<'_>| {
+        let pending = Some(("created", ""));
+        row_json(&binding.wire, key, pending, |place| {
+            Some(Face::Value(reader.column(place)))
+        })
+    };
+    let sides = Sides {
+        local: Some(shown(old.borrow())),
+        remote: None,
+        resolved: Some(shown(number.into())),
+    };
+    conflicts.record(&binding.entity, old.borrow(), Kind::Rekeyed, None, &sides)?;
+    reader.release();
+    rekey::forget_sent(database, binding.table.id, &old)?;
+    Ok(Renamed::of(&binding.table, old, Value::Integer(number)))
+}
+
 /// Lets the rows make room that are to. Call before the answer is applied, in its transaction; what it returns is to be
 /// settled behind it.
 ///
@@ -210,66 +294,148 @@ pub fn make_room(
     if yielding.is_empty() {
         return Ok(Vec::new());
     }
+    let mut room = Room::new(Recorder::new(database, provider, run));
     let mut renamed = Vec::new();
-    let mut settled = HashMap::new();
-    let mut edited = Vec::new();
-    let mut conflicts = Recorder::new(database, provider, run);
-    for row in &yielding {
-        let mut known = bindings.iter();
-        let Some(binding) = known.find(|binding| binding.table.id == row.table) else {
-            continue;
-        };
-        let mut reader = RowReader::new(database, &binding.table, &binding.columns)?;
-        // When the clash was met, rows of the answer were in other places than before it.
-        let moves = row.old != row.new;
-        if (moves && reader.find_key(&row.new)?) || !reader.find_key(&row.old)? {
-            continue;
+    let mut server_wins = HashMap::new();
+    for (row, binding) in possible(database, bindings, yielding)? {
+        if row.displaces {
+            renamed.push(displace(
+                database,
+                binding,
+                &row,
+                &renamed,
+                &mut room.conflicts,
+            )?);
         }
-        if row.server_wins {
+        room.yields(database, binding, (&row.old, &row.new), row.server_wins)?;
+        server_wins.insert((row.table, Key(row.old.clone())), row.server_wins);
+        renamed.push(Renamed::of(&binding.table, row.old, row.new));
+    }
+    let upto = log::high_water(database)?;
+    let families = families(database, &renamed)?;
+    let made_here = MadeHere::new(database, upto);
+    let mut whole: Vec<Renamed<'_>> = Vec::new();
+    for (family, rows) in &families {
+        let all = family.whole(database, rows, &|table, key| made_here.has(table, key))?;
+        for (part, root) in all.rows.into_iter().zip(all.roots) {
+            let is_known =
+                |row: &Renamed<'_>| row.shape.name == part.shape.name && row.old == part.old;
+            let root = &rows[root];
+            let wins = root
+                .table
+                .and_then(|id| server_wins.get(&(id, Key(root.old.clone()))));
+            let is_root = part.shape.name == root.shape.name;
+            if whole.iter().any(is_known) || (!is_root && renamed.iter().any(is_known)) {
+                continue;
+            }
+            if let (false, Some(table), Some(wins)) = (is_root, part.table, wins) {
+                let key = Key(part.new.clone());
+                let mut known = bindings.iter();
+                let binding = known.find(|binding| binding.table.id == table);
+                match binding.filter(|_| refusals.has_part(table, &key)) {
+                    Some(binding) => {
+                        room.yields(database, binding, (&part.old, &part.new), *wins)?
+                    }
+                    None => refusals.follows(table, key),
+                }
+            }
+            whole.push(part);
+        }
+    }
+    // Some stay where they are.
+    whole.retain(|row| row.old != row.new);
+    let brought = brought::brought(database, &whole, upto)?;
+    rekey::rename_whole(database, &whole, |rewriter| {
+        let mut references = brought.iter();
+        references.try_for_each(|references| references.put_back(rewriter))
+    })?;
+    room.settle(database)?;
+    Ok(brought)
+}
+
+/// The rows by their tables, each with the tables below it.
+fn families<'a>(
+    database: &Database,
+    rows: &[Renamed<'a>],
+) -> Result<Vec<(Family, Vec<Renamed<'a>>)>> {
+    let mut tables: Vec<(Family, Vec<Renamed<'a>>)> = Vec::new();
+    for row in rows {
+        let is_same = |(_, rows): &&mut (Family, Vec<Renamed<'a>>)| {
+            rows.iter().any(|known| known.shape.name == row.shape.name)
+        };
+        match tables.iter_mut().find(is_same) {
+            Some((_, rows)) => rows.push(row.clone()),
+            None => tables.push((Family::of(database, row.shape)?, vec![row.clone()])),
+        }
+    }
+    Ok(tables)
+}
+
+/// What becomes of rows that make room for those of the server.
+struct Room<'a> {
+    conflicts: Recorder<'a>,
+    settled: log::RowsUpTo,
+    /// Tables, keys, and bits of the columns that stay.
+    edited: Vec<(i64, Key, Vec<usize>)>,
+}
+
+impl<'a> Room<'a> {
+    fn new(conflicts: Recorder<'a>) -> Self {
+        Self {
+            conflicts,
+            settled: HashMap::new(),
+            edited: Vec::new(),
+        }
+    }
+
+    /// A row that is yet to get its other key, if it is another.
+    fn yields(
+        &mut self,
+        database: &Database,
+        binding: &Binding,
+        (old, new): (&Value, &Value),
+        server_wins: bool,
+    ) -> Result<()> {
+        let mut reader = RowReader::new(database, &binding.table, &binding.columns)?;
+        if !reader.find_key(old)? {
+            return Ok(());
+        }
+        let row = (binding.table.id, Key(new.clone()));
+        if server_wins {
             let pending = Some(("created", ""));
-            let local = row_json(&binding.wire, row.old.borrow(), pending, |place| {
+            let local = row_json(&binding.wire, old.borrow(), pending, |place| {
                 Some(Face::Value(reader.column(place)))
             });
             let sides = Sides {
                 local: Some(local),
                 ..Sides::default()
             };
-            let key = row.old.borrow();
-            conflicts.record(&binding.entity, key, Kind::UniqueClash, None, &sides)?;
+            let key = old.borrow();
+            self.conflicts
+                .record(&binding.entity, key, Kind::UniqueClash, None, &sides)?;
         } else {
-            let key = Key(row.new.clone());
             let columns = binding.columns.iter();
             let bits = columns.filter_map(|position| binding.table.columns.bit(*position));
-            edited.push((row.table, key, bits.collect()));
+            self.edited.push((row.0, row.1.clone(), bits.collect()));
         }
         // A push that carried it without an answer has not arrived.
-        outbox::forget_row(database, row.table, &row.old)?;
-        settled.insert((row.table, Key(row.new.clone())), i64::MAX);
-        reader.release();
-        if moves {
-            renamed.push(Renamed {
-                binding,
-                old: row.old.clone(),
-                new: row.new.clone(),
-            });
+        outbox::forget_row(database, binding.table.id, old)?;
+        self.settled.insert(row, i64::MAX);
+        Ok(())
+    }
+
+    /// The rows have their keys.
+    fn settle(self, database: &Database) -> Result<()> {
+        // The server has them: nothing of them is created any more.
+        log::forget(database, &self.settled)?;
+        for (table, key, bits) in self.edited {
+            let mark = Mark {
+                status: Status::Updated,
+                bits,
+                rowid: None,
+            };
+            log::mark(database, table, &key, &mark)?;
         }
+        self.conflicts.finish()
     }
-    let upto = log::high_water(database)?;
-    let brought = brought::brought(database, &renamed, upto)?;
-    rekey::rename(database, &renamed, |rewriter| {
-        let mut references = brought.iter();
-        references.try_for_each(|references| references.put_back(rewriter))
-    })?;
-    // The server has the row: nothing of it is created any more.
-    log::forget(database, &settled)?;
-    for (table, key, bits) in edited {
-        let mark = Mark {
-            status: Status::Updated,
-            bits,
-            rowid: None,
-        };
-        log::mark(database, table, &key, &mark)?;
-    }
-    conflicts.finish()?;
-    Ok(brought)
 }

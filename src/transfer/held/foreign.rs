@@ -259,6 +259,16 @@ impl<'a> Search<'a> {
         if blamed {
             return Ok(true);
         }
+        // What refers to a number that was counted here too, and can't follow the row with it: that keeps its number.
+        for (table, key) in refusals.displacing() {
+            let reason = Reason::missing(
+                "a row that was made here has its number, and what refers to that can't follow it to another".into(),
+            );
+            blamed |= refusals.refuse_row(table, &key, reason);
+        }
+        if blamed {
+            return Ok(true);
+        }
         // Something came of the deletes that nobody can follow, a trigger for instance.
         for (table, key) in refusals.deleted() {
             let reason =

@@ -41,10 +41,9 @@ pub fn meet(database: &Database, provider: &str, bindings: &[Binding]) -> Result
     }
     let upto = log::high_water(database)?;
     for (place, binding) in bindings.iter().enumerate() {
-        let counted = binding.wire.integer_key && binding.table.counts_keys();
         let mut held = keep::keys(database, binding.table.id)?;
         held.retain(|_, is_delete| !*is_delete);
-        if counted || held.is_empty() {
+        if binding.is_counted() || held.is_empty() {
             continue;
         }
         for pending in PendingRows::read(database, &[&binding.table], upto)? {

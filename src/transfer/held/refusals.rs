@@ -18,6 +18,8 @@ pub struct Yielding {
     pub old: Value,
     /// The key of the server's row.
     pub new: Value,
+    /// Another row made here has that key, and takes a number of its own.
+    pub displaces: bool,
     /// Its values go too.
     pub server_wins: bool,
 }
@@ -31,6 +33,14 @@ struct Inner {
     rows: HashMap<Row, Reason>,
     deletes: HashMap<Row, Reason>,
     yielding: Vec<Yielding>,
+    /// Rows whose numbers others have given up, this time.
+    displacing: HashSet<Row>,
+    /// Rows made here that triggers write into before they get other keys.
+    disturbed: HashSet<Row>,
+    /// Parts of rows that made room, under the keys that they have now, this time.
+    parts: HashSet<Row>,
+    /// Those of them of which the server has a row.
+    met: HashSet<Row>,
     /// The deletes of the answer that were carried out, this time.
     deleted: HashSet<Row>,
     /// Something was added, this time.
@@ -43,6 +53,8 @@ impl Refusals {
         let mut inner = self.0.borrow_mut();
         inner.news = false;
         inner.deleted.clear();
+        inner.parts.clear();
+        inner.displacing.clear();
     }
 
     /// Applies an answer in a transaction of its own, again and again until no further row of it turns out to be
@@ -90,13 +102,16 @@ impl Refusals {
         inner.deletes.get(&(table, key.clone())).cloned()
     }
 
-    /// The answer can't have that row; false when that was known.
+    /// The answer can't have that row; false when that was known. That a row is not even to be tried once more is news,
+    /// too.
     pub fn refuse_row(&self, table: i64, key: &Key, reason: Reason) -> bool {
         let mut inner = self.0.borrow_mut();
         let inner = &mut *inner;
-        let known = inner.rows.insert((table, key.clone()), reason).is_some();
-        inner.news |= !known;
-        !known
+        let is_final = !reason.once_more;
+        let known = inner.rows.insert((table, key.clone()), reason);
+        let is_news = known.is_none_or(|known| known.once_more && is_final);
+        inner.news |= is_news;
+        is_news
     }
 
     /// The same for a delete.
@@ -126,6 +141,52 @@ impl Refusals {
     /// The rows that make room before the answer is applied.
     pub fn yielding(&self) -> Vec<Yielding> {
         self.0.borrow().yielding.clone()
+    }
+
+    /// A row that was made here has given its number to one that came.
+    pub fn displaces(&self, table: i64, key: &Key) {
+        let mut inner = self.0.borrow_mut();
+        inner.displacing.insert((table, key.clone()));
+    }
+
+    /// The rows that numbers were given to.
+    pub fn displacing(&self) -> Vec<Row> {
+        self.0.borrow().displacing.iter().cloned().collect()
+    }
+
+    /// Triggers have written into a row before it got another key, for what came and means the row in its place.
+    pub fn disturbs(&self, table: i64, key: Key) {
+        let mut inner = self.0.borrow_mut();
+        let is_news = inner.disturbed.insert((table, key));
+        inner.news |= is_news;
+    }
+
+    /// The rows that triggers will write into so.
+    pub fn disturbed(&self) -> Vec<Row> {
+        self.0.borrow().disturbed.iter().cloned().collect()
+    }
+
+    /// A row is a part of one that has made room, and has its key.
+    pub fn follows(&self, table: i64, key: Key) {
+        self.0.borrow_mut().parts.insert((table, key));
+    }
+
+    /// A row came. Whether it is that of a part which has followed: that is to make room too, when the answer is applied
+    /// again.
+    pub fn meets_part(&self, table: i64, key: &Key) -> bool {
+        let mut inner = self.0.borrow_mut();
+        if inner.parts.is_empty() {
+            return false;
+        }
+        let row = (table, key.clone());
+        let is_news = inner.parts.contains(&row) && inner.met.insert(row);
+        inner.news |= is_news;
+        is_news
+    }
+
+    /// Whether the server has a row of a part that follows under this key.
+    pub fn has_part(&self, table: i64, key: &Key) -> bool {
+        self.0.borrow().met.contains(&(table, key.clone()))
     }
 
     /// A delete of the answer was carried out.

@@ -7,12 +7,15 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::capture::log::{self, Mark};
-use crate::capture::{Key, Status, Tracked, key};
+use crate::capture::{Key, Status, Tracked};
 use crate::store::{Database, Result, Value, ValueRef, quote_name};
 
+use super::family::same_type;
+use super::follow::{meets, set_here};
 use super::reference::Reference;
-use super::rekey::{Renamed, meets, set_here};
+use super::renamed::Renamed;
 use super::rewriter::Rewriter;
+use super::sent_reference::{referring, sent_references};
 
 /// Such references by one column.
 pub struct Brought {
@@ -36,6 +39,8 @@ struct Row {
     /// The key of the row that it refers to, and the one which that gets.
     old: Value,
     new: Value,
+    /// The server was sent the reference, so it means the row that was made here, whatever comes under its key.
+    sent: bool,
 }
 
 /// The references to rows that are about to get other keys. `upto`: the log's end.
@@ -43,14 +48,14 @@ struct Row {
 /// # Errors
 /// SQLite's.
 pub fn brought(database: &Database, renamed: &[Renamed<'_>], upto: i64) -> Result<Vec<Brought>> {
-    let mut parents: BTreeMap<i64, Vec<&Renamed<'_>>> = BTreeMap::new();
+    let mut parents: BTreeMap<&str, Vec<&Renamed<'_>>> = BTreeMap::new();
     for row in renamed {
-        parents.entry(row.binding.table.id).or_default().push(row);
+        parents.entry(&row.shape.name).or_default().push(row);
     }
     let mut all = Vec::new();
     for renamed in parents.values() {
-        let binding = renamed[0].binding;
-        for reference in Reference::written_ones(database, &binding.table.shape)? {
+        let shape = renamed[0].shape;
+        for reference in Reference::written_ones(database, shape)? {
             // One whose changes are not captured now goes along for good.
             let Ok(child) = Tracked::open(database, &reference.child) else {
                 continue;
@@ -63,7 +68,10 @@ pub fn brought(database: &Database, renamed: &[Renamed<'_>], upto: i64) -> Resul
                 qualified: database.qualified(&child.shape.name),
                 child,
                 reference,
-                parent: (binding.qualified.clone(), binding.key_name()),
+                parent: (
+                    database.qualified(&shape.name),
+                    quote_name(&shape.keys()[0].name),
+                ),
                 rows,
             });
         }
@@ -81,41 +89,32 @@ fn rows(
     let Some(position) = shape.position(&reference.column) else {
         return Ok(Vec::new());
     };
-    let parent = renamed[0].binding.table.id;
     let moved = renamed
         .iter()
-        .map(|row| ((parent, Key(row.old.clone())), &row.new))
+        .map(|row| (Key(row.old.clone()), &row.new))
         .collect();
+    // A row that was made here as a part of another moves with it.
+    let is_key = reference.is_key_of(shape);
     let set = set_here(
         database,
         (child, reference),
-        (parent, &moved),
+        &moved,
         (&|_| Ok(None), upto),
-        &|pending| pending.changed(position),
+        &|pending| !is_key && pending.changed(position),
     )?;
     let set: HashSet<Vec<Key>> = set.into_iter().map(|(keys, _)| as_keys(keys)).collect();
-    let names: Vec<&str> = shape.keys().iter().map(|key| key.name.as_str()).collect();
-    let list: Vec<String> = names.iter().map(|name| quote_name(name)).collect();
+    let sent = sent_references(database, (child, reference), &|key| moved.contains_key(key))?;
     let mut rows = Vec::new();
     for row in renamed {
-        let sql = format!(
-            "SELECT {}, o.{}, {} FROM {} AS o WHERE {}",
-            key::expression("o", &names),
-            quote_name(&reference.column),
-            list.join(", "),
-            database.qualified(&shape.name),
-            reference.means(&row.old, 1)
-        );
-        rows.extend(database.query_all(&sql, &[row.old.borrow()], |found| {
-            let mut values = found.row().into_iter();
-            Ok(Row {
-                logged: values.next().unwrap_or_default(),
-                before: values.next().unwrap_or_default(),
-                keys: values.collect(),
-                old: row.old.clone(),
-                new: row.new.clone(),
-            })
-        })?);
+        let found = referring(database, shape, reference, &row.old)?;
+        rows.extend(found.into_iter().map(|found| Row {
+            sent: sent.get(&found.logged).is_some_and(|to| to.0 == row.old),
+            logged: found.logged.0,
+            before: found.value,
+            keys: found.keys,
+            old: row.old.clone(),
+            new: row.new.clone(),
+        }));
     }
     rows.retain(|row| !set.contains(&as_keys(row.keys.clone())));
     Ok(rows)
@@ -132,9 +131,14 @@ impl Brought {
     /// SQLite's.
     pub fn put_back(&self, rewriter: &Rewriter<'_>) -> Result<()> {
         let sql = self.update("?1", "");
-        self.rows
-            .iter()
-            .try_for_each(|row| rewriter.run_quietly(&sql, &row.values(&row.before)))
+        let is_key = self.reference.is_key_of(&self.child.shape);
+        self.rows.iter().try_for_each(|row| {
+            let moved = same_type(&row.before, &row.new);
+            match is_key {
+                true => rewriter.run_quietly(&sql, &[row.before.borrow(), moved.borrow()]),
+                false => rewriter.run_quietly(&sql, &row.values(&row.before)),
+            }
+        })
     }
 
     /// Says what has become of them, once the answer is applied.
@@ -150,7 +154,7 @@ impl Brought {
         let sql = self.update(&self.reference.written(1), &is_so);
         let mut followed = Vec::new();
         for row in &self.rows {
-            if database.query_value(&find, &[row.old.borrow()])? != Value::Null {
+            if !row.sent && database.query_value(&find, &[row.old.borrow()])? != Value::Null {
                 continue;
             }
             let mut values = row.values(&row.new);

@@ -34,7 +34,7 @@ impl KeptBack {
     ) -> Result<Self> {
         let mut all = Self::default();
         for (binding, pending) in bindings.iter().zip(pending) {
-            if !binding.wire.integer_key || !binding.table.counts_keys() {
+            if !binding.is_counted() {
                 continue;
             }
             for (key, is_delete) in keep::keys(database, binding.table.id)? {

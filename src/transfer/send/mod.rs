@@ -1,7 +1,10 @@
 //! Sending: what is pending is frozen, goes out in parts, and is settled by what the server said.
 
 pub mod brought;
+pub mod counted;
+pub mod family;
 pub mod fate;
+pub mod follow;
 pub mod freeze;
 pub mod kept_back;
 pub mod number;
@@ -10,9 +13,12 @@ pub mod outbox;
 pub mod reference;
 pub mod rejected;
 pub mod rekey;
+pub mod renamed;
 pub mod resend;
 pub mod rewriter;
+pub mod sent_reference;
 pub mod settle;
 pub mod slices;
+pub mod tied;
 pub mod topology;
 pub mod unacknowledged;

@@ -10,6 +10,7 @@ use crate::providers::conversation::{Conversation, Manners, ParcelRow, ParcelRow
 use crate::providers::wire::ChangeKind;
 use crate::store::{Database, Result, Statement, Value, ValueRef};
 
+use super::sent_reference::still_needed;
 use crate::transfer::binding::Binding;
 
 /// How a push ended.
@@ -139,17 +140,17 @@ pub fn count_pull(
         ),
         &[provider.into()],
     )?;
-    database.delete_each(
-        OUTBOX,
-        &format!(
-            "pushId IN (SELECT id FROM main._syncPush \
-         WHERE provider = ?1 AND pulls >= ?2 AND {known}) \
+    let going = format!(
+        "pushId IN (SELECT id FROM main._syncPush WHERE provider = ?1 AND pulls >= ?2 AND {known}) \
          AND NOT (kind = 'created' AND 'unknown' = \
            (SELECT state FROM main._syncPush WHERE id = pushId) \
            AND (tbl, pk) IN (SELECT tbl, pk FROM main._syncChange WHERE pk IS NOT NULL))"
-        ),
-        &[provider.into(), enough.into()],
-    )?;
+    );
+    let values = [provider.into(), enough.into()];
+    let needed = still_needed(database, &going, &values)?;
+    let needed: Vec<String> = needed.iter().map(i64::to_string).collect();
+    let gone = format!("{going} AND id NOT IN ({})", needed.join(", "));
+    database.delete_each(OUTBOX, &gone, &values)?;
     database.execute(
         &format!(
             "DELETE FROM main._syncPush WHERE provider = ?1 AND pulls >= ?2 AND {known} \

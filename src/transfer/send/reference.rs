@@ -58,6 +58,12 @@ impl Reference {
         Ok(all)
     }
 
+    /// Whether the column is the key of its table: a row is a part of the one that it refers to.
+    pub fn is_key_of(&self, child: &Shape) -> bool {
+        let keys = child.keys();
+        keys.len() == 1 && keys[0].name.eq_ignore_ascii_case(&self.column)
+    }
+
     /// Whether any row refers to a key by the column.
     ///
     /// # Errors

@@ -5,10 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use crate::capture::log::{self, Entry};
 use crate::capture::op::{EVERY_COLUMN, Op, bit};
+use crate::capture::shape::Shape;
 use crate::capture::{Key, Tracked};
 use crate::store::{Database, Result, TriggersOff, Value, ValueRef, quote_name};
 use crate::transfer::app_triggers::has_triggers;
-use crate::transfer::binding::Binding;
+
+use super::renamed::Renamed;
 
 pub struct Rewriter<'a> {
     database: &'a Database,
@@ -19,8 +21,95 @@ pub struct Rewriter<'a> {
     start: i64,
     /// Rows that have another key, under the old one and the new one.
     rows: HashSet<(i64, Key)>,
+    /// What they are to hold under their new keys.
+    kept: Vec<(Place, Value, Vec<Value>)>,
     /// Columns with references that were written: groups and masks, by the number of the table.
     references: HashMap<i64, Vec<(usize, i64)>>,
+}
+
+/// What rows hold in all columns that can be written, but the key.
+pub type Contents = HashMap<(i64, Key), Vec<Value>>;
+
+/// What a row holds in those columns; none when there is none.
+///
+/// # Errors
+/// SQLite's.
+pub fn content(database: &Database, shape: &Shape, key: &Value) -> Result<Option<Vec<Value>>> {
+    Place::of(database, shape).read(database, key)
+}
+
+/// The columns of a table that refer to some tables.
+fn referring_columns(
+    database: &Database,
+    shape: &Shape,
+    tables: &HashSet<&str>,
+) -> Result<Vec<String>> {
+    let columns = database.query_all(
+        "SELECT c.name, fk.\"table\" FROM pragma_foreign_key_list(?1, ?2) AS fk \
+         JOIN pragma_table_xinfo(?1, ?2) AS c ON c.name = fk.\"from\" COLLATE NOCASE",
+        &[shape.name.as_str().into(), database.schema().into()],
+        |row| Ok((row.text(0), row.text(1))),
+    )?;
+    let is_meant = |name: &str| tables.iter().any(|table| table.eq_ignore_ascii_case(name));
+    let columns = columns.into_iter();
+    Ok(columns
+        .filter(|(_, to)| is_meant(to))
+        .map(|(column, _)| column)
+        .collect())
+}
+
+/// Where a row is.
+struct Place {
+    table: String,
+    key: String,
+    /// All columns that can be written, but the key.
+    columns: Vec<String>,
+}
+
+impl Place {
+    fn of(database: &Database, shape: &Shape) -> Self {
+        let columns = shape.columns.iter();
+        let columns = columns.filter(|column| !column.generated && column.key_place == 0);
+        Self {
+            table: database.qualified(&shape.name),
+            key: quote_name(&shape.keys()[0].name),
+            columns: columns.map(|column| quote_name(&column.name)).collect(),
+        }
+    }
+
+    fn read(&self, database: &Database, key: &Value) -> Result<Option<Vec<Value>>> {
+        let list: Vec<&str> = self.columns.iter().map(String::as_str).collect();
+        let sql = format!(
+            "SELECT {} FROM {} WHERE {} IS ?1",
+            [&["1"], &list[..]].concat().join(", "),
+            self.table,
+            self.key
+        );
+        let mut read = database.connection().prepare(&sql)?;
+        read.bind(1, key.borrow())?;
+        Ok(read.step()?.then(|| read.row().split_off(1)))
+    }
+
+    /// The row has that key, and is to hold these values.
+    fn put_back(&self, rewriter: &Rewriter<'_>, key: &Value, values: &[Value]) -> Result<()> {
+        let now = self.read(rewriter.database, key)?;
+        if now.is_none_or(|now| now == values) || self.columns.is_empty() {
+            return Ok(());
+        }
+        let set = self.columns.iter().zip(2..);
+        let set: Vec<String> = set
+            .map(|(column, number)| format!("{column} = ?{number}"))
+            .collect();
+        let sql = format!(
+            "UPDATE {} SET {} WHERE {} IS ?1",
+            self.table,
+            set.join(", "),
+            self.key
+        );
+        let values = [key].into_iter().chain(values);
+        let values: Vec<ValueRef<'_>> = values.map(Value::borrow).collect();
+        rewriter.run_quietly(&sql, &values)
+    }
 }
 
 impl<'a> Rewriter<'a> {
@@ -37,6 +126,7 @@ impl<'a> Rewriter<'a> {
             told,
             start: log::high_water(database)?,
             rows: HashSet::new(),
+            kept: Vec::new(),
             references: HashMap::new(),
         })
     }
@@ -89,64 +179,67 @@ impl<'a> Rewriter<'a> {
         connection.prepare(sql)?.run(values).map(drop)
     }
 
-    /// Gives a row another key. All else stays as it is, whatever a trigger writes into it.
+    /// Notes what rows hold that are about to get other keys: all but the key is to stay as it is, whatever triggers write
+    /// into them while what refers to them follows. `held`: what some held before triggers wrote into them.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn keep(&mut self, rows: &[Renamed<'_>], held: &Contents) -> Result<()> {
+        if !self.told {
+            return Ok(());
+        }
+        let tables: HashSet<&str> = rows.iter().map(|row| row.shape.name.as_str()).collect();
+        for row in rows {
+            let mut place = Place::of(self.database, row.shape);
+            let known = row.table.map(|table| (table, Key(row.old.clone())));
+            let values = match known.and_then(|row| held.get(&row)) {
+                Some(values) => Some(values.clone()),
+                None => place.read(self.database, &row.old)?,
+            };
+            let Some(mut values) = values else { continue };
+            // What refers to rows that move follows them.
+            for column in referring_columns(self.database, row.shape, &tables)? {
+                let mut columns = place.columns.iter();
+                if let Some(found) = columns.position(|known| *known == quote_name(&column)) {
+                    place.columns.remove(found);
+                    values.remove(found);
+                }
+            }
+            self.kept.push((place, row.new.clone(), values));
+        }
+        Ok(())
+    }
+
+    /// Gives a row another key.
     ///
     /// # Errors
     /// SQLite's; another row has the key.
-    pub fn rename(&mut self, binding: &Binding, old: &Value, new: &Value) -> Result<()> {
-        let table = binding.table.id;
-        for key in [old, new] {
-            self.rows.insert((table, Key(key.clone())));
+    pub fn rename(&mut self, row: &Renamed<'_>) -> Result<()> {
+        let (shape, old, new) = (row.shape, &row.old, &row.new);
+        if let Some(table) = row.table {
+            let keys = [old, new].map(|key| (table, Key(key.clone())));
+            self.rows.extend(keys);
         }
-        let (name, key) = (&binding.qualified, binding.key_name());
+        let name = self.database.qualified(&shape.name);
+        let key = quote_name(&shape.keys()[0].name);
         let values = [new.borrow(), old.borrow()];
         if !self.told {
             let sql = format!("UPDATE {name} SET {key} = ?1 WHERE {key} IS ?2");
             return self.run(&sql, &values);
         }
-        let columns = binding.table.shape.columns.iter();
-        let columns: Vec<String> = columns
-            .filter(|column| !column.generated && column.key_place == 0)
-            .map(|column| quote_name(&column.name))
-            .collect();
-        let read = |key_value: &Value| -> Result<Option<Vec<Value>>> {
-            let list = ["1".to_owned()].into_iter().chain(columns.iter().cloned());
-            let list: Vec<String> = list.collect();
-            let sql = format!("SELECT {} FROM {name} WHERE {key} IS ?1", list.join(", "));
-            let mut read = self.database.connection().prepare(&sql)?;
-            read.bind(1, key_value.borrow())?;
-            Ok(read.step()?.then(|| read.row()))
-        };
-        let before = read(old)?;
         // Where the key is the rowid, every column is named: what is kept by rowid is mostly kept by triggers on the
         // columns in it.
-        let named = columns.iter().filter(|_| binding.table.shape.rowid_is_key);
-        let same = named.map(|column| format!(", {column} = {column}"));
+        let columns = shape.columns.iter().filter(|_| shape.rowid_is_key);
+        let columns = columns.filter(|column| !column.generated && column.key_place == 0);
+        let same = columns.map(|column| {
+            let column = quote_name(&column.name);
+            format!(", {column} = {column}")
+        });
         let sql = format!(
             "UPDATE {name} SET {key} = ?1{} WHERE {key} IS ?2",
             same.collect::<String>()
         );
-        self.run(&sql, &values)?;
-        let mut after = read(new)?;
-        if before.is_some() && after.is_none() {
-            // A trigger passes over it in silence (`RAISE(IGNORE)`).
-            self.run_quietly(&sql, &values)?;
-            after = read(new)?;
-        }
-        let (Some(before), Some(after)) = (before, after) else {
-            return Ok(());
-        };
-        if before == after || columns.is_empty() {
-            return Ok(());
-        }
-        let set = columns.iter().zip(2..);
-        let set: Vec<String> = set
-            .map(|(column, number)| format!("{column} = ?{number}"))
-            .collect();
-        let sql = format!("UPDATE {name} SET {} WHERE {key} IS ?1", set.join(", "));
-        let before = before.iter().skip(1).map(Value::borrow);
-        let values: Vec<ValueRef<'_>> = [new.borrow()].into_iter().chain(before).collect();
-        self.run_quietly(&sql, &values)
+        self.run_surely(&sql, &values)
     }
 
     /// Takes what was written out of the log. What triggers wrote into other rows stays there: edits.
@@ -154,6 +247,9 @@ impl<'a> Rewriter<'a> {
     /// # Errors
     /// SQLite's.
     pub fn finish(self) -> Result<()> {
+        for (place, key, values) in &self.kept {
+            place.put_back(&self, key, values)?;
+        }
         if !self.told {
             // Where triggers could not be switched off.
             drop(self.quiet);

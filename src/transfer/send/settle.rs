@@ -12,6 +12,7 @@ use crate::store::{Database, Result, Value, ValueRef};
 use super::fate::{Fate, Met, MetRow, Refusal};
 use super::freeze::{Entries, Frozen};
 use super::rejected::{leave_out_from, reject};
+use super::renamed::Renamed;
 use super::{outbox, rekey};
 use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;
@@ -86,7 +87,7 @@ pub struct Settler<'a> {
     /// Rows that the server has, with the last log entry that it has of each.
     taken: log::RowsUpTo,
     /// Rows that have another key from now on.
-    renamed: Vec<rekey::Renamed<'a>>,
+    renamed: Vec<Renamed<'a>>,
 }
 
 impl<'a> Settler<'a> {
@@ -346,7 +347,7 @@ impl<'a> Settler<'a> {
             )));
         }
         log::forget(self.database, &self.taken)?;
-        rekey::rename(self.database, &self.renamed, |_| Ok(()))?;
+        rekey::rename(self.database, &self.renamed)?;
         self.send_again(&swallowed)?;
         let push = self.frozen.push;
         outbox::close_but(self.database, self.provider, push, &unsure)?;
@@ -402,11 +403,8 @@ impl<'a> Settler<'a> {
                 ))
             })?;
             if new != key {
-                self.renamed.push(rekey::Renamed {
-                    binding,
-                    old: std::mem::replace(&mut key, new.clone()),
-                    new,
-                });
+                let old = std::mem::replace(&mut key, new.clone());
+                self.renamed.push(Renamed::of(&binding.table, old, new));
             }
         }
         let deleted = row.is_delete();
