@@ -21,6 +21,7 @@ CREATE TABLE main._syncTable (
 -- op    1 insert, 2 update, 3 delete, 4 "may have been replaced" (an INSERT or UPDATE met this row
 --       through a unique constraint: if the row is gone it was deleted, else nothing happened to it),
 --       5 insert of a row that the server turned out to have too.
+--       A row that SQLite says was deleted while OR REPLACE put another in its place has 3 | 1 << 3.
 --       Updates of columns 62, 124, … onwards carry the number of the 62-column group in op >> 3
 -- mask  changed columns of an update, bit n = column n of the group. A bit means one column for ever.
 --       Of op 4: what the new row has other than the row met under its key; NULL where that is not known

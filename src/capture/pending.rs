@@ -236,6 +236,11 @@ impl Pending {
                 self.last_insert = entry.seq;
                 self.there = entry.seq;
             }
+            // SQLite also tells of the row that the insert to come replaces: nothing that is not known.
+            Op::Delete if entry.replaced && offered.is_some() => {
+                self.offered = offered;
+                return;
+            }
             Op::Delete => {
                 self.balance -= 1;
                 self.was_there = false;
@@ -323,6 +328,8 @@ pub(super) struct Entry {
     pub op: Op,
     /// The group of columns that the mask is about.
     pub group: usize,
+    /// A delete by which OR REPLACE makes room.
+    pub replaced: bool,
     pub mask: Option<i64>,
     pub rowid: Option<i64>,
 }
@@ -510,6 +517,7 @@ mod tests {
                 Op::Update { group } => group,
                 _ => 0,
             },
+            replaced: false,
             mask: Some(mask),
             rowid: None,
         }
@@ -555,6 +563,12 @@ mod tests {
             // Replaced by itself, with another value and with the same.
             (&[(Op::Met, 1), (Op::Insert, 0)], true, Status::Updated),
             (&[(Op::Met, 0), (Op::Insert, 0)], true, Status::Nothing),
+            // A delete of the program in between.
+            (
+                &[(Op::Met, 0), (Op::Delete, 0), (Op::Insert, 0)],
+                true,
+                Status::Updated,
+            ),
             (
                 &[(Op::Met, 0), (Op::Insert, 0), (Op::Delete, 0)],
                 false,

@@ -665,40 +665,67 @@ fn t4_a_row_replaced_by_itself_is_changed_where_its_values_are() {
         "CREATE TABLE t (id TEXT PRIMARY KEY, a, b INTEGER NOT NULL DEFAULT 5, u UNIQUE)",
         "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b INTEGER NOT NULL DEFAULT 5, u UNIQUE)",
         "CREATE TABLE t (id TEXT PRIMARY KEY, a, b INTEGER NOT NULL DEFAULT 5, u UNIQUE) WITHOUT ROWID",
+        "CREATE TABLE t (id TEXT PRIMARY KEY REFERENCES t (id) ON DELETE CASCADE, a, b INTEGER NOT NULL DEFAULT 5, u UNIQUE)",
     ] {
-        let world = World::new(false);
+        for recursive in [false, true] {
+            replaced_by_itself(table, recursive);
+        }
+    }
+}
+
+fn replaced_by_itself(table: &str, recursive: bool) {
+    let world = World::new(recursive);
+    let c = tracked(
+        &world,
+        &format!("{table}; INSERT INTO t VALUES (1, 1, 5, 1), (2, 2, 2, 2);"),
+        "t",
+    );
+    run(
+        &c,
+        "INSERT OR REPLACE INTO t VALUES (1, 1, '5', 1); REPLACE INTO t VALUES (1, 1, NULL, 1)",
+    );
+    assert_eq!(pending(&c), "");
+    assert_eq!(ask(&c, "SELECT sync_has_pending()"), "0");
+    run(&c, "INSERT OR REPLACE INTO t VALUES (1, 7, 5, 1)");
+    assert_eq!(pending(&c), r#"updated 1 ["a"]"#);
+    // What was only offered counts for nothing.
+    run(
+        &c,
+        "INSERT OR IGNORE INTO t VALUES (2, 2, 2, 2); DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (2, 9, 9, 9)",
+    );
+    assert_eq!(
+        pending(&c),
+        "updated 1 [\"a\"]\nupdated 2 [\"a\",\"b\",\"u\"]"
+    );
+    // Evicted by another row, and made again.
+    run(
+        &c,
+        "INSERT OR IGNORE INTO t VALUES (1, 7, 5, 1); REPLACE INTO t VALUES (3, 3, 3, 1); INSERT INTO t VALUES (1, 7, 6, 4)",
+    );
+    assert!(
+        pending(&c).contains("updated 1 [\"a\",\"b\",\"u\"]"),
+        "{}",
+        pending(&c)
+    );
+}
+
+#[test]
+fn t4_a_delete_in_a_trigger_that_replace_fires_is_a_delete() {
+    for recursive in [false, true] {
+        let world = World::new(recursive);
         let c = tracked(
             &world,
-            &format!("{table}; INSERT INTO t VALUES (1, 1, 5, 1), (2, 2, 2, 2);"),
+            "CREATE TABLE t (id TEXT PRIMARY KEY, a, b); INSERT INTO t VALUES ('k', 1, 1);
+             CREATE TABLE job (id TEXT PRIMARY KEY, a);
+             CREATE TRIGGER again AFTER INSERT ON job BEGIN DELETE FROM t WHERE id = NEW.id; END;",
             "t",
         );
         run(
             &c,
-            "INSERT OR REPLACE INTO t VALUES (1, 1, '5', 1); REPLACE INTO t VALUES (1, 1, NULL, 1)",
+            "INSERT OR IGNORE INTO t VALUES ('k', 1, 2); REPLACE INTO job VALUES ('k', 1);
+             INSERT INTO t VALUES ('k', 3, 3)",
         );
-        assert_eq!(pending(&c), "");
-        assert_eq!(ask(&c, "SELECT sync_has_pending()"), "0");
-        run(&c, "INSERT OR REPLACE INTO t VALUES (1, 7, 5, 1)");
-        assert_eq!(pending(&c), r#"updated 1 ["a"]"#);
-        // What was only offered counts for nothing.
-        run(
-            &c,
-            "INSERT OR IGNORE INTO t VALUES (2, 2, 2, 2); DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (2, 9, 9, 9)",
-        );
-        assert_eq!(
-            pending(&c),
-            "updated 1 [\"a\"]\nupdated 2 [\"a\",\"b\",\"u\"]"
-        );
-        // Evicted by another row, and made again.
-        run(
-            &c,
-            "INSERT OR IGNORE INTO t VALUES (1, 7, 5, 1); REPLACE INTO t VALUES (3, 3, 3, 1); INSERT INTO t VALUES (1, 7, 6, 4)",
-        );
-        assert!(
-            pending(&c).contains("updated 1 [\"a\",\"b\",\"u\"]"),
-            "{}",
-            pending(&c)
-        );
+        assert_eq!(pending(&c), r#"updated k ["a","b"]"#);
     }
 }
 

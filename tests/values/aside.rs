@@ -53,6 +53,20 @@ fn v3_an_edit_of_the_column_drops_what_is_kept() {
 }
 
 #[test]
+fn t4_a_row_that_is_replaced_by_itself_keeps_what_is_kept() {
+    for recursive in ["ON", "OFF"] {
+        let (mut server, device) = pulled();
+        device.exec(&format!("PRAGMA recursive_triggers = {recursive}"));
+        device.exec("INSERT OR REPLACE INTO place SELECT * FROM place");
+        assert_eq!(device.pending(), "", "{recursive}");
+        device.exec("REPLACE INTO place SELECT id, 'New', v FROM place");
+        round(&mut server, &device);
+        assert_eq!(server.value("place", "p", "name"), r#""New""#);
+        assert_eq!(server.value("place", "p", "v"), r#"{"a":1}"#, "{recursive}");
+    }
+}
+
+#[test]
 fn v3_a_delete_of_the_row_drops_what_is_kept() {
     let (mut server, device) = pulled();
     device.exec("DELETE FROM place");
