@@ -88,6 +88,7 @@ impl<'a> TableApplier<'a> {
         let policy = Policy::of(database, &binding.entity, &binding.rules)?;
         let rules = Rules {
             redelivers: again.is_some(),
+            all_again: again == Some(Again::Rows),
             keep_created: binding.rules.keep_created,
             created_as_updated: binding.rules.created_as_updated,
             asks_always: policy.sees_clean_rows(),
