@@ -13,7 +13,6 @@ use crate::store::{Database, Result, Value};
 
 use super::carry::Carrier;
 use super::log::{self, RowsUpTo};
-use super::names::quoted_list;
 use super::op::Status;
 use super::reader::RowReader;
 use super::shape::Shape;
@@ -87,13 +86,7 @@ pub(super) fn resume(
     }
     let gone = registration.missing(shape);
     if !gone.is_empty() {
-        let fate = tracked.columns.fate_of_missing(shape);
-        let message = format!(
-            "{} has no {} any more; {fate}",
-            quoted(&shape.name),
-            quoted_list(&gone)
-        );
-        warnings.push(Warning::new("columnGone", message).of(&shape.name));
+        warnings.push(reshape::column_gone(&tracked, &gone));
     }
     log_revived(database, &tracked)?;
     reshape::reshape(database, registration, shape, &bare)?;

@@ -1,7 +1,9 @@
 //! Brings a table's registration and triggers to its present columns.
 
-use crate::store::{Database, Error, Result};
+use crate::ground::{Warning, quoted};
+use crate::store::{Database, Error, Result, untold};
 
+use super::names::quoted_list;
 use super::op::{Op, bit};
 use super::shape::Shape;
 use super::tracked::{Registration, Tracked};
@@ -22,6 +24,11 @@ pub(super) fn reshape(
     key_type::follow(database, id, shape)?;
     let tracked = Tracked::assemble(registration.clone(), shape.clone(), found);
     log_unseen(database, &tracked)?;
+    // Where there are no triggers, whoever puts capture back speaks of all columns that are gone.
+    let computed = registration.computed(shape);
+    if found.says().is_some() && !computed.is_empty() {
+        untold::keep(database, &column_gone(&tracked, &computed))?;
+    }
     let options = serde_json::to_string(&tracked.options)
         .map_err(|error| Error::Corrupt(format!("options: {error}")))?;
     database.execute(
@@ -33,6 +40,25 @@ pub(super) fn reshape(
     store(database, &tracked)?;
     triggers::drop_all(database, id)?;
     triggers::create(database, shape, id, &tracked.columns)
+}
+
+/// What the caller should know of columns that are not there any more.
+pub(super) fn column_gone(tracked: &Tracked, gone: &[&str]) -> Warning {
+    let shape = &tracked.shape;
+    let is_computed = |name: &&str| shape.position(name).is_some();
+    let (computed, gone): (Vec<&str>, Vec<&str>) = gone.iter().partition(|name| is_computed(name));
+    let words = [("has no", gone, "any more"), ("computes", computed, "now")];
+    let words = words.iter().filter(|(_, names, _)| !names.is_empty());
+    let words: Vec<String> = words
+        .map(|(before, names, after)| format!("{before} {} {after}", quoted_list(names)))
+        .collect();
+    let message = format!(
+        "{} {}; {}",
+        quoted(&shape.name),
+        words.join(", and "),
+        tracked.columns.fate_of_missing(shape)
+    );
+    Warning::new("columnGone", message).of(&shape.name)
 }
 
 /// Records what the log says only together with the present triggers and columns: updates of columns that the

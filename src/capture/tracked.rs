@@ -178,12 +178,24 @@ impl Registration {
         }
     }
 
-    /// Synced columns that the table does not have any more.
+    /// Synced columns that the table does not have any more, or computes now: what was written to them is nowhere.
     pub(super) fn missing(&self, shape: &Shape) -> Vec<&str> {
         let recorded = self.columns.iter().flatten();
+        let is_there = |name: &str| {
+            let position = shape.position(name);
+            position.is_some_and(|position| !shape.columns[position].generated)
+        };
         recorded
-            .filter(|name| self.options.choose(name) && shape.position(name).is_none())
+            .filter(|name| self.options.choose(name) && !is_there(name))
             .map(String::as_str)
+            .collect()
+    }
+
+    /// The same of a table whose triggers are there to follow renamed columns: those that it computes now.
+    pub(super) fn computed(&self, shape: &Shape) -> Vec<&str> {
+        let missing = self.missing(shape).into_iter();
+        missing
+            .filter(|name| shape.position(name).is_some())
             .collect()
     }
 
@@ -205,7 +217,7 @@ impl Registration {
                 serde_json::Value::from(self.name.as_str())
             ),
             Ok(shape) => format!(
-                "{table} was made again without {}; call sync_track to go on without: {}",
+                "{table} was made again without {}, or computes it now; call sync_track to go on without: {}",
                 quoted_list(&self.missing(&shape)),
                 Tracked::assemble(self.clone(), shape.clone(), &Found::default())
                     .columns

@@ -71,6 +71,74 @@ fn m1_after_an_unseen_rename_and_a_rebuild_no_edit_is_of_another_column() {
     });
 }
 
+#[test]
+fn m3_a_column_with_edits_that_is_computed_after_a_rebuild_counts_as_gone() {
+    let rebuild = |more: &str, columns: &str| {
+        format!(
+            "CREATE TABLE t2 (id TEXT PRIMARY KEY, body TEXT, n INTEGER{more}, title TEXT AS (body || '') STORED);
+             INSERT INTO t2 (id, body, n{columns}) SELECT id, body, n{} FROM notes; DROP TABLE notes;
+             ALTER TABLE t2 RENAME TO notes",
+            columns.replace("raw", "title")
+        )
+    };
+    every_world(|world| {
+        for (rebuilt, expected) in [
+            (rebuild("", ""), "updated k3 [\"n\"]"),
+            // It may have another name now.
+            (
+                rebuild(", raw TEXT", ", raw"),
+                "updated k1 [\"raw\"]\nupdated k3 [\"n\"]",
+            ),
+        ] {
+            let c = tracked(
+                world,
+                &format!("DROP TABLE IF EXISTS notes; {NOTES}"),
+                "notes",
+            );
+            run(
+                &c,
+                "UPDATE notes SET title = 'x' WHERE id = 'k1'; UPDATE notes SET n = 7 WHERE id = 'k3'",
+            );
+            elsewhere(world, &rebuilt);
+            let error = refused(&c, "SELECT sync_capture_existing('notes')");
+            assert!(
+                error.contains("\"title\"") && error.contains("sync_track"),
+                "{error}"
+            );
+            let answer = ask(&c, "SELECT sync_track('notes')");
+            assert_eq!(codes(&answer), ["captureRestored", "columnGone"]);
+            assert!(answer.contains("computes"), "{answer}");
+            assert_eq!(pending(&c), expected);
+            run(&c, "SELECT sync_untrack('notes', '{\"discard\":true}')");
+        }
+    });
+}
+
+#[test]
+fn m3_a_column_that_is_computed_where_the_triggers_were_put_back_is_told_of() {
+    every_world(|world| {
+        let c = tracked(world, NOTES, "notes");
+        run(&c, "UPDATE notes SET title = 'x' WHERE id = 'k1'");
+        let triggers = ask(
+            &c,
+            "SELECT group_concat(sql, ';') FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'notes'",
+        );
+        elsewhere(
+            world,
+            &format!(
+                "CREATE TABLE t2 (id TEXT PRIMARY KEY, body TEXT, n INTEGER, title TEXT AS (body || ''));
+                 INSERT INTO t2 (id, body, n) SELECT id, body, n FROM notes; DROP TABLE notes;
+                 ALTER TABLE t2 RENAME TO notes; {triggers}"
+            ),
+        );
+        assert_eq!(
+            codes(&ask(&c, "SELECT sync_track('notes')")),
+            ["columnGone"]
+        );
+        assert_eq!(pending(&c), "");
+    });
+}
+
 /// Renames that are excused by nothing: a call was there to see them.
 const RENAMES: &[(&str, &str)] = &[
     (
