@@ -23,10 +23,12 @@ pub(super) fn reshape(
     let id = registration.id;
     key_type::follow(database, id, shape)?;
     let tracked = Tracked::assemble(registration.clone(), shape.clone(), found);
-    log_unseen(database, &tracked)?;
+    let bare = found.says().is_none();
+    let standing = aside::follow(database, &tracked, &registration.definition, bare)?;
+    log_unseen(database, &tracked, &standing)?;
     // Where there are no triggers, whoever puts capture back speaks of all columns that are gone.
     let computed = registration.computed(shape);
-    if found.says().is_some() && !computed.is_empty() {
+    if !bare && !computed.is_empty() {
         untold::keep(database, &column_gone(&tracked, &computed))?;
     }
     let options = serde_json::to_string(&tracked.options)
@@ -36,7 +38,6 @@ pub(super) fn reshape(
         &[id.into(), options.as_str().into()],
     )?;
     renamed::follow_columns(database, &tracked)?;
-    aside::rename_columns(database, id, &tracked.columns.renamed, &shape.names())?;
     store(database, &tracked)?;
     triggers::drop_all(database, id)?;
     triggers::create(database, shape, id, &tracked.columns)
@@ -62,8 +63,8 @@ pub(super) fn column_gone(tracked: &Tracked, gone: &[&str]) -> Warning {
 }
 
 /// Records what the log says only together with the present triggers and columns: updates of columns that the
-/// triggers do not know, and those of columns whose name is not known.
-fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
+/// triggers do not know, and those of columns whose name is not known. `standing`: what is not to be one of these.
+fn log_unseen(database: &Database, tracked: &Tracked, standing: &aside::Standing) -> Result<()> {
     let columns = &tracked.columns;
     let added = columns.added.iter().chain(columns.suspects());
     let unseen: Vec<usize> = added.copied().collect();
@@ -77,7 +78,12 @@ fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
     let mut insert = database
         .prepare("INSERT INTO main._syncChange (tbl, op, mask, pk) VALUES (?1, ?2, ?3, ?4)")?;
     pending.each(|row| {
-        let marked = |position: &&usize| !row.is_lost() && row.marked(**position);
+        // What stands in for a value that is kept was not written by anybody.
+        let stands = |position: usize| {
+            !standing.is_empty() && standing.contains(&(row.key.clone(), position))
+        };
+        let marked =
+            |position: &&usize| !row.is_lost() && row.marked(**position) && !stands(**position);
         for position in unseen.iter().filter(marked) {
             let Some((group, bit)) = columns.bit(*position).map(bit) else {
                 continue;
