@@ -170,6 +170,24 @@ fn v3_what_is_kept_follows_its_column_and_its_table() {
     assert_eq!(device.ask("SELECT count(*) FROM _syncAside"), "0");
 }
 
+/// JSON has one null: its text and NULL are the same value on the wire, and neither is written over the other.
+#[test]
+fn v2_the_json_text_null_goes_up_as_null_and_stays_as_it_is_here() {
+    let mut server = Server::start();
+    let schema = "CREATE TABLE place (id TEXT PRIMARY KEY NOT NULL, j JSON, k JSON NOT NULL)";
+    let device = Device::configured(schema, &["place"], &server.canned.url(), updated());
+    device.exec("INSERT INTO place VALUES ('p', 'null', 'null')");
+    round(&mut server, &device);
+    assert_eq!(server.value("place", "p", "j"), "null");
+    let other = Device::configured(schema, &["place"], &server.canned.url(), updated());
+    for (device, holds) in [(&device, "null|null"), (&other, "NULL|null")] {
+        server.answers();
+        device.synced();
+        assert_eq!(device.ask("SELECT j, k FROM place"), holds);
+        assert_eq!(device.pending(), "");
+    }
+}
+
 /// `c` becomes `c_old`, and `d` takes its name, while no trigger is there to follow.
 fn passed_on(kind: &str, off: bool) -> (Server, Device) {
     let mut server = Server::start();
