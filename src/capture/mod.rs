@@ -23,6 +23,7 @@ mod pending_file;
 pub mod reader;
 pub mod rebuilt;
 mod recognised;
+mod refilled;
 mod renamed;
 mod reshape;
 mod scan;

@@ -71,19 +71,7 @@ pub(super) fn resume(
     let id = registration.id;
     let bare = Found::default();
     let tracked = Tracked::assemble(registration.clone(), shape.clone(), &bare);
-    let lost = record_lost(database, &tracked)?;
-    if lost > 0 {
-        let message = format!(
-            "rows of {} that waited are not in the table that was made again; they are in sync_conflict as \
-             goneWithTable, and are not deleted on the server",
-            quoted(&shape.name)
-        );
-        warnings.push(
-            Warning::new("goneWithTable", message)
-                .of(&shape.name)
-                .times(lost),
-        );
-    }
+    warnings.extend(record_lost(database, &tracked)?);
     let gone = registration.missing(shape);
     if !gone.is_empty() {
         warnings.push(reshape::column_gone(&tracked, &gone));
@@ -106,7 +94,10 @@ fn is_empty(database: &Database, shape: &Shape) -> Result<bool> {
 }
 
 /// Everything has to come again: forgets how far the table was pulled, and which versions its rows had.
-fn made_anew(database: &Database, id: i64) -> Result<()> {
+///
+/// # Errors
+/// SQLite's.
+pub(super) fn made_anew(database: &Database, id: i64) -> Result<()> {
     forget_cursors(database, id)?;
     aside::forget(database, id)?;
     database.execute(
@@ -130,8 +121,11 @@ pub fn forget_cursors(database: &Database, table: i64) -> Result<()> {
 }
 
 /// Takes out of the log what was logged of rows that are not there any more, unless they were deleted, and keeps a
-/// record of those that waited. How many waited.
-fn record_lost(database: &Database, tracked: &Tracked) -> Result<i64> {
+/// record of those that waited. What is to be known of these.
+///
+/// # Errors
+/// SQLite's.
+pub(super) fn record_lost(database: &Database, tracked: &Tracked) -> Result<Option<Warning>> {
     let upto = log::high_water(database)?;
     let pending = PendingRows::read(database, &[tracked], upto)?
         .pop()
@@ -156,7 +150,14 @@ fn record_lost(database: &Database, tracked: &Tracked) -> Result<i64> {
         Ok(())
     })?;
     log::forget(database, &forgotten)?;
-    Ok(recorded)
+    let table = tracked.shape.name.as_str();
+    let message = format!(
+        "rows of {} that waited are not in the table that was made again; they are in sync_conflict as \
+         goneWithTable, and are not deleted on the server",
+        quoted(table)
+    );
+    let warning = Warning::new("goneWithTable", message).of(table);
+    Ok((recorded > 0).then(|| warning.times(recorded)))
 }
 
 /// Logs what no trigger has: that rows which were deleted are there again.

@@ -8,7 +8,7 @@ use super::op::{Op, bit};
 use super::shape::Shape;
 use super::tracked::{Registration, Tracked};
 use super::triggers::{self, Found};
-use super::{PendingRows, aside, key_type, log, meet, renamed};
+use super::{PendingRows, aside, key_type, log, meet, refilled, renamed};
 
 /// Brings the options, the registration and the triggers of a table to its present columns.
 ///
@@ -24,6 +24,9 @@ pub(super) fn reshape(
     key_type::follow(database, id, shape)?;
     let tracked = Tracked::assemble(registration.clone(), shape.clone(), found);
     let bare = found.says().is_none();
+    if !bare {
+        refilled::look(database, &tracked, &registration.indexes)?;
+    }
     let standing = aside::follow(database, &tracked, &registration.definition, bare)?;
     log_unseen(database, &tracked, &standing)?;
     // Where there are no triggers, whoever puts capture back speaks of all columns that are gone.

@@ -170,6 +170,34 @@ fn v3_what_is_kept_follows_its_column_and_its_table() {
     assert_eq!(device.ask("SELECT count(*) FROM _syncAside"), "0");
 }
 
+#[test]
+fn m3_what_is_kept_stays_with_rows_that_are_copied_under_triggers_put_back() {
+    for upload_only in [false, true] {
+        let (mut server, device) = pulled();
+        device.exec("CREATE TABLE kept AS SELECT * FROM place");
+        let triggers = device.ask(
+            "SELECT group_concat(sql, ';') FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'place'",
+        );
+        device.exec(&format!(
+            "DROP TABLE place; {SCHEMA}; {triggers}; INSERT INTO place SELECT * FROM kept"
+        ));
+        if upload_only {
+            // Nothing shows here that the row is known.
+            device.ask("SELECT sync_upload_once('api')");
+        } else {
+            server.answers();
+            device.synced();
+            assert_eq!(server.canned.pushed().len(), 0);
+        }
+        server.take();
+        assert_eq!(server.value("place", "p", "v"), KEPT, "{upload_only}");
+        device.exec("UPDATE place SET name = 'New'");
+        round(&mut server, &device);
+        assert_eq!(server.value("place", "p", "v"), KEPT, "{upload_only}");
+        assert_eq!(server.value("place", "p", "name"), r#""New""#);
+    }
+}
+
 /// JSON has one null: its text and NULL are the same value on the wire, and neither is written over the other.
 #[test]
 fn v2_the_json_text_null_goes_up_as_null_and_stays_as_it_is_here() {

@@ -1,0 +1,162 @@
+//! A table that was made again with its triggers, which a tool had saved, before its rows were copied into it: the log has
+//! all of them as inserted, and those that the program made are among them.
+//!
+//! It shows in that the table is elsewhere in the file, and that every row of it was inserted. That a file was put together
+//! anew (VACUUM) while all rows of a table were new ones looks the same. So nothing is taken for known by that alone: the
+//! inserts are marked ([`Op::COPIED`]), and the table is pulled from the beginning. A row that comes as it is here was copied
+//! (`transfer/apply/table.rs`); what does not come was made here. If no row was copied, the table was made anew, as one that has
+//! lost its triggers (`rebuilt.rs`).
+
+use crate::ground::{Warning, quoted};
+use crate::store::{Database, Result, Value, untold};
+
+use super::key_map::Kept;
+use super::op::Op;
+use super::rebuilt::{forget_cursors, made_anew, record_lost};
+use super::{Key, KeyMap, Tracked, meet};
+
+/// Looks at a table whose triggers are there. `before`: its signature when it was seen last.
+///
+/// # Errors
+/// SQLite's; no room for temporary files.
+pub(super) fn look(database: &Database, table: &Tracked, before: &str) -> Result<()> {
+    let now = meet::signature(database, &table.shape.name)?;
+    let has_moved = meet::place(before).is_some_and(|place| Some(place) != meet::place(&now));
+    if !has_moved || !was_pulled(database, table.id)? {
+        return Ok(());
+    }
+    let mut inserts = inserts(database, table.id)?;
+    let rows = format!(
+        "SELECT count(*) FROM {}",
+        database.qualified(&table.shape.name)
+    );
+    let rows = database.query_value(&rows, &[])?.as_i64();
+    if rows != Some(inserts.there) {
+        return Ok(());
+    }
+    let as_made_again = Tracked {
+        is_captured: false,
+        ..table.clone()
+    };
+    if let Some(lost) = record_lost(database, &as_made_again)? {
+        untold::keep(database, &lost)?;
+    }
+    if rows == Some(0) {
+        // With deletes that wait, somebody has emptied it.
+        return match inserts.deletes {
+            true => Ok(()),
+            false => made_anew(database, table.id),
+        };
+    }
+    let mut mark = database.prepare("UPDATE main._syncChange SET op = ?2 WHERE seq = ?1")?;
+    let mut keys = inserts.rows.walk(None)?;
+    while let Some((_, row)) = keys.next()? {
+        if let Some(seq) = row.last_insert {
+            mark.run(&[seq.into(), Op::COPIED.into()])?;
+        }
+    }
+    drop(mark);
+    forget_cursors(database, table.id)?;
+    untold::keep(database, &warning(&table.shape.name))
+}
+
+fn warning(table: &str) -> Warning {
+    let message = format!(
+        "{} was made again with its capture triggers before its rows were copied, so that copied rows look like new ones; \
+         it is pulled from the beginning, which shows what is new",
+        quoted(table)
+    );
+    Warning::new("captureRestored", message).of(table)
+}
+
+/// Of a table that never was, every row is new.
+fn was_pulled(database: &Database, table: i64) -> Result<bool> {
+    let cursor = database.query_value(
+        "SELECT 1 FROM main._syncCursor WHERE tableId = ?1 LIMIT 1",
+        &[table.into()],
+    )?;
+    Ok(cursor != Value::Null)
+}
+
+/// What the log says of the inserts of a table.
+struct Inserts {
+    rows: KeyMap<Inserted>,
+    /// Rows that were inserted where none of their key was, and not deleted since.
+    there: i64,
+    /// Rows were deleted.
+    deletes: bool,
+}
+
+/// The inserts of one row.
+#[derive(Clone, Copy, Default)]
+struct Inserted {
+    /// Inserts less deletes.
+    balance: i64,
+    /// It was met, so that it had been there.
+    met: bool,
+    /// The last insert, if that was one where no row of the key was: one after a delete is none of a copy.
+    last_insert: Option<i64>,
+}
+
+impl Inserted {
+    fn is_there(self) -> bool {
+        self.balance > 0 && !self.met
+    }
+}
+
+impl Kept for Inserted {
+    const VALUES: usize = 3;
+
+    fn write(&self) -> Vec<Value> {
+        let insert = self.last_insert.map_or(Value::Null, Value::Integer);
+        vec![
+            Value::Integer(self.balance),
+            Value::Integer(self.met.into()),
+            insert,
+        ]
+    }
+
+    fn read(_: &Key, values: Vec<Value>) -> Option<Self> {
+        let [balance, met, insert] = &values[..] else {
+            return None;
+        };
+        Some(Self {
+            balance: balance.as_i64()?,
+            met: met.as_i64()? != 0,
+            last_insert: insert.as_i64(),
+        })
+    }
+}
+
+fn inserts(database: &Database, table: i64) -> Result<Inserts> {
+    let mut rows: KeyMap<Inserted> = KeyMap::default();
+    let (mut there, mut deletes) = (0, false);
+    let mut log =
+        database.prepare("SELECT seq, op, pk FROM main._syncChange WHERE tbl = ?1 ORDER BY seq")?;
+    log.bind(1, table.into())?;
+    while log.step()? {
+        let (seq, key) = (log.integer(0), Key(log.column(2).to_owned()));
+        let before = rows.get(&key)?.unwrap_or_default();
+        let mut row = before;
+        match Op::of(log.integer(1)) {
+            Op::Insert if !row.met => {
+                row.last_insert = (row.balance >= 0).then_some(seq);
+                row.balance += 1;
+            }
+            Op::Insert | Op::InsertThere => row.balance += 1,
+            Op::Delete => {
+                row.balance -= 1;
+                deletes = true;
+            }
+            Op::Met => row.met |= row.balance <= 0,
+            Op::Update { .. } => continue,
+        }
+        there += i64::from(row.is_there()) - i64::from(before.is_there());
+        rows.insert(key, row)?;
+    }
+    Ok(Inserts {
+        rows,
+        there,
+        deletes,
+    })
+}
