@@ -126,42 +126,42 @@ pub(super) fn follow(
 /// Forgets what is kept of columns in which the row holds something else than what stood in for it (the row was written
 /// while nobody looked, or it is another column), or that were edited since.
 fn give_up_strangers(database: &Database, tracked: &Tracked) -> Result<Standing> {
-    let kept = database.query_all(
-        "SELECT pk, col, value, bit, seq FROM main._syncAside WHERE tbl = ?1",
-        &[tracked.id.into()],
-        |row| {
-            let bit = row.integer(3);
-            let came = (row.integer(4), usize::try_from(bit).unwrap_or_default());
-            let key = Key(row.column(0).to_owned());
-            Ok((key, row.text(1), row.text(2), came))
-        },
-    )?;
-    let mut standing = Standing::new();
-    if kept.is_empty() {
+    let (mut standing, mut over) = (Standing::new(), Vec::new());
+    let Some(edits) = edits(database, tracked)? else {
         return Ok(standing);
-    }
-    let edited = edits(database, tracked, kept.iter().map(|(key, ..)| key))?;
+    };
     let all: Vec<usize> = (0..tracked.shape.columns.len()).collect();
     let mut reader = RowReader::new(database, tracked, &all)?;
-    for (key, column, json, (seq, bit)) in &kept {
-        let Some(position) = tracked.shape.position(column) else {
+    let mut kept =
+        database.prepare("SELECT pk, col, value, bit, seq FROM main._syncAside WHERE tbl = ?1")?;
+    kept.bind(1, tracked.id.into())?;
+    while kept.step()? {
+        let (key, column) = (Key(kept.column(0).to_owned()), kept.text(1));
+        let Some(position) = tracked.shape.position(&column) else {
             continue;
         };
         // Whether a row that is gone is deleted or comes again, others decide.
         if !reader.find_key(&key.0)? {
             continue;
         }
-        let edits = edited.get(key).map_or(&[][..], Vec::as_slice);
-        let (group, bit) = op::bit(*bit);
-        let is_edit = |(at, of, mask): &(i64, usize, i64)| {
-            at > seq && (*mask == EVERY_COLUMN || (*of == group && mask & bit != 0))
+        let (group, bit) = op::bit(usize::try_from(kept.integer(3)).unwrap_or_default());
+        let came = kept.integer(4);
+        let is_over = |edit: &Edit| {
+            let names = edit.mask == EVERY_COLUMN || (edit.group == group && edit.mask & bit != 0);
+            edit.seq > came && names
         };
-        let stands = !edits.iter().any(is_edit) && stands_for(reader.column(position), json);
+        let edited = edits
+            .get(&key)
+            .is_some_and(|edits| edits.iter().any(is_over));
+        let stands = !edited && stands_for(reader.column(position), &kept.text(2));
         reader.release();
-        if stands {
-            standing.insert((key.clone(), position));
-            continue;
+        match stands {
+            true => drop(standing.insert((key, position))),
+            false => over.push((key, column)),
         }
+    }
+    drop(kept);
+    for (key, column) in over {
         database.execute(
             "DELETE FROM main._syncAside WHERE tbl = ?1 AND pk = ?2 AND col = ?3",
             &[tracked.id.into(), key.0.borrow(), column.as_str().into()],
@@ -170,24 +170,36 @@ fn give_up_strangers(database: &Database, tracked: &Tracked) -> Result<Standing>
     Ok(standing)
 }
 
-/// The updates that the log has of some rows: number, group of columns, mask.
-fn edits<'k>(
-    database: &Database,
-    tracked: &Tracked,
-    keys: impl Iterator<Item = &'k Key>,
-) -> Result<HashMap<Key, Vec<(i64, usize, i64)>>> {
-    let mut edits: HashMap<Key, Vec<_>> = keys.map(|key| (key.clone(), Vec::new())).collect();
-    let mut log = database
-        .prepare("SELECT seq, op, mask, pk FROM main._syncChange WHERE tbl = ?1 ORDER BY seq")?;
+/// An update in the log.
+struct Edit {
+    seq: i64,
+    group: usize,
+    mask: i64,
+}
+
+/// The updates that the log has of the rows of which anything is kept; none where nothing is.
+fn edits(database: &Database, tracked: &Tracked) -> Result<Option<HashMap<Key, Vec<Edit>>>> {
+    let keys = database.query_all(
+        "SELECT DISTINCT pk FROM main._syncAside WHERE tbl = ?1",
+        &[tracked.id.into()],
+        |row| Ok((Key(row.column(0).to_owned()), Vec::new())),
+    )?;
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let mut edits: HashMap<Key, Vec<Edit>> = keys.into_iter().collect();
+    let mut log =
+        database.prepare("SELECT seq, op, mask, pk FROM main._syncChange WHERE tbl = ?1")?;
     log.bind(1, tracked.id.into())?;
     while log.step()? {
         if let Op::Update { group } = Op::of(log.integer(1))
             && let Some(of_row) = edits.get_mut(&Key(log.column(3).to_owned()))
         {
-            of_row.push((log.integer(0), group, log.integer(2)));
+            let (seq, mask) = (log.integer(0), log.integer(2));
+            of_row.push(Edit { seq, group, mask });
         }
     }
-    Ok(edits)
+    Ok(Some(edits))
 }
 
 /// Whether a column may hold this in place of a value, whatever its type and the provider's options: nothing (NULL, or what
