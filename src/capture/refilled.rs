@@ -12,6 +12,7 @@ use crate::store::{Database, Result, Value, untold};
 
 use super::key_map::Kept;
 use super::op::Op;
+use super::reader::RowReader;
 use super::rebuilt::{forget_cursors, made_anew, record_lost};
 use super::{Key, KeyMap, Tracked, meet};
 
@@ -31,7 +32,7 @@ pub(super) fn look(database: &Database, table: &Tracked, before: &str) -> Result
         database.qualified(&table.shape.name)
     );
     let rows = database.query_value(&rows, &[])?.as_i64();
-    if rows != Some(inserts.there) {
+    if rows != Some(0) && rows != Some(inserts.found(database, table)?) {
         return Ok(());
     }
     let as_made_again = Tracked {
@@ -81,10 +82,22 @@ fn was_pulled(database: &Database, table: i64) -> Result<bool> {
 /// What the log says of the inserts of a table.
 struct Inserts {
     rows: KeyMap<Inserted>,
-    /// Rows that were inserted where none of their key was, and not deleted since.
-    there: i64,
     /// Rows were deleted.
     deletes: bool,
+}
+
+impl Inserts {
+    /// How many rows of the table were inserted where none of their key was, and not deleted since.
+    fn found(&mut self, database: &Database, table: &Tracked) -> Result<i64> {
+        let mut reader = RowReader::new(database, table, &[])?;
+        let mut rows = self.rows.walk(None)?;
+        let mut found = 0;
+        while let Some((key, row)) = rows.next()? {
+            found += i64::from(row.is_there() && reader.find_key(&key.0)?);
+            reader.release();
+        }
+        Ok(found)
+    }
 }
 
 /// The inserts of one row.
@@ -130,14 +143,13 @@ impl Kept for Inserted {
 
 fn inserts(database: &Database, table: i64) -> Result<Inserts> {
     let mut rows: KeyMap<Inserted> = KeyMap::default();
-    let (mut there, mut deletes) = (0, false);
+    let mut deletes = false;
     let mut log =
         database.prepare("SELECT seq, op, pk FROM main._syncChange WHERE tbl = ?1 ORDER BY seq")?;
     log.bind(1, table.into())?;
     while log.step()? {
         let (seq, key) = (log.integer(0), Key(log.column(2).to_owned()));
-        let before = rows.get(&key)?.unwrap_or_default();
-        let mut row = before;
+        let mut row = rows.get(&key)?.unwrap_or_default();
         match Op::of(log.integer(1)) {
             Op::Insert if !row.met => {
                 row.last_insert = (row.balance >= 0).then_some(seq);
@@ -151,12 +163,7 @@ fn inserts(database: &Database, table: i64) -> Result<Inserts> {
             Op::Met => row.met |= row.balance <= 0,
             Op::Update { .. } => continue,
         }
-        there += i64::from(row.is_there()) - i64::from(before.is_there());
         rows.insert(key, row)?;
     }
-    Ok(Inserts {
-        rows,
-        there,
-        deletes,
-    })
+    Ok(Inserts { rows, deletes })
 }

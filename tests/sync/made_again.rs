@@ -119,9 +119,11 @@ fn m3_rows_that_are_copied_under_triggers_put_back_before_are_not_sent_as_new() 
             device.exec(&settings);
             device.synced();
             device.exec(
-                "UPDATE t SET b = 'edited' WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (70, 'n', 'n')",
+                "UPDATE t SET b = 'edited' WHERE id = 1; DELETE FROM t WHERE id = 2;
+                 INSERT INTO t VALUES (70, 'n', 'n'), (69, 'not copied', 'n')",
             );
-            run_with_triggers(&device.world.plain(), "t", &refilled("t", &schema));
+            let script = refilled("t", &schema).replace("FROM kept", "FROM kept WHERE id <> 69");
+            run_with_triggers(&device.world.plain(), "t", &script);
             device.exec(
                 "INSERT INTO t VALUES (71, 'm', 'm'); DELETE FROM t WHERE id = 3; UPDATE t SET a = 'too' WHERE id = 4",
             );
@@ -151,6 +153,8 @@ fn m3_rows_that_are_copied_under_triggers_put_back_before_are_not_sent_as_new() 
             );
             assert_eq!(device.pending(), "", "{context}");
             assert_eq!(device.ask("SELECT count(*) FROM t"), "6", "{context}");
+            let lost = "SELECT rowKey FROM sync_conflict WHERE kind = 'goneWithTable'";
+            assert_eq!(device.ask(lost), "69", "{context}");
             assert!(
                 !codes(&device.synced()).contains(&"captureRestored"),
                 "{context}"
@@ -172,7 +176,8 @@ fn m3_a_table_made_again_with_its_triggers_and_without_rows_is_pulled_from_the_b
         let device = Device::with(SCHEMA, &["t"], &backend.sync_url());
         device.exec(&settings);
         device.synced();
-        device.exec("UPDATE t SET b = 'edited' WHERE id = '1'; CREATE TABLE more (x)");
+        device
+            .exec("UPDATE t SET b = 'edited' WHERE id = '1'; INSERT INTO t VALUES ('n', 'n', 'n')");
         let anew =
             format!("BEGIN; DROP TABLE t; CREATE TABLE x (x); {SCHEMA} {{triggers}}; COMMIT");
         run_with_triggers(&device.world.plain(), "t", &anew);
@@ -184,8 +189,12 @@ fn m3_a_table_made_again_with_its_triggers_and_without_rows_is_pulled_from_the_b
             "a,b",
             "{settings}"
         );
-        let conflicts = "SELECT kind, rowKey FROM sync_conflict";
-        assert_eq!(device.ask(conflicts), "goneWithTable|1", "{settings}");
+        let conflicts = "SELECT kind, rowKey FROM sync_conflict ORDER BY rowKey";
+        assert_eq!(
+            device.ask(conflicts),
+            "goneWithTable|1\ngoneWithTable|n",
+            "{settings}"
+        );
     }
 }
 
