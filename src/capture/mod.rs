@@ -13,6 +13,7 @@ pub mod key;
 pub mod key_map;
 mod key_type;
 pub mod log;
+pub mod lost;
 mod mask;
 pub mod meet;
 mod moved;

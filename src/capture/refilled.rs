@@ -11,9 +11,9 @@ use crate::ground::{Warning, quoted};
 use crate::store::{Database, Result, Value, untold};
 
 use super::key_map::Kept;
+use super::lost::{forget_cursors, made_anew, record_lost};
 use super::op::Op;
 use super::reader::RowReader;
-use super::rebuilt::{forget_cursors, made_anew, record_lost};
 use super::{Key, KeyMap, Tracked, meet};
 
 /// Looks at a table whose triggers are there. `before`: its signature when it was seen last.

@@ -1,6 +1,6 @@
 //! Taking the answer to a request: what it says becomes part of the file in one transaction.
 
-use crate::capture::rebuilt::forget_cursors;
+use crate::capture::lost::forget_cursors;
 use crate::coordination::{lease, now, run_record};
 use crate::ground::{Class, SyncError};
 use crate::http::{HttpError, Kind, Response};
