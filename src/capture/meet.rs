@@ -144,8 +144,7 @@ fn offers(shape: &Shape, columns: &Columns) -> Vec<(i64, String)> {
         .collect()
 }
 
-/// What the meetings of a table depend on besides its CREATE TABLE text: its unique indexes. And where the table is in the
-/// file, which shows that it was made again.
+/// What the meetings of a table depend on besides its CREATE TABLE text: its unique indexes.
 ///
 /// # Errors
 /// SQLite's.
@@ -156,23 +155,7 @@ pub fn signature(database: &Database, table: &str) -> Result<String> {
         &[table.into()],
         |row| Ok(row.text(0)),
     )?;
-    let place = database.query_row(
-        "SELECT rowid, rootpage FROM main.sqlite_master WHERE type = 'table' AND name = ?1 COLLATE NOCASE",
-        &[table.into()],
-        |row| Ok(format!("{PLACE}{} {}", row.integer(0), row.integer(1))),
-    )?;
-    let lines: Vec<String> = indexes.into_iter().chain(place).collect();
-    Ok(lines.join("\n"))
-}
-
-/// Before the place of a table in the last line of a signature.
-const PLACE: &str = "at ";
-
-/// The place of the table in the file, by its signature; none in one that an older version wrote.
-pub fn place(signature: &str) -> Option<&str> {
-    let last = signature.lines().next_back()?;
-    last.strip_prefix(PLACE)
-        .filter(|place| place.split(' ').all(|number| number.parse::<i64>().is_ok()))
+    Ok(indexes.join("\n"))
 }
 
 impl Way {

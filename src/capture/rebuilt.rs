@@ -73,7 +73,7 @@ pub(super) fn resume(
         warnings.push(reshape::column_gone(&tracked, &gone));
     }
     log_revived(database, &tracked)?;
-    reshape::reshape(database, registration, shape, &bare)?;
+    reshape::reshape(database, registration, shape, &bare, true)?;
     database.execute(
         "UPDATE main._syncTable SET generation = generation + 1, captureOff = NULL WHERE id = ?1",
         &[id.into()],

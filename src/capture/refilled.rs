@@ -14,16 +14,27 @@ use super::key_map::Kept;
 use super::lost::{forget_cursors, made_anew, record_lost};
 use super::op::Op;
 use super::reader::RowReader;
-use super::{Key, KeyMap, Tracked, meet};
+use super::{Key, KeyMap, Tracked};
 
-/// Looks at a table whose triggers are there. `before`: its signature when it was seen last.
+/// Where a table is in the file: another place, another table, or another file.
+///
+/// # Errors
+/// SQLite's.
+pub(super) fn place(database: &Database, table: &str) -> Result<Option<String>> {
+    database.query_row(
+        "SELECT rowid, rootpage FROM main.sqlite_master WHERE type = 'table' AND name = ?1 COLLATE NOCASE",
+        &[table.into()],
+        |row| Ok(format!("{} {}", row.integer(0), row.integer(1))),
+    )
+}
+
+/// Looks at a table whose triggers are there, and that is not where it was when it was seen last. Only where somebody needs
+/// the table: in the middle of a migration it says nothing that its rows are not there.
 ///
 /// # Errors
 /// SQLite's; no room for temporary files.
-pub(super) fn look(database: &Database, table: &Tracked, before: &str) -> Result<()> {
-    let now = meet::signature(database, &table.shape.name)?;
-    let has_moved = meet::place(before).is_some_and(|place| Some(place) != meet::place(&now));
-    if !has_moved || !was_pulled(database, table.id)? {
+pub(super) fn look(database: &Database, table: &Tracked) -> Result<()> {
+    if !was_pulled(database, table.id)? {
         return Ok(());
     }
     let mut inserts = inserts(database, table.id)?;

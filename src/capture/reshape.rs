@@ -6,11 +6,12 @@ use crate::store::{Database, Error, Result, untold};
 use super::names::quoted_list;
 use super::op::{Op, bit};
 use super::shape::Shape;
-use super::tracked::{Registration, Tracked};
+use super::tracked::{Registration, Tracked, with_place};
 use super::triggers::{self, Found};
 use super::{PendingRows, aside, key_type, log, meet, refilled, renamed};
 
-/// Brings the options, the registration and the triggers of a table to its present columns.
+/// Brings the options, the registration and the triggers of a table to its present columns. `needed`: somebody needs the
+/// table, so that it is one in which the rows are, not one in the middle of a migration.
 ///
 /// # Errors
 /// SQLite's.
@@ -19,13 +20,15 @@ pub(super) fn reshape(
     registration: &Registration,
     shape: &Shape,
     found: &Found,
+    needed: bool,
 ) -> Result<()> {
     let id = registration.id;
     key_type::follow(database, id, shape)?;
     let tracked = Tracked::assemble(registration.clone(), shape.clone(), found);
     let bare = found.says().is_none();
-    if !bare {
-        refilled::look(database, &tracked, &registration.indexes)?;
+    let place = refilled::place(database, &shape.name)?;
+    if !bare && needed && registration.place.is_some() && place != registration.place {
+        refilled::look(database, &tracked)?;
     }
     let standing = aside::follow(database, &tracked, &registration.definition, bare)?;
     log_unseen(database, &tracked, &standing)?;
@@ -41,7 +44,12 @@ pub(super) fn reshape(
         &[id.into(), options.as_str().into()],
     )?;
     renamed::follow_columns(database, &tracked)?;
-    store(database, &tracked)?;
+    let place = if needed {
+        place
+    } else {
+        registration.place.clone()
+    };
+    store(database, &tracked, place.as_deref())?;
     triggers::drop_all(database, id)?;
     triggers::create(database, shape, id, &tracked.columns)
 }
@@ -110,11 +118,11 @@ fn log_unseen(database: &Database, tracked: &Tracked, standing: &aside::Standing
     Ok(())
 }
 
-/// Writes a table's present shape into its registration.
+/// Writes a table's present shape into its registration, and where it is.
 ///
 /// # Errors
 /// SQLite's.
-pub(super) fn store(database: &Database, tracked: &Tracked) -> Result<()> {
+pub(super) fn store(database: &Database, tracked: &Tracked, place: Option<&str>) -> Result<()> {
     let shape = &tracked.shape;
     let json = |names: serde_json::Result<String>| {
         names.map_err(|error| Error::Corrupt(format!("column names: {error}")))
@@ -122,7 +130,7 @@ pub(super) fn store(database: &Database, tracked: &Tracked) -> Result<()> {
     let keys: Vec<&str> = shape.keys().iter().map(|key| key.name.as_str()).collect();
     let keys = json(serde_json::to_string(&keys))?;
     let columns = json(serde_json::to_string(&tracked.columns.names))?;
-    let indexes = meet::signature(database, &shape.name)?;
+    let indexes = with_place(&meet::signature(database, &shape.name)?, place);
     database.execute(
         "UPDATE main._syncTable SET name = ?2, columns = ?3, definition = ?4, indexes = ?5, keys = ?6 \
          WHERE id = ?1",

@@ -97,6 +97,8 @@ pub struct Registration {
     pub definition: String,
     /// See [`super::meet::signature`].
     pub indexes: String,
+    /// See [`super::refilled::place`]; none in a file that an older version wrote.
+    pub place: Option<String>,
     pub options: TrackOptions,
     pub provider: Option<String>,
     /// Names of the key's columns; none in a file that an older version wrote.
@@ -238,6 +240,28 @@ impl Registration {
     }
 }
 
+/// Before the place of a table, in the last line of the record of its indexes.
+const PLACE: &str = "\nat ";
+
+/// The indexes and the place of a table as one text.
+pub(super) fn with_place(indexes: &str, place: Option<&str>) -> String {
+    match place {
+        Some(place) => format!("{indexes}{PLACE}{place}"),
+        None => indexes.to_owned(),
+    }
+}
+
+/// What [`with_place`] has put together.
+fn split_place(recorded: &str) -> (String, Option<String>) {
+    let is_number = |word: &str| word.parse::<i64>().is_ok();
+    match recorded.rsplit_once(PLACE) {
+        Some((indexes, place)) if place.split(' ').all(is_number) => {
+            (indexes.to_owned(), Some(place.to_owned()))
+        }
+        _ => (recorded.to_owned(), None),
+    }
+}
+
 /// The schema version from which on the state of capture is recorded.
 const WITH_STATE: i64 = 3;
 
@@ -277,13 +301,15 @@ fn read(row: &crate::store::Statement) -> Result<Registration> {
             complaint(&error)
         ))
     };
+    let (indexes, place) = split_place(&row.text(6));
     Ok(Registration {
         id: row.integer(0),
         columns: serde_json::from_str(&row.text(2)).map_err(broken)?,
         definition: row.text(3),
         options: serde_json::from_str(&row.text(4)).map_err(broken)?,
         provider: row.optional_text(5),
-        indexes: row.text(6),
+        indexes,
+        place,
         keys: match row.optional_text(7) {
             Some(keys) => Some(serde_json::from_str(&keys).map_err(broken)?),
             None => None,
@@ -515,6 +541,16 @@ mod tests {
         }
         assert_eq!(declared_type("DECIMAL(10,2)"), Any);
         assert_eq!(declared_type(""), Any);
+    }
+
+    #[test]
+    fn a_place_is_read_as_it_is_written() {
+        for indexes in ["", "i CREATE UNIQUE INDEX i ON t (a)", "i x\nat y"] {
+            for place in [None, Some("7 12")] {
+                let (one, other) = split_place(&with_place(indexes, place));
+                assert_eq!((one.as_str(), other.as_deref()), (indexes, place));
+            }
+        }
     }
 
     #[test]

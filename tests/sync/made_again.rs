@@ -123,7 +123,15 @@ fn m3_rows_that_are_copied_under_triggers_put_back_before_are_not_sent_as_new() 
                  INSERT INTO t VALUES (70, 'n', 'n'), (69, 'not copied', 'n')",
             );
             let script = refilled("t", &schema).replace("FROM kept", "FROM kept WHERE id <> 69");
-            run_with_triggers(&device.world.plain(), "t", &script);
+            match key {
+                "TEXT" => run_with_triggers(&device.world.plain(), "t", &script),
+                // Whoever looks while the table is empty says nothing of it.
+                _ => {
+                    let looked =
+                        script.replace("INSERT INTO t", "SELECT sync_heartbeat(); INSERT INTO t");
+                    run_with_triggers(&device.db, "t", &looked);
+                }
+            }
             device.exec(
                 "INSERT INTO t VALUES (71, 'm', 'm'); DELETE FROM t WHERE id = 3; UPDATE t SET a = 'too' WHERE id = 4",
             );
