@@ -4,6 +4,7 @@
 --   newKey, oldKey   the key as it is logged            sameKey   true when an UPDATE kept the key
 --   up, oldUp of a table that refers to itself: where a deleted row's reference is kept, and what it is
 --   met       true when the new row meets an existing one through its key or a unique index
+--   replaced  what is logged of a row that OR REPLACE removes
 --   logMet    the statements that log the rows met
 --   of        OF and the columns of keys and unique indexes, where naming them is enough
 --   ofKey     OF and the names of the key: SQLite need not compile the trigger for updates that leave it alone
@@ -25,9 +26,12 @@ CREATE TRIGGER {name} AFTER INSERT ON {table} BEGIN
   INSERT INTO _syncChange (tbl, op, rid, pk) VALUES ({id}, 1, {newRow}, {newKey});
 END;
 
--- [delete]
+-- [delete] With recursive_triggers on it also fires for rows that OR REPLACE removes. SQLite carries out what is in a trigger
+-- by the conflict clause of the statement that fires it: so there, and only there, the second INSERT takes the place of the
+-- first. A DELETE has no such clause, and the second INSERT is ignored.
 CREATE TRIGGER {name} AFTER DELETE ON {table} BEGIN
   INSERT INTO _syncChange (tbl, op{up}, pk) VALUES ({id}, 3{oldUp}, {oldKey});
+  INSERT OR IGNORE INTO _syncChange (seq, tbl, op{up}, pk) VALUES (last_insert_rowid(), {id}, {replaced}{oldUp}, {oldKey});
 END;
 
 -- [rekey] A changed key is another row. Values kept aside go along, but not where their column was edited since they

@@ -55,5 +55,5 @@ pub fn alter(database: &Database, table: &str, sql: &str) -> Result<()> {
     let after = Found::read(database, id)?;
     // Dropping a column renames none: what the triggers said is still so.
     let found = if after.table.is_some() { after } else { before };
-    reshape::reshape(database, &registration, &shape, &found)
+    reshape::reshape(database, &registration, &shape, &found, true)
 }

@@ -1,9 +1,16 @@
 //! The values kept aside of a table: which of them still count, and what becomes of them when the table itself changes.
 //! What they are for is in `transfer/aside.rs`. A row whose key is changed takes them along by its capture trigger.
 
-use crate::store::{Database, Result, Statement, Value, readable_schema};
+use std::collections::{HashMap, HashSet};
 
+use serde_json::Value as Json;
+
+use crate::store::{Database, Result, Statement, Value, ValueRef, readable_schema};
+
+use super::moved::renamed_in_place;
 use super::names::{Renamed, new_name};
+use super::op::{self, EVERY_COLUMN, Op};
+use super::reader::RowReader;
 use super::tracked::Tracked;
 use super::{Key, Pending};
 
@@ -112,15 +119,155 @@ pub fn stay_from(database: &Database, table: i64, seq: i64) -> Result<()> {
     Ok(())
 }
 
+/// Kept values that count for a row, each with the position of its column.
+pub type Standing = HashSet<(Key, usize)>;
+
+/// Follows the columns of a table. Where no trigger has (`bare`), a name may be another column's now: what is kept goes
+/// by the place where the declared types show that names have moved, and only as long as the row holds what stood in
+/// for it. Those that do.
+///
+/// # Errors
+/// SQLite's.
+pub(super) fn follow(
+    database: &Database,
+    tracked: &Tracked,
+    before: &str,
+    bare: bool,
+) -> Result<Standing> {
+    let shape = &tracked.shape;
+    let columns = shape.columns.iter().filter(|column| !column.generated);
+    let now: Vec<&str> = columns.map(|column| column.name.as_str()).collect();
+    let mut renamed = tracked.columns.renamed.clone();
+    if bare {
+        renamed.extend(renamed_in_place(before, shape));
+    }
+    rename_columns(database, tracked.id, &renamed, &now)?;
+    match bare {
+        true => give_up_strangers(database, tracked),
+        false => Ok(Standing::new()),
+    }
+}
+
+/// Forgets what is kept of columns in which the row holds something else than what stood in for it (the row was written
+/// while nobody looked, or it is another column), or that were edited since.
+fn give_up_strangers(database: &Database, tracked: &Tracked) -> Result<Standing> {
+    let (mut standing, mut over) = (Standing::new(), Vec::new());
+    let Some(edits) = edits(database, tracked)? else {
+        return Ok(standing);
+    };
+    let all: Vec<usize> = (0..tracked.shape.columns.len()).collect();
+    let mut reader = RowReader::new(database, tracked, &all)?;
+    let mut kept =
+        database.prepare("SELECT pk, col, value, bit, seq FROM main._syncAside WHERE tbl = ?1")?;
+    kept.bind(1, tracked.id.into())?;
+    while kept.step()? {
+        let (key, column) = (Key(kept.column(0).to_owned()), kept.text(1));
+        let Some(position) = tracked.shape.position(&column) else {
+            continue;
+        };
+        // Whether a row that is gone is deleted or comes again, others decide.
+        if !reader.find_key(&key.0)? {
+            continue;
+        }
+        let (group, bit) = op::bit(usize::try_from(kept.integer(3)).unwrap_or_default());
+        let came = kept.integer(4);
+        let is_over = |edit: &Edit| {
+            let names = edit.mask == EVERY_COLUMN || (edit.group == group && edit.mask & bit != 0);
+            edit.seq > came && names
+        };
+        let edited = edits
+            .get(&key)
+            .is_some_and(|edits| edits.iter().any(is_over));
+        let stands = !edited && stands_for(reader.column(position), &kept.text(2));
+        reader.release();
+        match stands {
+            true => drop(standing.insert((key, position))),
+            false => over.push((key, column)),
+        }
+    }
+    drop(kept);
+    for (key, column) in over {
+        database.execute(
+            "DELETE FROM main._syncAside WHERE tbl = ?1 AND pk = ?2 AND col = ?3",
+            &[tracked.id.into(), key.0.borrow(), column.as_str().into()],
+        )?;
+    }
+    Ok(standing)
+}
+
+/// An update in the log.
+struct Edit {
+    seq: i64,
+    group: usize,
+    mask: i64,
+}
+
+/// The updates that the log has of the rows of which anything is kept; none where nothing is.
+fn edits(database: &Database, tracked: &Tracked) -> Result<Option<HashMap<Key, Vec<Edit>>>> {
+    let keys = database.query_all(
+        "SELECT DISTINCT pk FROM main._syncAside WHERE tbl = ?1",
+        &[tracked.id.into()],
+        |row| Ok((Key(row.column(0).to_owned()), Vec::new())),
+    )?;
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let mut edits: HashMap<Key, Vec<Edit>> = keys.into_iter().collect();
+    let mut log =
+        database.prepare("SELECT seq, op, mask, pk FROM main._syncChange WHERE tbl = ?1")?;
+    log.bind(1, tracked.id.into())?;
+    while log.step()? {
+        if let Op::Update { group } = Op::of(log.integer(1))
+            && let Some(of_row) = edits.get_mut(&Key(log.column(3).to_owned()))
+        {
+            let (seq, mask) = (log.integer(0), log.integer(2));
+            of_row.push(Edit { seq, group, mask });
+        }
+    }
+    Ok(Some(edits))
+}
+
+/// Whether a column may hold this in place of a value, whatever its type and the provider's options: nothing (NULL, or what
+/// a column has that must not be NULL), or the value in another form.
+fn stands_for(local: ValueRef<'_>, json: &str) -> bool {
+    // What can't be read, such as half of a surrogate pair, is of a form that nothing here can be compared with.
+    let Ok(value) = serde_json::from_str::<Json>(json) else {
+        return true;
+    };
+    let is_number = |number: f64| number_of(&value) == Some(number);
+    match local {
+        ValueRef::Null => true,
+        ValueRef::Integer(number) => number == 0 || is_number(number as f64),
+        ValueRef::Real(number) => number == 0.0 || is_number(number),
+        ValueRef::Text(text) => {
+            text.is_empty()
+                || value.as_str() == Some(text)
+                || serde_json::from_str::<Json>(text)
+                    .is_ok_and(|text| text.is_null() || text == value)
+                || text.trim().parse().is_ok_and(is_number)
+        }
+        ValueRef::Blob([]) => true,
+        ValueRef::Blob(_) | ValueRef::InvalidText(_) => value.is_string(),
+    }
+}
+
+fn number_of(value: &Json) -> Option<f64> {
+    match value {
+        Json::Bool(truth) => Some(f64::from(u8::from(*truth))),
+        Json::String(text) => text.trim().parse().ok(),
+        other => other.as_f64(),
+    }
+}
+
 /// Follows columns that were renamed (old and new name) or dropped. `now`: the names of the columns there are.
 ///
 /// # Errors
 /// SQLite's.
-pub fn rename_columns(
+fn rename_columns(
     database: &Database,
     table: i64,
     renamed: &[Renamed],
-    now: &[String],
+    now: &[&str],
 ) -> Result<()> {
     let kept = database.query_all(
         "SELECT DISTINCT col FROM main._syncAside WHERE tbl = ?1",
@@ -130,7 +277,7 @@ pub fn rename_columns(
     let new_name = |name: &str| match new_name(renamed, name) {
         Some(new) => Some(new),
         None => {
-            let mut columns = now.iter().map(String::as_str);
+            let mut columns = now.iter().copied();
             columns.find(|column| column.eq_ignore_ascii_case(name))
         }
     };
@@ -176,4 +323,35 @@ pub fn rename_key(database: &Database, table: i64, old: &Value, new: &Value) -> 
         &[table.into(), old.borrow(), new.borrow()],
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_for_a_value_is_nothing_or_the_value_in_another_form() {
+        let text = ValueRef::Text;
+        for (local, json, stands) in [
+            (ValueRef::Null, r#"{"k":1}"#, true),
+            (text(""), r#"{"k":1}"#, true),
+            (text("null"), "null", true),
+            (ValueRef::Integer(0), r#""abc""#, true),
+            (ValueRef::Integer(2134), r#""02134""#, true),
+            (text("2134"), r#""02134""#, true),
+            (ValueRef::Real(12.5), r#""12.50""#, true),
+            (ValueRef::Integer(1), "true", true),
+            (text("{\"a\": 1}"), r#"{"a":1}"#, true),
+            (ValueRef::Blob(b"x"), r#""eA""#, true),
+            (text("\u{fffd}"), r#""\ud800""#, true),
+            (ValueRef::Real(f64::INFINITY), "1e999", true),
+            (text("d"), r#"{"k":1}"#, false),
+            (text("d"), r#""e""#, false),
+            (ValueRef::Integer(7), r#""abc""#, false),
+            (ValueRef::Integer(7), "null", false),
+            (ValueRef::Blob(b"x"), "1", false),
+        ] {
+            assert_eq!(stands_for(local, json), stands, "{local:?} {json}");
+        }
+    }
 }

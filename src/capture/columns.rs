@@ -93,8 +93,10 @@ impl Columns {
             };
             let name = names[bit].as_deref().filter(is_sure);
             let position = name.and_then(|name| shape.position(name));
+            // A column that has a bit was none that is computed: another one has its name now.
             if let Some(position) = position
                 && bits[position].is_none()
+                && !shape.columns[position].generated
             {
                 bits[position] = Some(bit);
             }

@@ -7,7 +7,7 @@ use super::renamed::{Move, follow_tables};
 use super::shape::Shape;
 use super::tracked::{Registration, Tracked, registrations};
 use super::triggers::Found;
-use super::{meet, rebuilt, reshape};
+use super::{meet, rebuilt, refilled, reshape};
 
 /// Looks at every tracked table and adapts. What somebody should know of it is kept ([`untold`]) for the next answer that has
 /// room for warnings. Cheap when nothing changed. Call inside a transaction.
@@ -27,7 +27,9 @@ pub fn refresh(database: &Database) -> Result<()> {
             continue;
         };
         let shape = Shape::read(database, &table)?;
-        if has_drifted(database, &registration, &shape, &found)? {
+        let place = refilled::place(database, &table)?;
+        let has_moved = registration.place != place;
+        if has_moved || has_drifted(database, &registration, &shape, &found)? {
             drifted.push((registration, shape, found));
         }
     }
@@ -46,7 +48,7 @@ pub fn refresh(database: &Database) -> Result<()> {
     for (registration, shape, found) in &drifted {
         make_way(database, registration.id, &shape.name)?;
         bare.retain(|bare| !bare.name.eq_ignore_ascii_case(&shape.name));
-        reshape::reshape(database, registration, shape, found)?;
+        reshape::reshape(database, registration, shape, found, true)?;
         if !found.is_whole() {
             warnings.push(rebuilt::warning(&shape.name));
         }
@@ -83,7 +85,7 @@ pub fn look(database: &Database) -> Result<bool> {
             Err(error) => return Err(error),
         };
         if has_drifted(database, &registration, &shape, &found)? {
-            reshape::reshape(database, &registration, &shape, &found)?;
+            reshape::reshape(database, &registration, &shape, &found, false)?;
             unchanged = false;
         }
     }

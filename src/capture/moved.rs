@@ -5,6 +5,7 @@
 //! the table, column by column in its old order, has the types that it had, but not by its names, the names have moved.
 
 use super::meet::pieces;
+use super::names::Renamed;
 use super::shape::Shape;
 
 /// Names of columns that may have been another column's when the table had `definition`; none where nothing shows it.
@@ -32,6 +33,18 @@ pub fn moved(definition: &str, shape: &Shape) -> Vec<String> {
     let displaced = in_place.filter(|(old, new)| old.name != new.name);
     let names = displaced.filter(|(_, new)| old_of(new).is_some());
     names.map(|(_, new)| new.name.clone()).collect()
+}
+
+/// The columns of such a table that have other names at the same places, as far as the types show: old and new names.
+pub fn renamed_in_place(definition: &str, shape: &Shape) -> Vec<Renamed> {
+    if moved(definition, shape).is_empty() {
+        return Vec::new();
+    }
+    let old = declared(definition).into_iter().map(|old| old.name);
+    let new = shape.columns.iter().map(|new| new.name.clone());
+    old.zip(new)
+        .filter(|(old, new)| !old.eq_ignore_ascii_case(new))
+        .collect()
 }
 
 /// A column as it is declared, both in small letters.

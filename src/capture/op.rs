@@ -49,6 +49,12 @@ impl Op {
         Self::Met.code() | (group as i64) << 3
     }
 
+    /// The code of a delete by which OR REPLACE makes room. SQLite tells of it with `recursive_triggers` on.
+    pub const REPLACED: i64 = Self::Delete.code() | 1 << 3;
+
+    /// The code of an insert into a table that was made again, where nobody can tell a row that is copied from a new one.
+    pub const COPIED: i64 = Self::Insert.code() | 1 << 3;
+
     /// A code that nobody writes reads as "met", which does no harm.
     pub fn of(code: i64) -> Self {
         match code & OP_BITS {
@@ -126,6 +132,8 @@ mod tests {
         ] {
             assert_eq!(Op::of(op.code()), op);
         }
+        assert_eq!(Op::of(Op::REPLACED), Op::Delete);
+        assert_eq!(Op::of(Op::COPIED), Op::Insert);
         for strange in [0, 6, 7, -1, i64::MIN] {
             assert_eq!(Op::of(strange), Op::Met, "{strange}");
         }

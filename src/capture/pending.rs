@@ -45,6 +45,8 @@ pub struct Pending {
     pub(super) last_insert: i64,
     /// Its newest insert at the time when the server turned out to have the row too.
     pub(super) there: i64,
+    /// Its only insert may be that of a row which was copied when its table was made again.
+    pub(super) copied: bool,
     /// Every column counts as changed.
     pub(super) every_column: bool,
     /// It was updated while the triggers did not know all columns.
@@ -144,6 +146,21 @@ impl Pending {
         }
     }
 
+    /// Whether it may be one that the server has, copied when its table was made again.
+    pub fn may_be_copied(&self) -> bool {
+        self.copied
+    }
+
+    /// The same row, now that the server turns out to have it: it was copied.
+    pub fn as_copied(&self) -> Self {
+        Self {
+            copied: false,
+            met_at: Some(0),
+            touched: self.every_column || self.groups.iter().any(|mask| *mask != 0),
+            ..self.clone()
+        }
+    }
+
     /// Whether it was made, or replaced as a whole, after this entry of the log.
     pub fn inserted_after(&self, seq: i64) -> bool {
         self.last_insert > seq
@@ -173,6 +190,8 @@ impl Pending {
     fn known(&self, exists: bool) -> bool {
         match self.met_at {
             Some(balance) => balance < 1,
+            // Deleted, one that may have been copied has to go on the server too, if it is there.
+            None if self.copied && !exists => true,
             None => i64::from(exists) - self.balance > 0,
         }
     }
@@ -195,6 +214,7 @@ impl Pending {
             inserted: false,
             last_insert: 0,
             there: 0,
+            copied: false,
             every_column: false,
             unseen: false,
             groups: Vec::new(),
@@ -226,8 +246,12 @@ impl Pending {
                     self.replace(&masks, columns);
                     return;
                 }
-                self.inserted = true;
-                self.last_insert = entry.seq;
+                if entry.copied {
+                    self.copied = !self.inserted;
+                } else {
+                    self.inserted = true;
+                    self.last_insert = entry.seq;
+                }
             }
             Op::InsertThere => {
                 self.balance += 1;
@@ -235,6 +259,11 @@ impl Pending {
                 self.inserted = true;
                 self.last_insert = entry.seq;
                 self.there = entry.seq;
+            }
+            // SQLite also tells of the row that the insert to come replaces: nothing that is not known.
+            Op::Delete if entry.replaced && offered.is_some() => {
+                self.offered = offered;
+                return;
             }
             Op::Delete => {
                 self.balance -= 1;
@@ -323,6 +352,10 @@ pub(super) struct Entry {
     pub op: Op,
     /// The group of columns that the mask is about.
     pub group: usize,
+    /// A delete by which OR REPLACE makes room.
+    pub replaced: bool,
+    /// An insert that may be a copy.
+    pub copied: bool,
     pub mask: Option<i64>,
     pub rowid: Option<i64>,
 }
@@ -510,6 +543,8 @@ mod tests {
                 Op::Update { group } => group,
                 _ => 0,
             },
+            replaced: false,
+            copied: false,
             mask: Some(mask),
             rowid: None,
         }
@@ -555,6 +590,12 @@ mod tests {
             // Replaced by itself, with another value and with the same.
             (&[(Op::Met, 1), (Op::Insert, 0)], true, Status::Updated),
             (&[(Op::Met, 0), (Op::Insert, 0)], true, Status::Nothing),
+            // A delete of the program in between.
+            (
+                &[(Op::Met, 0), (Op::Delete, 0), (Op::Insert, 0)],
+                true,
+                Status::Updated,
+            ),
             (
                 &[(Op::Met, 0), (Op::Insert, 0), (Op::Delete, 0)],
                 false,
@@ -568,6 +609,39 @@ mod tests {
         ] {
             assert_eq!(history(ops).status(exists), status, "{ops:?}");
         }
+    }
+
+    /// Of a row that may be a copy nobody knows whether the server has it.
+    #[test]
+    fn a_row_that_may_be_copied_is_created_until_it_is_known_and_deleted_when_it_goes() {
+        let copied = |ops: &[(Op, i64, bool)]| {
+            let mut rows = PendingRows::default();
+            for (number, (op, mask, copied)) in ops.iter().enumerate() {
+                let copied = *copied;
+                let entry = Entry {
+                    copied,
+                    ..entry(number, *op, *mask)
+                };
+                rows.add(Key(Value::Integer(1)), &entry, &straight());
+            }
+            rows.rows[0].clone()
+        };
+        let plain = copied(&[(Op::Insert, 0, true)]);
+        assert_eq!(plain.status(true), Status::Created);
+        assert_eq!(plain.status(false), Status::Deleted);
+        assert_eq!(plain.as_copied().status(true), Status::Nothing);
+        let edited = copied(&[(Op::UPDATE, 0b10, false), (Op::Insert, 0, true)]);
+        assert_eq!(edited.as_copied().status(true), Status::Updated);
+        assert!(edited.as_copied().changed(1) && !edited.as_copied().changed(0));
+        // It was made here before.
+        let ours = copied(&[(Op::Insert, 0, false), (Op::Insert, 0, true)]);
+        assert!(!ours.may_be_copied());
+        let gone = copied(&[
+            (Op::Insert, 0, false),
+            (Op::Insert, 0, true),
+            (Op::Delete, 0, false),
+        ]);
+        assert_eq!(gone.status(false), Status::Nothing);
     }
 
     #[test]

@@ -20,6 +20,7 @@ impl Kept for Pending {
             self.lost,
             self.revived,
             self.stranded,
+            self.copied,
         ];
         let flags = flags.iter().enumerate();
         let flags = flags.map(|(bit, flag)| i64::from(*flag) << bit).sum();
@@ -74,6 +75,7 @@ impl Kept for Pending {
             lost: flag(5),
             revived: flag(6),
             stranded: flag(7),
+            copied: flag(8),
             rowid: rowid.as_i64(),
             first_seq: first.as_i64()?,
             last_seq: last.as_i64()?,

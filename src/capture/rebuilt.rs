@@ -5,21 +5,16 @@
 //! A row that waited and is not in the new table is not deleted on the server: nobody deleted it. It goes to
 //! `_syncConflict`. A table without any row was made anew, so that all rows have to come again.
 
-use chrono::Utc;
-use serde_json::{Map, Value as Json};
-
 use crate::ground::{Warning, quoted};
-use crate::store::{Database, Result, Value};
+use crate::store::{Database, Result};
 
 use super::carry::Carrier;
-use super::log::{self, RowsUpTo};
-use super::names::quoted_list;
-use super::op::Status;
-use super::reader::RowReader;
+use super::log;
+use super::lost::{made_anew, record_lost};
 use super::shape::Shape;
 use super::tracked::{Registration, Tracked};
 use super::triggers::Found;
-use super::{Pending, PendingRows, aside, reshape};
+use super::{PendingRows, reshape};
 
 /// What the caller should know when capture was put back.
 pub(super) fn warning(table: &str) -> Warning {
@@ -72,31 +67,13 @@ pub(super) fn resume(
     let id = registration.id;
     let bare = Found::default();
     let tracked = Tracked::assemble(registration.clone(), shape.clone(), &bare);
-    let lost = record_lost(database, &tracked)?;
-    if lost > 0 {
-        let message = format!(
-            "rows of {} that waited are not in the table that was made again; they are in sync_conflict as \
-             goneWithTable, and are not deleted on the server",
-            quoted(&shape.name)
-        );
-        warnings.push(
-            Warning::new("goneWithTable", message)
-                .of(&shape.name)
-                .times(lost),
-        );
-    }
+    warnings.extend(record_lost(database, &tracked)?);
     let gone = registration.missing(shape);
     if !gone.is_empty() {
-        let fate = tracked.columns.fate_of_missing(shape);
-        let message = format!(
-            "{} has no {} any more; {fate}",
-            quoted(&shape.name),
-            quoted_list(&gone)
-        );
-        warnings.push(Warning::new("columnGone", message).of(&shape.name));
+        warnings.push(reshape::column_gone(&tracked, &gone));
     }
     log_revived(database, &tracked)?;
-    reshape::reshape(database, registration, shape, &bare)?;
+    reshape::reshape(database, registration, shape, &bare, true)?;
     database.execute(
         "UPDATE main._syncTable SET generation = generation + 1, captureOff = NULL WHERE id = ?1",
         &[id.into()],
@@ -112,60 +89,6 @@ fn is_empty(database: &Database, shape: &Shape) -> Result<bool> {
     Ok(!database.connection().prepare(&sql)?.step()?)
 }
 
-/// Everything has to come again: forgets how far the table was pulled, and which versions its rows had.
-fn made_anew(database: &Database, id: i64) -> Result<()> {
-    forget_cursors(database, id)?;
-    aside::forget(database, id)?;
-    database.execute(
-        "DELETE FROM main._syncVersion WHERE tbl = ?1 AND pk NOT IN \
-         (SELECT pk FROM main._syncChange WHERE tbl = ?1 AND pk IS NOT NULL)",
-        &[id.into()],
-    )?;
-    Ok(())
-}
-
-/// Forgets how far a table was pulled: the next pull starts from the beginning.
-///
-/// # Errors
-/// SQLite's.
-pub fn forget_cursors(database: &Database, table: i64) -> Result<()> {
-    database.execute(
-        "DELETE FROM main._syncCursor WHERE tableId = ?1",
-        &[table.into()],
-    )?;
-    Ok(())
-}
-
-/// Takes out of the log what was logged of rows that are not there any more, unless they were deleted, and keeps a
-/// record of those that waited. How many waited.
-fn record_lost(database: &Database, tracked: &Tracked) -> Result<i64> {
-    let upto = log::high_water(database)?;
-    let pending = PendingRows::read(database, &[tracked], upto)?
-        .pop()
-        .unwrap_or_default();
-    let reader = RowReader::new(database, tracked, &[])?;
-    let mut recorded = 0;
-    let mut forgotten = RowsUpTo::new();
-    pending.each(|row| {
-        if !row.is_lost() {
-            return Ok(());
-        }
-        let status = row.lost_status();
-        if status != Status::Nothing {
-            record(database, tracked, row, &reader, status)?;
-            recorded += 1;
-        }
-        database.execute(
-            "DELETE FROM main._syncRejected WHERE tbl = ?1 AND pk IS ?2",
-            &[tracked.id.into(), row.key.0.borrow()],
-        )?;
-        forgotten.insert((tracked.id, row.key.clone()), upto);
-        Ok(())
-    })?;
-    log::forget(database, &forgotten)?;
-    Ok(recorded)
-}
-
 /// Logs what no trigger has: that rows which were deleted are there again.
 fn log_revived(database: &Database, tracked: &Tracked) -> Result<()> {
     let upto = log::high_water(database)?;
@@ -177,63 +100,4 @@ fn log_revived(database: &Database, tracked: &Tracked) -> Result<()> {
         true => carrier.inserted(&row.key.0, None),
         false => Ok(()),
     })
-}
-
-fn record(
-    database: &Database,
-    tracked: &Tracked,
-    row: &Pending,
-    reader: &RowReader,
-    status: Status,
-) -> Result<()> {
-    let key = &row.key.0;
-    // What was last sent or refused of it is all that is known of its values.
-    let content = database.query_value(
-        "SELECT content FROM (SELECT content, 1 AS place, id FROM main._syncRejected WHERE tbl = ?1 AND pk IS ?2 \
-         UNION ALL SELECT content, 2, id FROM main._syncOutbox WHERE tbl = ?1 AND pk IS ?2) \
-         WHERE content IS NOT NULL ORDER BY place, id DESC LIMIT 1",
-        &[tracked.id.into(), key.borrow()],
-    )?;
-    let mut local: Map<String, Json> = content
-        .as_str()
-        .and_then(|content| serde_json::from_str(content).ok())
-        .unwrap_or_default();
-    let shape = &tracked.shape;
-    let names: Vec<&str> = shape
-        .columns
-        .iter()
-        .enumerate()
-        .filter(|(position, _)| row.marked(*position))
-        .map(|(_, column)| column.name.as_str())
-        .collect();
-    for (column, value) in shape.keys().iter().zip(reader.key_values(key)?) {
-        let name = match shape.keys().len() {
-            1 => "id",
-            _ => column.name.as_str(),
-        };
-        local.insert(name.to_owned(), json(&value));
-    }
-    local.insert("_status".into(), status.as_str().into());
-    local.insert("_changed".into(), names.join(",").into());
-    database.execute(
-        "INSERT INTO main._syncConflict (provider, runId, entity, pk, kind, local, at) \
-         VALUES (?1, 0, ?2, ?3, 'goneWithTable', ?4, ?5)",
-        &[
-            tracked.provider.as_deref().unwrap_or_default().into(),
-            shape.name.as_str().into(),
-            key.borrow(),
-            Json::from(local).to_string().as_str().into(),
-            Utc::now().timestamp_millis().into(),
-        ],
-    )?;
-    Ok(())
-}
-
-fn json(value: &Value) -> Json {
-    match value {
-        Value::Integer(number) => (*number).into(),
-        Value::Real(number) => (*number).into(),
-        Value::Text(text) => text.as_str().into(),
-        _ => Json::Null,
-    }
 }

@@ -1,14 +1,17 @@
 //! Brings a table's registration and triggers to its present columns.
 
-use crate::store::{Database, Error, Result};
+use crate::ground::{Warning, quoted};
+use crate::store::{Database, Error, Result, untold};
 
+use super::names::quoted_list;
 use super::op::{Op, bit};
 use super::shape::Shape;
-use super::tracked::{Registration, Tracked};
+use super::tracked::{Registration, Tracked, with_place};
 use super::triggers::{self, Found};
-use super::{PendingRows, aside, key_type, log, meet, renamed};
+use super::{PendingRows, aside, key_type, log, meet, refilled, renamed};
 
-/// Brings the options, the registration and the triggers of a table to its present columns.
+/// Brings the options, the registration and the triggers of a table to its present columns. `needed`: somebody needs the
+/// table, so that it is one in which the rows are, not one in the middle of a migration.
 ///
 /// # Errors
 /// SQLite's.
@@ -17,11 +20,23 @@ pub(super) fn reshape(
     registration: &Registration,
     shape: &Shape,
     found: &Found,
+    needed: bool,
 ) -> Result<()> {
     let id = registration.id;
     key_type::follow(database, id, shape)?;
     let tracked = Tracked::assemble(registration.clone(), shape.clone(), found);
-    log_unseen(database, &tracked)?;
+    let bare = found.says().is_none();
+    let place = refilled::place(database, &shape.name)?;
+    if !bare && needed && registration.place.is_some() && place != registration.place {
+        refilled::look(database, &tracked)?;
+    }
+    let standing = aside::follow(database, &tracked, &registration.definition, bare)?;
+    log_unseen(database, &tracked, &standing)?;
+    // Where there are no triggers, whoever puts capture back speaks of all columns that are gone.
+    let computed = registration.computed(shape);
+    if !bare && !computed.is_empty() {
+        untold::keep(database, &column_gone(&tracked, &computed))?;
+    }
     let options = serde_json::to_string(&tracked.options)
         .map_err(|error| Error::Corrupt(format!("options: {error}")))?;
     database.execute(
@@ -29,15 +44,38 @@ pub(super) fn reshape(
         &[id.into(), options.as_str().into()],
     )?;
     renamed::follow_columns(database, &tracked)?;
-    aside::rename_columns(database, id, &tracked.columns.renamed, &shape.names())?;
-    store(database, &tracked)?;
+    let place = if needed {
+        place
+    } else {
+        registration.place.clone()
+    };
+    store(database, &tracked, place.as_deref())?;
     triggers::drop_all(database, id)?;
     triggers::create(database, shape, id, &tracked.columns)
 }
 
+/// What the caller should know of columns that are not there any more.
+pub(super) fn column_gone(tracked: &Tracked, gone: &[&str]) -> Warning {
+    let shape = &tracked.shape;
+    let is_computed = |name: &&str| shape.position(name).is_some();
+    let (computed, gone): (Vec<&str>, Vec<&str>) = gone.iter().partition(|name| is_computed(name));
+    let words = [("has no", gone, "any more"), ("computes", computed, "now")];
+    let words = words.iter().filter(|(_, names, _)| !names.is_empty());
+    let words: Vec<String> = words
+        .map(|(before, names, after)| format!("{before} {} {after}", quoted_list(names)))
+        .collect();
+    let message = format!(
+        "{} {}; {}",
+        quoted(&shape.name),
+        words.join(", and "),
+        tracked.columns.fate_of_missing(shape)
+    );
+    Warning::new("columnGone", message).of(&shape.name)
+}
+
 /// Records what the log says only together with the present triggers and columns: updates of columns that the
-/// triggers do not know, and those of columns whose name is not known.
-fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
+/// triggers do not know, and those of columns whose name is not known. `standing`: what is not to be one of these.
+fn log_unseen(database: &Database, tracked: &Tracked, standing: &aside::Standing) -> Result<()> {
     let columns = &tracked.columns;
     let added = columns.added.iter().chain(columns.suspects());
     let unseen: Vec<usize> = added.copied().collect();
@@ -51,7 +89,12 @@ fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
     let mut insert = database
         .prepare("INSERT INTO main._syncChange (tbl, op, mask, pk) VALUES (?1, ?2, ?3, ?4)")?;
     pending.each(|row| {
-        let marked = |position: &&usize| !row.is_lost() && row.marked(**position);
+        // What stands in for a value that is kept was not written by anybody.
+        let stands = |position: usize| {
+            !standing.is_empty() && standing.contains(&(row.key.clone(), position))
+        };
+        let marked =
+            |position: &&usize| !row.is_lost() && row.marked(**position) && !stands(**position);
         for position in unseen.iter().filter(marked) {
             let Some((group, bit)) = columns.bit(*position).map(bit) else {
                 continue;
@@ -75,11 +118,11 @@ fn log_unseen(database: &Database, tracked: &Tracked) -> Result<()> {
     Ok(())
 }
 
-/// Writes a table's present shape into its registration.
+/// Writes a table's present shape into its registration, and where it is.
 ///
 /// # Errors
 /// SQLite's.
-pub(super) fn store(database: &Database, tracked: &Tracked) -> Result<()> {
+pub(super) fn store(database: &Database, tracked: &Tracked, place: Option<&str>) -> Result<()> {
     let shape = &tracked.shape;
     let json = |names: serde_json::Result<String>| {
         names.map_err(|error| Error::Corrupt(format!("column names: {error}")))
@@ -87,7 +130,7 @@ pub(super) fn store(database: &Database, tracked: &Tracked) -> Result<()> {
     let keys: Vec<&str> = shape.keys().iter().map(|key| key.name.as_str()).collect();
     let keys = json(serde_json::to_string(&keys))?;
     let columns = json(serde_json::to_string(&tracked.columns.names))?;
-    let indexes = meet::signature(database, &shape.name)?;
+    let indexes = with_place(&meet::signature(database, &shape.name)?, place);
     database.execute(
         "UPDATE main._syncTable SET name = ?2, columns = ?3, definition = ?4, indexes = ?5, keys = ?6 \
          WHERE id = ?1",

@@ -170,6 +170,8 @@ fn walk(mut scan: Statement, mut each: impl FnMut(i64, Value, &Entry) -> Result<
             seq: scan.integer(0),
             op: Op::of(code),
             group: group_of(code),
+            replaced: code == Op::REPLACED,
+            copied: code == Op::COPIED,
             mask: scan.column(3).as_i64(),
             rowid: scan.column(4).as_i64(),
         };

@@ -12,7 +12,7 @@ use super::op::Op;
 use super::shape::Shape;
 use super::tracked::{Existing, TrackOptions, Tracked, registration};
 use super::triggers::Found;
-use super::{aside, drift, key, log, meet, rebuilt, recognised, reshape, triggers};
+use super::{aside, drift, key, log, meet, rebuilt, recognised, refilled, reshape, triggers};
 
 /// What [`track`] did.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,9 +121,11 @@ fn start(
     let registered = registered
         .ok_or_else(|| Error::Corrupt(format!("_syncTable lost {}", quote_name(&shape.name))))?;
     let nothing = Found::default();
+    let place = refilled::place(database, &shape.name)?;
     reshape::store(
         database,
         &Tracked::assemble(registered.clone(), shape.clone(), &nothing),
+        place.as_deref(),
     )?;
     let columns = Columns::resolve(&registered.columns, None, shape);
     triggers::create(database, shape, id, &columns)?;

@@ -97,6 +97,8 @@ pub struct Registration {
     pub definition: String,
     /// See [`super::meet::signature`].
     pub indexes: String,
+    /// See [`super::refilled::place`]; none in a file that an older version wrote.
+    pub place: Option<String>,
     pub options: TrackOptions,
     pub provider: Option<String>,
     /// Names of the key's columns; none in a file that an older version wrote.
@@ -178,12 +180,24 @@ impl Registration {
         }
     }
 
-    /// Synced columns that the table does not have any more.
+    /// Synced columns that the table does not have any more, or computes now: what was written to them is nowhere.
     pub(super) fn missing(&self, shape: &Shape) -> Vec<&str> {
         let recorded = self.columns.iter().flatten();
+        let is_there = |name: &str| {
+            let position = shape.position(name);
+            position.is_some_and(|position| !shape.columns[position].generated)
+        };
         recorded
-            .filter(|name| self.options.choose(name) && shape.position(name).is_none())
+            .filter(|name| self.options.choose(name) && !is_there(name))
             .map(String::as_str)
+            .collect()
+    }
+
+    /// The same of a table whose triggers are there to follow renamed columns: those that it computes now.
+    pub(super) fn computed(&self, shape: &Shape) -> Vec<&str> {
+        let missing = self.missing(shape).into_iter();
+        missing
+            .filter(|name| shape.position(name).is_some())
             .collect()
     }
 
@@ -205,7 +219,7 @@ impl Registration {
                 serde_json::Value::from(self.name.as_str())
             ),
             Ok(shape) => format!(
-                "{table} was made again without {}; call sync_track to go on without: {}",
+                "{table} was made again without {}, or computes it now; call sync_track to go on without: {}",
                 quoted_list(&self.missing(&shape)),
                 Tracked::assemble(self.clone(), shape.clone(), &Found::default())
                     .columns
@@ -223,6 +237,28 @@ impl Registration {
             ),
         };
         Ok(Error::argument(problem))
+    }
+}
+
+/// Before the place of a table, in the last line of the record of its indexes.
+const PLACE: &str = "\nat ";
+
+/// The indexes and the place of a table as one text.
+pub(super) fn with_place(indexes: &str, place: Option<&str>) -> String {
+    match place {
+        Some(place) => format!("{indexes}{PLACE}{place}"),
+        None => indexes.to_owned(),
+    }
+}
+
+/// What [`with_place`] has put together.
+fn split_place(recorded: &str) -> (String, Option<String>) {
+    let is_number = |word: &str| word.parse::<i64>().is_ok();
+    match recorded.rsplit_once(PLACE) {
+        Some((indexes, place)) if place.split(' ').all(is_number) => {
+            (indexes.to_owned(), Some(place.to_owned()))
+        }
+        _ => (recorded.to_owned(), None),
     }
 }
 
@@ -265,13 +301,15 @@ fn read(row: &crate::store::Statement) -> Result<Registration> {
             complaint(&error)
         ))
     };
+    let (indexes, place) = split_place(&row.text(6));
     Ok(Registration {
         id: row.integer(0),
         columns: serde_json::from_str(&row.text(2)).map_err(broken)?,
         definition: row.text(3),
         options: serde_json::from_str(&row.text(4)).map_err(broken)?,
         provider: row.optional_text(5),
-        indexes: row.text(6),
+        indexes,
+        place,
         keys: match row.optional_text(7) {
             Some(keys) => Some(serde_json::from_str(&keys).map_err(broken)?),
             None => None,
@@ -503,6 +541,16 @@ mod tests {
         }
         assert_eq!(declared_type("DECIMAL(10,2)"), Any);
         assert_eq!(declared_type(""), Any);
+    }
+
+    #[test]
+    fn a_place_is_read_as_it_is_written() {
+        for indexes in ["", "i CREATE UNIQUE INDEX i ON t (a)", "i x\nat y"] {
+            for place in [None, Some("7 12")] {
+                let (one, other) = split_place(&with_place(indexes, place));
+                assert_eq!((one.as_str(), other.as_deref()), (indexes, place));
+            }
+        }
     }
 
     #[test]

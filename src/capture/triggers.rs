@@ -112,7 +112,9 @@ pub fn create(database: &Database, shape: &Shape, id: i64, columns: &Columns) ->
     make("meet", &advising("meet"), &[("met", met), ("logMet", log)])?;
     let (met, log) = &meetings.update;
     make("meetUpdate", "meetUpdate", &[("met", met), ("logMet", log)])?;
-    for kind in ["insert", "delete", "rekey"] {
+    let replaced = Op::REPLACED.to_string();
+    make("delete", "delete", &[("replaced", &replaced)])?;
+    for kind in ["insert", "rekey"] {
         make(kind, kind, &[])?;
     }
     for group in groups(&columns.known(shape)) {

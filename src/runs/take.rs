@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::capture::rebuilt::forget_cursors;
+use crate::capture::lost::forget_cursors;
 use crate::coordination::{lease, now, run_record};
 use crate::ground::{Class, SyncError};
 use crate::http::{HttpError, Kind, Response};

@@ -1,6 +1,6 @@
 //! Forgetting what was kept of a table's way to and from the server.
 
-use crate::capture::rebuilt::forget_cursors;
+use crate::capture::lost::forget_cursors;
 use crate::store::{Database, Result};
 
 use super::held::keep;

@@ -71,6 +71,74 @@ fn m1_after_an_unseen_rename_and_a_rebuild_no_edit_is_of_another_column() {
     });
 }
 
+#[test]
+fn m3_a_column_with_edits_that_is_computed_after_a_rebuild_counts_as_gone() {
+    let rebuild = |more: &str, columns: &str| {
+        format!(
+            "CREATE TABLE t2 (id TEXT PRIMARY KEY, body TEXT, n INTEGER{more}, title TEXT AS (body || '') STORED);
+             INSERT INTO t2 (id, body, n{columns}) SELECT id, body, n{} FROM notes; DROP TABLE notes;
+             ALTER TABLE t2 RENAME TO notes",
+            columns.replace("raw", "title")
+        )
+    };
+    every_world(|world| {
+        for (rebuilt, expected) in [
+            (rebuild("", ""), "updated k3 [\"n\"]"),
+            // It may have another name now.
+            (
+                rebuild(", raw TEXT", ", raw"),
+                "updated k1 [\"raw\"]\nupdated k3 [\"n\"]",
+            ),
+        ] {
+            let c = tracked(
+                world,
+                &format!("DROP TABLE IF EXISTS notes; {NOTES}"),
+                "notes",
+            );
+            run(
+                &c,
+                "UPDATE notes SET title = 'x' WHERE id = 'k1'; UPDATE notes SET n = 7 WHERE id = 'k3'",
+            );
+            elsewhere(world, &rebuilt);
+            let error = refused(&c, "SELECT sync_capture_existing('notes')");
+            assert!(
+                error.contains("\"title\"") && error.contains("sync_track"),
+                "{error}"
+            );
+            let answer = ask(&c, "SELECT sync_track('notes')");
+            assert_eq!(codes(&answer), ["captureRestored", "columnGone"]);
+            assert!(answer.contains("computes"), "{answer}");
+            assert_eq!(pending(&c), expected);
+            run(&c, "SELECT sync_untrack('notes', '{\"discard\":true}')");
+        }
+    });
+}
+
+#[test]
+fn m3_a_column_that_is_computed_where_the_triggers_were_put_back_is_told_of() {
+    every_world(|world| {
+        let c = tracked(world, NOTES, "notes");
+        run(&c, "UPDATE notes SET title = 'x' WHERE id = 'k1'");
+        let triggers = ask(
+            &c,
+            "SELECT group_concat(sql, ';') FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'notes'",
+        );
+        elsewhere(
+            world,
+            &format!(
+                "CREATE TABLE t2 (id TEXT PRIMARY KEY, body TEXT, n INTEGER, title TEXT AS (body || ''));
+                 INSERT INTO t2 (id, body, n) SELECT id, body, n FROM notes; DROP TABLE notes;
+                 ALTER TABLE t2 RENAME TO notes; {triggers}"
+            ),
+        );
+        assert_eq!(
+            codes(&ask(&c, "SELECT sync_track('notes')")),
+            ["columnGone"]
+        );
+        assert_eq!(pending(&c), "");
+    });
+}
+
 /// Renames that are excused by nothing: a call was there to see them.
 const RENAMES: &[(&str, &str)] = &[
     (
@@ -665,40 +733,67 @@ fn t4_a_row_replaced_by_itself_is_changed_where_its_values_are() {
         "CREATE TABLE t (id TEXT PRIMARY KEY, a, b INTEGER NOT NULL DEFAULT 5, u UNIQUE)",
         "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b INTEGER NOT NULL DEFAULT 5, u UNIQUE)",
         "CREATE TABLE t (id TEXT PRIMARY KEY, a, b INTEGER NOT NULL DEFAULT 5, u UNIQUE) WITHOUT ROWID",
+        "CREATE TABLE t (id TEXT PRIMARY KEY REFERENCES t (id) ON DELETE CASCADE, a, b INTEGER NOT NULL DEFAULT 5, u UNIQUE)",
     ] {
-        let world = World::new(false);
+        for recursive in [false, true] {
+            replaced_by_itself(table, recursive);
+        }
+    }
+}
+
+fn replaced_by_itself(table: &str, recursive: bool) {
+    let world = World::new(recursive);
+    let c = tracked(
+        &world,
+        &format!("{table}; INSERT INTO t VALUES (1, 1, 5, 1), (2, 2, 2, 2);"),
+        "t",
+    );
+    run(
+        &c,
+        "INSERT OR REPLACE INTO t VALUES (1, 1, '5', 1); REPLACE INTO t VALUES (1, 1, NULL, 1)",
+    );
+    assert_eq!(pending(&c), "");
+    assert_eq!(ask(&c, "SELECT sync_has_pending()"), "0");
+    run(&c, "INSERT OR REPLACE INTO t VALUES (1, 7, 5, 1)");
+    assert_eq!(pending(&c), r#"updated 1 ["a"]"#);
+    // What was only offered counts for nothing.
+    run(
+        &c,
+        "INSERT OR IGNORE INTO t VALUES (2, 2, 2, 2); DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (2, 9, 9, 9)",
+    );
+    assert_eq!(
+        pending(&c),
+        "updated 1 [\"a\"]\nupdated 2 [\"a\",\"b\",\"u\"]"
+    );
+    // Evicted by another row, and made again.
+    run(
+        &c,
+        "INSERT OR IGNORE INTO t VALUES (1, 7, 5, 1); REPLACE INTO t VALUES (3, 3, 3, 1); INSERT INTO t VALUES (1, 7, 6, 4)",
+    );
+    assert!(
+        pending(&c).contains("updated 1 [\"a\",\"b\",\"u\"]"),
+        "{}",
+        pending(&c)
+    );
+}
+
+#[test]
+fn t4_a_delete_in_a_trigger_that_replace_fires_is_a_delete() {
+    for recursive in [false, true] {
+        let world = World::new(recursive);
         let c = tracked(
             &world,
-            &format!("{table}; INSERT INTO t VALUES (1, 1, 5, 1), (2, 2, 2, 2);"),
+            "CREATE TABLE t (id TEXT PRIMARY KEY, a, b); INSERT INTO t VALUES ('k', 1, 1);
+             CREATE TABLE job (id TEXT PRIMARY KEY, a);
+             CREATE TRIGGER again AFTER INSERT ON job BEGIN DELETE FROM t WHERE id = NEW.id; END;",
             "t",
         );
         run(
             &c,
-            "INSERT OR REPLACE INTO t VALUES (1, 1, '5', 1); REPLACE INTO t VALUES (1, 1, NULL, 1)",
+            "INSERT OR IGNORE INTO t VALUES ('k', 1, 2); REPLACE INTO job VALUES ('k', 1);
+             INSERT INTO t VALUES ('k', 3, 3)",
         );
-        assert_eq!(pending(&c), "");
-        assert_eq!(ask(&c, "SELECT sync_has_pending()"), "0");
-        run(&c, "INSERT OR REPLACE INTO t VALUES (1, 7, 5, 1)");
-        assert_eq!(pending(&c), r#"updated 1 ["a"]"#);
-        // What was only offered counts for nothing.
-        run(
-            &c,
-            "INSERT OR IGNORE INTO t VALUES (2, 2, 2, 2); DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (2, 9, 9, 9)",
-        );
-        assert_eq!(
-            pending(&c),
-            "updated 1 [\"a\"]\nupdated 2 [\"a\",\"b\",\"u\"]"
-        );
-        // Evicted by another row, and made again.
-        run(
-            &c,
-            "INSERT OR IGNORE INTO t VALUES (1, 7, 5, 1); REPLACE INTO t VALUES (3, 3, 3, 1); INSERT INTO t VALUES (1, 7, 6, 4)",
-        );
-        assert!(
-            pending(&c).contains("updated 1 [\"a\",\"b\",\"u\"]"),
-            "{}",
-            pending(&c)
-        );
+        assert_eq!(pending(&c), r#"updated k ["a","b"]"#);
     }
 }
 

@@ -427,13 +427,12 @@ impl Play {
         let replaces = policy.ends_with("REPLACE");
         let key = plan.key(&row);
         let goes = met.is_empty() || replaces;
-        let recursive = ask(connection, "PRAGMA recursive_triggers") == "1";
-        if goes && met == [key.clone()] && !recursive {
+        if goes && met == [key.clone()] {
             // Replaced by itself.
             self.tables[at].update(plan, &key, row);
         } else if goes {
             let itself = self.tables[at].rows.get(&key).cloned();
-            let itself = itself.filter(|_| met.contains(&key) && !recursive);
+            let itself = itself.filter(|_| met.contains(&key));
             met.iter()
                 .filter(|met| itself.is_none() || **met != key)
                 .for_each(|key| self.tables[at].delete(key));

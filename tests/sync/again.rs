@@ -169,3 +169,31 @@ fn z1_a_row_whose_creation_may_have_arrived_stays_deleted_too() {
     assert_eq!(device.ask("SELECT count(*) FROM t"), "0");
     assert_eq!(server.pushed()[0]["t"]["deleted"], json!(["a"]));
 }
+
+/// The row comes as created, as all do; that it was edited there nobody can see.
+#[test]
+fn z1_what_a_row_deleted_here_has_in_a_pull_from_the_beginning_is_kept() {
+    for recursive in ["ON", "OFF"] {
+        let server = Canned::start();
+        let device = Device::with(TABLE, &["t"], &server.url());
+        server.pull(&answer(json!({"t": {"created": all()}}), 2000));
+        device.synced();
+        device.exec(&format!(
+            "PRAGMA recursive_triggers = {recursive}; DELETE FROM t WHERE id = 'a'; DELETE FROM _syncCursor"
+        ));
+        let there = json!([{"id": "a", "s": "precious", "n": 1}, {"id": "b", "s": "there", "n": 2},
+            {"id": "c", "s": "there", "n": 3}]);
+        server.reset();
+        for _ in 0..2 {
+            server.pull(&answer(json!({"t": {"created": there}}), 3000));
+        }
+        let answer = device.synced();
+        assert_eq!(server.pushed()[0]["t"]["deleted"], json!(["a"]));
+        assert_eq!(
+            device.ask("SELECT kind, rowKey, remote FROM sync_conflict"),
+            r#"deletedHere|a|{"id":"a","s":"precious","n":1}"#,
+            "{recursive}"
+        );
+        assert_eq!(answer["operations"][0]["conflicts"], 1, "{answer}");
+    }
+}

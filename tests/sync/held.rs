@@ -286,6 +286,46 @@ fn h4_a_parent_that_is_deleted_there_stays_as_long_as_a_child_made_here_refers_t
     }
 }
 
+/// A newer state of a row is held here, and nobody has seen it when the row is deleted or gets another key.
+#[test]
+fn h4_a_row_that_is_deleted_here_while_a_newer_state_of_it_is_held_is_a_conflict() {
+    everywhere(|settings| {
+        for how in [
+            "DELETE FROM t WHERE id = 'a'",
+            "UPDATE t SET id = 'other' WHERE id = 'a'",
+        ] {
+            let context = format!("{how} {settings}");
+            let server = Canned::start();
+            let device = Device::with(CLASH, &["t", "of"], &server.url());
+            server.changes(json!({"t": {"created": [{"id": "a", "u": "1", "x": "old"}]}}));
+            device.synced();
+            device.exec("INSERT INTO t VALUES ('mine', 'v', 'here')");
+            server.changes(json!({"t": {"updated": [{"id": "a", "u": "v", "x": "newer"}]}}));
+            device.synced();
+            assert_eq!(held(&device), "a|row|unique", "{context}");
+            device.exec(how);
+            // The push is lost once: one conflict all the same.
+            server.reset();
+            server.push_raw(|_| status_answer(500, &[], "no"));
+            device.failed();
+            device.synced();
+            let pushed = server.pushed();
+            assert_eq!(pushed[0]["t"]["deleted"], json!(["a"]), "{context}");
+            let conflicts = "SELECT kind, rowKey, remote FROM sync_conflict";
+            assert_eq!(
+                device.ask(conflicts),
+                r#"deletedHere|a|{"id":"a","u":"v","x":"newer"}"#,
+                "{context}"
+            );
+            assert_eq!(
+                (held(&device).as_str(), device.pending().as_str()),
+                ("", ""),
+                "{context}"
+            );
+        }
+    });
+}
+
 #[test]
 fn h5_an_edit_of_a_held_row_sends_nothing_older_along() {
     let server = Canned::start();

@@ -84,6 +84,156 @@ fn m3_a_sync_after_a_rebuild_goes_on_and_says_so() {
     }
 }
 
+/// A tool keeps the rows elsewhere, makes the table again with the triggers that it has saved, and copies the rows back.
+fn refilled(table: &str, definition: &str) -> String {
+    format!(
+        "BEGIN; CREATE TABLE kept AS SELECT * FROM {table}; DROP TABLE {table}; {definition} {{triggers}};
+         INSERT INTO {table} SELECT * FROM kept; DROP TABLE kept; COMMIT"
+    )
+}
+
+fn run_with_triggers(tool: &rusqlite::Connection, table: &str, script: &str) {
+    let triggers = support::ask(
+        tool,
+        &format!(
+            "SELECT group_concat(sql, ';') FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '{table}'"
+        ),
+    );
+    tool.execute_batch(&script.replace("{triggers}", &triggers))
+        .expect("made again");
+}
+
+#[test]
+fn m3_rows_that_are_copied_under_triggers_put_back_before_are_not_sent_as_new() {
+    for settings in all_settings() {
+        for key in ["TEXT", "INTEGER"] {
+            let context = format!("{settings} {key}");
+            let schema = format!("CREATE TABLE t (id {key} PRIMARY KEY NOT NULL, a TEXT, b TEXT);");
+            let backend = Backend::start(&schema);
+            backend.sql(|db| {
+                db.execute_batch(
+                    "INSERT INTO t VALUES (1, 'a', 'a'), (2, 'b', 'b'), (3, 'c', 'c'), (4, 'd', 'd'), (5, 'e', 'e'), (6, 'f', 'f')",
+                )
+            });
+            let device = Device::with(&schema, &["t"], &backend.sync_url());
+            device.exec(&settings);
+            device.synced();
+            device.exec(
+                "UPDATE t SET b = 'edited' WHERE id = 1; DELETE FROM t WHERE id = 2;
+                 INSERT INTO t VALUES (70, 'n', 'n'), (69, 'not copied', 'n')",
+            );
+            let script = refilled("t", &schema).replace("FROM kept", "FROM kept WHERE id <> 69");
+            match key {
+                "TEXT" => run_with_triggers(&device.world.plain(), "t", &script),
+                // Whoever looks while the table is empty says nothing of it.
+                _ => {
+                    let looked =
+                        script.replace("INSERT INTO t", "SELECT sync_heartbeat(); INSERT INTO t");
+                    run_with_triggers(&device.db, "t", &looked);
+                }
+            }
+            device.exec(
+                "INSERT INTO t VALUES (71, 'm', 'm'); DELETE FROM t WHERE id = 3; UPDATE t SET a = 'too' WHERE id = 4",
+            );
+            let before = support::device::pushes(&backend).len();
+            let answer = device.synced();
+            assert!(
+                codes(&answer).contains(&"captureRestored"),
+                "{context}: {answer}"
+            );
+            if key == "TEXT" {
+                assert_equal(&device, &backend, &["t"]);
+            }
+            let pushed = support::device::pushes(&backend);
+            assert_eq!(pushed.len(), before + 1, "{context}");
+            let ids = |list: &str| {
+                let rows = pushed[before]["t"][list].as_array().expect("a list").iter();
+                let mut ids: Vec<String> = rows
+                    .map(|row| row.get("id").unwrap_or(row).to_string().replace('"', ""))
+                    .collect();
+                ids.sort();
+                ids.join(" ")
+            };
+            assert_eq!(
+                [ids("created"), ids("updated"), ids("deleted")],
+                ["70 71", "1 4", "2 3"],
+                "{context}"
+            );
+            assert_eq!(device.pending(), "", "{context}");
+            assert_eq!(device.ask("SELECT count(*) FROM t"), "6", "{context}");
+            let lost = "SELECT rowKey FROM sync_conflict WHERE kind = 'goneWithTable'";
+            assert_eq!(device.ask(lost), "69", "{context}");
+            assert!(
+                !codes(&device.synced()).contains(&"captureRestored"),
+                "{context}"
+            );
+            assert_eq!(
+                support::device::pushes(&backend).len(),
+                before + 1,
+                "{context}"
+            );
+        }
+    }
+}
+
+#[test]
+fn m3_a_table_made_again_with_its_triggers_and_without_rows_is_pulled_from_the_beginning() {
+    for settings in all_settings() {
+        let backend = Backend::start(SCHEMA);
+        backend.sql(|db| db.execute_batch("INSERT INTO t VALUES ('1', 'a', 'a'), ('2', 'b', 'b')"));
+        let device = Device::with(SCHEMA, &["t"], &backend.sync_url());
+        device.exec(&settings);
+        device.synced();
+        device
+            .exec("UPDATE t SET b = 'edited' WHERE id = '1'; INSERT INTO t VALUES ('n', 'n', 'n')");
+        let anew =
+            format!("BEGIN; DROP TABLE t; CREATE TABLE x (x); {SCHEMA} {{triggers}}; COMMIT");
+        run_with_triggers(&device.world.plain(), "t", &anew);
+        let answer = device.synced();
+        assert!(codes(&answer).contains(&"goneWithTable"), "{answer}");
+        assert_equal(&device, &backend, &["t"]);
+        assert_eq!(
+            device.ask("SELECT group_concat(b) FROM t"),
+            "a,b",
+            "{settings}"
+        );
+        let conflicts = "SELECT kind, rowKey FROM sync_conflict ORDER BY rowKey";
+        assert_eq!(
+            device.ask(conflicts),
+            "goneWithTable|1\ngoneWithTable|n",
+            "{settings}"
+        );
+    }
+}
+
+/// Everything is elsewhere in the file then, and nothing was made again.
+#[test]
+fn m3_a_vacuum_makes_no_row_known_that_is_new() {
+    for key in ["TEXT", "INTEGER"] {
+        let schema = format!(
+            "CREATE TABLE first (x); CREATE TABLE t (id {key} PRIMARY KEY NOT NULL, a TEXT, b TEXT);"
+        );
+        let server = Canned::start();
+        let device = Device::with(&schema, &["t"], &server.url());
+        server.changes(json!({}));
+        device.synced();
+        device.exec(
+            "INSERT INTO t VALUES (1, 'mine', NULL), (2, 'mine', NULL); DROP TABLE first; VACUUM",
+        );
+        server.reset();
+        let id = |id: i64| match key {
+            "TEXT" => json!(id.to_string()),
+            _ => json!(id),
+        };
+        server.changes(json!({"t": {"created": [{"id": id(1), "a": "theirs", "b": null}]}}));
+        device.synced();
+        let pushed = &server.pushed()[0]["t"]["created"];
+        assert_eq!(pushed.as_array().map(Vec::len), Some(2), "{pushed}");
+        let kind = device.ask("SELECT kind FROM sync_conflict");
+        assert_eq!(kind, if key == "TEXT" { "edited" } else { "rekeyed" });
+    }
+}
+
 #[test]
 fn m3_a_sync_tells_what_calls_before_it_had_no_room_for() {
     let server = Canned::start();

@@ -15,7 +15,8 @@
 //!
 //! What was pushed comes back with the next pull. Such an echo never undoes what was done here since: a row stays
 //! deleted, one created again stays, and columns changed since stay without a conflict. The same goes for an answer that
-//! repeats what was pulled before. A row that shows that a push of unknown outcome did arrive settles it.
+//! repeats what was pulled before; but where all rows come again, nobody can tell whether one that was deleted here was edited
+//! there, so that it is a conflict too. A row that shows that a push of unknown outcome did arrive settles it.
 
 use super::effects::Effect;
 use crate::transfer::conflict::record::Kind;
@@ -62,6 +63,8 @@ pub enum Push {
 pub struct Rules {
     /// Rows that were pulled before come again.
     pub redelivers: bool,
+    /// All rows come again, as created: one that was edited there since is among them, and does not say so.
+    pub all_again: bool,
     /// A row created here stays when the server deletes it.
     pub keep_created: bool,
     /// Rows that are not here may be announced as updated.
@@ -241,7 +244,8 @@ fn meet_deleted(case: &Case) -> Decision {
         }
         _ => Effect::Stays,
     });
-    match created || case.echo {
+    let is_news = !created || case.rules.all_again;
+    match case.echo || !is_news {
         true => stays,
         false => stays.recorded(Kind::DeletedHere),
     }
@@ -386,7 +390,8 @@ mod tests {
     const OURS: When = |case| case.echo;
     const THEIRS: When = |case| !case.echo;
     const NEW: When = |case| !case.echo && !case.rules.redelivers;
-    const OLD: When = |case| case.echo || case.rules.redelivers;
+    const OLD: When = |case| case.echo || (case.rules.redelivers && !case.rules.all_again);
+    const PERHAPS: When = |case| !case.echo && case.rules.redelivers && case.rules.all_again;
     const MADE_AFTER: When = |case| case.made_after.is_some();
     const MADE_BEFORE: When = |case| case.made_after.is_none() && !case.rules.asks_for_deletes;
     const MADE_BEFORE_ASKED: When = |case| case.made_after.is_none() && case.rules.asks_for_deletes;
@@ -431,12 +436,15 @@ mod tests {
 
         Line(&[Deleted, Withdrawn], &[Remote::Created], PUSHES, NEW, Insert, HERE, Settled),
         Line(&[Deleted], &[Remote::Created], PUSHES, OLD, Keep, None, Stays),
+        Line(&[Deleted], &[Remote::Created], PUSHES, PERHAPS, Keep, HERE, Stays),
         Line(&[Deleted], &[Remote::Updated], PUSHES, OURS, Keep, None, Stays),
         Line(&[Deleted], &[Remote::Updated], PUSHES, THEIRS, Keep, HERE, Stays),
         Line(&[Withdrawn], &[Remote::Created], SENT, OLD, Keep, None, Known(7)),
+        Line(&[Withdrawn], &[Remote::Created], SENT, PERHAPS, Keep, HERE, Known(7)),
         Line(&[Withdrawn], &[Remote::Updated], SENT, OURS, Keep, None, Known(7)),
         Line(&[Withdrawn], &[Remote::Updated], SENT, THEIRS, Keep, HERE, Known(7)),
         Line(&[Withdrawn], &[Remote::Created], &[NOT_SENT], OLD, Keep, None, Stays),
+        Line(&[Withdrawn], &[Remote::Created], &[NOT_SENT], PERHAPS, Keep, HERE, Stays),
         Line(&[Withdrawn], &[Remote::Updated], &[NOT_SENT], OURS, Keep, None, Stays),
         Line(&[Withdrawn], &[Remote::Updated], &[NOT_SENT], THEIRS, Keep, HERE, Stays),
         Line(&[Undone], NEWS, PUSHES, ALWAYS, Insert, None, Settled),
@@ -479,7 +487,7 @@ mod tests {
 
     fn every_case() -> Vec<Case> {
         let mut cases = Vec::new();
-        for bits in 0..1 << 10 {
+        for bits in 0..1 << 11 {
             let bit = |place: u32| bits >> place & 1 == 1;
             for (local, remote, push) in LOCALS.iter().flat_map(|local| {
                 REMOTES
@@ -501,6 +509,7 @@ mod tests {
                         asks_always: bit(7),
                         counted: bit(8),
                         asks_for_deletes: bit(9),
+                        all_again: bit(10),
                     },
                 });
             }
@@ -511,7 +520,7 @@ mod tests {
     #[test]
     fn every_case_is_decided_as_one_line_of_the_table_says() {
         let cases = every_case();
-        assert_eq!(cases.len(), 6 * 5 * 5 * 1024);
+        assert_eq!(cases.len(), 6 * 5 * 5 * 2048);
         let mut used = vec![0; TABLE.len()];
         for case in &cases {
             let decision = decide(case);

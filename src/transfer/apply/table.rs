@@ -89,6 +89,7 @@ impl<'a> TableApplier<'a> {
         let policy = Policy::of(database, &binding.entity, &binding.rules)?;
         let rules = Rules {
             redelivers: again.is_some(),
+            all_again: again == Some(Again::Rows),
             keep_created: binding.rules.keep_created,
             created_as_updated: binding.rules.created_as_updated,
             asks_always: policy.sees_clean_rows(),
@@ -350,6 +351,14 @@ impl<'a> TableApplier<'a> {
             return self.clean(&case, decide(&case), key, row);
         };
         let exists = self.writer.find(&pending)?;
+        let pending = match exists && pending.may_be_copied() && self.is_copy(&pending, row) {
+            true => {
+                let known = Effect::Known(pending.last_seq);
+                self.effects.note(key, known)?;
+                pending.as_copied()
+            }
+            false => pending,
+        };
         let local = self.knowledge.local(&pending, exists)?;
         let differs = exists && (self.writer.differs(row) || self.edits_kept(&pending, row));
         let case = self.knowledge.case(local, remote, &pending, row, differs)?;
@@ -858,6 +867,19 @@ impl<'a> TableApplier<'a> {
         let (key, binding) = (&pending.key, self.binding);
         let kept = self.writer.kept(key, Some(pending))?;
         Ok(local_json(&self.writer, binding, (key, kept), pending))
+    }
+
+    /// Whether a row comes as it is here, but for what was edited here since.
+    fn is_copy(&self, pending: &Pending, row: &[Slot<'_>]) -> bool {
+        let edited = |position: &usize| pending.changed(*position);
+        let columns = row.iter().zip(&self.binding.columns);
+        let others: Vec<Slot<'_>> = columns
+            .map(|(slot, position)| match edited(position) {
+                true => Slot::Missing,
+                false => slot.clone(),
+            })
+            .collect();
+        !self.writer.differs(&others)
     }
 
     /// Whether the server has a value that can't be here in a column that was edited here: whatever is in the

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
 use crate::capture::Tracked;
-use crate::capture::rebuilt::forget_cursors;
+use crate::capture::lost::forget_cursors;
 use crate::capture::shared::Counting;
 use crate::capture::tracked::registration;
 use crate::coordination::now;

@@ -18,6 +18,7 @@ use super::number;
 use super::rejected::{forget_rejection, left_out, reject};
 use crate::transfer::aside::{Asides, KeptRow};
 use crate::transfer::binding::Binding;
+use crate::transfer::conflict::record::{Kind, Recorder, Sides, remote_json};
 use crate::transfer::cursor;
 use crate::transfer::held::{inserts, keep};
 use crate::transfer::send::unacknowledged::Unacknowledged;
@@ -84,6 +85,7 @@ pub fn freeze(
     };
     let mut known = log::RowsUpTo::new();
     let mut waits = false;
+    let mut unseen = Recorder::new(database, provider, run);
     for (place, (binding, pending)) in bindings.iter().zip(&pending).enumerate() {
         let mut table = TableFreezer {
             database,
@@ -125,6 +127,12 @@ pub fn freeze(
                     rejected.remove(&row.key);
                     frozen.rows += 1;
                 }
+                Fate::FrozenUnseen => {
+                    table.give_up_held(&row.key, &mut unseen)?;
+                    rejected.remove(&row.key);
+                    frozen.rows += 1;
+                    frozen.conflicts.push(place);
+                }
                 Fate::Unsendable => {
                     rejected.remove(&row.key);
                     frozen.unsendable[place] += 1;
@@ -141,6 +149,7 @@ pub fn freeze(
             forget_rejection(database, provider, binding.table.id, &key.0)?;
         }
     }
+    unseen.finish()?;
     log::forget(database, &known)?;
     if frozen.rows == 0 {
         database.execute("DELETE FROM main._syncPush WHERE id = ?1", &[push.into()])?;
@@ -175,6 +184,8 @@ fn kept_of(merged: &[Slot<'_>], here: &[ValueRef<'_>], kept: &KeptRow) -> KeptRo
 
 enum Fate {
     Frozen,
+    /// A delete of a row of which a newer state waits here, which nobody has seen.
+    FrozenUnseen,
     Unsendable,
     Nothing,
     /// The server doesn't have the row that is deleted here.
@@ -304,7 +315,25 @@ impl TableFreezer<'_> {
             version.into(),
             (self.kind.manners().numbered && (was_refused || met)).into(),
         ])?;
-        Ok(Fate::Frozen)
+        let unseen = kind == ChangeKind::Deleted && self.held.get(&row.key) == Some(&false);
+        Ok(match unseen {
+            true => Fate::FrozenUnseen,
+            false => Fate::Frozen,
+        })
+    }
+
+    /// A row that was deleted here stays deleted, as one that comes when its delete waits already. What was held of it is a
+    /// conflict, and no more to be tried.
+    fn give_up_held(&self, key: &Key, conflicts: &mut Recorder<'_>) -> Result<()> {
+        let (database, provider, binding) = (self.database, self.provider, self.binding);
+        let held = keep::content(database, provider, binding, key)?;
+        let id = key.0.borrow();
+        let sides = Sides {
+            remote: held.map(|held| remote_json(&binding.wire, id, &held)),
+            ..Sides::default()
+        };
+        conflicts.record(&binding.entity, id, Kind::DeletedHere, None, &sides)?;
+        keep::forget(database, provider, binding.table.id, key)
     }
 
     /// The row as it is to be on the server, when a newer state of it waits here: what was changed here over that, so

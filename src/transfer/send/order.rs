@@ -9,6 +9,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::capture::key_map::Kept;
+use crate::capture::op::Op;
 use crate::capture::{Key, KeyMap};
 use crate::store::{Database, Result, Statement, Value, quote_name};
 use crate::transfer::binding::Binding;
@@ -296,9 +297,11 @@ impl Deleted {
 
     /// Each row goes before the one of its table that it referred to.
     fn each_link(&self, database: &Database, each: Each<'_>) -> Result<()> {
-        let mut logged = database.prepare(
-            "SELECT tbl, pk, rid FROM main._syncChange WHERE op = 3 AND typeof(rid) = 'blob'",
-        )?;
+        let mut logged = database.prepare(&format!(
+            "SELECT tbl, pk, rid FROM main._syncChange WHERE op IN ({}, {}) AND typeof(rid) = 'blob'",
+            Op::Delete.code(),
+            Op::REPLACED
+        ))?;
         while !self.rows.is_empty() && logged.step()? {
             let Some((by_key, by_bytes)) = self.rows.get(&logged.integer(0)) else {
                 continue;

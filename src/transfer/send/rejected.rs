@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::capture::rebuilt::forget_cursors;
+use crate::capture::lost::forget_cursors;
 use crate::capture::{Key, log};
 use crate::coordination::now;
 use crate::store::{Database, Result, TriggersOff, Value, quote_name};
