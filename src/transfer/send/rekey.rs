@@ -214,6 +214,11 @@ fn move_group(
         at.set(Some(first + place));
         rewriter.rename(row)?;
         if let Some(table) = row.table {
+            // A push that left it out may yet be settled, by a range of the log: what is kept back is not in that.
+            database.execute(
+                "UPDATE OR REPLACE main._syncRejected SET pk = ?3, uptoSeq = NULL WHERE tbl = ?1 AND pk IS ?2",
+                &[table.into(), row.old.borrow(), row.new.borrow()],
+            )?;
             forget_sent(database, table, &row.old)?;
         }
     }
