@@ -92,5 +92,5 @@ fn settle(seed: u64, server: &A, devices: &[Device; 2]) {
 
 #[test]
 fn line_13_devices_with_random_edits_and_faults_converge() {
-    seeds(module_path!(), 3, 500).for_each(|seed| schedule(seed, 80));
+    seeds(module_path!(), 3, 500).for_each(|seed| schedule(seed, 40));
 }

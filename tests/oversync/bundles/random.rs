@@ -200,5 +200,5 @@ fn settle(seed: u64, server: &B, devices: &[Device; 2]) {
 
 #[test]
 fn line_13_devices_with_random_edits_and_faults_converge() {
-    seeds(module_path!(), 3, 500).for_each(|seed| schedule(seed, 80));
+    seeds(module_path!(), 3, 500).for_each(|seed| schedule(seed, 40));
 }
