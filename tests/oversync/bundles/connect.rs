@@ -292,3 +292,22 @@ fn b61_a_server_that_asks_to_connect_is_connected_with() {
     assert_eq!(users(&server), ["1 Ann", "2 Bob"]);
     device.assert_settled();
 }
+
+#[test]
+fn r11_a_device_that_has_nothing_to_bring_after_all_lets_the_others_in() {
+    let server = server();
+    let device = Device::new(&server, "phone");
+    device.person(1, "Ann");
+    // The right to bring the first rows is given, and nothing more arrives.
+    server
+        .faults()
+        .add(json!({"on": "push", "drop": true, "times": 1}));
+    device.failed("sync_once");
+    device.exec("DELETE FROM users");
+    device.sync();
+    let other = Device::new(&server, "tablet");
+    other.person(2, "Bob");
+    other.sync();
+    device.sync();
+    assert_eq!(device.rows("users", "name"), "2|Bob");
+}

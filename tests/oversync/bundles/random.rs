@@ -152,6 +152,8 @@ fn trouble(server: &B, random: &mut Random) {
 fn settle(seed: u64, server: &B, devices: &[Device; 2]) {
     server.faults().clear();
     server.set_health(Health::Well);
+    // One may have the right to bring the first rows, and not be the first to come back.
+    server.expire_lease(USER);
     let retry = "SELECT sync_retry(tbl.name, rejected.pk) FROM _syncRejected AS rejected \
                  JOIN _syncTable AS tbl ON tbl.id = rejected.tbl";
     for _ in 0..6 {
@@ -198,7 +200,19 @@ fn settle(seed: u64, server: &B, devices: &[Device; 2]) {
     }
 }
 
+fn schedules(remainder: u64) {
+    let seeds = seeds(module_path!(), 4, 500);
+    let mine = seeds.filter(|seed| seed % 2 == remainder);
+    mine.for_each(|seed| schedule(seed, 40));
+}
+
 #[test]
 fn line_13_devices_with_random_edits_and_faults_converge() {
-    seeds(module_path!(), 3, 500).for_each(|seed| schedule(seed, 40));
+    schedules(1);
+}
+
+/// The other half of the seeds, beside it.
+#[test]
+fn line_13_devices_with_other_random_edits_and_faults_converge() {
+    schedules(0);
 }

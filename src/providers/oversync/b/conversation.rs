@@ -212,6 +212,10 @@ impl Talk {
     /// What comes when everything is sent.
     fn after_uploads(&self) -> At {
         match self.goal {
+            // There was nothing to bring after all: others must not wait for it.
+            _ if self.memory.initialization.is_some() && !self.pending && self.connects == 0 => {
+                At::Connect
+            }
             _ if !self.pulls => At::Done,
             Goal::Upload if self.sent => self.reading(Reading::Drain(DRAINED)),
             Goal::Upload => At::Done,
@@ -298,7 +302,10 @@ impl Conversation for Talk {
 
     fn adopt(&mut self, event: Event<'_>) {
         self.step = match event {
-            Event::Frozen(0) => self.after_sent(),
+            Event::Frozen(0) => {
+                self.pending = false;
+                self.after_sent()
+            }
             Event::Frozen(rows) | Event::Resent(rows) => {
                 let resent = matches!(event, Event::Resent(_));
                 self.freezes_again = resent && self.goal == Goal::Sync;

@@ -27,7 +27,10 @@ impl Talk {
         let number = || noted().parse().unwrap_or(0);
         match self.step.clone() {
             At::Capabilities => self.first(),
-            At::Connect => self.after_connect(),
+            At::Connect => {
+                self.connects += u32::from(!self.pending);
+                self.after_connect()
+            }
             At::Open => match serde_json::from_str(noted()) {
                 Ok(Noted::Push(id)) => {
                     self.under.push_id = id;
