@@ -9,6 +9,7 @@ mod mask;
 mod nearest;
 mod number;
 mod quoted;
+mod url;
 mod warning;
 
 pub use affinity::Affinity;
@@ -19,4 +20,5 @@ pub use mask::{mask_row, masked};
 pub use nearest::nearest;
 pub use number::compare_numbers;
 pub use quoted::quoted;
+pub use url::{origin, percent_encode};
 pub use warning::{CODES as WARNING_CODES, Warning, add_warning};

@@ -6,6 +6,7 @@ use super::request::{Body, Method, Request};
 use super::secret::SecretError;
 use super::secrets::Secrets;
 use super::spool::Spool;
+use crate::ground::percent_encode;
 
 /// A request without its credentials.
 #[derive(Debug, Clone)]
@@ -94,15 +95,11 @@ fn filled(template: &str, secret: &str) -> String {
             let quoted = serde_json::Value::from(secret).to_string();
             quoted[1..quoted.len() - 1].to_owned()
         }
-        false => secret
-            .bytes()
-            .map(|byte| match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    (byte as char).to_string()
-                }
-                _ => format!("%{byte:02X}"),
-            })
-            .collect(),
+        false => {
+            let mut encoded = String::new();
+            percent_encode(secret, &mut encoded);
+            encoded
+        }
     };
     template.replace(IN_BODY, &escaped)
 }

@@ -6,7 +6,7 @@ use super::credential::refuse_credentials;
 use super::kind::Settings;
 use super::path::Path;
 use crate::ground::key::{Key, Takes, Usual, key};
-use crate::ground::quoted;
+use crate::ground::{origin, quoted};
 use crate::http::{Credentials, IN_BODY, Policy, header_name};
 
 const fn within(bounds: (u64, u64)) -> Takes {
@@ -142,13 +142,6 @@ pub fn refresh(settings: &Settings) -> Option<Refresh> {
         token: settings.optional_text("token")?.to_owned(),
         token_url: token_url.to_owned(),
     })
-}
-
-/// `scheme://host[:port]` of an address.
-pub fn origin(url: &str) -> &str {
-    let host = url.find("://").map_or(0, |place| place + 3);
-    let end = url[host..].find(['/', '?']);
-    &url[..end.map_or(url.len(), |place| host + place)]
 }
 
 /// The secrets that go with every request.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::conversation::Provider;
 use crate::ground::key::{Keys, Takes, check_keys};
+use crate::ground::origin;
 
 /// Who moves the data between the backend and the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,12 +190,10 @@ const PLACE: &[&str] = &["params", "cursorUnit", "serverSchema"];
 
 /// Origin and query of an address.
 fn parts(url: &str) -> (&str, &str) {
-    let (address, query) = url.split_once('?').unwrap_or((url, ""));
-    let host = address.find("://").map_or(0, |place| place + 3);
-    let end = address[host..]
-        .find('/')
-        .map_or(address.len(), |place| host + place);
-    (&address[..end], query)
+    (
+        origin(url),
+        url.split_once('?').map_or("", |(_, query)| query),
+    )
 }
 
 /// A value without what makes no difference: the order of the members of a map.

@@ -16,7 +16,7 @@ use std::io::{self, Write};
 
 use serde_json::Value as Json;
 
-use crate::ground::{quoted, syntax_problem};
+use crate::ground::{percent_encode, quoted, syntax_problem};
 
 /// The values of `params`.
 pub type Params = BTreeMap<String, Json>;
@@ -312,17 +312,6 @@ fn join(base: &str, template: &str) -> (String, String) {
 pub fn add_parameter(url: &mut String, pair: &str) {
     url.push(if url.contains('?') { '&' } else { '?' });
     url.push_str(pair);
-}
-
-/// Encodes everything but the unreserved characters of RFC 3986.
-pub fn percent_encode(value: &str, out: &mut String) {
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(byte as char);
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
 }
 
 /// The body of a request.

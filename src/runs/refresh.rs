@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use crate::ground::{Class, SyncError};
+use crate::ground::{Class, SyncError, origin};
 use crate::http::{Credentials, HttpError, Method, Outgoing, Response, Secrets, Spool};
-use crate::providers::{Refresh, credentials, origin, refresh};
+use crate::providers::{Refresh, credentials, refresh};
 use crate::store::Session;
 
 use super::renewing::{Heard, Renewing};

@@ -11,7 +11,7 @@ use super::migration::{Notice, Present};
 use super::options::{Options, Reading};
 use super::pull::read_pull;
 use super::push::write_changes;
-use crate::ground::{Class, SyncError, Warning};
+use crate::ground::{Class, SyncError, Warning, percent_encode};
 use crate::providers::conversation::{
     AboutParcel, Again, Answer, Ask, AskBody, Conversation, Event, Goal, Known, KnownEntity,
     LastSchema, ParcelRows, Read, Refusal, Step,
@@ -189,7 +189,7 @@ impl Talk {
                 .map(|place| self.entities[*place].name.as_str())
                 .collect();
             let mut pair = String::from("tables=");
-            template::percent_encode(&names.join(","), &mut pair);
+            percent_encode(&names.join(","), &mut pair);
             template::add_parameter(&mut url, &pair);
         }
         let body = call.body.as_ref().map_or(AskBody::None, |body| {

@@ -6,14 +6,13 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::ground::{Class, SyncError, complaint, quoted};
+use crate::ground::{Class, SyncError, complaint, percent_encode, quoted};
 use crate::providers::conversation::Page;
 use crate::providers::names::Names;
 use crate::providers::oversync::row::read_row;
 use crate::providers::oversync::tables::Tables;
 use crate::providers::oversync::uuid;
 use crate::providers::sink::{Announced, RemoteRow, Sink};
-use crate::providers::template::percent_encode;
 use crate::providers::wire::WireId;
 
 /// Which page is asked for.

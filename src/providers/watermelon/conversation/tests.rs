@@ -263,7 +263,7 @@ fn a_migration_is_told_once_and_not_to_what_was_never_pulled() {
     assert_eq!(pull_to(&mut machine, "6").schema_version, Some(3));
     let migration = r#"{"from":2,"tables":["z"],"columns":[]}"#;
     let mut encoded = String::new();
-    template::percent_encode(migration, &mut encoded);
+    crate::ground::percent_encode(migration, &mut encoded);
     let url = pull_url(&machine);
     assert!(url.contains(&format!("&migration={encoded}&")), "{url}");
     assert_eq!(ask(&machine).migration.to_string(), migration);
