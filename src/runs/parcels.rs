@@ -130,6 +130,18 @@ impl Run {
         Ok(())
     }
 
+    /// Where a request can't be made again, what it carried is [taken back](Self::take_back).
+    pub(super) fn or_take_back<T>(
+        &mut self,
+        database: &Database,
+        outcome: Result<T, SyncError>,
+    ) -> Result<T, SyncError> {
+        if outcome.is_err() {
+            self.take_back(database)?;
+        }
+        outcome
+    }
+
     /// The request that was handed out is not sent: what it would have carried is pending as before.
     pub(super) fn take_back(&mut self, database: &Database) -> Result<(), SyncError> {
         self.asked = None;

@@ -1,13 +1,13 @@
 //! A backend that no longer knows the token: a new one is got once, by whoever notices first, and the request goes out
 //! again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
 use crate::ground::{Class, SyncError, origin};
 use crate::http::{Credentials, HttpError, Method, Outgoing, Response, Secrets, Spool};
-use crate::providers::{Refresh, credentials, refresh};
+use crate::providers::{Refresh, credentials, policy, refresh};
 use crate::store::Session;
 
 use super::renewing::{Heard, Renewing};
@@ -60,16 +60,21 @@ impl Run {
     }
 
     /// Goes on waiting for somebody else's new token; none when this run does not.
-    pub(super) fn wait_for_the_token(&mut self, session: &Session) -> Option<Turn> {
-        if !matches!(self.renewing, Renewing::Waits) {
-            return None;
-        }
-        let refresh = refresh(&self.config)?;
-        match self.renew(session, &refresh) {
-            Ok(Heard::Wait(time)) => Some(Turn::Wait(time)),
-            Ok(Heard::Ask(outgoing)) => Some(Turn::Send(outgoing)),
-            _ => None,
-        }
+    ///
+    /// # Errors
+    /// It took longer than a request may.
+    pub(super) fn wait_for_the_token(
+        &mut self,
+        session: &Session,
+    ) -> Result<Option<Turn>, SyncError> {
+        let (Renewing::Waits(_), Some(refresh)) = (&self.renewing, refresh(&self.config)) else {
+            return Ok(None);
+        };
+        Ok(match self.renew(session, &refresh)? {
+            Heard::Wait(time) => Some(Turn::Wait(time)),
+            Heard::Ask(outgoing) => Some(Turn::Send(outgoing)),
+            Heard::Again | Heard::Plain(_) => None,
+        })
     }
 
     fn renew(&mut self, session: &Session, refresh: &Refresh) -> Result<Heard, SyncError> {
@@ -79,7 +84,15 @@ impl Run {
             return Ok(Heard::Again);
         }
         let Some(renewal) = secrets.renew(&refresh.token) else {
-            self.renewing = Renewing::Waits;
+            let since = match self.renewing {
+                Renewing::Waits(since) => since,
+                _ => Instant::now(),
+            };
+            // A program that sends the requests itself may never bring the answer.
+            if since.elapsed() >= policy(&self.config).total {
+                return Err(denied("another sync asked for one and has no answer yet"));
+            }
+            self.renewing = Renewing::Waits(since);
             return Ok(Heard::Wait(LOOK));
         };
         self.renewing = Renewing::Asked(renewal);

@@ -1,6 +1,6 @@
 //! Where a run is with getting a new token.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::http::{HttpError, Outgoing, Renewal, Response};
 
@@ -9,8 +9,8 @@ use crate::http::{HttpError, Outgoing, Renewal, Response};
 pub(super) enum Renewing {
     #[default]
     Not,
-    /// Somebody else gets one.
-    Waits,
+    /// Somebody else gets one, since then.
+    Waits(Instant),
     /// It has been asked for.
     Asked(#[allow(dead_code, reason = "held until it is dropped")] Renewal),
     /// It was got once: that is enough.

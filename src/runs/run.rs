@@ -185,12 +185,15 @@ impl Run {
         let database = session.database(&self.call.schema)?;
         match input {
             Input::Go => {}
-            Input::Answer(answer) => match self.hear_of_the_token(session, answer)? {
-                Heard::Plain(answer) => self.take(session, &database, answer)?,
-                Heard::Wait(time) => return Ok(Some(Turn::Wait(time))),
-                Heard::Ask(outgoing) => return Ok(Some(Turn::Send(outgoing))),
-                Heard::Again => {}
-            },
+            Input::Answer(answer) => {
+                let heard = self.hear_of_the_token(session, answer);
+                match self.or_take_back(&database, heard)? {
+                    Heard::Plain(answer) => self.take(session, &database, answer)?,
+                    Heard::Wait(time) => return Ok(Some(Turn::Wait(time))),
+                    Heard::Ask(outgoing) => return Ok(Some(Turn::Send(outgoing))),
+                    Heard::Again => {}
+                }
+            }
             Input::Stop(error) => {
                 self.take_back(&database)?;
                 return Err(error);
@@ -200,7 +203,8 @@ impl Run {
             if self.is_interrupted(&database) {
                 return Err(SyncError::interrupted());
             }
-            if let Some(turn) = self.wait_for_the_token(session) {
+            let waits = self.wait_for_the_token(session);
+            if let Some(turn) = self.or_take_back(&database, waits)? {
                 return Ok(Some(turn));
             }
             let Some(talk) = &self.talk else {

@@ -221,6 +221,58 @@ fn a_program_that_sends_the_requests_sends_this_one_too() {
 }
 
 #[test]
+fn rows_that_went_with_a_token_of_which_no_new_one_comes_are_pending_as_before() {
+    let scene = Scene::new(json!({"attempts": 1}));
+    scene.gives(json!({"token": TOKEN}));
+    assert_eq!(scene.device.sync()["state"], "synced");
+    scene
+        .backend
+        .faults()
+        .add(json!({"on": "push", "status": 401}));
+    scene.tokens.push_raw(|_| status_answer(403, &[], "{}"));
+    scene
+        .device
+        .exec("INSERT INTO task (id, title) VALUES ('l1', 'local')");
+    let push = r#"SELECT sync_upload_once('api')"#;
+    let answer: Value = serde_json::from_str(&scene.device.ask(push)).expect("JSON");
+    assert_eq!(answer["error"]["class"], "auth", "{answer}");
+    // Nobody has to find out what became of the push: it was refused.
+    assert_eq!(scene.device.ask("SELECT count(*) FROM _syncPush"), "0");
+    assert_eq!(scene.device.ask("SELECT key FROM sync_pending"), "l1");
+}
+
+#[test]
+fn who_waits_for_somebody_else_s_new_token_does_not_wait_for_ever() {
+    let scene = Scene::new(json!({}));
+    let open = r#"SELECT sync_entities('s', 'api', '["task"]', '{"transport":"host","secrets":"names"}')->>'runId'"#;
+    let run = scene.device.ask(open);
+    scene
+        .device
+        .ask(&format!("SELECT sync_next_request({run})"));
+    scene
+        .device
+        .ask(&format!("SELECT sync_put_response({run}, 401, '{{}}', '')"));
+    // The program asks for the new token, and never says what came of it.
+    scene
+        .device
+        .ask(&format!("SELECT sync_next_request({run})"));
+    let config = json!({"kind": "watermelon", "url": scene.backend.sync_url(), "token": "main", "refreshSecret": "more",
+        "refreshUrl": scene.tokens.origin() + "/push/refresh", "totalTimeoutMs": 300});
+    scene
+        .device
+        .ask(&format!("SELECT sync_provider('other', '{config}')"));
+    scene.device.exec("CREATE TABLE lone (id TEXT PRIMARY KEY)");
+    scene.device.ask("SELECT sync_track('lone')");
+    let call = r#"SELECT sync_entities('t', 'other', '["lone"]')"#;
+    let answer: Value = serde_json::from_str(&scene.device.ask(call)).expect("JSON");
+    assert_eq!(answer["error"]["class"], "auth", "{answer}");
+    let message = answer["error"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("has no answer yet"), "{message}");
+    assert_eq!(scene.refreshes(), 0);
+    scene.device.ask("SELECT sync_interrupt()");
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let device = Device::new("http://127.0.0.1:9");
     for (more, said) in [
