@@ -65,6 +65,8 @@ pub struct Manners {
     pub resends: bool,
     /// The server has one cursor for all tables: every run is about all those of the provider.
     pub one_cursor: bool,
+    /// What a sync asks for depends on whether anything is pending, see [`Known::pending`].
+    pub asks_pending: bool,
     /// Most rows that [`Goal::Upload`] sends; 0: no limit.
     pub round: u64,
     /// The options of a call that say how pages are asked for, as far as the protocol has such a thing.
@@ -127,7 +129,8 @@ pub struct Known {
     pub options: Map<String, Json>,
     /// Whether remote changes may be asked for: they are not while downloads are paused.
     pub pulls: bool,
-    /// Whether anything of the entities is pending.
+    /// Whether anything of the entities is pending; false where the kind does not [ask](Manners::asks_pending), except
+    /// with [`Goal::Upload`].
     pub pending: bool,
 }
 

@@ -286,9 +286,10 @@ fn prepare(
         _ => pause::read(database, provider, call.automatic)?,
     };
     let left = under_pause(goal, paused);
+    let asks = |goal: Goal| goal == Goal::Upload || (goal.sends() && kind.manners().asks_pending);
     let tables = bindings.iter().map(|binding| binding.table.clone());
     let pending =
-        left.is_some_and(Goal::sends) && waiting::anything(database, &tables.collect::<Vec<_>>())?;
+        left.is_some_and(asks) && waiting::anything(database, &tables.collect::<Vec<_>>())?;
     let Some(goal) = left.filter(|goal| *goal != Goal::Upload || pending) else {
         return Ok(Prepared {
             bindings,

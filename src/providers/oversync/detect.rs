@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
-use super::b::{first_question, met, whole};
+use super::b::{first_question, met};
 use super::options::Options;
 use super::tables::Tables;
+use super::wire::whole;
 use crate::ground::SyncError;
 use crate::providers::conversation::{
     Answer, Ask, Conversation, Event, Known, ParcelRows, Read, Step,

@@ -9,6 +9,7 @@
 //! | `a/`, `b/` | the two generations: changes of rows, and bundles of them |
 //! | `keys`, `options` | the configuration: its keys, how it is used; the options of a call |
 //! | `row`, `tables`, `uuid` | rows, tables and keys on the wire |
+//! | `wire` | what both generations write and read in the same way |
 
 mod a;
 mod b;
@@ -18,6 +19,7 @@ mod options;
 mod row;
 mod tables;
 mod uuid;
+mod wire;
 
 use std::sync::Arc;
 

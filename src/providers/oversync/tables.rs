@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::ground::quoted;
+use crate::providers::conversation::KnownEntity;
 use crate::providers::wire::Entity;
 
 /// The entities of a run, and their names on the wire.
@@ -23,6 +24,16 @@ impl Tables {
             names,
             entities,
         }
+    }
+
+    /// The entities of a run, and how far each was read; none when it never was.
+    pub fn known(schema: &str, entities: Vec<KnownEntity>) -> (Self, Vec<Option<i64>>) {
+        let known = entities.into_iter().map(|one| {
+            let cursor = one.cursor.and_then(|cursor| cursor.parse().ok());
+            (one.entity, cursor)
+        });
+        let (entities, cursors) = known.unzip();
+        (Self::new(schema, entities), cursors)
     }
 
     pub fn schema(&self) -> &str {

@@ -15,6 +15,7 @@ use crate::providers::names::Names;
 use crate::providers::oversync::keys::PAGE;
 use crate::providers::oversync::options::{Call, Options};
 use crate::providers::oversync::tables::Tables;
+use crate::providers::oversync::wire::whole;
 use crate::providers::sink::Sink;
 
 /// Pages that are read behind an upload, at most.
@@ -62,14 +63,9 @@ impl Talk {
     /// Options that make no sense.
     pub fn begin(options: Arc<Options>, goal: Goal, known: Known) -> Result<Self, Refusal> {
         let call = Call::read(&known.options, PAGE.1).map_err(Refusal::Call)?;
-        let mut entities = Vec::with_capacity(known.entities.len());
-        let mut cursors = Vec::with_capacity(known.entities.len());
-        for one in known.entities {
-            entities.push(one.entity);
-            cursors.push(one.cursor.and_then(|cursor| cursor.parse().ok()));
-        }
+        let (tables, cursors) = Tables::known(&options.schema, known.entities);
         let mut talk = Self {
-            tables: Tables::new(&options.schema, entities),
+            tables,
             options,
             goal,
             call,
@@ -184,17 +180,6 @@ impl Talk {
     }
 }
 
-/// A whole answer: of a page, or of a request with so many changes.
-fn body(answer: &mut Answer<'_>) -> Result<Vec<u8>, SyncError> {
-    let mut bytes = Vec::new();
-    answer.body.read_to_end(&mut bytes).map_err(|error| {
-        SyncError::network(format!(
-            "the answer can't be read to its end: {error}; try again"
-        ))
-    })?;
-    Ok(bytes)
-}
-
 impl Conversation for Talk {
     fn due(&self) -> Step {
         match &self.step {
@@ -217,7 +202,7 @@ impl Conversation for Talk {
     }
 
     fn read(&self, answer: &mut Answer<'_>, sink: &mut dyn Sink) -> Result<Read, SyncError> {
-        let bytes = body(answer)?;
+        let bytes = whole(answer)?;
         let At::Page(reading, wanted) = self.step else {
             upload::read_answer(&self.tables, &bytes, sink)?;
             return Ok(Read::default());

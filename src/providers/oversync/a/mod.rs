@@ -21,14 +21,14 @@ mod upload;
 
 use std::sync::Arc;
 
-use super::options::{self, Options};
+use super::options::Options;
 use super::row::{Dialect, write_row};
 use super::tables::admit;
+use super::wire::manners;
 use crate::providers::conversation::{
-    ApplyRules, Conversation, Goal, Known, Manners, Provider, Refusal, RowToSend,
+    Conversation, Goal, Known, Manners, Provider, Refusal, RowToSend,
 };
 use crate::providers::kind::Settings;
-use crate::providers::table_keys;
 use crate::providers::wire::Entity;
 
 use conversation::Talk;
@@ -48,32 +48,15 @@ pub struct Changes {
 
 impl Changes {
     pub fn open(settings: &Settings, options: &Arc<Options>) -> Self {
-        let limit = settings.number("uploadLimit");
+        let mut manners = manners(settings);
+        manners.batch = match settings.text("uploadShape") {
+            "safe" => 1,
+            _ => manners.round,
+        };
+        manners.apply.conflicts_alone = true;
         Self {
             options: Arc::clone(options),
-            manners: Manners {
-                batch: match settings.text("uploadShape") {
-                    "safe" => 1,
-                    _ => limit,
-                },
-                round: limit,
-                journal_pulls: 0,
-                cursors_grow: true,
-                versions: true,
-                numbered: true,
-                resends: true,
-                one_cursor: true,
-                paging: options::PAGING,
-                apply: ApplyRules {
-                    // The log does not say which rows are new.
-                    created_as_updated: true,
-                    server_wins: true,
-                    asks_for_deletes: true,
-                    settles_equal: true,
-                    conflicts_alone: true,
-                    ..table_keys::apply_rules(settings)
-                },
-            },
+            manners,
         }
     }
 }

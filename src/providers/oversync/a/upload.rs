@@ -10,10 +10,9 @@ use crate::ground::{Class, SyncError, complaint, quoted};
 use crate::providers::conversation::{ParcelRow, ParcelRows};
 use crate::providers::oversync::row::read_row;
 use crate::providers::oversync::tables::Tables;
+use crate::providers::oversync::wire::{in_json, key, op};
 use crate::providers::sink::{Image, Rejection, Sent, Sink, Verdict};
-use crate::providers::values::write_json;
 use crate::providers::wire::{ChangeKind, Slot};
-use crate::store::ValueRef;
 
 /// The status by which a request is too large.
 const TOO_LARGE: u16 = 413;
@@ -43,28 +42,14 @@ fn write_change(
     row: &ParcelRow<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let ValueRef::Text(id) = row.id else {
-        return Err(io::Error::other(
-            "a row of _syncOutbox has no UUID as its key",
-        ));
-    };
-    let op = match row.kind {
-        ChangeKind::Created => "INSERT",
-        ChangeKind::Updated => "UPDATE",
-        ChangeKind::Deleted => "DELETE",
-    };
-    let json = |text: &str| {
-        let mut json = Vec::new();
-        write_json(&mut json, text).map_err(io::Error::other)?;
-        String::from_utf8(json).map_err(io::Error::other)
-    };
+    let op = op(row.kind);
     write!(
         out,
         r#"{{"source_change_id":{},"schema":{},"table":{},"op":"{op}","pk":{},"server_version":{}"#,
         row.change,
-        json(tables.schema())?,
-        json(tables.name(entity))?,
-        json(id)?,
+        in_json(tables.schema())?,
+        in_json(tables.name(entity))?,
+        key(row)?,
         row.base.unwrap_or(0)
     )?;
     if row.kind != ChangeKind::Deleted {

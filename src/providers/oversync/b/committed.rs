@@ -1,6 +1,6 @@
 //! What the server made of a bundle: its rows as they are there now, page by page.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 
@@ -69,7 +69,7 @@ pub fn settle(
     sink: &mut dyn Sink,
 ) -> Result<(), SyncError> {
     let mut ours = our_rows(parcel)?;
-    let all = ours.len();
+    let mut told: HashSet<(usize, String)> = HashSet::new();
     let (mut hash, mut count) = (BundleHash::default(), 0);
     stage.each(before, last, |page| {
         for row in Page::read(page)?.rows {
@@ -85,10 +85,12 @@ pub fn settle(
             let Some(place) = row.place(tables) else {
                 continue;
             };
-            if let Some(sent) = ours.remove(&(place, row.key.text()))
-                && !is_known
-            {
-                tell_ours(tables, place, &row, &sent, sink)?;
+            let name = (place, row.key.text());
+            if let Some(sent) = ours.remove(&name) {
+                if !is_known {
+                    tell_ours(tables, place, &row, &sent, sink)?;
+                }
+                told.insert(name);
             }
         }
         Ok(())
@@ -99,7 +101,7 @@ pub fn settle(
              with the next sync",
         ));
     }
-    if ours.len() == all {
+    if told.is_empty() {
         return Err(foreign());
     }
     if is_known {
@@ -114,7 +116,8 @@ pub fn settle(
         };
         tell_taken(sink, (*place, id), bundle.bundle_seq, Some(gone))?;
     }
-    tell_others(tables, (stage, before, last), parcel, sink)
+    told.extend(ours.into_keys());
+    tell_others(tables, (stage, before, last), &told, sink)
 }
 
 /// Another bundle is there under the number of ours.
@@ -174,14 +177,13 @@ fn tell_taken(
 fn tell_others(
     tables: &Tables,
     (stage, before, last): (&Stage, i64, &[u8]),
-    parcel: &dyn ParcelRows,
+    ours: &HashSet<(usize, String)>,
     sink: &mut dyn Sink,
 ) -> Result<(), SyncError> {
-    let ours = our_rows(parcel)?;
     stage.each(before, last, |page| {
         for row in Page::read(page)?.rows {
             match row.place(tables) {
-                Some(place) if !ours.contains_key(&(place, row.key.text())) => {
+                Some(place) if !ours.contains(&(place, row.key.text())) => {
                     row.tell(tables, place, sink)?;
                 }
                 _ => {}

@@ -124,14 +124,9 @@ impl Talk {
         known: Known,
     ) -> Result<Self, Refused> {
         let call = Call::read(&known.options, memory.limits.bundles).map_err(Refused::Call)?;
-        let mut entities = Vec::with_capacity(known.entities.len());
-        let mut cursors = Vec::with_capacity(known.entities.len());
-        for one in known.entities {
-            entities.push(one.entity);
-            cursors.push(one.cursor.and_then(|cursor| cursor.parse().ok()));
-        }
+        let (tables, cursors) = Tables::known(&options.schema, known.entities);
         let mut talk = Self {
-            tables: Tables::new(&options.schema, entities),
+            tables,
             options,
             goal,
             call,

@@ -3,7 +3,7 @@
 use super::capabilities::{Capabilities, require_tables};
 use super::memory::Memory;
 use crate::ground::SyncError;
-use crate::providers::conversation::{Answer, Ask};
+use crate::providers::conversation::Ask;
 use crate::providers::oversync::options::Options;
 use crate::providers::oversync::tables::Tables;
 
@@ -44,15 +44,4 @@ pub fn met(
         known,
         given,
     )))
-}
-
-/// A whole answer.
-pub fn whole(answer: &mut Answer<'_>) -> Result<Vec<u8>, SyncError> {
-    let mut bytes = Vec::new();
-    answer.body.read_to_end(&mut bytes).map_err(|error| {
-        SyncError::network(format!(
-            "the answer can't be read to its end: {error}; try again"
-        ))
-    })?;
-    Ok(bytes)
 }

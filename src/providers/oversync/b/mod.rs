@@ -36,18 +36,18 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::options::{Options, PAGING};
+use super::options::Options;
 use super::row::{Dialect, write_row};
 use super::tables::admit;
+use super::wire::manners;
 use crate::providers::conversation::{
-    ApplyRules, Conversation, Goal, Known, Manners, Provider, Refusal, RowToSend,
+    Conversation, Goal, Known, Manners, Provider, Refusal, RowToSend,
 };
 use crate::providers::kind::Settings;
-use crate::providers::table_keys;
 use crate::providers::wire::Entity;
 
 use conversation::Talk;
-pub use meeting::{first_question, met, whole};
+pub use meeting::{first_question, met};
 use memory::Memory;
 
 /// How values travel.
@@ -72,28 +72,14 @@ pub struct Bundles {
 impl Bundles {
     /// None of a server that is yet to be asked what it speaks.
     pub fn open(settings: &Settings, options: &Arc<Options>, memory: &Json) -> Option<Self> {
+        let mut manners = manners(settings);
+        manners.batch = settings.number("bundleRows");
+        manners.asks_pending = true;
+        manners.apply.rounds_integers = true;
         Some(Self {
             options: Arc::clone(options),
             memory: Memory::read(memory, options.source.as_deref())?,
-            manners: Manners {
-                batch: settings.number("bundleRows"),
-                round: settings.number("uploadLimit"),
-                journal_pulls: 0,
-                cursors_grow: true,
-                versions: true,
-                numbered: true,
-                resends: true,
-                one_cursor: true,
-                paging: PAGING,
-                apply: ApplyRules {
-                    created_as_updated: true,
-                    server_wins: true,
-                    asks_for_deletes: true,
-                    settles_equal: true,
-                    rounds_integers: true,
-                    ..table_keys::apply_rules(settings)
-                },
-            },
+            manners,
         })
     }
 }

@@ -11,10 +11,9 @@ use crate::ground::{SyncError, complaint};
 use crate::providers::conversation::{ParcelRow, ParcelRows};
 use crate::providers::oversync::row::read_rounded;
 use crate::providers::oversync::tables::Tables;
+use crate::providers::oversync::wire::{in_json, key, op};
 use crate::providers::sink::{Image, Sent, Sink, Verdict};
-use crate::providers::values::write_json;
 use crate::providers::wire::{ChangeKind, Slot};
-use crate::store::ValueRef;
 
 /// The body that opens a bundle of so many rows.
 pub fn opening(number: i64, rows: u64, initialization: Option<&str>) -> Vec<u8> {
@@ -123,28 +122,14 @@ fn write_row(
     row: &ParcelRow<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let ValueRef::Text(id) = row.id else {
-        return Err(io::Error::other(
-            "a row of _syncOutbox has no text as its key",
-        ));
-    };
-    let op = match row.kind {
-        ChangeKind::Created => "INSERT",
-        ChangeKind::Updated => "UPDATE",
-        ChangeKind::Deleted => "DELETE",
-    };
-    let json = |text: &str| {
-        let mut json = Vec::new();
-        write_json(&mut json, text).map_err(io::Error::other)?;
-        String::from_utf8(json).map_err(io::Error::other)
-    };
+    let op = op(row.kind);
     write!(
         out,
         r#"{{"schema":{},"table":{},"key":{{{}:{}}},"op":"{op}","base_row_version":{}"#,
-        json(tables.schema())?,
-        json(tables.name(entity))?,
-        json(&tables.entity(entity).key.to_lowercase())?,
-        json(id)?,
+        in_json(tables.schema())?,
+        in_json(tables.name(entity))?,
+        in_json(&tables.entity(entity).key.to_lowercase())?,
+        key(row)?,
         row.base.unwrap_or(0)
     )?;
     if row.kind != ChangeKind::Deleted {

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::super::committed::{self, foreign, settle};
-use super::super::meeting::{met, whole};
+use super::super::meeting::met;
 use super::super::memory::Memory;
 use super::super::pull::{Pulled, read_bundles};
 use super::super::push::{self, Committed, Opened};
@@ -13,6 +13,7 @@ use super::{At, CONFLICT, Noted, Reading, Talk};
 use crate::ground::{Class, SyncError, complaint};
 use crate::providers::conversation::{Answer, Goal, Page, ParcelRows, Read};
 use crate::providers::names::Names;
+use crate::providers::oversync::wire::whole;
 use crate::providers::sink::Sink;
 
 impl Talk {
