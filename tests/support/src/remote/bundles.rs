@@ -5,6 +5,7 @@ use syncscope_backend::oversync::B;
 use syncscope_backend::oversync::b::{Options, tables_of};
 use syncscope_backend::{Kind, Moment};
 
+use super::fault::fault;
 use super::server::{Asked, On, Op, Remote, Sent, Trouble, Wanted};
 use crate::waiting::PATIENCE;
 
@@ -112,36 +113,10 @@ impl Remote for Bundles {
     }
 
     fn trouble(&self, on: On, trouble: &Trouble, times: Option<u32>) {
-        let mut fault = match trouble {
-            Trouble::Refused(status, words) => json!({"status": status, "says": words}),
-            // What has been done is lost with the answer to the commit: two requests come before it.
-            Trouble::Lost { done: true } if on == On::Upload => {
-                json!({"drop": true, "afterCommit": true, "skip": 2})
-            }
-            Trouble::Lost { done } => json!({"drop": true, "afterCommit": done}),
-            Trouble::Rejected(rows) => {
-                let mut tables = json!({});
-                for (table, id, reason) in rows {
-                    let named = json!({"id": id, "reason": reason});
-                    match tables[table].as_array_mut() {
-                        Some(listed) => listed.push(named),
-                        None => tables[table] = json!([named]),
-                    }
-                }
-                json!({ "rejectIds": tables })
-            }
-            Trouble::Broken(bytes) => json!({ "truncate": bytes }),
-            Trouble::Cut(bytes) => json!({ "cut": bytes }),
-            Trouble::Garbage => json!({"garbage": true}),
-            Trouble::Unheard(table) => json!({"renameTables": {*table: "unheard_of"}}),
-            Trouble::Silent => json!({"delayMs": 86_400_000}),
-        };
-        fault["on"] = json!(match on {
-            On::Download => "pull",
-            On::Upload => "push",
-        });
-        if let Some(times) = times {
-            fault["times"] = json!(times);
+        let mut fault = fault(on, trouble, times);
+        // What has been done is lost with the answer to the commit: two requests come before it.
+        if matches!((on, trouble), (On::Upload, Trouble::Lost { done: true })) {
+            fault["skip"] = json!(2);
         }
         self.0.faults().add(fault);
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `server.rs` | what a test wants of a server, whatever it speaks: the trait `Remote` |
 //! | `watermelon.rs` | servers that speak the WatermelonDB protocol |
+//! | `fault.rs` | a trouble as the scripted backends are told of it |
 //! | `transport.rs` | who sends the requests: syncscope, or a program in Python |
 //! | `client.rs` | a database that syncs with a `Remote` over a `Transport` |
 //! | `cases.rs` | a test for every kind and every transport |
@@ -11,6 +12,7 @@
 mod bundles;
 mod cases;
 mod client;
+mod fault;
 mod server;
 mod transport;
 mod watermelon;
