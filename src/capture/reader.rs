@@ -3,7 +3,8 @@
 use crate::store::{Connection, Database, Result, Statement, Value, ValueRef, quote_name};
 
 use super::key::{self, Encoding};
-use super::pending::{Pending, PendingRows};
+use super::pending::Pending;
+use super::pending_rows::PendingRows;
 use super::tracked::Tracked;
 
 /// Finds rows, and stays on the one found until the next is looked for.

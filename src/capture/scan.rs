@@ -6,7 +6,8 @@ use crate::store::{Database, Result, Statement, Value};
 
 use super::key::Key;
 use super::op::{OP_BITS, Op, group_of};
-use super::pending::{Entry, Pending, PendingRows};
+use super::pending::{Entry, Pending};
+use super::pending_rows::PendingRows;
 use super::reader::RowReader;
 use super::shape::Column;
 use super::tracked::Tracked;

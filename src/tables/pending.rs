@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::capture::aside::Kept;
-use crate::capture::pending::PendingWalk;
+use crate::capture::pending_rows::PendingWalk;
 use crate::capture::reader::RowReader;
 use crate::capture::sends::{changed, sends};
 use crate::capture::shape::Shape;
