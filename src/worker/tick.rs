@@ -172,7 +172,7 @@ pub fn run_due(
             Err(error @ (Error::Argument(_) | Error::Corrupt(_))) => {
                 // Something about the call is wrong, such as a table that is gone: it waits like a failure, and says why.
                 let why = error.to_string();
-                record(session, schema, &schedule, goal, at, Some(None))?;
+                record(session, schema, &schedule, goal, at, Outcome::Failed(None))?;
                 answers
                     .push(json!({"provider": schedule.provider, "state": "failed", "error": why}));
             }
@@ -200,9 +200,10 @@ fn run(
     session.part::<Noticed>().begin(schema, provider);
     let began = now();
     let answer = runs::run_until(session, &call, goal, cancel)?;
-    let error = answer["error"]["message"]
-        .is_string()
-        .then(|| answer["error"]["retryAfter"].as_i64());
+    let outcome = match answer["error"]["message"].is_string() {
+        true => Outcome::Failed(answer["error"]["retryAfter"].as_i64()),
+        false => Outcome::Done,
+    };
     // Who was told to stop has not failed.
     if answer["error"]["class"] == "cancelled" {
         return Ok(answer);
@@ -212,21 +213,28 @@ fn run(
     session
         .part::<Noticed>()
         .shut_out(schema, provider, shut_out);
-    record(session, schema, schedule, goal, began, error)?;
+    record(session, schema, schedule, goal, began, outcome)?;
     Ok(answer)
 }
 
-/// Writes down how it went. `failure`: it failed, and the server may have said after how many seconds to ask again.
+/// How a run went.
+enum Outcome {
+    Done,
+    /// The server may have said after how many seconds to ask again.
+    Failed(Option<i64>),
+}
+
+/// Writes down how it went.
 fn record(
     session: &Session,
     schema: &str,
     schedule: &Schedule,
     goal: Goal,
     began: i64,
-    failure: Option<Option<i64>>,
+    outcome: Outcome,
 ) -> Result<()> {
     coordination::write(session, schema, |ground| {
-        if let Some(asked) = failure {
+        if let Outcome::Failed(asked) = outcome {
             let failures = schedule.failures.saturating_add(1);
             let at = now();
             let retry = at.saturating_add(schedule.wait_after(failures, asked, luck()));
