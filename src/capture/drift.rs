@@ -17,8 +17,9 @@ use super::{meet, rebuilt, refilled, reshape};
 pub fn refresh(database: &Database) -> Result<()> {
     let mut drifted = Vec::new();
     let mut bare = Vec::new();
+    let mut triggers = Found::all(database)?;
     for registration in registrations(database)? {
-        let found = Found::read(database, registration.id)?;
+        let found = triggers.remove(&registration.id).unwrap_or_default();
         if registration.off.is_some() {
             continue;
         }
@@ -71,8 +72,9 @@ pub fn refresh(database: &Database) -> Result<()> {
 /// SQLite's.
 pub fn look(database: &Database) -> Result<bool> {
     let mut unchanged = true;
+    let mut triggers = Found::all(database)?;
     for registration in registrations(database)? {
-        let found = Found::read(database, registration.id)?;
+        let found = triggers.remove(&registration.id).unwrap_or_default();
         let Some(table) = found.table.as_deref().filter(|_| found.is_whole()) else {
             continue;
         };

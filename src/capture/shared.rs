@@ -80,9 +80,14 @@ pub fn above(database: &Database, shape: &Shape) -> Result<Vec<String>> {
     let [key] = keys.as_slice() else {
         return Ok(Vec::new());
     };
+    // Asked of every table at every sync.
+    if !shape.definition.to_ascii_lowercase().contains("references") {
+        return Ok(Vec::new());
+    }
+    // CROSS: of the few references first, not of all tables of the file.
     database.query_all(
         "SELECT parent.name FROM pragma_foreign_key_list(?1, ?2) AS fk \
-           JOIN main.sqlite_master AS parent ON parent.type = 'table' AND parent.name = fk.\"table\" COLLATE NOCASE \
+           CROSS JOIN main.sqlite_master AS parent ON parent.type = 'table' AND parent.name = fk.\"table\" COLLATE NOCASE \
          WHERE fk.\"from\" = ?3 COLLATE NOCASE AND parent.name <> ?1 COLLATE NOCASE \
            AND (SELECT count(*) FROM pragma_table_info(parent.name, ?2) WHERE pk > 0) = 1 \
            AND (fk.\"to\" IS NULL OR fk.\"to\" = \

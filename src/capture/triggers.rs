@@ -1,6 +1,6 @@
 //! Making and removing the capture triggers of one table, from `sql/templates/capture.sql`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::store::{Database, Error, Result, quote_name};
 
@@ -12,9 +12,12 @@ use super::{key, mask, meet};
 
 const TEMPLATE: &str = include_str!("../../sql/templates/capture.sql");
 
+/// How the names of all capture triggers begin.
+const PREFIX: &str = "_syncCapture_";
+
 /// Name of a capture trigger of table number `id`.
 pub fn name(id: i64, kind: &str) -> String {
-    format!("_syncCapture_{id}_{kind}")
+    format!("{PREFIX}{id}_{kind}")
 }
 
 /// The text of one section of the template.
@@ -208,28 +211,57 @@ impl Found {
             |row| Ok((row.text(0), row.text(1), row.text(2))),
         )?;
         for (name, table, sql) in triggers {
-            let kind = name[prefix.len()..].split(':').next().unwrap_or_default();
-            if kind == FOLLOW {
-                found.follows = Some(table);
-                continue;
-            }
-            found.table = Some(table);
-            let group = kind.strip_prefix(UPDATE).and_then(|rest| {
-                let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next();
-                digits.and_then(|digits| digits.parse::<usize>().ok())
-            });
-            let Some(group) = group.filter(|group| *group <= Op::LAST_GROUP) else {
-                found.kinds.insert(kind.to_owned());
-                continue;
-            };
-            found.groups.insert(group);
-            for (bit, column) in mask::columns(&sql) {
-                if bit < GROUP {
-                    found.known.insert(group * GROUP + bit, column);
-                }
-            }
+            found.add(&name[prefix.len()..], table, &sql);
         }
         Ok(found)
+    }
+
+    /// Reads those of all tables, by their numbers: the file has one list of all triggers, which is long.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn all(database: &Database) -> Result<HashMap<i64, Self>> {
+        let triggers = database.query_all(
+            "SELECT name, tbl_name, sql FROM main.sqlite_master \
+             WHERE type = 'trigger' AND substr(name, 1, ?1) = ?2",
+            &[(PREFIX.len() as i64).into(), PREFIX.into()],
+            |row| Ok((row.text(0), row.text(1), row.text(2))),
+        )?;
+        let mut all: HashMap<i64, Self> = HashMap::new();
+        for (name, table, sql) in triggers {
+            let numbered = name[PREFIX.len()..].split_once('_');
+            if let Some((number, kind)) = numbered
+                && let Ok(id) = number.parse::<i64>()
+                && id.to_string() == number
+            {
+                all.entry(id).or_default().add(kind, table, &sql);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Takes one in. `kind`: its name behind the number.
+    fn add(&mut self, kind: &str, table: String, sql: &str) {
+        let kind = kind.split(':').next().unwrap_or_default();
+        if kind == FOLLOW {
+            self.follows = Some(table);
+            return;
+        }
+        self.table = Some(table);
+        let group = kind.strip_prefix(UPDATE).and_then(|rest| {
+            let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next();
+            digits.and_then(|digits| digits.parse::<usize>().ok())
+        });
+        let Some(group) = group.filter(|group| *group <= Op::LAST_GROUP) else {
+            self.kinds.insert(kind.to_owned());
+            return;
+        };
+        self.groups.insert(group);
+        for (bit, column) in mask::columns(sql) {
+            if bit < GROUP {
+                self.known.insert(group * GROUP + bit, column);
+            }
+        }
     }
 
     /// What the update triggers say; none where there are none.

@@ -155,6 +155,7 @@ impl Run {
                 return Ok(None);
             }
             lease::take(database, provider, self.owner, self.id)?;
+            drift::refresh(database)?;
             let call = self.call.clone();
             let prepared = prepare(
                 session,
@@ -181,6 +182,7 @@ impl Run {
         Patience::new(&self.config.clone()).sync(|| {
             let begun = coordination::write(session, &schema, |ground| {
                 let database = ground.database;
+                drift::refresh(database)?;
                 self.kind = opened(database, &self.config, &call.provider)?;
                 let (config, kind) = (&self.config, &*self.kind);
                 let prepared = prepare(session, database, &call, self.goal, config, kind)?;
@@ -240,6 +242,7 @@ fn spelled(database: &Database, config: &Settings, call: &EntitiesCall) -> Resul
     Ok(call)
 }
 
+/// Call [`drift::refresh`] first in the same transaction.
 fn prepare(
     session: &Session,
     database: &Database,
@@ -249,7 +252,6 @@ fn prepare(
     kind: &dyn Provider,
 ) -> Result<Prepared> {
     refuse_paging(kind, &call.options)?;
-    drift::refresh(database)?;
     require_configured(database, config)?;
     let provider = call.provider.as_str();
     let mut bindings: Vec<Binding> = Vec::with_capacity(call.operations.len());

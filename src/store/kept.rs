@@ -22,9 +22,10 @@ use super::api::sq;
 use super::connection::Connection;
 use super::turn;
 
-/// Statements kept at most; the one that was not used for longest goes. More than any function runs in one call.
+/// Statements kept at most; the one that was not used for longest goes. More than a sync of a dozen tables has: of a round
+/// of more statements than are kept, none would be there the next time.
 /// One with the triggers of a status behind it takes 150 kB, of which there are a dozen.
-const MOST: usize = 64;
+const MOST: usize = 256;
 
 /// The statements that one connection keeps.
 pub struct Kept {

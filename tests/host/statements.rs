@@ -1,12 +1,12 @@
 //! The statements that a connection keeps for the next call, and hosts that deal with statements in their own way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString, c_int};
 use std::ptr::null_mut;
 
 use rusqlite::{Connection, ffi};
 use support::host::{KEPT, consistent, furnished, settled, statements};
-use support::{World, ask, library, load};
+use support::{Backend, Device, SCHEMA, World, ask, library, load};
 
 unsafe extern "C" {
     /// Not among the bindings, but in the SQLite they come with.
@@ -169,6 +169,35 @@ fn is_open(world: &World) -> bool {
     links
         .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
         .any(|path| path == file)
+}
+
+/// The statements of a connection, by text.
+fn addresses(connection: &Connection) -> BTreeMap<String, usize> {
+    let mut all = BTreeMap::new();
+    // SAFETY: the connection is open; SQLite owns the texts.
+    unsafe {
+        let mut statement = ffi::sqlite3_next_stmt(connection.handle(), null_mut());
+        while !statement.is_null() {
+            let text = CStr::from_ptr(ffi::sqlite3_sql(statement));
+            all.insert(text.to_string_lossy().into_owned(), statement as usize);
+            statement = ffi::sqlite3_next_stmt(connection.handle(), statement);
+        }
+    }
+    all
+}
+
+#[test]
+fn a_sync_finds_all_statements_of_the_one_before() {
+    let backend = Backend::start(SCHEMA);
+    let device = Device::new(&backend.sync_url());
+    device.exec("INSERT INTO list (id, name) VALUES ('a', 'Ann')");
+    device.synced();
+    device.synced();
+    let before = addresses(&device.db);
+    device.synced();
+    let after = addresses(&device.db);
+    assert!(before.len() > 64, "{}", before.len());
+    assert_eq!(after, before);
 }
 
 #[test]

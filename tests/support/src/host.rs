@@ -95,7 +95,7 @@ pub fn statements(connection: &Connection) -> Vec<(String, bool)> {
 }
 
 /// Statements that a connection keeps for the next call, at most.
-pub const KEPT: usize = 64;
+pub const KEPT: usize = 256;
 
 /// After a call: the transaction state is as it was, and no statement is left but those that are kept for the
 /// next call, each once.
