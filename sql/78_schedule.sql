@@ -9,7 +9,8 @@ CREATE TABLE main._syncSchedule (
   downloadedAt  INTEGER NOT NULL DEFAULT 0,
   failures      INTEGER NOT NULL DEFAULT 0, -- one after the other
   failedAt      INTEGER,                 -- epoch ms
-  retryAt       INTEGER                  -- epoch ms; not before, unless a run succeeds in between
+  retryAt       INTEGER,                 -- epoch ms; not before, unless a run succeeds in between
+  watch         INTEGER NOT NULL DEFAULT 0 -- 1: the thread listens for news
 );
 
 -- Who carries it out: one thread for a file.

@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use crate::coordination::write;
 use crate::ground::key::{Keys, Takes, Usual, key};
 use crate::providers::Transport;
+use crate::runs::news;
 use crate::store::{Call, Error, Result, Value, require_idle};
 use crate::worker::{keeper, tick};
 
@@ -18,6 +19,7 @@ pub const KEYS: Keys = &[&[
     key("downloadEvery", Takes::Json, Usual::Json("\"2m\""), "how often remote changes are brought here, written likewise; false: not by itself", r#"{"downloadEvery":"2m"}"#),
     key("debounce", Takes::Json, Usual::Json("\"2s\""), "how long after the last change what is pending goes up, written likewise; false: not for a change", r#"{"debounce":"2s"}"#),
     key("backoff", Takes::Json, Usual::Json("\"1m\""), "how long nothing is tried after a failure; doubled with each that follows, up to 16 times", r#"{"backoff":"1m"}"#),
+    key("watch", Takes::Switch, Usual::Json("false"), "listen for news while a thread runs (`sync_worker_start`), and bring it at once", r#"{"watch":true}"#),
 ], SCHEMA];
 
 pub const PLACE: Keys = &[SCHEMA];
@@ -43,6 +45,7 @@ pub fn auto(call: &Call<'_>) -> Result<Value> {
     let download_every = time("downloadEvery", 120_000, true)?;
     let debounce = time("debounce", 2_000, true)?;
     let backoff = time("backoff", 60_000, false)?;
+    let watch = options.get::<bool>("watch")?.unwrap_or_default();
     write(call.session(), &schema, |ground| {
         let kind = provider_kind(ground.database, provider)?;
         if kind.transport == Transport::Nobody {
@@ -56,16 +59,25 @@ pub fn auto(call: &Call<'_>) -> Result<Value> {
             ground.database.execute(sql, &[provider.into()])?;
             return Ok(json!({ "provider": provider }).to_string().into());
         }
+        if watch && !news::may_exist(ground.database, provider)? {
+            return Err(Error::argument(format!(
+                "options.watch: a backend of kind {} has no stream of news that is known; name one with watchUrl in \
+                 sync_provider",
+                kind.name
+            )));
+        }
         ground.database.execute(
-            "INSERT INTO main._syncSchedule (provider, uploadEvery, downloadEvery, debounce, backoff) \
-             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (provider) DO UPDATE SET uploadEvery = excluded.uploadEvery, \
-             downloadEvery = excluded.downloadEvery, debounce = excluded.debounce, backoff = excluded.backoff",
+            "INSERT INTO main._syncSchedule (provider, uploadEvery, downloadEvery, debounce, backoff, watch) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (provider) DO UPDATE SET uploadEvery = excluded.uploadEvery, \
+             downloadEvery = excluded.downloadEvery, debounce = excluded.debounce, backoff = excluded.backoff, \
+             watch = excluded.watch",
             &[
                 provider.into(),
                 every.into(),
                 download_every.into(),
                 debounce.into(),
                 backoff.into(),
+                watch.into(),
             ],
         )?;
         let answer = json!({
@@ -74,6 +86,7 @@ pub fn auto(call: &Call<'_>) -> Result<Value> {
             "downloadEvery": download_every,
             "debounce": debounce,
             "backoff": backoff,
+            "watch": watch,
         });
         Ok(answer.to_string().into())
     })

@@ -35,9 +35,20 @@ pub(super) fn attempt(
     agent: &Agent,
     plan: &Plan,
     policy: &Policy,
-    mut announce: bool,
+    announce: bool,
     stop: &AtomicBool,
 ) -> Result<Answer, HttpError> {
+    let (answer, url) = reach(agent, plan, policy, announce)?;
+    take(answer, &url, policy, &plan.meter, stop)
+}
+
+/// Sends the request once, wherever redirects within the origin lead. The beginning of the answer, and who gave it.
+pub(super) fn reach(
+    agent: &Agent,
+    plan: &Plan,
+    policy: &Policy,
+    mut announce: bool,
+) -> Result<(http::Response<ureq::Body>, Url), HttpError> {
     let mut url = plan.url.clone();
     let mut followed = 0;
     loop {
@@ -56,7 +67,7 @@ pub(super) fn attempt(
             followed += 1;
             continue;
         }
-        return take(answer, &url, policy, &plan.meter, stop);
+        return Ok((answer, url));
     }
 }
 
@@ -136,7 +147,8 @@ fn take(
     })
 }
 
-fn text(headers: &HeaderMap, name: http::HeaderName) -> Option<String> {
+/// The text of a header.
+pub(super) fn text(headers: &HeaderMap, name: http::HeaderName) -> Option<String> {
     headers
         .get(name)
         .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())

@@ -9,6 +9,7 @@
 //! | `client` | [`send`]: the loop over attempts |
 //! | `exchange` | one attempt: request out, redirects, answer in |
 //! | `watch` | runs an attempt so that the caller can give up at any moment |
+//! | `listen`, `events` | an answer that goes on for as long as there may be news |
 //! | `agents` | connections kept between requests |
 //! | `prepare` | what every request has besides what its provider says |
 //! | `request`, `plan`, `outgoing`, `response`, `spool` | what goes in, how it is checked, how its body leaves, what comes out, bodies of any size |
@@ -23,8 +24,10 @@ mod agents;
 mod body;
 mod client;
 mod error;
+mod events;
 mod exchange;
 mod explain;
+mod listen;
 mod meter;
 mod origin;
 mod outgoing;
@@ -45,6 +48,7 @@ mod watch;
 pub use agents::close_idle;
 pub use client::{send, send_metered};
 pub use error::{HttpError, Kind, Wait};
+pub use listen::{Heard, Silence, listen};
 pub use meter::{Meter, Transfer};
 pub use origin::Origin;
 pub use plan::{check, header_name};

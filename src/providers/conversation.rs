@@ -188,6 +188,22 @@ pub trait Provider: Send {
     /// # Errors
     /// See [`Refusal`].
     fn begin(&self, goal: Goal, known: Known) -> Result<Box<dyn Conversation>, Refusal>;
+
+    /// A request whose answer, as it comes, says when there is something new; none where the protocol has no such thing.
+    /// `cursors`: where the next pull of each entity starts; none of one that was never pulled.
+    fn watch(&self, _cursors: &[Option<String>]) -> Option<Ask> {
+        None
+    }
+
+    /// Whether there is such a request, or may be once more is known of the server.
+    fn may_watch(&self) -> bool {
+        self.watch(&[]).is_some()
+    }
+
+    /// Whether what was said in answer to that is news here, where pulls have come so far.
+    fn is_news(&self, _said: &str, _cursors: &[Option<String>]) -> bool {
+        true
+    }
 }
 
 /// What a run must do next.

@@ -1,12 +1,14 @@
 //! Keys of every kind that sends requests: where to, with which credentials, and how patiently.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
+use super::conversation::Ask;
 use super::credential::refuse_credentials;
 use super::kind::Settings;
 use super::path::Path;
 use crate::ground::key::{Key, Takes, Usual, key};
-use crate::ground::{origin, quoted};
+use crate::ground::{compare_numbers, origin, percent_encode, quoted};
 use crate::http::{Credentials, IN_BODY, Policy, header_name};
 
 const fn within(bounds: (u64, u64)) -> Takes {
@@ -24,6 +26,7 @@ pub const KEYS: &[Key] = &[
     key("refreshBody", Takes::Text, Usual::Nothing, "body of that request, JSON or a form, with `{secret}` where the secret belongs", r#"{"refreshBody":"grant_type=refresh_token&refresh_token={secret}","refreshUrl":"/auth/refresh","token":"airline","refreshSecret":"airline-refresh"}"#),
     key("refreshTokenPath", Takes::Text, Usual::Json("\"$.token\""), "where the answer has the new token", r#"{"refreshTokenPath":"$.access_token","refreshUrl":"/auth/refresh","token":"airline","refreshSecret":"airline-refresh"}"#),
     key("refreshSecretPath", Takes::Text, Usual::Nothing, "where the answer has the secret for the next time, if it comes with each", r#"{"refreshSecretPath":"$.refresh_token","refreshUrl":"/auth/refresh","token":"airline","refreshSecret":"airline-refresh"}"#),
+    key("watchUrl", Takes::Text, Usual::Nothing, "where `sync_auto` with `watch` listens for news: an address, or a path behind the origin of `url`; it answers with a stream of events (`text/event-stream`), or as soon as there is news (long poll). `{cursor}` in it is where the next pull starts", r#"{"watchUrl":"/events?since={cursor}"}"#),
     key("connectTimeoutMs", within(Policy::CONNECT_MS), Usual::Json("10000"), "longest wait for a connection", r#"{"connectTimeoutMs":5000}"#),
     key("timeoutMs", within(Policy::IDLE_MS), Usual::Json("30000"), "longest silence of the backend", r#"{"timeoutMs":60000}"#),
     key("totalTimeoutMs", within(Policy::TOTAL_MS), Usual::Json("600000"), "longest duration of one request with all its retries", r#"{"totalTimeoutMs":120000}"#),
@@ -46,6 +49,7 @@ pub fn check(settings: &Settings) -> Result<(), String> {
         }
     }
     check_refresh(settings)?;
+    check_place("watchUrl", settings.optional_text("watchUrl"))?;
     let Some(url) = settings.optional_text("url") else {
         return Ok(());
     };
@@ -68,15 +72,7 @@ fn check_refresh(settings: &Settings) -> Result<(), String> {
             Some(key) => Err(format!("{key} goes with refreshUrl; give that too")),
         };
     };
-    if !["/", "http://", "https://"]
-        .iter()
-        .any(|start| url.starts_with(start))
-    {
-        return Err(format!(
-            "refreshUrl is {}; write an address, or a path that begins with a slash",
-            quoted(url)
-        ));
-    }
+    check_place("refreshUrl", Some(url))?;
     for key in ["token", "refreshSecret"] {
         if !settings.is_set(key) {
             return Err(format!(
@@ -97,6 +93,54 @@ fn check_refresh(settings: &Settings) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// An address, or a path behind the origin of `url`.
+fn check_place(key: &str, place: Option<&str>) -> Result<(), String> {
+    let begins = |place: &str| {
+        ["/", "http://", "https://"]
+            .iter()
+            .any(|start| place.starts_with(start))
+    };
+    match place.filter(|place| !begins(place)) {
+        None => Ok(()),
+        Some(place) => Err(format!(
+            "{key} is {}; write an address, or a path that begins with a slash",
+            quoted(place)
+        )),
+    }
+}
+
+/// The address that [`check_place`] has let pass.
+fn placed(settings: &Settings, place: &str) -> String {
+    match place.starts_with('/') {
+        true => format!("{}{place}", origin(settings.text("url"))),
+        false => place.to_owned(),
+    }
+}
+
+/// Where news can be waited for, if that is configured. `cursors`: where the next pull of each entity starts; of several the
+/// lowest counts.
+pub fn watch(settings: &Settings, cursors: &[Option<String>]) -> Option<Ask> {
+    let place = settings.optional_text("watchUrl")?;
+    let cursors = cursors.iter().map(|cursor| cursor.as_deref());
+    let lowest = cursors.min_by(|one, other| match (one, other) {
+        (Some(one), Some(other)) => compare_numbers(one, other).unwrap_or(Ordering::Equal),
+        (one, other) => one.is_some().cmp(&other.is_some()),
+    });
+    let mut cursor = String::new();
+    percent_encode(lowest.flatten().unwrap_or_default(), &mut cursor);
+    let headers = settings.texts("headers");
+    Some(Ask {
+        headers: headers
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        ..Ask::new(
+            "watch",
+            "GET",
+            placed(settings, place).replace("{cursor}", &cursor),
+        )
+    })
 }
 
 /// Keys that mean nothing without `refreshUrl`.
@@ -131,10 +175,7 @@ pub fn refresh(settings: &Settings) -> Option<Refresh> {
     let token_url = settings.text("url");
     let path = |key| Path::parse(settings.optional_text(key)?).ok();
     Some(Refresh {
-        url: match url.starts_with('/') {
-            true => format!("{}{url}", origin(token_url)),
-            false => url.to_owned(),
-        },
+        url: placed(settings, url),
         secret: settings.optional_text("refreshSecret")?.to_owned(),
         body: settings.optional_text("refreshBody").map(str::to_owned),
         token_path: path("refreshTokenPath")?,

@@ -27,7 +27,7 @@ pub mod values;
 pub mod watermelon;
 pub mod wire;
 
-pub use http_keys::{Refresh, credentials, policy, refresh};
+pub use http_keys::{Refresh, credentials, policy, refresh, watch};
 pub use kind::{Kind, Settings, Transport};
 #[cfg(fuzzing)]
 pub use mend::mended;

@@ -227,7 +227,11 @@ impl Run {
 }
 
 /// The provider that a configuration describes, as far as its server is known.
-fn opened(database: &Database, config: &Settings, provider: &str) -> Result<Box<dyn Provider>> {
+pub(super) fn opened(
+    database: &Database,
+    config: &Settings,
+    provider: &str,
+) -> Result<Box<dyn Provider>> {
     config
         .open(&peer::memory(database, provider)?)
         .map_err(|problem| Error::Corrupt(format!("the stored {problem}")))

@@ -12,6 +12,7 @@
 //! | `drive`, `host` | who sends its requests: the HTTP room, or the host program |
 //! | `waiting`, `peers`, `giving_up` | what would be sent; how things stand with each provider; giving it up |
 //! | `detach` | leaving a provider: log-out, another user |
+//! | `news` | where news of a provider can be listened to |
 //! | `wait` | waiting for a run, or until all is here and there |
 //! | `check`, `compare` | comparing in place of applying |
 
@@ -27,6 +28,7 @@ mod finish;
 pub mod gate;
 mod giving_up;
 pub mod host;
+pub mod news;
 mod notes;
 mod outcome;
 mod parcels;

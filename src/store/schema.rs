@@ -39,6 +39,7 @@ const UPGRADES: &[&str] = &[
     include_str!("../../sql/upgrades/2.sql"),
     include_str!("../../sql/upgrades/3.sql"),
     include_str!("../../sql/upgrades/4.sql"),
+    include_str!("../../sql/upgrades/5.sql"),
 ];
 
 /// Tables that came with each step.
@@ -46,6 +47,7 @@ const CAME: &[&[&str]] = &[
     &["_syncPeer", "_syncVersion"],
     &["_syncHeld", "_syncAside"],
     &["_syncPause", "_syncSchedule", "_syncWorker"],
+    &[],
 ];
 
 /// The schema version of this build.

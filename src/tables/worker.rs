@@ -9,7 +9,7 @@ pub const TABLE: Table = Table {
     name: "sync_worker",
     declaration: "CREATE TABLE x(provider TEXT, running INTEGER, here INTEGER, nextUploadAt INTEGER, \
         nextDownloadAt INTEGER, every INTEGER, downloadEvery INTEGER, debounce INTEGER, failures INTEGER, \
-        retryAt INTEGER)",
+        retryAt INTEGER, watch TEXT)",
     keys: &[0],
     access: Access::Innocuous,
     open,
@@ -19,12 +19,9 @@ pub const TABLE: Table = Table {
     example: "SELECT provider, running, nextUploadAt, nextDownloadAt, failures FROM sync_worker;",
 };
 
-/// The schema version that brought schedules.
-const SINCE: i64 = 4;
-
 fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>> {
     let database = session.database("main")?;
-    if readable_schema(&database)?.is_none_or(|version| version < SINCE) {
+    if readable_schema(&database)?.is_none_or(|version| version < tick::SINCE) {
         return Ok(Box::new(Ready::new(Vec::new())));
     }
     let wanted = keys.first().cloned().flatten();
@@ -33,6 +30,14 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
     let number = |number: Option<i64>| number.map_or(Value::Null, Value::Integer);
     let mut rows = Vec::new();
     for (schedule, due) in tick::schedules(session, &database, "main")? {
+        let watch = match (schedule.watch, here, running) {
+            (false, ..) => None,
+            (true, true, _) => keeper::listening(session, "main", &schedule.provider).or(Some(
+                "waiting for the thread of another connection".to_owned(),
+            )),
+            (true, false, true) => Some("by the thread of another connection".to_owned()),
+            (true, false, false) => Some("no thread; call sync_worker_start".to_owned()),
+        };
         let name = Value::Text(schedule.provider);
         if wanted.as_ref().is_some_and(|wanted| *wanted != name) {
             continue;
@@ -50,6 +55,7 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
                 number(schedule.debounce),
                 schedule.failures.into(),
                 number(schedule.retry_at),
+                watch.map_or(Value::Null, Value::Text),
             ],
         ));
     }

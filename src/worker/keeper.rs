@@ -14,6 +14,7 @@ use crate::store::{Database, Door, Error, Result, Session, require_idle};
 use crate::transfer::declared::Declared;
 
 use super::limits::{BUSY, overdue};
+use super::listeners::{Listeners, Shown};
 use super::tick;
 
 /// How often the thread looks whether the file has changed, or it is to end.
@@ -37,6 +38,7 @@ struct Keepers {
 struct Keeper {
     thread: JoinHandle<()>,
     cancel: Arc<AtomicBool>,
+    shown: Shown,
 }
 
 /// Starts the thread for a file. False when this connection has one.
@@ -57,6 +59,8 @@ pub fn start(session: &Arc<Session>, schema: &str) -> Result<bool> {
     session.token();
     let cancel = Arc::new(AtomicBool::new(false));
     let stop = Arc::clone(&cancel);
+    let shown = Shown::default();
+    let its_shown = Arc::clone(&shown);
     let secrets = session.part::<Secrets>();
     let declared = session.part::<Declared>();
     let work = move || {
@@ -67,14 +71,19 @@ pub fn start(session: &Arc<Session>, schema: &str) -> Result<bool> {
             second.interrupt_when(overdue(Arc::clone(&stop)));
             second.session().share(secrets);
             second.session().share(declared);
-            keep(second.session(), &stop);
+            keep(second.session(), &stop, &its_shown);
         }));
     };
     let thread = std::thread::Builder::new()
         .name("syncscope".into())
         .spawn(work)
         .map_err(|error| Error::misuse(format!("no thread could be started: {error}")))?;
-    running.push((schema.to_owned(), Keeper { thread, cancel }));
+    let keeper = Keeper {
+        thread,
+        cancel,
+        shown,
+    };
+    running.push((schema.to_owned(), keeper));
     Ok(true)
 }
 
@@ -101,13 +110,23 @@ pub fn is_running(session: &Session, schema: &str) -> bool {
         .any(|(known, keeper)| known == schema && !keeper.thread.is_finished())
 }
 
-fn keep(session: &Session, cancel: &Arc<AtomicBool>) {
+/// How the thread of this connection gets on listening for news of a provider; none when it does not listen.
+pub fn listening(session: &Session, schema: &str, provider: &str) -> Option<String> {
+    let keepers = session.part::<Keepers>();
+    let running = keepers.running.lock();
+    let (_, keeper) = running.iter().find(|(known, _)| known == schema)?;
+    let shown = keeper.shown.lock();
+    shown.get(provider).cloned()
+}
+
+fn keep(session: &Session, cancel: &Arc<AtomicBool>, shown: &Shown) {
     let is_over = || cancel.load(Ordering::Relaxed);
     while !is_over() {
         // A file that can't be written now may be later.
         match claim(session) {
             Ok(Some(me)) => {
-                serve(session, me, cancel);
+                serve(session, me, cancel, Listeners::shown_in(Arc::clone(shown)));
+                shown.lock().clear();
                 let _ = leave(session, me);
             }
             _ => pause(STAND_BY, &is_over),
@@ -116,7 +135,7 @@ fn keep(session: &Session, cancel: &Arc<AtomicBool>) {
 }
 
 /// Does what is due until it is to end, or another has the place.
-fn serve(session: &Session, me: OwnerId, cancel: &Arc<AtomicBool>) {
+fn serve(session: &Session, me: OwnerId, cancel: &Arc<AtomicBool>, mut listeners: Listeners) {
     let is_over = || cancel.load(Ordering::Relaxed);
     let (mut version, mut looked, mut wait) = (None, Instant::now(), Duration::ZERO);
     let mut beaten = Instant::now();
@@ -126,7 +145,7 @@ fn serve(session: &Session, me: OwnerId, cancel: &Arc<AtomicBool>) {
             let _ = beat(session, me);
         }
         let current = data_version(session);
-        if current == version && looked.elapsed() < wait {
+        if current == version && looked.elapsed() < wait && !listeners.have_heard() {
             std::thread::sleep(LOOK);
             continue;
         }
@@ -135,6 +154,7 @@ fn serve(session: &Session, me: OwnerId, cancel: &Arc<AtomicBool>) {
         }
         version = current;
         looked = Instant::now();
+        let _ = listeners.look(session, "main");
         // What goes wrong is in _syncRun and _syncSchedule; a locked file is looked at again.
         let _ = tick::run_due(session, "main", Some(cancel));
         let next = tick::until_due(session, "main").ok().flatten();

@@ -5,11 +5,16 @@
 //! | this one | one run in a thread |
 //! | `schedule` | when something is due |
 //! | `tick` | one look, and doing what is due |
+//! | `noticed` | what a connection has noticed of what there is to do |
 //! | `keeper` | the thread that looks again and again |
+//! | `listeners`, `listener` | the threads that listen for news |
 //! | `limits` | what threads may take |
 
 pub mod keeper;
 mod limits;
+mod listener;
+mod listeners;
+mod noticed;
 pub mod schedule;
 pub mod tick;
 

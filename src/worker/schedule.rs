@@ -17,6 +17,8 @@ pub struct Schedule {
     pub failures: i64,
     pub failed_at: Option<i64>,
     pub retry_at: Option<i64>,
+    /// News is listened for, as long as a thread carries this out.
+    pub watch: bool,
 }
 
 /// What else matters about a provider.
@@ -30,6 +32,10 @@ pub struct Circumstances {
     pub succeeded_at: Option<i64>,
     pub uploads_paused: bool,
     pub downloads_paused: bool,
+    /// The server has said that there is something new.
+    pub has_news: bool,
+    /// It should say so, but nothing connects us.
+    pub is_deaf: bool,
 }
 
 /// When work is due; none: not at all as things stand.
@@ -39,12 +45,15 @@ pub struct Due {
     pub download: Option<i64>,
 }
 
+/// How often is asked at least where news is listened for and nothing connects us. Milliseconds.
+const DEAF: i64 = 60_000;
+
 /// The longest back-off, as a multiple of the first.
 const LONGEST: i64 = 16;
 
 impl Schedule {
     const COLUMNS: &str = "provider, uploadEvery, downloadEvery, debounce, backoff, uploadedAt, downloadedAt, \
-         failures, failedAt, retryAt";
+         failures, failedAt, retryAt, watch";
 
     /// All schedules of a file.
     ///
@@ -71,6 +80,7 @@ impl Schedule {
             failures: row.integer(7),
             failed_at: number(8),
             retry_at: number(9),
+            watch: row.integer(10) != 0,
         }
     }
 
@@ -89,9 +99,15 @@ impl Schedule {
             _ => None,
         };
         let upload = by_clock.into_iter().chain(by_change).min();
-        let download = self
-            .download_every
-            .map(|every| self.downloaded_at.saturating_add(every));
+        let every = match now.is_deaf {
+            true => Some(self.download_every.map_or(DEAF, |every| every.min(DEAF))),
+            false => self.download_every,
+        };
+        let download = every.map(|every| self.downloaded_at.saturating_add(every));
+        let download = match now.has_news {
+            true => Some(0),
+            false => download,
+        };
         Due {
             upload: upload
                 .filter(|_| now.pending && !now.uploads_paused)
@@ -149,6 +165,7 @@ mod tests {
             failures: 0,
             failed_at: None,
             retry_at: None,
+            watch: false,
         }
     }
 
@@ -244,6 +261,45 @@ mod tests {
         assert_eq!(schedule.wait_after(1, None, 1.0), 72_000);
         assert!(schedule.wait_after(i64::MAX, None, 0.5) > 0);
         assert_eq!(schedule.wait_after(3, Some(5), 0.0), 5_000);
+    }
+
+    #[test]
+    fn o3_news_is_fetched_at_once_unless_the_last_try_failed() {
+        let news = Circumstances {
+            has_news: true,
+            ..Circumstances::default()
+        };
+        assert_eq!(schedule().due(&news).goal(1), Some(Goal::Hydrate));
+        let failed = Schedule {
+            failed_at: Some(100_000),
+            retry_at: Some(160_000),
+            ..schedule()
+        };
+        assert_eq!(failed.due(&news).download, Some(160_000));
+        let paused = Circumstances {
+            downloads_paused: true,
+            ..news
+        };
+        assert_eq!(schedule().due(&paused).download, None);
+    }
+
+    #[test]
+    fn o3_without_a_connection_the_server_is_asked_every_minute() {
+        let deaf = Circumstances {
+            is_deaf: true,
+            ..Circumstances::default()
+        };
+        let every = |download_every| Schedule {
+            download_every,
+            ..schedule()
+        };
+        for (usual, due) in [
+            (None, 60_000),
+            (Some(120_000), 60_000),
+            (Some(10_000), 10_000),
+        ] {
+            assert_eq!(every(usual).due(&deaf).download, Some(due));
+        }
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! One look at what is due, and doing it: for the thread of the background and for programs that have a timer of
 //! their own.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 
 use crate::capture::{Tracked, log};
@@ -17,62 +15,11 @@ use crate::runs;
 use crate::store::{Database, Error, Result, Session, readable_schema};
 use crate::transfer::pause;
 
+use super::noticed::Noticed;
 use super::schedule::{Circumstances, Due, Schedule};
 
-/// The schema version that brought schedules.
-const SINCE: i64 = 4;
-
-/// What a connection has noticed of changes, by file and provider.
-#[derive(Default)]
-pub struct Noticed {
-    changes: Mutex<HashMap<(String, String), Change>>,
-}
-
-#[derive(Default)]
-struct Change {
-    /// The log's end when it was looked at last. What waited before that counts as changed at the first look.
-    seen: i64,
-    /// Epoch ms; none when what was noticed is on its way.
-    noticed: Option<i64>,
-    /// The state of the secrets that the backend did not know, see [`Secrets::changes`].
-    shut_out: Option<u64>,
-}
-
-impl Noticed {
-    /// When the last change was noticed; none when nothing has changed since the last upload began.
-    fn look(&self, schema: &str, provider: &str, end: i64, pending: bool, now: i64) -> Option<i64> {
-        let mut changes = self.changes.lock();
-        let key = (schema.to_owned(), provider.to_owned());
-        let change = changes.entry(key).or_default();
-        if end > change.seen && pending {
-            change.noticed = Some(now);
-        }
-        change.seen = end;
-        change.noticed
-    }
-
-    /// The backend did not know the secrets, in this state of them; none: it did, or that is not known.
-    fn shut_out(&self, schema: &str, provider: &str, secrets: Option<u64>) {
-        let mut changes = self.changes.lock();
-        let key = (schema.to_owned(), provider.to_owned());
-        changes.entry(key).or_default().shut_out = secrets;
-    }
-
-    /// Whether the backend has refused the secrets as they are: asking again would be in vain.
-    fn is_shut_out(&self, schema: &str, provider: &str, secrets: u64) -> bool {
-        let changes = self.changes.lock();
-        let change = changes.get(&(schema.to_owned(), provider.to_owned()));
-        change.is_some_and(|change| change.shut_out == Some(secrets))
-    }
-
-    /// What was noticed up to here is being sent.
-    fn begin(&self, schema: &str, provider: &str) {
-        let mut changes = self.changes.lock();
-        if let Some(change) = changes.get_mut(&(schema.to_owned(), provider.to_owned())) {
-            change.noticed = None;
-        }
-    }
-}
+/// The schema version whose schedules can be read.
+pub const SINCE: i64 = 5;
 
 /// Milliseconds until something is due; none when nothing is scheduled or can be done.
 ///
@@ -123,6 +70,8 @@ fn look(
             succeeded_at: run_record::last_end(database, provider)?,
             uploads_paused: paused.uploads,
             downloads_paused: paused.downloads,
+            has_news: noticed.has_news(schema, provider),
+            is_deaf: schedule.watch && noticed.is_deaf(schema, provider),
         };
         let secrets = session.part::<Secrets>().changes();
         // A call of the program that went well proves that it is let in again.
@@ -197,12 +146,18 @@ fn run(
         automatic: true,
         ..EntitiesCall::of(schema, provider, entities, Default::default())
     };
-    session.part::<Noticed>().begin(schema, provider);
+    let noticed = session.part::<Noticed>();
+    noticed.begin(schema, provider, goal);
     let began = now();
-    let answer = runs::run_until(session, &call, goal, cancel)?;
-    let outcome = match answer["error"]["message"].is_string() {
-        true => Outcome::Failed(answer["error"]["retryAfter"].as_i64()),
-        false => Outcome::Done,
+    let answer = runs::run_until(session, &call, goal, cancel);
+    let succeeded = |answer: &Json| !answer["error"]["message"].is_string();
+    if !answer.as_ref().is_ok_and(succeeded) {
+        noticed.again(schema, provider, goal, now());
+    }
+    let answer = answer?;
+    let outcome = match succeeded(&answer) {
+        true => Outcome::Done,
+        false => Outcome::Failed(answer["error"]["retryAfter"].as_i64()),
     };
     // Who was told to stop has not failed.
     if answer["error"]["class"] == "cancelled" {
@@ -210,9 +165,7 @@ fn run(
     }
     let is_auth = answer["error"]["class"] == "auth";
     let shut_out = is_auth.then(|| session.part::<Secrets>().changes());
-    session
-        .part::<Noticed>()
-        .shut_out(schema, provider, shut_out);
+    noticed.shut_out(schema, provider, shut_out);
     record(session, schema, schedule, goal, began, outcome)?;
     Ok(answer)
 }

@@ -35,7 +35,7 @@ fn line_10_a_program_with_a_timer_does_what_is_due() {
         assert_eq!(answers(&client), Vec::<Value>::new());
         assert_eq!(
             client.ask(HOURLY),
-            r#"{"provider":"api","every":3600000,"downloadEvery":7200000,"debounce":null,"backoff":60000}"#
+            r#"{"provider":"api","every":3600000,"downloadEvery":7200000,"debounce":null,"backoff":60000,"watch":false}"#
         );
         // Nothing was ever brought here: that is due at once. What waits goes along.
         client.exec("INSERT INTO task (id, title) VALUES ('n1', 'New')");
@@ -119,6 +119,30 @@ fn line_10_after_a_failure_nothing_is_tried_for_a_while() {
             client.ask("SELECT failures, retryAt FROM sync_worker"),
             "0|NULL"
         );
+    });
+}
+
+#[test]
+fn line_10_an_upload_for_a_change_that_failed_is_tried_again() {
+    over_http(|case| {
+        let server = case.server();
+        let client = case.client(&*server);
+        client.synced();
+        client.ask(
+            r#"SELECT sync_auto('api', '{"every":false,"downloadEvery":false,"debounce":"1ms"}')"#,
+        );
+        client.exec("INSERT INTO task (id, title) VALUES ('n1', 'New')");
+        wait_for("the end of the burst", || {
+            client.ask("SELECT sync_due()") == "0"
+        });
+        server.trouble(On::Upload, &Trouble::Refused(500, "down"), None);
+        assert_eq!(answers(&client)[0]["state"], "failed");
+        server.behave();
+        let due: i64 = client.ask("SELECT sync_due()").parse().expect("a number");
+        assert!((50_000..=72_000).contains(&due), "{due}");
+        later(&client, 100_000);
+        assert_eq!(answers(&client)[0]["state"], "synced");
+        client.is_at_rest();
     });
 }
 

@@ -51,6 +51,7 @@ mod swaps;
 mod tables;
 mod unconfirmed;
 mod waiting;
+mod watch;
 
 use serde_json::Value;
 use support::Canned;

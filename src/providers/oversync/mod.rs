@@ -90,6 +90,10 @@ impl Provider for Unmet {
     fn begin(&self, _: Goal, known: Known) -> Result<Box<dyn Conversation>, Refusal> {
         Ok(Box::new(Detect::begin(Arc::clone(&self.options), known)))
     }
+
+    fn may_watch(&self) -> bool {
+        true
+    }
 }
 
 fn check(settings: &Settings) -> Result<(), String> {

@@ -20,6 +20,7 @@ mod refused;
 mod sources;
 mod up;
 mod values;
+mod watch;
 
 fn server() -> B {
     B::example()

@@ -17,6 +17,7 @@
 //! | `memory`, `capabilities` | what is remembered of a server; what it says of itself |
 //! | `push`, `committed` | a bundle on its way up, and what the server made of it |
 //! | `pull`, `snapshot`, `stage` | bundles down; all rows, and pages that wait for the last one |
+//! | `watch` | the stream that says when there is a new bundle |
 //! | `rows`, `hash`, `refusal` | rows, the hash of a bundle, and answers that say no |
 
 mod capabilities;
@@ -31,6 +32,7 @@ mod refusal;
 mod rows;
 mod snapshot;
 mod stage;
+mod watch;
 
 use std::sync::Arc;
 
@@ -41,7 +43,7 @@ use super::row::{Dialect, write_row};
 use super::tables::admit;
 use super::wire::manners;
 use crate::providers::conversation::{
-    Conversation, Goal, Known, Manners, Provider, Refusal, RowToSend,
+    Ask, Conversation, Goal, Known, Manners, Provider, Refusal, RowToSend,
 };
 use crate::providers::kind::Settings;
 use crate::providers::wire::Entity;
@@ -106,5 +108,13 @@ impl Provider for Bundles {
         let (options, memory) = (Arc::clone(&self.options), self.memory.clone());
         let talk = Talk::begin(options, goal, memory, known)?;
         Ok(Box::new(talk))
+    }
+
+    fn watch(&self, cursors: &[Option<String>]) -> Option<Ask> {
+        Some(watch::ask(&self.options, &self.memory.source, cursors))
+    }
+
+    fn is_news(&self, said: &str, cursors: &[Option<String>]) -> bool {
+        watch::is_news(said, cursors)
     }
 }
