@@ -203,7 +203,7 @@ fn settle(seed: u64, server: &B, devices: &[Device; 2]) {
 fn schedules(remainder: u64) {
     let seeds = seeds(module_path!(), 4, 500);
     let mine = seeds.filter(|seed| seed % 2 == remainder);
-    mine.for_each(|seed| schedule(seed, 40));
+    mine.for_each(|seed| schedule(seed, 24));
 }
 
 #[test]
