@@ -20,6 +20,7 @@ CREATE TABLE main._syncCursor (
   schemaVersion INTEGER,                 -- the schema version last sent to the server
   columns   TEXT,                        -- JSON list of the columns that were synced then
   reached   TEXT,                        -- how far the cursor has been: from a lower one, rows come again
+  again     INTEGER NOT NULL DEFAULT 0,  -- 1: pulled from the beginning next, and from the cursor, which names the deletes
   PRIMARY KEY (provider, entity)
 );
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::capture::lost::forget_cursors;
+use crate::capture::lost::pull_again;
 use crate::coordination::{lease, now, run_record};
 use crate::ground::{Class, SyncError};
 use crate::http::{HttpError, Kind, Response};
@@ -248,7 +248,7 @@ impl Run {
         self.store(database, &read)?;
         // A further answer of the same run goes on from where the table was: its cursor is no beginning either.
         for table in self.comes_again.union(&outcome.comes_again) {
-            forget_cursors(database, *table)?;
+            pull_again(database, *table)?;
         }
         Ok((read, outcome))
     }

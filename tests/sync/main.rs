@@ -30,6 +30,7 @@ mod made_again;
 mod names;
 mod order;
 mod policies;
+mod pulled_again;
 mod questions;
 mod redeclared;
 mod refresh;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::capture::lost::forget_cursors;
+use crate::capture::lost::pull_again;
 use crate::capture::{Key, log};
 use crate::coordination::now;
 use crate::store::{Database, Result, TriggersOff, Value, quote_name};
@@ -313,7 +313,7 @@ pub fn discard(
         }
         (true, false) if is_held => {}
         (true, false) => {
-            forget_cursors(database, *table)?;
+            pull_again(database, *table)?;
             // What the server holds is no news otherwise.
             version::forget_anywhere(database, *table, &key.0)?;
         }

@@ -1,0 +1,4 @@
+-- From schema version 4 to 5. A step never changes after its release: files were upgraded by it.
+
+-- Tables that are to be pulled from the beginning, and what was deleted meanwhile.
+ALTER TABLE main._syncCursor ADD COLUMN again INTEGER NOT NULL DEFAULT 0;
