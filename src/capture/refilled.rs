@@ -11,7 +11,7 @@ use crate::ground::{Warning, quoted};
 use crate::store::{Database, Result, Value, untold};
 
 use super::key_map::Kept;
-use super::lost::{pull_again, made_anew, record_lost};
+use super::lost::{made_anew, pull_again, record_lost};
 use super::op::Op;
 use super::reader::RowReader;
 use super::{Key, KeyMap, Tracked};

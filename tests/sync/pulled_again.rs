@@ -13,7 +13,10 @@ const TABLES: &[&str] = &["parent", "child"];
 
 /// A device whose children go with their parents, and another one, with two parents that have a child each.
 fn devices(backend: &Backend) -> (Device, Device) {
-    let here = THERE.replace("parent TEXT", "parent TEXT REFERENCES parent ON DELETE CASCADE");
+    let here = THERE.replace(
+        "parent TEXT",
+        "parent TEXT REFERENCES parent ON DELETE CASCADE",
+    );
     let device = Device::with(&here, TABLES, &backend.sync_url());
     let other = Device::with(THERE, TABLES, &backend.sync_url());
     other.exec(
@@ -69,7 +72,10 @@ fn z1_what_is_taken_back_is_as_the_server_has_it_gone_too() {
 fn z1_a_sync_that_breaks_off_between_the_two_pulls_asks_both_again() {
     let server = Canned::start();
     let device = Device::with(THERE, &["child"], &server.url());
-    pull(&server, json!({"child": {"created": [{"id": "a", "x": ""}, {"id": "b", "x": ""}]}}));
+    pull(
+        &server,
+        json!({"child": {"created": [{"id": "a", "x": ""}, {"id": "b", "x": ""}]}}),
+    );
     device.synced();
     let cursor = device.cursor("child");
     device.exec("UPDATE child SET x = 'mine' WHERE id = 'a'");
@@ -84,7 +90,12 @@ fn z1_a_sync_that_breaks_off_between_the_two_pulls_asks_both_again() {
     server.changes(json!({"child": {"created": [{"id": "new", "x": ""}], "deleted": ["b"]}}));
     device.synced();
     let asked = |seen: &support::Seen| query(&seen.path, "last_pulled_at").unwrap_or_default();
-    let pulls: Vec<String> = server.seen().iter().filter(|seen| !seen.is_push()).map(asked).collect();
+    let pulls: Vec<String> = server
+        .seen()
+        .iter()
+        .filter(|seen| !seen.is_push())
+        .map(asked)
+        .collect();
     assert_eq!(pulls, ["null".to_owned(), cursor]);
     assert_eq!(device.ask("SELECT id, x FROM child"), "a|");
     assert_eq!(server.pushed()[0]["child"]["deleted"], json!(["new"]));

@@ -18,18 +18,19 @@ pub struct Group {
 ///
 /// `before`: how far an entity was pulled that is pulled from the beginning again. It is in two groups: the one from there
 /// brings what an answer from the beginning can't name, the deletes.
-pub fn groups(
-    cursors: &[Option<String>],
-    before: &[Option<String>],
-    opaque: bool,
-) -> Vec<Group> {
+pub fn groups(cursors: &[Option<String>], before: &[Option<String>], opaque: bool) -> Vec<Group> {
     let mut new = Vec::new();
     let mut known: Vec<(usize, &String)> = Vec::new();
     for (place, (cursor, before)) in cursors.iter().zip(before).enumerate() {
         if cursor.is_none() {
             new.push(place);
         }
-        known.extend(cursor.as_ref().or(before.as_ref()).map(|from| (place, from)));
+        known.extend(
+            cursor
+                .as_ref()
+                .or(before.as_ref())
+                .map(|from| (place, from)),
+        );
     }
     let mut groups = Vec::new();
     if !new.is_empty() {
@@ -144,7 +145,9 @@ mod tests {
     #[test]
     fn z1_what_is_pulled_again_is_pulled_from_the_beginning_and_from_where_it_was() {
         let found = groups(&some(&["10", "", ""]), &some(&["", "9", ""]), false);
-        let found = found.into_iter().map(|group| (group.cursor, group.entities));
+        let found = found
+            .into_iter()
+            .map(|group| (group.cursor, group.entities));
         let both = [(None, vec![1, 2]), (Some("9".into()), vec![0, 1])];
         assert_eq!(found.collect::<Vec<_>>(), both);
     }

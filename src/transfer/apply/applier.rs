@@ -276,7 +276,8 @@ impl<'a> Applier<'a> {
         if self.is_part(place, key) {
             return Ok(());
         }
-        let trouble = match self.tables[place].row(remote, key, row, old) {
+        let held = self.holder.content(place, key)?;
+        let trouble = match self.tables[place].row(remote, key, row, old, held.as_deref()) {
             Ok(gone) => {
                 if gone {
                     self.went_along(along)?;
@@ -502,6 +503,16 @@ impl<'a> Applier<'a> {
             self.swept.named(place, key);
         }
         self.holder.forget(place, key)?;
+        self.note_written(place, key, applied)
+    }
+
+    /// Notes what a row is to hold now.
+    pub(super) fn note_written(
+        &mut self,
+        place: usize,
+        key: &Key,
+        applied: Option<Applied>,
+    ) -> Result<(), SyncError> {
         // A row that was left alone: what others change of it as a side effect is an edit.
         let Some(applied) = applied else {
             return Ok(());

@@ -350,7 +350,7 @@ impl TableFreezer<'_> {
         let merged: Vec<Slot<'static>> = columns
             .map(
                 |((held, value), position)| match held.is_missing() || row.changed(*position) {
-                    true => slot(*value),
+                    true => Slot::of(*value),
                     false => held,
                 },
             )
@@ -402,15 +402,5 @@ fn carried_key(binding: &Binding, key: &Value) -> Result<(), String> {
             quoted(&shown(key))
         )),
         false => Err("its key is a number, and the keys of its table travel as text".into()),
-    }
-}
-
-fn slot(value: ValueRef<'_>) -> Slot<'static> {
-    match value {
-        ValueRef::Null => Slot::Null,
-        ValueRef::Integer(number) => Slot::Integer(number),
-        ValueRef::Real(number) => Slot::Real(number),
-        ValueRef::Text(text) => Slot::Text(text.to_owned().into()),
-        ValueRef::InvalidText(bytes) | ValueRef::Blob(bytes) => Slot::Blob(bytes.to_vec()),
     }
 }
