@@ -36,7 +36,7 @@ CREATE TABLE main._syncLease (
 -- What the kind of a provider remembers besides the cursors: the name of this device, the number of the
 -- next change, ETags. Nobody else reads that.
 --
--- batch       most rows of one push, since the server has refused a larger one (413); NULL: as configured
+-- batch       most rows of one push, since the server has refused a larger one (413); doubles when it goes well; NULL: as configured
 -- nextChange  the number of the next change, where changes have numbers
 CREATE TABLE main._syncPeer (
   provider TEXT PRIMARY KEY NOT NULL,

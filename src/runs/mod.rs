@@ -42,6 +42,7 @@ mod report;
 mod run;
 mod silent;
 mod take;
+mod together;
 mod wait;
 mod waiting;
 

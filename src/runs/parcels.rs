@@ -53,6 +53,7 @@ impl Run {
                 .of(entity)
                 .times(*unsendable)]);
         }
+        self.parcels.batch = peer::batch(database, &self.call.provider)?;
         self.parcels.waiting = parts;
         self.next_parcel();
         Ok(())

@@ -70,6 +70,10 @@ impl Run {
                 Ok(())
             }
             Ok((read, outcome)) => {
+                self.taken_together(frozen.as_ref());
+                if asked.parcel.is_some() && outcome.again.is_empty() {
+                    self.try_together(database)?;
+                }
                 self.adopt(&asked, read, &outcome);
                 if frozen.is_some_and(|frozen| frozen.resent) {
                     // What was not known is known now.

@@ -36,6 +36,7 @@ mod questions;
 mod redeclared;
 mod refresh;
 mod refused_rows;
+mod refused_together;
 mod rejections;
 mod replacement;
 mod resolver_deletes;

@@ -13,9 +13,10 @@ use crate::providers::cutter::LARGEST_PIECE;
 use crate::providers::wire::{ChangeKind, Slot, WireId};
 use crate::store::{Database, Result, Statement, Value, ValueRef, same, shown};
 
+use super::circumstances;
 use super::kept_back::KeptBack;
 use super::number;
-use super::rejected::{forget_rejection, left_out, reject};
+use super::rejected::{forget_rejection, left_out, once_more, reject};
 use crate::transfer::aside::{Asides, KeptRow};
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::record::{Kind, Recorder, Sides, remote_json};
@@ -83,6 +84,9 @@ pub fn freeze(
         entries: None,
         resent: false,
     };
+    for (table, key) in circumstances::look(database, provider, bindings, &pending)? {
+        once_more(database, provider, (table, &key.0))?;
+    }
     let mut known = log::RowsUpTo::new();
     let mut waits = false;
     let mut unseen = Recorder::new(database, provider, run);
@@ -369,6 +373,11 @@ impl TableFreezer<'_> {
             kind.as_str(),
             &reason,
             None,
+        )?;
+        circumstances::part(
+            self.database,
+            self.provider,
+            (self.binding.table.id, &row.key.0),
         )
     }
 }

@@ -1,6 +1,7 @@
 //! Sending: what is pending is frozen, goes out in parts, and is settled by what the server said.
 
 pub mod brought;
+pub mod circumstances;
 pub mod counted;
 pub mod family;
 pub mod fate;
@@ -20,5 +21,6 @@ pub mod sent_reference;
 pub mod settle;
 pub mod slices;
 pub mod tied;
+pub mod together;
 pub mod topology;
 pub mod unacknowledged;
