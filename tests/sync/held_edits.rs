@@ -152,3 +152,40 @@ fn h5_an_edit_of_a_held_row_that_nothing_newer_meets_is_no_conflict() {
     assert_eq!(server.pushed()[0]["t"]["updated"][0]["y"], "here");
     assert_eq!(device.ask("SELECT count(*) FROM sync_conflict"), "0");
 }
+
+#[test]
+fn h6_what_an_adopted_row_was_not_given_is_as_the_server_has_it() {
+    const TABLE: &str = "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, u TEXT UNIQUE, y TEXT,
+        n INTEGER DEFAULT 5, given INTEGER NOT NULL DEFAULT 0)";
+    for (policy, given) in [("columns", 7), ("clientWins", 7), ("serverWins", 3)] {
+        enforced(|settings| {
+            let server = Canned::start();
+            let options = json!({"onClash": {"t": "adopt"}});
+            let device = Device::configured(TABLE, &["t"], &server.url(), options);
+            device.ask(&format!("SELECT sync_resolver('t', '{policy}')"));
+            device.exec("INSERT INTO t (id, u, given) VALUES ('mine', 'v', 7)");
+            let theirs = json!({"id": "theirs", "u": "v", "y": "there", "n": 9, "given": 3});
+            pull(&server, json!({"t": {"created": [theirs]}}));
+            device.synced();
+            let expected = format!("theirs|v|there|9|{given}");
+            assert_eq!(
+                device.ask("SELECT * FROM t"),
+                expected,
+                "{policy} {settings}"
+            );
+            for push in server.pushed() {
+                let row = &push["t"]["updated"][0];
+                assert_eq!(
+                    (&row["y"], &row["n"], &row["given"]),
+                    (&json!("there"), &json!(9), &json!(7))
+                );
+                assert!(
+                    ["given", "u,given"].contains(&row["_changed"].as_str().unwrap_or_default()),
+                    "{policy} {row}"
+                );
+            }
+            assert_eq!(device.ask("SELECT kind FROM sync_conflict"), "edited");
+            assert_eq!(device.pending(), "");
+        });
+    }
+}

@@ -277,7 +277,12 @@ impl<'a> Applier<'a> {
             return Ok(());
         }
         let held = self.holder.content(place, key)?;
-        let trouble = match self.tables[place].row(remote, key, row, old, held.as_deref()) {
+        let table = self.bindings[place].table.id;
+        let before = match self.holder.refusals.adopts(table, key) {
+            true => Some(row),
+            false => held.as_deref(),
+        };
+        let trouble = match self.tables[place].row(remote, key, row, old, before) {
             Ok(gone) => {
                 if gone {
                     self.went_along(along)?;

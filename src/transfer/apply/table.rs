@@ -332,7 +332,8 @@ impl<'a> TableApplier<'a> {
     }
 
     /// Applies a row that was created or updated there; true when a resolver let it go. `old`: see
-    /// [`TableApplier::is_old`]. `held`: what waits of the row so far.
+    /// [`TableApplier::is_old`]. `before`: what counts of the row where it was not
+    /// edited here, other than what is in the table: what is held of it, or of one that was adopted what came.
     ///
     /// # Errors
     /// SQLite's; a resolver's.
@@ -342,9 +343,9 @@ impl<'a> TableApplier<'a> {
         key: &Key,
         row: &[Slot<'_>],
         old: bool,
-        held: Option<&[Slot<'_>]>,
+        before: Option<&[Slot<'_>]>,
     ) -> Result<bool, Trouble> {
-        self.news((remote, old, false), key, row, held)
+        self.news((remote, old, false), key, row, before)
     }
 
     /// Applies a row that was held: what was edited here stays, since that was decided when the row came, or is newer.
