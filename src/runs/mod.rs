@@ -26,6 +26,7 @@ mod drive;
 mod finish;
 pub mod gate;
 mod giving_up;
+mod groups;
 pub mod host;
 mod notes;
 mod outcome;

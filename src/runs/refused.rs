@@ -10,15 +10,13 @@ use crate::http::Response;
 use crate::providers::conversation::{CLOSED, Event};
 use crate::store::{Database, Result, Transaction};
 use crate::transfer::peer;
-use crate::transfer::send::freeze::Frozen;
+use crate::transfer::send::frozen::Frozen;
 use crate::transfer::send::rejected::{self, Alone, Words, forget_rejection};
 use crate::transfer::send::{outbox, slices};
 
+use super::groups::TOO_LARGE;
 use super::patience::Patience;
 use super::run::{Asked, Run};
-
-/// The status of a request that was too large.
-pub(super) const TOO_LARGE: u16 = 413;
 
 /// Bytes of an answer that says no which a conversation sees.
 const EXCERPT: usize = 64 << 10;

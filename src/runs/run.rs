@@ -17,15 +17,15 @@ use crate::providers::Settings;
 use crate::providers::conversation::{AboutParcel, Again, Conversation, Goal, Provider, Step};
 use crate::store::{Database, Result, Session};
 use crate::transfer::binding::Binding;
-use crate::transfer::send::freeze::Frozen;
+use crate::transfer::send::frozen::Frozen;
 use crate::transfer::send::rejected::Alone;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::diary::Diary;
+use super::groups::Together;
 use super::progress::Live;
 use super::renewing::{Heard, Renewing};
 use super::report::Report;
-use super::together::Together;
 
 /// What has happened since a run was advanced last.
 pub enum Input {

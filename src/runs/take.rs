@@ -15,7 +15,7 @@ use crate::transfer::counts::Counts;
 use crate::transfer::held::foreign::{Search, broken_reference};
 use crate::transfer::held::{self, Refusals};
 use crate::transfer::intake::Intake;
-use crate::transfer::send::freeze::Frozen;
+use crate::transfer::send::frozen::Frozen;
 use crate::transfer::send::outbox;
 use crate::transfer::send::settle::Settler;
 use crate::transfer::send::unacknowledged::Unacknowledged;

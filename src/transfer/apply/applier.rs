@@ -15,7 +15,7 @@ use crate::transfer::held::foreign::links;
 use crate::transfer::held::{Class, Holder, Reason};
 use crate::transfer::send::fate::MetRow;
 use crate::transfer::send::follow::Followed;
-use crate::transfer::send::freeze::Frozen;
+use crate::transfer::send::frozen::Frozen;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::actions::Affected;

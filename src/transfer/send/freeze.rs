@@ -1,7 +1,6 @@
 //! Freezing: what is pending becomes an immutable batch in the outbox, in one transaction.
 
 use std::collections::HashMap;
-use std::ops::RangeInclusive;
 
 use crate::capture::reader::RowReader;
 use crate::capture::sends::{changed, sends};
@@ -14,6 +13,7 @@ use crate::providers::wire::{ChangeKind, Slot, WireId};
 use crate::store::{Database, Result, Statement, Value, ValueRef, same, shown};
 
 use super::circumstances;
+use super::frozen::Frozen;
 use super::kept_back::KeptBack;
 use super::number;
 use super::rejected::{forget_rejection, left_out, once_more, reject};
@@ -24,26 +24,6 @@ use crate::transfer::cursor;
 use crate::transfer::held::{inserts, keep};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 use crate::transfer::version::Versions;
-
-/// Numbers of log entries.
-pub type Entries = Vec<RangeInclusive<i64>>;
-
-/// A frozen batch.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Frozen {
-    pub push: i64,
-    /// The log was frozen up to here.
-    pub upto: i64,
-    pub rows: u64,
-    /// Rows that can't be sent, per binding.
-    pub unsendable: Vec<i64>,
-    /// Bindings with a conflict that was decided, once for each.
-    pub conflicts: Vec<usize>,
-    /// The log entries that it settles, when it is one of several parts.
-    pub entries: Option<Entries>,
-    /// It was sent before, without an answer.
-    pub resent: bool,
-}
 
 /// Freezes everything that is pending for the bound tables. With nothing to send there is no push.
 ///

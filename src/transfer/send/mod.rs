@@ -7,6 +7,7 @@ pub mod family;
 pub mod fate;
 pub mod follow;
 pub mod freeze;
+pub mod frozen;
 pub mod kept_back;
 pub mod number;
 pub mod order;

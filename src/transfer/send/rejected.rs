@@ -11,7 +11,7 @@ use crate::transfer::held::keep;
 use crate::transfer::version;
 
 use super::circumstances;
-use super::freeze::{Entries, Frozen};
+use super::frozen::{Entries, Frozen};
 use super::outbox;
 
 /// A row that was refused alone.

@@ -4,7 +4,7 @@ use crate::coordination::now;
 use crate::store::{Database, Result};
 use crate::transfer::binding::Binding;
 
-use super::freeze::{Entries, Frozen};
+use super::frozen::{Entries, Frozen};
 use super::order;
 use super::rejected::Alone;
 
