@@ -20,6 +20,7 @@ CREATE TABLE main._syncCursor (
   schemaVersion INTEGER,                 -- the schema version last sent to the server
   columns   TEXT,                        -- JSON list of the columns that were synced then
   reached   TEXT,                        -- how far the cursor has been: from a lower one, rows come again
+  again     INTEGER NOT NULL DEFAULT 0,  -- 1: pulled from the beginning next, and from the cursor, which names the deletes
   PRIMARY KEY (provider, entity)
 );
 
@@ -35,7 +36,7 @@ CREATE TABLE main._syncLease (
 -- What the kind of a provider remembers besides the cursors: the name of this device, the number of the
 -- next change, ETags. Nobody else reads that.
 --
--- batch       most rows of one push, since the server has refused a larger one (413); NULL: as configured
+-- batch       most rows of one push, since the server has refused a larger one (413); doubles when it goes well; NULL: as configured
 -- nextChange  the number of the next change, where changes have numbers
 CREATE TABLE main._syncPeer (
   provider TEXT PRIMARY KEY NOT NULL,

@@ -41,7 +41,9 @@ CREATE INDEX main._syncOutbox_push ON _syncOutbox (pushId, tbl, kind);
 -- What can't be sent or was refused for good, with the reason. Never dropped in silence.
 --
 -- uptoSeq  the server took other rows and refused this one alone: it is left out of pushes until it is written again,
---          that is, until the log has a later entry of it. NULL: it is sent with every push
+--          that is, until the log has a later entry of it. 0: it is sent once more. NULL: it is sent with every push
+-- refusedIn, mates, met  of one that is left out, what may change so that it is sent once more: the run in which it was first
+--          refused, how many rows were, and a number that stands for the rows that it hangs together with
 CREATE TABLE main._syncRejected (
   id       INTEGER PRIMARY KEY AUTOINCREMENT,
   provider TEXT NOT NULL,
@@ -52,5 +54,8 @@ CREATE TABLE main._syncRejected (
   content  TEXT,
   at       INTEGER NOT NULL,             -- epoch ms
   uptoSeq  INTEGER,
+  refusedIn INTEGER,
+  mates    INTEGER,
+  met      INTEGER,
   UNIQUE (provider, tbl, pk)
 );

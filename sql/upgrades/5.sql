@@ -2,3 +2,11 @@
 
 -- Listening for news.
 ALTER TABLE main._syncSchedule ADD COLUMN watch INTEGER NOT NULL DEFAULT 0;
+
+-- Tables that are to be pulled from the beginning, and what was deleted meanwhile.
+ALTER TABLE main._syncCursor ADD COLUMN again INTEGER NOT NULL DEFAULT 0;
+
+-- Rows that were refused: with which others, and what they hang together with.
+ALTER TABLE main._syncRejected ADD COLUMN refusedIn INTEGER;
+ALTER TABLE main._syncRejected ADD COLUMN mates INTEGER;
+ALTER TABLE main._syncRejected ADD COLUMN met INTEGER;

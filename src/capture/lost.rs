@@ -39,6 +39,19 @@ pub fn forget_cursors(database: &Database, table: i64) -> Result<()> {
     Ok(())
 }
 
+/// A table whose rows stay is pulled from the beginning: the next pull starts there, and another one brings what was
+/// deleted since the cursor, of which an answer from the beginning says nothing.
+///
+/// # Errors
+/// SQLite's.
+pub fn pull_again(database: &Database, table: i64) -> Result<()> {
+    database.execute(
+        "UPDATE main._syncCursor SET again = 1 WHERE tableId = ?1",
+        &[table.into()],
+    )?;
+    Ok(())
+}
+
 /// Takes out of the log what was logged of rows that are not there any more, unless they were deleted, and keeps a
 /// record of those that waited. What is to be known of these.
 ///

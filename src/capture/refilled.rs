@@ -11,7 +11,7 @@ use crate::ground::{Warning, quoted};
 use crate::store::{Database, Result, Value, untold};
 
 use super::key_map::Kept;
-use super::lost::{forget_cursors, made_anew, record_lost};
+use super::lost::{made_anew, pull_again, record_lost};
 use super::op::Op;
 use super::reader::RowReader;
 use super::{Key, KeyMap, Tracked};
@@ -68,7 +68,7 @@ pub(super) fn look(database: &Database, table: &Tracked) -> Result<()> {
         }
     }
     drop(mark);
-    forget_cursors(database, table.id)?;
+    pull_again(database, table.id)?;
     untold::keep(database, &warning(&table.shape.name))
 }
 

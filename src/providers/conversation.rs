@@ -104,8 +104,11 @@ pub struct ApplyRules {
 #[derive(Debug, Clone, PartialEq)]
 pub struct KnownEntity {
     pub entity: Entity,
-    /// Where its next pull starts, as the server wrote it; none when it was never pulled.
+    /// Where its next pull starts, as the server wrote it; none when it was never pulled, or is pulled from the
+    /// beginning again.
     pub cursor: Option<String>,
+    /// How far it was pulled before it is pulled from the beginning again.
+    pub before: Option<String>,
     pub schema: LastSchema,
 }
 

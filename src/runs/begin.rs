@@ -395,11 +395,13 @@ fn known(
         Goal::Check => KnownEntity {
             entity,
             cursor: None,
+            before: None,
             schema: Default::default(),
         },
         _ => KnownEntity {
             entity,
             cursor: cursor::read(database, provider, binding)?,
+            before: cursor::before(database, provider, binding)?,
             schema: cursor::last_schema(database, provider, binding)?,
         },
     })

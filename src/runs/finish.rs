@@ -45,6 +45,7 @@ impl Run {
         let database = session.database(&self.call.schema)?;
         // The end is written all the same, on a connection that the host has interrupted too.
         let _ = self.count_held(&database);
+        self.tell_refused();
         let state = if error.is_some() { "failed" } else { "synced" };
         let finished = now();
         let mut answer = self.answer(state, finished, error.as_ref());
@@ -74,6 +75,7 @@ impl Run {
     fn close(&self, database: &Database, end: &End<'_>) -> Result<()> {
         let transaction = Transaction::begin(database.connection())?;
         self.leave_out_refused(database)?;
+        self.widen(database)?;
         self.close_operations(database, end.error)?;
         let at = self.live.record(None);
         run_record::end(

@@ -27,6 +27,7 @@ mod drive;
 mod finish;
 pub mod gate;
 mod giving_up;
+mod groups;
 pub mod host;
 pub mod news;
 mod notes;
@@ -44,6 +45,7 @@ mod report;
 mod run;
 mod silent;
 mod take;
+mod together;
 mod wait;
 mod waiting;
 

@@ -9,7 +9,8 @@ use crate::ground::{SyncError, Warning};
 use crate::providers::conversation::{Event, Goal};
 use crate::store::{Database, Result, Transaction};
 use crate::transfer::peer;
-use crate::transfer::send::freeze::{self, Frozen};
+use crate::transfer::send::freeze;
+use crate::transfer::send::frozen::Frozen;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 use crate::transfer::send::{outbox, resend, slices};
 
@@ -53,6 +54,7 @@ impl Run {
                 .of(entity)
                 .times(*unsendable)]);
         }
+        self.parcels.batch = peer::batch(database, &self.call.provider)?;
         self.parcels.waiting = parts;
         self.next_parcel();
         Ok(())

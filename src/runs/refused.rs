@@ -1,6 +1,8 @@
 //! A complete answer that says no. A push that is refused as a whole is cut in halves until the rows that the server
 //! won't have are alone: they are kept with its words, and the rest goes through.
 
+use std::collections::VecDeque;
+
 use serde_json::json;
 
 use crate::ground::{SyncError, Warning};
@@ -8,15 +10,13 @@ use crate::http::Response;
 use crate::providers::conversation::{CLOSED, Event};
 use crate::store::{Database, Result, Transaction};
 use crate::transfer::peer;
-use crate::transfer::send::freeze::Frozen;
-use crate::transfer::send::rejected::{self, Alone, forget_rejection};
+use crate::transfer::send::frozen::Frozen;
+use crate::transfer::send::rejected::{self, Alone, Words, forget_rejection};
 use crate::transfer::send::{outbox, slices};
 
+use super::groups::TOO_LARGE;
 use super::patience::Patience;
 use super::run::{Asked, Run};
-
-/// The status of a request that was too large.
-const TOO_LARGE: u16 = 413;
 
 /// Bytes of an answer that says no which a conversation sees.
 const EXCERPT: usize = 64 << 10;
@@ -62,6 +62,9 @@ impl Run {
         };
         let is_open = status == 408 || status >= 500 || parcel.open.contains(&status);
         let about_rows = parcel.refusals.contains(&status);
+        if self.parcels.splitting.together.is_tried(frozen) {
+            return self.refused_together(database, frozen, is_open || response.repeated);
+        }
         // A repeated request may have arrived the first time, and been refused for that. Where it can be sent again as it
         // was, what is wrong with its rows was wrong then too.
         let is_doubtful = response.repeated && !(resends && about_rows);
@@ -136,6 +139,9 @@ impl Run {
         error: &SyncError,
         in_trouble: bool,
     ) -> Result<bool, SyncError> {
+        if self.parcels.splitting.together.is_tried(frozen) {
+            return Ok(false);
+        }
         self.parcels.splitting.begun = true;
         let rows = frozen.rows;
         if rows == 1 {
@@ -156,20 +162,30 @@ impl Run {
         let provider = &self.call.provider;
         self.diary
             .note("split", json!({"rows": rows, "status": error.status}));
-        let parts = Patience::new(&self.config).sync(|| {
+        let too_large = error.status == Some(TOO_LARGE);
+        let (parts, others) = Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(database.connection())?;
             let parts = slices::cut(database, frozen, &self.bindings, half)?;
+            let mut others = VecDeque::new();
+            for part in &self.parcels.waiting {
+                match too_large && part.rows > half {
+                    true => others.extend(slices::cut(database, part, &self.bindings, half)?),
+                    false => others.push_back(part.clone()),
+                }
+            }
             for part in parts.iter().filter(|part| in_trouble && part.rows == 1) {
                 outbox::count_from(database, part.push, 1)?;
             }
-            if error.status == Some(TOO_LARGE) {
-                peer::store_batch(database, provider, half)?;
+            if too_large {
+                peer::store_batch(database, provider, Some(half))?;
             }
             self.diary.write(database, self.id)?;
             transaction.commit()?;
-            Ok(parts)
+            Ok((parts, others))
         })?;
         self.diary.committed();
+        self.parcels.splitting.too_large |= too_large;
+        self.parcels.waiting = others;
         for part in parts.into_iter().rev() {
             // A server in trouble may have taken some of it.
             let resent = part.resent || in_trouble;
@@ -208,29 +224,27 @@ impl Run {
             status => format!("HTTP {status}"),
         };
         let reason = self.redactor.clean(&format!("{word}: {said}"));
+        let batch = self.parcels.batch;
         let alone = Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(database.connection())?;
-            let alone = rejected::reject_alone(
-                database,
-                provider,
-                &self.bindings,
-                frozen.push,
-                (status, &reason),
-            )?;
+            let words = Words {
+                status,
+                word: word.clone(),
+                reason: reason.clone(),
+                said: error.said.clone(),
+            };
+            let by = (provider.as_str(), self.id);
+            let alone = rejected::reject_alone(database, by, &self.bindings, frozen, words)?;
+            if status == TOO_LARGE {
+                // It was the size of this row, not how many there were.
+                peer::store_batch(database, provider, batch)?;
+            }
             outbox::close(database, provider, frozen.push, outbox::State::Refused)?;
             transaction.commit()?;
             Ok(alone)
         })?;
         if let Some(mut alone) = alone {
             alone.taken_before = self.taken();
-            self.report.entities[alone.place].refuse(&word);
-            self.report
-                .first_refusal
-                .get_or_insert_with(|| reason.clone());
-            let entity = &self.bindings[alone.place].entity;
-            let message = format!("{entity}: rows that the backend refuses; see _syncRejected");
-            let warning = Warning::new("rowsRefused", message).of(entity);
-            self.report.warn([warning.saying(error.said.clone())]);
             if in_trouble {
                 // It was tried often enough, whatever else went through this time.
                 let table = self.bindings[alone.place].table.id;
@@ -238,8 +252,37 @@ impl Run {
             }
             self.parcels.splitting.alone.push(alone);
         }
+        self.try_together(database)?;
         self.next_parcel();
         Ok(true)
+    }
+
+    /// Counts the rows that were refused, and warns of them.
+    pub(super) fn tell_refused(&mut self) {
+        for row in &self.parcels.splitting.alone {
+            self.report.entities[row.place].refuse(&row.word);
+            let reason = || row.reason.clone();
+            self.report.first_refusal.get_or_insert_with(reason);
+            let entity = &self.bindings[row.place].entity;
+            let message = format!("{entity}: rows that the backend refuses; see _syncRejected");
+            let warning = Warning::new("rowsRefused", message).of(entity);
+            self.report.warn([warning.saying(row.said.clone())]);
+        }
+    }
+
+    /// A push that has gone well may be larger the next time, where its size was a matter: what was too large once was
+    /// perhaps a few large rows.
+    pub(super) fn widen(&self, database: &Database) -> Result<()> {
+        let splitting = &self.parcels.splitting;
+        let provider = self.call.provider.as_str();
+        let Some(batch) = peer::batch(database, provider)? else {
+            return Ok(());
+        };
+        let goes_well = self.parcels.current.is_none() && self.parcels.waiting.is_empty();
+        if splitting.too_large || !goes_well || self.taken().unsigned_abs() <= batch {
+            return Ok(());
+        }
+        peer::store_batch(database, provider, Some(batch.saturating_mul(2)))
     }
 
     /// A server in trouble may take the row another time: it goes out again with the next sync, and the others now.
@@ -263,6 +306,7 @@ impl Run {
             "the backend failed with rows of this push; they go up again with the next sync";
         let warning = Warning::new("pushUnfinished", message);
         self.report.warn([warning.saying(error.said.clone())]);
+        self.try_together(database)?;
         self.next_parcel();
         Ok(true)
     }
@@ -299,12 +343,7 @@ impl Run {
             alone.into_iter().partition(|row| row.status == FORBIDDEN);
         for row in &forbidden {
             let table = self.bindings[row.place].table.id;
-            self.report.entities[row.place].accept(&format!("HTTP {FORBIDDEN}"));
             forget_rejection(database, &self.call.provider, table, &row.key.0)?;
-        }
-        if others.is_empty() {
-            let warnings = &mut self.report.warnings;
-            warnings.retain(|warning| warning.code != "rowsRefused");
         }
         self.parcels.splitting.alone = others;
         Ok(())

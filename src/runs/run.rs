@@ -17,11 +17,12 @@ use crate::providers::Settings;
 use crate::providers::conversation::{AboutParcel, Again, Conversation, Goal, Provider, Step};
 use crate::store::{Database, Result, Session};
 use crate::transfer::binding::Binding;
-use crate::transfer::send::freeze::Frozen;
+use crate::transfer::send::frozen::Frozen;
 use crate::transfer::send::rejected::Alone;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::diary::Diary;
+use super::groups::Together;
 use super::progress::Live;
 use super::renewing::{Heard, Renewing};
 use super::report::Report;
@@ -65,6 +66,10 @@ pub(super) struct Splitting {
     pub budget: Option<u64>,
     /// Rows that were refused alone.
     pub alone: Vec<Alone>,
+    /// The server has refused a push as too large.
+    pub too_large: bool,
+    /// Trying some of those once more together.
+    pub together: Together,
 }
 
 /// The frozen parts of a run that are not settled.
@@ -76,6 +81,8 @@ pub(super) struct Parcels {
     pub attempted: bool,
     /// Each goes out on its own, later.
     pub waiting: VecDeque<Frozen>,
+    /// Most rows of one, when this run began to send; none: as configured.
+    pub batch: Option<u64>,
     /// What is known of a push that was refused.
     pub splitting: Splitting,
 }

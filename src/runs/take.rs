@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::capture::lost::forget_cursors;
+use crate::capture::lost::pull_again;
 use crate::coordination::{lease, now, run_record};
 use crate::ground::{Class, SyncError};
 use crate::http::{HttpError, Kind, Response};
@@ -15,7 +15,7 @@ use crate::transfer::counts::Counts;
 use crate::transfer::held::foreign::{Search, broken_reference};
 use crate::transfer::held::{self, Refusals};
 use crate::transfer::intake::Intake;
-use crate::transfer::send::freeze::Frozen;
+use crate::transfer::send::frozen::Frozen;
 use crate::transfer::send::outbox;
 use crate::transfer::send::settle::Settler;
 use crate::transfer::send::unacknowledged::Unacknowledged;
@@ -70,6 +70,10 @@ impl Run {
                 Ok(())
             }
             Ok((read, outcome)) => {
+                self.taken_together(frozen.as_ref());
+                if asked.parcel.is_some() && outcome.again.is_empty() {
+                    self.try_together(database)?;
+                }
                 self.adopt(&asked, read, &outcome);
                 if frozen.is_some_and(|frozen| frozen.resent) {
                     // What was not known is known now.
@@ -248,7 +252,7 @@ impl Run {
         self.store(database, &read)?;
         // A further answer of the same run goes on from where the table was: its cursor is no beginning either.
         for table in self.comes_again.union(&outcome.comes_again) {
-            forget_cursors(database, *table)?;
+            pull_again(database, *table)?;
         }
         Ok((read, outcome))
     }

@@ -42,12 +42,12 @@ const UPGRADES: &[&str] = &[
     include_str!("../../sql/upgrades/5.sql"),
 ];
 
-/// Tables that came with each step.
+/// What came with each step: tables, or columns of tables.
 const CAME: &[&[&str]] = &[
     &["_syncPeer", "_syncVersion"],
     &["_syncHeld", "_syncAside"],
     &["_syncPause", "_syncSchedule", "_syncWorker"],
-    &[],
+    &["_syncCursor.again", "_syncSchedule.watch"],
 ];
 
 /// The schema version of this build.
@@ -114,10 +114,24 @@ fn without_meta(database: &Database) -> Result<Option<i64>> {
     if ours.all(|part| !has(&part.name)) || empty_tables(database)?.is_some() {
         return Ok(None);
     }
-    let steps = CAME
-        .iter()
-        .rposition(|came| came.iter().any(|table| has(table)));
+    let columns = columns_of(database, &tables)?;
+    let came = |name: &&str| has(name) || columns.iter().any(|column| column == name);
+    let steps = CAME.iter().rposition(|step| step.iter().any(came));
     Ok(Some(steps.map_or(1, |step| step as i64 + 2)))
+}
+
+/// The columns of tables, as `table.column`.
+fn columns_of(database: &Database, tables: &[String]) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for table in tables {
+        let names = database.query_all(
+            "SELECT name FROM pragma_table_info(?1, ?2)",
+            &[table.into(), database.schema().into()],
+            |row| Ok(row.text(0)),
+        )?;
+        all.extend(names.iter().map(|column| format!("{table}.{column}")));
+    }
+    Ok(all)
 }
 
 /// Our tables, if there is no row in any of them. Capture triggers that were left over may have written to the log since.

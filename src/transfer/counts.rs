@@ -65,15 +65,6 @@ impl Counts {
         self.unprojected += 1;
     }
 
-    /// A refusal is taken back.
-    pub fn accept(&mut self, reason: &str) {
-        self.rejected -= 1;
-        if let Some(count) = self.refusals.get_mut(reason) {
-            *count -= 1;
-        }
-        self.refusals.retain(|_, count| *count > 0);
-    }
-
     /// Rows written or deleted here.
     pub fn pulled(&self) -> i64 {
         self.inserted + self.updated + self.deleted

@@ -8,22 +8,42 @@ use crate::store::{Database, Error, Result};
 
 use crate::transfer::binding::Binding;
 
-/// The stored cursor of an entity, exactly as the server wrote it.
+/// The stored cursor of an entity, exactly as the server wrote it; none where it is to be pulled from the beginning.
 ///
 /// # Errors
 /// SQLite's.
 pub fn read(database: &Database, provider: &str, binding: &Binding) -> Result<Option<String>> {
-    database.query_row(
+    stored(database, provider, binding, false)
+}
+
+/// The cursor of an entity that is to be pulled from the beginning [again](crate::capture::lost::pull_again).
+///
+/// # Errors
+/// SQLite's.
+pub fn before(database: &Database, provider: &str, binding: &Binding) -> Result<Option<String>> {
+    stored(database, provider, binding, true)
+}
+
+fn stored(
+    database: &Database,
+    provider: &str,
+    binding: &Binding,
+    again: bool,
+) -> Result<Option<String>> {
+    let found = database.query_row(
         // A cursor is worth nothing to another table than the one that has the rows.
-        "SELECT cursor FROM main._syncCursor \
+        "SELECT cursor, again FROM main._syncCursor \
          WHERE provider = ?1 AND entity = ?2 COLLATE NOCASE AND tableId = ?3 ORDER BY entity = ?2 DESC LIMIT 1",
         &[
             provider.into(),
             (&binding.entity).into(),
             binding.table.id.into(),
         ],
-        |row| Ok(row.text(0)),
-    )
+        |row| Ok((row.text(0), row.integer(1) != 0)),
+    )?;
+    Ok(found
+        .filter(|(_, marked)| *marked == again)
+        .map(|(cursor, _)| cursor))
 }
 
 /// Whether rows come again in a pull from where an entity's cursor is: there is no cursor, or it is not where it has been. `grows`: of two cursors the higher one is later.
@@ -37,16 +57,16 @@ pub fn comes_again(
     grows: bool,
 ) -> Result<bool> {
     let stored = database.query_row(
-        "SELECT cursor, reached FROM main._syncCursor \
+        "SELECT cursor, reached, again FROM main._syncCursor \
          WHERE provider = ?1 AND entity = ?2 COLLATE NOCASE AND tableId = ?3 ORDER BY entity = ?2 DESC LIMIT 1",
         &[
             provider.into(),
             (&binding.entity).into(),
             binding.table.id.into(),
         ],
-        |row| Ok((row.text(0), row.text(1))),
+        |row| Ok((row.text(0), row.text(1), row.integer(2) != 0)),
     )?;
-    let Some((cursor, reached)) = stored else {
+    let Some((cursor, reached, false)) = stored else {
         return Ok(true);
     };
     let later = grows && compare_numbers(&cursor, &reached) == Some(Ordering::Greater);
@@ -89,7 +109,7 @@ pub fn store(
         "INSERT INTO main._syncCursor (provider, entity, tableId, cursor, pulledAt, reached) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (provider, entity) DO UPDATE \
          SET tableId = excluded.tableId, cursor = excluded.cursor, pulledAt = excluded.pulledAt, \
-         reached = excluded.reached",
+         reached = excluded.reached, again = 0",
         &[
             provider.into(),
             (&binding.entity).into(),

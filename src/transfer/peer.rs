@@ -84,12 +84,12 @@ pub fn batch(database: &Database, provider: &str) -> Result<Option<u64>> {
     Ok(batch.filter(|most| *most > 0))
 }
 
-/// Stores how many rows one push may have from now on.
+/// Stores how many rows one push may have from now on; none: as configured.
 ///
 /// # Errors
 /// SQLite's.
-pub fn store_batch(database: &Database, provider: &str, most: u64) -> Result<()> {
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
+pub fn store_batch(database: &Database, provider: &str, most: Option<u64>) -> Result<()> {
+    let most = most.map(|most| i64::try_from(most).unwrap_or(i64::MAX));
     database.execute(
         "INSERT INTO main._syncPeer (provider, memory, batch) VALUES (?1, 'null', ?2) \
          ON CONFLICT (provider) DO UPDATE SET batch = excluded.batch",

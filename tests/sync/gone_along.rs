@@ -53,7 +53,7 @@ fn warned(answer: &Value, code: &str) -> Vec<String> {
 }
 
 fn cursors(device: &Device) -> String {
-    device.ask("SELECT group_concat(entity) FROM (SELECT entity FROM _syncCursor ORDER BY entity)")
+    device.ask("SELECT group_concat(entity) FROM (SELECT entity FROM _syncCursor WHERE NOT again ORDER BY entity)")
 }
 
 #[test]

@@ -33,6 +33,9 @@ pub struct Talk {
     due: Vec<Group>,
     /// Cursor of each entity; none when it was never pulled.
     cursors: Vec<Option<String>>,
+    /// How far each entity was pulled that is pulled from the beginning again: until it was pulled from there too, it
+    /// has no cursor.
+    before: Vec<Option<String>>,
     /// What was known of each entity's schema when it was last pulled.
     last_schemas: Vec<LastSchema>,
     /// Which entities the backend has not heard of: those without a cursor, until the others' pull.
@@ -73,7 +76,7 @@ impl Talk {
         let versions: Vec<Option<i64>> = known
             .entities
             .iter()
-            .filter(|known| known.cursor.is_some())
+            .filter(|known| known.cursor.is_some() || known.before.is_some())
             .map(|known| known.schema.version)
             .collect();
         // A configured version takes the place of the file's.
@@ -92,6 +95,7 @@ impl Talk {
         let mut talk = Self {
             entities: Vec::with_capacity(known.entities.len()),
             cursors: Vec::with_capacity(known.entities.len()),
+            before: Vec::with_capacity(known.entities.len()),
             last_schemas: Vec::with_capacity(known.entities.len()),
             goal,
             schema_version,
@@ -107,14 +111,16 @@ impl Talk {
         for KnownEntity {
             entity,
             cursor,
+            before,
             schema,
         } in known.entities
         {
             talk.entities.push(entity);
+            talk.unheard.push(cursor.is_none() && before.is_none());
             talk.cursors.push(cursor);
+            talk.before.push(before);
             talk.last_schemas.push(schema);
         }
-        talk.unheard = talk.cursors.iter().map(Option::is_none).collect();
         match known.pulls {
             true => talk.pull_again(),
             false => talk.step = Position::Freeze,
@@ -124,7 +130,7 @@ impl Talk {
 
     /// Makes the pulls of all entities due.
     fn pull_again(&mut self) {
-        self.due = groups(&self.cursors, self.options.opaque);
+        self.due = groups(&self.cursors, &self.before, self.options.opaque);
         self.first_cursor = None;
         self.start_group();
         self.step = match self.due.is_empty() {
@@ -199,7 +205,8 @@ impl Talk {
             AskBody::Bytes(out)
         });
         let comes_again = |place: usize| {
-            let from_before = self.options.overlap > 0 || group.cursor != self.cursors[place];
+            let stood = self.cursors[place].as_ref().or(self.before[place].as_ref());
+            let from_before = self.options.overlap > 0 || group.cursor.as_ref() != stood;
             match group.cursor {
                 Some(_) if from_before => Some((place, Again::RowsAndDeletes)),
                 // Rows that were left out before, and what stands beside them.
@@ -307,9 +314,10 @@ impl Talk {
         }
         let notice = self.notice(group);
         pulled.warnings.extend(notice.warning);
-        let cursors = wanted.iter().map(|place| (*place, brings.clone()));
+        let is_done = |place: &usize| group.cursor.is_some() || self.before[*place].is_none();
+        let done = wanted.iter().copied().filter(is_done);
         Ok(Read {
-            cursors: cursors.collect(),
+            cursors: done.map(|place| (place, brings.clone())).collect(),
             schema_version: notice.store.then_some(self.schema_version),
             rest: pulled.rest,
             warnings: pulled.warnings,
@@ -375,6 +383,7 @@ impl Talk {
         }
         for (place, cursor) in &read.cursors {
             self.cursors[*place] = Some(cursor.clone());
+            self.before[*place] = None;
             if read.schema_version.is_some() {
                 let columns = &self.entities[*place].columns;
                 self.last_schemas[*place] = LastSchema {

@@ -15,14 +15,22 @@ pub struct Group {
 
 /// What was never pulled, then the rest from its lowest cursor: a pull from there misses nothing of any
 /// of them. Cursors that can't be compared are pulled one by one, equal ones together.
-pub fn groups(cursors: &[Option<String>], opaque: bool) -> Vec<Group> {
+///
+/// `before`: how far an entity was pulled that is pulled from the beginning again. It is in two groups: the one from there
+/// brings what an answer from the beginning can't name, the deletes.
+pub fn groups(cursors: &[Option<String>], before: &[Option<String>], opaque: bool) -> Vec<Group> {
     let mut new = Vec::new();
     let mut known: Vec<(usize, &String)> = Vec::new();
-    for (place, cursor) in cursors.iter().enumerate() {
-        match cursor {
-            None => new.push(place),
-            Some(cursor) => known.push((place, cursor)),
+    for (place, (cursor, before)) in cursors.iter().zip(before).enumerate() {
+        if cursor.is_none() {
+            new.push(place);
         }
+        known.extend(
+            cursor
+                .as_ref()
+                .or(before.as_ref())
+                .map(|from| (place, from)),
+        );
     }
     let mut groups = Vec::new();
     if !new.is_empty() {
@@ -118,7 +126,7 @@ mod tests {
     }
 
     fn seen(cursors: &[&str], opaque: bool) -> Vec<(Option<String>, Vec<usize>)> {
-        groups(&some(cursors), opaque)
+        groups(&some(cursors), &vec![None; cursors.len()], opaque)
             .into_iter()
             .map(|group| (group.cursor, group.entities))
             .collect()
@@ -132,6 +140,16 @@ mod tests {
         );
         assert_eq!(seen(&["", ""], false), [(None, vec![0, 1])]);
         assert_eq!(seen(&["7"], false), [(Some("7".into()), vec![0])]);
+    }
+
+    #[test]
+    fn z1_what_is_pulled_again_is_pulled_from_the_beginning_and_from_where_it_was() {
+        let found = groups(&some(&["10", "", ""]), &some(&["", "9", ""]), false);
+        let found = found
+            .into_iter()
+            .map(|group| (group.cursor, group.entities));
+        let both = [(None, vec![1, 2]), (Some("9".into()), vec![0, 1])];
+        assert_eq!(found.collect::<Vec<_>>(), both);
     }
 
     #[test]

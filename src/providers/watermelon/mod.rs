@@ -131,7 +131,7 @@ fn is_bulk(known: &Known) -> Result<bool, Refusal> {
         return Ok(false);
     }
     let mut entities = known.entities.iter();
-    match entities.find(|known| known.cursor.is_some()) {
+    match entities.find(|known| known.cursor.is_some() || known.before.is_some()) {
         None => Ok(true),
         Some(known) => Err(Refusal::Call(format!(
             "turbo is for a first sync, and {} was pulled before; leave turbo out",

@@ -15,7 +15,7 @@ use crate::transfer::held::foreign::links;
 use crate::transfer::held::{Class, Holder, Reason};
 use crate::transfer::send::fate::MetRow;
 use crate::transfer::send::follow::Followed;
-use crate::transfer::send::freeze::Frozen;
+use crate::transfer::send::frozen::Frozen;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::actions::Affected;
@@ -276,7 +276,13 @@ impl<'a> Applier<'a> {
         if self.is_part(place, key) {
             return Ok(());
         }
-        let trouble = match self.tables[place].row(remote, key, row, old) {
+        let held = self.holder.content(place, key)?;
+        let table = self.bindings[place].table.id;
+        let before = match self.holder.refusals.adopts(table, key) {
+            true => Some(row),
+            false => held.as_deref(),
+        };
+        let trouble = match self.tables[place].row(remote, key, row, old, before) {
             Ok(gone) => {
                 if gone {
                     self.went_along(along)?;
@@ -502,6 +508,16 @@ impl<'a> Applier<'a> {
             self.swept.named(place, key);
         }
         self.holder.forget(place, key)?;
+        self.note_written(place, key, applied)
+    }
+
+    /// Notes what a row is to hold now.
+    pub(super) fn note_written(
+        &mut self,
+        place: usize,
+        key: &Key,
+        applied: Option<Applied>,
+    ) -> Result<(), SyncError> {
         // A row that was left alone: what others change of it as a side effect is an edit.
         let Some(applied) = applied else {
             return Ok(());

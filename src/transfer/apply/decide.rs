@@ -91,6 +91,8 @@ pub struct Case {
     pub made_after: Option<i64>,
     /// Its version is not above the one that is here.
     pub old: bool,
+    /// It was held: the edits that wait were decided against it when it came, or made since.
+    pub held: bool,
     pub rules: Rules,
 }
 
@@ -105,6 +107,7 @@ impl Case {
             differs: false,
             made_after: None,
             old: false,
+            held: false,
             rules,
         }
     }
@@ -219,6 +222,7 @@ fn meet_edited(case: &Case) -> Decision {
     };
     // Our own row coming back is no statement of the server against the edits made since.
     let echo = case.echo && case.differs && !case.rules.asks_always;
+    let echo = echo || (case.held && !created);
     let met = decision(match echo {
         true => Action::Merge,
         false => Action::Ask,
@@ -502,6 +506,7 @@ mod tests {
                     differs: bit(1),
                     made_after: bit(2).then_some(3),
                     old: bit(3),
+                    held: false,
                     rules: Rules {
                         redelivers: bit(4),
                         keep_created: bit(5),

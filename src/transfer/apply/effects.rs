@@ -132,6 +132,14 @@ impl Effects {
         Ok(self.rows.get(key)? == Some(Effect::Settled))
     }
 
+    /// Whether something else is pending of a row from now on.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn is_marked(&self, key: &Key) -> Result<bool> {
+        Ok(self.marks && matches!(self.rows.get(key)?, Some(Effect::Marked(_))))
+    }
+
     /// Of a row that the answer has spoken of: whether nothing waits of it any more.
     ///
     /// # Errors

@@ -171,6 +171,7 @@ impl Applier<'_> {
     ) -> Result<(), SyncError> {
         let base = self.tables[place].shown(key)?;
         let base = base.as_deref();
+        self.meet_unseen(place, key, announced, row)?;
         self.holder
             .keep_row(place, key, announced, row, base, reason)?;
         Ok(())
@@ -295,6 +296,10 @@ impl Applier<'_> {
         if matches!(row.what, What::Row(..)) && self.is_part(place, key) {
             return Ok(());
         }
+        if self.tables[place].effects.is_marked(key)? {
+            // What is pending of it now is in the log only with the end of this answer.
+            return Ok(());
+        }
         let connection = self.database.connection();
         connection.execute_script("SAVEPOINT syncscope_held")?;
         let before = self.tables[place].counts().clone();
@@ -305,7 +310,10 @@ impl Applier<'_> {
                     Announced::Created => Remote::Created,
                     Announced::Updated => Remote::Updated,
                 };
-                self.tables[place].row(remote, key, slots, false)
+                match row.was_here {
+                    true => self.tables[place].held_row(remote, key, slots),
+                    false => self.tables[place].row(remote, key, slots, false, None),
+                }
             }
             What::Delete => {
                 along = self.look_before_a_delete(place, key)?;

@@ -27,6 +27,8 @@ pub struct Meeting<'r> {
     local: Vec<Value>,
     /// What is kept aside of it.
     kept: KeptRow,
+    /// What counts in columns as it is held, not as it is here.
+    unseen: Vec<Option<Slot<'static>>>,
     /// The server's row with what was changed here; missing: as here.
     resolved: Vec<Slot<'r>>,
     /// The pending changes of the row here, if any.
@@ -87,6 +89,7 @@ impl<'r> Meeting<'r> {
                 .map(|place| writer.value(place).to_owned())
                 .collect(),
             kept,
+            unseen: vec![None; row.len()],
             resolved: resolved
                 .map(|(slot, position)| match stays(*position) {
                     true => Slot::Missing,
@@ -98,6 +101,59 @@ impl<'r> Meeting<'r> {
             changed,
             known: known_upto.is_some(),
         }
+    }
+
+    /// A newer state of the row waits here: what was not edited here counts as it is in that. None: nothing waits.
+    pub fn over(mut self, held: Option<&[Slot<'_>]>) -> Self {
+        let columns = held.unwrap_or_default().iter().zip(&self.binding.columns);
+        for (place, (slot, position)) in columns.enumerate() {
+            let edited = self
+                .pending
+                .is_some_and(|pending| pending.changed(*position));
+            if edited || slot.is_missing() {
+                continue;
+            }
+            self.local[place] = slot.value().to_owned();
+            self.unseen[place] = Some(slot.clone().into_owned());
+            if let Some(kept) = self.kept.get_mut(place) {
+                *kept = slot.kept().map(|kept| kept.json.clone());
+            }
+        }
+        self
+    }
+
+    /// The row that was chosen, with what waited of the columns that are to stay.
+    pub fn whole(&self, chosen: &Chosen<'r>) -> Vec<Slot<'r>> {
+        let columns = chosen.row.iter().enumerate();
+        columns
+            .map(|(place, slot)| match &self.unseen[place] {
+                Some(held) if slot.is_missing() => held.clone(),
+                _ => slot.clone(),
+            })
+            .collect()
+    }
+
+    /// The columns in which the row here can be what was chosen without the rest of it: those that were edited here, and
+    /// those that are pending from now on.
+    pub fn part(&self, chosen: &Chosen<'r>) -> Vec<Slot<'r>> {
+        let mut row = self.whole(chosen);
+        for (slot, position) in row.iter_mut().zip(&self.binding.columns) {
+            let marked = match &chosen.effect {
+                Effect::Marked(mark) => {
+                    let bit = self.binding.table.columns.bit(*position);
+                    bit.is_some_and(|bit| mark.bits.contains(&bit))
+                }
+                _ => false,
+            };
+            if !marked
+                && !self
+                    .pending
+                    .is_some_and(|pending| pending.changed(*position))
+            {
+                *slot = Slot::Missing;
+            }
+        }
+        row
     }
 
     /// What was changed here stays, the rest is the server's.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `decide` | the decision table: what happens to a row, without the database |
 //! | `knowledge`, `journal`, `version` | what is known of a row: what is pending of it, what was pushed of it, its version |
-//! | `meeting` | two rows and a policy: which columns stay |
+//! | `meeting`, `unseen` | two rows and a policy: which columns stay; also of a row that is held |
 //! | `rounded` | integers that a server has rounded |
 //! | `writer`, `lift` | the statements on a table |
 //! | `effects` | what applied rows mean for the log |
@@ -41,6 +41,7 @@ mod swept;
 mod table;
 #[cfg(test)]
 mod tests;
+mod unseen;
 mod version;
 mod writer;
 

@@ -65,9 +65,9 @@ fn local_json(
 pub struct TableApplier<'a> {
     database: &'a Database,
     pub binding: &'a Binding,
-    knowledge: Knowledge<'a>,
-    writer: Writer<'a>,
-    judge: Judge,
+    pub(super) knowledge: Knowledge<'a>,
+    pub(super) writer: Writer<'a>,
+    pub(super) judge: Judge,
     conflicts: Recorder<'a>,
     versions: VersionGate<'a>,
     pub effects: Effects,
@@ -332,7 +332,8 @@ impl<'a> TableApplier<'a> {
     }
 
     /// Applies a row that was created or updated there; true when a resolver let it go. `old`: see
-    /// [`TableApplier::is_old`].
+    /// [`TableApplier::is_old`]. `before`: what counts of the row where it was not
+    /// edited here, other than what is in the table: what is held of it, or of one that was adopted what came.
     ///
     /// # Errors
     /// SQLite's; a resolver's.
@@ -342,13 +343,37 @@ impl<'a> TableApplier<'a> {
         key: &Key,
         row: &[Slot<'_>],
         old: bool,
+        before: Option<&[Slot<'_>]>,
+    ) -> Result<bool, Trouble> {
+        self.news((remote, old, false), key, row, before)
+    }
+
+    /// Applies a row that was held: what was edited here stays, since that was decided when the row came, or is newer.
+    ///
+    /// # Errors
+    /// As [`TableApplier::row`].
+    pub fn held_row(
+        &mut self,
+        remote: Remote,
+        key: &Key,
+        row: &[Slot<'_>],
+    ) -> Result<bool, Trouble> {
+        self.news((remote, false, true), key, row, None)
+    }
+
+    fn news(
+        &mut self,
+        (remote, old, held): (Remote, bool, bool),
+        key: &Key,
+        row: &[Slot<'_>],
+        before: Option<&[Slot<'_>]>,
     ) -> Result<bool, Trouble> {
         let Some(pending) = self.waiting(key)? else {
             let case = Case {
                 old,
                 ..Case::clean(remote, self.knowledge.rules)
             };
-            return self.clean(&case, decide(&case), key, row);
+            return self.clean(&case, decide(&case), key, (row, before));
         };
         let exists = self.writer.find(&pending)?;
         let pending = match exists && pending.may_be_copied() && self.is_copy(&pending, row) {
@@ -362,17 +387,18 @@ impl<'a> TableApplier<'a> {
         let local = self.knowledge.local(&pending, exists)?;
         let differs = exists && (self.writer.differs(row) || self.edits_kept(&pending, row));
         let case = self.knowledge.case(local, remote, &pending, row, differs)?;
-        let case = Case { old, ..case };
+        let case = Case { old, held, ..case };
         let decision = decide(&case);
         if local == Local::Clean {
             self.writer.release();
-            return self.clean(&case, decision, key, row);
+            return self.clean(&case, decision, key, (row, before));
         }
         match decision.action {
             Action::Ask | Action::Merge => {
                 // What has arrived there does not wait any more: the policy sees a row that nobody edited.
                 let waits = decision.effect != Effect::Settled;
-                return self.meet(&case, decision, key, row, waits.then_some(&pending));
+                let pending = waits.then_some(&pending);
+                return self.meet(&case, decision, key, (row, before), pending);
             }
             Action::Store => {
                 let row = row.to_vec();
@@ -409,7 +435,7 @@ impl<'a> TableApplier<'a> {
         case: &Case,
         decision: Decision,
         key: &Key,
-        row: &[Slot<'_>],
+        (row, before): (&[Slot<'_>], Option<&[Slot<'_>]>),
     ) -> Result<bool, Trouble> {
         let action = decision.action;
         if action == Action::Keep {
@@ -422,7 +448,7 @@ impl<'a> TableApplier<'a> {
             self.writer.release();
             self.writer.insert_new(key, row)?
         } else if action == Action::Ask {
-            return self.meet(case, decision, key, row, None);
+            return self.meet(case, decision, key, (row, before), None);
         } else {
             self.writer.update(key, row)?
         };
@@ -436,7 +462,7 @@ impl<'a> TableApplier<'a> {
         case: &Case,
         decision: Decision,
         key: &Key,
-        row: &[Slot<'_>],
+        (row, before): (&[Slot<'_>], Option<&[Slot<'_>]>),
         pending: Option<&Pending>,
     ) -> Result<bool, Trouble> {
         let since = match case.push {
@@ -456,7 +482,8 @@ impl<'a> TableApplier<'a> {
             row,
             pending,
             known_upto,
-        );
+        )
+        .over(before);
         if pending.is_some() && self.binding.rules.settles_equal && meeting.is_equal_throughout() {
             self.writer.release();
             self.counts.unchanged += 1;
@@ -482,8 +509,8 @@ impl<'a> TableApplier<'a> {
             let sides = meeting.sides(&chosen);
             self.record(key, kind, true, &sides)?;
         }
+        let row = meeting.whole(&chosen);
         let effect = decision.effect.and(chosen.effect);
-        let row = chosen.row;
         self.write_or_clash(key, Chosen { row, effect })
     }
 
@@ -523,7 +550,7 @@ impl<'a> TableApplier<'a> {
     ) -> Result<bool, Trouble> {
         let Some(lifted) = lifted else {
             let chosen = match word {
-                Word::Row(remote, row) => return self.row(*remote, key, row, false),
+                Word::Row(remote, row) => return self.row(*remote, key, row, false, None),
                 Word::Chosen(chosen) => chosen,
             };
             if self.writer.find_key(key)? {
@@ -628,7 +655,7 @@ impl<'a> TableApplier<'a> {
     }
 
     /// Deletes a row if that is what is to be done; whether it is gone.
-    fn delete(&mut self, key: &Key, action: Action) -> Result<bool> {
+    pub(super) fn delete(&mut self, key: &Key, action: Action) -> Result<bool> {
         if action != Action::Delete {
             return Ok(false);
         }
@@ -855,7 +882,7 @@ impl<'a> TableApplier<'a> {
     }
 
     /// The pending changes of a row, unless this answer has settled it.
-    fn waiting(&self, key: &Key) -> Result<Option<Pending>> {
+    pub(super) fn waiting(&self, key: &Key) -> Result<Option<Pending>> {
         if self.knowledge.is_empty() || self.effects.is_settled(key)? {
             return Ok(None);
         }
@@ -930,7 +957,13 @@ impl<'a> TableApplier<'a> {
         (self.judge.unreadable > 0).then(|| warning.times(self.judge.unreadable))
     }
 
-    fn record(&mut self, key: &Key, kind: Kind, by_policy: bool, sides: &Sides) -> Result<()> {
+    pub(super) fn record(
+        &mut self,
+        key: &Key,
+        kind: Kind,
+        by_policy: bool,
+        sides: &Sides,
+    ) -> Result<()> {
         let policy = by_policy.then(|| self.judge.policy.name());
         let (entity, key) = (&self.binding.entity, key.0.borrow());
         self.counts.conflicts += 1;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
 use crate::capture::Tracked;
-use crate::capture::lost::forget_cursors;
+use crate::capture::lost::pull_again;
 use crate::capture::shared::Counting;
 use crate::capture::tracked::registration;
 use crate::coordination::now;
@@ -138,7 +138,7 @@ pub fn apply(
     body(&mut applier)?;
     let came = applier.finish(&[])?;
     for table in &came.comes_again {
-        forget_cursors(job.database, *table)?;
+        pull_again(job.database, *table)?;
     }
     let decided = inserts::decide(job.database, job.provider, 0, &bindings, &met)?;
     let mut outcome = Outcome {

@@ -3,7 +3,7 @@
 //! | `onClash` | the row made here |
 //! |---|---|
 //! | `hold` | stays as it is; the server's row is held |
-//! | `adopt` | takes the key of the server's row, with all that refers to it; what it holds is pending, and meets the server's row by the entity's policy |
+//! | `adopt` | takes the key of the server's row, with all that refers to it; what it was given is pending, and meets the server's row by the entity's policy |
 //! | `serverWins` | the same, and is kept as a conflict: nothing of it is pending |
 
 use std::collections::{HashMap, HashSet};
@@ -22,6 +22,7 @@ use crate::transfer::send::outbox;
 use crate::transfer::send::rekey;
 use crate::transfer::send::renamed::Renamed;
 
+use super::inserts;
 use super::refusals::{Refusals, Yielding};
 
 /// The key of a row that has UNIQUE values of another one, which is to be `row`; none when it can't be told.
@@ -414,8 +415,11 @@ impl<'a> Room<'a> {
             self.conflicts
                 .record(&binding.entity, key, Kind::UniqueClash, None, &sides)?;
         } else {
-            let columns = binding.columns.iter();
-            let bits = columns.filter_map(|position| binding.table.columns.bit(*position));
+            // What nobody gave a value here is no word against the server's.
+            let given = inserts::given(database, binding, &Key(old.clone()))?;
+            let columns = binding.columns.iter().zip(given);
+            let columns = columns.filter(|(_, given)| *given);
+            let bits = columns.filter_map(|(position, _)| binding.table.columns.bit(*position));
             self.edited.push((row.0, row.1.clone(), bits.collect()));
         }
         // A push that carried it without an answer has not arrived.

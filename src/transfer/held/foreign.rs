@@ -52,9 +52,17 @@ impl Link {
 /// SQLite's.
 pub fn links(database: &Database) -> Result<Vec<Link>> {
     let enforced = database.query_value("SELECT foreign_keys FROM pragma_foreign_keys", &[])?;
-    if enforced.as_i64() != Some(1) {
-        return Ok(Vec::new());
+    match enforced.as_i64() {
+        Some(1) => declared(database),
+        _ => Ok(Vec::new()),
     }
+}
+
+/// All foreign keys, whether SQLite enforces them or not.
+///
+/// # Errors
+/// SQLite's.
+pub fn declared(database: &Database) -> Result<Vec<Link>> {
     let mut links: Vec<Link> = Vec::new();
     let columns = database.query_all(
         "SELECT child.name, k.seq, parent.name, k.\"from\", k.\"to\", k.on_delete \

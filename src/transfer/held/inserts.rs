@@ -212,7 +212,7 @@ fn is_newer(binding: &Binding, reader: &RowReader, held: &[Slot<'_>], column: &s
 }
 
 /// For each column that travels, whether a row holds something else there than a row of which nothing was said.
-fn given(database: &Database, binding: &Binding, key: &Key) -> Result<Vec<bool>> {
+pub(super) fn given(database: &Database, binding: &Binding, key: &Key) -> Result<Vec<bool>> {
     let columns = binding.columns.iter();
     let mut tests: Vec<String> = columns
         .map(|position| {

@@ -34,6 +34,8 @@ pub struct HeldRow {
     pub place: usize,
     pub key: Key,
     pub what: What,
+    /// It was here when it was first held: what waits of it is an edit of that, and not a row made here.
+    pub was_here: bool,
 }
 
 /// Holds the rows that an answer can't have.
@@ -131,6 +133,17 @@ impl<'a> Holder<'a> {
             &values,
             |row| Ok(Key(row.column(0).to_owned())),
         )
+    }
+
+    /// The columns that are held of a row; none when no row is.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn content(&self, place: usize, key: &Key) -> Result<Option<Vec<Slot<'static>>>> {
+        match self.has(place, key) {
+            true => content(self.database, self.provider, &self.bindings[place], key),
+            false => Ok(None),
+        }
     }
 
     /// The columns that a row leaves out, as they are held.
@@ -266,7 +279,7 @@ impl<'a> Holder<'a> {
         let mut all = Vec::new();
         for (place, binding) in self.bindings.iter().enumerate() {
             let rows = self.database.query_all(
-                "SELECT id, pk, op, announced, content FROM main._syncHeld \
+                "SELECT id, pk, op, announced, content, base IS NOT NULL FROM main._syncHeld \
                  WHERE provider = ?1 AND tbl = ?2 ORDER BY id",
                 &[self.provider.into(), binding.table.id.into()],
                 |row| {
@@ -283,6 +296,7 @@ impl<'a> Holder<'a> {
                         place,
                         key: Key(row.column(1).to_owned()),
                         what,
+                        was_here: row.integer(5) != 0,
                     })
                 },
             )?;

@@ -143,6 +143,13 @@ impl Refusals {
         self.0.borrow().yielding.clone()
     }
 
+    /// Whether a row that was made here has become the server's row of this key.
+    pub fn adopts(&self, table: i64, key: &Key) -> bool {
+        let inner = self.0.borrow();
+        let mut rows = inner.yielding.iter();
+        rows.any(|row| row.table == table && row.new == key.0 && !row.server_wins)
+    }
+
     /// A row that was made here has given its number to one that came.
     pub fn displaces(&self, table: i64, key: &Key) {
         let mut inner = self.0.borrow_mut();

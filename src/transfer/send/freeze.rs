@@ -1,7 +1,6 @@
 //! Freezing: what is pending becomes an immutable batch in the outbox, in one transaction.
 
 use std::collections::HashMap;
-use std::ops::RangeInclusive;
 
 use crate::capture::reader::RowReader;
 use crate::capture::sends::{changed, sends};
@@ -13,9 +12,11 @@ use crate::providers::cutter::LARGEST_PIECE;
 use crate::providers::wire::{ChangeKind, Slot, WireId};
 use crate::store::{Database, Result, Statement, Value, ValueRef, same, shown};
 
+use super::circumstances;
+use super::frozen::Frozen;
 use super::kept_back::KeptBack;
 use super::number;
-use super::rejected::{forget_rejection, left_out, reject};
+use super::rejected::{forget_rejection, left_out, once_more, reject};
 use crate::transfer::aside::{Asides, KeptRow};
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::record::{Kind, Recorder, Sides, remote_json};
@@ -23,26 +24,6 @@ use crate::transfer::cursor;
 use crate::transfer::held::{inserts, keep};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 use crate::transfer::version::Versions;
-
-/// Numbers of log entries.
-pub type Entries = Vec<RangeInclusive<i64>>;
-
-/// A frozen batch.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Frozen {
-    pub push: i64,
-    /// The log was frozen up to here.
-    pub upto: i64,
-    pub rows: u64,
-    /// Rows that can't be sent, per binding.
-    pub unsendable: Vec<i64>,
-    /// Bindings with a conflict that was decided, once for each.
-    pub conflicts: Vec<usize>,
-    /// The log entries that it settles, when it is one of several parts.
-    pub entries: Option<Entries>,
-    /// It was sent before, without an answer.
-    pub resent: bool,
-}
 
 /// Freezes everything that is pending for the bound tables. With nothing to send there is no push.
 ///
@@ -83,6 +64,9 @@ pub fn freeze(
         entries: None,
         resent: false,
     };
+    for (table, key) in circumstances::look(database, provider, bindings, &pending)? {
+        once_more(database, provider, (table, &key.0))?;
+    }
     let mut known = log::RowsUpTo::new();
     let mut waits = false;
     let mut unseen = Recorder::new(database, provider, run);
@@ -350,7 +334,7 @@ impl TableFreezer<'_> {
         let merged: Vec<Slot<'static>> = columns
             .map(
                 |((held, value), position)| match held.is_missing() || row.changed(*position) {
-                    true => slot(*value),
+                    true => Slot::of(*value),
                     false => held,
                 },
             )
@@ -369,6 +353,11 @@ impl TableFreezer<'_> {
             kind.as_str(),
             &reason,
             None,
+        )?;
+        circumstances::part(
+            self.database,
+            self.provider,
+            (self.binding.table.id, &row.key.0),
         )
     }
 }
@@ -402,15 +391,5 @@ fn carried_key(binding: &Binding, key: &Value) -> Result<(), String> {
             quoted(&shown(key))
         )),
         false => Err("its key is a number, and the keys of its table travel as text".into()),
-    }
-}
-
-fn slot(value: ValueRef<'_>) -> Slot<'static> {
-    match value {
-        ValueRef::Null => Slot::Null,
-        ValueRef::Integer(number) => Slot::Integer(number),
-        ValueRef::Real(number) => Slot::Real(number),
-        ValueRef::Text(text) => Slot::Text(text.to_owned().into()),
-        ValueRef::InvalidText(bytes) | ValueRef::Blob(bytes) => Slot::Blob(bytes.to_vec()),
     }
 }

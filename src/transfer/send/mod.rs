@@ -1,11 +1,13 @@
 //! Sending: what is pending is frozen, goes out in parts, and is settled by what the server said.
 
 pub mod brought;
+pub mod circumstances;
 pub mod counted;
 pub mod family;
 pub mod fate;
 pub mod follow;
 pub mod freeze;
+pub mod frozen;
 pub mod kept_back;
 pub mod number;
 pub mod order;
@@ -20,5 +22,6 @@ pub mod sent_reference;
 pub mod settle;
 pub mod slices;
 pub mod tied;
+pub mod together;
 pub mod topology;
 pub mod unacknowledged;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::capture::lost::forget_cursors;
+use crate::capture::lost::pull_again;
 use crate::capture::{Key, log};
 use crate::coordination::now;
 use crate::store::{Database, Result, TriggersOff, Value, quote_name};
@@ -10,6 +10,8 @@ use crate::transfer::binding::Binding;
 use crate::transfer::held::keep;
 use crate::transfer::version;
 
+use super::circumstances;
+use super::frozen::{Entries, Frozen};
 use super::outbox;
 
 /// A row that was refused alone.
@@ -19,8 +21,16 @@ pub struct Alone {
     pub place: usize,
     pub key: Key,
     /// The last log entry of it that was sent.
-    upto: i64,
+    pub upto: i64,
+    /// All its entries that were.
+    pub entries: Entries,
+    /// Created, updated or deleted.
+    pub kind: String,
     pub status: u16,
+    /// The status in a word, the reason as it is kept, and what the server said.
+    pub word: String,
+    pub reason: String,
+    pub said: Option<String>,
     /// Rows that the server had taken in this run when it refused this one.
     pub taken_before: i64,
     /// It was sent once more.
@@ -30,17 +40,26 @@ pub struct Alone {
 /// What is kept as the last log entry of a row that is to be sent once more: none is as low.
 const ONCE_MORE: i64 = 0;
 
+/// What the server said of a row that it refused.
+pub struct Words {
+    pub status: u16,
+    pub word: String,
+    pub reason: String,
+    pub said: Option<String>,
+}
+
 /// Keeps the one row of a push that was refused, with the reason.
 ///
 /// # Errors
 /// SQLite's.
 pub fn reject_alone(
     database: &Database,
-    provider: &str,
+    (provider, run): (&str, i64),
     bindings: &[Binding],
-    push: i64,
-    (status, reason): (u16, &str),
+    frozen: &Frozen,
+    words: Words,
 ) -> Result<Option<Alone>> {
+    let push = frozen.push;
     let row = database.query_row(
         "SELECT tbl, pk, kind, content, uptoSeq FROM main._syncOutbox WHERE pushId = ?1",
         &[push.into()],
@@ -59,8 +78,13 @@ pub fn reject_alone(
         table,
         &key,
         &kind,
-        reason,
+        &words.reason,
         Some(&content),
+    )?;
+    database.execute(
+        "UPDATE main._syncRejected SET refusedIn = coalesce(refusedIn, ?4) \
+         WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
+        &[provider.into(), table.into(), key.borrow(), run.into()],
     )?;
     let place = bindings
         .iter()
@@ -69,7 +93,12 @@ pub fn reject_alone(
         place,
         key: Key(key),
         upto,
-        status,
+        entries: frozen.entries.clone().unwrap_or_default(),
+        kind,
+        status: words.status,
+        word: words.word,
+        reason: words.reason,
+        said: words.said,
         taken_before: 0,
         last_chance,
     }))
@@ -151,6 +180,14 @@ pub fn send_once_more(
     Ok(changed > 0)
 }
 
+/// A row that was left out is sent once more with the next push.
+///
+/// # Errors
+/// SQLite's.
+pub fn once_more(database: &Database, provider: &str, (table, key): (i64, &Value)) -> Result<()> {
+    leave_out_from(database, provider, table, (key, ONCE_MORE))
+}
+
 /// Whether the one row of a push is sent once more.
 ///
 /// # Errors
@@ -165,12 +202,14 @@ pub fn is_sent_once_more(database: &Database, provider: &str, push: i64) -> Resu
     Ok(found != Value::Null)
 }
 
-/// The server takes other rows: this one is left out of pushes until it is written again.
+/// The server takes other rows: this one is left out of pushes until it is written again, or what it hangs together with
+/// has changed.
 ///
 /// # Errors
 /// SQLite's.
 pub fn leave_out(database: &Database, provider: &str, table: i64, alone: &Alone) -> Result<()> {
-    leave_out_from(database, provider, table, (&alone.key.0, alone.upto))
+    leave_out_from(database, provider, table, (&alone.key.0, alone.upto))?;
+    circumstances::note(database, provider, (table, &alone.key.0))
 }
 
 /// A row, and its last log entry that was refused: it is left out of pushes until it is written again.
@@ -313,7 +352,7 @@ pub fn discard(
         }
         (true, false) if is_held => {}
         (true, false) => {
-            forget_cursors(database, *table)?;
+            pull_again(database, *table)?;
             // What the server holds is no news otherwise.
             version::forget_anywhere(database, *table, &key.0)?;
         }

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::freeze::{Entries, Frozen};
+use super::frozen::{Entries, Frozen};
 use super::outbox;
 use crate::store::{Database, Result};
 

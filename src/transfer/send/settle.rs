@@ -10,7 +10,7 @@ use crate::providers::wire::{ChangeKind, WireId};
 use crate::store::{Database, Result, Value, ValueRef};
 
 use super::fate::{Fate, Met, MetRow, Refusal};
-use super::freeze::{Entries, Frozen};
+use super::frozen::{Entries, Frozen};
 use super::rejected::{leave_out_from, reject};
 use super::renamed::Renamed;
 use super::{outbox, rekey};

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::capture::{Key, KeyMap};
 use crate::store::{Database, Result};
 
-use super::freeze::{Entries, Frozen};
+use super::frozen::{Entries, Frozen};
 use super::order;
 use super::outbox;
 use crate::transfer::binding::Binding;

@@ -27,6 +27,7 @@ fn begun(keys: &str, version: i64, entities: &[(&str, Option<&str>)]) -> Result<
             integer_key: false,
         },
         cursor: cursor.map(String::from),
+        before: None,
         schema: LastSchema {
             version: Some(2),
             columns: Some(Vec::new()),

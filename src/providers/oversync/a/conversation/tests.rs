@@ -45,6 +45,7 @@ fn begun(
             .map(|(name, cursor)| KnownEntity {
                 entity: entity(name),
                 cursor: cursor.map(|cursor| cursor.to_string()),
+                before: None,
                 schema: Default::default(),
             })
             .collect(),

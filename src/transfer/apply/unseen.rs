@@ -1,0 +1,111 @@
+//! A row of the server that is held meets the edits that wait here: as if it had been applied, the entity's policy decides,
+//! and a conflict is recorded. So neither side is lost while nobody can see the newer one.
+
+use crate::capture::Key;
+use crate::ground::SyncError;
+use crate::providers::sink::Announced;
+use crate::providers::wire::Slot;
+
+use super::applier::Applier;
+use super::decide::{Action, Case, Local, Remote, decide};
+use super::meeting::Meeting;
+use super::table::{TableApplier, Trouble};
+
+impl Applier<'_> {
+    /// Decides between a row that is to be held and what was edited here.
+    pub(super) fn meet_unseen(
+        &mut self,
+        place: usize,
+        key: &Key,
+        announced: Announced,
+        row: &[Slot<'_>],
+    ) -> Result<(), SyncError> {
+        let remote = match announced {
+            Announced::Created => Remote::Created,
+            Announced::Updated => Remote::Updated,
+        };
+        if !self.tables[place].is_pending(key)? {
+            return Ok(());
+        }
+        let held = self.holder.content(place, key)?;
+        let along = match self.tables[place].may_delete() {
+            true => self.look_before_a_delete(place, key)?,
+            false => Vec::new(),
+        };
+        let gone = match self.tables[place].unseen(remote, key, row, held.as_deref()) {
+            Ok(gone) => gone,
+            // What was decided does not fit without the rest of the row.
+            Err(Trouble::Store(error)) if error.is_constraint() && self.is_open() => {
+                self.tables[place].take_applied();
+                return Ok(());
+            }
+            Err(trouble) => return Err(self.tables[place].named(trouble, key)),
+        };
+        if gone {
+            self.went_along(along)?;
+        }
+        let applied = self.tables[place].take_applied();
+        self.note_written(place, key, applied.filter(|_| !gone))
+    }
+}
+
+impl TableApplier<'_> {
+    /// Decides between a row that can't be stored and what was edited here. Of what was chosen, the columns are written that
+    /// were edited, or are pending from now on: the others come with the row. `held`: what waits of it so far. True when
+    /// a resolver let the row go.
+    fn unseen(
+        &mut self,
+        remote: Remote,
+        key: &Key,
+        row: &[Slot<'_>],
+        held: Option<&[Slot<'_>]>,
+    ) -> Result<bool, Trouble> {
+        self.writer.take_applied();
+        let Some(pending) = self.waiting(key)? else {
+            return Ok(false);
+        };
+        let exists = self.writer.find(&pending)?;
+        if !exists || self.knowledge.local(&pending, exists)? != Local::Updated {
+            self.writer.release();
+            return Ok(false);
+        }
+        let kept = self.writer.kept(key, Some(&pending))?;
+        let meeting = Meeting::new(
+            &self.writer,
+            self.binding,
+            (key, kept),
+            row,
+            Some(&pending),
+            None,
+        )
+        .over(held);
+        let case =
+            self.knowledge
+                .case(Local::Updated, remote, &pending, row, !meeting.is_equal())?;
+        let decision = decide(&Case {
+            held: false,
+            ..case
+        });
+        let Some(kind) = decision.conflict.filter(|_| decision.action == Action::Ask) else {
+            self.writer.release();
+            return Ok(false);
+        };
+        let chosen = self.judge.choose(&meeting)?;
+        let sides = meeting.sides(&chosen);
+        self.record(key, kind, true, &sides)?;
+        let part = meeting.part(&chosen);
+        let (gone, effect) = (chosen.is_delete(), decision.effect.and(chosen.effect));
+        self.effects.note(key, effect)?;
+        if gone {
+            self.writer.release();
+            return Ok(self.delete(key, Action::Delete)?);
+        }
+        match part.iter().all(Slot::is_missing) {
+            true => self.writer.release(),
+            false => {
+                self.writer.update(key, &part)?;
+            }
+        }
+        Ok(false)
+    }
+}
