@@ -26,6 +26,7 @@ mod kill;
 mod locks;
 mod log;
 mod lost_answers;
+mod lost_to_triggers;
 mod made_again;
 mod names;
 mod order;

@@ -27,7 +27,7 @@ use super::displaced::{Comer, Displaced};
 use super::doomed::{Doomed, DoomedRow};
 use super::effects;
 use super::meeting::Chosen;
-use super::own_writes::{Applied, OwnWrites};
+use super::own_writes::{Applied, Found, OwnWrites};
 use super::postponed::Postponed;
 use super::scope::is_named;
 use super::setting::Setting;
@@ -155,10 +155,9 @@ impl<'a> Applier<'a> {
             taken.extend(gone.iter().map(|gone| gone.row.clone()));
         }
         let tables = &mut self.tables;
-        taken.extend(
-            self.own
-                .finish(&mut |table, key, row| restore(tables, table, key, row))?,
-        );
+        let restored = &mut |table, key: &Key, row: &Applied| restore(tables, table, key, row);
+        let (swept, lost_to_triggers) = self.own.finish(restored)?;
+        taken.extend(swept);
         // The server was not told of the edit by which the row went along, and may well keep it.
         gone.retain(|gone| gone.is_there && taken.contains(&gone.row));
         let mut comes_again: HashSet<i64> = gone.into_iter().map(|gone| gone.row.0).collect();
@@ -177,6 +176,9 @@ impl<'a> Applier<'a> {
         }
         let mut all = Vec::new();
         for table in self.tables {
+            let binding = table.binding;
+            let lost = lost_to_triggers.get(&binding.table.id);
+            warnings.extend(lost.map(|count| lost_to_trigger(&binding.entity, *count)));
             let (counts, warned) = table.finish()?;
             all.push(counts);
             warnings.extend(warned);
@@ -591,17 +593,29 @@ struct Refused {
     why: Reason,
 }
 
+/// That rows of an entity came and are gone.
+fn lost_to_trigger(entity: &str, count: i64) -> Warning {
+    let message = format!(
+        "{entity}: a trigger of the application deleted rows that had just come from the backend, or gave them other \
+         keys; that counts as an edit made here, so they are deleted on the backend too; if it should not be so, let \
+         the trigger spare these rows"
+    );
+    Warning::new("deletedByTrigger", message)
+        .of(entity)
+        .times(count)
+}
+
 /// Makes sure that a row holds what was applied.
 fn restore(
     tables: &mut [TableApplier<'_>],
     table: i64,
     key: &Key,
     applied: &Applied,
-) -> Result<bool> {
+) -> Result<Found> {
     let mut bound = tables.iter_mut();
     match bound.find(|bound| bound.binding.table.id == table) {
         Some(bound) => bound.restore(key, applied),
-        None => Ok(false),
+        None => Ok(Found::Otherwise),
     }
 }
 

@@ -46,6 +46,6 @@ mod writer;
 
 pub use applier::{Applier, Came};
 pub use foreign_key::explain_foreign_key;
-pub use own_writes::{Applied, OwnWrites};
+pub use own_writes::{Applied, Found, OwnWrites};
 pub use scope::require_declared;
 pub use setting::Setting;

@@ -21,7 +21,7 @@ use super::effects::{Effect, Effects};
 use super::knowledge::Knowledge;
 use super::lift::Lifted;
 use super::meeting::{Chosen, Judge, Meeting};
-use super::own_writes::Applied;
+use super::own_writes::{Applied, Found};
 use super::rounded::{is_rounded, may_be_rounded};
 use super::setting::Setting;
 use super::version::VersionGate;
@@ -137,20 +137,20 @@ impl<'a> TableApplier<'a> {
         self.writer.has_applied()
     }
 
-    /// Makes sure that a row is what was applied; whether it is.
+    /// Makes sure that a row is what was applied; how it is.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn restore(&mut self, key: &Key, applied: &Applied) -> Result<bool> {
-        match applied {
-            Applied::Row { row, .. } => self.writer.restore(key, row),
-            Applied::Unchecked => Ok(true),
-            Applied::Gone => {
-                let exists = self.writer.find_key(key)?;
-                self.writer.release();
-                Ok(!exists)
-            }
-        }
+    pub fn restore(&mut self, key: &Key, applied: &Applied) -> Result<Found> {
+        Ok(match applied {
+            Applied::Row { row, .. } if self.has(key)? => match self.writer.restore(key, row)? {
+                true => Found::AsApplied,
+                false => Found::Otherwise,
+            },
+            Applied::Row { .. } => Found::Gone,
+            Applied::Gone if self.has(key)? => Found::Otherwise,
+            Applied::Gone | Applied::Unchecked => Found::AsApplied,
+        })
     }
 
     pub fn counts(&self) -> &Counts {

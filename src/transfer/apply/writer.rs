@@ -10,7 +10,7 @@ use crate::transfer::binding::{Binding, wire_column};
 
 use super::decide::Written;
 use super::lift::{Lifted, Lifter};
-use super::own_writes::Applied;
+use super::own_writes::{Applied, Wrote};
 
 /// SQLite's code for a value that must be unique and is not.
 pub const UNIQUE: i32 = 2067;
@@ -109,19 +109,19 @@ impl<'a> Writer<'a> {
     }
 
     /// Keeps what a row is to hold. Where nothing was said of a column, it is to be as it was.
-    fn note(&mut self, row: &[Slot<'_>], over: bool, written: bool) {
+    fn note(&mut self, row: &[Slot<'_>], wrote: Wrote) {
         if !self.watched {
             self.applied = Some(Applied::Unchecked);
             return;
         }
         let slots = row.iter().enumerate();
         let row = slots.map(|(place, slot)| match slot {
-            Slot::Missing if over => Slot::of(self.value(place)),
+            Slot::Missing if wrote < Wrote::New => Slot::of(self.value(place)),
             slot => slot.clone().into_owned(),
         });
         self.applied = Some(Applied::Row {
             row: row.collect(),
-            written,
+            wrote,
         });
     }
 
@@ -221,7 +221,7 @@ impl<'a> Writer<'a> {
         }));
         let inserted = insert.run(&values)? > 0;
         if inserted {
-            self.note(row, false, true);
+            self.note(row, Wrote::New);
             self.asides.keep(key, row, true, self.start)?;
         }
         Ok(inserted)
@@ -259,7 +259,11 @@ impl<'a> Writer<'a> {
             .filter(|place| self.differs_at(*place, row))
             .collect();
         let differs = !differing.is_empty();
-        self.note(row, true, differs);
+        let wrote = match differs {
+            true => Wrote::Over,
+            false => Wrote::Nothing,
+        };
+        self.note(row, wrote);
         self.release();
         if !differs {
             return match self.keep(key, row)? {
