@@ -48,6 +48,7 @@ mod steps;
 mod steps_kill;
 mod storage;
 mod succession;
+mod swap_references;
 mod swaps;
 mod tables;
 mod unconfirmed;

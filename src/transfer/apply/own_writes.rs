@@ -134,6 +134,11 @@ impl<'a> OwnWrites<'a> {
         self.alone && !self.effects.deletes
     }
 
+    /// Whether a foreign key may write rows when what they refer to changes.
+    pub fn others_may_follow(&self) -> bool {
+        self.effects.updates
+    }
+
     /// Whether rows that nobody named may change as a side effect.
     pub fn may_touch_others(&self) -> bool {
         self.written.is_some() || self.effects.deletes

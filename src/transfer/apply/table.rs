@@ -122,9 +122,9 @@ impl<'a> TableApplier<'a> {
         })
     }
 
-    /// Keeps what rows are to hold that are applied from now on.
-    pub fn watch(&mut self) {
-        self.writer.watch();
+    /// Keeps what rows are to hold that are applied from now on. `following`: see [`Writer::watch`].
+    pub fn watch(&mut self, following: Vec<usize>) {
+        self.writer.watch(following);
     }
 
     /// What the row that was applied last is to hold; nothing when none was written.
@@ -233,6 +233,18 @@ impl<'a> TableApplier<'a> {
         let found = self.writer.find_key(key)?;
         self.writer.release();
         Ok(found)
+    }
+
+    /// Whether a row is here and comes with another value of one of some columns.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn changes(&mut self, key: &Key, row: &[Slot<'_>], places: &[usize]) -> Result<bool> {
+        let mut places = places.iter();
+        let found = self.writer.find_key(key)?;
+        let changes = found && places.any(|place| self.writer.differs_at(*place, row));
+        self.writer.release();
+        Ok(changes)
     }
 
     /// The row here as JSON, without what is pending of it; none when there is none.
@@ -551,14 +563,6 @@ impl<'a> TableApplier<'a> {
     /// the application fires.
     pub fn lift(&mut self, key: &Key) -> Option<Lifted> {
         self.writer.lift(key).ok().flatten()
-    }
-
-    /// Lets go of a value that another row is to get.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub fn park(&mut self, key: &Key, place: usize) -> Result<()> {
-        self.writer.park(key, place)
     }
 
     /// A row that was deleted there, or goes for what was said of all; true when it was deleted here too. `old`: see
