@@ -29,6 +29,7 @@ mod lost_answers;
 mod lost_to_triggers;
 mod made_again;
 mod names;
+mod on_clash;
 mod order;
 mod policies;
 mod questions;
