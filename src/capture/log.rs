@@ -270,6 +270,21 @@ pub fn remove(database: &Database, entries: &[i64]) -> Result<()> {
     })
 }
 
+/// Turns inserts, by their numbers, into rows met: the server has them.
+///
+/// # Errors
+/// SQLite's.
+pub fn meet(database: &Database, inserts: &[i64]) -> Result<()> {
+    if inserts.is_empty() {
+        return Ok(());
+    }
+    let mut update = database.prepare("UPDATE main._syncChange SET op = ?2 WHERE seq = ?1")?;
+    for seq in inserts {
+        update.run(&[(*seq).into(), Op::Met.code().into()])?;
+    }
+    Ok(())
+}
+
 /// Removes all entries after `mark`: nothing but the applied rows can have been touched.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ pub const CODES: &[&str] = &[
     "columnGone",
     "countedKey",
     "createdDespiteSetting",
+    "deletedByTrigger",
     "foreignKeyWithoutIndex",
     "goneAlong",
     "goneWithTable",

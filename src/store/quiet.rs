@@ -1,9 +1,10 @@
-//! Switching the triggers of a connection off for a while.
+//! Switching the triggers of a connection, or its CHECK constraints, off for a while.
 
 use std::ffi::c_int;
 
 use super::api::sq;
 use super::connection::Connection;
+use super::error::Result;
 
 /// `SQLITE_DBCONFIG_ENABLE_TRIGGER`.
 const ENABLE_TRIGGER: c_int = 1003;
@@ -47,4 +48,34 @@ fn switch(connection: Connection, wanted: c_int) -> Option<bool> {
         ))
     };
     (code == 0).then_some(now != 0)
+}
+
+/// While this lives, CHECK constraints are not looked at.
+pub struct ChecksOff {
+    connection: Connection,
+}
+
+impl ChecksOff {
+    /// Switches them off; none when they are off already.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn begin(connection: Connection) -> Result<Option<Self>> {
+        let mut ask = connection.prepare("PRAGMA ignore_check_constraints")?;
+        if ask.step()? && ask.integer(0) != 0 {
+            return Ok(None);
+        }
+        drop(ask);
+        connection.execute_script("PRAGMA ignore_check_constraints = ON")?;
+        Ok(Some(Self { connection }))
+    }
+}
+
+impl Drop for ChecksOff {
+    fn drop(&mut self) {
+        // Nothing can be done about it: SQLite has no memory left to prepare this.
+        let _ = self
+            .connection
+            .execute_script("PRAGMA ignore_check_constraints = OFF");
+    }
 }

@@ -192,6 +192,7 @@ mod tests {
             parent: parent.into(),
             to: vec!["id".into()],
             on_delete: "NO ACTION".into(),
+            on_update: "NO ACTION".into(),
         }
     }
 

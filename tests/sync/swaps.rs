@@ -123,3 +123,130 @@ fn rows_that_swap_settle_a_push_that_has_arrived() {
     );
     assert_eq!(device.log(), "0");
 }
+
+/// Columns that rows can swap, and the values of two rows.
+const SWAPPED: &[(&str, [&str; 2])] = &[
+    ("place TEXT NOT NULL UNIQUE", ["A", "B"]),
+    ("place TEXT UNIQUE CHECK (length(place) < 8)", ["A", "B"]),
+    (
+        "place TEXT NOT NULL UNIQUE CHECK (place IN ('A', 'B'))",
+        ["A", "B"],
+    ),
+    ("place TEXT, low TEXT AS (lower(place)) UNIQUE", ["A", "B"]),
+    (
+        "place TEXT NOT NULL, low TEXT NOT NULL AS (lower(place)) STORED UNIQUE",
+        ["A", "B"],
+    ),
+    (
+        "place INTEGER NOT NULL UNIQUE CHECK (place >= 0)",
+        ["1", "2"],
+    ),
+];
+
+/// Triggers of the application see the values that rows had and have, nothing in between, and change nothing in how a swap
+/// ends.
+#[test]
+fn t1_h2_triggers_see_only_what_somebody_wrote_when_rows_swap() {
+    for (column, [one, two]) in SWAPPED {
+        for trigger in [
+            "",
+            "CREATE TABLE seen (id TEXT, was, is_now);
+             CREATE TRIGGER seen AFTER UPDATE OF place ON item BEGIN
+               INSERT INTO seen VALUES (OLD.id, OLD.place, NEW.place);
+               UPDATE item SET at = 'here' WHERE id = NEW.id; END;",
+        ] {
+            let server = Canned::start();
+            let ddl = format!(
+                "CREATE TABLE item (id TEXT PRIMARY KEY NOT NULL, {column}, at TEXT);
+                 CREATE UNIQUE INDEX apart ON item (place || 'x');{trigger}"
+            );
+            let device = Device::with(&ddl, &["item"], &server.url());
+            let value = |text: &str| {
+                text.parse()
+                    .map_or(json!(text), |number: i64| json!(number))
+            };
+            let row =
+                |id: &str, place: &str| json!({"id": id, "place": value(place), "at": "there"});
+            server.changes(json!({"item": {"created": [row("a", one), row("b", two)]}}));
+            device.synced();
+            server.changes(json!({"item": {"updated": [row("a", two), row("b", one)]}}));
+            let answer = device.synced();
+            assert_eq!(answer["updated"], 2, "{answer} {column}");
+            assert_eq!(
+                device.ask("SELECT id, place, at FROM item ORDER BY id"),
+                format!("a|{two}|there\nb|{one}|there"),
+                "{column} {trigger}"
+            );
+            assert_eq!(
+                device.ask("SELECT count(*) FROM sync_held"),
+                "0",
+                "{column}"
+            );
+            assert_eq!(device.log(), "0", "{column}");
+            if !trigger.is_empty() {
+                assert_eq!(
+                    device.ask("SELECT * FROM seen"),
+                    format!("a|{one}|{two}\nb|{two}|{one}"),
+                    "{column}"
+                );
+            }
+            // The constraints count again.
+            let broken = device.ask("PRAGMA ignore_check_constraints");
+            assert_eq!(broken, "0", "{column}");
+        }
+    }
+}
+
+/// Two rows of one answer want one value: that is no circle, whatever the order.
+#[test]
+fn h1_of_rows_that_want_one_value_in_a_circle_one_is_held() {
+    for trigger in [
+        "",
+        "CREATE TRIGGER t AFTER UPDATE ON item BEGIN SELECT 1; END;",
+    ] {
+        let (server, device) = swapping(&format!(
+            "CREATE TABLE item (id TEXT PRIMARY KEY NOT NULL, place INTEGER UNIQUE);{trigger}"
+        ));
+        device.synced();
+        server.changes(json!({"item": {"updated":
+            [{"id": "a", "place": 1}, {"id": "b", "place": 2}, {"id": "c", "place": 2}]}}));
+        device.synced();
+        assert_eq!(
+            device.ask("SELECT id, place FROM item ORDER BY id"),
+            "a|1\nb|2",
+            "{trigger}"
+        );
+        assert_eq!(
+            device.ask("SELECT key, reason, clashesWith FROM sync_held"),
+            "c|unique|b",
+            "{trigger}"
+        );
+        assert_eq!(device.log(), "0");
+    }
+}
+
+/// A whole list moves on by one place, and its end comes to its beginning.
+#[test]
+fn h2_a_long_list_is_reordered_in_one_answer() {
+    for trigger in [
+        "",
+        "CREATE TRIGGER t AFTER UPDATE ON item WHEN OLD.place < 0 OR NEW.place < 0 BEGIN SELECT RAISE(ABORT, 'never'); END;",
+    ] {
+        let server = Canned::start();
+        let ddl = format!(
+            "CREATE TABLE item (id TEXT PRIMARY KEY NOT NULL, place INTEGER NOT NULL UNIQUE);{trigger}"
+        );
+        let device = Device::with(&ddl, &["item"], &server.url());
+        let list = |by: i64| -> Value {
+            let place = |n: i64| json!({"id": format!("{n:03}"), "place": (n + by) % 300});
+            (0..300).map(place).collect()
+        };
+        server.changes(json!({"item": {"created": list(0)}}));
+        device.synced();
+        server.changes(json!({"item": {"updated": list(1)}}));
+        device.synced();
+        let wrong = "SELECT count(*) FROM item WHERE place <> (CAST(id AS INTEGER) + 1) % 300";
+        assert_eq!(device.ask(wrong), "0");
+        assert_eq!(device.log(), "0");
+    }
+}

@@ -22,13 +22,15 @@ use super::actions::Affected;
 use super::along::{self, Along};
 use super::bystanders::Bystanders;
 use super::decide::Remote;
-use super::deferred::{Deferred, Waiting, Word, unique_columns};
+use super::deferred::{Deferred, Waiting, Word};
 use super::displaced::{Comer, Displaced};
 use super::doomed::{Doomed, DoomedRow};
 use super::effects;
 use super::meeting::Chosen;
-use super::own_writes::{Applied, OwnWrites};
+use super::out::Out;
+use super::own_writes::{Applied, Found, OwnWrites};
 use super::postponed::Postponed;
+use super::references::References;
 use super::scope::is_named;
 use super::setting::Setting;
 use super::stray::stray_key;
@@ -43,7 +45,10 @@ pub struct Applier<'a> {
     pub(super) bindings: &'a [Binding],
     pub(super) tables: Vec<TableApplier<'a>>,
     own: OwnWrites<'a>,
-    deferred: Deferred,
+    pub(super) deferred: Deferred,
+    /// Rows that wait for each other.
+    pub(super) out: Out,
+    pub(super) references: References,
     /// The deletes of the answer.
     doomed: Doomed,
     /// Where refused rows are held.
@@ -94,9 +99,15 @@ impl<'a> Applier<'a> {
             .collect::<Result<Vec<_>>>()?;
         let asks = tables.iter().any(TableApplier::asks_the_application);
         let own = OwnWrites::begin(database, bindings, start, asks)?;
+        let references = match own.others_may_follow() {
+            true => References::of(database, bindings)?,
+            false => References::default(),
+        };
         let mut tables = tables;
-        if own.are_watched() {
-            tables.iter_mut().for_each(TableApplier::watch);
+        if own.are_watched() || !references.is_empty() {
+            for (place, table) in tables.iter_mut().enumerate() {
+                table.watch(references.from(place));
+            }
         }
         Ok(Self {
             database,
@@ -104,6 +115,8 @@ impl<'a> Applier<'a> {
             tables,
             own,
             deferred: Deferred::default(),
+            out: Out::default(),
+            references,
             doomed: Doomed::default(),
             holder: Holder::new(database, setting.provider, bindings, setting.refusals)?,
             swept: Swept::default(),
@@ -155,10 +168,9 @@ impl<'a> Applier<'a> {
             taken.extend(gone.iter().map(|gone| gone.row.clone()));
         }
         let tables = &mut self.tables;
-        taken.extend(
-            self.own
-                .finish(&mut |table, key, row| restore(tables, table, key, row))?,
-        );
+        let restored = &mut |table, key: &Key, row: &Applied| restore(tables, table, key, row);
+        let (swept, lost_to_triggers) = self.own.finish(restored)?;
+        taken.extend(swept);
         // The server was not told of the edit by which the row went along, and may well keep it.
         gone.retain(|gone| gone.is_there && taken.contains(&gone.row));
         let mut comes_again: HashSet<i64> = gone.into_iter().map(|gone| gone.row.0).collect();
@@ -177,6 +189,9 @@ impl<'a> Applier<'a> {
         }
         let mut all = Vec::new();
         for table in self.tables {
+            let binding = table.binding;
+            let lost = lost_to_triggers.get(&binding.table.id);
+            warnings.extend(lost.map(|count| lost_to_trigger(&binding.entity, *count)));
             let (counts, warned) = table.finish()?;
             all.push(counts);
             warnings.extend(warned);
@@ -193,23 +208,30 @@ impl<'a> Applier<'a> {
     /// fit nowhere.
     fn apply_deferred(&mut self, last: bool) -> Result<(), SyncError> {
         let mut waiting = self.deferred.take();
-        let mut let_go = false;
+        let mut in_turns = !self.out.is_empty();
         while !waiting.is_empty() {
             let before = waiting.len();
-            for row in waiting {
-                self.try_again(row)?;
+            match in_turns {
+                true => self.take_turns(waiting)?,
+                false => {
+                    for row in waiting {
+                        self.try_again(row)?;
+                    }
+                }
             }
             waiting = self.deferred.take();
-            if waiting.len() == before && let_go {
+            if waiting.len() == before && in_turns {
                 return waiting.into_iter().try_for_each(|row| match last {
                     true => self.fits_nowhere(row),
                     false => self.put_off(row),
                 });
             }
-            // A circle, such as two rows that swap their values, or a long chain: all let go of them first.
-            if waiting.len() * 2 > before && !let_go {
-                let_go = true;
-                self.let_go(&mut waiting)?;
+            // A circle, such as two rows that swap their values, or a long chain.
+            if waiting.len() * 2 > before && !in_turns {
+                in_turns = true;
+                if self.own.are_alone() {
+                    self.lift(&mut waiting);
+                }
             }
         }
         Ok(())
@@ -229,36 +251,6 @@ impl<'a> Applier<'a> {
             None => Ok(()),
             Some(row) => self.fits_nowhere(row),
         }
-    }
-
-    /// Frees the values that rows hold which wait for others: where no trigger of the application fires, the rows
-    /// are taken out for a while, elsewhere they hold other values in the meantime.
-    fn let_go(&mut self, waiting: &mut [Waiting]) -> Result<()> {
-        let bindings = self.tables.iter().map(|table| table.binding);
-        let unique = bindings
-            .map(|binding| unique_columns(self.database, binding))
-            .collect::<Result<Vec<_>>>()?;
-        for row in waiting {
-            let table = &mut self.tables[row.place];
-            if self.own.are_alone() && row.lifted.is_none() {
-                row.lifted = table.lift(&row.key);
-            }
-            if row.lifted.is_some() {
-                continue;
-            }
-            let wanted = row.word.slots().iter().zip(&unique[row.place]).enumerate();
-            for (place, (slot, is_unique)) in wanted {
-                if slot.is_missing() || !is_unique {
-                    continue;
-                }
-                match self.tables[row.place].park(&row.key, place) {
-                    // A CHECK that refuses it, say: the other columns may do.
-                    Err(error) if error.is_constraint() && self.is_open() => {}
-                    outcome => outcome?,
-                }
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn upsert(
@@ -282,7 +274,10 @@ impl<'a> Applier<'a> {
             true => Some(row),
             false => held.as_deref(),
         };
-        let trouble = match self.tables[place].row(remote, key, row, old, before) {
+        let named = self.put_named_aside(place, key, row)?;
+        let outcome = self.tables[place].row(remote, key, row, old, before);
+        self.give_back(named)?;
+        let trouble = match outcome {
             Ok(gone) => {
                 if gone {
                     self.went_along(along)?;
@@ -315,9 +310,12 @@ impl<'a> Applier<'a> {
         })
     }
 
-    fn try_again(&mut self, row: Waiting) -> Result<(), SyncError> {
+    pub(super) fn try_again(&mut self, row: Waiting) -> Result<(), SyncError> {
+        let named = self.put_named_aside(row.place, &row.key, row.word.slots())?;
         let table = &mut self.tables[row.place];
-        let trouble = match table.again(&row.key, &row.word, row.lifted.as_ref()) {
+        let outcome = table.again(&row.key, &row.word, row.lifted.as_ref());
+        self.give_back(named)?;
+        let trouble = match outcome {
             Ok(gone) => return self.wrote(row.place, &row.key, gone),
             Err(trouble) => trouble,
         };
@@ -523,7 +521,7 @@ impl<'a> Applier<'a> {
             return Ok(());
         };
         let table = self.tables[place].binding.table.id;
-        if self.own.wrote(table, key, applied) {
+        if self.own.wrote(table, key, applied) && self.out.is_empty() {
             let tables = &mut self.tables;
             let taken = self
                 .own
@@ -607,17 +605,29 @@ struct Refused {
     why: Reason,
 }
 
+/// That rows of an entity came and are gone.
+fn lost_to_trigger(entity: &str, count: i64) -> Warning {
+    let message = format!(
+        "{entity}: a trigger of the application deleted rows that had just come from the backend, or gave them other \
+         keys; that counts as an edit made here, so they are deleted on the backend too; if it should not be so, let \
+         the trigger spare these rows"
+    );
+    Warning::new("deletedByTrigger", message)
+        .of(entity)
+        .times(count)
+}
+
 /// Makes sure that a row holds what was applied.
 fn restore(
     tables: &mut [TableApplier<'_>],
     table: i64,
     key: &Key,
     applied: &Applied,
-) -> Result<bool> {
+) -> Result<Found> {
     let mut bound = tables.iter_mut();
     match bound.find(|bound| bound.binding.table.id == table) {
         Some(bound) => bound.restore(key, applied),
-        None => Ok(false),
+        None => Ok(Found::Otherwise),
     }
 }
 
@@ -666,6 +676,7 @@ impl Applier<'_> {
         let slots = exact.as_deref().unwrap_or(slots);
         let completed = self.completed(place, key, slots)?;
         let slots = completed.as_deref().unwrap_or(slots);
+        self.references.note(place, key, slots)?;
         match self.refused_row(place, key) {
             Some(reason) => self.hold_row(place, key, announced, slots, &reason),
             None => self.upsert(place, remote, key, slots, false),

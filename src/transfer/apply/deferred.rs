@@ -5,8 +5,6 @@ use std::collections::HashSet;
 use crate::capture::Key;
 use crate::ground::SyncError;
 use crate::providers::wire::Slot;
-use crate::store::{Database, Result};
-use crate::transfer::binding::Binding;
 use crate::transfer::held::Reason;
 
 use super::decide::Remote;
@@ -81,32 +79,14 @@ impl Deferred {
         rows.map(|row| (row.place, &row.key, row.word.slots()))
     }
 
+    /// Whether a row waits.
+    pub fn has(&self, place: usize, key: &Key) -> bool {
+        !self.keys.is_empty() && self.keys.contains(&(place, key.clone()))
+    }
+
     /// Takes all rows that wait.
     pub fn take(&mut self) -> Vec<Waiting> {
         self.keys.clear();
         std::mem::take(&mut self.rows)
     }
-}
-
-/// For each column that travels, whether it may have to be let go of, so that another row gets its value: those
-/// in a unique index; all when there is one on an expression.
-///
-/// # Errors
-/// SQLite's.
-pub fn unique_columns(database: &Database, binding: &Binding) -> Result<Vec<bool>> {
-    let named = database.query_all(
-        "SELECT c.name FROM pragma_index_list(?1, ?2) AS i, pragma_index_info(i.name, ?2) AS c \
-         WHERE i.\"unique\" = 1 AND i.origin <> 'pk'",
-        &[
-            binding.table.shape.name.as_str().into(),
-            database.schema().into(),
-        ],
-        |row| Ok(row.optional_text(0)),
-    )?;
-    let computed = named.iter().any(Option::is_none);
-    let columns = binding.wire.columns.iter().map(|column| {
-        let mut named = named.iter().flatten();
-        computed || named.any(|name| name.eq_ignore_ascii_case(&column.name))
-    });
-    Ok(columns.collect())
 }

@@ -9,7 +9,7 @@
 //! | `writer`, `lift` | the statements on a table |
 //! | `effects` | what applied rows mean for the log |
 //! | `table` | these put together, for one table |
-//! | `applier` | an answer about several tables; rows that must wait for others (`deferred`), that go when all rows are in (`doomed`) or all answers of the run (`postponed`), that go with others (`swept`, `bystanders`, `along`), that are refused (`holding`, `stray`), that make room (`displaced`), that leave what others refer to (`succession`), whose references can be filled again (`refill`) |
+//! | `applier` | an answer about several tables; rows that must wait for others (`deferred`), or for each other (`turns`, `out`), references that are in their way (`references`, `loose`), rows that go when all rows are in (`doomed`) or all answers of the run (`postponed`), that go with others (`swept`, `bystanders`, `along`), that are refused (`holding`, `stray`), that make room (`displaced`), that leave what others refer to (`succession`), whose references can be filled again (`refill`) |
 //! | `own_writes`, `side_effects`, `actions` | keeping what is applied out of the log |
 
 mod actions;
@@ -27,9 +27,12 @@ mod holding;
 mod journal;
 mod knowledge;
 mod lift;
+mod loose;
 mod meeting;
+mod out;
 mod own_writes;
 mod postponed;
+mod references;
 mod refill;
 mod rounded;
 mod scope;
@@ -41,12 +44,13 @@ mod swept;
 mod table;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod unseen;
 mod version;
 mod writer;
 
 pub use applier::{Applier, Came};
 pub use foreign_key::explain_foreign_key;
-pub use own_writes::{Applied, OwnWrites};
+pub use own_writes::{Applied, Found, OwnWrites};
 pub use scope::require_declared;
 pub use setting::Setting;

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::capture::Key;
 use crate::capture::log::{self, Entry};
+use crate::capture::op::Op;
 use crate::providers::wire::Slot;
 use crate::store::{Database, Result, TriggersOff};
 use crate::transfer::binding::Binding;
@@ -23,14 +24,31 @@ const BATCH_BYTES: usize = 4 << 20;
 
 /// What became of a row of an answer.
 pub enum Applied {
-    /// It is to hold these values. `written`: it was not so before.
+    /// It is to hold these values.
     Row {
         row: Vec<Slot<'static>>,
-        written: bool,
+        wrote: Wrote,
     },
     Gone,
     /// It is right as it is.
     Unchecked,
+}
+
+/// What we did to a row, from the least to the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wrote {
+    /// It was so before.
+    Nothing,
+    Over,
+    New,
+}
+
+/// How a row is found that was applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    AsApplied,
+    Otherwise,
+    Gone,
 }
 
 impl Applied {
@@ -47,8 +65,8 @@ impl Applied {
     }
 }
 
-/// Makes sure that a row holds what was applied, and says whether it does.
-pub type Restore<'f> = &'f mut dyn FnMut(i64, &Key, &Applied) -> Result<bool>;
+/// Makes sure that a row holds what was applied, and says how it is.
+pub type Restore<'f> = &'f mut dyn FnMut(i64, &Key, &Applied) -> Result<Found>;
 
 type Row = (i64, Key);
 
@@ -67,6 +85,8 @@ pub struct OwnWrites<'a> {
     actions: Option<Actions>,
     /// The rows that are to go along, where triggers may delete others.
     foreseen: Foreseen,
+    /// How many rows were brought, and are gone now, by table.
+    gone: HashMap<i64, i64>,
     send_cascades: bool,
     triggers_off: Option<TriggersOff>,
     /// The log's end before we wrote anything.
@@ -101,6 +121,7 @@ impl<'a> OwnWrites<'a> {
             effects,
             actions: None,
             foreseen: Foreseen::new(),
+            gone: HashMap::new(),
             send_cascades,
             triggers_off: triggers_off.flatten(),
             start,
@@ -111,6 +132,11 @@ impl<'a> OwnWrites<'a> {
     /// Whether nothing of the application runs while we write.
     pub fn are_alone(&self) -> bool {
         self.alone && !self.effects.deletes
+    }
+
+    /// Whether a foreign key may write rows when what they refer to changes.
+    pub fn others_may_follow(&self) -> bool {
+        self.effects.updates
     }
 
     /// Whether rows that nobody named may change as a side effect.
@@ -136,13 +162,13 @@ impl<'a> OwnWrites<'a> {
         self.bytes += applied.bytes();
         let row = (table, key.clone());
         let changed = match written.get(&row) {
-            Some(Applied::Row { written, .. }) => *written,
-            _ => false,
+            Some(Applied::Row { wrote, .. }) => *wrote,
+            _ => Wrote::Nothing,
         };
         let applied = match applied {
-            Applied::Row { row, written } => Applied::Row {
+            Applied::Row { row, wrote } => Applied::Row {
                 row,
-                written: written || changed,
+                wrote: wrote.max(changed),
             },
             other => other,
         };
@@ -178,11 +204,11 @@ impl<'a> OwnWrites<'a> {
     ///
     /// # Errors
     /// SQLite's.
-    pub fn take_back(&mut self, restore: Restore<'_>) -> Result<Vec<Row>> {
+    pub fn take_back(&mut self, restore: Restore<'_>) -> Result<HashSet<Row>> {
         self.bytes = 0;
         let Some(written) = self.written.as_mut() else {
             log::take_back_all(self.database, self.mark)?;
-            return Ok(Vec::new());
+            return Ok(HashSet::new());
         };
         let written = std::mem::take(written);
         let entries = log::newer(self.database, self.mark)?;
@@ -191,19 +217,27 @@ impl<'a> OwnWrites<'a> {
             *counts.entry(&entry.row).or_default() += 1;
         }
         // Rows that are not what was applied: what was logged of them is an edit.
-        let mut edited = HashSet::new();
+        let (mut edited, mut gone) = (HashSet::new(), Vec::new());
         for (row, count) in &counts {
             let Some(applied) = written.get(*row) else {
                 continue;
             };
             let touched = match applied {
-                Applied::Row { written, .. } => *count > usize::from(*written),
+                Applied::Row { wrote, .. } => *count > usize::from(*wrote > Wrote::Nothing),
                 Applied::Gone => *count > 1,
                 Applied::Unchecked => false,
             };
-            if touched && !restore(row.0, &row.1, applied)? {
-                edited.insert((*row).clone());
+            if !touched {
+                continue;
             }
+            let found = restore(row.0, &row.1, applied)?;
+            if found == Found::AsApplied {
+                continue;
+            }
+            if found == Found::Gone {
+                gone.push((*row).clone());
+            }
+            edited.insert((*row).clone());
         }
         let is_ours =
             |entry: &&Entry| written.contains_key(&entry.row) && !edited.contains(&entry.row);
@@ -217,13 +251,39 @@ impl<'a> OwnWrites<'a> {
             .iter()
             .filter(|(_, applied)| matches!(applied, Applied::Gone));
         let deleted: HashSet<i64> = deleted.map(|(row, _)| row.0).collect();
-        let mut swept = Vec::new();
+        let mut swept = HashSet::new();
         if self.effects.deletes && !self.send_cascades && !deleted.is_empty() {
             let foreseen = std::mem::take(&mut self.foreseen);
             let foreseen = self.effects.triggers.then_some(&foreseen);
             let taken = self.actions()?.taken_along(&deleted, &others, foreseen)?;
             ours.extend(taken.entries);
-            swept = taken.gone;
+            swept.extend(taken.gone);
+        }
+        // What we did to a row is no edit of it: the server has the row that we have brought, and not the one that we have
+        // taken away.
+        let mut met = Vec::new();
+        for entry in &entries {
+            if !edited.contains(&entry.row) {
+                continue;
+            }
+            match (written.get(&entry.row), entry.op) {
+                (Some(Applied::Row { wrote, .. }), Op::Insert) if *wrote == Wrote::New => {
+                    match swept.contains(&entry.row) {
+                        true => ours.push(entry.seq),
+                        false => met.push(entry.seq),
+                    }
+                }
+                (Some(Applied::Gone), Op::Delete) => ours.push(entry.seq),
+                _ => continue,
+            }
+            // Only the first is ours.
+            edited.remove(&entry.row);
+        }
+        log::meet(self.database, &met)?;
+        // Where actions are sent, nobody can tell who deleted a row.
+        gone.retain(|row| !swept.contains(row) && !self.send_cascades);
+        for (table, _) in gone {
+            *self.gone.entry(table).or_default() += 1;
         }
         let kept: HashSet<i64> = ours.iter().copied().collect();
         // What others had changed of a row before we wrote it.
@@ -253,12 +313,13 @@ impl<'a> OwnWrites<'a> {
         Ok(swept)
     }
 
-    /// All is written; as [`OwnWrites::take_back`].
+    /// All is written; as [`OwnWrites::take_back`], and how many rows were brought and are gone now, by table.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn finish(mut self, restore: Restore<'_>) -> Result<Vec<Row>> {
+    pub fn finish(mut self, restore: Restore<'_>) -> Result<(HashSet<Row>, HashMap<i64, i64>)> {
         self.triggers_off = None;
-        self.take_back(restore)
+        let taken = self.take_back(restore)?;
+        Ok((taken, self.gone))
     }
 }

@@ -10,10 +10,12 @@ use std::collections::HashMap;
 
 use crate::capture::Key;
 use crate::providers::wire::Slot;
-use crate::store::{Database, Result, Statement, TriggersOff, Value, ValueRef, quote_name};
+use crate::store::{Database, Result, Statement, TriggersOff, ValueRef};
 use crate::transfer::app_triggers::has_temporary_triggers;
 use crate::transfer::binding::Binding;
 use crate::transfer::held::foreign::{Link, find, links};
+
+use super::loose::{Loose, Referring};
 
 /// References to values that rows which go leave to others.
 #[derive(Default)]
@@ -21,17 +23,7 @@ pub struct Succession {
     links: Vec<Link>,
     /// Rows, by table and key, with the links by which others refer to a value that a row which waits is to have.
     left: HashMap<(usize, Key), Vec<usize>>,
-    parked: Vec<Parked>,
-}
-
-/// References that are out of the way.
-struct Parked {
-    table: String,
-    column: String,
-    /// What they were, to the byte.
-    value: Value,
-    /// What they are meanwhile.
-    meanwhile: Value,
+    parked: Vec<Loose>,
 }
 
 impl Succession {
@@ -116,68 +108,12 @@ impl Succession {
         for number in self.left.remove(&(place, key.clone())).unwrap_or_default() {
             let link = self.links[number].clone();
             if !has_temporary_triggers(database, &link.child)? {
-                self.park(database, &bindings[place], &link, key)?;
+                let _quiet = TriggersOff::begin(database.connection());
+                let referring = Referring::new(database, &bindings[place], &link);
+                self.parked.extend(referring.let_go(database, key)?);
             }
         }
         Ok(())
-    }
-
-    fn park(
-        &mut self,
-        database: &Database,
-        parent: &Binding,
-        link: &Link,
-        key: &Key,
-    ) -> Result<()> {
-        let connection = database.connection();
-        let _quiet = TriggersOff::begin(connection);
-        let child = database.qualified(&link.child);
-        let column = quote_name(&link.from[0]);
-        let met = link.to.iter().zip(&link.from);
-        // As SQLite compares them: by affinity and collation of the parent's column alone.
-        let met: Vec<String> = met
-            .map(|(to, from)| format!("p.{} = +c.{}", quote_name(to), quote_name(from)))
-            .collect();
-        let name = parent.key_name();
-        let refers = format!(
-            "EXISTS (SELECT 1 FROM {} AS p WHERE p.{name} = ?1 AND p.{name} = ?1 COLLATE BINARY AND {})",
-            parent.qualified,
-            met.join(" AND ")
-        );
-        let mut next = connection.prepare(&format!(
-            "SELECT c.{column} FROM {child} AS c WHERE {refers} LIMIT 1"
-        ))?;
-        let sql = format!(
-            "UPDATE OR ABORT {child} AS c SET {column} = ?3 WHERE c.{column} IS ?2 COLLATE BINARY AND {refers}"
-        );
-        loop {
-            next.bind(1, key.0.borrow())?;
-            let value = next.step()?.then(|| next.column(0).to_owned());
-            next.reset();
-            let Some(value) = value else { return Ok(()) };
-            let unlike = match value {
-                Value::Integer(_) | Value::Real(_) => "SELECT -abs(random() >> 1)",
-                Value::Blob(_) => "SELECT randomblob(16)",
-                _ => "SELECT hex(randomblob(16))",
-            };
-            let meanwhile = database.query_value(unlike, &[])?;
-            let values = [key.0.borrow(), value.borrow(), meanwhile.borrow()];
-            match connection
-                .prepare(&sql)
-                .and_then(|mut park| park.run(&values))
-            {
-                // A column that is computed can't be written, one with a CHECK perhaps not so.
-                Err(error) if error.is_constraint() || error.code() == 1 => return Ok(()),
-                Ok(0) => return Ok(()),
-                outcome => outcome?,
-            };
-            self.parked.push(Parked {
-                table: child.clone(),
-                column: column.clone(),
-                value,
-                meanwhile,
-            });
-        }
     }
 
     /// Whether anything waits to be given back.
@@ -194,15 +130,9 @@ impl Succession {
         if self.parked.is_empty() {
             return Ok(());
         }
-        let connection = database.connection();
-        let _quiet = TriggersOff::begin(connection);
-        for parked in self.parked.drain(..) {
-            let (table, column) = (&parked.table, &parked.column);
-            let sql = format!("UPDATE OR ABORT {table} SET {column} = ?1 WHERE {column} IS ?2");
-            let mut back = connection.prepare(&sql)?;
-            back.run(&[parked.value.borrow(), parked.meanwhile.borrow()])?;
-        }
-        Ok(())
+        let _quiet = TriggersOff::begin(database.connection());
+        let mut parked = self.parked.drain(..);
+        parked.try_for_each(|parked| parked.give_back(database))
     }
 }
 

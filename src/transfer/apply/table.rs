@@ -21,7 +21,7 @@ use super::effects::{Effect, Effects};
 use super::knowledge::Knowledge;
 use super::lift::Lifted;
 use super::meeting::{Chosen, Judge, Meeting};
-use super::own_writes::Applied;
+use super::own_writes::{Applied, Found};
 use super::rounded::{is_rounded, may_be_rounded};
 use super::setting::Setting;
 use super::version::VersionGate;
@@ -122,9 +122,9 @@ impl<'a> TableApplier<'a> {
         })
     }
 
-    /// Keeps what rows are to hold that are applied from now on.
-    pub fn watch(&mut self) {
-        self.writer.watch();
+    /// Keeps what rows are to hold that are applied from now on. `following`: see [`Writer::watch`].
+    pub fn watch(&mut self, following: Vec<usize>) {
+        self.writer.watch(following);
     }
 
     /// What the row that was applied last is to hold; nothing when none was written.
@@ -137,20 +137,20 @@ impl<'a> TableApplier<'a> {
         self.writer.has_applied()
     }
 
-    /// Makes sure that a row is what was applied; whether it is.
+    /// Makes sure that a row is what was applied; how it is.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn restore(&mut self, key: &Key, applied: &Applied) -> Result<bool> {
-        match applied {
-            Applied::Row { row, .. } => self.writer.restore(key, row),
-            Applied::Unchecked => Ok(true),
-            Applied::Gone => {
-                let exists = self.writer.find_key(key)?;
-                self.writer.release();
-                Ok(!exists)
-            }
-        }
+    pub fn restore(&mut self, key: &Key, applied: &Applied) -> Result<Found> {
+        Ok(match applied {
+            Applied::Row { row, .. } if self.has(key)? => match self.writer.restore(key, row)? {
+                true => Found::AsApplied,
+                false => Found::Otherwise,
+            },
+            Applied::Row { .. } => Found::Gone,
+            Applied::Gone if self.has(key)? => Found::Otherwise,
+            Applied::Gone | Applied::Unchecked => Found::AsApplied,
+        })
     }
 
     pub fn counts(&self) -> &Counts {
@@ -233,6 +233,18 @@ impl<'a> TableApplier<'a> {
         let found = self.writer.find_key(key)?;
         self.writer.release();
         Ok(found)
+    }
+
+    /// Whether a row is here and comes with another value of one of some columns.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn changes(&mut self, key: &Key, row: &[Slot<'_>], places: &[usize]) -> Result<bool> {
+        let mut places = places.iter();
+        let found = self.writer.find_key(key)?;
+        let changes = found && places.any(|place| self.writer.differs_at(*place, row));
+        self.writer.release();
+        Ok(changes)
     }
 
     /// The row here as JSON, without what is pending of it; none when there is none.
@@ -578,14 +590,6 @@ impl<'a> TableApplier<'a> {
     /// the application fires.
     pub fn lift(&mut self, key: &Key) -> Option<Lifted> {
         self.writer.lift(key).ok().flatten()
-    }
-
-    /// Lets go of a value that another row is to get.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub fn park(&mut self, key: &Key, place: usize) -> Result<()> {
-        self.writer.park(key, place)
     }
 
     /// A row that was deleted there, or goes for what was said of all; true when it was deleted here too. `old`: see

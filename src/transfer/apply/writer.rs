@@ -3,14 +3,14 @@
 use crate::capture::reader::RowReader;
 use crate::capture::{Key, Pending};
 use crate::providers::values::{holds, show};
-use crate::providers::wire::{Slot, WireType, fallback};
+use crate::providers::wire::{Slot, fallback};
 use crate::store::{Database, Error, Result, Statement, TriggersOff, Value, ValueRef, quote_name};
 use crate::transfer::aside::{Asides, KeptRow};
 use crate::transfer::binding::{Binding, wire_column};
 
 use super::decide::Written;
 use super::lift::{Lifted, Lifter};
-use super::own_writes::Applied;
+use super::own_writes::{Applied, Wrote};
 
 /// SQLite's code for a value that must be unique and is not.
 pub const UNIQUE: i32 = 2067;
@@ -51,6 +51,7 @@ pub struct Writer<'a> {
     otherwise: &'static str,
     /// What was applied is kept, see [`Writer::take_applied`].
     watched: bool,
+    following: Vec<usize>,
     applied: Option<Applied>,
     /// The table held no row at first: try to insert before looking.
     was_empty: bool,
@@ -89,14 +90,16 @@ impl<'a> Writer<'a> {
                 _ => " OR ABORT",
             },
             watched: false,
+            following: Vec::new(),
             applied: None,
             was_empty,
         })
     }
 
-    /// Keeps what is applied from now on.
-    pub fn watch(&mut self) {
+    /// Keeps what is applied from now on. `following`: columns that a foreign key may write, where nothing is said of them.
+    pub fn watch(&mut self, following: Vec<usize>) {
         self.watched = true;
+        self.following = following;
     }
 
     /// What the row that was written last is to hold; nothing when none was.
@@ -109,19 +112,21 @@ impl<'a> Writer<'a> {
     }
 
     /// Keeps what a row is to hold. Where nothing was said of a column, it is to be as it was.
-    fn note(&mut self, row: &[Slot<'_>], over: bool, written: bool) {
+    fn note(&mut self, row: &[Slot<'_>], wrote: Wrote) {
         if !self.watched {
             self.applied = Some(Applied::Unchecked);
             return;
         }
         let slots = row.iter().enumerate();
         let row = slots.map(|(place, slot)| match slot {
-            Slot::Missing if over => Slot::of(self.value(place)),
+            Slot::Missing if wrote < Wrote::New && !self.following.contains(&place) => {
+                Slot::of(self.value(place))
+            }
             slot => slot.clone().into_owned(),
         });
         self.applied = Some(Applied::Row {
             row: row.collect(),
-            written,
+            wrote,
         });
     }
 
@@ -185,7 +190,8 @@ impl<'a> Writer<'a> {
         (0..row.len()).any(|place| self.differs_at(place, row))
     }
 
-    fn differs_at(&self, place: usize, row: &[Slot<'_>]) -> bool {
+    /// The same for one column.
+    pub fn differs_at(&self, place: usize, row: &[Slot<'_>]) -> bool {
         let column = &self.binding.wire.columns[place];
         !row[place].is_missing() && !holds(column, self.value(place), &row[place])
     }
@@ -221,7 +227,7 @@ impl<'a> Writer<'a> {
         }));
         let inserted = insert.run(&values)? > 0;
         if inserted {
-            self.note(row, false, true);
+            self.note(row, Wrote::New);
             self.asides.keep(key, row, true, self.start)?;
         }
         Ok(inserted)
@@ -259,7 +265,11 @@ impl<'a> Writer<'a> {
             .filter(|place| self.differs_at(*place, row))
             .collect();
         let differs = !differing.is_empty();
-        self.note(row, true, differs);
+        let wrote = match differs {
+            true => Wrote::Over,
+            false => Wrote::Nothing,
+        };
+        self.note(row, wrote);
         self.release();
         if !differs {
             return match self.keep(key, row)? {
@@ -383,32 +393,6 @@ impl<'a> Writer<'a> {
             true => Ok(Written::Updated),
             false => Ok(written),
         }
-    }
-
-    /// Empties a column that a waiting row is about to get. One that may not be empty gets a value that
-    /// nobody has.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub fn park(&mut self, key: &Key, place: usize) -> Result<()> {
-        let column = &self.binding.table.shape.columns[self.binding.columns[place]];
-        let value = match (column.not_null, self.binding.wire.columns[place].kind) {
-            (false, _) => "NULL",
-            (true, WireType::Number | WireType::Boolean) => "-abs(random() >> 1)",
-            (true, WireType::Base64) => "randomblob(16)",
-            (true, WireType::Json) => "json_quote(hex(randomblob(16)))",
-            (true, WireType::String | WireType::Any) => "hex(randomblob(16))",
-        };
-        let name = self.binding.key_name();
-        let sql = format!(
-            "UPDATE{} {} SET {} = {value} WHERE {name} = ?1 AND {name} = ?1 COLLATE BINARY",
-            self.otherwise,
-            self.binding.qualified,
-            self.column_name(place),
-        );
-        let mut park = self.database.connection().prepare(&sql)?;
-        park.run(&[key.0.borrow()])?;
-        Ok(())
     }
 
     fn look_at(&mut self, row: &[Slot<'_>]) {

@@ -8,7 +8,7 @@
 use crate::capture::Key;
 use crate::capture::log::{self, Fate};
 use crate::store::{Database, Result, Value, ValueRef};
-use crate::transfer::apply::{Applied, OwnWrites};
+use crate::transfer::apply::{Applied, Found, OwnWrites};
 use crate::transfer::binding::Binding;
 use crate::transfer::held::documents;
 use crate::transfer::send::rekey;
@@ -94,7 +94,7 @@ impl Ids<'_> {
         for row in &rows {
             own.wrote(binding.table.id, row, Applied::Unchecked);
         }
-        own.finish(&mut |_, _, _| Ok(true))?;
+        own.finish(&mut |_, _, _| Ok(Found::AsApplied))?;
         if documents::replace_id(database, job.provider, binding, &from, &to)? {
             // They may fit now.
             outcome.add(tracked::apply(job, bindings, |_| Ok(()))?);

@@ -24,12 +24,19 @@ pub struct Link {
     pub to: Vec<String>,
     /// What SQLite does with the child when the parent goes, in SQL's words.
     pub on_delete: String,
+    /// The same when what it refers to becomes another value.
+    pub on_update: String,
 }
 
 impl Link {
     /// The parent's delete is refused as long as there are children.
     pub fn restricts(&self) -> bool {
         matches!(self.on_delete.as_str(), "NO ACTION" | "RESTRICT")
+    }
+
+    /// The child's columns become what the parent's become, or are emptied.
+    pub fn follows(&self) -> bool {
+        !matches!(self.on_update.as_str(), "NO ACTION" | "RESTRICT")
     }
 
     /// In words: the child's columns, the parent, and the values that it lacks.
@@ -65,17 +72,18 @@ pub fn links(database: &Database) -> Result<Vec<Link>> {
 pub fn declared(database: &Database) -> Result<Vec<Link>> {
     let mut links: Vec<Link> = Vec::new();
     let columns = database.query_all(
-        "SELECT child.name, k.seq, parent.name, k.\"from\", k.\"to\", k.on_delete \
+        "SELECT child.name, k.seq, parent.name, k.\"from\", k.\"to\", k.on_delete, \
+         k.on_update \
          FROM main.sqlite_master AS child, pragma_foreign_key_list(child.name, ?1) AS k \
          JOIN main.sqlite_master AS parent ON parent.type = 'table' AND parent.name = k.\"table\" COLLATE NOCASE \
          WHERE child.type = 'table' ORDER BY child.name, k.id, k.seq",
         &[database.schema().into()],
         |row| {
             let names = (row.text(0), row.integer(1), row.text(2), row.text(3));
-            Ok((names, row.optional_text(4), row.text(5)))
+            Ok((names, row.optional_text(4), [row.text(5), row.text(6)]))
         },
     )?;
-    for ((child, number, parent, from), to, on_delete) in columns {
+    for ((child, number, parent, from), to, [on_delete, on_update]) in columns {
         if number == 0 {
             links.push(Link {
                 child,
@@ -83,6 +91,7 @@ pub fn declared(database: &Database) -> Result<Vec<Link>> {
                 parent,
                 to: Vec::new(),
                 on_delete,
+                on_update,
             });
         }
         if let Some(link) = links.last_mut() {

@@ -1,0 +1,44 @@
+//! Which rows of the backend `onClash` is about.
+
+use serde_json::json;
+use support::{Canned, Device};
+
+use super::pull;
+
+/// A row made here can become one that comes, not one that is here already.
+#[test]
+fn h6_a_row_that_was_here_before_and_is_renamed_there_is_held_whatever_on_clash_says() {
+    for on_clash in ["hold", "adopt", "serverWins"] {
+        let server = Canned::start();
+        let ddl = "CREATE TABLE tag (id TEXT PRIMARY KEY NOT NULL, name TEXT UNIQUE);
+            CREATE TABLE of (id TEXT PRIMARY KEY NOT NULL, tag TEXT REFERENCES tag);";
+        let keys = json!({"onClash": {"tag": on_clash}});
+        let device = Device::configured(ddl, &["tag", "of"], &server.url(), keys);
+        pull(
+            &server,
+            json!({"tag": {"created": [{"id": "there", "name": "old"}]}, "of": {"created": [{"id": "o", "tag": "there"}]}}),
+        );
+        device.synced();
+        device.exec("INSERT INTO tag VALUES ('mine', 'new'); INSERT INTO of VALUES ('p', 'mine')");
+        pull(
+            &server,
+            json!({"tag": {"updated": [{"id": "there", "name": "new"}]}}),
+        );
+        device.synced();
+        assert_eq!(
+            device.ask("SELECT * FROM tag UNION ALL SELECT * FROM of"),
+            "there|old\nmine|new\no|there\np|mine",
+            "{on_clash}"
+        );
+        assert_eq!(
+            device.ask("SELECT key, reason, clashesWith FROM sync_held"),
+            "there|unique|mine",
+            "{on_clash}"
+        );
+        // It comes when the name is free.
+        device.exec("UPDATE tag SET name = 'newer' WHERE id = 'mine'");
+        device.synced();
+        let rows = "SELECT * FROM tag ORDER BY id";
+        assert_eq!(device.ask(rows), "mine|newer\nthere|new", "{on_clash}");
+    }
+}
