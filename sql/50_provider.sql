@@ -20,6 +20,7 @@ CREATE TABLE main._syncCursor (
   schemaVersion INTEGER,                 -- the schema version last sent to the server
   columns   TEXT,                        -- JSON list of the columns that were synced then
   reached   TEXT,                        -- how far the cursor has been: from a lower one, rows come again
+  brought   TEXT,                        -- JSON object: the columns that pulls have brought, each with its type; NULL: not known
   PRIMARY KEY (provider, entity)
 );
 

@@ -36,3 +36,6 @@ ALTER TABLE main._syncOutbox ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE main._syncOutbox ADD COLUMN alone INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE main._syncVersion ADD COLUMN alone INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE main._syncPeer ADD COLUMN nextChange INTEGER NOT NULL DEFAULT 1;
+
+-- Which columns pulls have brought.
+ALTER TABLE main._syncCursor ADD COLUMN brought TEXT;

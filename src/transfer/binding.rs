@@ -2,9 +2,9 @@
 
 use serde_json::Value as Json;
 
-use crate::capture::Tracked;
 use crate::capture::shared::Counting;
 use crate::capture::tracked::{ColumnType, captured_table, registration};
+use crate::capture::{Pending, Tracked};
 use crate::ground::{Affinity, SyncError, quoted};
 use crate::providers::Settings;
 use crate::providers::conversation::{ApplyRules, Provider};
@@ -20,6 +20,8 @@ pub struct Binding {
     /// Positions in the table of the columns that travel, the key left out; the order of
     /// [`Entity::columns`].
     pub columns: Vec<usize>,
+    /// Places of columns of which no pull has brought what the server has, though the entity was pulled.
+    pub awaited: Vec<usize>,
     pub wire: Entity,
     pub rules: ApplyRules,
     /// The SQL condition on the rows that a replacement is about.
@@ -93,6 +95,7 @@ impl Binding {
             entity: entity.to_owned(),
             table,
             columns,
+            awaited: Vec::new(),
             wire,
             rules: kind.manners().apply.clone(),
             replacement_where: of_entity(settings, "replacementWhere", entity).map(str::to_owned),
@@ -132,6 +135,12 @@ impl Binding {
     /// Whether a row of another device may have the key of one made here, and be another one.
     pub fn is_counted(&self) -> bool {
         self.counting != Counting::Not
+    }
+
+    /// Whether all that would be sent of a row of the server was pulled, or edited here.
+    pub fn knows_what_is_sent_of(&self, row: &Pending) -> bool {
+        let mut awaited = self.awaited.iter();
+        awaited.all(|place| row.changed(self.columns[*place]))
     }
 
     /// The key's column, quoted.

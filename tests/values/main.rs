@@ -2,6 +2,7 @@
 //! column was edited here.
 
 mod aside;
+mod awaited;
 mod every_type;
 mod odd_answers;
 mod server;
