@@ -11,7 +11,7 @@ use super::base64;
 use super::mend::mended;
 use super::wire::{Kept, Slot, WireColumn, WireType, fallback};
 use crate::coordination::canonical::number;
-use crate::ground::Affinity;
+use crate::ground::{Affinity, is_too_deep};
 use crate::store::{ValueRef, same};
 
 /// How far the values of an answer may be from what their column holds.
@@ -132,7 +132,7 @@ impl<'a> Wanted<'a> {
     fn of(kind: WireType, leniency: Leniency, came: &Came<'a>, raw: &'a str) -> Option<Self> {
         if kind == WireType::Json {
             let text = || Self::plain(Slot::Text(Cow::Borrowed(raw)));
-            return (!matches!(came, Came::Null)).then(text);
+            return (!matches!(came, Came::Null) && !is_too_deep(raw)).then(text);
         }
         match came {
             Came::Null | Came::Other => None,

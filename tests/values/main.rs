@@ -3,6 +3,7 @@
 
 mod aside;
 mod awaited;
+mod deep;
 mod every_type;
 mod odd_answers;
 mod server;
