@@ -5,6 +5,7 @@ mod aside;
 mod awaited;
 mod deep;
 mod every_type;
+mod exact;
 mod odd_answers;
 mod server;
 mod times;
