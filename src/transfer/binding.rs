@@ -154,6 +154,7 @@ impl Binding {
             WireId::Integer(number) if self.wire.integer_key => Some(Value::Integer(*number)),
             WireId::Integer(number) => Some(Value::Text(number.to_string())),
             WireId::Text(text) => self.key(text),
+            WireId::Broken(_) => None,
         }
     }
 
@@ -240,7 +241,7 @@ pub fn has_integer_key(table: &Tracked) -> Result<bool> {
             keys.len()
         )));
     };
-    let integer_key = match key_kind(&key.declared) {
+    let integer_key = match key_kind(&key.declared, table.shape.strict) {
         KeyKind::Integer => true,
         KeyKind::Text => false,
         KeyKind::Refused(what) => {
@@ -295,12 +296,12 @@ enum KeyKind {
     Refused(&'static str),
 }
 
-fn key_kind(declared: &str) -> KeyKind {
-    match Affinity::of(declared, false) {
+fn key_kind(declared: &str, strict: bool) -> KeyKind {
+    match Affinity::of(declared, strict) {
         Affinity::Integer => KeyKind::Integer,
         Affinity::Text => KeyKind::Text,
-        _ if declared.is_empty() || declared == "ANY" => KeyKind::Text,
-        Affinity::None => KeyKind::Refused("a blob"),
+        Affinity::None if declared.contains("BLOB") => KeyKind::Refused("a blob"),
+        Affinity::None => KeyKind::Text,
         Affinity::Real | Affinity::Numeric => {
             KeyKind::Refused("of a type that SQLite turns into numbers where it can")
         }

@@ -6,6 +6,7 @@ mod awaited;
 mod deep;
 mod every_type;
 mod exact;
+mod ids;
 mod odd_answers;
 mod server;
 mod times;
