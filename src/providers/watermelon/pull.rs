@@ -431,14 +431,14 @@ mod tests {
                 "{} {:?} {} {:?}",
                 row.entity,
                 row.announced,
-                row.id.to_string(),
+                row.id,
                 row.slots[0].value()
             ));
             Ok(())
         }
 
         fn gone(&mut self, entity: usize, id: &WireId<'_>, _: Option<i64>) -> Result<()> {
-            self.0.push(format!("{entity} Deleted {}", id.to_string()));
+            self.0.push(format!("{entity} Deleted {id}"));
             Ok(())
         }
 

@@ -263,7 +263,8 @@ impl<'a> TableApplier<'a> {
         let awaited = &self.binding.awaited;
         let may_stay = !awaited.is_empty() || !self.writer.asides.is_empty();
         let is_beside = |slot: &Slot<'_>| slot.kept().is_some_and(|kept| !kept.close);
-        if !rounds && !(may_stay && row.iter().any(is_beside)) {
+        let brings_such = may_stay && row.iter().any(is_beside);
+        if !rounds && !brings_such {
             return Ok(None);
         }
         let pending = self.waiting(key)?;
