@@ -21,6 +21,7 @@ CREATE TABLE main._syncCursor (
   columns   TEXT,                        -- JSON list of the columns that were synced then
   reached   TEXT,                        -- how far the cursor has been: from a lower one, rows come again
   again     INTEGER NOT NULL DEFAULT 0,  -- 1: pulled from the beginning next, and from the cursor, which names the deletes
+  brought   TEXT,                        -- JSON object: the columns that pulls have brought, each with its type; NULL: not known
   PRIMARY KEY (provider, entity)
 );
 

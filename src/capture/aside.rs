@@ -229,12 +229,15 @@ fn edits(database: &Database, tracked: &Tracked) -> Result<Option<HashMap<Key, V
 
 /// Whether a column may hold this in place of a value, whatever its type and the provider's options: nothing (NULL, or what
 /// a column has that must not be NULL), or the value in another form.
-fn stands_for(local: ValueRef<'_>, json: &str) -> bool {
+pub fn stands_for(local: ValueRef<'_>, json: &str) -> bool {
     // What can't be read, such as half of a surrogate pair, is of a form that nothing here can be compared with.
     let Ok(value) = serde_json::from_str::<Json>(json) else {
         return true;
     };
     let is_number = |number: f64| number_of(&value) == Some(number);
+    // Of a number that it puts into a column of text SQLite writes 15 digits.
+    let is_nearly =
+        |number: f64| number_of(&value).is_some_and(|of| (of - number).abs() <= of.abs() * 1e-14);
     match local {
         ValueRef::Null => true,
         ValueRef::Integer(number) => number == 0 || is_number(number as f64),
@@ -244,7 +247,7 @@ fn stands_for(local: ValueRef<'_>, json: &str) -> bool {
                 || value.as_str() == Some(text)
                 || serde_json::from_str::<Json>(text)
                     .is_ok_and(|text| text.is_null() || text == value)
-                || text.trim().parse().is_ok_and(is_number)
+                || text.trim().parse().is_ok_and(is_nearly)
         }
         ValueRef::Blob([]) => true,
         ValueRef::Blob(_) | ValueRef::InvalidText(_) => value.is_string(),
@@ -339,6 +342,8 @@ mod tests {
             (ValueRef::Integer(0), r#""abc""#, true),
             (ValueRef::Integer(2134), r#""02134""#, true),
             (text("2134"), r#""02134""#, true),
+            (text("1.23456789012346e+19"), "12345678901234567890", true),
+            (text("2134.1"), "2134", false),
             (ValueRef::Real(12.5), r#""12.50""#, true),
             (ValueRef::Integer(1), "true", true),
             (text("{\"a\": 1}"), r#"{"a":1}"#, true),

@@ -6,6 +6,7 @@
 pub mod advice;
 pub mod alter;
 pub mod aside;
+mod brought;
 pub mod carry;
 pub mod columns;
 pub mod drift;

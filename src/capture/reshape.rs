@@ -8,7 +8,7 @@ use super::op::{Op, bit};
 use super::shape::Shape;
 use super::tracked::{Registration, Tracked, with_place};
 use super::triggers::{self, Found};
-use super::{PendingRows, aside, key_type, log, meet, refilled, renamed};
+use super::{PendingRows, aside, brought, key_type, log, meet, refilled, renamed};
 
 /// Brings the options, the registration and the triggers of a table to its present columns. `needed`: somebody needs the
 /// table, so that it is one in which the rows are, not one in the middle of a migration.
@@ -44,6 +44,7 @@ pub(super) fn reshape(
         &[id.into(), options.as_str().into()],
     )?;
     renamed::follow_columns(database, &tracked)?;
+    brought::follow(database, registration, &tracked)?;
     let place = if needed {
         place
     } else {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::ground::syntax_problem;
+use crate::ground::{DEEPEST, syntax_problem};
 use crate::store::{Error, Result};
 
 /// The canonical form of the parameters of an operation. Absent, `null` and `{}` are equal.
@@ -25,10 +25,6 @@ pub fn parameters(raw: Option<&RawValue>) -> Result<String> {
         _ => Err(Error::argument("parameters must be an object")),
     }
 }
-
-/// Lists and objects within each other, as many as `serde_json` reads elsewhere. A text that is cut into
-/// pieces level by level, as here, has no limit, but the stack has.
-const DEEPEST: usize = 127;
 
 /// The canonical form of any JSON value.
 ///

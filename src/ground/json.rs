@@ -11,6 +11,34 @@ use serde_json::{Map, Value as Json};
 
 use super::key::shown;
 
+/// Lists and objects within each other, at most, of a JSON value that is compared, kept in a column or sent. Other readers
+/// count the levels of a whole row, or of a whole answer, and take 127.
+pub const DEEPEST: usize = 120;
+
+/// Whether a JSON text has more levels than [`DEEPEST`].
+pub fn is_too_deep(text: &str) -> bool {
+    if text.len() <= 2 * DEEPEST {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                if depth > DEEPEST {
+                    return true;
+                }
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
 /// The members of a JSON object, in their order. `name` is what the text is called.
 ///
 /// # Errors
@@ -151,6 +179,22 @@ mod tests {
             let error = serde_json::from_str::<Json>(text).unwrap_err();
             let problem = syntax_problem(&error);
             assert!(problem.contains(said), "{text}: {problem}");
+        }
+    }
+
+    #[test]
+    fn levels_are_counted_outside_of_texts() {
+        let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        for (text, too_deep) in [
+            (nested(DEEPEST), false),
+            (nested(DEEPEST + 1), true),
+            (format!("[{}1]", "[],".repeat(DEEPEST)), false),
+            (format!("[{:?}]", nested(DEEPEST)), false),
+            (format!(r#"["\\\"",{}]"#, nested(DEEPEST - 1)), false),
+            (format!(r#"["\\",{}]"#, nested(DEEPEST)), true),
+            ("{\"a\":".repeat(DEEPEST + 1), true),
+        ] {
+            assert_eq!(is_too_deep(&text), too_deep, "{text}");
         }
     }
 }

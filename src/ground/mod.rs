@@ -15,7 +15,9 @@ mod warning;
 pub use affinity::Affinity;
 pub use complaint::complaint;
 pub use fault::{BUSY, Class, INTERRUPTED, SyncError};
-pub use json::{read_elements, read_members, read_object, read_value, syntax_problem};
+pub use json::{
+    DEEPEST, is_too_deep, read_elements, read_members, read_object, read_value, syntax_problem,
+};
 pub use mask::{mask_row, masked};
 pub use nearest::nearest;
 pub use number::compare_numbers;

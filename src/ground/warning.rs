@@ -8,6 +8,7 @@ pub const CODES: &[&str] = &[
     "captureRestored",
     "changeNumbersUsed",
     "columnGone",
+    "columnsAwaited",
     "countedKey",
     "createdDespiteSetting",
     "deletedByTrigger",

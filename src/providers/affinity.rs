@@ -6,6 +6,9 @@ use crate::ground::Affinity;
 
 use super::wire::{Holds, Slot, StrictType};
 
+/// Beyond it SQLite keeps no real as an integer.
+const WHOLE: f64 = 9_223_372_036_854_774_784.0;
+
 /// What SQLite stores of a value; none when a STRICT table refuses it.
 pub fn stored(holds: Holds, slot: Slot<'_>) -> Option<Slot<'_>> {
     let slot = match (holds.affinity, slot) {
@@ -23,17 +26,15 @@ pub fn stored(holds: Holds, slot: Slot<'_>) -> Option<Slot<'_>> {
     };
     let slot = match (holds.affinity, slot) {
         (Affinity::Real, Slot::Integer(whole)) => Slot::Real(whole as f64),
+        (Affinity::Numeric | Affinity::Integer, Slot::Real(real))
+            if real.trunc() == real && real.abs() <= WHOLE =>
+        {
+            Slot::Integer(real as i64)
+        }
         (_, slot) => slot,
     };
-    // Beyond it SQLite keeps no real as an integer.
-    const WHOLE: f64 = 9.2e18;
     match (holds.strict, slot) {
         (None, slot) => Some(slot),
-        (Some(StrictType::Integer), Slot::Real(real))
-            if real.trunc() == real && real.abs() < WHOLE =>
-        {
-            Some(Slot::Integer(real as i64))
-        }
         (Some(StrictType::Integer), slot @ Slot::Integer(_))
         | (Some(StrictType::Real), slot @ Slot::Real(_))
         | (Some(StrictType::Text), slot @ Slot::Text(_))

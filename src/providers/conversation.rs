@@ -186,6 +186,12 @@ pub trait Provider: Send {
     fn encode(&self, entity: &Entity, row: &RowToSend<'_>, out: &mut Vec<u8>)
     -> Result<(), String>;
 
+    /// Whether a pull from where the last one ended tells the server that a column has come since, so that it sends
+    /// what it has there. `current`: as [`Known::schema_version`].
+    fn tells_of(&self, _entity: &Entity, _column: &str, _last: &LastSchema, _current: i64) -> bool {
+        false
+    }
+
     /// Begins the conversation of one run.
     ///
     /// # Errors

@@ -9,10 +9,11 @@ use std::borrow::Cow;
 use super::affinity::stored;
 use super::base64;
 use super::mend::mended;
+use super::values::write_value;
 use super::wire::{Kept, Slot, WireColumn, WireType, fallback};
 use crate::coordination::canonical::number;
-use crate::ground::Affinity;
-use crate::store::{ValueRef, same};
+use crate::ground::{Affinity, is_too_deep};
+use crate::store::ValueRef;
 
 /// How far the values of an answer may be from what their column holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -132,7 +133,7 @@ impl<'a> Wanted<'a> {
     fn of(kind: WireType, leniency: Leniency, came: &Came<'a>, raw: &'a str) -> Option<Self> {
         if kind == WireType::Json {
             let text = || Self::plain(Slot::Text(Cow::Borrowed(raw)));
-            return (!matches!(came, Came::Null)).then(text);
+            return (!matches!(came, Came::Null) && !is_too_deep(raw)).then(text);
         }
         match came {
             Came::Null | Came::Other => None,
@@ -248,18 +249,13 @@ fn goes_up_as(
         (Came::Truth(truth), ValueRef::Integer(whole)) => {
             kind == WireType::Boolean && !numbers && whole == i64::from(*truth)
         }
-        (Came::Integer(whole), _) => numbers && same(ValueRef::Integer(*whole), local),
-        (Came::Real(real), _) => {
-            numbers && same(ValueRef::Real(*real), local) && is_exact(raw, *real)
-        }
+        (Came::Integer(_) | Came::Real(_), _) => numbers && is_exact(raw, local),
         (Came::Text(text), ValueRef::Text(local)) => {
             matches!(kind, WireType::String | WireType::Any) && text == local
         }
-        (Came::Text(text), ValueRef::Integer(whole)) if kind == WireType::String => {
-            *text == whole.to_string()
-        }
-        (Came::Text(text), ValueRef::Real(real)) if kind == WireType::String => {
-            serde_json::to_string(&real).is_ok_and(|local| *text == local)
+        (Came::Text(_), ValueRef::Integer(_) | ValueRef::Real(_)) if kind == WireType::String => {
+            let mut sent = Vec::new();
+            write_value(&mut sent, kind, local).is_ok() && same_text(raw.as_bytes(), &sent)
         }
         (Came::Text(text), ValueRef::Blob(bytes)) if kind == WireType::Base64 => {
             *text == base64::encode(bytes)
@@ -268,17 +264,35 @@ fn goes_up_as(
     }
 }
 
-/// Whether a number's text says no more than the double does. Who writes doubles never writes more than 17 digits.
-fn is_exact(raw: &str, real: f64) -> bool {
-    if !raw.contains(['.', 'e', 'E']) {
-        return raw == format!("{real:.0}");
-    }
-    let mantissa = raw.split(['e', 'E']).next().unwrap_or(raw);
-    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-    if digits.trim_matches('0').len() <= 17 {
-        return true;
-    }
-    serde_json::to_string(&real).is_ok_and(|sent| number(&sent) == number(raw))
+/// Whether two JSON strings are the same text.
+fn same_text(one: &[u8], two: &[u8]) -> bool {
+    let text = |json| serde_json::from_slice::<Cow<'_, str>>(json).ok();
+    one == two || (text(one).is_some() && text(one) == text(two))
+}
+
+/// Whether what a column holds goes up as the very number that came, to its last digit.
+fn is_exact(raw: &str, local: ValueRef<'_>) -> bool {
+    let sent = match local {
+        ValueRef::Integer(whole) => whole.to_string(),
+        // So few digits come back as they went.
+        ValueRef::Real(real) if real.is_normal() && digits(raw) <= f64::DIGITS => return true,
+        ValueRef::Real(real) => match serde_json::to_string(&real) {
+            Ok(sent) => sent,
+            Err(_) => return false,
+        },
+        _ => return false,
+    };
+    sent == raw || number(&sent) == number(raw)
+}
+
+/// How many digits a number is written with, or more: zeros at the end that only give its size are counted too.
+fn digits(number: &str) -> u32 {
+    let mantissa = number
+        .bytes()
+        .take_while(|byte| !matches!(byte, b'e' | b'E'));
+    let digits = mantissa.filter(u8::is_ascii_digit);
+    let from_first = digits.skip_while(|digit| *digit == b'0');
+    u32::try_from(from_first.count()).unwrap_or(u32::MAX)
 }
 
 /// Fits the JSON text of one value to a column.
@@ -346,7 +360,14 @@ mod tests {
                 false,
             ),
             (Number, "REAL", "0.1", "Real(0.1)", false),
-            (Number, "REAL", "0.10000000000000001", "Real(0.1)", false),
+            (Number, "REAL", "0.10000000000000001", "Real(0.1)", true),
+            (
+                Number,
+                "REAL",
+                "0.30000000000000004",
+                "Real(0.30000000000000004)",
+                false,
+            ),
             (
                 Number,
                 "REAL",
@@ -360,7 +381,7 @@ mod tests {
                 "REAL",
                 "18446744073709551616",
                 "Real(1.8446744073709552e19)",
-                false,
+                true,
             ),
             (
                 Number,
@@ -382,7 +403,7 @@ mod tests {
                 "Real(1.2345678901234567e31)",
                 true,
             ),
-            (Any, "STRING", r#"" +1.5e3 ""#, "Real(1500.0)", true),
+            (Any, "STRING", r#"" +1.5e3 ""#, "Integer(1500)", true),
             (Any, "STRING", r#""1e""#, r#"Text("1e")"#, false),
             (Any, "STRING", r#""0x10""#, r#"Text("0x10")"#, false),
             (Any, "", r#""5""#, r#"Text("5")"#, false),
@@ -419,6 +440,87 @@ mod tests {
                 false,
             ),
             (Json, "JSON", "null", "Null", false),
+            (
+                Number,
+                "REAL",
+                "144115188075855872",
+                "Real(1.4411518807585587e17)",
+                true,
+            ),
+            (
+                Number,
+                "REAL",
+                "144115188075855870",
+                "Real(1.4411518807585587e17)",
+                false,
+            ),
+            (
+                Number,
+                "REAL",
+                "-9223372036854775808",
+                "Real(-9.223372036854776e18)",
+                true,
+            ),
+            (
+                Number,
+                "INTEGER",
+                "-9223372036854775808",
+                "Integer(-9223372036854775808)",
+                false,
+            ),
+            (
+                Number,
+                "INTEGER",
+                "9223372036854775808",
+                "Real(9.223372036854776e18)",
+                true,
+            ),
+            (
+                Number,
+                "INTEGER",
+                "1.4411518807585587e17",
+                "Integer(144115188075855872)",
+                true,
+            ),
+            (
+                Number,
+                "INTEGER",
+                "1e18",
+                "Integer(1000000000000000000)",
+                false,
+            ),
+            (
+                Json,
+                "JSON",
+                "18446744073709551616",
+                "Real(1.8446744073709552e19)",
+                true,
+            ),
+            (
+                Any,
+                "",
+                "340282366920938463463374607431768211456",
+                "Real(3.402823669209385e38)",
+                true,
+            ),
+            (Number, "REAL", "1e-400", "Real(0.0)", true),
+            (Number, "REAL", "0e-400", "Real(0.0)", false),
+            (Number, "REAL", "4.9e-324", "Real(5e-324)", true),
+            (Number, "REAL", "5e-324", "Real(5e-324)", false),
+            (
+                Number,
+                "REAL",
+                "1.7976931348623158e308",
+                "Real(1.7976931348623157e308)",
+                true,
+            ),
+            (String, "DECIMAL(10,2)", r#""10""#, "Integer(10)", false),
+            (String, "DECIMAL(10,2)", r#""10.0""#, "Integer(10)", true),
+            (String, "REAL", r#""10.0""#, "Real(10.0)", true),
+            (String, "REAL", r#""10""#, "Real(10.0)", false),
+            (String, "REAL", r#""-0.0""#, "Real(-0.0)", true),
+            (String, "REAL", r#""1.5""#, "Real(1.5)", false),
+            (String, "REAL", r#""1\u002e5""#, "Real(1.5)", false),
         ] {
             assert_eq!(
                 fitted(kind, declared, raw),

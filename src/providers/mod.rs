@@ -29,6 +29,5 @@ pub mod wire;
 
 pub use http_keys::{Refresh, credentials, policy, refresh, watch};
 pub use kind::{Kind, Settings, Transport};
-#[cfg(fuzzing)]
 pub use mend::mended;
 pub use table_keys::busy_timeout;

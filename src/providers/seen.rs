@@ -47,6 +47,7 @@ impl Seen {
     fn fingerprint(&self, id: &WireId<'_>) -> u64 {
         match id {
             WireId::Text(text) => self.hasher.hash_one(text.as_bytes()),
+            WireId::Broken(json) => self.hasher.hash_one(json.as_bytes()),
             WireId::Integer(number) => self.hasher.hash_one(number.to_string().as_bytes()),
         }
     }

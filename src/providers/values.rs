@@ -8,7 +8,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, Visitor};
 use super::base64;
 use super::wire::{Face, Slot, WireColumn, WireId, WireType};
 use crate::coordination::canonical::canonical_text;
-use crate::ground::{Affinity, quoted};
+use crate::ground::{Affinity, DEEPEST, is_too_deep, quoted};
 use crate::store::{ValueRef, same};
 
 /// Reads a piece to its end: what is `8x` is not 8.
@@ -85,6 +85,11 @@ pub fn write_value(out: &mut Vec<u8>, kind: WireType, value: ValueRef<'_>) -> Re
                      type string in sync_track"
                         .into(),
                 );
+            }
+            if is_too_deep(text) {
+                return Err(format!(
+                    "lists and objects on more than {DEEPEST} levels, which not every device can read; make it less deep"
+                ));
             }
             out.extend_from_slice(text.as_bytes());
         }

@@ -219,12 +219,15 @@ pub fn fallback(column: &WireColumn) -> Slot<'static> {
 pub enum WireId<'a> {
     Text(Cow<'a, str>),
     Integer(i64),
+    /// Text with half of a surrogate pair, which no column can hold, as its JSON: never a key.
+    Broken(String),
 }
 
 impl fmt::Display for WireId<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
+            Self::Broken(json) => f.write_str(json),
             Self::Integer(number) => write!(f, "{number}"),
         }
     }
@@ -236,6 +239,7 @@ impl WireId<'_> {
         match self {
             Self::Text(text) => WireId::Text(Cow::Owned(text.into_owned())),
             Self::Integer(number) => WireId::Integer(number),
+            Self::Broken(json) => WireId::Broken(json),
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use crate::capture::{drift, track};
 use crate::coordination::run_record::{self, NewRun};
 use crate::coordination::{self, EntitiesCall, Ground, begin, lease, now};
-use crate::ground::SyncError;
+use crate::ground::{SyncError, Warning};
 use crate::http::Redactor;
 use crate::providers::conversation::{Conversation, Goal, Known, KnownEntity, Provider, Refusal};
 use crate::providers::{Settings, Transport, kinds};
@@ -47,6 +47,7 @@ struct Prepared {
     /// None: this sync can't run.
     talk: Result<Box<dyn Conversation>, SyncError>,
     paused: Paused,
+    warnings: Vec<Warning>,
 }
 
 impl Run {
@@ -206,6 +207,7 @@ impl Run {
     fn talk_anew(&mut self, database: &Database, prepared: Prepared) -> Result<()> {
         let provider = self.call.provider.as_str();
         self.report.paused = prepared.paused;
+        self.report.warn(prepared.warnings);
         self.bindings = prepared.bindings;
         // While it waited, tables may have come to a provider whose runs are about all of them.
         let entities = self.bindings.len();
@@ -258,6 +260,7 @@ fn prepare(
     refuse_paging(kind, &call.options)?;
     require_configured(database, config)?;
     let provider = call.provider.as_str();
+    let version = schema_version(database)?;
     let mut bindings: Vec<Binding> = Vec::with_capacity(call.operations.len());
     let mut entities = Vec::with_capacity(call.operations.len());
     let named = call
@@ -272,13 +275,16 @@ fn prepare(
         all.extend(others.collect::<Vec<_>>());
     }
     for entity in &all {
-        let binding = Binding::resolve(database, config, kind, entity)?;
+        let mut binding = Binding::resolve(database, config, kind, entity)?;
         refuse_twice(&bindings, &binding)?;
         if goal != Goal::Check {
             require_usable(session, database, &binding.entity)?;
             require_compared(database, &binding)?;
             require_declared(session, database, &binding)?;
             track::bind_provider(database, &binding.table, provider)?;
+            let last = cursor::last_schema(database, provider, &binding)?;
+            let is_told = |column: &str| kind.tells_of(&binding.wire, column, &last, version);
+            binding.awaited = cursor::awaited(database, provider, &binding, is_told)?;
         }
         entities.push(known(database, provider, goal, &binding)?);
         bindings.push(binding);
@@ -302,11 +308,12 @@ fn prepare(
             cursors,
             talk: Ok(Box::new(Silent::done())),
             paused,
+            warnings: Vec::new(),
         });
     };
     let known = Known {
         entities,
-        schema_version: schema_version(database)?,
+        schema_version: version,
         memory: peer::memory(database, provider)?,
         options: call.options.clone(),
         pulls: !paused.downloads,
@@ -318,6 +325,10 @@ fn prepare(
         Err(Refusal::Call(problem)) => return Err(Error::argument(problem)),
     };
     Ok(Prepared {
+        warnings: bindings
+            .iter()
+            .filter_map(cursor::awaited_warning)
+            .collect(),
         bindings,
         cursors,
         talk,

@@ -341,6 +341,7 @@ impl Run {
         self.note_counts(asked, counts, cursor);
         for (place, cursor) in &read.cursors {
             self.cursors[*place] = Some(cursor.clone());
+            self.bindings[*place].awaited.clear();
             self.pulled.insert(*place);
         }
         self.comes_again.extend(&outcome.comes_again);

@@ -50,6 +50,11 @@ impl<'a> Asides<'a> {
         })
     }
 
+    /// Whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        !self.any
+    }
+
     /// What counts for a row: not what was edited here since, nor what was kept of an earlier row of its key.
     ///
     /// # Errors

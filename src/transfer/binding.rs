@@ -2,9 +2,9 @@
 
 use serde_json::Value as Json;
 
-use crate::capture::Tracked;
 use crate::capture::shared::Counting;
 use crate::capture::tracked::{ColumnType, captured_table, registration};
+use crate::capture::{Pending, Tracked};
 use crate::ground::{Affinity, SyncError, quoted};
 use crate::providers::Settings;
 use crate::providers::conversation::{ApplyRules, Provider};
@@ -20,6 +20,8 @@ pub struct Binding {
     /// Positions in the table of the columns that travel, the key left out; the order of
     /// [`Entity::columns`].
     pub columns: Vec<usize>,
+    /// Places of columns of which no pull has brought what the server has, though the entity was pulled.
+    pub awaited: Vec<usize>,
     pub wire: Entity,
     pub rules: ApplyRules,
     /// The SQL condition on the rows that a replacement is about.
@@ -93,6 +95,7 @@ impl Binding {
             entity: entity.to_owned(),
             table,
             columns,
+            awaited: Vec::new(),
             wire,
             rules: kind.manners().apply.clone(),
             replacement_where: of_entity(settings, "replacementWhere", entity).map(str::to_owned),
@@ -134,6 +137,12 @@ impl Binding {
         self.counting != Counting::Not
     }
 
+    /// Whether all that would be sent of a row of the server was pulled, or edited here.
+    pub fn knows_what_is_sent_of(&self, row: &Pending) -> bool {
+        let mut awaited = self.awaited.iter();
+        awaited.all(|place| row.changed(self.columns[*place]))
+    }
+
     /// The key's column, quoted.
     pub fn key_name(&self) -> String {
         quote_name(&self.table.shape.keys()[0].name)
@@ -145,6 +154,7 @@ impl Binding {
             WireId::Integer(number) if self.wire.integer_key => Some(Value::Integer(*number)),
             WireId::Integer(number) => Some(Value::Text(number.to_string())),
             WireId::Text(text) => self.key(text),
+            WireId::Broken(_) => None,
         }
     }
 
@@ -231,7 +241,7 @@ pub fn has_integer_key(table: &Tracked) -> Result<bool> {
             keys.len()
         )));
     };
-    let integer_key = match key_kind(&key.declared) {
+    let integer_key = match key_kind(&key.declared, table.shape.strict) {
         KeyKind::Integer => true,
         KeyKind::Text => false,
         KeyKind::Refused(what) => {
@@ -286,12 +296,12 @@ enum KeyKind {
     Refused(&'static str),
 }
 
-fn key_kind(declared: &str) -> KeyKind {
-    match Affinity::of(declared, false) {
+fn key_kind(declared: &str, strict: bool) -> KeyKind {
+    match Affinity::of(declared, strict) {
         Affinity::Integer => KeyKind::Integer,
         Affinity::Text => KeyKind::Text,
-        _ if declared.is_empty() || declared == "ANY" => KeyKind::Text,
-        Affinity::None => KeyKind::Refused("a blob"),
+        Affinity::None if declared.contains("BLOB") => KeyKind::Refused("a blob"),
+        Affinity::None => KeyKind::Text,
         Affinity::Real | Affinity::Numeric => {
             KeyKind::Refused("of a type that SQLite turns into numbers where it can")
         }

@@ -2,8 +2,11 @@
 
 use std::cmp::Ordering;
 
-use crate::ground::{SyncError, compare_numbers, complaint, quoted};
+use serde_json::{Map, Value as Json};
+
+use crate::ground::{Affinity, SyncError, Warning, compare_numbers, complaint, quoted};
 use crate::providers::conversation::LastSchema;
+use crate::providers::wire::{WireColumn, WireType};
 use crate::store::{Database, Error, Result};
 
 use crate::transfer::binding::Binding;
@@ -41,8 +44,10 @@ fn stored(
         ],
         |row| Ok((row.text(0), row.integer(1) != 0)),
     )?;
+    // Nor is it to columns that were not pulled up to it.
+    let is_again = |marked: bool| marked || !binding.awaited.is_empty();
     Ok(found
-        .filter(|(_, marked)| *marked == again)
+        .filter(|(_, marked)| is_again(*marked) == again)
         .map(|(cursor, _)| cursor))
 }
 
@@ -66,6 +71,7 @@ pub fn comes_again(
         ],
         |row| Ok((row.text(0), row.text(1), row.integer(2) != 0)),
     )?;
+    let stored = stored.filter(|_| binding.awaited.is_empty());
     let Some((cursor, reached, false)) = stored else {
         return Ok(true);
     };
@@ -106,10 +112,10 @@ pub fn store(
         .as_str()
         .filter(|reached| grows && is_higher(reached));
     database.execute(
-        "INSERT INTO main._syncCursor (provider, entity, tableId, cursor, pulledAt, reached) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (provider, entity) DO UPDATE \
+        "INSERT INTO main._syncCursor (provider, entity, tableId, cursor, pulledAt, reached, brought) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (provider, entity) DO UPDATE \
          SET tableId = excluded.tableId, cursor = excluded.cursor, pulledAt = excluded.pulledAt, \
-         reached = excluded.reached, again = 0",
+         reached = excluded.reached, brought = excluded.brought, again = 0",
         &[
             provider.into(),
             (&binding.entity).into(),
@@ -117,9 +123,96 @@ pub fn store(
             cursor.into(),
             at.into(),
             reached.unwrap_or(cursor).into(),
+            brought(&binding.wire.columns).as_str().into(),
         ],
     )?;
     Ok(())
+}
+
+/// What is recorded of columns that a pull has brought.
+fn brought(columns: &[WireColumn]) -> String {
+    let columns = columns.iter();
+    let members = columns.map(|column| (column.name.clone(), kept_as(column).into()));
+    Json::Object(members.collect()).to_string()
+}
+
+/// What a column makes of the values that come: with another type they would have to come again.
+fn kept_as(column: &WireColumn) -> String {
+    let kind = match column.kind {
+        WireType::String => "string",
+        WireType::Number => "number",
+        WireType::Boolean => "boolean",
+        WireType::Base64 => "base64",
+        WireType::Json => "json",
+        WireType::Any => "any",
+    };
+    let affinity = match column.holds.affinity {
+        Affinity::Text => "text",
+        Affinity::Numeric | Affinity::Integer => "numeric",
+        Affinity::Real => "real",
+        Affinity::None => "none",
+    };
+    format!("{kind} in {affinity}")
+}
+
+/// Places of the columns of which no pull has brought what the server has, though the entity was pulled: synced since, or
+/// of another type since. `is_told`: the next pull tells the server of the column, so that it sends what it has.
+///
+/// # Errors
+/// SQLite's.
+pub fn awaited(
+    database: &Database,
+    provider: &str,
+    binding: &Binding,
+    is_told: impl Fn(&str) -> bool,
+) -> Result<Vec<usize>> {
+    let stored = database.query_value(
+        "SELECT brought FROM main._syncCursor \
+         WHERE provider = ?1 AND entity = ?2 COLLATE NOCASE AND tableId = ?3 ORDER BY entity = ?2 DESC LIMIT 1",
+        &[
+            provider.into(),
+            (&binding.entity).into(),
+            binding.table.id.into(),
+        ],
+    )?;
+    let known: Option<Map<String, Json>> = stored
+        .as_str()
+        .and_then(|brought| serde_json::from_str(brought).ok());
+    // An older version has not recorded it.
+    let Some(known) = known else {
+        return Ok(Vec::new());
+    };
+    let is_awaited = |column: &WireColumn| {
+        let mut known = known.iter();
+        match known.find(|(name, _)| name.eq_ignore_ascii_case(&column.name)) {
+            Some((_, kept)) => kept.as_str() != Some(&kept_as(column)),
+            None => !is_told(&column.name),
+        }
+    };
+    let columns = binding.wire.columns.iter().enumerate();
+    Ok(columns
+        .filter(|(_, column)| is_awaited(column))
+        .map(|(place, _)| place)
+        .collect())
+}
+
+/// That an entity is pulled from the beginning for the sake of columns that no pull has brought.
+pub fn awaited_warning(binding: &Binding) -> Option<Warning> {
+    let names = binding.awaited.iter();
+    let names: Vec<String> = names
+        .map(|place| quoted(&binding.wire.columns[*place].name))
+        .collect();
+    let message = format!(
+        "{}: {} synced only now, or of another type now, so that what the backend has there is not known; the table is \
+         pulled from the beginning, and until then no row is sent with what is in such a column here, unless that was \
+         edited",
+        binding.entity,
+        match names.as_slice() {
+            [one] => format!("{one} is"),
+            all => format!("{} are", all.join(", ")),
+        }
+    );
+    (!names.is_empty()).then(|| Warning::new("columnsAwaited", message).of(&binding.entity))
 }
 
 /// What was known of an entity's schema when that was last sent to the backend.

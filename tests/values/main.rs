@@ -2,7 +2,11 @@
 //! column was edited here.
 
 mod aside;
+mod awaited;
+mod deep;
 mod every_type;
+mod exact;
+mod ids;
 mod odd_answers;
 mod server;
 mod times;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
-use support::Canned;
+use support::{Canned, json_answer, query};
 
 /// A row: the JSON text of each column.
 pub type Row = BTreeMap<String, String>;
@@ -39,6 +39,24 @@ impl Server {
 
     /// The next pull brings every row, and takes what the one before it has pushed.
     pub fn answers(&mut self) {
+        let everything = self.everything();
+        self.canned.pull(&everything);
+    }
+
+    /// The next pull brings every row if it is from the beginning, else none.
+    pub fn answers_from_the_beginning(&mut self) {
+        let everything = self.everything();
+        let nothing = format!("{{\"changes\":{{}},\"timestamp\":{}}}", self.clock);
+        self.canned.pull_raw(move |seen| {
+            let since = query(&seen.path, "last_pulled_at");
+            json_answer(match since.as_deref() {
+                Some("null") => &everything,
+                _ => &nothing,
+            })
+        });
+    }
+
+    fn everything(&mut self) -> String {
         self.clock += 1;
         let tables: Vec<String> = self
             .rows
@@ -57,11 +75,11 @@ impl Server {
                 )
             })
             .collect();
-        self.canned.pull(&format!(
+        format!(
             "{{\"changes\":{{{}}},\"timestamp\":{}}}",
             tables.join(","),
             self.clock
-        ));
+        )
     }
 
     /// Takes what was pushed since it was last asked; the ids of the rows that came.

@@ -407,23 +407,43 @@ fn a_new_entity_is_told_to_the_others_and_pulled_on_its_own() {
 }
 
 #[test]
-fn by_default_nothing_is_found_by_itself() {
+fn v3_a_new_column_that_no_migration_tells_of_is_pulled_from_the_beginning() {
     let server = Canned::start();
-    let device = at_version_10(&server, &json!({}));
-    device.synced();
-    device.exec("ALTER TABLE task ADD COLUMN colour TEXT");
-    server.clear();
-    device.synced();
-    assert_eq!(told(&server), Value::Null);
-    assert_eq!(columns(&device), r#"["title","done","n","note"]"#);
-    // Turned on later, it tells what has come since the columns were last told.
-    device.provider(&server.url(), json!({"migrations": "auto"}));
-    server.clear();
-    device.synced();
-    assert_eq!(
-        told(&server)["columns"],
-        json!([{"table": "task", "columns": ["colour"]}])
-    );
+    // One that is declared is told, another one is not.
+    let declared = json!({"migrationsEnabledAtVersion": 9, "migrations": [
+        {"toVersion": 10, "steps": []},
+        {"toVersion": 11, "steps": [{"type": "add_columns", "table": "task", "columns": ["shade"]}]}]});
+    for (migrations, column, begins) in [
+        (json!({}), "colour", true),
+        (json!({"migrations": "auto"}), "colour", false),
+        (declared.clone(), "shade", false),
+        (declared, "colour", true),
+    ] {
+        let device = at_version_10(&server, &migrations);
+        device.synced();
+        device.exec(&format!("ALTER TABLE task ADD COLUMN {column} TEXT"));
+        device.exec("PRAGMA user_version = 11");
+        server.clear();
+        let answer = device.synced();
+        let since = query(&server.seen()[0].path, "last_pulled_at");
+        assert_eq!(
+            since.as_deref() == Some("null"),
+            begins,
+            "{migrations} {column}"
+        );
+        let codes = answer["warnings"].as_array().expect("a list").len();
+        assert_eq!(codes, usize::from(begins), "{answer}");
+        assert_eq!(
+            told(&server) == Value::Null,
+            begins,
+            "{migrations} {column}"
+        );
+        // Once is enough.
+        server.clear();
+        device.synced();
+        let since = query(&server.seen()[0].path, "last_pulled_at");
+        assert_ne!(since.as_deref(), Some("null"), "{migrations} {column}");
+    }
 }
 
 #[test]

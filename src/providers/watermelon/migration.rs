@@ -119,6 +119,21 @@ impl Policy {
         }
     }
 
+    /// Whether what a pull says then names a column of an entity.
+    pub fn tells_of(&self, (table, column): (&str, &str), last: &LastSchema, current: i64) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Declared { enabled_at, list } => {
+                let from = last.version.unwrap_or(*enabled_at);
+                list.add(table, column, from, current)
+            }
+            Self::Auto => {
+                let mut before = last.columns.iter().flatten();
+                last.columns.is_some() && !before.any(|known| known == column)
+            }
+        }
+    }
+
     /// What a pull of entities that have a cursor says. `entities` are all of the sync, `pulled` those of
     /// the pull.
     pub fn notice(&self, current: i64, entities: &[Present<'_>], pulled: &[usize]) -> Notice {
@@ -267,14 +282,26 @@ impl Migrations {
         }
     }
 
+    fn steps(&self, from: i64, to: i64) -> impl Iterator<Item = &Step> {
+        let migrations = self.0.iter();
+        let between = migrations.filter(move |step| from < step.to && step.to <= to);
+        between.flat_map(|migration| &migration.steps)
+    }
+
+    /// Whether a column has come between two versions, by itself or with its table.
+    fn add(&self, table: &str, column: &str, from: i64, to: i64) -> bool {
+        self.steps(from, to).any(|step| match step {
+            Step::CreateTable(name) => name == table,
+            Step::AddColumns(name, added) => {
+                name == table && added.iter().any(|added| added == column)
+            }
+            Step::Sql => false,
+        })
+    }
+
     /// What has come between two versions: tables, each once, and columns of other tables.
     fn between(&self, from: i64, to: i64) -> Json {
-        let steps = || {
-            self.0
-                .iter()
-                .filter(|migration| from < migration.to && migration.to <= to)
-                .flat_map(|migration| &migration.steps)
-        };
+        let steps = || self.steps(from, to);
         let mut tables: Vec<&str> = Vec::new();
         for step in steps() {
             if let Step::CreateTable(name) = step

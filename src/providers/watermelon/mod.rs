@@ -32,7 +32,7 @@ mod strategy;
 use serde_json::Value as Json;
 
 use super::conversation::{
-    ApplyRules, Conversation, Goal, Known, Manners, Provider, Refusal, RowToSend,
+    ApplyRules, Conversation, Goal, Known, LastSchema, Manners, Provider, Refusal, RowToSend,
 };
 use super::kind::{Kind, Settings, Transport};
 use super::wire::Entity;
@@ -116,6 +116,12 @@ impl Provider for Watermelon {
         out: &mut Vec<u8>,
     ) -> Result<(), String> {
         push::write_row(&self.options, entity, row, out)
+    }
+
+    fn tells_of(&self, entity: &Entity, column: &str, last: &LastSchema, current: i64) -> bool {
+        let current = self.options.schema_version.unwrap_or(current);
+        let migrations = &self.options.migrations;
+        migrations.tells_of((&entity.name, column), last, current)
     }
 
     fn begin(&self, goal: Goal, known: Known) -> Result<Box<dyn Conversation>, Refusal> {

@@ -13,7 +13,7 @@ use crate::ground::{SyncError, Warning, add_warning, quoted};
 use crate::providers::cutter::{Cutter, parse, parse_owned};
 use crate::providers::seen::Seen;
 use crate::providers::sink::{Announced, RemoteRow, Scope, Sink};
-use crate::providers::wire::{Entity, Slot, WireId};
+use crate::providers::wire::{Entity, Slot};
 
 type Result<T, E = SyncError> = std::result::Result<T, E>;
 
@@ -268,7 +268,7 @@ impl Answer<'_> {
             if !slots.is_empty() && slots.iter().all(Slot::is_missing) {
                 self.oddities.unknown_columns(place, text);
             }
-            if !self.deleted[place].is_empty() && self.deleted[place].contains(&id_text(&id)) {
+            if !self.deleted[place].is_empty() && self.deleted[place].contains(&id.to_string()) {
                 let warnings = &mut self.warnings;
                 return complain(self.reading, warnings, entity, ALSO_DELETED, "deleted wins");
             }
@@ -306,7 +306,7 @@ impl Answer<'_> {
                 let warnings = &mut self.warnings;
                 complain(self.reading, warnings, entity, ALSO_DELETED, "deleted wins")?;
             }
-            self.deleted[place].insert(id_text(&id));
+            self.deleted[place].insert(id.to_string());
             self.sink.gone(place, &id, None)
         })
     }
@@ -386,13 +386,6 @@ fn skip_table<R: Read>(cutter: &mut Cutter<R>) -> Result<()> {
     })
 }
 
-fn id_text(id: &WireId<'_>) -> String {
-    match id {
-        WireId::Text(text) => text.to_string(),
-        WireId::Integer(number) => number.to_string(),
-    }
-}
-
 /// A timestamp must be a number above zero; an `opaque` one can be any number, or text. It is kept as it is, so that
 /// it goes back as it came.
 fn timestamp(text: &[u8], opaque: bool) -> Result<String> {
@@ -427,7 +420,7 @@ mod tests {
     use super::*;
     use crate::providers::path::Path;
     use crate::providers::sink::{Sent, Verdict};
-    use crate::providers::wire::{Holds, WireColumn, WireType};
+    use crate::providers::wire::{Holds, WireColumn, WireId, WireType};
 
     #[derive(Default)]
     struct Log(Vec<String>);
@@ -438,14 +431,14 @@ mod tests {
                 "{} {:?} {} {:?}",
                 row.entity,
                 row.announced,
-                id_text(row.id),
+                row.id,
                 row.slots[0].value()
             ));
             Ok(())
         }
 
         fn gone(&mut self, entity: usize, id: &WireId<'_>, _: Option<i64>) -> Result<()> {
-            self.0.push(format!("{entity} Deleted {}", id_text(id)));
+            self.0.push(format!("{entity} Deleted {id}"));
             Ok(())
         }
 

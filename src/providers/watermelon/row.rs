@@ -3,7 +3,10 @@
 use std::cell::Cell;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use serde_json::value::RawValue;
 
 use super::options::Reading;
 use crate::ground::{SyncError, complaint, quoted};
@@ -32,7 +35,10 @@ pub fn read_row<'a>(
                 .map_err(|error| refused(entity, &error))?;
             slots.clear();
             slots.extend(read.into_iter().map(|slot| slot.into_owned()));
-            id.map(|id| id.into_owned())
+            id.map(|id| match broken_id(text) {
+                Some(json) => WireId::Broken(json.to_owned()),
+                None => id.into_owned(),
+            })
         }
     };
     id.ok_or_else(|| {
@@ -74,10 +80,22 @@ fn parse_row<'a>(
 pub fn read_id<'a>(entity: &Entity, text: &'a [u8]) -> Result<WireId<'a>, SyncError> {
     parse_id(text).or_else(|error| match mended(text) {
         Some(whole) => parse_id(&whole)
-            .map(WireId::into_owned)
+            .map(|_| WireId::Broken(String::from_utf8_lossy(text).into_owned()))
             .map_err(|error| refused(entity, &error)),
         None => Err(refused(entity, &error)),
     })
+}
+
+/// The JSON of a row's id, if that is text with half of a surrogate pair.
+fn broken_id(row: &[u8]) -> Option<&str> {
+    #[derive(Deserialize)]
+    struct Row<'a> {
+        #[serde(borrow)]
+        id: &'a RawValue,
+    }
+    let row: Row<'_> = serde_json::from_slice(row).ok()?;
+    let json = row.id.get();
+    mended(json.as_bytes()).map(|_| json)
 }
 
 fn parse_id(text: &[u8]) -> serde_json::Result<WireId<'_>> {
@@ -364,7 +382,7 @@ mod tests {
     fn what_only_javascript_reads_does_not_refuse_the_row() {
         let text = r#"{"id":"\udc00","s":"\ud83dx","n":1e400,"b":-1e999}"#;
         let (id, slots) = read(text).unwrap();
-        assert_eq!(id, WireId::Text("\u{fffd}".into()));
+        assert_eq!(id, WireId::Broken(r#""\udc00""#.into()));
         assert_eq!(
             local(slots),
             [Slot::Text("\u{fffd}x".into()), Slot::Null, Slot::Integer(0)]
@@ -372,7 +390,7 @@ mod tests {
         assert!(read(r#"{"id":1e400}"#).is_err());
         assert_eq!(
             read_id(&entity(), br#""\ud83d""#).unwrap(),
-            WireId::Text("\u{fffd}".into())
+            WireId::Broken(r#""\ud83d""#.into())
         );
     }
 

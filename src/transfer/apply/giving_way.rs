@@ -86,7 +86,7 @@ impl Applier<'_> {
             let holds = Holds::of(&column.declared, parent.shape.strict);
             let of = Key(meant(holds.affinity, key.0.clone()));
             if made_here.has(&parent, &of)? {
-                let reason = Reason::no_other_key(format!(
+                let reason = Reason::not_a_key(format!(
                     "it belongs to another row of {name} than the one of its number that was made here; sync {name}, so \
                      that this one takes another number"
                 ));
@@ -190,7 +190,7 @@ fn no_number(group: &[Comer], table: &TableApplier<'_>, refusals: &Refusals) -> 
          delete the row with the highest number, or give the table another key"
     );
     for comer in group {
-        let reason = Reason::no_other_key(what.clone());
+        let reason = Reason::not_a_key(what.clone());
         refusals.refuse_row(table.binding.table.id, &comer.key, reason);
     }
     SyncError::data(what)
@@ -201,7 +201,7 @@ fn stay(tied: Vec<(usize, String)>, table: i64, group: &[Comer], refusals: &Refu
     let mut said = String::new();
     for (place, what) in tied {
         said.clone_from(&what);
-        let mut reason = Reason::no_other_key(what);
+        let mut reason = Reason::not_a_key(what);
         reason.clashes_with = Some(group[place].key.0.clone());
         refusals.refuse_row(table, &group[place].key, reason);
     }

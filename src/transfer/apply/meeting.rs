@@ -7,7 +7,7 @@ use crate::capture::{Key, Pending, Status};
 use crate::ground::SyncError;
 use crate::providers::values::{agree, holds};
 use crate::providers::wire::{Face, Slot, fallback};
-use crate::store::{Value, ValueRef, same, shown};
+use crate::store::{Value, same, shown};
 use crate::transfer::aside::KeptRow;
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::instant::is_later;
@@ -248,27 +248,19 @@ impl<'r> Meeting<'r> {
     }
 
     /// Whether the row here has the later value in a column. No value on either side: it has not. What names no
-    /// instant on both sides is compared as it is, and counted.
+    /// instant on both sides is compared as it is, and counted; what is neither text nor a number is older, and counted.
     fn is_newer(&self, column: &str, unreadable: &mut i64) -> bool {
         let columns = &self.binding.wire.columns;
         let place = columns
             .iter()
             .position(|known| known.name.eq_ignore_ascii_case(column));
         let Some(place) = place else { return false };
-        let (here, there) = (self.local[place].borrow(), self.row[place].face());
-        // The server's value may be one that the column can't hold.
-        let text: String;
-        let there = match there {
-            Face::Value(value) => value,
-            Face::Json(json) => match serde_json::from_str(json) {
-                Ok(Json::String(read)) => {
-                    text = read;
-                    ValueRef::Text(&text)
-                }
-                Ok(Json::Null) => ValueRef::Null,
-                _ => self.row[place].value(),
-            },
+        let (here, there) = (said(self.here(place)), said(self.row[place].face()));
+        let (Some(here), Some(there)) = (here, there) else {
+            *unreadable += 1;
+            return false;
         };
+        let (here, there) = (here.borrow(), there.borrow());
         if here.is_null() || there.is_null() {
             return false;
         }
@@ -359,6 +351,23 @@ impl<'r> Meeting<'r> {
                 .collect(),
             rowid: self.pending.and_then(Pending::rowid),
         })
+    }
+}
+
+/// The value that the server gets of a column; none where that is neither text nor a number.
+fn said(face: Face<'_>) -> Option<Value> {
+    let json = match face {
+        Face::Value(value) => return Some(value.to_owned()),
+        Face::Json(json) => json,
+    };
+    match serde_json::from_str(json).ok()? {
+        Json::Null => Some(Value::Null),
+        Json::String(text) => Some(Value::Text(text)),
+        Json::Number(number) => {
+            let whole = number.as_i64().map(Value::Integer);
+            whole.or_else(|| number.as_f64().map(Value::Real))
+        }
+        _ => None,
     }
 }
 

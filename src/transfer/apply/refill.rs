@@ -63,7 +63,7 @@ impl Applier<'_> {
     fn fillable(&self, link: &Link, child: i64) -> Result<Vec<(Key, String)>, SyncError> {
         let sql = format!(
             "SELECT a.pk, a.value FROM main._syncAside AS a WHERE a.tbl = ?1 AND a.col = ?2 COLLATE NOCASE \
-             AND EXISTS (SELECT 1 FROM {} AS p WHERE p.{} = a.value ->> '$')",
+             AND json_valid(a.value) AND EXISTS (SELECT 1 FROM {} AS p WHERE p.{} = a.value ->> '$')",
             self.database.qualified(&link.parent),
             quote_name(&link.to[0])
         );

@@ -1,10 +1,11 @@
 //! Applying what an answer says to one table: what is known of a row, the decision, the statements.
 
+use crate::capture::aside::stands_for;
 use crate::capture::{Key, KeyMap, Pending, PendingRows};
 use crate::ground::{SyncError, Warning, quoted};
 use crate::providers::conversation::Again;
 use crate::providers::values::show;
-use crate::providers::wire::{Face, Slot};
+use crate::providers::wire::{Face, Kept, Slot};
 use crate::store::{Database, Error, Result, Value, ValueRef, shown};
 use crate::transfer::aside::{self, KeptRow};
 use crate::transfer::binding::Binding;
@@ -264,17 +265,38 @@ impl<'a> TableApplier<'a> {
         matches!(self.judge.policy, Policy::Columns | Policy::ServerWins)
     }
 
-    /// A row that came, with integers as they are here where the server has only rounded them; none: it is exact.
+    /// A row that came, with integers as they are here where the server has only rounded them, and with what is here in
+    /// place of values that their columns can't hold; none: it is as it came.
     ///
     /// # Errors
     /// SQLite's.
     pub fn exact<'r>(&mut self, key: &Key, row: &[Slot<'r>]) -> Result<Option<Vec<Slot<'r>>>> {
-        if !self.binding.rules.rounds_integers || !row.iter().any(may_be_rounded) {
+        let rounds = self.binding.rules.rounds_integers && row.iter().any(may_be_rounded);
+        let awaited = &self.binding.awaited;
+        let may_stay = !awaited.is_empty() || !self.writer.asides.is_empty();
+        let is_beside = |slot: &Slot<'_>| slot.kept().is_some_and(|kept| !kept.close);
+        let brings_such = may_stay && row.iter().any(is_beside);
+        if !rounds && !brings_such {
             return Ok(None);
         }
+        let pending = self.waiting(key)?;
+        let known = self.writer.kept(key, pending.as_ref())?;
+        // What came before, or is there in another form since the column has another type.
+        let stays = |place: usize, here: ValueRef<'_>, kept: &Kept| match known.get(place) {
+            Some(Some(known)) => *known == kept.json,
+            _ => awaited.contains(&place) && !here.is_null() && stands_for(here, &kept.json),
+        };
         let exact = self.writer.find_key(key)?.then(|| {
-            let exact = |(place, slot): (usize, &Slot<'r>)| match self.writer.value(place) {
-                ValueRef::Integer(here) if is_rounded(here, slot) => Slot::Integer(here),
+            let exact = |(place, slot): (usize, &Slot<'r>)| match (self.writer.value(place), slot) {
+                (ValueRef::Integer(here), _) if rounds && is_rounded(here, slot) => {
+                    Slot::Integer(here)
+                }
+                (here, Slot::Kept(kept)) if !kept.close && stays(place, here, kept) => {
+                    Slot::Kept(Box::new(Kept {
+                        local: Slot::of(here),
+                        ..Kept::clone(kept)
+                    }))
+                }
                 _ => slot.clone(),
             };
             row.iter().enumerate().map(exact).collect()
@@ -988,7 +1010,9 @@ impl<'a> TableApplier<'a> {
         action: Action,
         written: Written,
     ) -> Result<()> {
-        let wrongly = is_announced_wrongly(case, action, written);
+        // What comes again for the sake of a column is no news of the row.
+        let wrongly =
+            self.binding.awaited.is_empty() && is_announced_wrongly(case, action, written);
         if wrongly && !(case.remote == Remote::Created && self.knowledge.was_pushed(key)?) {
             self.counts.announced_wrongly += 1;
         }

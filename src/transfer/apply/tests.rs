@@ -35,6 +35,7 @@ fn file() -> (Memory, [Binding; 1]) {
             integer_key: false,
         },
         columns,
+        awaited: Vec::new(),
         rules: ApplyRules::default(),
         replacement_where: None,
         on_clash: OnClash::Hold,

@@ -75,6 +75,7 @@ pub fn bind(database: &Database, entity: &str, table: Tracked) -> Result<Binding
     Ok(Binding {
         entity: entity.to_owned(),
         columns,
+        awaited: Vec::new(),
         wire,
         rules: ApplyRules {
             // A response doesn't say which rows are new.

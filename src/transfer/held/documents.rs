@@ -93,7 +93,7 @@ pub fn replace_id(
         ])?;
     let quoted = |id: &WireId<'_>| match id {
         WireId::Integer(number) => Value::Integer(*number),
-        WireId::Text(text) => Value::Text(text.to_string()),
+        WireId::Text(_) | WireId::Broken(_) => Value::Text(id.to_string()),
     };
     let (from, to) = (quoted(from), quoted(to));
     let values: [ValueRef<'_>; 5] = [

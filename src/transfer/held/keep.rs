@@ -122,7 +122,9 @@ impl<'a> Holder<'a> {
         values.extend(paths.iter().map(|(path, _)| ValueRef::from(path)));
         let named = paths.iter().zip(first + 2..);
         let named: String = named
-            .map(|((_, name), number)| format!(", content ->> ?{number} AS {name}"))
+            .map(|((_, name), number)| {
+                format!(", iif(json_valid(content), content ->> ?{number}, NULL) AS {name}")
+            })
             .collect();
         let (key, table) = (binding.key_name(), first + 1);
         self.database.query_all(

@@ -1,7 +1,6 @@
 //! Why a row was refused.
 
-use crate::ground::quoted;
-use crate::store::{Error, Value, ValueRef, shown};
+use crate::store::{Error, Value, ValueRef};
 
 /// The kind of constraint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,22 +83,8 @@ impl Reason {
         key.map_or(ValueRef::Null, Value::borrow)
     }
 
-    /// An id that can't be a key of the table.
-    pub fn not_a_key(table: &str, id: &Value) -> Self {
-        Self {
-            class: Class::Key,
-            constraint: format!(
-                "the keys of {} are whole numbers, and the id {} is none",
-                quoted(table),
-                quoted(&shown(id))
-            ),
-            clashes_with: None,
-            once_more: false,
-        }
-    }
-
-    /// The row that has its key here can't have another one.
-    pub fn no_other_key(what: String) -> Self {
+    /// An id that can't be a key of the table, or the row that has its key here can't have another one.
+    pub fn not_a_key(what: String) -> Self {
         Self {
             class: Class::Key,
             constraint: what,

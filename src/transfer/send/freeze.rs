@@ -238,6 +238,12 @@ impl TableFreezer<'_> {
         };
         let created = kind == ChangeKind::Created;
         let why = self.kept_back.why(self.binding.table.id, row, created);
+        let why = why.or_else(
+            || match self.binding.knows_what_is_sent_of(row) || created {
+                true => None,
+                false => Some(AWAITED),
+            },
+        );
         if let Some(why) = why.filter(|_| kind != ChangeKind::Deleted) {
             self.reader.release();
             self.reject(row, kind, why)?;
@@ -361,6 +367,9 @@ impl TableFreezer<'_> {
         )
     }
 }
+
+/// Why a row of the server is not sent with columns of which it is not known what the server has there.
+const AWAITED: &str = "columns of it are synced only now, or of another type now; a sync that pulls brings them first";
 
 /// Most bytes of one row: a longer one would be refused when it comes back, with everything that comes with it.
 const LONGEST_ROW: usize = LARGEST_PIECE;
