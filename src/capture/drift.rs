@@ -3,6 +3,7 @@
 
 use crate::store::{Database, Error, Result, untold};
 
+use super::doubt::doubt;
 use super::renamed::{Move, follow_tables};
 use super::shape::Shape;
 use super::tracked::{Registration, Tracked, registrations};
@@ -30,7 +31,8 @@ pub fn refresh(database: &Database) -> Result<()> {
         let shape = Shape::read(database, &table)?;
         let place = refilled::place(database, &table)?;
         let has_moved = registration.place != place;
-        if has_moved || has_drifted(database, &registration, &shape, &found)? {
+        let is_drifted = has_moved || has_drifted(database, &registration, &shape, &found)?;
+        if is_drifted && doubt(database, &registration, &shape, &found)?.is_none() {
             drifted.push((registration, shape, found));
         }
     }
@@ -87,8 +89,10 @@ pub fn look(database: &Database) -> Result<bool> {
             Err(error) => return Err(error),
         };
         if has_drifted(database, &registration, &shape, &found)? {
-            reshape::reshape(database, &registration, &shape, &found, false)?;
             unchanged = false;
+            if doubt(database, &registration, &shape, &found)?.is_none() {
+                reshape::reshape(database, &registration, &shape, &found, false)?;
+            }
         }
     }
     Ok(unchanged)

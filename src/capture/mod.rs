@@ -8,6 +8,7 @@ pub mod alter;
 pub mod aside;
 pub mod carry;
 pub mod columns;
+mod doubt;
 pub mod drift;
 pub mod key;
 pub mod key_map;

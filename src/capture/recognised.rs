@@ -38,6 +38,7 @@ enum Verdict {
 pub(super) fn recognise(
     database: &Database,
     shape: &Shape,
+    columns_told: bool,
 ) -> Result<(Option<Registration>, Vec<Warning>)> {
     let (mut same, mut unclear, mut silent) = (Vec::new(), Vec::new(), Vec::new());
     for known in registrations(database)? {
@@ -47,6 +48,8 @@ pub(super) fn recognise(
         match verdict(database, &known, shape)? {
             Verdict::Same => same.push(known),
             Verdict::Unclear => unclear.push(known),
+            // As a new table it would send what this one keeps here.
+            Verdict::Silent if !columns_told && known.options.keeps() => unclear.push(known),
             Verdict::Silent => silent.push(known),
             Verdict::Another => {}
         }
@@ -235,12 +238,16 @@ pub(super) fn told(database: &Database, shape: &Shape, was: &str) -> Result<Regi
 /// Gives a table that is tracked the name of one that is there, with what is said of it elsewhere, and puts capture back.
 ///
 /// # Errors
-/// SQLite's.
+/// Nobody has told which columns stay here, and it is not known; SQLite's.
 pub(super) fn go_on_as(
     database: &Database,
     mut known: Registration,
     shape: &Shape,
+    columns_told: bool,
 ) -> Result<Vec<Warning>> {
+    if !columns_told {
+        rebuilt::require_sure(database, &known, shape)?;
+    }
     follow_tables(
         database,
         &[Move {

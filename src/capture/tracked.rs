@@ -8,6 +8,7 @@ use crate::ground::{Affinity, complaint};
 use crate::store::{Database, Error, Result, quote_name, readable_schema};
 
 use super::columns::{Columns, Names};
+use super::doubt::doubt;
 use super::moved::moved;
 use super::names::{Renamed, new_name, quoted_list};
 use super::shape::Shape;
@@ -122,13 +123,18 @@ impl Registration {
         Ok(self.has_key_of(&shape).then_some(shape))
     }
 
-    /// The same, if it has every synced column: the same table, made again.
+    /// The same, if it has every synced column, and what is to stay here is known: the same table, made again.
     ///
     /// # Errors
     /// SQLite's.
     pub(super) fn same_table(&self, database: &Database) -> Result<Option<Shape>> {
         let shape = self.again(database)?;
-        Ok(shape.filter(|shape| self.missing(shape).is_empty()))
+        match shape.filter(|shape| self.missing(shape).is_empty()) {
+            Some(shape) if doubt(database, self, &shape, &Found::default())?.is_none() => {
+                Ok(Some(shape))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Whether there is a table or a view of its name.
@@ -208,7 +214,14 @@ impl Registration {
     pub fn refusal(&self, database: &Database) -> Result<Error> {
         let table = quote_name(&self.name);
         let forget = "call sync_untrack to forget it, which needs {\"discard\":true} while anything of it waits";
-        let problem = match Shape::read(database, &self.name) {
+        let found = Shape::read(database, &self.name);
+        if let Ok(shape) = &found
+            && self.has_key_of(shape)
+            && let Some(doubt) = doubt(database, self, shape, &Found::default())?
+        {
+            return Ok(doubt);
+        }
+        let problem = match found {
             Ok(shape) if !self.has_key_of(&shape) => format!(
                 "{table} was made again with another key, so what waits of it can't be sent; make it again with the key \
                  {}, call sync_track with {{\"was\":{}}} if only its name is another, or {forget}, and then sync_track",
@@ -349,6 +362,11 @@ impl TrackOptions {
             .collect();
     }
 
+    /// Whether there are columns that stay here.
+    pub(super) fn keeps(&self) -> bool {
+        self.columns.is_some() || !self.exclude.is_empty()
+    }
+
     /// The names of columns that the options hold.
     pub fn names(&self) -> impl Iterator<Item = &String> {
         let named = self.columns.iter().flatten();
@@ -386,6 +404,9 @@ impl Tracked {
             return Err(registration.refusal(database)?);
         };
         let shape = Shape::read(database, table)?;
+        if let Some(doubt) = doubt(database, &registration, &shape, &found)? {
+            return Err(doubt);
+        }
         let tracked = Self::assemble(registration, shape, &found);
         tracked.require_named_columns()?;
         Ok(tracked)
