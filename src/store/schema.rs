@@ -99,18 +99,23 @@ pub fn installed(database: &Database) -> Result<Option<i64>> {
         }
         Some((_, false)) => {}
     }
-    let version = database.query_value(
+    let version = database.query_row(
         "SELECT value FROM main._syncMeta WHERE key = 'schemaVersion'",
         &[],
+        |row| Ok(row.column(0).to_owned()),
     )?;
+    let Some(version) = version else {
+        // The schema was restored without the rows: as good as new.
+        return match empty_tables(database)? {
+            Some(_) => Ok(None),
+            None => without_meta(database),
+        };
+    };
     match version {
         Value::Integer(version) if version < 1 => Err(Error::Corrupt(format!(
             "_syncMeta.schemaVersion is {version}, which never existed; restore the file from a backup"
         ))),
         Value::Integer(version) => Ok(Some(version)),
-        // The schema was restored without the rows: as good as new.
-        Value::Null if empty_tables(database)?.is_some_and(|tables| !tables.is_empty()) => Ok(None),
-        Value::Null => without_meta(database),
         other => Err(Error::Corrupt(format!(
             "_syncMeta.schemaVersion is {}, not a number; restore the file from a backup",
             other.borrow().type_name()
@@ -163,7 +168,7 @@ fn newest_of(database: &Database, part: &Part) -> Result<i64> {
     if there == columns {
         return Ok(1);
     }
-    Err(Error::Corrupt(format!(
+    Err(Error::misuse(format!(
         "{} is not the table that syncscope has under that name; names that begin with _sync belong to syncscope. Copy \
          it to another name, drop it, and call sync_init()",
         quote_name(&part.name)
