@@ -47,4 +47,5 @@ pub use meet::pieces as sql_pieces;
 pub use op::Status;
 pub use pending::Pending;
 pub use pending_rows::PendingRows;
+pub use renamed::entities;
 pub use tracked::Tracked;

@@ -273,6 +273,23 @@ fn follow_resolvers(
     Ok(())
 }
 
+/// All names that an entity can have: those that providers declare, and those of tables.
+///
+/// # Errors
+/// SQLite's.
+pub fn entities(database: &Database) -> Result<Vec<String>> {
+    let mut names = database.query_all(
+        "SELECT name FROM main.sqlite_master WHERE type = 'table' \
+         AND name NOT LIKE '\\_sync%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+        &[],
+        |row| Ok(row.text(0)),
+    )?;
+    for config in Config::all(database)? {
+        names.extend(config.tables().map(|(entity, _)| entity.to_owned()));
+    }
+    Ok(names)
+}
+
 /// Columns of a table that the configuration of its provider leaves out, or of any as long as it has none.
 ///
 /// # Errors
