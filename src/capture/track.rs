@@ -86,6 +86,23 @@ pub fn track_as(database: &Database, name: &str, told: Told<'_>) -> Result<Outco
         columns: columns_told,
     } = told;
     drop_orphans(database)?;
+    if let Some(was) = was.filter(|was| !was.is_empty()) {
+        let shape = Shape::read(database, name)?;
+        if let Some(known) = recognised::passed_on(database, &shape, was)? {
+            let mut warnings = recognised::go_on_as(database, known, &shape, columns_told)?;
+            let told = Told {
+                options,
+                was: None,
+                columns: columns_told,
+            };
+            let mut outcome = track_as(database, name, told)?;
+            warnings.append(&mut outcome.warnings);
+            return Ok(Outcome {
+                warnings,
+                ..outcome
+            });
+        }
+    }
     drift::refresh(database)?;
     drift::follow_uncaptured(database)?;
     let mut warnings = untold::take(database)?;
