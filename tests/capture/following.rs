@@ -756,14 +756,16 @@ fn m9_what_is_no_table_of_the_application_is_refused_by_its_word() {
     let c = world.open();
     run(
         &c,
-        "CREATE VIRTUAL TABLE search USING fts5(a); CREATE VIEW v AS SELECT 1 AS id; SELECT sync_init()",
+        "CREATE VIRTUAL TABLE search USING fts5(a); CREATE VIEW v AS SELECT 1 AS id;
+         CREATE TABLE _syncMine (id TEXT PRIMARY KEY); SELECT sync_init()",
     );
     for (table, word) in [
         ("search", "a virtual table"),
         ("search_data", "a shadow table"),
         ("search_config", "a shadow table"),
         ("v", "a view"),
-        ("_syncScope", "syncscope's own"),
+        ("_syncScope", "names that begin with _sync are reserved"),
+        ("_syncMine", "names that begin with _sync are reserved"),
         ("sqlite_sequence", "SQLite's own"),
     ] {
         let error = refused(&c, &format!("SELECT sync_track('{table}')"));
@@ -893,5 +895,13 @@ fn use_the_answer_of_sync_track_says_what_should_be_known() {
     assert_eq!(
         codes(&track(&c, "b", r#"{"exclude":["x"]}"#)),
         ["foreignKeyWithoutIndex"]
+    );
+    // A key can't be excluded.
+    run(&c, "CREATE TABLE k (id BLOB PRIMARY KEY, x TEXT)");
+    let answer = track(&c, "k", "{}");
+    assert_eq!(codes(&answer), ["typeNotCarried"]);
+    assert!(
+        answer.contains("declare it TEXT") && !answer.contains("exclude"),
+        "{answer}"
     );
 }
