@@ -20,6 +20,7 @@ pub mod meet;
 mod moved;
 pub mod names;
 pub mod op;
+mod open;
 pub mod pending;
 mod pending_file;
 pub mod pending_rows;

@@ -5,17 +5,19 @@ use crate::ground::quoted;
 use crate::store::{Database, Error, Result, Value, quote_name};
 use crate::transfer::held::foreign::{Link, links};
 
-use super::rejected::Change;
-
 /// Why a row made here can't be taken back, with the tables whose rows refer to it and what to do.
 ///
 /// # Errors
 /// SQLite's.
-pub fn in_the_way(database: &Database, change: &Change, key: &Key) -> Result<Error> {
+pub fn in_the_way(
+    database: &Database,
+    (table, key_column): (&str, &str),
+    key: &Key,
+) -> Result<Error> {
     let mut children = Vec::new();
     for link in links(database)? {
-        let is_its = link.restricts() && link.parent.eq_ignore_ascii_case(&change.table);
-        if is_its && refers(database, &link, change, key)? {
+        let is_its = link.restricts() && link.parent.eq_ignore_ascii_case(table);
+        if is_its && refers(database, &link, key_column, key)? {
             children.push(quoted(&link.child));
         }
     }
@@ -28,7 +30,7 @@ pub fn in_the_way(database: &Database, change: &Change, key: &Key) -> Result<Err
         "the row {} of {} can't be taken back: rows of other tables, in {others}, refer to it and must not lose it (foreign \
          key). Call sync_discard with \"revert\" for these first, or delete them",
         shown(&key.0),
-        quoted(&change.table),
+        quoted(table),
     )))
 }
 
@@ -40,7 +42,7 @@ fn shown(key: &Value) -> String {
     }
 }
 
-fn refers(database: &Database, link: &Link, change: &Change, key: &Key) -> Result<bool> {
+fn refers(database: &Database, link: &Link, key_column: &str, key: &Key) -> Result<bool> {
     let same = link.from.iter().zip(&link.to);
     // SQLite compares by the affinity of the parent's column alone.
     let same: Vec<String> = same
@@ -50,7 +52,7 @@ fn refers(database: &Database, link: &Link, change: &Change, key: &Key) -> Resul
         "SELECT 1 FROM {} AS p, {} AS c WHERE p.{} = ?1 AND {} LIMIT 1",
         database.qualified(&link.parent),
         database.qualified(&link.child),
-        quote_name(&change.key_column),
+        quote_name(key_column),
         same.join(" AND "),
     );
     let mut statement = database.connection().prepare(&sql)?;

@@ -308,7 +308,10 @@ pub fn discard(
             );
             let deleted = database.connection().prepare(&sql)?.run(&[key.0.borrow()]);
             deleted.map_err(|error| match error.is_constraint() {
-                true => in_the_way(database, &change, key).unwrap_or_else(|other| other),
+                true => {
+                    let row = (change.table.as_str(), change.key_column.as_str());
+                    in_the_way(database, row, key).unwrap_or_else(|other| other)
+                }
                 false => error,
             })?;
             log::take_back_all(database, start)?;
