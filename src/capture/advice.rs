@@ -16,6 +16,7 @@ pub fn of(database: &Database, table: &str) -> Result<Vec<Warning>> {
     warnings.extend(counted_key(&tracked));
     warnings.extend(unindexed_references(database, &tracked)?);
     warnings.extend(not_carried(&tracked));
+    warnings.extend(key_not_carried(&tracked));
     Ok(warnings)
 }
 
@@ -77,12 +78,26 @@ fn unindexed_references(database: &Database, tracked: &Tracked) -> Result<Vec<Wa
     Ok(warnings)
 }
 
+/// A key always travels, and by no protocol as a blob.
+fn key_not_carried(tracked: &Tracked) -> Option<Warning> {
+    let shape = &tracked.shape;
+    let keys = shape.keys();
+    let blob = keys.iter().find(|key| key.declared.contains("BLOB"))?;
+    let message = format!(
+        "the key {} of {} is declared BLOB, and no protocol carries such a key; declare it TEXT, or INTEGER, and store it so",
+        quoted(&blob.name),
+        quoted(&shape.name)
+    );
+    Some(Warning::new("typeNotCarried", message).of(&shape.name))
+}
+
 /// What is declared as a blob travels in a protocol's own way, and some have none.
 fn not_carried(tracked: &Tracked) -> Option<Warning> {
     let shape = &tracked.shape;
     let columns = tracked.synced_columns();
     let blobs: Vec<&str> = columns
         .into_iter()
+        .filter(|position| shape.columns[*position].key_place == 0)
         .filter(|position| shape.columns[*position].declared.contains("BLOB"))
         .filter(|position| tracked.column_type(*position) == ColumnType::Base64)
         .map(|position| shape.columns[position].name.as_str())

@@ -16,14 +16,7 @@ use super::{drift, mask, reshape};
 /// # Errors
 /// Not tracked, not an ALTER TABLE statement, the table gone afterwards; SQLite's own.
 pub fn alter(database: &Database, table: &str, sql: &str) -> Result<()> {
-    let mut words = sql.split_ascii_whitespace();
-    let is_alter = words
-        .next()
-        .is_some_and(|word| word.eq_ignore_ascii_case("alter"))
-        && words
-            .next()
-            .is_some_and(|word| word.eq_ignore_ascii_case("table"));
-    if !is_alter {
+    if !mask::is_alter(sql) {
         return Err(Error::argument("sql must be one ALTER TABLE statement"));
     }
     drift::refresh(database)?;

@@ -3,6 +3,7 @@
 
 use crate::store::{Database, Error, Result, untold};
 
+use super::doubt::doubt;
 use super::renamed::{Move, follow_tables};
 use super::shape::Shape;
 use super::tracked::{Registration, Tracked, registrations};
@@ -30,7 +31,8 @@ pub fn refresh(database: &Database) -> Result<()> {
         let shape = Shape::read(database, &table)?;
         let place = refilled::place(database, &table)?;
         let has_moved = registration.place != place;
-        if has_moved || has_drifted(database, &registration, &shape, &found)? {
+        let is_drifted = has_moved || has_drifted(database, &registration, &shape, &found)?;
+        if is_drifted && doubt(database, &registration, &shape, &found)?.is_none() {
             drifted.push((registration, shape, found));
         }
     }
@@ -45,23 +47,47 @@ pub fn refresh(database: &Database) -> Result<()> {
         }
     }
     follow_tables(database, &moves)?;
-    let mut warnings = Vec::new();
     for (registration, shape, found) in &drifted {
         make_way(database, registration.id, &shape.name)?;
         bare.retain(|bare| !bare.name.eq_ignore_ascii_case(&shape.name));
         reshape::reshape(database, registration, shape, found, true)?;
         if !found.is_whole() {
-            warnings.push(rebuilt::warning(&shape.name));
+            untold::keep(database, &rebuilt::warning(&shape.name))?;
         }
     }
+    restore_all(database, bare)
+}
+
+/// Puts capture back where a table has lost its triggers, for a call that begins a program's work rather than needs a table. A
+/// table that was renamed keeps its triggers, and may be in the middle of a migration: that waits for a call that needs it.
+///
+/// # Errors
+/// SQLite's.
+pub fn restore(database: &Database) -> Result<()> {
+    let triggers = Found::all(database)?;
+    let is_captured = |name: &str| {
+        let mut tables = triggers.values().filter_map(|found| found.table.as_deref());
+        tables.any(|table| table.eq_ignore_ascii_case(name))
+    };
+    let mut bare = registrations(database)?;
+    bare.retain(|registration| {
+        let found = triggers.get(&registration.id);
+        let has_lost = found.is_none_or(|found| found.table.is_none());
+        registration.off.is_none() && has_lost && !is_captured(&registration.name)
+    });
+    restore_all(database, bare)
+}
+
+fn restore_all(database: &Database, bare: Vec<Registration>) -> Result<()> {
     for registration in bare {
         if let Some(shape) = registration.same_table(database)? {
-            warnings.extend(rebuilt::restore(database, &registration, &shape)?);
+            let warnings = rebuilt::restore(database, &registration, &shape)?;
+            warnings
+                .iter()
+                .try_for_each(|warning| untold::keep(database, warning))?;
         }
     }
-    warnings
-        .iter()
-        .try_for_each(|warning| untold::keep(database, warning))
+    Ok(())
 }
 
 /// Sees columns that were renamed or added where the triggers are there to tell, before they go with the table. All else
@@ -87,8 +113,10 @@ pub fn look(database: &Database) -> Result<bool> {
             Err(error) => return Err(error),
         };
         if has_drifted(database, &registration, &shape, &found)? {
-            reshape::reshape(database, &registration, &shape, &found, false)?;
             unchanged = false;
+            if doubt(database, &registration, &shape, &found)?.is_none() {
+                reshape::reshape(database, &registration, &shape, &found, false)?;
+            }
         }
     }
     Ok(unchanged)

@@ -42,6 +42,15 @@ pub fn columns(sql: &str) -> Vec<(usize, String)> {
     found
 }
 
+/// Whether a text begins as an ALTER TABLE statement, whatever comments are before.
+pub fn is_alter(sql: &str) -> bool {
+    let words = ["alter", "table"].iter().zip(tokens(sql));
+    let same = words.filter(
+        |(word, token)| matches!(token, Token::Word(found) if found.eq_ignore_ascii_case(word)),
+    );
+    same.count() == 2
+}
+
 /// Whether a text is an ALTER TABLE statement that drops something.
 pub fn is_drop(sql: &str) -> bool {
     let tokens = tokens(sql);

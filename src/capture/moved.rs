@@ -47,6 +47,12 @@ pub fn renamed_in_place(definition: &str, shape: &Shape) -> Vec<Renamed> {
         .collect()
 }
 
+/// The names of the columns of a CREATE TABLE text, in small letters.
+pub fn names_in_order(definition: &str) -> Vec<String> {
+    let columns = declared(definition).into_iter();
+    columns.map(|column| column.name).collect()
+}
+
 /// A column as it is declared, both in small letters.
 #[derive(Debug, PartialEq)]
 struct Declared {

@@ -9,6 +9,7 @@ use crate::ground::{Warning, quoted};
 use crate::store::{Database, Result};
 
 use super::carry::Carrier;
+use super::doubt::doubt;
 use super::log;
 use super::lost::{made_anew, record_lost};
 use super::shape::Shape;
@@ -40,14 +41,22 @@ pub(super) fn restore(
     Ok(warnings)
 }
 
-/// Puts capture back because somebody asks for it, as far as the key allows. It may have been off on purpose.
+/// Puts capture back because somebody asks for it, as far as the key allows. It may have been off on purpose. `told`: who
+/// asks has said which columns stay here.
 ///
 /// # Errors
-/// The table is gone, or has another key; SQLite's.
-pub(super) fn go_on(database: &Database, registration: &Registration) -> Result<Vec<Warning>> {
+/// The table is gone, or has another key; it is not known which columns stay here; SQLite's.
+pub(super) fn go_on(
+    database: &Database,
+    registration: &Registration,
+    told: bool,
+) -> Result<Vec<Warning>> {
     let Some(shape) = registration.again(database)? else {
         return Err(registration.refusal(database)?);
     };
+    if !told {
+        require_sure(database, registration, &shape)?;
+    }
     match registration.off {
         Some(_) => resume(database, registration, &shape),
         None => restore(database, registration, &shape),
@@ -82,6 +91,21 @@ pub(super) fn resume(
         made_anew(database, id)?;
     }
     Ok(warnings)
+}
+
+/// Makes sure that the columns that stay here are known by their names.
+///
+/// # Errors
+/// They are not; SQLite's.
+pub(super) fn require_sure(
+    database: &Database,
+    registration: &Registration,
+    shape: &Shape,
+) -> Result<()> {
+    match doubt(database, registration, shape, &Found::default())? {
+        Some(doubt) => Err(doubt),
+        None => Ok(()),
+    }
 }
 
 fn is_empty(database: &Database, shape: &Shape) -> Result<bool> {

@@ -38,6 +38,7 @@ enum Verdict {
 pub(super) fn recognise(
     database: &Database,
     shape: &Shape,
+    columns_told: bool,
 ) -> Result<(Option<Registration>, Vec<Warning>)> {
     let (mut same, mut unclear, mut silent) = (Vec::new(), Vec::new(), Vec::new());
     for known in registrations(database)? {
@@ -47,6 +48,8 @@ pub(super) fn recognise(
         match verdict(database, &known, shape)? {
             Verdict::Same => same.push(known),
             Verdict::Unclear => unclear.push(known),
+            // As a new table it would send what this one keeps here.
+            Verdict::Silent if !columns_told && known.options.keeps() => unclear.push(known),
             Verdict::Silent => silent.push(known),
             Verdict::Another => {}
         }
@@ -209,7 +212,8 @@ pub(super) fn told(database: &Database, shape: &Shape, was: &str) -> Result<Regi
     let is_elsewhere = found.table.is_some() && !is_at(&found.table);
     if is_elsewhere || (!is_itself && !is_at(&found.follows) && known.is_named(database)?) {
         return Err(Error::argument(format!(
-            "{before} is still there, so {now} is another table; leave \"was\" out"
+            "{before} is still there, so {now} is another table; leave \"was\" out. (If {before} is a third table, which took \
+             the name, say \"was\" before any other call after the migration.)"
         )));
     }
     if known
@@ -232,15 +236,48 @@ pub(super) fn told(database: &Database, shape: &Shape, was: &str) -> Result<Regi
     Ok(known)
 }
 
-/// Gives a table that is tracked the name of one that is there, with what is said of it elsewhere, and puts capture back.
+/// The table that somebody says the one of `shape` was, where another one has its name by now: names were passed on (`a` became
+/// `c`, `b` became `a`) and both were rebuilt. By its name the log would go to the other one, so this is asked before any table is
+/// taken for what its name says. None where the names are no such, or the rows say otherwise.
 ///
 /// # Errors
 /// SQLite's.
+pub(super) fn passed_on(
+    database: &Database,
+    shape: &Shape,
+    was: &str,
+) -> Result<Option<Registration>> {
+    let Some(known) = registration(database, was)?.filter(|known| known.off.is_none()) else {
+        return Ok(None);
+    };
+    let found = Found::read(database, known.id)?;
+    let is_bare = found.table.is_none() && known.is_named(database)?;
+    let is_other = !known.name.eq_ignore_ascii_case(&shape.name);
+    if !is_bare || !is_other || registration(database, &shape.name)?.is_some() {
+        return Ok(None);
+    }
+    if !known.has_key_of(shape) {
+        return Ok(None);
+    }
+    Ok(match verdict(database, &known, shape)? {
+        Verdict::Same | Verdict::Unclear => Some(known),
+        Verdict::Another | Verdict::Silent => None,
+    })
+}
+
+/// Gives a table that is tracked the name of one that is there, with what is said of it elsewhere, and puts capture back.
+///
+/// # Errors
+/// Nobody has told which columns stay here, and it is not known; SQLite's.
 pub(super) fn go_on_as(
     database: &Database,
     mut known: Registration,
     shape: &Shape,
+    columns_told: bool,
 ) -> Result<Vec<Warning>> {
+    if !columns_told {
+        rebuilt::require_sure(database, &known, shape)?;
+    }
     follow_tables(
         database,
         &[Move {

@@ -9,7 +9,7 @@ use crate::ground::read_members;
 use crate::store::{Database, Result, ValueRef};
 
 use super::names::{CONFIGURED, Named, Renamed, is_column, new_name};
-use super::tracked::Tracked;
+use super::tracked::{Registration, Tracked};
 
 /// A table that has a new name.
 pub(super) struct Move {
@@ -271,6 +271,50 @@ fn follow_resolvers(
         }
     }
     Ok(())
+}
+
+/// All names that an entity can have: those that providers declare, and those of tables.
+///
+/// # Errors
+/// SQLite's.
+pub fn entities(database: &Database) -> Result<Vec<String>> {
+    let mut names = database.query_all(
+        "SELECT name FROM main.sqlite_master WHERE type = 'table' \
+         AND name NOT LIKE '\\_sync%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+        &[],
+        |row| Ok(row.text(0)),
+    )?;
+    for config in Config::all(database)? {
+        names.extend(config.tables().map(|(entity, _)| entity.to_owned()));
+    }
+    Ok(names)
+}
+
+/// Columns of a table that the configuration of its provider leaves out, or of any as long as it has none.
+///
+/// # Errors
+/// SQLite's.
+pub(super) fn excluded_by_providers(
+    database: &Database,
+    registration: &Registration,
+) -> Result<Vec<String>> {
+    let mut columns = Vec::new();
+    for config in Config::all(database)? {
+        let bound = registration.provider.as_ref();
+        if bound.is_some_and(|provider| *provider != config.id) {
+            continue;
+        }
+        let keys = CONFIGURED
+            .iter()
+            .filter(|(_, named)| *named == Named::ColumnsByTable);
+        let tables = keys.filter_map(|(key, _)| config.members.get(*key)?.as_object());
+        let lists = tables
+            .flatten()
+            .filter(|(table, _)| table.eq_ignore_ascii_case(&registration.name))
+            .filter_map(|(_, list)| list.as_array());
+        columns.extend(lists.flatten().filter_map(Json::as_str).map(str::to_owned));
+    }
+    Ok(columns)
 }
 
 /// The configuration of a provider.

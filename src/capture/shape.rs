@@ -118,7 +118,9 @@ impl Shape {
             return refuse("one of SQLite's own tables");
         }
         if folded.starts_with("_sync") {
-            return refuse("one of syncscope's own tables");
+            return refuse(
+                "named like syncscope's own tables (names that begin with _sync are reserved for them)",
+            );
         }
         if is_virtual(&definition) {
             return refuse("a virtual table");

@@ -71,7 +71,7 @@ pub fn on(database: &Database, table: Option<&str>) -> Result<Switched> {
             triggers::drop_all(database, registration.id)?;
             switched
                 .warnings
-                .extend(rebuilt::go_on(database, &registration)?);
+                .extend(rebuilt::go_on(database, &registration, false)?);
         }
         match is_there {
             true => switched.tables.push(registration.name),

@@ -12,7 +12,9 @@ use super::op::Op;
 use super::shape::Shape;
 use super::tracked::{Existing, TrackOptions, Tracked, registration};
 use super::triggers::Found;
-use super::{aside, drift, key, log, meet, rebuilt, recognised, refilled, reshape, triggers};
+use super::{
+    aside, doubt, drift, key, log, meet, rebuilt, recognised, refilled, reshape, triggers,
+};
 
 /// What [`track`] did.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,20 +58,51 @@ pub fn drop_orphans(database: &Database) -> Result<()> {
 /// A table that can't be tracked, or was made again with another key; one that may be a tracked table under another
 /// name; an option naming a column that does not exist; SQLite's.
 pub fn track(database: &Database, name: &str, options: Option<TrackOptions>) -> Result<Outcome> {
-    track_as(database, name, options, None)
+    let told = Told {
+        options,
+        ..Told::default()
+    };
+    track_as(database, name, told)
 }
 
-/// The same for a table of which somebody says what it was called when it was tracked; empty: it is a new one.
+/// What somebody says of a table to track.
+#[derive(Debug, Default)]
+pub struct Told<'t> {
+    pub options: Option<TrackOptions>,
+    /// What it was called when it was tracked; empty: it is a new one.
+    pub was: Option<&'t str>,
+    /// The options say which columns are synced, or which are not.
+    pub columns: bool,
+}
+
+/// The same with all that can be said.
 ///
 /// # Errors
-/// As [`track`]; it was not that one.
-pub fn track_as(
-    database: &Database,
-    name: &str,
-    options: Option<TrackOptions>,
-    was: Option<&str>,
-) -> Result<Outcome> {
+/// As [`track`]; it was not the one that it is said to have been.
+pub fn track_as(database: &Database, name: &str, told: Told<'_>) -> Result<Outcome> {
+    let Told {
+        options,
+        was,
+        columns: columns_told,
+    } = told;
     drop_orphans(database)?;
+    if let Some(was) = was.filter(|was| !was.is_empty()) {
+        let shape = Shape::read(database, name)?;
+        if let Some(known) = recognised::passed_on(database, &shape, was)? {
+            let mut warnings = recognised::go_on_as(database, known, &shape, columns_told)?;
+            let told = Told {
+                options,
+                was: None,
+                columns: columns_told,
+            };
+            let mut outcome = track_as(database, name, told)?;
+            warnings.append(&mut outcome.warnings);
+            return Ok(Outcome {
+                warnings,
+                ..outcome
+            });
+        }
+    }
     drift::refresh(database)?;
     drift::follow_uncaptured(database)?;
     let mut warnings = untold::take(database)?;
@@ -78,26 +111,35 @@ pub fn track_as(
         let known = recognised::told(database, &shape, was)?;
         let as_it_is = registration(database, &shape.name)?;
         if as_it_is.is_none_or(|as_it_is| !as_it_is.has_key_of(&shape)) {
-            warnings.extend(recognised::go_on_as(database, known, &shape)?);
+            warnings.extend(recognised::go_on_as(database, known, &shape, columns_told)?);
         }
     } else if was.is_none() && registration(database, &shape.name)?.is_none() {
-        let (known, noticed) = recognised::recognise(database, &shape)?;
+        let (known, noticed) = recognised::recognise(database, &shape, columns_told)?;
         warnings.extend(noticed);
         if let Some(known) = known {
-            warnings.extend(recognised::go_on_as(database, known, &shape)?);
+            warnings.extend(recognised::go_on_as(database, known, &shape, columns_told)?);
         }
     }
     let Some(mut found) = registration(database, &shape.name)? else {
         return start(database, &shape, options.unwrap_or_default(), warnings);
     };
     let id = found.id;
+    let triggers = Found::read(database, id)?;
+    let mut doubt = None;
+    if found.has_key_of(&shape) {
+        // By the options as they were: the new ones may say nothing of columns.
+        doubt = doubt::doubt(database, &found, &shape, &triggers)?;
+    }
+    if let Some(doubt) = doubt.take_if(|_| !columns_told) {
+        return Err(doubt);
+    }
     if let Some(options) = options {
         store_options(database, id, &shape, &options)?;
         // Capture goes on with these, not with what they were.
         found.options = options;
     }
-    if found.off.is_some() || Found::read(database, id)?.table.is_none() {
-        warnings.extend(rebuilt::go_on(database, &found)?);
+    if found.off.is_some() || triggers.table.is_none() || doubt.is_some() {
+        warnings.extend(rebuilt::go_on(database, &found, columns_told)?);
     }
     Tracked::open(database, &shape.name)?;
     Ok(Outcome {

@@ -9,7 +9,7 @@ use crate::store::{Database, Error, Result, quote_name, readable_schema};
 
 use super::columns::{Columns, Names};
 use super::moved::moved;
-use super::names::{Renamed, new_name, quoted_list};
+use super::names::{Renamed, new_name};
 use super::shape::Shape;
 use super::triggers::{self, Found};
 
@@ -122,15 +122,6 @@ impl Registration {
         Ok(self.has_key_of(&shape).then_some(shape))
     }
 
-    /// The same, if it has every synced column: the same table, made again.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub(super) fn same_table(&self, database: &Database) -> Result<Option<Shape>> {
-        let shape = self.again(database)?;
-        Ok(shape.filter(|shape| self.missing(shape).is_empty()))
-    }
-
     /// Whether there is a table or a view of its name.
     ///
     /// # Errors
@@ -199,44 +190,6 @@ impl Registration {
         missing
             .filter(|name| shape.position(name).is_some())
             .collect()
-    }
-
-    /// Why capture does not go on with the table by itself, and what to do.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub fn refusal(&self, database: &Database) -> Result<Error> {
-        let table = quote_name(&self.name);
-        let forget = "call sync_untrack to forget it, which needs {\"discard\":true} while anything of it waits";
-        let problem = match Shape::read(database, &self.name) {
-            Ok(shape) if !self.has_key_of(&shape) => format!(
-                "{table} was made again with another key, so what waits of it can't be sent; make it again with the key \
-                 {}, call sync_track with {{\"was\":{}}} if only its name is another, or {forget}, and then sync_track",
-                self.keys.as_deref().map_or_else(
-                    || "that it had".into(),
-                    |keys| { quoted_list(&keys.iter().map(String::as_str).collect::<Vec<_>>()) }
-                ),
-                serde_json::Value::from(self.name.as_str())
-            ),
-            Ok(shape) => format!(
-                "{table} was made again without {}, or computes it now; call sync_track to go on without: {}",
-                quoted_list(&self.missing(&shape)),
-                Tracked::assemble(self.clone(), shape.clone(), &Found::default())
-                    .columns
-                    .fate_of_missing(&shape)
-            ),
-            Err(_) if self.is_named(database)? => {
-                format!(
-                    "{table} was made again as something that can't be tracked; make it a table, or {forget}"
-                )
-            }
-            Err(_) => format!(
-                "{table} was dropped since it was tracked; make it again to go on with it, call sync_track \
-                 with {{\"was\":{}}} for the table that it is now if it was renamed, or {forget}",
-                serde_json::Value::from(self.name.as_str())
-            ),
-        };
-        Ok(Error::argument(problem))
     }
 }
 
@@ -349,6 +302,11 @@ impl TrackOptions {
             .collect();
     }
 
+    /// Whether there are columns that stay here.
+    pub(super) fn keeps(&self) -> bool {
+        self.columns.is_some() || !self.exclude.is_empty()
+    }
+
     /// The names of columns that the options hold.
     pub fn names(&self) -> impl Iterator<Item = &String> {
         let named = self.columns.iter().flatten();
@@ -363,50 +321,6 @@ impl TrackOptions {
 }
 
 impl Tracked {
-    /// A tracked table by name. Call [`super::drift::refresh`] first in the same transaction.
-    ///
-    /// # Errors
-    /// Not tracked; dropped, or made again so that it can't be gone on with by itself; capture is off; an option
-    /// names a column that is gone.
-    pub fn open(database: &Database, name: &str) -> Result<Self> {
-        let Some(registration) = registration(database, name)? else {
-            return Err(Error::argument(format!(
-                "{} is not tracked; call sync_track first",
-                quote_name(name)
-            )));
-        };
-        let quoted = quote_name(&registration.name);
-        if registration.off.is_some() {
-            return Err(Error::argument(format!(
-                "capture of {quoted} is off, since somebody called sync_capture_off; call sync_capture_on to go on"
-            )));
-        }
-        let found = Found::read(database, registration.id)?;
-        let Some(table) = &found.table else {
-            return Err(registration.refusal(database)?);
-        };
-        let shape = Shape::read(database, table)?;
-        let tracked = Self::assemble(registration, shape, &found);
-        tracked.require_named_columns()?;
-        Ok(tracked)
-    }
-
-    /// An option that names no column would silently do nothing: a column that was to stay here would travel.
-    fn require_named_columns(&self) -> Result<()> {
-        let table = quote_name(&self.shape.name);
-        match self
-            .options
-            .names()
-            .find(|name| self.shape.position(name).is_none())
-        {
-            None => Ok(()),
-            Some(name) => Err(Error::argument(format!(
-                "the options of {table} name the column {}, which is gone; call sync_track with options that fit",
-                quote_name(name)
-            ))),
-        }
-    }
-
     /// A registration and the present shape of its table, put together.
     pub(super) fn assemble(registration: Registration, shape: Shape, found: &Found) -> Self {
         let columns = match found.says() {

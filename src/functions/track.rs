@@ -41,8 +41,13 @@ pub fn track(call: &Call<'_>) -> Result<Value> {
         true => None,
         false => Some(track_options(&given)?),
     };
+    let told = track::Told {
+        options,
+        was: was.as_deref(),
+        columns: given.raw("columns").or(given.raw("exclude")).is_some(),
+    };
     let outcome = write(call.session(), &given.schema()?, |ground| {
-        let mut outcome = track::track_as(ground.database, table, options, was.as_deref())?;
+        let mut outcome = track::track_as(ground.database, table, told)?;
         outcome
             .warnings
             .extend(advice::of(ground.database, &outcome.table)?);

@@ -38,6 +38,32 @@ impl Part {
         })
     }
 
+    /// The columns of a table.
+    pub fn columns(&self) -> Vec<String> {
+        let bare = without_comments(&self.sql);
+        let inside = bare.find('(').map_or("", |open| &bare[open + 1..]);
+        let mut columns = Vec::new();
+        let (mut depth, mut start, mut place) = (0, 0, 0);
+        while place < inside.len() && depth >= 0 {
+            let letter = inside.as_bytes()[place];
+            match letter {
+                b'(' => depth += 1,
+                b')' => depth -= 1,
+                _ => {}
+            }
+            if depth < 0 || (depth == 0 && letter == b',') {
+                columns.extend(inside[start..place].split_ascii_whitespace().next());
+                start = place + 1;
+            }
+            place += skipped(&inside[place..]);
+        }
+        let is_column = |word: &&str| !["PRIMARY", "UNIQUE", "CHECK", "FOREIGN"].contains(word);
+        let columns = columns.into_iter().filter(is_column);
+        columns
+            .map(|column| column.trim_matches('"').to_owned())
+            .collect()
+    }
+
     /// # Errors
     /// SQLite's.
     pub fn make(&self, database: &Database) -> Result<()> {
@@ -121,5 +147,12 @@ mod tests {
             ["table a", "index a_x", "trigger a_insert", "table b"]
         );
         assert!(parts[2].sql.contains("SELECT 1"), "{}", parts[2].sql);
+    }
+
+    #[test]
+    fn the_columns_of_a_table_are_read_without_its_constraints() {
+        let script = "CREATE TABLE main.a (\n  id INTEGER PRIMARY KEY, -- a, b\n  \"from\" TEXT CHECK (\"from\" IN ('x', ')')),\n\
+             pk,\n  d TEXT NOT NULL DEFAULT '{\"a\":1,\"b\":2}',\n  UNIQUE (pk, d)\n) WITHOUT ROWID;";
+        assert_eq!(Part::of(&[script])[0].columns(), ["id", "from", "pk", "d"]);
     }
 }

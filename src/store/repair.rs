@@ -10,17 +10,25 @@ use super::error::Result;
 use super::parts::Part;
 use super::untold;
 
-/// Whether every part is there. Cheap: it is asked by every call that writes.
+/// Whether every part is there, whatever else has a name like ours. Cheap: it is asked by every call that writes.
 ///
 /// # Errors
 /// SQLite's.
-pub fn is_whole(database: &Database, parts: &[Part]) -> Result<bool> {
-    let found = database.query_value(
-        "SELECT count(*) FROM main.sqlite_master WHERE name LIKE '\\_sync%' ESCAPE '\\' \
-         AND name NOT LIKE '\\_syncCapture\\_%' ESCAPE '\\'",
-        &[],
-    )?;
+pub fn is_whole(database: &Database, parts: &[Part], question: &str) -> Result<bool> {
+    let found = database.query_value(question, &[])?;
     Ok(found.as_i64().unwrap_or(0) >= parts.len() as i64)
+}
+
+/// How many parts are there, as a question to be kept.
+pub fn question(parts: &[Part]) -> String {
+    let names: Vec<String> = parts
+        .iter()
+        .map(|part| format!("'{}'", part.name))
+        .collect();
+    format!(
+        "SELECT count(*) FROM main.sqlite_master WHERE name IN ({})",
+        names.join(", ")
+    )
 }
 
 /// Makes the parts that are missing. Call inside a transaction.

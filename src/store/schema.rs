@@ -34,6 +34,9 @@ const SCRIPTS: &[&str] = &[
 /// What they make.
 static PARTS: LazyLock<Vec<Part>> = LazyLock::new(|| Part::of(SCRIPTS));
 
+/// See [`repair::question`].
+static WHOLE: LazyLock<String> = LazyLock::new(|| repair::question(&PARTS));
+
 /// Steps from one schema version to the next: `UPGRADES[0]` leads from version 1 to 2.
 const UPGRADES: &[&str] = &[
     include_str!("../../sql/upgrades/2.sql"),
@@ -42,12 +45,38 @@ const UPGRADES: &[&str] = &[
     include_str!("../../sql/upgrades/5.sql"),
 ];
 
-/// What came with each step: tables, or columns of tables.
-const CAME: &[&[&str]] = &[
-    &["_syncPeer", "_syncVersion"],
-    &["_syncHeld", "_syncAside"],
-    &["_syncPause", "_syncSchedule", "_syncWorker"],
-    &["_syncCursor.again", "_syncSchedule.watch"],
+/// Columns that each step adds to tables that were there, by which a file without the table of the version shows it.
+const ADDED: &[&[(&str, &[&str])]] = &[
+    &[(
+        "_syncRun",
+        &[
+            "goal",
+            "ownerId",
+            "step",
+            "rowsUp",
+            "rowsDown",
+            "rowsTotal",
+            "bytesUp",
+            "bytesDown",
+            "cancel",
+        ],
+    )],
+    &[
+        ("_syncTable", &["keys", "captureOff", "generation"]),
+        ("_syncCursor", &["reached"]),
+        ("_syncRejected", &["uptoSeq"]),
+        ("_syncPeer", &["batch"]),
+    ],
+    &[
+        ("_syncOutbox", &["change", "base", "attempts", "alone"]),
+        ("_syncVersion", &["alone"]),
+        ("_syncPeer", &["nextChange"]),
+    ],
+    &[
+        ("_syncSchedule", &["watch"]),
+        ("_syncCursor", &["again", "brought"]),
+        ("_syncRejected", &["refusedIn", "mates", "met"]),
+    ],
 ];
 
 /// The schema version of this build.
@@ -76,17 +105,23 @@ pub fn installed(database: &Database) -> Result<Option<i64>> {
         }
         Some((_, false)) => {}
     }
-    let version = database.query_value(
+    let version = database.query_row(
         "SELECT value FROM main._syncMeta WHERE key = 'schemaVersion'",
         &[],
+        |row| Ok(row.column(0).to_owned()),
     )?;
+    let Some(version) = version else {
+        // The schema was restored without the rows: as good as new.
+        return match empty_tables(database)? {
+            Some(_) => Ok(None),
+            None => without_meta(database),
+        };
+    };
     match version {
         Value::Integer(version) if version < 1 => Err(Error::Corrupt(format!(
             "_syncMeta.schemaVersion is {version}, which never existed; restore the file from a backup"
         ))),
         Value::Integer(version) => Ok(Some(version)),
-        // The schema was restored without the rows: as good as new.
-        Value::Null if empty_tables(database)?.is_some_and(|tables| !tables.is_empty()) => Ok(None),
         other => Err(Error::Corrupt(format!(
             "_syncMeta.schemaVersion is {}, not a number; restore the file from a backup",
             other.borrow().type_name()
@@ -102,36 +137,48 @@ fn tables(database: &Database) -> Result<Vec<String>> {
     )
 }
 
-/// The version of a file whose table of the version is gone, by what else is there; none when there is nothing.
+/// The version of a file whose table of the version is gone, by the columns of those that are there: the newest that all of
+/// them may be of. None when there is none.
 fn without_meta(database: &Database) -> Result<Option<i64>> {
     let tables = tables(database)?;
-    let has = |name: &str| tables.iter().any(|table| table.eq_ignore_ascii_case(name));
-    let mut ours = PARTS.iter().filter(|part| part.kind == "table");
-    // A few may be a stranger's.
-    if ours.clone().filter(|part| has(&part.name)).count() <= ours.clone().count() / 2 {
-        return Ok(None);
+    let has = |part: &&Part| {
+        let mut names = tables.iter();
+        part.kind == "table" && names.any(|table| table.eq_ignore_ascii_case(&part.name))
+    };
+    let mut version = None;
+    for part in PARTS.iter().filter(has) {
+        let newest = newest_of(database, part)?;
+        version = Some(version.map_or(newest, |version: i64| version.min(newest)));
     }
-    if ours.all(|part| !has(&part.name)) || empty_tables(database)?.is_some() {
-        return Ok(None);
-    }
-    let columns = columns_of(database, &tables)?;
-    let came = |name: &&str| has(name) || columns.iter().any(|column| column == name);
-    let steps = CAME.iter().rposition(|step| step.iter().any(came));
-    Ok(Some(steps.map_or(1, |step| step as i64 + 2)))
+    Ok(version)
 }
 
-/// The columns of tables, as `table.column`.
-fn columns_of(database: &Database, tables: &[String]) -> Result<Vec<String>> {
-    let mut all = Vec::new();
-    for table in tables {
-        let names = database.query_all(
-            "SELECT name FROM pragma_table_info(?1, ?2)",
-            &[table.into(), database.schema().into()],
-            |row| Ok(row.text(0)),
-        )?;
-        all.extend(names.iter().map(|column| format!("{table}.{column}")));
+/// The newest version in which one of our tables has the columns that it has.
+fn newest_of(database: &Database, part: &Part) -> Result<i64> {
+    let mut there = database.query_all(
+        "SELECT name FROM pragma_table_info(?1, ?2)",
+        &[part.name.as_str().into(), database.schema().into()],
+        |row| Ok(row.text(0)),
+    )?;
+    there.sort_unstable();
+    let mut columns = part.columns();
+    columns.sort_unstable();
+    for (step, added) in ADDED.iter().enumerate().rev() {
+        if there == columns {
+            return Ok(step as i64 + 2);
+        }
+        let added = added.iter().filter(|(table, _)| *table == part.name);
+        let added: Vec<&str> = added.flat_map(|(_, added)| added.iter()).copied().collect();
+        columns.retain(|column| !added.contains(&column.as_str()));
     }
-    Ok(all)
+    if there == columns {
+        return Ok(1);
+    }
+    Err(Error::misuse(format!(
+        "{} is not the table that syncscope has under that name; names that begin with _sync belong to syncscope. Copy \
+         it to another name, drop it, and call sync_init()",
+        quote_name(&part.name)
+    )))
 }
 
 /// Our tables, if there is no row in any of them. Capture triggers that were left over may have written to the log since.
@@ -213,7 +260,7 @@ pub fn ensure(database: &Database) -> Result<()> {
 fn bring(database: &Database, scripts: &[&str], upgrades: &[&str], parts: &[Part]) -> Result<()> {
     let version = 1 + upgrades.len() as i64;
     let before = installed(database)?;
-    if before == Some(version) && repair::is_whole(database, parts)? {
+    if before == Some(version) && repair::is_whole(database, parts, &WHOLE)? {
         return Ok(());
     }
     transact(database.connection(), || {
@@ -261,13 +308,22 @@ fn not_upgraded(error: Error, found: i64, version: i64) -> Error {
     };
     let remedy = match code {
         LOCKED => "; finish or reset the statements of this connection that are still reading",
+        BROKEN => {
+            "; restore the file from a backup, or drop all tables whose names begin with _sync, with what they know of \
+             changes that wait, and call sync_init()"
+        }
         _ => "",
     };
-    let text = format!(
-        "the file could not be upgraded from schema {found} to {version} and is unchanged: {text}{remedy}"
-    );
+    let what = match found == version {
+        true => "syncscope's tables could not be made whole and are".into(),
+        false => format!("the file could not be upgraded from schema {found} to {version} and is"),
+    };
+    let text = format!("{what} unchanged: {text}{remedy}");
     Error::Sqlite { code, text }
 }
+
+/// `SQLITE_ERROR`: tables that a statement needs are not there, or not as they were.
+const BROKEN: i32 = 1;
 
 /// `SQLITE_LOCKED`: a table can't be dropped while this connection reads, whatever it reads.
 const LOCKED: i32 = 6;

@@ -272,18 +272,25 @@ pub fn store_schema(
 /// Makes sure that an entity's cursor is still where it was when the pull began.
 ///
 /// # Errors
-/// Another sync of the entity has finished in the meantime; SQLite's.
+/// Another sync of the entity has finished in the meantime, or somebody wants it from the beginning; SQLite's.
 pub fn require(
     database: &Database,
     provider: &str,
     binding: &Binding,
     before: &Option<String>,
 ) -> Result<(), SyncError> {
-    if read(database, provider, binding)? == *before {
+    let now = read(database, provider, binding)?;
+    if now == *before {
         return Ok(());
     }
-    Err(SyncError::concurrent(format!(
-        "another sync of {} finished in the meantime; nothing of this pull was applied",
-        quoted(&binding.entity)
-    )))
+    let entity = quoted(&binding.entity);
+    Err(SyncError::concurrent(match now {
+        None => format!(
+            "{entity} is to be pulled from the beginning since the sync began (sync_discard with \"revert\", or \
+             sync_provider with \"reset\", asks for that); the answer was not taken, sync again"
+        ),
+        Some(_) => format!(
+            "another sync of {entity} finished in the meantime; nothing of this pull was applied"
+        ),
+    }))
 }

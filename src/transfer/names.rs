@@ -3,6 +3,7 @@
 
 use crate::capture::names::{CONFIGURED, Named, is_column};
 use crate::capture::sql_pieces;
+use crate::capture::tracked::registration;
 use crate::ground::quoted;
 use crate::providers::Settings;
 use crate::store::{Database, Error, Result, quote_name};
@@ -18,8 +19,18 @@ pub fn require_configured(database: &Database, settings: &Settings) -> Result<()
     let set = CONFIGURED.iter().filter(|(key, _)| settings.is_set(key));
     for (key, named) in set {
         match named {
-            // The table of an entity is looked for when the entity is synced.
-            Named::TableByEntity => {}
+            Named::TableByEntity => {
+                for (entity, table) in settings.texts(key) {
+                    if database.has_table(table)? {
+                        continue;
+                    }
+                    if let Some(tracked) = registration(database, table)? {
+                        return Err(tracked.refusal(database)?);
+                    }
+                    let problem = format!("which is not there, for the entity {}", quoted(entity));
+                    return Err(stray(key, "the table", table, &problem));
+                }
+            }
             Named::ColumnsByTable => {
                 for (table, _) in settings.map(key) {
                     if !database.has_table(table)? {

@@ -243,6 +243,50 @@ fn m3_calls_that_need_no_table_leave_one_that_is_bare_alone() {
     });
 }
 
+/// What a program calls when it begins is not to be followed by edits that nobody sees.
+#[test]
+fn m3_sync_init_captures_a_table_that_was_rebuilt() {
+    every_world(|world| {
+        let c = tracked(world, NOTES, "notes");
+        run(&c, EDITS);
+        elsewhere(world, REBUILDS[0]);
+        assert_eq!(ask(&c, "SELECT sync_init()"), "1");
+        run(&c, "UPDATE notes SET n = 5 WHERE id = 'k3'");
+        assert_eq!(pending(&c), format!("{WAITING}\nupdated k3 [\"n\"]"));
+        // What should be known of it waits for an answer with room.
+        let answer = ask(&c, "SELECT sync_track('notes')");
+        assert_eq!(codes(&answer), ["captureRestored"]);
+    });
+}
+
+/// A rename that is one step of a migration is not followed yet, nor is another table taken for the one that is gone.
+#[test]
+fn m3_sync_init_leaves_a_renamed_table_alone() {
+    let world = World::new(false);
+    let c = tracked(&world, NOTES, "notes");
+    run(&c, EDITS);
+    for step in [
+        "ALTER TABLE notes RENAME TO old",
+        "CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT, body TEXT, n INTEGER)",
+        "INSERT INTO notes SELECT * FROM old",
+        "DROP TABLE old",
+    ] {
+        elsewhere(&world, step);
+        ask(&c, "SELECT sync_init()");
+    }
+    assert_eq!(pending(&c), WAITING);
+    run(&c, "UPDATE notes SET n = 5 WHERE id = 'k3'");
+    assert_eq!(pending(&c), format!("{WAITING}\nupdated k3 [\"n\"]"));
+    // Capture is off on purpose.
+    run(&c, "SELECT sync_capture_off()");
+    elsewhere(&world, REBUILDS[0]);
+    run(
+        &c,
+        "SELECT sync_init(); UPDATE notes SET title = 'unseen' WHERE id = 'k3'",
+    );
+    assert_eq!(pending(&c), format!("{WAITING}\nupdated k3 [\"n\"]"));
+}
+
 #[test]
 fn m1_to_look_costs_next_to_nothing_while_the_schema_is_as_it_was() {
     let world = World::new(false);
@@ -712,14 +756,16 @@ fn m9_what_is_no_table_of_the_application_is_refused_by_its_word() {
     let c = world.open();
     run(
         &c,
-        "CREATE VIRTUAL TABLE search USING fts5(a); CREATE VIEW v AS SELECT 1 AS id; SELECT sync_init()",
+        "CREATE VIRTUAL TABLE search USING fts5(a); CREATE VIEW v AS SELECT 1 AS id;
+         CREATE TABLE _syncMine (id TEXT PRIMARY KEY); SELECT sync_init()",
     );
     for (table, word) in [
         ("search", "a virtual table"),
         ("search_data", "a shadow table"),
         ("search_config", "a shadow table"),
         ("v", "a view"),
-        ("_syncScope", "syncscope's own"),
+        ("_syncScope", "names that begin with _sync are reserved"),
+        ("_syncMine", "names that begin with _sync are reserved"),
         ("sqlite_sequence", "SQLite's own"),
     ] {
         let error = refused(&c, &format!("SELECT sync_track('{table}')"));
@@ -849,5 +895,13 @@ fn use_the_answer_of_sync_track_says_what_should_be_known() {
     assert_eq!(
         codes(&track(&c, "b", r#"{"exclude":["x"]}"#)),
         ["foreignKeyWithoutIndex"]
+    );
+    // A key can't be excluded.
+    run(&c, "CREATE TABLE k (id BLOB PRIMARY KEY, x TEXT)");
+    let answer = track(&c, "k", "{}");
+    assert_eq!(codes(&answer), ["typeNotCarried"]);
+    assert!(
+        answer.contains("declare it TEXT") && !answer.contains("exclude"),
+        "{answer}"
     );
 }

@@ -5,6 +5,7 @@ mod conflicts;
 mod following;
 mod gone;
 mod history;
+mod kept_back;
 mod key_types;
 mod keys;
 mod notes;

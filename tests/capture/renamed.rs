@@ -143,6 +143,71 @@ fn m3_two_tables_that_are_different_are_not_joined() {
     assert!(ask(&c, "SELECT sync_track('place')").contains("\"already\":false"));
 }
 
+/// `notes` became `place` and another tracked table became `notes`, both rebuilt: the names say something else.
+#[test]
+fn m3_tables_whose_names_were_passed_on_go_on_when_somebody_says() {
+    for keys in ["'k1'", "1"] {
+        every_world(|world| {
+            let c = world.open();
+            for table in ["notes", "tasks"] {
+                run(
+                    &c,
+                    &format!(
+                        "CREATE TABLE {table} (id PRIMARY KEY, title TEXT); INSERT INTO {table} VALUES ({keys}, '{table}')"
+                    ),
+                );
+                track(&c, table, r#"{"existing":"skip"}"#);
+            }
+            run(
+                &c,
+                "UPDATE notes SET title = 'x'; INSERT INTO tasks VALUES ('only here', 'y')",
+            );
+            elsewhere(
+                world,
+                "BEGIN; CREATE TABLE place (id PRIMARY KEY, title TEXT); INSERT INTO place SELECT * FROM notes; DROP TABLE notes;
+                 CREATE TABLE new (id PRIMARY KEY, title TEXT); INSERT INTO new SELECT * FROM tasks; DROP TABLE tasks;
+                 ALTER TABLE new RENAME TO notes; COMMIT",
+            );
+            let answer = track(&c, "place", r#"{"was":"notes"}"#);
+            assert_eq!(codes(&answer), ["captureRestored"]);
+            let answer = track(&c, "notes", r#"{"was":"tasks"}"#);
+            assert_eq!(codes(&answer), ["captureRestored"]);
+            let waiting = "SELECT \"table\", key, op FROM sync_pending ORDER BY 1";
+            let key = keys.trim_matches('\'');
+            assert_eq!(
+                ask(&c, waiting),
+                format!("notes|only here|created\nplace|{key}|updated")
+            );
+            assert_eq!(ask(&c, "SELECT count(*) FROM sync_conflict"), "0");
+            run(
+                &c,
+                "DELETE FROM notes WHERE id = 'only here'; UPDATE place SET title = 'z'",
+            );
+            assert_eq!(ask(&c, waiting), format!("place|{key}|updated"));
+        });
+    }
+}
+
+/// Who is the one that has the name by now is known no more once it is captured.
+#[test]
+fn m3_that_names_were_passed_on_is_to_be_said_first() {
+    let world = World::new(false);
+    let c = tracked(&world, NOTES, "notes");
+    run(&c, EDITS);
+    elsewhere(
+        &world,
+        "CREATE TABLE place (id TEXT PRIMARY KEY, title TEXT, body TEXT, n INTEGER); INSERT INTO place SELECT * FROM notes;
+         DROP TABLE notes; CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT, body TEXT, n INTEGER);
+         INSERT INTO notes VALUES ('other', 'o', 'o', 1)",
+    );
+    ask(&c, "SELECT sync_init()");
+    let error = refused(&c, r#"SELECT sync_track('place', '{"was":"notes"}')"#);
+    assert!(
+        error.contains("before any other call after the migration"),
+        "{error}"
+    );
+}
+
 /// Every table counts from 1.
 #[test]
 fn m3_in_doubt_nothing_is_joined_and_nothing_captured_anew() {

@@ -322,6 +322,29 @@ fn sync_alter_drops_a_column_and_keeps_the_rest_of_what_is_pending() {
 }
 
 #[test]
+fn sync_alter_takes_a_statement_with_comments_before_it() {
+    let world = World::new(false);
+    let c = tracked(
+        &world,
+        "CREATE TABLE notes (id TEXT PRIMARY KEY, body TEXT, more TEXT)",
+        "notes",
+    );
+    for statement in [
+        "-- 0007; drop\n ALTER TABLE notes DROP COLUMN body",
+        "/* 0008 */ /* -- */\n\t alter /* a */ table notes -- b\n drop column more",
+    ] {
+        assert_eq!(
+            ask(&c, &format!("SELECT sync_alter('notes', '{statement}')")),
+            "1"
+        );
+    }
+    for statement in ["-- ALTER TABLE notes ADD x", "/* */ DROP TABLE notes"] {
+        let error = refused(&c, &format!("SELECT sync_alter('notes', '{statement}')"));
+        assert!(error.contains("must be one ALTER TABLE"), "{error}");
+    }
+}
+
+#[test]
 fn sync_alter_keeps_what_is_pending_of_a_column_it_renames() {
     both(|world| {
         let c = tracked(world, NOTES, "notes");

@@ -129,6 +129,62 @@ fn h9_a_row_that_no_device_could_take_back_is_not_sent() {
 }
 
 #[test]
+fn h11_a_resolver_is_for_the_entity_however_it_is_spelled() {
+    for spelled in ["tasks", "Tasks", "TASKS"] {
+        let server = Canned::start();
+        let device = Device::with(
+            "CREATE TABLE tasks (id TEXT PRIMARY KEY NOT NULL, n TEXT)",
+            &["tasks"],
+            &server.url(),
+        );
+        let row = |n: &str| json!({"tasks": {"updated": [{"id": "a", "n": n}]}});
+        server.changes(row("x"));
+        device.synced();
+        device.ask("SELECT sync_resolver('TaskS', 'clientWins')");
+        device.ask(&format!("SELECT sync_resolver('{spelled}', 'serverWins')"));
+        let kept = "SELECT group_concat(entity || ' ' || policy) FROM _syncResolver";
+        assert_eq!(device.ask(kept), "tasks serverWins");
+        // As an older version kept it.
+        device.exec(&format!("UPDATE _syncResolver SET entity = '{spelled}'"));
+        device.exec("UPDATE tasks SET n = 'mine'");
+        server.changes(row("theirs"));
+        device.synced();
+        assert_eq!(device.ask("SELECT n FROM tasks"), "theirs", "{spelled}");
+        device.ask("SELECT sync_resolver('tAsks', NULL)");
+        assert_eq!(device.ask("SELECT count(*) FROM _syncResolver"), "0");
+    }
+}
+
+#[test]
+fn h11_a_resolver_of_what_is_no_entity_is_refused_where_it_is_said() {
+    let server = Canned::start();
+    let device = Device::configured(
+        "CREATE TABLE tasks (id TEXT PRIMARY KEY NOT NULL); CREATE TABLE later (id TEXT PRIMARY KEY NOT NULL)",
+        &["tasks"],
+        &server.url(),
+        json!({"tableMap": {"Jobs": "tasks"}}),
+    );
+    let error = device.refused("SELECT sync_resolver('task', 'serverWins')");
+    assert!(error.contains("did you mean \"tasks\"?"), "{error}");
+    let error = device.refused("SELECT sync_resolver('_syncLog', 'serverWins')");
+    assert!(error.contains("nor a table"), "{error}");
+    // What may be synced one day is none of these, and to take a policy away can't go wrong.
+    for (entity, policy) in [
+        ("later", "'serverWins'"),
+        ("jobs", "'serverWins'"),
+        ("nobody", "NULL"),
+        ("*", "'columns'"),
+    ] {
+        device.ask(&format!("SELECT sync_resolver('{entity}', {policy})"));
+    }
+    assert_eq!(
+        device
+            .ask("SELECT group_concat(entity) FROM (SELECT entity FROM _syncResolver ORDER BY 1)"),
+        "*,Jobs,later"
+    );
+}
+
+#[test]
 fn h11_an_entity_is_called_as_it_is_declared() {
     let server = Canned::start();
     let device = Device::with(

@@ -43,6 +43,7 @@ mod rejections;
 mod replacement;
 mod resolver_deletes;
 #[cfg(unix)]
+mod ruins;
 mod schedules;
 mod seconds;
 mod secrets;

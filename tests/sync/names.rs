@@ -187,6 +187,14 @@ fn m6_a_name_of_what_is_gone_is_refused_at_the_next_use() {
             "old",
             "make it again",
         ),
+        // Of an entity that this sync is not about.
+        (json!({"tableMap": {"away": "old"}}), "", "old", provider),
+        (
+            json!({"tableMap": {"away": "old"}}),
+            "CREATE TABLE old (id TEXT PRIMARY KEY); SELECT sync_track('old'); DROP TABLE old",
+            "old",
+            "make it again",
+        ),
         (
             json!({"excludeColumns": {"old": ["a"]}}),
             "",

@@ -249,6 +249,67 @@ fn h7_a_change_can_be_given_up() {
 }
 
 #[test]
+fn h7_a_row_that_others_need_is_taken_back_after_them() {
+    let server = Canned::start();
+    let device = Device::with(
+        "CREATE TABLE list (id TEXT PRIMARY KEY NOT NULL);
+         CREATE TABLE task (id TEXT PRIMARY KEY NOT NULL, list TEXT REFERENCES list (id));
+         CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, list TEXT REFERENCES list (id));",
+        &["list", "task", "note"],
+        &server.url(),
+    );
+    device.exec("PRAGMA foreign_keys = ON");
+    device.exec("INSERT INTO list VALUES ('l'), ('other'); INSERT INTO task VALUES ('t', 'l'); INSERT INTO note VALUES ('n', 'other')");
+    let call = "SELECT sync_discard('list', 'l', '{\"revert\":true}')";
+    let error = device.refused(call);
+    for words in [
+        "the row \"l\" of \"list\"",
+        "in \"task\", refer",
+        "Call sync_discard",
+    ] {
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    assert!(!error.contains("note"), "{error}");
+    assert_eq!(device.ask("SELECT count(*) FROM sync_pending"), "4");
+    device.ask("SELECT sync_discard('task', 't', '{\"revert\":true}')");
+    device.ask(call);
+    assert_eq!(
+        device.ask("SELECT key FROM sync_pending ORDER BY 1"),
+        "n\nother"
+    );
+}
+
+/// Another connection takes back a row while its table is being synced.
+#[test]
+fn h7_what_is_given_up_during_a_push_is_named_as_what_stands_in_its_way() {
+    let server = Canned::start();
+    let device = Device::new(&server.url());
+    server.changes(json!({"task": {"created": [{"id": "u", "title": "there"}]}}));
+    device.synced();
+    device.exec("UPDATE task SET title = 'here'");
+    let second = device.second();
+    server.changes(json!({}));
+    server.push_raw(move |_| {
+        support::ask(
+            &second,
+            "SELECT sync_discard('task', 'u', '{\"revert\":true}')",
+        );
+        support::status_answer(200, &[], "{}")
+    });
+    let error = device.failed();
+    assert_eq!(error["class"], "conflict", "{error}");
+    let message = error["message"].to_string();
+    assert!(
+        message.contains("sync_discard") && !message.contains("another sync"),
+        "{message}"
+    );
+    server.clear();
+    server.changes(json!({"task": {"created": [{"id": "u", "title": "there"}]}}));
+    device.synced();
+    assert_eq!(device.ask("SELECT title FROM task"), "there");
+}
+
+#[test]
 fn h7_by_the_number_of_the_rejection_and_of_what_is_held() {
     let server = Canned::start();
     let device = Device::with(

@@ -71,7 +71,12 @@ pub fn write_row(
 /// The key as it is written on the wire.
 fn key(id: ValueRef<'_>, dialect: Dialect) -> Result<&str, String> {
     let ValueRef::Text(id) = id else {
-        return Err("its key is no text, and this protocol has no other keys".into());
+        return Err(match id {
+            ValueRef::Null => "its key is NULL: rows without a key can't be told apart, so they are one here, and none of \
+                 them is sent; give each a key",
+            _ => "its key is no text, and this protocol has no other keys; store it as text",
+        }
+        .into());
     };
     if !dialect.uuids {
         return Ok(id);

@@ -70,8 +70,25 @@ fn write_id(
         ValueRef::Integer(number) if entity.integer_key => {
             values::write_json(out, &number.to_string())
         }
-        // It would come back as text, and be another row.
-        other => Err(format!("its key is {}", other.type_name())),
+        other => Err(no_key(entity, other)),
+    }
+}
+
+/// Why a value is no id, and what to do about it.
+fn no_key(entity: &Entity, key: ValueRef<'_>) -> String {
+    let kind = key.type_name();
+    match key {
+        ValueRef::Null => "its key is NULL: rows without a key can't be told apart, so they are one here, and none of them is \
+             sent; give each a key"
+            .into(),
+        ValueRef::Integer(_) | ValueRef::Real(_) if !entity.integer_key => format!(
+            "its key is {kind}, in a column that is not declared INTEGER: it would come back as text, as another row; \
+             store it as text, or declare the column INTEGER"
+        ),
+        _ if entity.integer_key => {
+            format!("its key is {kind}, in a column of whole numbers; give it a whole number")
+        }
+        _ => format!("its key is {kind}, which can't be sent as one; store it as text"),
     }
 }
 

@@ -91,7 +91,7 @@ impl Policy {
         let set = Self::read(
             database,
             "SELECT policy, argument FROM main._syncResolver \
-             WHERE entity = ?1 COLLATE NOCASE OR entity = '*' \
+             WHERE entity COLLATE NOCASE IN (?1, '*') \
              ORDER BY entity = ?1 DESC, entity = '*' LIMIT 1",
             entity,
         )?;
@@ -125,25 +125,21 @@ impl Policy {
     /// # Errors
     /// SQLite's.
     pub fn store(&self, database: &Database, entity: &str) -> Result<()> {
+        Self::forget(database, entity)?;
         database.execute(
-            "INSERT INTO main._syncResolver (entity, policy, argument) VALUES (?1, ?2, ?3) \
-             ON CONFLICT (entity) DO UPDATE SET policy = excluded.policy, argument = excluded.argument",
-            &[
-                entity.into(),
-                self.name().into(),
-                self.argument().into(),
-            ],
+            "INSERT INTO main._syncResolver (entity, policy, argument) VALUES (?1, ?2, ?3)",
+            &[entity.into(), self.name().into(), self.argument().into()],
         )?;
         Ok(())
     }
 
-    /// Takes an entity's own policy away.
+    /// Takes an entity's own policy away, in whatever spelling it was set.
     ///
     /// # Errors
     /// SQLite's.
     pub fn forget(database: &Database, entity: &str) -> Result<()> {
         database.execute(
-            "DELETE FROM main._syncResolver WHERE entity = ?1",
+            "DELETE FROM main._syncResolver WHERE entity = ?1 COLLATE NOCASE",
             &[entity.into()],
         )?;
         Ok(())

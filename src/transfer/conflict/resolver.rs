@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-use crate::ground::{Class, SyncError, complaint, quoted};
+use crate::capture::entities;
+use crate::ground::{Class, SyncError, complaint, nearest, quoted};
 use crate::providers::conversation::ApplyRules;
 use crate::providers::fit::sanitise;
 use crate::providers::wire::{Entity, Slot};
@@ -119,7 +120,7 @@ impl Resolver {
 /// Sets the policy of an entity; none takes it away. Its SQL counts as declared then.
 ///
 /// # Errors
-/// What [`Policy::parse`] refuses; an expression that does not compile; SQLite's.
+/// What [`Policy::parse`] refuses; an entity that nothing declares; an expression that does not compile; SQLite's.
 pub fn set_resolver(
     session: &Session,
     database: &Database,
@@ -135,7 +136,29 @@ pub fn set_resolver(
         Resolver::prepare(database.connection(), &policy, sql)?;
         declared::declare(session, sql);
     }
-    policy.store(database, entity)
+    policy.store(database, &known_entity(database, entity)?)
+}
+
+/// An entity in the spelling in which it is declared: by a provider, or as the name of a table, which may be tracked later.
+fn known_entity(database: &Database, entity: &str) -> Result<String> {
+    if entity == "*" {
+        return Ok(entity.to_owned());
+    }
+    let known = entities(database)?;
+    let exact = known.iter().find(|name| *name == entity);
+    let mut like = known.iter();
+    if let Some(name) = exact.or_else(|| like.find(|name| name.eq_ignore_ascii_case(entity))) {
+        return Ok(name.clone());
+    }
+    let meant = nearest(entity, known.iter().map(String::as_str));
+    Err(Error::argument(format!(
+        "entity {} is neither declared in tableMap nor a table{}; create the table first, or correct the name",
+        quoted(entity),
+        meant.map_or_else(String::new, |name| format!(
+            " (did you mean {}?)",
+            quoted(name)
+        ))
+    )))
 }
 
 /// Makes sure, before anything is sent, that the resolver of an entity can be asked.

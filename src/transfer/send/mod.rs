@@ -13,6 +13,7 @@ pub mod number;
 pub mod order;
 pub mod outbox;
 pub mod reference;
+mod referred;
 pub mod rejected;
 pub mod rekey;
 pub mod renamed;

@@ -13,6 +13,7 @@ use crate::transfer::version;
 use super::circumstances;
 use super::frozen::{Entries, Frozen};
 use super::outbox;
+use super::referred::in_the_way;
 
 /// A row that was refused alone.
 #[derive(Debug, Clone)]
@@ -344,10 +345,14 @@ pub fn discard(
                 "DELETE FROM {} WHERE {name} = ?1 AND {name} = ?1 COLLATE BINARY",
                 database.qualified(&change.table)
             );
-            database
-                .connection()
-                .prepare(&sql)?
-                .run(&[key.0.borrow()])?;
+            let deleted = database.connection().prepare(&sql)?.run(&[key.0.borrow()]);
+            deleted.map_err(|error| match error.is_constraint() {
+                true => {
+                    let row = (change.table.as_str(), change.key_column.as_str());
+                    in_the_way(database, row, key).unwrap_or_else(|other| other)
+                }
+                false => error,
+            })?;
             log::take_back_all(database, start)?;
         }
         (true, false) if is_held => {}
