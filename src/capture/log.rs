@@ -57,6 +57,18 @@ pub fn high_water(database: &Database) -> Result<i64> {
     Ok(newest.as_i64().unwrap_or(0))
 }
 
+/// Whether the log up to `upto` has room for `entries` numbers; those that are gone are counted too.
+///
+/// # Errors
+/// SQLite's.
+pub fn spans(database: &Database, upto: i64, entries: i64) -> Result<bool> {
+    let first = database.query_value("SELECT min(seq) FROM main._syncChange", &[])?;
+    // A broken file may have numbers as far apart as they get.
+    Ok(first
+        .as_i64()
+        .is_some_and(|first| upto.saturating_sub(first) >= entries))
+}
+
 /// Removes what the server has: entries of table `table` up to `upto`, except of rows that
 /// `_syncRejected` holds for this provider.
 ///

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::store::{Database, Result, Statement, Value};
 
 use super::key::Key;
+use super::log;
 use super::op::{OP_BITS, Op, group_of};
 use super::pending::{Entry, Pending};
 use super::pending_rows::PendingRows;
@@ -154,8 +155,7 @@ fn is_long(database: &Database, upto: i64) -> Result<bool> {
     if cfg!(debug_assertions) && upto % DEBUGGED == 0 {
         return Ok(true);
     }
-    let first = database.query_value("SELECT min(seq) FROM main._syncChange", &[])?;
-    Ok(first.as_i64().is_some_and(|first| upto - first >= SHORT))
+    log::spans(database, upto, SHORT)
 }
 
 fn places(tables: &[&Tracked]) -> HashMap<i64, usize> {

@@ -67,8 +67,7 @@ impl Waiting {
     /// # Errors
     /// SQLite's.
     pub fn peek(database: &Database, tables: &[Tracked], upto: i64) -> Result<Option<Self>> {
-        let first = database.query_value("SELECT min(seq) FROM main._syncChange", &[])?;
-        if upto - first.as_i64().unwrap_or(upto) < SHORT_LOG {
+        if !log::spans(database, upto, SHORT_LOG)? {
             return Ok(None);
         }
         let ids: Vec<String> = tables.iter().map(|table| table.id.to_string()).collect();

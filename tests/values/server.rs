@@ -43,17 +43,21 @@ impl Server {
         self.canned.pull(&everything);
     }
 
-    /// The next pull brings every row if it is from the beginning, else none.
+    /// The pulls of the next sync bring every row where they are from the beginning, else none.
     pub fn answers_from_the_beginning(&mut self) {
         let everything = self.everything();
         let nothing = format!("{{\"changes\":{{}},\"timestamp\":{}}}", self.clock);
-        self.canned.pull_raw(move |seen| {
-            let since = query(&seen.path, "last_pulled_at");
-            json_answer(match since.as_deref() {
-                Some("null") => &everything,
-                _ => &nothing,
-            })
-        });
+        // One that is from the beginning may be followed by one from where the entity was.
+        for _ in 0..2 {
+            let (everything, nothing) = (everything.clone(), nothing.clone());
+            self.canned.pull_raw(move |seen| {
+                let since = query(&seen.path, "last_pulled_at");
+                json_answer(match since.as_deref() {
+                    Some("null") => &everything,
+                    _ => &nothing,
+                })
+            });
+        }
     }
 
     fn everything(&mut self) -> String {
@@ -97,7 +101,7 @@ impl Server {
                 }
             }
         }
-        self.canned.clear();
+        self.canned.reset();
         taken
     }
 

@@ -425,16 +425,19 @@ fn v3_a_new_column_that_no_migration_tells_of_is_pulled_from_the_beginning() {
         device.exec("PRAGMA user_version = 11");
         server.clear();
         let answer = device.synced();
-        let since = query(&server.seen()[0].path, "last_pulled_at");
+        let paths: Vec<String> = server.seen().into_iter().map(|seen| seen.path).collect();
+        let since = query(&paths[0], "last_pulled_at");
         assert_eq!(
             since.as_deref() == Some("null"),
             begins,
             "{migrations} {column}"
         );
+        // What was deleted since is told only from where the entity was.
+        assert_eq!(paths.len(), 1 + usize::from(begins), "{paths:?}");
         let codes = answer["warnings"].as_array().expect("a list").len();
         assert_eq!(codes, usize::from(begins), "{answer}");
         assert_eq!(
-            told(&server) == Value::Null,
+            migration_of(&paths[0]) == Value::Null,
             begins,
             "{migrations} {column}"
         );
