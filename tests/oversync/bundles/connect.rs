@@ -1,13 +1,13 @@
 //! Connecting: who brings the first rows of a user.
 
 use serde_json::json;
-use support::backend::Kind;
-use support::backend::Moment;
+use support::backend::oversync::B;
+use support::backend::{Kind, Moment};
 
 use super::{asked, bundles, lose, refuse, server, users, written};
 use crate::client::{Device, USER};
 
-fn connects(server: &support::backend::oversync::B) -> Vec<serde_json::Value> {
+fn connects(server: &B) -> Vec<serde_json::Value> {
     let requests = server.requests().into_iter();
     requests
         .filter(|request| request.path == "/sync/connect")
@@ -24,15 +24,20 @@ fn r11_connecting_always_says_whether_rows_are_pending() {
         connects(&server),
         [json!({"has_local_pending_rows": false})]
     );
-    let other = server_of_two();
+    let other = self::server();
     let full = Device::new(&other, "phone");
     full.person(1, "Ann");
     full.sync();
     assert_eq!(connects(&other), [json!({"has_local_pending_rows": true})]);
 }
 
-fn server_of_two() -> support::backend::oversync::B {
-    server()
+/// A device with a row that it is to bring, cut off while it does; no server has it yet.
+fn cut_off(server: &B) -> Device {
+    let device = Device::new(server, "phone");
+    device.person(1, "Ann");
+    lose(server, "/commit", false);
+    device.failed("sync_once");
+    device
 }
 
 #[test]
@@ -72,15 +77,8 @@ fn b61_remote_authoritative_keeps_and_merges_what_is_pending() {
 #[test]
 fn b61_retry_later_says_when_and_nothing_is_lost() {
     let server = server();
-    let (first, second) = (
-        Device::new(&server, "phone"),
-        Device::new(&server, "tablet"),
-    );
-    first.person(1, "Ann");
+    let (first, second) = (cut_off(&server), Device::new(&server, "tablet"));
     second.person(2, "Bob");
-    // The first one has connected, and gets no further.
-    lose(&server, "/commit", false);
-    first.failed("sync_once");
     let error = second.failed("sync_once");
     assert_eq!(error["retryable"], true, "{error}");
     let message = error["message"].as_str().unwrap_or_default();
@@ -113,21 +111,20 @@ fn b61_a_lost_answer_to_connecting_is_asked_again() {
 
 #[test]
 fn b61_capabilities_that_lack_something_end_the_sync_before_connecting() {
-    for (fault, word) in [
-        (json!({"garbage": true}), "can't"),
+    for (mut fault, words) in [
+        (json!({"garbage": true}), "no bundles at this address"),
         (json!({"status": 500}), "500"),
-        (json!({"truncate": 40}), ""),
+        (json!({"truncate": 40}), "broke off"),
     ] {
         let server = server();
         let device = Device::with(&server, "phone", json!({"generation": "b"}));
         device.person(1, "Ann");
-        let mut fault = fault;
         fault["path"] = json!("/sync/capabilities");
         fault["times"] = json!(1);
-        server.faults().add(fault);
+        server.faults().add(fault.clone());
         let error = device.failed("sync_once");
-        let _ = word;
-        assert!(error["message"].is_string(), "{error}");
+        let message = error["message"].as_str().unwrap_or_default();
+        assert!(message.contains(words), "{fault}: {error}");
         assert_eq!(asked(&server), ["GET /sync/capabilities"]);
         assert_eq!(device.pending(), "users|1|created");
         device.sync();
@@ -175,10 +172,7 @@ fn b61_a_table_tracked_later_is_looked_up_and_read_from_the_beginning() {
 fn b62_initialization_expired_connects_again() {
     // The lease ends before the bundle is opened again.
     let server = server();
-    let device = Device::new(&server, "phone");
-    device.person(1, "Ann");
-    lose(&server, "/commit", false);
-    device.failed("sync_once");
+    let device = cut_off(&server);
     server.expire_lease(USER);
     server.forget();
     device.sync();
@@ -216,14 +210,8 @@ fn r13_a_lease_that_ends_before_the_commit_is_stale_and_connects_again() {
 #[test]
 fn b62_a_lease_that_another_device_has_by_now_waits_for_it() {
     let server = server();
-    let (first, second) = (
-        Device::new(&server, "phone"),
-        Device::new(&server, "tablet"),
-    );
-    first.person(1, "Ann");
+    let (first, second) = (cut_off(&server), Device::new(&server, "tablet"));
     second.person(2, "Bob");
-    lose(&server, "/commit", false);
-    first.failed("sync_once");
     server.expire_lease(USER);
     second.sync();
     assert_eq!(bundles(&server), ["1: INSERT 2 0"]);
@@ -266,13 +254,7 @@ fn b61_reading_before_anybody_connected_is_no_failure() {
 #[test]
 fn b61_reading_while_another_device_initialises_waits() {
     let server = server();
-    let (first, second) = (
-        Device::new(&server, "phone"),
-        Device::new(&server, "tablet"),
-    );
-    first.person(1, "Ann");
-    lose(&server, "/commit", false);
-    first.failed("sync_once");
+    let (first, second) = (cut_off(&server), Device::new(&server, "tablet"));
     let error = second.failed("sync_download_all");
     assert_eq!(error["retryable"], true, "{error}");
     first.sync();

@@ -64,36 +64,6 @@ fn syncs(db: &Connection) {
 
 const PEOPLE: &str = "SELECT ltrim(substr(id, 25), '0'), name FROM users ORDER BY id";
 
-/// Kills at the moment number `skip` of the sync that `prepare` leaves to be done. False when there is no such moment.
-fn converges(
-    server: &Arc<B>,
-    device: &Device,
-    at: (Kind, Moment, u32),
-    edit: &str,
-    people: &str,
-) -> bool {
-    let Some(copy) = killed_at(server, device, at) else {
-        return false;
-    };
-    let db = next_process(server, &copy);
-    db.execute_batch(edit).expect("an edit");
-    syncs(&db);
-    syncs(&db);
-    let which = format!("{at:?}: {:?}", bundles(server));
-    assert_eq!(ask(&db, PEOPLE), people, "{which}");
-    assert_eq!(
-        users(server).join("\n").replace(' ', "|"),
-        people,
-        "{which}"
-    );
-    assert_eq!(
-        ask(&db, "SELECT count(*) FROM _syncConflict"),
-        "0",
-        "{which}"
-    );
-    true
-}
-
 const ALL: &[(Kind, Moment)] = &[
     (Kind::Other, Moment::Arrived),
     (Kind::Push, Moment::Arrived),
@@ -102,109 +72,103 @@ const ALL: &[(Kind, Moment)] = &[
     (Kind::Pull, Moment::Read),
 ];
 
-#[test]
-fn line_4_a_process_killed_at_any_request_of_a_first_sync() {
+/// Kills a device at each moment of the sync that `prepare` leaves to be done, has the next process rename person 2, and
+/// compares: device and server both have `people` in the end, and nothing was taken for a conflict but `conflicts` rows.
+/// How many moments there are.
+fn killed_everywhere(
+    start: fn() -> B,
+    prepare: impl Fn(&B, &Device),
+    (name, people, conflicts): (&str, &str, &str),
+) -> usize {
+    let edit = format!("UPDATE users SET name = '{name}' WHERE id = '{}'", id(2));
     let mut kills = 0;
     for (kind, moment) in ALL {
         for skip in 0.. {
-            let server = Arc::new(small());
+            let server = Arc::new(start());
             let device = Device::new(&*server, "phone");
-            for number in 1..=3 {
-                device.person(number, "a");
-            }
-            let edit = format!("UPDATE users SET name = 'b' WHERE id = '{}'", id(2));
-            if !converges(
-                &server,
-                &device,
-                (*kind, *moment, skip),
-                &edit,
-                "1|a\n2|b\n3|a",
-            ) {
+            prepare(&server, &device);
+            let Some(copy) = killed_at(&server, &device, (*kind, *moment, skip)) else {
                 break;
-            }
+            };
+            let db = next_process(&server, &copy);
+            db.execute_batch(&edit).expect("an edit");
+            syncs(&db);
+            syncs(&db);
+            let which = format!("{kind:?} {moment:?} {skip}: {:?}", bundles(&server));
+            assert_eq!(ask(&db, PEOPLE), people, "{which}");
+            let there = users(&server).join("\n").replace(' ', "|");
+            assert_eq!(there, people, "{which}");
+            let kept = ask(&db, "SELECT count(*) FROM _syncConflict");
+            assert_eq!(kept, conflicts, "{which}");
             kills += 1;
         }
     }
+    kills
+}
+
+fn three_people(device: &Device) {
+    for number in 1..=3 {
+        device.person(number, "a");
+    }
+}
+
+#[test]
+fn line_4_a_process_killed_at_any_request_of_a_first_sync() {
+    let kills = killed_everywhere(
+        small,
+        |_, device| three_people(device),
+        ("b", "1|a\n2|b\n3|a", "0"),
+    );
     // Capabilities, connect, open, two chunks, commit twice, two pages of rows, a pull twice.
     assert_eq!(kills, 11);
 }
 
 #[test]
 fn line_4_a_process_killed_at_any_request_of_a_rebuild() {
-    let mut kills = 0;
-    for (kind, moment) in ALL {
-        for skip in 0.. {
-            let server = Arc::new(small());
-            let device = Device::new(&*server, "phone");
-            for number in 1..=3 {
-                device.person(number, "a");
-            }
+    let kills = killed_everywhere(
+        small,
+        |server, device| {
+            three_people(device);
             device.sync();
             server.put(USER, "users", &[written(4, "new"), written(5, "new")]);
             server.remove(USER, "users", &[&id(1)]);
             server.prune(USER, 2);
             device.person(2, "mine");
-            let edit = format!("UPDATE users SET name = 'b' WHERE id = '{}'", id(2));
-            let people = "2|b\n3|a\n4|new\n5|new";
-            if !converges(&server, &device, (*kind, *moment, skip), &edit, people) {
-                break;
-            }
-            kills += 1;
-        }
-    }
+        },
+        ("b", "2|b\n3|a\n4|new\n5|new", "0"),
+    );
     assert!(kills > 10, "{kills}");
 }
 
 #[test]
 fn line_4_a_process_killed_at_any_request_of_a_source_recovery() {
-    let mut kills = 0;
-    for (kind, moment) in ALL {
-        for skip in 0.. {
-            let server = Arc::new(small());
-            let device = Device::new(&*server, "phone");
+    let kills = killed_everywhere(
+        small,
+        |server, device| {
             device.person(1, "a");
             device.sync();
             device.person(1, "b");
             device.person(2, "b");
             server.faults().add(json!({"path": "/commit", "times": 1, "status": 409, "calls": "source_sequence_changed"}));
-            let edit = format!("UPDATE users SET name = 'c' WHERE id = '{}'", id(2));
-            if !converges(&server, &device, (*kind, *moment, skip), &edit, "1|b\n2|c") {
-                break;
-            }
-            kills += 1;
-        }
-    }
+        },
+        ("c", "1|b\n2|c", "0"),
+    );
     assert!(kills > 10, "{kills}");
 }
 
 #[test]
 fn line_4_a_process_killed_at_any_request_of_a_round_of_conflicts() {
-    let mut kills = 0;
-    for (kind, moment) in ALL {
-        for skip in 0.. {
-            let server = Arc::new(server());
-            let device = Device::new(&*server, "phone");
+    let kills = killed_everywhere(
+        server,
+        |server, device| {
             device.ask("SELECT sync_resolver('users', 'clientWins')");
             device.person(1, "a");
             device.sync();
             server.put(USER, "users", &[written(1, "theirs")]);
             device.person(1, "mine");
             device.person(2, "mine");
-            let Some(copy) = killed_at(&server, &device, (*kind, *moment, skip)) else {
-                break;
-            };
-            let db = next_process(&server, &copy);
-            db.execute_batch(&format!(
-                "UPDATE users SET name = 'b' WHERE id = '{}'",
-                id(2)
-            ))
-            .expect("an edit");
-            syncs(&db);
-            let which = format!("{kind:?} {moment:?} {skip}: {:?}", bundles(&server));
-            assert_eq!(ask(&db, PEOPLE), "1|mine\n2|b", "{which}");
-            assert_eq!(users(&server), ["1 mine", "2 b"], "{which}");
-            kills += 1;
-        }
-    }
+        },
+        ("b", "1|mine\n2|b", "1"),
+    );
     assert!(kills > 8, "{kills}");
 }

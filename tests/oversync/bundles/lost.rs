@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use support::backend::oversync::B;
 use support::backend::{Kind, Moment};
 
 use super::{asked, bundles, count, lose, refuse, server, small, users, written};
@@ -17,14 +18,20 @@ const REQUESTS: &[&str] = &[
     "/sync/pull",
 ];
 
+/// A device that is connected, with a row that stays.
+fn synced(server: &B) -> Device {
+    let device = Device::new(server, "phone");
+    device.person(9, "first");
+    device.sync();
+    device
+}
+
 #[test]
 fn b62_any_request_of_a_push_lost_before_or_after_it_arrived_loses_and_doubles_nothing() {
     for path in REQUESTS {
         for after in [false, true] {
             let server = server();
-            let device = Device::new(&server, "phone");
-            device.person(9, "first");
-            device.sync();
+            let device = synced(&server);
             server.forget();
             device.person(1, "a");
             device.person(2, "a");
@@ -200,9 +207,7 @@ fn b62_answers_that_break_off_or_are_no_json_leave_it_unknown_or_pending() {
             json!({"empty": true, "afterCommit": true}),
         ] {
             let server = server();
-            let device = Device::new(&server, "phone");
-            device.person(9, "first");
-            device.sync();
+            let device = synced(&server);
             device.person(1, "a");
             let mut fault = fault;
             fault["path"] = json!(path);
@@ -287,9 +292,7 @@ fn b62_a_lost_bundle_and_edits_of_another_device_on_the_same_rows() {
 fn b62_downloads_between_a_lost_commit_and_its_repetition_meet_the_own_rows() {
     for after in [false, true] {
         let server = server();
-        let device = Device::new(&server, "phone");
-        device.person(9, "first");
-        device.sync();
+        let device = synced(&server);
         device.person(1, "a");
         lose(&server, "/commit", after);
         device.failed("sync_upload_once");
