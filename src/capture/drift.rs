@@ -8,6 +8,7 @@ use super::renamed::{Move, follow_tables};
 use super::shape::Shape;
 use super::tracked::{Registration, Tracked, registrations};
 use super::triggers::Found;
+use super::whereabouts;
 use super::{meet, rebuilt, refilled, reshape};
 
 /// Looks at every tracked table and adapts. What somebody should know of it is kept ([`untold`]) for the next answer that has
@@ -39,14 +40,13 @@ pub fn refresh(database: &Database) -> Result<()> {
     let mut moves = Vec::new();
     for (registration, shape, _) in &drifted {
         if shape.name != registration.name {
-            step_aside(database, registration.id)?;
             moves.push(Move {
                 id: registration.id,
                 names: (registration.name.clone(), shape.name.clone()),
             });
         }
     }
-    follow_tables(database, &moves)?;
+    follow_all(database, moves, &mut bare)?;
     for (registration, shape, found) in &drifted {
         make_way(database, registration.id, &shape.name)?;
         bare.retain(|bare| !bare.name.eq_ignore_ascii_case(&shape.name));
@@ -73,8 +73,10 @@ pub fn restore(database: &Database) -> Result<()> {
     bare.retain(|registration| {
         let found = triggers.get(&registration.id);
         let has_lost = found.is_none_or(|found| found.table.is_none());
-        registration.off.is_none() && has_lost && !is_captured(&registration.name)
+        registration.off.is_none() && has_lost
     });
+    follow_all(database, Vec::new(), &mut bare)?;
+    bare.retain(|registration| !is_captured(&registration.name));
     restore_all(database, bare)
 }
 
@@ -90,9 +92,9 @@ fn restore_all(database: &Database, bare: Vec<Registration>) -> Result<()> {
     Ok(())
 }
 
-/// Sees columns that were renamed or added where the triggers are there to tell, before they go with the table. All else
-/// waits for a call that needs the table: in the middle of a migration a table that is bare, or has another name, says
-/// nothing. True when nothing was to be done.
+/// Sees columns that were renamed or added where the triggers are there to tell, before they go with the table, and records
+/// another name of it (`whereabouts.rs`). All else waits for a call that needs the table: in the middle of a migration a table
+/// that is bare says nothing, and one that has another name is not to keep that. True when nothing was to be done.
 ///
 /// # Errors
 /// SQLite's.
@@ -104,7 +106,7 @@ pub fn look(database: &Database) -> Result<bool> {
         let Some(table) = found.table.as_deref().filter(|_| found.is_whole()) else {
             continue;
         };
-        if registration.off.is_some() || *table != *registration.name {
+        if registration.off.is_some() {
             continue;
         }
         let shape = match Shape::read(database, table) {
@@ -112,7 +114,7 @@ pub fn look(database: &Database) -> Result<bool> {
             Err(Error::Argument(_)) => continue,
             Err(error) => return Err(error),
         };
-        if has_drifted(database, &registration, &shape, &found)? {
+        if is_altered(database, &registration, &shape, &found)? {
             unchanged = false;
             if doubt(database, &registration, &shape, &found)?.is_none() {
                 reshape::reshape(database, &registration, &shape, &found, false)?;
@@ -166,6 +168,27 @@ pub fn follow_uncaptured(database: &Database) -> Result<()> {
     Ok(())
 }
 
+/// Follows tables that were renamed, and those without triggers that were, when they were seen last: all at once, since one may have
+/// the name that another one had. The latter have their names then.
+fn follow_all(database: &Database, mut moves: Vec<Move>, bare: &mut [Registration]) -> Result<()> {
+    let back = whereabouts::moves(database, bare, &moves)?;
+    moves.extend(back.iter().cloned());
+    for moved in &moves {
+        step_aside(database, moved.id)?;
+    }
+    follow_tables(database, &moves)?;
+    for moved in &back {
+        let name = moved.names.1.as_str();
+        database.execute(
+            "UPDATE main._syncTable SET name = ?2 WHERE id = ?1",
+            &[moved.id.into(), name.into()],
+        )?;
+        let known = bare.iter_mut().filter(|known| known.id == moved.id);
+        known.for_each(|known| known.name = name.to_owned());
+    }
+    Ok(())
+}
+
 /// Names are unique; two tables may have swapped theirs.
 fn step_aside(database: &Database, id: i64) -> Result<()> {
     database.execute(
@@ -190,8 +213,17 @@ fn has_drifted(
     shape: &Shape,
     found: &Found,
 ) -> Result<bool> {
-    if shape.name != registration.name
-        || shape.definition != registration.definition
+    Ok(shape.name != registration.name || is_altered(database, registration, shape, found)?)
+}
+
+/// Whether a table is not as it is recorded, but for the name that it goes by.
+fn is_altered(
+    database: &Database,
+    registration: &Registration,
+    shape: &Shape,
+    found: &Found,
+) -> Result<bool> {
+    if shape.definition != registration.definition
         || registration.keys.is_none()
         || meet::signature(database, &shape.name)? != registration.indexes
     {

@@ -40,6 +40,7 @@ pub mod switch;
 pub mod track;
 pub mod tracked;
 mod triggers;
+mod whereabouts;
 
 pub use key::Key;
 pub use key_map::KeyMap;

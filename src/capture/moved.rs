@@ -47,6 +47,41 @@ pub fn renamed_in_place(definition: &str, shape: &Shape) -> Vec<Renamed> {
         .collect()
 }
 
+/// Whether a table has, column by column, the types that it had when it had `definition`.
+pub fn has_same_types(definition: &str, shape: &Shape) -> bool {
+    let old = declared(definition);
+    let new = shape.columns.iter();
+    let new = new.map(|column| Declared::new(&column.name, &column.declared).kind);
+    old.len() == shape.columns.len() && old.iter().zip(new).all(|(old, new)| old.kind == new)
+}
+
+/// The name of the table in a CREATE TABLE text, as SQLite keeps it: it follows a rename.
+pub fn table_name(definition: &str) -> Option<String> {
+    let verb = "CREATE TABLE ";
+    let rest = definition.get(verb.len()..)?;
+    let first = rest.trim_start().chars().next()?;
+    let close = match first {
+        '[' => ']',
+        '"' | '`' | '\'' => first,
+        _ => {
+            let is_part = |letter: char| {
+                letter.is_alphanumeric() || "_$".contains(letter) || !letter.is_ascii()
+            };
+            let word = rest.trim_start().split(|letter| !is_part(letter)).next();
+            return word.filter(|word| !word.is_empty()).map(str::to_owned);
+        }
+    };
+    let mut name = String::new();
+    let mut letters = rest.trim_start().chars().skip(1).peekable();
+    while let Some(letter) = letters.next() {
+        if letter == close && (close == ']' || letters.next_if_eq(&close).is_none()) {
+            return Some(name);
+        }
+        name.push(letter);
+    }
+    None
+}
+
 /// The names of the columns of a CREATE TABLE text, in small letters.
 pub fn names_in_order(definition: &str) -> Vec<String> {
     let columns = declared(definition).into_iter();
@@ -152,6 +187,23 @@ fn column_words(definition: &str) -> Vec<Vec<(String, bool)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_a_table_is_read() {
+        for (text, name) in [
+            ("CREATE TABLE a1_$(x)", Some("a1_$")),
+            ("CREATE TABLE \"a \"\"b\" (x)", Some("a \"b")),
+            ("CREATE TABLE [a \"b](x)", Some("a \"b")),
+            ("CREATE TABLE `a``b`(x)", Some("a`b")),
+            ("CREATE TABLE 'é'(x)", Some("é")),
+            ("CREATE TABLE é/* */(x)", Some("é")),
+            ("CREATE TABLE \"a", None),
+            ("CREATE TABLE ", None),
+            ("", None),
+        ] {
+            assert_eq!(table_name(text).as_deref(), name, "{text}");
+        }
+    }
 
     #[test]
     fn columns_are_read_with_their_types() {

@@ -2,6 +2,9 @@
 //! capture was off and rebuilt, in one migration. Its old name is gone, and a table that nobody tracks has its key and its
 //! columns.
 //!
+//! Or it has its key and as many other columns as it lacks: a column was renamed too, and nobody saw that. Then nothing is
+//! joined unasked, but it is said what the table may be.
+//!
 //! So has a table that has nothing to do with it. What decides are the rows: a text key that waits and is found in the
 //! table says that it is the same; waiting rows none of which is there say that it is another one. Numbers prove
 //! nothing, since every table counts from 1. In doubt nothing is joined: whoever calls `sync_track` says with `was`.
@@ -10,6 +13,7 @@ use crate::ground::{Warning, quoted};
 use crate::store::{Database, Error, Result, Value, quote_name};
 
 use super::log;
+use super::moved::has_same_types;
 use super::names::quoted_list;
 use super::reader::RowReader;
 use super::rebuilt;
@@ -30,6 +34,16 @@ enum Verdict {
     Silent,
 }
 
+/// How much a table is like one that is gone, whose key it has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Likeness {
+    /// It has all columns of it.
+    Fits,
+    /// It has other columns in place of some.
+    Renamed,
+    KeyOnly,
+}
+
 /// Finds the table that is gone and goes on as the one of `shape`, which is not tracked; none where it is a new one. With
 /// what should be known of it.
 ///
@@ -42,16 +56,17 @@ pub(super) fn recognise(
 ) -> Result<(Option<Registration>, Vec<Warning>)> {
     let (mut same, mut unclear, mut silent) = (Vec::new(), Vec::new(), Vec::new());
     for known in registrations(database)? {
-        if !known.may_be(database, shape)? {
+        let Some(likeness) = known.likeness(database, shape)? else {
             continue;
-        }
-        match verdict(database, &known, shape)? {
-            Verdict::Same => same.push(known),
-            Verdict::Unclear => unclear.push(known),
+        };
+        match (verdict(database, &known, shape)?, likeness) {
+            (Verdict::Same, Likeness::Fits) => same.push(known),
+            (Verdict::Same, Likeness::KeyOnly) => silent.push(known),
+            (Verdict::Another, _) | (_, Likeness::KeyOnly) => {}
+            (Verdict::Same | Verdict::Unclear, _) => unclear.push(known),
             // As a new table it would send what this one keeps here.
-            Verdict::Silent if !columns_told && known.options.keeps() => unclear.push(known),
-            Verdict::Silent => silent.push(known),
-            Verdict::Another => {}
+            (Verdict::Silent, _) if !columns_told && known.options.keeps() => unclear.push(known),
+            (Verdict::Silent, _) => silent.push(known),
         }
     }
     if same.len() > 1 || (same.is_empty() && !unclear.is_empty()) {
@@ -84,8 +99,8 @@ fn was(name: &str) -> String {
 fn unsure(shape: &Shape, known: &[Registration]) -> Error {
     let first = known.first().map_or("", |known| known.name.as_str());
     Error::argument(format!(
-        "{} may be {} under another name, which is gone: it has its key and columns. Call sync_track with {} to go on with \
-         what waits of it, or with {{\"was\":\"\"}} to track another table",
+        "{} may be {} under another name, which is gone: it has its key, and its columns or others in their place. Call \
+         sync_track with {} to go on with what waits of it, or with {{\"was\":\"\"}} to track another table",
         quote_name(&shape.name),
         names(known),
         was(first)
@@ -104,8 +119,8 @@ fn recognised(shape: &Shape, known: &Registration) -> Warning {
 
 fn taken_for_new(shape: &Shape, known: &Registration) -> Warning {
     let message = format!(
-        "{} is tracked as a new table. If it is {} under another name, which is gone and of which nothing waits, undo the \
-         call, and give {}; else call sync_untrack for that one",
+        "{} is tracked as a new table. If it is {} under another name, which is gone, undo the call, and give {}; else call \
+         sync_untrack for that one",
         quoted(&shape.name),
         quoted(&known.name),
         was(&known.name)
@@ -114,13 +129,25 @@ fn taken_for_new(shape: &Shape, known: &Registration) -> Warning {
 }
 
 impl Registration {
-    /// Whether it is gone, and a table has its key and all columns that it had.
-    fn may_be(&self, database: &Database, shape: &Shape) -> Result<bool> {
+    /// How much a table is like this one, which is gone; none where it is not gone, or had another key.
+    fn likeness(&self, database: &Database, shape: &Shape) -> Result<Option<Likeness>> {
         if !self.is_gone(database)? || !self.has_key_of(shape) || self.keys.is_none() {
-            return Ok(false);
+            return Ok(None);
         }
-        let mut names = self.columns.iter().flatten();
-        Ok(names.all(|name| shape.position(name).is_some()))
+        let names: Vec<&String> = self.columns.iter().flatten().collect();
+        let is_known = |name: &str| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let gone = names.iter().filter(|name| shape.position(name).is_none());
+        let gone = gone.count();
+        let plain = shape.columns.iter().filter(|column| !column.generated);
+        let new = plain.filter(|column| !is_known(&column.name)).count();
+        let rest = names.len().saturating_sub(gone + shape.keys().len());
+        Ok(Some(match gone {
+            0 => Likeness::Fits,
+            _ if gone <= new && (rest > 0 || has_same_types(&self.definition, shape)) => {
+                Likeness::Renamed
+            }
+            _ => Likeness::KeyOnly,
+        }))
     }
 
     fn is_gone(&self, database: &Database) -> Result<bool> {

@@ -12,6 +12,7 @@ use super::names::{CONFIGURED, Named, Renamed, is_column, new_name};
 use super::tracked::{Registration, Tracked};
 
 /// A table that has a new name.
+#[derive(Clone)]
 pub(super) struct Move {
     pub id: i64,
     pub names: Renamed,
@@ -121,11 +122,12 @@ fn store_resolver(
     Ok(())
 }
 
-/// Follows the columns of a table that were renamed since it was recorded.
+/// Follows the columns of a table that were renamed since it was recorded. `known_as`: the name by which others speak of the
+/// table.
 ///
 /// # Errors
 /// SQLite's.
-pub(super) fn follow_columns(database: &Database, tracked: &Tracked) -> Result<()> {
+pub(super) fn follow_columns(database: &Database, tracked: &Tracked, known_as: &str) -> Result<()> {
     let renamed = tracked.columns.renamed.as_slice();
     if renamed.is_empty() {
         return Ok(());
@@ -141,7 +143,7 @@ pub(super) fn follow_columns(database: &Database, tracked: &Tracked) -> Result<(
                 (Named::ColumnsByTable, Some(Json::Object(tables))) => {
                     let lists = tables.iter_mut();
                     lists
-                        .filter(|(name, _)| name.eq_ignore_ascii_case(table))
+                        .filter(|(name, _)| name.eq_ignore_ascii_case(known_as))
                         .for_each(|(_, list)| rename_values(list, renamed));
                 }
                 (Named::Columns, Some(Json::Array(list))) if !is_anothers => {
@@ -155,7 +157,7 @@ pub(super) fn follow_columns(database: &Database, tracked: &Tracked) -> Result<(
     for (kept, column) in ROWS {
         follow_rows(database, (kept, column), tracked.id, renamed)?;
     }
-    follow_resolvers(database, &configs, table, renamed)
+    follow_resolvers(database, &configs, (table, known_as), renamed)
 }
 
 /// Where rows are kept as JSON objects by column, to be compared or stored later. Those of `_syncConflict` are a record
@@ -235,12 +237,13 @@ fn follow_list(
 fn follow_resolvers(
     database: &Database,
     configs: &[Config],
-    table: &str,
+    (table, known_as): (&str, &str),
     renamed: &[Renamed],
 ) -> Result<()> {
-    let mut entities: Vec<&str> = configs.iter().flat_map(|config| config.of(table)).collect();
-    if configs.iter().all(|config| !config.maps(table)) {
-        entities.push(table);
+    let entities = configs.iter().flat_map(|config| config.of(known_as));
+    let mut entities: Vec<&str> = entities.collect();
+    if configs.iter().all(|config| !config.maps(known_as)) {
+        entities.push(known_as);
     }
     let resolvers = database.query_all(
         "SELECT entity, policy, argument FROM main._syncResolver",

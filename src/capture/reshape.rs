@@ -43,14 +43,14 @@ pub(super) fn reshape(
         "UPDATE main._syncTable SET options = ?2 WHERE id = ?1 AND options <> ?2",
         &[id.into(), options.as_str().into()],
     )?;
-    renamed::follow_columns(database, &tracked)?;
-    brought::follow(database, registration, &tracked)?;
-    let place = if needed {
-        place
-    } else {
-        registration.place.clone()
+    // In the middle of a migration the table may have a name that is not to stay.
+    let (name, place) = match needed {
+        true => (&shape.name, &place),
+        false => (&registration.name, &registration.place),
     };
-    store(database, &tracked, place.as_deref())?;
+    renamed::follow_columns(database, &tracked, name)?;
+    brought::follow(database, registration, &tracked)?;
+    store(database, &tracked, name, place.as_deref())?;
     triggers::drop_all(database, id)?;
     triggers::create(database, shape, id, &tracked.columns)
 }
@@ -119,11 +119,17 @@ fn log_unseen(database: &Database, tracked: &Tracked, standing: &aside::Standing
     Ok(())
 }
 
-/// Writes a table's present shape into its registration, and where it is.
+/// Writes a table's present shape into its registration, the name that it goes by, and where it is. The text of its
+/// definition has the name that it has now ([`super::whereabouts`]).
 ///
 /// # Errors
 /// SQLite's.
-pub(super) fn store(database: &Database, tracked: &Tracked, place: Option<&str>) -> Result<()> {
+pub(super) fn store(
+    database: &Database,
+    tracked: &Tracked,
+    name: &str,
+    place: Option<&str>,
+) -> Result<()> {
     let shape = &tracked.shape;
     let json = |names: serde_json::Result<String>| {
         names.map_err(|error| Error::Corrupt(format!("column names: {error}")))
@@ -137,7 +143,7 @@ pub(super) fn store(database: &Database, tracked: &Tracked, place: Option<&str>)
          WHERE id = ?1",
         &[
             tracked.id.into(),
-            shape.name.as_str().into(),
+            name.into(),
             columns.as_str().into(),
             shape.definition.as_str().into(),
             indexes.as_str().into(),

@@ -10,7 +10,7 @@ use super::columns::Columns;
 use super::names::quoted_list;
 use super::op::Op;
 use super::shape::Shape;
-use super::tracked::{Existing, TrackOptions, Tracked, registration};
+use super::tracked::{Existing, Registration, TrackOptions, Tracked, registration};
 use super::triggers::Found;
 use super::{
     aside, doubt, drift, key, log, meet, rebuilt, recognised, refilled, reshape, triggers,
@@ -103,15 +103,27 @@ pub fn track_as(database: &Database, name: &str, told: Told<'_>) -> Result<Outco
             });
         }
     }
+    let was_known = match was {
+        Some(was) => registration(database, was)?,
+        None => None,
+    };
     drift::refresh(database)?;
     drift::follow_uncaptured(database)?;
     let mut warnings = untold::take(database)?;
     let shape = Shape::read(database, name)?;
+    let as_it_is = registration(database, &shape.name)?;
+    let is_other = |known: &Registration| {
+        let as_it_is = as_it_is.as_ref();
+        as_it_is.is_none_or(|as_it_is| as_it_is.id != known.id)
+    };
     if let Some(was) = was.filter(|was| !was.is_empty()) {
-        let known = recognised::told(database, &shape, was)?;
-        let as_it_is = registration(database, &shape.name)?;
-        if as_it_is.is_none_or(|as_it_is| !as_it_is.has_key_of(&shape)) {
-            warnings.extend(recognised::go_on_as(database, known, &shape, columns_told)?);
+        // It may have been followed without being told.
+        let is_told = was_known.is_none_or(|known| is_other(&known) || known.name == shape.name);
+        if is_told {
+            let known = recognised::told(database, &shape, was)?;
+            if as_it_is.is_none_or(|as_it_is| !as_it_is.has_key_of(&shape)) {
+                warnings.extend(recognised::go_on_as(database, known, &shape, columns_told)?);
+            }
         }
     } else if was.is_none() && registration(database, &shape.name)?.is_none() {
         let (known, noticed) = recognised::recognise(database, &shape, columns_told)?;
@@ -167,6 +179,7 @@ fn start(
     reshape::store(
         database,
         &Tracked::assemble(registered.clone(), shape.clone(), &nothing),
+        &shape.name,
         place.as_deref(),
     )?;
     let columns = Columns::resolve(&registered.columns, None, shape);

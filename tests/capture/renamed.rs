@@ -425,3 +425,237 @@ fn m5_a_copy_left_from_a_rebuild_while_capture_is_off_is_not_the_table() {
     );
     assert_eq!(pending(&c), WAITING);
 }
+
+/// A rebuild of `place` by which nothing but its triggers is lost.
+const REBUILD: &str = "CREATE TABLE new (id TEXT PRIMARY KEY, head TEXT, text TEXT, n INTEGER); INSERT INTO new SELECT * FROM place;
+    DROP TABLE place; ALTER TABLE new RENAME TO place";
+
+/// What is known of the old name is what was looked at between the steps.
+#[test]
+fn m1_a_table_renamed_then_its_columns_then_rebuilt_goes_on_where_every_step_was_seen() {
+    every_world(|world| {
+        let c = tracked(world, NOTES, "notes");
+        ask(
+            &c,
+            r#"SELECT sync_provider('p', '{"kind":"watermelon","url":"http://localhost:1","excludeColumns":{"notes":["body"]}}')"#,
+        );
+        ask(
+            &c,
+            "SELECT sync_resolver('notes', 'lastWriteWins', 'title')",
+        );
+        run(&c, EDITS);
+        cursor(&c);
+        for step in [
+            "ALTER TABLE notes RENAME TO place",
+            "ALTER TABLE place RENAME COLUMN title TO head",
+            "UPDATE place SET n = 4 WHERE id = 'k1'",
+            "ALTER TABLE place RENAME COLUMN body TO text",
+            REBUILD,
+        ] {
+            elsewhere(world, step);
+            ask(&c, "SELECT sync_init()");
+        }
+        assert_eq!(
+            pending(&c),
+            "created n []\ndeleted k2\nupdated k1 [\"head\",\"n\"]"
+        );
+        let said = "SELECT name, definition LIKE '%\"place\"%' FROM _syncTable";
+        assert_eq!(ask(&c, said), "place|1");
+        assert_eq!(ask(&c, "SELECT entity, cursor FROM _syncCursor"), "place|5");
+        assert_eq!(
+            ask(&c, "SELECT config ->> 'excludeColumns' FROM _syncProvider"),
+            r#"{"place":["text"]}"#
+        );
+        assert_eq!(
+            ask(&c, "SELECT entity, argument FROM _syncResolver"),
+            "place|head"
+        );
+        let answer = track(&c, "place", "{}");
+        assert!(answer.contains("\"already\":true"), "{answer}");
+        assert_eq!(codes(&answer), ["captureRestored"]);
+        run(&c, "UPDATE place SET text = 'x' WHERE id = 'k3'");
+        assert!(pending(&c).ends_with("updated k3 [\"text\"]"));
+    });
+}
+
+/// Whoever says so all the same is not refused.
+#[test]
+fn m3_what_a_table_was_may_be_said_though_it_is_known() {
+    for rebuild in ["SELECT 1", REBUILD] {
+        let world = World::new(false);
+        let c = tracked(&world, NOTES, "notes");
+        run(&c, EDITS);
+        elsewhere(&world, "ALTER TABLE notes RENAME TO place");
+        ask(&c, "SELECT sync_provider('p', '{\"kind\":\"host\"}')");
+        elsewhere(
+            &world,
+            &rebuild
+                .replace("head", "title")
+                .replace("text TEXT", "body TEXT"),
+        );
+        let answer = track(&c, "place", r#"{"was":"notes"}"#);
+        assert!(answer.contains("\"already\":true"), "{answer}");
+        goes_on(&c);
+    }
+}
+
+/// The old table has another name for a while.
+#[test]
+fn m3_a_look_in_the_middle_of_a_rebuild_does_not_take_the_old_table_for_the_one_that_stays() {
+    every_world(|world| {
+        let c = tracked(world, NOTES, "notes");
+        run(&c, EDITS);
+        cursor(&c);
+        for step in [
+            "ALTER TABLE notes RENAME TO old",
+            "CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT, body TEXT, n INTEGER)",
+            "INSERT INTO notes SELECT * FROM old",
+            "DROP TABLE old",
+        ] {
+            elsewhere(world, step);
+            ask(&c, "SELECT sync_init()");
+            assert_eq!(ask(&c, "SELECT name FROM _syncTable"), "notes", "{step}");
+        }
+        assert_eq!(pending(&c), WAITING);
+        let known = "SELECT entity, cursor FROM _syncCursor";
+        assert_eq!(ask(&c, known), "notes|5");
+        run(&c, "UPDATE notes SET n = 5 WHERE id = 'k3'");
+        assert_eq!(pending(&c), format!("{WAITING}\nupdated k3 [\"n\"]"));
+    });
+}
+
+/// Two tables pass their names on, and both are rebuilt: who looked knows which is which.
+#[test]
+fn m1_names_of_tables_that_were_passed_on_are_known_where_every_step_was_seen() {
+    const REBUILT: &str = "CREATE TABLE new (id TEXT PRIMARY KEY, title TEXT); INSERT INTO new SELECT * FROM {}; DROP TABLE {};
+        ALTER TABLE new RENAME TO {}";
+    for (steps, names) in [
+        (
+            ["notes RENAME TO place", "tasks RENAME TO notes", ""],
+            ["place", "notes"],
+        ),
+        (
+            [
+                "notes RENAME TO t",
+                "tasks RENAME TO notes",
+                "t RENAME TO tasks",
+            ],
+            ["tasks", "notes"],
+        ),
+    ] {
+        for rebuilt in [&names[..], &names[..1], &names[1..]] {
+            every_world(|world| {
+                let c = world.open();
+                for table in ["notes", "tasks"] {
+                    run(
+                        &c,
+                        &format!(
+                            "CREATE TABLE {table} (id TEXT PRIMARY KEY, title TEXT); INSERT INTO {table} VALUES ('1', '{table}')"
+                        ),
+                    );
+                    track(&c, table, r#"{"existing":"skip"}"#);
+                }
+                ask(
+                    &c,
+                    r#"SELECT sync_provider('p', '{"kind":"watermelon","url":"http://localhost:1","onClash":{"notes":"adopt"}}')"#,
+                );
+                run(
+                    &c,
+                    "UPDATE notes SET title = 'x'; INSERT INTO tasks VALUES ('only here', 'y')",
+                );
+                let steps = steps.iter().filter(|step| !step.is_empty());
+                let steps = steps.map(|step| format!("ALTER TABLE {step}"));
+                let rebuilds = rebuilt.iter().map(|name| REBUILT.replace("{}", name));
+                for step in steps.chain(rebuilds) {
+                    elsewhere(world, &step);
+                    ask(&c, "SELECT sync_init()");
+                }
+                ask(&c, "SELECT sync_capture_on()");
+                let mut expected = [
+                    format!("{}|1|updated", names[0]),
+                    format!("{}|only here|created", names[1]),
+                ];
+                expected.sort();
+                assert_eq!(
+                    ask(&c, "SELECT \"table\", key, op FROM sync_pending ORDER BY 1"),
+                    expected.join("\n"),
+                    "{rebuilt:?}"
+                );
+                assert_eq!(ask(&c, "SELECT count(*) FROM sync_conflict"), "0");
+                assert_eq!(
+                    ask(&c, "SELECT config ->> 'onClash' FROM _syncProvider"),
+                    format!("{{\"{}\":\"adopt\"}}", names[0])
+                );
+                for name in names {
+                    let answer = ask(&c, &format!("SELECT sync_track('{name}')"));
+                    assert!(answer.contains("\"already\":true"), "{answer}");
+                }
+            });
+        }
+    }
+}
+
+/// A rename of the table, one of a column and a rebuild of which nobody saw anything.
+#[test]
+fn m3_a_table_some_columns_of_which_have_other_names_is_not_taken_for_a_new_one_in_silence() {
+    let migration = format!(
+        "ALTER TABLE notes RENAME TO place; ALTER TABLE place RENAME COLUMN title TO head; \
+         ALTER TABLE place RENAME COLUMN body TO text; {REBUILD}"
+    );
+    let all = migration.replace("n INTEGER", "number INTEGER");
+    for migration in [&migration, &all] {
+        for (edits, waiting) in [
+            (
+                EDITS,
+                "created n []\ndeleted k2\nupdated k1 [\"head\",\"text\"]",
+            ),
+            ("DELETE FROM notes WHERE id = 'k2'", "deleted k2"),
+        ] {
+            both(|world| {
+                let c = tracked(world, NOTES, "notes");
+                run(&c, edits);
+                elsewhere(world, migration);
+                let error = refused(&c, "SELECT sync_track('place')");
+                assert!(error.contains(r#"{"was":"notes"}"#), "{error}");
+                let answer = track(&c, "place", r#"{"was":"notes"}"#);
+                assert_eq!(codes(&answer), ["captureRestored", "columnGone"]);
+                let waits = pending(&c).replace(",\"number\"", "");
+                assert_eq!(waits, waiting);
+            });
+        }
+        let world = World::new(false);
+        let c = tracked(&world, NOTES, "notes");
+        elsewhere(&world, migration);
+        let answer = track(&c, "place", r#"{"existing":"skip"}"#);
+        assert_eq!(codes(&answer), ["tableGone"]);
+    }
+    // Numbers, and one column.
+    let world = World::new(false);
+    let ddl =
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 1), (2, 2);";
+    let c = tracked(&world, ddl, "t");
+    run(&c, "UPDATE t SET a = 7 WHERE id = 1");
+    elsewhere(
+        &world,
+        "CREATE TABLE u (id INTEGER PRIMARY KEY, b TEXT); INSERT INTO u SELECT * FROM t; DROP TABLE t",
+    );
+    assert!(refused(&c, "SELECT sync_track('u')").contains(r#"{"was":"t"}"#));
+    // It has fewer columns, but the rows that wait.
+    let world = World::new(false);
+    let c = tracked(&world, NOTES, "notes");
+    run(&c, EDITS);
+    elsewhere(
+        &world,
+        "CREATE TABLE place (id TEXT PRIMARY KEY, title TEXT); INSERT INTO place SELECT id, title FROM notes; DROP TABLE notes",
+    );
+    assert_eq!(codes(&track(&c, "place", "{}")), ["tableGone"]);
+    // It counts its rows as well, and that is all.
+    let world = World::new(false);
+    let c = tracked(&world, ddl, "t");
+    run(&c, "UPDATE t SET a = 7 WHERE id = 1");
+    elsewhere(
+        &world,
+        "DROP TABLE t; CREATE TABLE u (id INTEGER PRIMARY KEY, b REAL, c); INSERT INTO u VALUES (1, 1, 1)",
+    );
+    assert!(!track(&c, "u", "{}").contains("tableGone"));
+}
