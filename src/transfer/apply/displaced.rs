@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::capture::Key;
 use crate::providers::wire::Slot;
-use crate::store::{Database, Result};
+use crate::store::{Database, Result, Value};
 use crate::transfer::binding::Binding;
 use crate::transfer::held::Refusals;
-use crate::transfer::send::rewriter::{Contents, content};
+use crate::transfer::send::reference::Reference;
+use crate::transfer::send::renamed::Renamed;
+use crate::transfer::send::rewriter::{Contents, content, refer_to};
 
 use super::decide::Remote;
 
@@ -53,6 +55,40 @@ impl Displaced {
             }
         }
         Ok(displaced)
+    }
+
+    /// Rows have moved, and what was made here to refer to them has followed: so does what is remembered of it, which is to
+    /// move yet and will be put back.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn follow(
+        &mut self,
+        database: &Database,
+        bindings: &[Binding],
+        rows: &[Renamed<'_>],
+    ) -> Result<()> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        for rows in rows.chunk_by(|one, next| one.shape.name == next.shape.name) {
+            let keys: HashMap<Key, &Value> = rows
+                .iter()
+                .map(|row| (Key(row.old.clone()), &row.new))
+                .collect();
+            for reference in Reference::written_ones(database, rows[0].shape)? {
+                for binding in bindings {
+                    let (id, shape) = (binding.table.id, &binding.table.shape);
+                    if !shape.name.eq_ignore_ascii_case(&reference.child) {
+                        continue;
+                    }
+                    let held = self.held.iter_mut();
+                    held.filter(|((table, _), _)| *table == id)
+                        .for_each(|(_, values)| refer_to(values, shape, &reference, &keys));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The last word of the answer about a row counts.

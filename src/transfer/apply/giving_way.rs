@@ -172,6 +172,8 @@ impl Applier<'_> {
                 return Err(error.into());
             }
         }
+        self.displaced
+            .follow(database, self.bindings, &whole.rows)?;
         for (row, of) in whole.rows.into_iter().zip(places) {
             let Some(of) = of else { continue };
             let old = Key(row.old);

@@ -142,7 +142,7 @@ pub(super) fn meets(names: &[String]) -> String {
 /// Lets the references of a tracked table follow that were set here.
 pub fn follow(
     database: &Database,
-    rewriter: &Rewriter<'_>,
+    rewriter: &mut Rewriter<'_>,
     (child, reference): (&Tracked, &Reference),
     keys: &HashMap<Key, &Value>,
     (met, upto): (&MetOf<'_>, i64),
@@ -155,10 +155,9 @@ pub fn follow(
     let found = set_here(database, (child, reference), keys, (met, upto), &set)?;
     let sql = update_of_one(database, child, reference);
     for (key, new) in found {
-        let mut values = vec![new.borrow()];
-        values.extend(key.iter().map(Value::borrow));
         about(new);
-        rewriter.run_surely(&sql, &values)?;
+        let new = (*new).clone();
+        rewriter.follow(&sql, [vec![new], key].concat())?;
     }
     Ok(())
 }
@@ -166,7 +165,7 @@ pub fn follow(
 /// Lets the references of a tracked table follow that the server was sent, and that nothing waits of.
 pub fn follow_sent(
     database: &Database,
-    rewriter: &Rewriter<'_>,
+    rewriter: &mut Rewriter<'_>,
     (child, reference): (&Tracked, &Reference),
     keys: &HashMap<Key, &Value>,
     about: &dyn Fn(&Value),
@@ -184,10 +183,9 @@ pub fn follow_sent(
             if sent.get(&row.logged) != Some(old) {
                 continue;
             }
-            let mut values = vec![new.borrow()];
-            values.extend(row.keys.iter().map(Value::borrow));
             about(new);
-            rewriter.run_surely(&sql, &values)?;
+            let new = (*new).clone();
+            rewriter.follow(&sql, [vec![new], row.keys].concat())?;
             followed.push(Followed {
                 table: child.id,
                 key: row.logged,

@@ -5,11 +5,13 @@ use std::collections::{HashMap, HashSet};
 
 use crate::capture::log::{self, Entry};
 use crate::capture::op::{EVERY_COLUMN, Op, bit};
-use crate::capture::shape::Shape;
+use crate::capture::shape::{Column, Shape};
 use crate::capture::{Key, Tracked};
 use crate::store::{Database, Result, TriggersOff, Value, ValueRef, quote_name};
 use crate::transfer::app_triggers::has_triggers;
 
+use super::family::same_type;
+use super::reference::Reference;
 use super::renamed::Renamed;
 
 pub struct Rewriter<'a> {
@@ -21,6 +23,8 @@ pub struct Rewriter<'a> {
     start: i64,
     /// Rows that have another key, under the old one and the new one.
     rows: HashSet<(i64, Key)>,
+    /// What lets single references follow: statements that change nothing when they are run again.
+    followed: Vec<(String, Vec<Value>)>,
     /// What they are to hold under their new keys.
     kept: Vec<(Place, Value, Vec<Value>)>,
     /// Columns with references that were written: groups and masks, by the number of the table.
@@ -36,6 +40,29 @@ pub type Contents = HashMap<(i64, Key), Vec<Value>>;
 /// SQLite's.
 pub fn content(database: &Database, shape: &Shape, key: &Value) -> Result<Option<Vec<Value>>> {
     Place::of(database, shape).read(database, key)
+}
+
+/// Lets what a row held, as [`content`] gives it, refer to rows by the keys that they have now.
+pub fn refer_to(
+    values: &mut [Value],
+    shape: &Shape,
+    reference: &Reference,
+    keys: &HashMap<Key, &Value>,
+) {
+    let mut columns = written(shape);
+    let place = columns.position(|column| column.name.eq_ignore_ascii_case(&reference.column));
+    let Some(value) = place.and_then(|place| values.get_mut(place)) else {
+        return;
+    };
+    if let Some(new) = keys.get(&Key(reference.key(value.clone()))) {
+        *value = same_type(value, new);
+    }
+}
+
+/// All columns of a table that can be written, but the key.
+fn written(shape: &Shape) -> impl Iterator<Item = &Column> {
+    let columns = shape.columns.iter();
+    columns.filter(|column| !column.generated && column.key_place == 0)
 }
 
 /// The columns of a table that refer to some tables.
@@ -68,12 +95,12 @@ struct Place {
 
 impl Place {
     fn of(database: &Database, shape: &Shape) -> Self {
-        let columns = shape.columns.iter();
-        let columns = columns.filter(|column| !column.generated && column.key_place == 0);
         Self {
             table: database.qualified(&shape.name),
             key: quote_name(&shape.keys()[0].name),
-            columns: columns.map(|column| quote_name(&column.name)).collect(),
+            columns: written(shape)
+                .map(|column| quote_name(&column.name))
+                .collect(),
         }
     }
 
@@ -126,6 +153,7 @@ impl<'a> Rewriter<'a> {
             told,
             start: log::high_water(database)?,
             rows: HashSet::new(),
+            followed: Vec::new(),
             kept: Vec::new(),
             references: HashMap::new(),
         })
@@ -167,6 +195,20 @@ impl<'a> Rewriter<'a> {
             true => self.run_quietly(sql, values),
             false => Ok(()),
         }
+    }
+
+    /// Lets a reference follow, by a statement that changes nothing when it is run again. In the end it refers where it is to,
+    /// whatever triggers write into it while what it refers to gets its key.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn follow(&mut self, sql: &str, values: Vec<Value>) -> Result<()> {
+        let borrowed: Vec<ValueRef<'_>> = values.iter().map(Value::borrow).collect();
+        self.run_surely(sql, &borrowed)?;
+        if self.told {
+            self.followed.push((sql.to_owned(), values));
+        }
+        Ok(())
     }
 
     /// Runs a statement that nobody hears of.
@@ -229,8 +271,7 @@ impl<'a> Rewriter<'a> {
         }
         // Where the key is the rowid, every column is named: what is kept by rowid is mostly kept by triggers on the
         // columns in it.
-        let columns = shape.columns.iter().filter(|_| shape.rowid_is_key);
-        let columns = columns.filter(|column| !column.generated && column.key_place == 0);
+        let columns = written(shape).filter(|_| shape.rowid_is_key);
         let same = columns.map(|column| {
             let column = quote_name(&column.name);
             format!(", {column} = {column}")
@@ -247,6 +288,10 @@ impl<'a> Rewriter<'a> {
     /// # Errors
     /// SQLite's.
     pub fn finish(self) -> Result<()> {
+        for (sql, values) in &self.followed {
+            let values: Vec<ValueRef<'_>> = values.iter().map(Value::borrow).collect();
+            self.run_quietly(sql, &values)?;
+        }
         for (place, key, values) in &self.kept {
             place.put_back(&self, key, values)?;
         }
