@@ -37,6 +37,7 @@ pub fn take_up(
             conflicts: Vec::new(),
             entries: Some(Entries::new()),
             resent: true,
+            circle: false,
         });
     }
     Ok(parts)
