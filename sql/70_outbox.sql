@@ -44,6 +44,7 @@ CREATE INDEX main._syncOutbox_push ON _syncOutbox (pushId, tbl, kind);
 --          that is, until the log has a later entry of it. 0: it is sent once more. NULL: it is sent with every push
 -- refusedIn, mates, met  of one that is left out, what may change so that it is sent once more: the run in which it was first
 --          refused, how many rows were, and a number that stands for the rows that it hangs together with
+-- circle   of rows that refer to each other, so that they were refused together: the push that was; none of them goes alone
 CREATE TABLE main._syncRejected (
   id       INTEGER PRIMARY KEY AUTOINCREMENT,
   provider TEXT NOT NULL,
@@ -57,5 +58,6 @@ CREATE TABLE main._syncRejected (
   refusedIn INTEGER,
   mates    INTEGER,
   met      INTEGER,
+  circle   INTEGER,
   UNIQUE (provider, tbl, pk)
 );

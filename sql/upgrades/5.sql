@@ -10,6 +10,7 @@ ALTER TABLE main._syncCursor ADD COLUMN again INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE main._syncRejected ADD COLUMN refusedIn INTEGER;
 ALTER TABLE main._syncRejected ADD COLUMN mates INTEGER;
 ALTER TABLE main._syncRejected ADD COLUMN met INTEGER;
+ALTER TABLE main._syncRejected ADD COLUMN circle INTEGER;
 
 -- Which columns pulls have brought.
 ALTER TABLE main._syncCursor ADD COLUMN brought TEXT;

@@ -28,7 +28,7 @@ fn counted_key(tracked: &Tracked) -> Option<Warning> {
     }
     let message = format!(
         "SQLite counts the key of {}, so two devices give the same number to different rows. Use a text key with UUIDs, \
-         or say with \"counted\": \"rekey\" or \"same\" what such rows are",
+         or AUTOINCREMENT, by which at least no device gives a number twice, and say with \"counted\": \"rekey\" or \"same\" what such rows are",
         quoted(&shape.name)
     );
     Some(Warning::new("countedKey", message).of(&shape.name))

@@ -33,6 +33,10 @@ pub struct Pending {
     /// The balance when the row was first met, which proves that it existed then.
     pub(super) met_at: Option<i64>,
     pub(super) inserted: bool,
+    /// The last entry but those of kind "met" is a delete by itself, not one by which OR REPLACE makes room.
+    pub(super) deleted: bool,
+    /// Its newest insert came behind such a delete.
+    pub(super) made_again: bool,
     /// Its newest insert in the log.
     pub(super) last_insert: i64,
     /// Its newest insert at the time when the server turned out to have the row too.
@@ -163,6 +167,12 @@ impl Pending {
         self.last_insert == seq && seq > 0
     }
 
+    /// The insert by which it was made once more after it was deleted: where numbers are counted, it may be another row to
+    /// which the number was given again. None: it was not.
+    pub fn made_again(&self) -> Option<i64> {
+        self.made_again.then_some(self.last_insert)
+    }
+
     /// Whether it was made, or replaced as a whole, after this entry of the log, and the server has not turned out
     /// to have it since.
     pub fn made_after(&self, seq: i64) -> bool {
@@ -204,6 +214,8 @@ impl Pending {
             balance: 0,
             met_at: None,
             inserted: false,
+            deleted: false,
+            made_again: false,
             last_insert: 0,
             there: 0,
             copied: false,
@@ -225,6 +237,8 @@ impl Pending {
         self.last_seq = entry.seq;
         self.rowid = entry.rowid.or(self.rowid);
         let offered = self.offered.take();
+        let was_deleted = self.deleted;
+        self.deleted &= entry.op == Op::Met;
         match entry.op {
             Op::Met => {
                 self.met_at.get_or_insert(self.balance);
@@ -242,6 +256,7 @@ impl Pending {
                     self.copied = !self.inserted;
                 } else {
                     self.inserted = true;
+                    self.made_again = was_deleted;
                     self.last_insert = entry.seq;
                 }
             }
@@ -260,6 +275,7 @@ impl Pending {
             Op::Delete => {
                 self.balance -= 1;
                 self.was_there = false;
+                self.deleted = !entry.replaced;
             }
             Op::Update { group } => {
                 self.was_there = true;

@@ -21,6 +21,8 @@ impl Kept for Pending {
             self.revived,
             self.stranded,
             self.copied,
+            self.deleted,
+            self.made_again,
         ];
         let flags = flags.iter().enumerate();
         let flags = flags.map(|(bit, flag)| i64::from(*flag) << bit).sum();
@@ -76,6 +78,8 @@ impl Kept for Pending {
             revived: flag(6),
             stranded: flag(7),
             copied: flag(8),
+            deleted: flag(9),
+            made_again: flag(10),
             rowid: rowid.as_i64(),
             first_seq: first.as_i64()?,
             last_seq: last.as_i64()?,

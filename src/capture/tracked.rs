@@ -344,6 +344,15 @@ impl Tracked {
         }
     }
 
+    /// Whether the options are still those that it is registered with.
+    pub fn has_options_of(&self, registered: Option<&Registration>) -> bool {
+        registered.is_some_and(|registered| {
+            let mut options = registered.options.clone();
+            options.rename(&self.columns.renamed);
+            options == self.options
+        })
+    }
+
     /// All tables that can be read right now; dropped ones are left out. One that was made again, or of which
     /// capture is off, is there: what was logged still waits.
     ///

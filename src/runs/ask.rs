@@ -13,8 +13,8 @@ use super::patience::Patience;
 use super::run::{Asked, Run};
 
 impl Run {
-    /// Before a request leaves, what it is about is in the run's row: whoever looks sees what is going on, and
-    /// after a crash how far it came.
+    /// Before rows leave, it is made sure that they are still to, and before any request what it is about is in the run's row: whoever looks sees what is going on, and
+    /// after a crash how far it came. What is not to leave any more is pending as before.
     pub(super) fn ask(&mut self, database: &Database, ask: Ask) -> Result<Outgoing, SyncError> {
         let parcel = ask.parcel.is_some();
         let body = match ask.body {
@@ -37,8 +37,11 @@ impl Run {
         });
         let may_store = ask.parcel.is_some_and(|parcel| parcel.may_store);
         let is_attempt = may_store && self.kind.manners().numbered && !self.parcels.attempted;
-        Patience::new(&self.config).sync(|| {
+        let noted = Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(database.connection())?;
+            if parcel {
+                self.require_unchanged(database)?;
+            }
             if let (true, Some(frozen)) = (is_attempt, &self.parcels.current) {
                 outbox::count_attempt(database, frozen.push)?;
             }
@@ -46,7 +49,8 @@ impl Run {
             run_record::progress(database, self.id, &self.live.record(step))?;
             self.diary.write(database, self.id)?;
             Ok(transaction.commit()?)
-        })?;
+        });
+        self.or_take_back(database, noted)?;
         self.parcels.attempted |= is_attempt;
         self.diary.committed();
         Ok(Outgoing {

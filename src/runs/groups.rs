@@ -28,44 +28,41 @@ impl Together {
     }
 }
 
-/// The groups of rows that may be good together: all, those of one kind, all but one. `whole`: all together were refused
-/// already.
+/// The groups of rows that may be good together: all, those of one kind, all but one; where some refer to each other in a
+/// circle, they count as one. `whole`: all together were refused already.
 pub(super) fn groups(rows: &[Alone], whole: bool) -> VecDeque<Vec<Alone>> {
-    let kind = |row: &Alone| (row.place, row.kind.clone(), row.status);
+    let units: Vec<&[Alone]> = rows.chunk_by(|one, next| one.push == next.push).collect();
+    let kind = |unit: &[Alone]| (unit[0].place, unit[0].kind.clone(), unit[0].status);
     let mut of_kind: HashMap<_, usize> = HashMap::new();
-    for row in rows {
-        *of_kind.entry(kind(row)).or_default() += 1;
+    for unit in &units {
+        *of_kind.entry(kind(unit)).or_default() += 1;
     }
     let mut kinds: Vec<_> = of_kind.iter().collect();
     kinds.sort_by(|one, other| other.1.cmp(one.1).then(one.0.cmp(other.0)));
     // The odd one is the most likely to be at fault.
-    let mut odd: Vec<usize> = (0..rows.len()).collect();
-    odd.sort_by_key(|place| of_kind[&kind(&rows[*place])]);
+    let mut odd: Vec<usize> = (0..units.len()).collect();
+    odd.sort_by_key(|place| of_kind[&kind(units[*place])]);
     let of_one = kinds.iter().map(|(one, _)| {
-        rows.iter()
-            .filter(|row| kind(row) == **one)
-            .cloned()
-            .collect()
+        let units = units.iter().filter(|unit| kind(unit) == **one);
+        units.copied().collect()
     });
     let but_one = odd.iter().map(|odd| {
-        let others = rows.iter().enumerate().filter(|(place, _)| place != odd);
-        others.map(|(_, row)| row.clone()).collect()
+        let others = units.iter().enumerate().filter(|(place, _)| place != odd);
+        others.map(|(_, unit)| *unit).collect()
     });
-    let all = (!whole).then(|| rows.to_vec());
-    let mut found: VecDeque<Vec<Alone>> = VecDeque::new();
+    let all = (!whole).then(|| units.clone());
+    let mut found: Vec<Vec<&[Alone]>> = Vec::new();
     for group in all.into_iter().chain(of_one).chain(but_one) {
-        let is_known = |known: &Vec<Alone>| {
-            let keys = |rows: &[Alone]| -> Vec<_> {
-                rows.iter()
-                    .map(|row| (row.place, row.key.clone()))
-                    .collect()
+        let is_known = |known: &Vec<&[Alone]>| {
+            let pushes = |group: &[&[Alone]]| -> Vec<i64> {
+                group.iter().map(|unit| unit[0].push).collect()
             };
-            keys(known) == keys(&group)
+            pushes(known) == pushes(&group)
         };
-        let is_whole = whole && group.len() == rows.len();
+        let is_whole = whole && group.len() == units.len();
         if group.len() > 1 && !is_whole && found.len() < MOST && !found.iter().any(is_known) {
-            found.push_back(group);
+            found.push(group);
         }
     }
-    found
+    found.into_iter().map(|group| group.concat()).collect()
 }

@@ -3,7 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `run` | the run as a value: takes what has happened, hands out what is due |
-//! | `begin`, `gate` | how it begins; what is refused before |
+//! | `begin`, `gate`, `unchanged` | how it begins; what is refused before; what must still hold later |
 //! | `ask`, `take`, `parcels` | handing out a request, taking its answer, freezing what is sent |
 //! | `refresh`, `renewing` | a new token, where the backend no longer knows the old one |
 //! | `refused` | a push that the server refuses as a whole, cut up until it takes what it can |
@@ -46,6 +46,7 @@ mod run;
 mod silent;
 mod take;
 mod together;
+mod unchanged;
 mod wait;
 mod waiting;
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::json;
 
-use crate::coordination::{lease, run_record};
+use crate::coordination::run_record;
 use crate::ground::{SyncError, Warning};
 use crate::providers::conversation::{Event, Goal};
 use crate::store::{Database, Result, Transaction};
@@ -22,10 +22,7 @@ impl Run {
     pub(super) fn freeze(&mut self, database: &Database) -> Result<(), SyncError> {
         let (frozen, parts) = Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(database.connection())?;
-            lease::require(database, &self.call.provider, self.id)?;
-            for binding in &self.bindings {
-                binding.require_unchanged(database)?;
-            }
+            self.require_unchanged(database)?;
             let (frozen, parts) = self.freeze_parts(database)?;
             self.live.reach("fetched local changes");
             self.live.parts(parts.len(), frozen.rows);

@@ -144,28 +144,22 @@ impl Run {
         }
         self.parcels.splitting.begun = true;
         let rows = frozen.rows;
-        if rows == 1 {
+        if rows == 1 || frozen.circle {
             return self.set_aside(database, frozen, error, in_trouble);
         }
         let waiting = self.parcels.waiting.iter().map(|part| part.rows);
         let whole = most_requests(rows + waiting.sum::<u64>());
         let budget = *self.parcels.splitting.budget.get_or_insert(whole);
-        let Some(left) = budget.checked_sub(2) else {
-            let state = match in_trouble || frozen.resent {
-                true => outbox::State::Unknown,
-                false => outbox::State::Refused,
-            };
-            return self.leave_off(database, frozen, state);
-        };
-        self.parcels.splitting.budget = Some(left);
+        let left = budget.checked_sub(2);
         let half = rows.div_ceil(2);
         let provider = &self.call.provider;
-        self.diary
-            .note("split", json!({"rows": rows, "status": error.status}));
         let too_large = error.status == Some(TOO_LARGE);
         let (parts, others) = Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(database.connection())?;
             let parts = slices::cut(database, frozen, &self.bindings, half)?;
+            if parts.len() == 1 || left.is_none() {
+                return Ok((parts, VecDeque::new()));
+            }
             let mut others = VecDeque::new();
             for part in &self.parcels.waiting {
                 match too_large && part.rows > half {
@@ -173,17 +167,30 @@ impl Run {
                     false => others.push_back(part.clone()),
                 }
             }
-            for part in parts.iter().filter(|part| in_trouble && part.rows == 1) {
+            let is_alone = |part: &&Frozen| part.rows == 1 || part.circle;
+            for part in parts.iter().filter(|part| in_trouble && is_alone(part)) {
                 outbox::count_from(database, part.push, 1)?;
             }
             if too_large {
                 peer::store_batch(database, provider, Some(half))?;
             }
-            self.diary.write(database, self.id)?;
             transaction.commit()?;
             Ok((parts, others))
         })?;
-        self.diary.committed();
+        // Rows that refer to each other in a circle are refused together: none of them goes without the others.
+        if let (1, Some(part)) = (parts.len(), parts.front()) {
+            return self.set_aside(database, part, error, in_trouble);
+        }
+        let Some(left) = left else {
+            let state = match in_trouble || frozen.resent {
+                true => outbox::State::Unknown,
+                false => outbox::State::Refused,
+            };
+            return self.leave_off(database, frozen, state);
+        };
+        self.diary
+            .note("split", json!({"rows": rows, "status": error.status}));
+        self.parcels.splitting.budget = Some(left);
         self.parcels.splitting.too_large |= too_large;
         self.parcels.waiting = others;
         for part in parts.into_iter().rev() {
@@ -195,7 +202,7 @@ impl Run {
         Ok(true)
     }
 
-    /// Keeps a row that was refused alone, and goes on with the others.
+    /// Keeps a row that was refused alone, or rows that can't be parted, and goes on with the others.
     fn set_aside(
         &mut self,
         database: &Database,
@@ -223,7 +230,14 @@ impl Run {
             0 => NO_ANSWER.to_owned(),
             status => format!("HTTP {status}"),
         };
-        let reason = self.redactor.clean(&format!("{word}: {said}"));
+        let mut reason = self.redactor.clean(&format!("{word}: {said}"));
+        if frozen.rows > 1 {
+            let rows = frozen.rows;
+            let circle = format!(
+                " (one of {rows} rows that refer to each other in a circle: they go up only together)"
+            );
+            reason.push_str(&circle);
+        }
         let batch = self.parcels.batch;
         let alone = Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(database.connection())?;
@@ -243,7 +257,7 @@ impl Run {
             transaction.commit()?;
             Ok(alone)
         })?;
-        if let Some(mut alone) = alone {
+        for mut alone in alone {
             alone.taken_before = self.taken();
             if in_trouble {
                 // It was tried often enough, whatever else went through this time.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::capture::lost::pull_again;
-use crate::coordination::{lease, now, run_record};
+use crate::coordination::{now, run_record};
 use crate::ground::{Class, SyncError};
 use crate::http::{HttpError, Kind, Response};
 use crate::providers::conversation::{Again, Answer, Event, Goal, ParcelRows, Read};
@@ -201,9 +201,8 @@ impl Run {
         refusals: &Refusals,
     ) -> Result<(Read, Came), SyncError> {
         let provider = self.call.provider.as_str();
-        lease::require(database, provider, self.id)?;
+        self.require_unchanged(database)?;
         for (binding, before) in self.bindings.iter().zip(&self.cursors) {
-            binding.require_unchanged(database)?;
             cursor::require(database, provider, binding, before)?;
         }
         let setting = Setting {

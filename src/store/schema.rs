@@ -75,7 +75,7 @@ const ADDED: &[&[(&str, &[&str])]] = &[
     &[
         ("_syncSchedule", &["watch"]),
         ("_syncCursor", &["again", "brought"]),
-        ("_syncRejected", &["refusedIn", "mates", "met"]),
+        ("_syncRejected", &["refusedIn", "mates", "met", "circle"]),
     ],
 ];
 

@@ -104,10 +104,10 @@ impl Binding {
         })
     }
 
-    /// Makes sure that the table is still the one this run began with.
+    /// Makes sure that the table is still the one this run began with, and that the same is synced of it.
     ///
     /// # Errors
-    /// It was altered, renamed, dropped or untracked in the meantime; SQLite's.
+    /// It was altered, renamed, dropped or untracked in the meantime, or tracked with other options; SQLite's.
     pub fn require_unchanged(&self, database: &Database) -> Result<(), SyncError> {
         let shape = &self.table.shape;
         let unchanged = database.query_value(
@@ -121,13 +121,20 @@ impl Binding {
         )?;
         // One that was dropped and made again looks the same, but has lost its triggers.
         let captured = captured_table(database, self.table.id)?;
-        if unchanged.as_str() == Some(shape.definition.as_str())
-            && captured.as_deref() == Some(shape.name.as_str())
-        {
-            return Ok(());
-        }
+        let is_it = unchanged.as_str() == Some(shape.definition.as_str())
+            && captured.as_deref() == Some(shape.name.as_str());
+        let what = match is_it {
+            true if self
+                .table
+                .has_options_of(registration(database, &shape.name)?.as_ref()) =>
+            {
+                return Ok(());
+            }
+            true => "got other options of sync_track",
+            false => "was altered or made again",
+        };
         Err(SyncError::concurrent(format!(
-            "table {} was altered or made again while the sync was running; sync again",
+            "table {} {what} while the sync was running; sync again",
             quoted(&shape.name)
         )))
     }

@@ -48,6 +48,23 @@ fn line_3_a_lost_answer_is_acknowledged_by_the_probe() {
 }
 
 #[test]
+fn m6_what_was_frozen_and_never_left_is_frozen_anew() {
+    let server = server();
+    let device = Device::new(&server, "phone");
+    device.user(1, "a");
+    lose_push(&server);
+    device.failed("sync_upload_once");
+    // As after the end of the process before the request was handed out.
+    device.exec("UPDATE _syncOutbox SET attempts = 0");
+    device.user(1, "b");
+    device.upload();
+    assert_eq!(held(&server, 1), Some((1, Some("b".into()))));
+    let last = sent(&server).pop().expect("an upload");
+    assert_eq!(last.2, "\"b\"");
+    assert_eq!(device.pending(), "");
+}
+
+#[test]
 fn f1_what_never_arrived_goes_out_again_as_it_was_and_alone() {
     let server = server();
     let device = Device::new(&server, "phone");

@@ -95,6 +95,86 @@ fn t3_a_row_made_here_gives_its_number_to_that_of_the_server() {
     }
 }
 
+/// What was pulled of two notes, and is here.
+fn with_two_notes(settings: &str) -> (Canned, Device) {
+    let server = Canned::start();
+    let device = device(&server, &schema(""));
+    device.exec(settings);
+    let notes = json!([{"id": 1, "x": "one", "above": null}, {"id": 2, "x": "old", "above": null}]);
+    pull(&server, json!({"note": {"created": notes}}));
+    device.synced();
+    server.clear();
+    (server, device)
+}
+
+const NOTES: &str = "SELECT id, x FROM note ORDER BY id";
+
+#[test]
+fn t3_a_number_that_sqlite_gave_again_is_that_of_the_row_edited_there() {
+    for settings in all_settings() {
+        let (server, device) = with_two_notes(&settings);
+        device.exec(
+            "DELETE FROM note WHERE id = 2; INSERT INTO note (x) VALUES ('new');
+             INSERT INTO line VALUES ('l', 2, 'mine'); INSERT INTO draft VALUES (2)",
+        );
+        pull(
+            &server,
+            json!({"note": {"updated": [{"id": 2, "x": "edited", "above": null}]},
+                "line": {"created": [{"id": "m", "note": 2, "y": "theirs"}]}}),
+        );
+        device.synced();
+        assert_eq!(device.ask(NOTES), "1|one\n2|edited\n3|new", "{settings}");
+        assert_eq!(
+            device.ask("SELECT id, note FROM line ORDER BY id"),
+            "l|3\nm|2"
+        );
+        assert_eq!(device.ask("SELECT note FROM draft"), "3");
+        let push = &server.pushed()[0];
+        assert_eq!(push["note"]["created"][0]["id"], 3, "{push}");
+        assert_eq!(
+            (&push["note"]["updated"], &push["note"]["deleted"]),
+            (&json!([]), &json!([])),
+            "{push}"
+        );
+        assert_eq!(push["line"]["created"][0]["note"], 3);
+        assert_eq!(
+            device.ask("SELECT rowKey, kind, local ->> 'x', remote ->> 'x', resolved ->> 'id' FROM sync_conflict"),
+            "2|rekeyed|new|edited|3"
+        );
+        assert_eq!(
+            (device.pending(), device.log()),
+            (String::new(), "0".into())
+        );
+    }
+}
+
+#[test]
+fn t3_a_number_used_again_is_the_same_row_while_nobody_has_edited_it() {
+    let again = "DELETE FROM note WHERE id = 2; INSERT INTO note (x) VALUES ('new')";
+    let replaced = "INSERT OR REPLACE INTO note (id, x) VALUES (2, 'new')";
+    let old = json!({"id": 2, "x": "old", "above": null});
+    let edited = json!({"id": 2, "x": "edited", "above": null});
+    for (made, forgotten, comes) in [
+        (again, "", json!({})),
+        (
+            again,
+            "DELETE FROM _syncCursor",
+            json!({"note": {"created": [old]}}),
+        ),
+        (replaced, "", json!({"note": {"updated": [edited]}})),
+    ] {
+        let (server, device) = with_two_notes("");
+        device.exec(made);
+        device.exec(forgotten);
+        pull(&server, comes);
+        device.synced();
+        assert_eq!(device.ask(NOTES), "1|one\n2|new", "{made}");
+        let push = &server.pushed()[0];
+        assert_eq!(push["note"]["updated"][0]["id"], 2, "{push}");
+        assert_eq!(device.pending(), "");
+    }
+}
+
 #[test]
 fn t3_a_row_that_comes_back_as_it_was_pushed_is_the_same() {
     let server = Canned::start();

@@ -45,6 +45,64 @@ fn m6_a_list_for_all_tables_follows_a_renamed_column() {
     }
 }
 
+/// What excludes the column `a` of `t`, by the table's options and by the provider's.
+const EXCLUDES: [&str; 2] = [
+    r#"SELECT sync_track('t', '{"exclude":["a"]}')"#,
+    r#"SELECT sync_provider(id, json_set(config, '$.excludeColumns', json('{"t":["a"]}'))) FROM _syncProvider"#,
+];
+
+/// The push that comes once the run has ended, in which the column is not.
+fn sent_without_it(device: &Device, server: &Canned) {
+    let error = device.failed();
+    assert_eq!(error["code"], "SYNC_ERROR_CONCURRENT", "{error}");
+    server.clear();
+    server.changes(json!({}));
+    device.synced();
+    let pushed = server.pushed();
+    let sent = json!(pushed).to_string();
+    assert!(
+        sent.contains("revision") && !sent.contains("secret"),
+        "{sent}"
+    );
+    assert_eq!(device.pending(), "");
+}
+
+#[test]
+fn m6_what_is_excluded_while_a_sync_pulls_is_not_sent_by_it() {
+    for excludes in EXCLUDES {
+        let server = Canned::start();
+        let device = device(&server, json!({}));
+        device.exec("INSERT INTO t VALUES ('r', 'secret', 1, 1)");
+        server.reset();
+        let other = device.second();
+        server.pull_raw(move |_| {
+            ask(&other, excludes);
+            json_answer(r#"{"changes":{},"timestamp":9}"#)
+        });
+        sent_without_it(&device, &server);
+    }
+}
+
+#[test]
+fn m6_what_is_excluded_between_the_parts_of_a_push_is_not_sent_any_more() {
+    for excludes in EXCLUDES {
+        let server = Canned::start();
+        let device = device(&server, json!({}));
+        device.exec("INSERT INTO t VALUES ('r', 'secret', 1, 1), ('s', 'secret', 1, 1)");
+        server.reset();
+        server.changes(json!({}));
+        server.changes(json!({}));
+        server.push_raw(|_| status_answer(422, &[], "no"));
+        let other = device.second();
+        // It would go on with the halves.
+        server.push_raw(move |_| {
+            ask(&other, excludes);
+            status_answer(422, &[], "no")
+        });
+        sent_without_it(&device, &server);
+    }
+}
+
 #[test]
 fn m6_a_resolver_follows_the_column_that_it_compares() {
     let resolvers = "SELECT entity, argument FROM _syncResolver ORDER BY entity";

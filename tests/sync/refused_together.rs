@@ -18,6 +18,10 @@ struct Checked {
 
 impl Checked {
     fn start(bad: fn(&Rows) -> bool) -> Checked {
+        Self::saying(422, bad)
+    }
+
+    fn saying(status: u16, bad: fn(&Rows) -> bool) -> Checked {
         let checked = Checked {
             server: Canned::start(),
             rows: Arc::default(),
@@ -40,7 +44,7 @@ impl Checked {
                     }
                 }
                 if bad(&new) {
-                    return status_answer(422, &[], "no");
+                    return status_answer(status, &[], "no");
                 }
                 *rows = new;
                 json_answer("{}")
@@ -278,6 +282,110 @@ fn h7_a_row_that_cant_be_sent_any_more_does_not_send_the_others_again_for_ever()
     assert_eq!(
         device.ask("SELECT key FROM sync_pending ORDER BY key"),
         "a\nb"
+    );
+}
+
+const TEAMS: &str = "CREATE TABLE team (id TEXT PRIMARY KEY NOT NULL, name TEXT, lead TEXT REFERENCES person DEFERRABLE INITIALLY DEFERRED);
+    CREATE TABLE person (id TEXT PRIMARY KEY NOT NULL, team TEXT REFERENCES team DEFERRABLE INITIALLY DEFERRED);";
+
+/// A name that the server won't have, or a row that refers to none.
+fn teams(rows: &Rows) -> bool {
+    let mut all = rows.get("team").into_iter().flat_map(BTreeMap::values);
+    all.any(|row| row["name"] == "bad")
+        || dangling(rows, "team", "lead", "person")
+        || dangling(rows, "person", "team", "team")
+}
+
+#[test]
+fn h7_rows_that_refer_to_each_other_are_refused_together_and_the_rest_goes_through() {
+    let batches = [json!({}), json!({"pushBatch": 1})];
+    for (status, batch) in [400, 403, 413, 422].into_iter().zip(batches.iter().cycle()) {
+        let checked = Checked::saying(status, teams);
+        let device = Device::configured(
+            TEAMS,
+            &["team", "person"],
+            &checked.server.url(),
+            batch.clone(),
+        );
+        let known = ["old", "kept"].map(|id| json!({"id": id, "name": "", "lead": null}));
+        for row in &known {
+            checked.has("team", row.clone());
+        }
+        checked.pulled(json!({"team": {"created": known}}));
+        device.synced();
+        device.exec(
+            "BEGIN; INSERT INTO team VALUES ('t', 'bad', 'p'), ('good', '', NULL); INSERT INTO person VALUES ('p', 't');
+             UPDATE team SET name = 'edited' WHERE id = 'kept'; DELETE FROM team WHERE id = 'old'; COMMIT",
+        );
+        checked.pushes();
+        let answer = device.synced();
+        assert!(
+            checked.pushes() <= 6,
+            "{status}: whole, in halves, and the others"
+        );
+        assert_eq!(
+            (&answer["pushed"], &answer["rejected"]),
+            (&json!(3), &json!(2)),
+            "{status}: {answer}"
+        );
+        assert_eq!(checked.ids("team"), "good kept", "{status}");
+        let told = format!("HTTP {status}: %one of 2 rows that refer to each other%");
+        let refused =
+            format!("SELECT pk FROM _syncRejected WHERE reason LIKE '{told}' ORDER BY pk");
+        assert_eq!(device.ask(&refused), "p\nt", "{status}");
+        // Others were taken after them, so they have a second chance; then they are left out, and nobody waits for them.
+        device.synced();
+        assert!(checked.pushes() <= 2, "{status}");
+        device.exec("INSERT INTO team VALUES ('new', '', NULL)");
+        device.synced();
+        assert_eq!(
+            (checked.pushes(), checked.ids("team").as_str()),
+            (1, "good kept new"),
+            "{status}"
+        );
+        if status == 403 {
+            // Alone, that would be about the account.
+            continue;
+        }
+        // One brings the other.
+        assert_eq!(device.ask("SELECT sync_retry('person', 'p')"), "1");
+        device.synced();
+        assert!((1..=2).contains(&checked.pushes()), "{status}");
+        assert_eq!(device.ask(&refused), "p\nt", "{status}");
+        device.exec("UPDATE team SET name = 'better' WHERE id = 't'");
+        device.synced();
+        assert_eq!(checked.pushes(), 1, "{status}");
+        assert_eq!(
+            (device.pending(), checked.ids("person")),
+            (String::new(), "p".into()),
+            "{status}"
+        );
+        assert_eq!(device.ask("SELECT count(*) FROM _syncRejected"), "0");
+    }
+}
+
+#[test]
+fn h7_a_circle_in_one_table_is_refused_as_a_whole_and_another_goes_up() {
+    const NODES: &str = "CREATE TABLE node (id TEXT PRIMARY KEY NOT NULL, name TEXT, mate TEXT REFERENCES node DEFERRABLE INITIALLY DEFERRED)";
+    let checked = Checked::start(|rows| {
+        let mut all = rows.get("node").into_iter().flat_map(BTreeMap::values);
+        all.any(|row| row["name"] == "bad") || dangling(rows, "node", "mate", "node")
+    });
+    let device = Device::with(NODES, &["node"], &checked.server.url());
+    device.exec(
+        "BEGIN; INSERT INTO node VALUES ('a', 'bad', 'b'), ('b', '', 'c'), ('c', '', 'a'), ('x', '', 'y'), ('y', '', 'x'); COMMIT",
+    );
+    device.synced();
+    assert!(checked.pushes() <= 4);
+    assert_eq!(checked.ids("node"), "x y");
+    device.synced();
+    device.synced();
+    checked.pushes();
+    device.synced();
+    assert_eq!(checked.pushes(), 0);
+    assert_eq!(
+        device.ask("SELECT group_concat(pk) FROM (SELECT pk FROM _syncRejected ORDER BY pk)"),
+        "a,b,c"
     );
 }
 

@@ -85,6 +85,8 @@ impl<'a> Applier<'a> {
         database
             .connection()
             .execute_script("PRAGMA defer_foreign_keys = ON")?;
+        // The delete is about the server's row, and what was made since is another.
+        log::forget(database, &setting.refusals.used_again())?;
         let start = log::high_water(database)?;
         let tracked: Vec<_> = bindings.iter().map(|binding| &binding.table).collect();
         let pending = PendingRows::read(database, &tracked, start)?;
@@ -293,6 +295,7 @@ impl<'a> Applier<'a> {
                 });
                 return Ok(());
             }
+            Err(Trouble::UsedAgain(insert)) => return self.use_again(place, key, insert),
             Err(trouble) => trouble,
         };
         let (error, chosen, reason) = self.clash(place, key, trouble)?;

@@ -11,7 +11,8 @@
 //!
 //! Where keys are counted here, two rows created on two devices can have the same number. One that comes and is not what
 //! was pushed of the row here is another row: the one created here takes a new number, one deleted here stays deleted
-//! and the other comes, and a delete of the number is not about the row here.
+//! and the other comes, and a delete of the number is not about the row here. One that was deleted here and made again, and
+//! meets one that was edited there, is such a row too: SQLite has given the number of a deleted row again.
 //!
 //! What was pushed comes back with the next pull. Such an echo never undoes what was done here since: a row stays
 //! deleted, one created again stays, and columns changed since stay without a conflict. The same goes for an answer that
@@ -199,6 +200,17 @@ fn written(case: &Case) -> Action {
 fn is_anothers(case: &Case) -> bool {
     let is_ours = case.echo || matches!(case.push, Push::Arrived { .. });
     case.rules.counted && !is_ours
+}
+
+/// Whether a row that was deleted here, and made again under its number, is another one than that of the server: this was
+/// edited there, and is neither what was sent from here nor what was pulled before. Without such a clash the number was used
+/// again by everybody's leave.
+pub fn is_number_used_again(case: &Case) -> bool {
+    let comes = matches!(case.remote, Remote::Created | Remote::Updated);
+    let is_sent = case.echo || case.push != Push::None;
+    let is_known = case.old || case.held || case.rules.redelivers || case.rules.all_again;
+    let is_edited = comes && case.differs && !is_sent && !is_known;
+    case.local == Local::Updated && case.rules.counted && is_edited
 }
 
 /// A row of the server over one created or updated here.

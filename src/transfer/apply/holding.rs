@@ -139,6 +139,15 @@ impl Applier<'_> {
         self.holder.refusals.meets_part(table, key)
     }
 
+    /// The row here is another one since this insert, and makes room when the answer is applied again.
+    pub(super) fn use_again(&self, place: usize, key: &Key, insert: i64) -> Result<(), SyncError> {
+        let row = (self.bindings[place].table.id, key.clone());
+        match self.holder.refusals.use_again(row, insert) {
+            true => Ok(()),
+            false => Err(SyncError::bug()),
+        }
+    }
+
     /// The table refuses to let a row go.
     pub(super) fn refuse_delete(
         &mut self,
@@ -340,6 +349,10 @@ impl Applier<'_> {
             Err(Trouble::Taken) => {
                 connection.execute_script("RELEASE syncscope_held")?;
                 return Ok(());
+            }
+            Err(Trouble::UsedAgain(insert)) => {
+                connection.execute_script("RELEASE syncscope_held")?;
+                return self.use_again(place, key, insert);
             }
             Err(trouble) => return Err(self.tables[place].named(trouble, key)),
         };

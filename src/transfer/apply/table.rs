@@ -1,6 +1,7 @@
 //! Applying what an answer says to one table: what is known of a row, the decision, the statements.
 
 use crate::capture::aside::stands_for;
+use crate::capture::shared::Counting;
 use crate::capture::{Key, KeyMap, Pending, PendingRows};
 use crate::ground::{SyncError, Warning, quoted};
 use crate::providers::conversation::Again;
@@ -16,7 +17,7 @@ use crate::transfer::counts::Counts;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::decide::{Action, Case, Decision, Local, Push, Remote, Rules, Written};
-use super::decide::{decide, is_announced_wrongly};
+use super::decide::{decide, is_announced_wrongly, is_number_used_again};
 use super::deferred::Word;
 use super::effects::{Effect, Effects};
 use super::knowledge::Knowledge;
@@ -35,6 +36,8 @@ pub enum Trouble {
     Sync(SyncError),
     /// A row created here has the key, but is another row.
     Taken,
+    /// The row here was deleted, and its number given to another with this insert.
+    UsedAgain(i64),
     /// Another row has a value of what was chosen, perhaps not for long.
     Clash(Error, Chosen<'static>),
 }
@@ -422,6 +425,12 @@ impl<'a> TableApplier<'a> {
         let differs = exists && (self.writer.differs(row) || self.edits_kept(&pending, row));
         let case = self.knowledge.case(local, remote, &pending, row, differs)?;
         let case = Case { old, held, ..case };
+        let is_own = self.binding.counting == Counting::Own;
+        let made_again = pending.made_again().filter(|_| is_own);
+        if let (Some(insert), true) = (made_again, is_number_used_again(&case)) {
+            self.writer.release();
+            return Err(Trouble::UsedAgain(insert));
+        }
         let decision = decide(&case);
         if local == Local::Clean {
             self.writer.release();
@@ -894,7 +903,7 @@ impl<'a> TableApplier<'a> {
     pub fn named(&self, trouble: impl Into<Trouble>, key: &Key) -> SyncError {
         let error = match trouble.into() {
             Trouble::Sync(error) => return error,
-            Trouble::Taken => return SyncError::bug(),
+            Trouble::Taken | Trouble::UsedAgain(_) => return SyncError::bug(),
             Trouble::Store(error) | Trouble::Clash(error, _) => error,
         };
         if !error.is_constraint() {

@@ -43,6 +43,8 @@ struct Inner {
     met: HashSet<Row>,
     /// The deletes of the answer that were carried out, this time.
     deleted: HashSet<Row>,
+    /// Rows to whose numbers others were made here, each with the last entry of the log that is about the row before.
+    used_again: HashMap<Row, i64>,
     /// Something was added, this time.
     news: bool,
 }
@@ -121,6 +123,20 @@ impl Refusals {
         let known = inner.deletes.insert((table, key.clone()), reason);
         inner.news |= known.is_none();
         known.is_none()
+    }
+
+    /// What was deleted here and made again turns out to be two rows: it is one that was created here, when the answer is
+    /// applied again. False when that was known.
+    pub fn use_again(&self, row: Row, insert: i64) -> bool {
+        let mut inner = self.0.borrow_mut();
+        let known = inner.used_again.insert(row, insert - 1);
+        inner.news |= known.is_none();
+        known.is_none()
+    }
+
+    /// The rows of which that is known, each with the last entry of the log that is about the one before.
+    pub fn used_again(&self) -> HashMap<Row, i64> {
+        self.0.borrow().used_again.clone()
     }
 
     /// A row made here is to make room; false when that was known.

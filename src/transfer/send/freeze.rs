@@ -63,6 +63,7 @@ pub fn freeze(
         conflicts,
         entries: None,
         resent: false,
+        circle: false,
     };
     for (table, key) in circumstances::look(database, provider, bindings, &pending)? {
         once_more(database, provider, (table, &key.0))?;

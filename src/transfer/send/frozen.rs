@@ -20,4 +20,6 @@ pub struct Frozen {
     pub entries: Option<Entries>,
     /// It was sent before, without an answer.
     pub resent: bool,
+    /// Its rows refer to each other in a circle: they can't be parted.
+    pub circle: bool,
 }

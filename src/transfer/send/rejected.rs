@@ -15,15 +15,17 @@ use super::frozen::{Entries, Frozen};
 use super::outbox;
 use super::referred::in_the_way;
 
-/// A row that was refused alone.
+/// A row that was refused alone, or with those that it refers to in a circle.
 #[derive(Debug, Clone)]
 pub struct Alone {
     /// Index into the bindings.
     pub place: usize,
     pub key: Key,
+    /// The push that was refused.
+    pub push: i64,
     /// The last log entry of it that was sent.
     pub upto: i64,
-    /// All its entries that were.
+    /// All entries of the push that were; of a circle, with its first row.
     pub entries: Entries,
     /// Created, updated or deleted.
     pub kind: String,
@@ -49,7 +51,7 @@ pub struct Words {
     pub said: Option<String>,
 }
 
-/// Keeps the one row of a push that was refused, with the reason.
+/// Keeps the one row of a push that was refused, or all where they can't be parted, with the reason.
 ///
 /// # Errors
 /// SQLite's.
@@ -59,50 +61,60 @@ pub fn reject_alone(
     bindings: &[Binding],
     frozen: &Frozen,
     words: Words,
-) -> Result<Option<Alone>> {
+) -> Result<Vec<Alone>> {
     let push = frozen.push;
-    let row = database.query_row(
-        "SELECT tbl, pk, kind, content, uptoSeq FROM main._syncOutbox WHERE pushId = ?1",
-        &[push.into()],
-        |row| {
-            let (table, key) = (row.integer(0), row.column(1).to_owned());
-            Ok((table, key, row.text(2), row.text(3), row.integer(4)))
-        },
-    )?;
-    let Some((table, key, kind, content, upto)) = row else {
-        return Ok(None);
-    };
     let last_chance = is_sent_once_more(database, provider, push)?;
-    reject(
-        database,
-        provider,
-        table,
-        &key,
-        &kind,
-        &words.reason,
-        Some(&content),
+    let circle = (frozen.rows > 1).then_some(push);
+    let mut entries = frozen.entries.clone().unwrap_or_default();
+    let mut refused = Vec::new();
+    let mut rows = database.prepare(
+        "SELECT tbl, pk, kind, uptoSeq, content FROM main._syncOutbox WHERE pushId = ?1 ORDER BY id",
     )?;
-    database.execute(
-        "UPDATE main._syncRejected SET refusedIn = coalesce(refusedIn, ?4) \
-         WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
-        &[provider.into(), table.into(), key.borrow(), run.into()],
-    )?;
-    let place = bindings
-        .iter()
-        .position(|binding| binding.table.id == table);
-    Ok(place.map(|place| Alone {
-        place,
-        key: Key(key),
-        upto,
-        entries: frozen.entries.clone().unwrap_or_default(),
-        kind,
-        status: words.status,
-        word: words.word,
-        reason: words.reason,
-        said: words.said,
-        taken_before: 0,
-        last_chance,
-    }))
+    rows.bind(1, push.into())?;
+    while rows.step()? {
+        let (table, key, kind) = (rows.integer(0), rows.column(1).to_owned(), rows.text(2));
+        let content = rows.column(4);
+        let content = content.as_str();
+        reject(
+            database,
+            provider,
+            table,
+            &key,
+            &kind,
+            &words.reason,
+            content,
+        )?;
+        database.execute(
+            "UPDATE main._syncRejected SET refusedIn = coalesce(refusedIn, ?4), circle = ?5 \
+             WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
+            &[
+                provider.into(),
+                table.into(),
+                key.borrow(),
+                run.into(),
+                circle.into(),
+            ],
+        )?;
+        let mut bindings = bindings.iter();
+        let Some(place) = bindings.position(|binding| binding.table.id == table) else {
+            continue;
+        };
+        refused.push(Alone {
+            place,
+            key: Key(key),
+            push,
+            upto: rows.integer(3),
+            entries: std::mem::take(&mut entries),
+            kind,
+            status: words.status,
+            word: words.word.clone(),
+            reason: words.reason.clone(),
+            said: words.said.clone(),
+            taken_before: 0,
+            last_chance,
+        });
+    }
+    Ok(refused)
 }
 
 /// Keeps what can't be sent, or was refused, with the reason. The row stays pending.
@@ -258,13 +270,14 @@ pub fn row(database: &Database, rejection: i64) -> Result<Option<Row>> {
     )
 }
 
-/// A rejected row goes up with the next push. Whether it was rejected.
+/// A rejected row goes up with the next push, and those that it refers to in a circle with it. Whether it was rejected.
 ///
 /// # Errors
 /// SQLite's.
 pub fn retry(database: &Database, (table, key): &Row) -> Result<bool> {
     let changed = database.execute(
-        "UPDATE main._syncRejected SET uptoSeq = NULL WHERE tbl = ?1 AND pk IS ?2",
+        "UPDATE main._syncRejected SET uptoSeq = NULL WHERE (tbl = ?1 AND pk IS ?2) OR circle = \
+         (SELECT circle FROM main._syncRejected WHERE tbl = ?1 AND pk IS ?2 AND circle IS NOT NULL)",
         &[(*table).into(), key.0.borrow()],
     )?;
     Ok(changed > 0)

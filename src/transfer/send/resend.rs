@@ -7,8 +7,9 @@ use super::frozen::{Entries, Frozen};
 use super::outbox;
 use crate::store::{Database, Result};
 
-/// The pushes of unknown outcome, to be sent again in the order in which they were sent first. Call in a transaction.
-/// `tables`: how many the run is about.
+/// The pushes of unknown outcome, to be sent again in the order in which they were sent first. What was frozen but never
+/// left is pending as before: what is synced may be something else by now. Call in a transaction. `tables`: how many the
+/// run is about.
 ///
 /// # Errors
 /// SQLite's.
@@ -18,6 +19,15 @@ pub fn take_up(
     run: i64,
     tables: usize,
 ) -> Result<VecDeque<Frozen>> {
+    let unsent = database.query_all(
+        "SELECT id FROM main._syncPush AS push WHERE provider = ?1 AND state = 'unknown' \
+         AND NOT EXISTS (SELECT 1 FROM main._syncOutbox WHERE pushId = push.id AND attempts > 0)",
+        &[provider.into()],
+        |row| Ok(row.integer(0)),
+    )?;
+    for push in unsent {
+        outbox::close(database, provider, push, outbox::State::Refused)?;
+    }
     let pushes = database.query_all(
         "SELECT push.id, push.uptoSeq, count(*) FROM main._syncPush AS push \
          JOIN main._syncOutbox AS outbox ON outbox.pushId = push.id \
@@ -37,6 +47,7 @@ pub fn take_up(
             conflicts: Vec::new(),
             entries: Some(Entries::new()),
             resent: true,
+            circle: false,
         });
     }
     Ok(parts)

@@ -492,6 +492,7 @@ impl<'a> Settler<'a> {
                 push,
                 rows: 1,
                 entries: Some(Entries::new()),
+                circle: false,
                 ..self.frozen.clone()
             });
         }

@@ -37,6 +37,7 @@ pub fn cut(
             Ok(most) => most,
         },
         part: Vec::new(),
+        units: 0,
         unit: Vec::new(),
         alone: false,
         parts: VecDeque::new(),
@@ -86,6 +87,8 @@ struct Cutter<'a> {
     most: usize,
     /// Rows of the next part.
     part: Vec<i64>,
+    /// How many there are of those that stay together.
+    units: usize,
     /// Rows that stay together, to come next.
     unit: Vec<i64>,
     /// They go in a part of their own.
@@ -110,6 +113,7 @@ impl Cutter<'_> {
         if !self.part.is_empty() && self.part.len() + self.unit.len() > self.most {
             self.close_part()?;
         }
+        self.units += usize::from(!self.unit.is_empty());
         self.part.append(&mut self.unit);
         Ok(())
     }
@@ -119,6 +123,7 @@ impl Cutter<'_> {
             return Ok(());
         }
         let rows = std::mem::take(&mut self.part);
+        let circle = std::mem::take(&mut self.units) == 1 && rows.len() > 1;
         let push = match self.parts.is_empty() {
             true => self.frozen.push,
             false => {
@@ -133,6 +138,7 @@ impl Cutter<'_> {
             push,
             rows: rows.len() as u64,
             entries: Some(Entries::new()),
+            circle,
             ..self.frozen.clone()
         });
         Ok(())

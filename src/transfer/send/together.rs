@@ -56,5 +56,6 @@ pub fn freeze(
         conflicts: Vec::new(),
         entries: Some(entries),
         resent: false,
+        circle: false,
     })
 }
