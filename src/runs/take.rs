@@ -170,7 +170,7 @@ impl Run {
             _ if refusals.has_news() => return Ok(None),
             taken => taken?,
         };
-        if Search::is_due(connection) {
+        if Search::is_due_after(connection, refusals) {
             let broken = Search::now(database, &bindings, true)?;
             let error = explain_foreign_key(connection, broken_reference());
             drop(transaction);

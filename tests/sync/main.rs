@@ -21,6 +21,7 @@ mod gone_along;
 mod half_gone;
 mod hazards;
 mod held;
+mod held_breaks;
 mod held_edits;
 #[cfg(unix)]
 mod kill;

@@ -147,7 +147,9 @@ impl<'a> Applier<'a> {
     /// SQLite's.
     pub fn finish(mut self, due: &[usize]) -> Result<Came, SyncError> {
         for comer in self.give_way()? {
-            self.upsert(comer.place, comer.remote, &comer.key, &comer.row, false)?;
+            self.watched((comer.place, &comer.key, false), |applier| {
+                applier.upsert(comer.place, comer.remote, &comer.key, &comer.row, false)
+            })?;
         }
         let mut postponed = Postponed::new(self.database, self.bindings, due)?;
         if !self.doomed.is_empty() {
@@ -314,6 +316,11 @@ impl<'a> Applier<'a> {
     }
 
     pub(super) fn try_again(&mut self, row: Waiting) -> Result<(), SyncError> {
+        let (place, key) = (row.place, row.key.clone());
+        self.watched((place, &key, false), |applier| applier.try_once_more(row))
+    }
+
+    fn try_once_more(&mut self, row: Waiting) -> Result<(), SyncError> {
         let named = self.put_named_aside(row.place, &row.key, row.word.slots())?;
         let table = &mut self.tables[row.place];
         let outcome = table.again(&row.key, &row.word, row.lifted.as_ref());
@@ -449,7 +456,9 @@ impl<'a> Applier<'a> {
             };
             match (row.old, reason) {
                 (false, Some(reason)) => self.hold_delete(row.place, &row.key, &reason)?,
-                _ => self.take_away(row.place, row.remote, &row.key, row.old)?,
+                _ => self.watched((row.place, &row.key, true), |applier| {
+                    applier.take_away(row.place, row.remote, &row.key, row.old)
+                })?,
             }
         }
         Ok(())
@@ -680,10 +689,12 @@ impl Applier<'_> {
         let completed = self.completed(place, key, slots)?;
         let slots = completed.as_deref().unwrap_or(slots);
         self.references.note(place, key, slots)?;
-        match self.refused_row(place, key) {
-            Some(reason) => self.hold_row(place, key, announced, slots, &reason),
-            None => self.upsert(place, remote, key, slots, false),
-        }
+        self.watched((place, key, false), |applier| {
+            match applier.refused_row(place, key) {
+                Some(reason) => applier.hold_row(place, key, announced, slots, &reason),
+                None => applier.upsert(place, remote, key, slots, false),
+            }
+        })
     }
 
     /// A delete that is not old news.

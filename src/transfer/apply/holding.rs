@@ -19,6 +19,14 @@ use super::stray::{is_stray, not_a_key, stray_key};
 use super::succession::Succession;
 use super::table::Trouble;
 
+/// What came of a row that is held.
+#[derive(Debug, PartialEq, Eq)]
+enum Tried {
+    Done,
+    /// It would break a reference of others.
+    Breaks,
+}
+
 impl Applier<'_> {
     /// Why this answer can't have a row; none when it can.
     pub(super) fn refused_row(&self, place: usize, key: &Key) -> Option<Reason> {
@@ -242,8 +250,15 @@ impl Applier<'_> {
         self.holder.notes_deletes = true;
         self.make_room_for(&held)?;
         let fit = Fit::new(self.database, self.bindings)?;
+        let mut again = Vec::new();
         for row in fit.rows(&held)? {
-            self.try_held_row(row)?;
+            if self.try_held_row(row, &fit)? == Tried::Breaks {
+                again.push(row);
+            }
+        }
+        // What came after it may be what it lacked.
+        for row in again {
+            self.try_held_row(row, &fit)?;
         }
         let waiting = held.iter().filter_map(|row| match &row.what {
             What::Row(_, slots) => Some((row.place, &row.key, slots.as_slice())),
@@ -253,14 +268,14 @@ impl Applier<'_> {
         self.succession = Succession::of(self.database, self.bindings, waiting)?;
         for row in held.iter().rev().filter(|row| row.what == What::Delete) {
             if fit.may_go(row.place, &row.key)? && !postponed.waits(row.place, &row.key)? {
-                self.try_held_row(row)?;
+                self.try_held_row(row, &fit)?;
             }
         }
         if self.succession.is_due() {
             // They were left what others refer to, so they come before these are told.
             for row in fit.rows(&held)? {
                 if self.holder.has(row.place, &row.key) {
-                    self.try_held_row(row)?;
+                    self.try_held_row(row, &fit)?;
                 }
             }
             self.succession.give_back(self.database)?;
@@ -290,7 +305,21 @@ impl Applier<'_> {
         Ok(())
     }
 
-    fn try_held_row(&mut self, row: &HeldRow) -> Result<(), SyncError> {
+    fn try_held_row(&mut self, row: &HeldRow, fit: &Fit<'_>) -> Result<Tried, SyncError> {
+        let is_delete = row.what == What::Delete;
+        let mut tried = Tried::Done;
+        self.watched((row.place, &row.key, is_delete), |applier| {
+            applier.try_held_once(row, fit, &mut tried)
+        })?;
+        Ok(tried)
+    }
+
+    fn try_held_once(
+        &mut self,
+        row: &HeldRow,
+        fit: &Fit<'_>,
+        tried: &mut Tried,
+    ) -> Result<(), SyncError> {
         let (place, key) = (row.place, &row.key);
         let refused = match row.what {
             What::Row(..) => self.refused_row(place, key),
@@ -312,6 +341,11 @@ impl Applier<'_> {
         let connection = self.database.connection();
         connection.execute_script("SAVEPOINT syncscope_held")?;
         let before = self.tables[place].counts().clone();
+        // Nothing but the row itself is written, so that it can be taken back.
+        let is_plain = row.what != What::Delete
+            && !connection.has_broken_references()
+            && !self.tables[place].may_delete()
+            && !self.tables[place].is_pending(key)?;
         let mut along = Vec::new();
         let outcome = match &row.what {
             What::Row(announced, slots) => {
@@ -330,6 +364,13 @@ impl Applier<'_> {
             }
         };
         let error = match outcome {
+            Ok(_) if is_plain && connection.has_broken_references() && fit.stands(row)? => {
+                connection.execute_script("ROLLBACK TO syncscope_held; RELEASE syncscope_held")?;
+                self.tables[place].set_counts(before);
+                self.tables[place].take_applied();
+                *tried = Tried::Breaks;
+                return Ok(self.holder.breaks_others(row.id)?);
+            }
             Ok(gone) => {
                 connection.execute_script("RELEASE syncscope_held")?;
                 if gone {

@@ -342,6 +342,30 @@ impl<'r> Meeting<'r> {
         }
     }
 
+    /// What was decided about some columns can't be here before the rest of the row: what was edited in them is over, and
+    /// doesn't wait to be sent.
+    pub fn without(&self, effect: Effect, spared: &[bool]) -> Effect {
+        let waits = |position: usize| match &effect {
+            Effect::Settled => false,
+            Effect::Marked(mark) => {
+                let bit = self.binding.table.columns.bit(position);
+                bit.is_some_and(|bit| mark.bits.contains(&bit))
+            }
+            _ => self
+                .pending
+                .is_some_and(|pending| pending.changed(position)),
+        };
+        let columns = self.binding.columns.iter().zip(spared);
+        let left: Vec<usize> = columns
+            .filter(|(position, is_spared)| !**is_spared && waits(**position))
+            .map(|(position, _)| *position)
+            .collect();
+        match left.is_empty() {
+            true => Effect::Settled,
+            false => self.marked(Status::Updated, &left),
+        }
+    }
+
     fn marked(&self, status: Status, columns: &[usize]) -> Effect {
         Effect::Marked(Mark {
             status,

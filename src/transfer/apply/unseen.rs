@@ -32,7 +32,10 @@ impl Applier<'_> {
             true => self.look_before_a_delete(place, key)?,
             false => Vec::new(),
         };
-        let gone = match self.tables[place].unseen(remote, key, row, held.as_deref()) {
+        let table = self.bindings[place].table.id;
+        let refusals = self.holder.refusals;
+        let is_spared = |column: Option<&str>| refusals.is_spared(table, key, column);
+        let gone = match self.tables[place].unseen(remote, key, row, held.as_deref(), &is_spared) {
             Ok(gone) => gone,
             // What was decided does not fit without the rest of the row.
             Err(Trouble::Store(error)) if error.is_constraint() && self.is_open() => {
@@ -51,14 +54,15 @@ impl Applier<'_> {
 
 impl TableApplier<'_> {
     /// Decides between a row that can't be stored and what was edited here. Of what was chosen, the columns are written that
-    /// were edited, or are pending from now on: the others come with the row. `held`: what waits of it so far. True when
-    /// a resolver let the row go.
+    /// were edited, or are pending from now on: the others come with the row. `held`: what waits of it so far. `is_spared`:
+    /// whether a column, or the whole row, can't become what was chosen. True when a resolver let the row go.
     fn unseen(
         &mut self,
         remote: Remote,
         key: &Key,
         row: &[Slot<'_>],
         held: Option<&[Slot<'_>]>,
+        is_spared: &dyn Fn(Option<&str>) -> bool,
     ) -> Result<bool, Trouble> {
         self.writer.take_applied();
         let Some(pending) = self.waiting(key)? else {
@@ -90,11 +94,27 @@ impl TableApplier<'_> {
             self.writer.release();
             return Ok(false);
         };
-        let chosen = self.judge.choose(&meeting)?;
+        let mut chosen = self.judge.choose(&meeting)?;
+        if chosen.is_delete() && is_spared(None) {
+            // It can't go: what was edited stays as it is.
+            chosen = meeting.merged();
+        }
         let sides = meeting.sides(&chosen);
         self.record(key, kind, true, &sides)?;
-        let part = meeting.part(&chosen);
+        let mut part = meeting.part(&chosen);
+        let mut spared = Vec::new();
+        for (slot, column) in part.iter_mut().zip(&self.binding.wire.columns) {
+            let is_spared = !slot.is_missing() && is_spared(Some(&column.name));
+            if is_spared {
+                *slot = Slot::Missing;
+            }
+            spared.push(is_spared);
+        }
         let (gone, effect) = (chosen.is_delete(), decision.effect.and(chosen.effect));
+        let effect = match spared.contains(&true) {
+            true => meeting.without(effect, &spared),
+            false => effect,
+        };
         self.effects.note(key, effect)?;
         if gone {
             self.writer.release();

@@ -139,7 +139,7 @@ fn apply_once(
         return Err(again());
     }
     let outcome = applied?;
-    if judges && Search::is_due(connection) {
+    if judges && Search::is_due_after(connection, attempt.refusals) {
         let bound = attempt.bound();
         let broken = Search::now(database, &bound, true)?;
         let error = explain_foreign_key(connection, broken_reference());

@@ -77,6 +77,18 @@ impl<'a> Fit<'a> {
         Ok(true)
     }
 
+    /// Whether all that a row refers to is here.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn stands(&self, row: &HeldRow) -> Result<bool> {
+        let name = &self.bindings[row.place].table.shape.name;
+        let mut links = self.links.iter();
+        let is_known =
+            links.all(|link| link.from.len() == 1 || !link.child.eq_ignore_ascii_case(name));
+        Ok(is_known && self.has_parents(row, &HashSet::new())?)
+    }
+
     fn links_of<'l>(&'l self, child: &'l str) -> impl Iterator<Item = &'l Link> {
         let links = self.links.iter();
         links.filter(move |link| link.from.len() == 1 && link.child.eq_ignore_ascii_case(child))

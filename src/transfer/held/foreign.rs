@@ -4,7 +4,8 @@
 //! answer has broken when they are searched again after it was undone: references that were broken before are not its
 //! fault.
 
-use std::collections::HashSet;
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
 
 use crate::capture::Key;
 use crate::store::{
@@ -14,6 +15,7 @@ use crate::transfer::binding::Binding;
 
 use super::reason::Reason;
 use super::refusals::Refusals;
+use super::trial::{Target, Trial};
 
 /// One foreign key of a table.
 #[derive(Debug, Clone)]
@@ -130,12 +132,19 @@ pub struct Search<'a> {
     bindings: &'a [Binding],
     links: Vec<Link>,
     broken: HashSet<Broken>,
+    /// How often each reference is broken: its number among the links, and its values.
+    counts: HashMap<(usize, Vec<Key>), i64>,
 }
 
 impl<'a> Search<'a> {
     /// Whether the connection's transaction can't be committed for a broken reference.
     pub fn is_due(connection: Connection) -> bool {
         connection.has_broken_references()
+    }
+
+    /// The same of an answer that was applied; or it was only on trial.
+    pub fn is_due_after(connection: Connection, refusals: &Refusals) -> bool {
+        refusals.trial().is_some() || Self::is_due(connection)
     }
 
     /// Looks for all broken references. `deep`: and for the rows that would be left without a parent if those that have
@@ -149,6 +158,7 @@ impl<'a> Search<'a> {
             bindings,
             links: links(database)?,
             broken: HashSet::new(),
+            counts: HashMap::new(),
         };
         for number in 0..search.links.len() {
             search.look_at(number, deep)?;
@@ -170,25 +180,11 @@ impl<'a> Search<'a> {
     fn look_at(&mut self, number: usize, deep: bool) -> Result<()> {
         let link = &self.links[number];
         let from: Vec<String> = link.from.iter().map(|name| quote_name(name)).collect();
-        let given: Vec<String> = from
-            .iter()
-            .map(|name| format!("c.{name} IS NOT NULL"))
-            .collect();
-        let met: Vec<String> = link
-            .to
-            .iter()
-            .zip(&from)
-            // SQLite compares by the affinity of the parent's column alone.
-            .map(|(to, from)| format!("p.{} = +c.{from}", quote_name(to)))
-            .collect();
         let sql = format!(
-            "SELECT {}, {} FROM {} AS c WHERE {} AND NOT EXISTS (SELECT 1 FROM {} AS p WHERE {})",
+            "SELECT {}, {} {}",
             self.key_of(&link.child),
             from.join(", "),
-            self.database.qualified(&link.child),
-            given.join(" AND "),
-            self.database.qualified(&link.parent),
-            met.join(" AND "),
+            self.dangling(link, |from, _| format!("{from} IS NOT NULL")),
         );
         let place = self.place_of(&link.child);
         let width = from.len();
@@ -199,6 +195,8 @@ impl<'a> Search<'a> {
         }
         drop(scan);
         for broken in found {
+            let reference = (number, broken.values.clone());
+            *self.counts.entry(reference).or_default() += 1;
             match deep {
                 true => self.add(broken)?,
                 false => {
@@ -207,6 +205,60 @@ impl<'a> Search<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The rows, c, that refer to nothing by a foreign key. `given`: a condition on each of its columns, by name and number.
+    fn dangling(&self, link: &Link, given: impl Fn(&str, usize) -> String) -> String {
+        let from: Vec<String> = link
+            .from
+            .iter()
+            .map(|name| format!("c.{}", quote_name(name)))
+            .collect();
+        let given: Vec<String> = from
+            .iter()
+            .zip(1..)
+            .map(|(name, number)| given(name, number))
+            .collect();
+        let met: Vec<String> = link
+            .to
+            .iter()
+            .zip(&from)
+            // SQLite compares by the affinity of the parent's column alone.
+            .map(|(to, from)| format!("p.{} = +{from}", quote_name(to)))
+            .collect();
+        format!(
+            "FROM {} AS c WHERE {} AND NOT EXISTS (SELECT 1 FROM {} AS p WHERE {})",
+            self.database.qualified(&link.child),
+            given.join(" AND "),
+            self.database.qualified(&link.parent),
+            met.join(" AND "),
+        )
+    }
+
+    /// The references that are broken more often than before the answer, which has been undone.
+    fn targets(&self, before: &Self) -> Result<Vec<Target>> {
+        let mut targets = Vec::new();
+        for (reference, count) in &self.counts {
+            if before
+                .counts
+                .get(reference)
+                .is_some_and(|known| known >= count)
+            {
+                continue;
+            }
+            let link = &self.links[reference.0];
+            let rows = self.dangling(link, |from, number| format!("{from} = ?{number}"));
+            let values: Vec<Value> = reference.1.iter().map(|value| value.0.clone()).collect();
+            let target = Target {
+                sql: format!("SELECT count(*) {rows}"),
+                words: link.words(&values),
+                values,
+                count: Cell::new(0),
+            };
+            target.count.set(target.look(self.database)?);
+            targets.push(target);
+        }
+        Ok(targets)
     }
 
     /// Adds a row and, since it may be taken out, those that refer to it.
@@ -263,6 +315,21 @@ impl<'a> Search<'a> {
         if blamed {
             return Ok(true);
         }
+        let trial = match refusals.trial() {
+            Some(trial) if trial.is_thorough || !trial.has_targets() => trial,
+            // It shows when the rows are looked at one by one.
+            trial => {
+                let targets = self.targets(&before)?;
+                refusals.put_on_trial(Trial::new(targets, trial.is_some()));
+                return Ok(true);
+            }
+        };
+        for broken in self.broken.difference(&before.broken) {
+            blamed |= self.blame_changed_parent(broken, refusals)?;
+        }
+        if blamed {
+            return Ok(true);
+        }
         // SQLite also refuses to write a reference again that was broken before.
         for broken in self.broken.iter().filter(|broken| broken.is_sure) {
             let Some((place, key)) = &broken.child else {
@@ -286,11 +353,10 @@ impl<'a> Search<'a> {
         if blamed {
             return Ok(true);
         }
-        // Something came of the deletes that nobody can follow, a trigger for instance.
-        for (table, key) in refusals.deleted() {
-            let reason =
-                Reason::missing("rows that stay refer to it, or to what goes with it".into());
-            blamed |= refusals.refuse_delete(table, &key, reason);
+        // Something came of these that nobody can follow.
+        for suspect in trial.suspects() {
+            let words = "rows refer to it, or to what goes with it, or what comes with it refers to rows that are missing";
+            blamed |= refusals.refuse(&suspect, Reason::missing(words.into()));
         }
         Ok(blamed)
     }
@@ -306,7 +372,14 @@ impl<'a> Search<'a> {
             let has_parent = || self.parent(link, &values, "1").map(|found| found.is_some());
             if is_changed && (broken.is_sure || !has_parent()?) {
                 let reason = Reason::missing(words.clone());
-                if refusals.refuse_row(binding.table.id, key, reason) {
+                let table = binding.table.id;
+                if refusals.refuse_row(table, key, reason) {
+                    return Ok(true);
+                }
+                // It is held, and the policy has decided that it refers so all the same.
+                let columns = link.from.iter();
+                let spared = columns.filter(|column| refusals.spare(table, key, Some(column)));
+                if spared.count() > 0 {
                     return Ok(true);
                 }
             }
@@ -344,7 +417,20 @@ impl<'a> Search<'a> {
         Ok(read.step()?.then(|| read.column(0).to_owned()))
     }
 
-    /// The parent went, perhaps with its own parent, or is not what it was.
+    /// The parent is not what it was.
+    fn blame_changed_parent(&self, broken: &Broken, refusals: &Refusals) -> Result<bool> {
+        let link = &self.links[broken.link];
+        let values: Vec<Value> = broken.values.iter().map(|value| value.0.clone()).collect();
+        let place = self.place_of(&link.parent).filter(|_| broken.is_sure);
+        let Some(binding) = place.map(|place| &self.bindings[place]) else {
+            return Ok(false);
+        };
+        let key = self.parent(link, &values, &binding.key_name())?;
+        let reason = Reason::missing(link.words(&values));
+        Ok(key.is_some_and(|key| refusals.refuse_row(binding.table.id, &Key(key), reason)))
+    }
+
+    /// The parent went, perhaps with its own parent.
     fn blame_parent(
         &self,
         link: &Link,
@@ -380,7 +466,7 @@ impl<'a> Search<'a> {
                 return Ok(true);
             }
         }
-        Ok(depth == 0 && refusals.refuse_row(table, &key, reason))
+        Ok(false)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::store::{Database, Result, ValueRef, quote_name};
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::record::remote_json;
 
-use super::reason::Reason;
+use super::reason::{Class, Reason};
 use super::refusals::Refusals;
 
 /// What is held of a row.
@@ -269,6 +269,19 @@ impl<'a> Holder<'a> {
                 (&reason.constraint).into(),
                 reason.clash(),
             ],
+        )?;
+        Ok(())
+    }
+
+    /// A held row was tried again in vain, since a reference of others was broken then.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn breaks_others(&self, id: i64) -> Result<()> {
+        let words = "what comes with it, or stays without it, refers to a row that is missing";
+        self.database.execute(
+            "UPDATE main._syncHeld SET tries = tries + 1, clashesWith = NULL, reason = ?2,              \"constraint\" = iif(reason = ?2, \"constraint\", ?3) WHERE id = ?1",
+            &[id.into(), Class::ForeignKey.as_str().into(), words.into()],
         )?;
         Ok(())
     }

@@ -9,6 +9,7 @@
 //! | `reason` | why a row was refused |
 //! | `keep` | the table: keeping rows, forgetting them, reading them back |
 //! | `foreign` | references that are broken at the end of an answer, and the rows to blame |
+//! | `trial` | the rows to blame where their own references don't say |
 //! | `fit` | which held rows have all that they refer to by now |
 //! | `inserts` | rows made here under the key of a row that is held |
 //! | `documents` | held rows of document tables: what a response says of rows goes for these too |
@@ -22,6 +23,7 @@ pub mod inserts;
 pub mod keep;
 pub mod reason;
 pub mod refusals;
+pub mod trial;
 
 pub use keep::{HeldRow, Holder, What};
 pub use reason::{Class, Reason};

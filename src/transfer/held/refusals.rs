@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use crate::capture::Key;
 use crate::store::{Connection, Result, Value};
 
 use super::reason::Reason;
+use super::trial::{Suspect, Trial};
 
 /// A row by the number of its table, and its key.
 pub type Row = (i64, Key);
@@ -41,6 +43,12 @@ struct Inner {
     parts: HashSet<Row>,
     /// Those of them of which the server has a row.
     met: HashSet<Row>,
+    /// What a policy has decided about refused rows and their tables can't have either: those columns; none: all of it.
+    spared: HashSet<(Row, Option<String>)>,
+    /// The answer is on trial, this time.
+    trial: Option<Rc<Trial>>,
+    /// It will be, next time.
+    due_trial: Option<Rc<Trial>>,
     /// The deletes of the answer that were carried out, this time.
     deleted: HashSet<Row>,
     /// Rows to whose numbers others were made here, each with the last entry of the log that is about the row before.
@@ -54,6 +62,7 @@ impl Refusals {
     pub fn begin(&self) {
         let mut inner = self.0.borrow_mut();
         inner.news = false;
+        inner.trial = inner.due_trial.take();
         inner.deleted.clear();
         inner.parts.clear();
         inner.displacing.clear();
@@ -139,6 +148,49 @@ impl Refusals {
         self.0.borrow().used_again.clone()
     }
 
+    /// The answer can't have a row or a delete, nor, if it was refused before, what was decided about it; false when that was
+    /// known.
+    pub fn refuse(&self, row: &Suspect, reason: Reason) -> bool {
+        match row.is_delete {
+            true => self.refuse_delete(row.table, &row.key, reason),
+            false => {
+                self.refuse_row(row.table, &row.key, reason)
+                    || self.spare(row.table, &row.key, None)
+            }
+        }
+    }
+
+    /// What was decided about a row that is held is not to be written into a column, or into any; false when that was known.
+    pub fn spare(&self, table: i64, key: &Key, column: Option<&str>) -> bool {
+        let mut inner = self.0.borrow_mut();
+        let spared = ((table, key.clone()), column.map(str::to_ascii_lowercase));
+        let is_news = inner.spared.insert(spared);
+        inner.news |= is_news;
+        is_news
+    }
+
+    /// Whether it is not to be written into a column; none: into any.
+    pub fn is_spared(&self, table: i64, key: &Key, column: Option<&str>) -> bool {
+        let inner = self.0.borrow();
+        let is_spared = |column: Option<&str>| {
+            let spared = ((table, key.clone()), column.map(str::to_ascii_lowercase));
+            inner.spared.contains(&spared)
+        };
+        !inner.spared.is_empty() && (is_spared(None) || (column.is_some() && is_spared(column)))
+    }
+
+    /// The answer is to be applied on trial.
+    pub fn put_on_trial(&self, trial: Trial) {
+        let mut inner = self.0.borrow_mut();
+        inner.due_trial = Some(Rc::new(trial));
+        inner.news = true;
+    }
+
+    /// The trial that the answer is on.
+    pub fn trial(&self) -> Option<Rc<Trial>> {
+        self.0.borrow().trial.clone()
+    }
+
     /// A row made here is to make room; false when that was known.
     pub fn make_room(&self, yielding: Yielding) -> bool {
         let mut inner = self.0.borrow_mut();
@@ -219,10 +271,5 @@ impl Refusals {
 
     pub fn was_deleted(&self, table: i64, key: &Key) -> bool {
         self.0.borrow().deleted.contains(&(table, key.clone()))
-    }
-
-    /// All deletes that were carried out.
-    pub fn deleted(&self) -> Vec<Row> {
-        self.0.borrow().deleted.iter().cloned().collect()
     }
 }
