@@ -11,7 +11,7 @@ use syncscope::providers::conversation::{
 };
 use syncscope::providers::kinds;
 use syncscope::providers::sink::{Announced, RemoteRow, Scope, Sent, Sink, Verdict};
-use syncscope::providers::wire::{Entity, Holds, Slot, WireColumn, WireId, WireType};
+use syncscope::providers::wire::{Entity, Holds, KeyType, Slot, WireColumn, WireId, WireType};
 
 /// The columns of `t`, one of each type.
 pub const COLUMNS: &[(&str, WireType, bool)] = &[
@@ -30,14 +30,14 @@ pub fn entities() -> Vec<Entity> {
         required: *required,
         holds: Holds::default(),
     };
-    let entity = |name: &str, integer_key| Entity {
+    let entity = |name: &str, key_type| Entity {
         name: name.into(),
         columns: COLUMNS.iter().map(column).collect(),
         key: "id".into(),
         references: Vec::new(),
-        integer_key,
+        key_type,
     };
-    vec![entity("t", false), entity("i", true)]
+    vec![entity("t", KeyType::Text), entity("i", KeyType::Integer)]
 }
 
 /// A run before its first pull. `keys`: further ones of the configuration, each with a comma before it.

@@ -78,13 +78,14 @@ fn unindexed_references(database: &Database, tracked: &Tracked) -> Result<Vec<Wa
     Ok(warnings)
 }
 
-/// A key always travels, and by no protocol as a blob.
+/// A key always travels, and by few protocols as a blob.
 fn key_not_carried(tracked: &Tracked) -> Option<Warning> {
     let shape = &tracked.shape;
     let keys = shape.keys();
     let blob = keys.iter().find(|key| key.declared.contains("BLOB"))?;
     let message = format!(
-        "the key {} of {} is declared BLOB, and no protocol carries such a key; declare it TEXT, or INTEGER, and store it so",
+        "the key {} of {} is declared BLOB, which not every protocol carries, and none but keys of 16 bytes, as UUIDs; for \
+         others declare it TEXT, or INTEGER, and store it so",
         quoted(&blob.name),
         quoted(&shape.name)
     );

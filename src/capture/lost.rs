@@ -3,7 +3,7 @@
 use chrono::Utc;
 use serde_json::{Map, Value as Json};
 
-use crate::ground::{Warning, quoted};
+use crate::ground::{Warning, quoted, uuid};
 use crate::store::{Database, Result, Value};
 
 use super::log::{self, RowsUpTo};
@@ -147,6 +147,7 @@ fn json(value: &Value) -> Json {
         Value::Integer(number) => (*number).into(),
         Value::Real(number) => (*number).into(),
         Value::Text(text) => text.as_str().into(),
+        Value::Blob(bytes) => uuid::text(bytes).map_or(Json::Null, Json::from),
         _ => Json::Null,
     }
 }

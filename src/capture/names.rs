@@ -10,6 +10,8 @@ pub enum Named {
     TableByEntity,
     /// An object: table to a list of its columns.
     ColumnsByTable,
+    /// An object: table to an object of what holds for its columns.
+    OfColumnsByTable,
     /// An object: entity to what holds for it.
     ByEntity,
     /// A list of columns, of whatever table has them.
@@ -20,6 +22,7 @@ pub enum Named {
 pub const CONFIGURED: &[(&str, Named)] = &[
     ("tableMap", Named::TableByEntity),
     ("excludeColumns", Named::ColumnsByTable),
+    ("uuidColumns", Named::OfColumnsByTable),
     ("replacementWhere", Named::ByEntity),
     ("onClash", Named::ByEntity),
     ("echoIgnore", Named::Columns),

@@ -36,7 +36,7 @@ pub(super) fn follow_tables(database: &Database, moves: &[Move]) -> Result<()> {
             };
             match named {
                 Named::TableByEntity => rename_values(value, &renamed),
-                Named::ColumnsByTable => rename_keys(value, &renamed),
+                Named::ColumnsByTable | Named::OfColumnsByTable => rename_keys(value, &renamed),
                 Named::ByEntity => rename_keys(value, &config.entities(&renamed)),
                 Named::Columns => {}
             }
@@ -145,6 +145,12 @@ pub(super) fn follow_columns(database: &Database, tracked: &Tracked, known_as: &
                     lists
                         .filter(|(name, _)| name.eq_ignore_ascii_case(known_as))
                         .for_each(|(_, list)| rename_values(list, renamed));
+                }
+                (Named::OfColumnsByTable, Some(Json::Object(tables))) => {
+                    let columns = tables.iter_mut();
+                    columns
+                        .filter(|(name, _)| name.eq_ignore_ascii_case(table))
+                        .for_each(|(_, columns)| rename_keys(columns, renamed));
                 }
                 (Named::Columns, Some(Json::Array(list))) if !is_anothers => {
                     *list = follow_list(database, table, list, renamed)?;

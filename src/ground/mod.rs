@@ -10,6 +10,7 @@ mod nearest;
 mod number;
 mod quoted;
 mod url;
+pub mod uuid;
 mod warning;
 
 pub use affinity::Affinity;

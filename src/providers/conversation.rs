@@ -65,6 +65,8 @@ pub struct Manners {
     pub resends: bool,
     /// The server has one cursor for all tables: every run is about all those of the provider.
     pub one_cursor: bool,
+    /// Keys may be blobs of 16 bytes: they travel as UUIDs, and so do columns that refer to them.
+    pub blob_keys: bool,
     /// What a sync asks for depends on whether anything is pending, see [`Known::pending`].
     pub asks_pending: bool,
     /// Most rows that [`Goal::Upload`] sends; 0: no limit.

@@ -10,9 +10,9 @@ use super::affinity::stored;
 use super::base64;
 use super::mend::mended;
 use super::values::write_value;
-use super::wire::{Kept, Slot, WireColumn, WireType, fallback};
+use super::wire::{Kept, Slot, Uuid, UuidForm, WireColumn, WireType, fallback};
 use crate::coordination::canonical::number;
-use crate::ground::{Affinity, is_too_deep};
+use crate::ground::{Affinity, is_too_deep, uuid};
 use crate::store::ValueRef;
 
 /// How far the values of an answer may be from what their column holds.
@@ -160,10 +160,29 @@ impl<'a> Wanted<'a> {
         match kind {
             WireType::String | WireType::Any => Some(Self::plain(Slot::Text(text))),
             WireType::Base64 => base64::decode(&text).map(|bytes| Self::plain(Slot::Blob(bytes))),
+            WireType::Uuid(kind) => Self::uuid(kind, text),
             WireType::Number | WireType::Boolean if leniency.coerce => {
                 Self::parsed(kind, leniency, text.trim())
             }
             WireType::Number | WireType::Boolean | WireType::Json => None,
+        }
+    }
+
+    /// A UUID in any spelling, or its bytes. What is no UUID stays what it is.
+    fn uuid(kind: Uuid, text: Cow<'a, str>) -> Option<Self> {
+        // In full, as they are sent, where any other text may be meant.
+        const LENGTH: usize = 24;
+        let may_be_bytes = kind.here == UuidForm::Bytes || text.len() == LENGTH;
+        let bytes = || base64::decode(&text).filter(|_| may_be_bytes);
+        let usual = uuid::canonical(&text).or_else(|| uuid::text(&bytes()?));
+        match (kind.here, usual) {
+            // Both forms say the same.
+            (UuidForm::Text, Some(usual)) => Self::agreed(Slot::Text(Cow::Owned(usual))),
+            (UuidForm::Text, None) => Some(Self::plain(Slot::Text(text))),
+            (UuidForm::Bytes, Some(usual)) => {
+                uuid::bytes(&usual).and_then(|bytes| Self::agreed(Slot::Blob(bytes.into())))
+            }
+            (UuidForm::Bytes, None) => bytes().map(|bytes| Self::plain(Slot::Blob(bytes))),
         }
     }
 
@@ -241,7 +260,7 @@ fn goes_up_as(
     let numbers = match kind {
         WireType::Boolean => leniency.booleans_as_numbers,
         WireType::Number | WireType::Any | WireType::Json => true,
-        WireType::String | WireType::Base64 => false,
+        WireType::String | WireType::Base64 | WireType::Uuid(_) => false,
     };
     match (came, local) {
         (_, ValueRef::Text(text)) if kind == WireType::Json => text == raw,
@@ -251,13 +270,15 @@ fn goes_up_as(
         }
         (Came::Integer(_) | Came::Real(_), _) => numbers && is_exact(raw, local),
         (Came::Text(text), ValueRef::Text(local)) => {
-            matches!(kind, WireType::String | WireType::Any) && text == local
+            matches!(kind, WireType::String | WireType::Any | WireType::Uuid(_)) && text == local
         }
         (Came::Text(_), ValueRef::Integer(_) | ValueRef::Real(_)) if kind == WireType::String => {
             let mut sent = Vec::new();
             write_value(&mut sent, kind, local).is_ok() && same_text(raw.as_bytes(), &sent)
         }
-        (Came::Text(text), ValueRef::Blob(bytes)) if kind == WireType::Base64 => {
+        (Came::Text(text), ValueRef::Blob(bytes))
+            if matches!(kind, WireType::Base64 | WireType::Uuid(_)) =>
+        {
             *text == base64::encode(bytes)
         }
         _ => false,

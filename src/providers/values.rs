@@ -6,9 +6,9 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, Visitor};
 
 use super::base64;
-use super::wire::{Face, Slot, WireColumn, WireId, WireType};
+use super::wire::{Face, Slot, UuidForm, WireColumn, WireId, WireType};
 use crate::coordination::canonical::canonical_text;
-use crate::ground::{Affinity, DEEPEST, is_too_deep, quoted};
+use crate::ground::{Affinity, DEEPEST, is_too_deep, quoted, uuid};
 use crate::store::{ValueRef, same};
 
 /// Reads a piece to its end: what is `8x` is not 8.
@@ -98,9 +98,21 @@ pub fn write_value(out: &mut Vec<u8>, kind: WireType, value: ValueRef<'_>) -> Re
             return Err("an infinite number, which JSON can't hold".into());
         }
         (ValueRef::Real(real), _) => write_json(out, &real)?,
+        (ValueRef::Text(text), WireType::Uuid(kind)) if kind.there == UuidForm::Bytes => {
+            match uuid::canonical(text).as_deref().and_then(uuid::bytes) {
+                Some(bytes) => write_json(out, &base64::encode(&bytes))?,
+                None => write_json(out, text)?,
+            }
+        }
         (ValueRef::Text(text), _) => write_json(out, text)?,
         (ValueRef::InvalidText(_), _) => return Err("text that is not valid UTF-8".into()),
-        (ValueRef::Blob(bytes), WireType::Base64) => write_json(out, &base64::encode(bytes))?,
+        (ValueRef::Blob(bytes), WireType::Uuid(kind)) if kind.there == UuidForm::Text => {
+            let text = uuid::text(bytes);
+            write_json(out, &text.unwrap_or_else(|| base64::encode(bytes)))?;
+        }
+        (ValueRef::Blob(bytes), WireType::Base64 | WireType::Uuid(_)) => {
+            write_json(out, &base64::encode(bytes))?;
+        }
         (ValueRef::Blob(_), WireType::Json) => {
             return Err("a blob; store JSON as text, with json() in place of jsonb()".into());
         }
@@ -161,6 +173,14 @@ fn misfit(column: &WireColumn, value: ValueRef<'_>) -> Option<&'static str> {
         (ValueRef::Text(_) | ValueRef::Integer(_) | ValueRef::Real(_), WireType::Base64) => Some(
             "a value other than a blob, which would come back changed; correct it, or give the column the type any in sync_track",
         ),
+        (ValueRef::Text(_) | ValueRef::Integer(_) | ValueRef::Real(_), WireType::Uuid(kind))
+            if kind.here == UuidForm::Bytes =>
+        {
+            Some("a value other than a blob, which would come back changed; correct it")
+        }
+        (ValueRef::Blob(_), WireType::Uuid(kind)) if kind.here == UuidForm::Text => {
+            Some("a blob, which would come back as text; correct it, or declare the column BLOB")
+        }
         _ => None,
     }
 }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::ground::Affinity;
-use crate::store::ValueRef;
+use crate::ground::{Affinity, uuid};
+use crate::store::{Value, ValueRef};
 
 /// How the values of a column travel; see `sync_track`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,24 @@ pub enum WireType {
     /// JSON of any shape, kept as its text.
     Json,
     Any,
+    Uuid(Uuid),
+}
+
+/// A column of UUIDs. What is none is a text or a blob like any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uuid {
+    /// How the column keeps them.
+    pub here: UuidForm,
+    /// How they travel. Both forms are read.
+    pub there: UuidForm,
+}
+
+/// A form of UUIDs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UuidForm {
+    Text,
+    /// The 16 bytes; in JSON as base64.
+    Bytes,
 }
 
 /// How a column keeps its values.
@@ -97,8 +115,43 @@ pub struct Entity {
     pub key: String,
     /// Places of the columns that refer to other rows.
     pub references: Vec<usize>,
-    /// The key column holds integers; on the wire an id is text.
-    pub integer_key: bool,
+    pub key_type: KeyType,
+}
+
+/// What the key column holds. On the wire an id is text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KeyType {
+    #[default]
+    Text,
+    Integer,
+    /// Blobs of 16 bytes. Ids are their UUIDs, in the usual spelling.
+    Uuid,
+}
+
+impl Entity {
+    /// The id of the row with a key; none where it can't have any.
+    pub fn id_of<'k>(&self, key: ValueRef<'k>) -> Option<Cow<'k, str>> {
+        match key {
+            ValueRef::Text(id) => Some(Cow::Borrowed(id)),
+            ValueRef::Integer(number) => Some(Cow::Owned(number.to_string())),
+            ValueRef::Blob(bytes) if self.key_type == KeyType::Uuid => {
+                uuid::text(bytes).map(Cow::Owned)
+            }
+            _ => None,
+        }
+    }
+
+    /// The key that an id stands for; none when it can't be one.
+    pub fn key_of(&self, id: &str) -> Option<Value> {
+        match self.key_type {
+            KeyType::Text => Some(Value::from(id)),
+            KeyType::Integer => {
+                let number: i64 = id.parse().ok()?;
+                (number.to_string() == id).then_some(Value::Integer(number))
+            }
+            KeyType::Uuid => uuid::bytes(id).map(|bytes| Value::Blob(bytes.into())),
+        }
+    }
 }
 
 /// The value of one column of a row that came in.
@@ -210,7 +263,8 @@ pub fn fallback(column: &WireColumn) -> Slot<'static> {
         (Some(StrictType::Blob), _) => Slot::Blob(Vec::new()),
         (None, WireType::String | WireType::Any) => empty(),
         (None, WireType::Number | WireType::Boolean) => Slot::Integer(0),
-        (None, WireType::Base64) => Slot::Blob(Vec::new()),
+        (None, WireType::Uuid(uuid)) if uuid.here == UuidForm::Text => empty(),
+        (None, WireType::Base64 | WireType::Uuid(_)) => Slot::Blob(Vec::new()),
     }
 }
 

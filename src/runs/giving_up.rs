@@ -3,6 +3,7 @@
 use crate::capture::reader::RowReader;
 use crate::capture::tracked::registration;
 use crate::capture::{Key, Status, Tracked, drift, log};
+use crate::ground::uuid;
 use crate::store::{Database, Error, Result, Value, ValueRef};
 use crate::transfer::send::rejected::{self, Change, GivenUp, Row};
 use crate::transfer::send::unacknowledged::Unacknowledged;
@@ -14,14 +15,15 @@ use super::waiting::Waiting;
 pub enum Named {
     /// `_syncRejected.id`.
     Rejection(i64),
+    /// A table and a key. A key that is a blob of 16 bytes may be named by its UUID.
     Row(String, Value),
 }
 
 impl Named {
-    /// The row; none when there is no such rejection.
-    fn row(&self, database: &Database) -> Result<Option<Row>> {
+    /// The rows that may be meant, the likeliest first; none when there is no such rejection.
+    fn rows(&self, database: &Database) -> Result<Vec<Row>> {
         let (table, key) = match self {
-            Self::Rejection(id) => return rejected::row(database, *id),
+            Self::Rejection(id) => return Ok(rejected::row(database, *id)?.into_iter().collect()),
             Self::Row(table, key) => (table, key),
         };
         let Some(known) = registration(database, table)? else {
@@ -32,7 +34,11 @@ impl Named {
         if key.borrow() == ValueRef::Null {
             return Err(Error::argument("key is NULL; give the key of a row"));
         }
-        Ok(Some((known.id, Key(key.clone()))))
+        let blob = key.as_str().and_then(uuid::canonical);
+        let blob = blob.as_deref().and_then(uuid::bytes);
+        let blob = blob.map(|bytes| Value::Blob(bytes.into()));
+        let keys = [Some(key.clone()), blob].into_iter().flatten();
+        Ok(keys.map(|key| (known.id, Key(key))).collect())
     }
 }
 
@@ -41,10 +47,12 @@ impl Named {
 /// # Errors
 /// A table that is not tracked; SQLite's.
 pub fn retry(database: &Database, named: &Named) -> Result<bool> {
-    match named.row(database)? {
-        Some(row) => rejected::retry(database, &row),
-        None => Ok(false),
+    for row in named.rows(database)? {
+        if rejected::retry(database, &row)? {
+            return Ok(true);
+        }
     }
+    Ok(false)
 }
 
 /// Gives up what waits of a row; see [`rejected::discard`].
@@ -53,16 +61,19 @@ pub fn retry(database: &Database, named: &Named) -> Result<bool> {
 /// A table that is not tracked, or gone; SQLite's.
 pub fn discard(database: &Database, named: &Named, revert: bool) -> Result<GivenUp> {
     drift::refresh(database)?;
-    let Some(row) = named.row(database)? else {
-        return Ok(GivenUp::Nothing);
-    };
-    match change(database, &row)? {
-        // There is no row to take back where there is no table.
-        Some((change, is_there)) => {
-            rejected::discard(database, &row, Some(change), revert && is_there)
+    for row in named.rows(database)? {
+        let given_up = match change(database, &row)? {
+            // There is no row to take back where there is no table.
+            Some((change, is_there)) => {
+                rejected::discard(database, &row, Some(change), revert && is_there)
+            }
+            None => rejected::discard(database, &row, None, revert),
+        }?;
+        if given_up != GivenUp::Nothing {
+            return Ok(given_up);
         }
-        None => rejected::discard(database, &row, None, revert),
     }
+    Ok(GivenUp::Nothing)
 }
 
 /// What is pending of a row, and whether its table is there.

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::value::{Value, ValueRef};
+use crate::ground::uuid;
 
 /// The order of values in SQLite: numbers, then text, then blobs.
 pub fn compare(one: ValueRef<'_>, two: ValueRef<'_>) -> Ordering {
@@ -40,8 +41,13 @@ fn whole_and_real(whole: i64, real: f64) -> Ordering {
     }
 }
 
-/// A key in words.
+/// A key in words; of a blob of 16 bytes its UUID.
 pub fn shown(key: &Value) -> String {
+    if let Value::Blob(bytes) = key
+        && let Some(uuid) = uuid::text(bytes)
+    {
+        return uuid;
+    }
     match key {
         Value::Text(text) => text.clone(),
         Value::Integer(number) => number.to_string(),
@@ -120,6 +126,10 @@ mod tests {
             (Value::Integer(-7), "-7"),
             (Value::Real(1.5), "1.5"),
             (Value::Blob(vec![0, 255]), "X'00FF'"),
+            (
+                Value::Blob(vec![0x0f; 16]),
+                "0f0f0f0f-0f0f-0f0f-0f0f-0f0f0f0f0f0f",
+            ),
             (Value::Null, "NULL"),
         ] {
             assert_eq!(shown(&key), text);

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::store::{Access, Ready, Result, Rows, Session, Table, Value, readable_schema};
+use crate::store::{Access, Ready, Result, Rows, Session, Table, Value, readable_schema, shown};
 
 pub const TABLE: Table = Table {
     name: "sync_held",
     declaration: "CREATE TABLE x(id INTEGER, provider TEXT, entity TEXT, key, op TEXT, reason TEXT, \
-        \"constraint\" TEXT, clashesWith, since INTEGER, tries INTEGER, payload TEXT, base TEXT)",
+        \"constraint\" TEXT, clashesWith, since INTEGER, tries INTEGER, payload TEXT, base TEXT, keyText TEXT)",
     keys: &[0, 2, 3],
     access: Access::Innocuous,
     open,
@@ -19,6 +19,9 @@ pub const TABLE: Table = Table {
 
 /// The schema version that brought the table.
 const SINCE: i64 = 3;
+
+/// Where the key is in it.
+const KEY: usize = 3;
 
 const QUERY: &str = "SELECT id, provider, entity, pk, op, reason, \"constraint\", clashesWith, since, tries, \
     content, base FROM main._syncHeld \
@@ -34,7 +37,11 @@ fn open(session: &Arc<Session>, keys: &[Option<Value>]) -> Result<Box<dyn Rows>>
     let rows = database.query_all(
         QUERY,
         &[id.borrow(), entity.borrow(), row.borrow()],
-        |row| Ok((row.integer(0), row.row())),
+        |row| {
+            let mut values = row.row();
+            values.push(shown(&row.column(KEY).to_owned()).into());
+            Ok((row.integer(0), values))
+        },
     )?;
     Ok(Box::new(Ready::new(rows)))
 }

@@ -16,14 +16,16 @@ use crate::capture::shape::Shape;
 use crate::capture::{Key, Pending, Status, Tracked, log};
 use crate::coordination::installed;
 use crate::runs::Waiting;
-use crate::store::{Access, Database, Error, Ready, Result, Rows, Session, Table, Value, ValueRef};
+use crate::store::{
+    Access, Database, Error, Ready, Result, Rows, Session, Table, Value, ValueRef, shown,
+};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 pub const TABLE: Table = Table {
     name: "sync_pending",
     declaration: "CREATE TABLE x(\"table\" TEXT, key, op TEXT, changed TEXT, payload TEXT, \
-                  seq INTEGER, rejected TEXT, schema TEXT HIDDEN)",
-    keys: &[0, 1, 7],
+                  seq INTEGER, rejected TEXT, keyText TEXT, schema TEXT HIDDEN)",
+    keys: &[0, 1, 8],
     access: Access::DirectRead,
     open,
     write: None,
@@ -39,7 +41,8 @@ const KEY: u32 = 1;
 const OP: u32 = 2;
 const CHANGED: u32 = 3;
 const PAYLOAD: u32 = 4;
-const SCHEMA: u32 = 7;
+const KEY_TEXT: u32 = 7;
+const SCHEMA: u32 = 8;
 
 fn reads(columns: u64, column: u32) -> bool {
     columns & 1 << column != 0
@@ -234,6 +237,13 @@ impl Current {
             payload.into(),
             row.last_seq.into(),
             rejected,
+            only(KEY_TEXT, &|| {
+                let key = shown_key(&self.reader, &row.key.0, shape.keys().len())?;
+                Ok(match key {
+                    Value::Null => Value::Null,
+                    key => shown(&key).into(),
+                })
+            })?,
             only(SCHEMA, &|| Ok(schema.into()))?,
         ]))
     }
@@ -278,14 +288,19 @@ struct Payload<'a> {
 impl Serialize for Payload<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let entries = self.columns.iter().enumerate().map(|(place, position)| {
-            let name = &self.shape.columns[*position].name;
+            let column = &self.shape.columns[*position];
             let kept = self.kept.iter().find(|(known, _)| known == position);
             let kept = kept.and_then(|(_, json)| serde_json::from_str(json).ok());
             let sent = match kept {
                 Some(json) => Sent::Kept(json),
-                None => Sent::Stored(Shown(self.reader.column(place))),
+                None => match self.reader.column(place) {
+                    key @ ValueRef::Blob(_) if column.key_place > 0 => {
+                        Sent::Key(shown(&key.to_owned()))
+                    }
+                    value => Sent::Stored(Shown(value)),
+                },
             };
-            (name, sent)
+            (&column.name, sent)
         });
         serializer.collect_map(entries)
     }
@@ -296,6 +311,8 @@ impl Serialize for Payload<'_> {
 #[serde(untagged)]
 enum Sent<'a> {
     Kept(&'a RawValue),
+    /// A blob; see [`shown`].
+    Key(String),
     Stored(Shown<'a>),
 }
 

@@ -2,13 +2,16 @@
 
 use serde_json::Value as Json;
 
+use crate::capture::names::new_name;
 use crate::capture::shared::Counting;
 use crate::capture::tracked::{ColumnType, captured_table, registration};
 use crate::capture::{Pending, Tracked};
 use crate::ground::{Affinity, SyncError, quoted};
 use crate::providers::Settings;
 use crate::providers::conversation::{ApplyRules, Provider};
-use crate::providers::wire::{Entity, Holds, WireColumn, WireId, WireType};
+use crate::providers::wire::{
+    Entity, Holds, KeyType, Uuid, UuidForm, WireColumn, WireId, WireType,
+};
 use crate::store::{Database, Error, Result, Value, quote_name};
 
 /// An entity of a run and its table.
@@ -69,7 +72,8 @@ impl Binding {
     ) -> Result<Self> {
         let name = of_entity(settings, "tableMap", entity).unwrap_or(entity);
         let table = Tracked::open(database, name)?;
-        let integer_key = has_integer_key(&table)?;
+        let blobs = kind.manners().blob_keys;
+        let key_type = key_type(&table, blobs)?;
         let unknown = excluded(settings, &table.shape.name)
             .find(|column| table.shape.position(column).is_none());
         if let Some(unknown) = unknown {
@@ -80,13 +84,25 @@ impl Binding {
             )));
         }
         let columns = travelling(&table, Some(settings));
-        let wire = Entity {
+        let references = References::of(database, &table)?;
+        let mut wire = Entity {
             name: entity.to_owned(),
             columns: wire_columns(&table, &columns),
             key: table.shape.keys()[0].name.clone(),
-            references: references(database, &table, &columns)?,
-            integer_key,
+            references: references.places(&table, &columns),
+            key_type,
         };
+        let forms = uuid_forms(settings, &table)?;
+        for (column, position) in wire.columns.iter_mut().zip(&columns) {
+            let refers = blobs && references.is_to_blobs(&table, *position);
+            if let Some(there) = forms.of(column).or(refers.then_some(UuidForm::Text)) {
+                let here = match column.holds.affinity {
+                    Affinity::None => UuidForm::Bytes,
+                    _ => UuidForm::Text,
+                };
+                column.kind = WireType::Uuid(Uuid { here, there });
+            }
+        }
         kind.admit(&wire).map_err(Error::argument)?;
         let qualified = database.qualified(&table.shape.name);
         let counting = Counting::of(database, &table)?;
@@ -158,8 +174,10 @@ impl Binding {
     /// An id of the wire, whatever its form there.
     pub fn wire_key(&self, id: &WireId<'_>) -> Option<Value> {
         match id {
-            WireId::Integer(number) if self.wire.integer_key => Some(Value::Integer(*number)),
-            WireId::Integer(number) => Some(Value::Text(number.to_string())),
+            WireId::Integer(number) if self.wire.key_type == KeyType::Integer => {
+                Some(Value::Integer(*number))
+            }
+            WireId::Integer(number) => self.key(&number.to_string()),
             WireId::Text(text) => self.key(text),
             WireId::Broken(_) => None,
         }
@@ -167,11 +185,7 @@ impl Binding {
 
     /// An id of the wire as the key it stands for; none when it can't be one.
     pub fn key(&self, id: &str) -> Option<Value> {
-        if !self.wire.integer_key {
-            return Some(Value::from(id));
-        }
-        let number: i64 = id.parse().ok()?;
-        (number.to_string() == id).then_some(Value::Integer(number))
+        self.wire.key_of(id)
     }
 }
 
@@ -234,38 +248,51 @@ pub fn declared(database: &Database, settings: &Settings, entity: &str) -> Resul
     Ok(table.map_or_else(|| entity.to_owned(), |table| table.name))
 }
 
-/// Whether the key of a table holds integers; else it holds text.
+/// What the key of a table holds. `blobs`: the protocol has keys that are blobs of 16 bytes.
 ///
 /// # Errors
 /// A key that can't be carried.
-pub fn has_integer_key(table: &Tracked) -> Result<bool> {
+pub fn key_type(table: &Tracked, blobs: bool) -> Result<KeyType> {
     let name = quote_name(&table.shape.name);
     let keys = table.shape.keys();
+    let others = match blobs {
+        true => "TEXT, or BLOB for UUIDs of 16 bytes",
+        false => "TEXT or INTEGER",
+    };
     let [key] = keys.as_slice() else {
+        let names: Vec<String> = keys.iter().map(|key| quote_name(&key.name)).collect();
         return Err(Error::argument(format!(
-            "{name} has a key of {} columns, which this protocol can't carry; give it a single text \
-             or integer key",
-            keys.len()
+            "{name} has a key of {} columns ({}), which this protocol can't carry; give it a single one that is declared \
+             {others}",
+            keys.len(),
+            names.join(", ")
         )));
     };
-    let integer_key = match key_kind(&key.declared, table.shape.strict) {
-        KeyKind::Integer => true,
-        KeyKind::Text => false,
-        KeyKind::Refused(what) => {
-            return Err(Error::argument(format!(
-                "the key of {name} is {what}, which this protocol can't carry; declare it TEXT or \
-                 INTEGER"
-            )));
+    let column = quote_name(&key.name);
+    let refused = |what: &str| {
+        Err(Error::argument(format!(
+            "the key {column} of {name} is {what}, which this protocol can't carry; declare it {others}"
+        )))
+    };
+    let key_type = match Affinity::of(&key.declared, table.shape.strict) {
+        Affinity::Integer => KeyType::Integer,
+        Affinity::Text => KeyType::Text,
+        Affinity::None if key.declared.contains("BLOB") && blobs => KeyType::Uuid,
+        Affinity::None if key.declared.contains("BLOB") => return refused("a blob"),
+        Affinity::None => KeyType::Text,
+        // An id must come back from the table as it went in, or edits of its row would not be recognised.
+        Affinity::Real | Affinity::Numeric => {
+            return refused("of a type that SQLite turns into numbers where it can");
         }
     };
     let mut typed = table.options.types.keys();
     if typed.any(|typed| typed.eq_ignore_ascii_case(&key.name)) {
         return Err(Error::argument(format!(
-            "sync_track gave a type to the key of {name}; a key travels as it is declared, leave it \
+            "sync_track gave a type to the key {column} of {name}; a key travels as it is declared, leave it \
              out of types"
         )));
     }
-    Ok(integer_key)
+    Ok(key_type)
 }
 
 /// Columns of a table as they travel.
@@ -276,43 +303,84 @@ pub fn wire_columns(table: &Tracked, columns: &[usize]) -> Vec<WireColumn> {
         .collect()
 }
 
-/// Places of the columns that refer to other rows.
-fn references(database: &Database, table: &Tracked, columns: &[usize]) -> Result<Vec<usize>> {
-    let shape = &table.shape;
-    let names = database.query_all(
-        "SELECT \"from\" FROM pragma_foreign_key_list(?1, ?2)",
-        &[shape.name.as_str().into(), database.schema().into()],
-        |row| Ok(row.text(0)),
-    )?;
-    let is_reference = |position: &usize| {
-        let column = &shape.columns[*position].name;
-        names.iter().any(|name| name.eq_ignore_ascii_case(column))
-    };
-    let places = columns.iter().enumerate();
-    Ok(places
-        .filter(|(_, position)| is_reference(position))
-        .map(|(place, _)| place)
-        .collect())
-}
+/// The columns that refer to other rows, each with whether those have blobs as their keys.
+struct References(Vec<(String, bool)>);
 
-/// How a key is stored, by SQLite's rules of affinity. An id must come back from the table as it went
-/// in, or edits of its row would not be recognised.
-enum KeyKind {
-    Text,
-    Integer,
-    Refused(&'static str),
-}
-
-fn key_kind(declared: &str, strict: bool) -> KeyKind {
-    match Affinity::of(declared, strict) {
-        Affinity::Integer => KeyKind::Integer,
-        Affinity::Text => KeyKind::Text,
-        Affinity::None if declared.contains("BLOB") => KeyKind::Refused("a blob"),
-        Affinity::None => KeyKind::Text,
-        Affinity::Real | Affinity::Numeric => {
-            KeyKind::Refused("of a type that SQLite turns into numbers where it can")
-        }
+impl References {
+    fn of(database: &Database, table: &Tracked) -> Result<Self> {
+        let columns = database.query_all(
+            "SELECT k.\"from\", EXISTS (SELECT 1 FROM pragma_table_info(k.\"table\", ?2) AS c \
+             WHERE c.pk > 0 AND c.name = coalesce(k.\"to\", c.name) COLLATE NOCASE AND c.type LIKE '%BLOB%') \
+             FROM pragma_foreign_key_list(?1, ?2) AS k",
+            &[
+                table.shape.name.as_str().into(),
+                database.schema().into(),
+            ],
+            |row| Ok((row.text(0), row.integer(1) != 0)),
+        )?;
+        Ok(Self(columns))
     }
+
+    /// Places of those that travel.
+    fn places(&self, table: &Tracked, columns: &[usize]) -> Vec<usize> {
+        let is_reference = |position: &usize| {
+            let column = &table.shape.columns[*position].name;
+            self.0
+                .iter()
+                .any(|(name, _)| name.eq_ignore_ascii_case(column))
+        };
+        let places = columns.iter().enumerate();
+        places
+            .filter(|(_, position)| is_reference(position))
+            .map(|(place, _)| place)
+            .collect()
+    }
+
+    /// Whether a column of which nobody has said otherwise holds such keys.
+    fn is_to_blobs(&self, table: &Tracked, position: usize) -> bool {
+        let column = &table.shape.columns[position];
+        let is = |name: &str| name.eq_ignore_ascii_case(&column.name);
+        let holds_any = Affinity::of(&column.declared, table.shape.strict) == Affinity::None;
+        let is_typed = table.options.types.keys().any(|typed| is(typed));
+        holds_any && !is_typed && self.0.iter().any(|(name, blobs)| is(name) && *blobs)
+    }
+}
+
+/// What a configuration says of the columns of a table that hold UUIDs: how they travel.
+struct UuidForms(Vec<(String, UuidForm)>);
+
+impl UuidForms {
+    fn of(&self, column: &WireColumn) -> Option<UuidForm> {
+        let mut named = self.0.iter();
+        let found = named.find(|(name, _)| name.eq_ignore_ascii_case(&column.name));
+        found.map(|(_, form)| *form)
+    }
+}
+
+fn uuid_forms(settings: &Settings, table: &Tracked) -> Result<UuidForms> {
+    let shape = &table.shape;
+    let tables = settings.map("uuidColumns");
+    let named = tables
+        .filter(|(name, _)| name.eq_ignore_ascii_case(&shape.name))
+        .flat_map(|(_, columns)| columns.as_object().into_iter().flatten());
+    let mut forms = Vec::new();
+    for (column, form) in named {
+        // A column renamed a moment ago goes by its old name.
+        let column = new_name(&table.columns.renamed, column).unwrap_or(column);
+        if shape.position(column).is_none() {
+            return Err(Error::argument(format!(
+                "uuidColumns names {}, which is no column of {}; correct it with sync_provider",
+                quoted(column),
+                quote_name(&shape.name)
+            )));
+        }
+        let form = match form.as_str() {
+            Some("base64") => UuidForm::Bytes,
+            _ => UuidForm::Text,
+        };
+        forms.push((column.to_owned(), form));
+    }
+    Ok(UuidForms(forms))
 }
 
 /// A column of a table as it travels.

@@ -145,6 +145,7 @@ fn kept_as(column: &WireColumn) -> String {
         WireType::Base64 => "base64",
         WireType::Json => "json",
         WireType::Any => "any",
+        WireType::Uuid(_) => "uuid",
     };
     let affinity = match column.holds.affinity {
         Affinity::Text => "text",

@@ -31,7 +31,7 @@ pub fn require_configured(database: &Database, settings: &Settings) -> Result<()
                     return Err(stray(key, "the table", table, &problem));
                 }
             }
-            Named::ColumnsByTable => {
+            Named::ColumnsByTable | Named::OfColumnsByTable => {
                 for (table, _) in settings.map(key) {
                     if !database.has_table(table)? {
                         return Err(stray(key, "the table", table, "which is not there"));

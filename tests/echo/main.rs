@@ -23,7 +23,7 @@ use syncscope::providers::conversation::{
 use syncscope::providers::fit::sanitise;
 use syncscope::providers::sink::{Announced, Rejection, RemoteRow, Sent, Sink, Verdict};
 use syncscope::providers::values::{write_column, write_json, write_value};
-use syncscope::providers::wire::{ChangeKind, Entity, Slot, WireId, WireType};
+use syncscope::providers::wire::{ChangeKind, Entity, KeyType, Slot, WireId, WireType};
 use syncscope::providers::{Kind, Settings, Transport, kinds};
 
 // ------------------------------------------------------------------------------------------- the kind
@@ -89,9 +89,9 @@ impl Provider for Echo {
     }
 
     fn admit(&self, entity: &Entity) -> Result<(), String> {
-        match entity.integer_key {
-            true => Err("an echo has text keys; declare the key TEXT".into()),
-            false => Ok(()),
+        match entity.key_type {
+            KeyType::Text => Ok(()),
+            _ => Err("an echo has text keys; declare the key TEXT".into()),
         }
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use support::remote::{
     Client, On, Op, Transport, Trouble, everywhere, everywhere_in_a_file, everywhere_over, hold,
 };
-use support::{ask, rows_of, try_ask};
+use support::{ask, try_ask};
 
 /// Leaves the provider; the answer.
 fn detach(client: &Client<'_>, options: &str) -> Value {
@@ -91,7 +91,7 @@ fn o2_what_waits_goes_up_and_the_rows_that_stay_are_new_to_the_next_user() {
         client.synced();
         assert_eq!(client.pending(), "");
         for table in ["list", "task"] {
-            assert_eq!(rows_of(&client.db, table), next.rows(table), "{table}");
+            assert_eq!(client.rows(table), next.rows(table), "{table}");
         }
         let sent: Vec<_> = next.pushed().concat();
         assert!(sent.iter().all(|sent| sent.op == Op::Created), "{sent:?}");

@@ -127,6 +127,7 @@ fn a_server_that_repeats_the_secret_does_not_get_it_written() {
         client.exec("INSERT INTO task (id) VALUES ('a')");
         for on in [On::Download, On::Upload] {
             for status in [400, 401, 409, 500] {
+                client.exec("UPDATE task SET n = coalesce(n, 0) + 1");
                 server.trouble(on, &Trouble::Refused(status, REPEATED), None);
                 let answer = client.sync();
                 server.behave();

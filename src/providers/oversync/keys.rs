@@ -8,6 +8,9 @@ pub const SHAPES: &[&str] = &["batch", "safe"];
 /// Generations of the protocol; the first word: whichever the backend speaks.
 pub const GENERATIONS: &[&str] = &["auto", "a", "b"];
 
+/// How a column of UUIDs travels.
+pub const UUID_FORMS: &[&str] = &["text", "base64"];
+
 /// Rows that one page may have.
 pub const PAGE: (u64, u64) = (1, 1000);
 
@@ -16,6 +19,7 @@ pub const KEYS: &[Key] = &[
     key("generation", Takes::OneOf(GENERATIONS), Usual::Json("\"auto\""), "which protocol the backend speaks: `a` moves changes of rows, `b` bundles; `auto`: it is asked once, and the answer is kept", r#"{"generation":"b"}"#),
     key("sourceId", Takes::Text, Usual::Words("none: own changes are told apart by the backend alone"), "the name of this device, as it is in the token (`did`); never that of another device or of an earlier installation", r#"{"sourceId":"0b6e3a1c-5d0f-4f6e-9a43-0c1f5d8f7f10"}"#),
     key("serverSchema", Takes::Text, Usual::Json("\"public\""), "the schema that the tables have in the backend", r#"{"serverSchema":"business"}"#),
+    key("uuidColumns", Takes::Map(&Takes::Map(&Takes::OneOf(UUID_FORMS))), Usual::Words("`text` for columns of blobs that refer to a key of blobs"), "table to its columns that hold UUIDs (16 bytes where they are blobs), each with how these travel: as `text`, or as `base64` of the 16 bytes, which the handler of some tables wants. Both are read", r#"{"uuidColumns":{"file_reviews":{"file_id":"base64"}}}"#),
     key("uploadPath", Takes::Text, Usual::Json("\"/sync/upload\""), "path of an upload, behind that of `url`", r#"{"uploadPath":"/api/upload"}"#),
     key("downloadPath", Takes::Text, Usual::Json("\"/sync/download\""), "path of a download, behind that of `url`", r#"{"downloadPath":"/api/download"}"#),
     key("uploadLimit", Takes::Number(1, 10_000), Usual::Json("200"), "most changes of one upload", r#"{"uploadLimit":50}"#),

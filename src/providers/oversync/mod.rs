@@ -8,7 +8,7 @@
 //! | `detect` | the first sync: which generation the server speaks |
 //! | `a/`, `b/` | the two generations: changes of rows, and bundles of them |
 //! | `keys`, `options` | the configuration: its keys, how it is used; the options of a call |
-//! | `row`, `tables`, `uuid` | rows, tables and keys on the wire |
+//! | `row`, `tables` | rows, tables and keys on the wire |
 //! | `wire` | what both generations write and read in the same way |
 
 mod a;
@@ -18,7 +18,6 @@ mod keys;
 mod options;
 mod row;
 mod tables;
-mod uuid;
 mod wire;
 
 use std::sync::Arc;

@@ -5,13 +5,12 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-use super::uuid;
-use crate::ground::{Affinity, SyncError, complaint, quoted};
+use crate::ground::{Affinity, SyncError, complaint, quoted, uuid};
 use crate::providers::conversation::RowToSend;
 use crate::providers::fit::sanitise;
 use crate::providers::values::{write_column, write_json};
-use crate::providers::wire::{ChangeKind, Entity, Slot, WireColumn, WireType};
-use crate::store::ValueRef;
+use crate::providers::wire::{ChangeKind, Entity, KeyType, Slot, WireColumn, WireType};
+use crate::store::{ValueRef, shown};
 
 /// How rows travel in a generation of the protocol.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +36,7 @@ pub fn write_row(
     dialect: Dialect,
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
-    let key = key(row.id, dialect)?;
+    let key = key(entity, row.id, dialect)?;
     if row.kind == ChangeKind::Deleted {
         out.extend_from_slice(b"null");
         return Ok(());
@@ -45,7 +44,7 @@ pub fn write_row(
     out.push(b'{');
     write_json(out, &entity.key.to_lowercase())?;
     out.push(b':');
-    write_json(out, key)?;
+    write_json(out, &key)?;
     for (place, (column, value)) in entity.columns.iter().zip(row.values).enumerate() {
         let is_null = matches!(value, ValueRef::Null) && row.kept(place).is_none();
         if is_null && !dialect.null_references && entity.references.contains(&place) {
@@ -69,20 +68,52 @@ pub fn write_row(
 }
 
 /// The key as it is written on the wire.
-fn key(id: ValueRef<'_>, dialect: Dialect) -> Result<&str, String> {
-    let ValueRef::Text(id) = id else {
-        return Err(match id {
-            ValueRef::Null => "its key is NULL: rows without a key can't be told apart, so they are one here, and none of \
-                 them is sent; give each a key",
-            _ => "its key is no text, and this protocol has no other keys; store it as text",
+fn key<'k>(entity: &Entity, key: ValueRef<'k>, dialect: Dialect) -> Result<Cow<'k, str>, String> {
+    let id = match (entity.key_type, key) {
+        (_, ValueRef::Null) => {
+            return Err(
+                "its key is NULL: rows without a key can't be told apart, so they are one here, and none of \
+                 them is sent; give each a key"
+                    .into(),
+            );
         }
-        .into());
+        (KeyType::Uuid, ValueRef::Blob(bytes)) => {
+            let id = uuid::text(bytes).map(Cow::Owned);
+            return id.ok_or_else(|| {
+                format!(
+                    "its key {} has {} bytes, and {} has UUIDs as its keys, blobs of 16 bytes; give it such a key",
+                    shown(&key.to_owned()),
+                    bytes.len(),
+                    quoted(&entity.name)
+                )
+            });
+        }
+        (KeyType::Uuid, _) => {
+            return Err(format!(
+                "its key {} is {}, and {} has UUIDs as its keys, blobs of 16 bytes; give it such a key",
+                quoted(&shown(&key.to_owned())),
+                key.type_name(),
+                quoted(&entity.name)
+            ));
+        }
+        (_, ValueRef::Text(id)) => id,
+        (_, ValueRef::Blob(_)) => {
+            return Err(format!(
+                "its key {} is a blob in a column that is not declared BLOB; declare it so, or store it as text",
+                shown(&key.to_owned())
+            ));
+        }
+        _ => {
+            return Err(
+                "its key is no text, and this protocol has no other keys; store it as text".into(),
+            );
+        }
     };
     if !dialect.uuids {
-        return Ok(id);
+        return Ok(Cow::Borrowed(id));
     }
     match uuid::canonical(id) {
-        Some(usual) if usual == id => Ok(id),
+        Some(usual) if usual == id => Ok(Cow::Borrowed(id)),
         Some(usual) => Err(format!(
             "its key {} comes back as {}; write UUIDs in lower case and with hyphens",
             quoted(id),
@@ -195,7 +226,7 @@ fn member<'a>(members: &HashMap<Cow<'_, str>, &'a RawValue>, name: &str) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::wire::Holds;
+    use crate::providers::wire::{Holds, Uuid, UuidForm};
 
     const ID: &str = "65249ca5-1c88-4ee5-a754-cfc30b925eb4";
 
@@ -221,7 +252,7 @@ mod tests {
                 column("data", WireType::Base64, "BLOB"),
                 column("author", WireType::String, "TEXT"),
             ],
-            integer_key: false,
+            key_type: KeyType::Text,
         }
     }
 
@@ -309,6 +340,96 @@ mod tests {
             let problem = written(ChangeKind::Deleted, id, &[], &[]).unwrap_err();
             assert!(problem.contains(said), "{problem}");
         }
+    }
+
+    #[test]
+    fn line_1_a_key_that_is_a_blob_is_written_as_its_uuid_and_another_is_named() {
+        let entity = Entity {
+            key_type: KeyType::Uuid,
+            columns: Vec::new(),
+            references: Vec::new(),
+            ..entity()
+        };
+        let blob = uuid::bytes(ID).unwrap();
+        for dialect in [
+            Dialect {
+                null_references: false,
+                large_as_text: false,
+                uuids: true,
+            },
+            Dialect {
+                null_references: true,
+                large_as_text: true,
+                uuids: false,
+            },
+        ] {
+            let written = |id| {
+                let row = RowToSend {
+                    kind: ChangeKind::Created,
+                    id,
+                    values: &[],
+                    changed: &[],
+                    kept: &[],
+                    version: None,
+                };
+                let mut out = Vec::new();
+                write_row(&entity, &row, dialect, &mut out)?;
+                Ok::<_, String>(String::from_utf8(out).unwrap())
+            };
+            assert_eq!(
+                written(ValueRef::Blob(&blob)).unwrap(),
+                format!(r#"{{"id":"{ID}"}}"#)
+            );
+            for (id, said) in [
+                (
+                    ValueRef::Blob(&[1, 2]),
+                    "its key X'0102' has 2 bytes, and \"Post\"",
+                ),
+                (
+                    ValueRef::Text(ID),
+                    "is text, and \"Post\" has UUIDs as its keys",
+                ),
+                (ValueRef::Null, "its key is NULL"),
+            ] {
+                let problem = written(id).unwrap_err();
+                assert!(problem.contains(said), "{problem}");
+            }
+        }
+    }
+
+    #[test]
+    fn r7_both_spellings_of_a_reference_are_read_and_the_wanted_one_is_written() {
+        let blob = uuid::bytes(ID).unwrap().to_vec();
+        let base64 = "ZSScpRyITuWnVM/DC5JetA==";
+        for there in [UuidForm::Text, UuidForm::Bytes] {
+            let spelled = match there {
+                UuidForm::Text => ID,
+                UuidForm::Bytes => base64,
+            };
+            for (here, declared, local) in [
+                (UuidForm::Bytes, "BLOB", Slot::Blob(blob.clone())),
+                (UuidForm::Text, "TEXT", Slot::Text(ID.into())),
+            ] {
+                let column = column("file", WireType::Uuid(Uuid { here, there }), declared);
+                for came in [ID, &ID.to_uppercase(), base64] {
+                    assert_eq!(sanitise(&column, &format!("\"{came}\"")), local, "{came}");
+                }
+                let mut out = Vec::new();
+                write_column(&mut out, &column, column.kind, local.value(), None).unwrap();
+                assert_eq!(String::from_utf8(out).unwrap(), format!("\"{spelled}\""));
+            }
+        }
+        // What is no UUID is a blob or a text as any other.
+        let kind = WireType::Uuid(Uuid {
+            here: UuidForm::Bytes,
+            there: UuidForm::Text,
+        });
+        let column = column("file", kind, "BLOB");
+        assert_eq!(sanitise(&column, "\"aGk=\""), Slot::Blob(b"hi".to_vec()));
+        let mut out = Vec::new();
+        write_column(&mut out, &column, kind, ValueRef::Blob(b"hi"), None).unwrap();
+        assert_eq!(out, b"\"aGk=\"");
+        assert!(write_column(&mut out, &column, kind, ValueRef::Text(ID), None).is_err());
     }
 
     #[test]

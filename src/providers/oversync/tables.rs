@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::ground::quoted;
 use crate::providers::conversation::KnownEntity;
-use crate::providers::wire::Entity;
+use crate::providers::wire::{Entity, KeyType};
 
 /// The entities of a run, and their names on the wire.
 pub struct Tables {
@@ -72,9 +72,10 @@ pub fn is_name(name: &str) -> bool {
 /// # Errors
 /// What is in the way, and what to do.
 pub fn admit(entity: &Entity, keys: &str) -> Result<(), String> {
-    if entity.integer_key {
+    if entity.key_type == KeyType::Integer {
         return Err(format!(
-            "column {} of {} is a key of whole numbers, and this protocol has {keys} as keys; declare it TEXT",
+            "column {} of {} is a key of whole numbers, and this protocol has {keys} as keys; declare it TEXT, or BLOB \
+             for UUIDs of 16 bytes",
             quoted(&entity.key),
             quoted(&entity.name)
         ));

@@ -8,8 +8,7 @@ use crate::providers::conversation::{Answer, ApplyRules, Manners, ParcelRow};
 use crate::providers::kind::Settings;
 use crate::providers::table_keys;
 use crate::providers::values::write_json;
-use crate::providers::wire::ChangeKind;
-use crate::store::ValueRef;
+use crate::providers::wire::{ChangeKind, Entity};
 
 /// What the general rooms have to know of both generations.
 pub fn manners(settings: &Settings) -> Manners {
@@ -20,6 +19,7 @@ pub fn manners(settings: &Settings) -> Manners {
         numbered: true,
         resends: true,
         one_cursor: true,
+        blob_keys: true,
         paging: PAGING,
         apply: ApplyRules {
             // The log does not say which rows are new.
@@ -45,12 +45,12 @@ pub fn op(kind: ChangeKind) -> &'static str {
 /// The key of a row that is sent, in JSON.
 ///
 /// # Errors
-/// It is no text, which the server has no such keys of.
-pub fn key(row: &ParcelRow<'_>) -> io::Result<String> {
-    match row.id {
-        ValueRef::Text(id) => in_json(id),
-        _ => Err(io::Error::other(
-            "a row of _syncOutbox has no text as its key",
+/// It is none that the server could have.
+pub fn key(entity: &Entity, row: &ParcelRow<'_>) -> io::Result<String> {
+    match entity.id_of(row.id) {
+        Some(id) => in_json(&id),
+        None => Err(io::Error::other(
+            "a row of _syncOutbox has a key that can't be sent",
         )),
     }
 }

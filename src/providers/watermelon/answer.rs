@@ -218,6 +218,7 @@ fn read_reason(value: &Json) -> Option<String> {
 mod tests {
     use super::*;
     use crate::providers::kinds;
+    use crate::providers::wire::KeyType;
 
     fn options(keys: &str) -> Options {
         let text = format!(r#"{{"kind":"watermelon","url":"http://h"{keys}}}"#);
@@ -230,7 +231,7 @@ mod tests {
             columns: Vec::new(),
             key: "id".into(),
             references: Vec::new(),
-            integer_key: false,
+            key_type: KeyType::Text,
         }
     }
 

@@ -420,7 +420,7 @@ mod tests {
     use super::*;
     use crate::providers::path::Path;
     use crate::providers::sink::{Sent, Verdict};
-    use crate::providers::wire::{Holds, WireColumn, WireId, WireType};
+    use crate::providers::wire::{Holds, KeyType, WireColumn, WireId, WireType};
 
     #[derive(Default)]
     struct Log(Vec<String>);
@@ -480,7 +480,7 @@ mod tests {
             columns: vec![column],
             key: "id".into(),
             references: Vec::new(),
-            integer_key: false,
+            key_type: KeyType::Text,
         }];
         let mut log = Log::default();
         let end = read_pull(text.as_bytes(), &layout, reading, &entities, &[0], &mut log);

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::options::Options;
 use crate::providers::conversation::{ParcelRows, RowToSend};
 use crate::providers::values;
-use crate::providers::wire::{ChangeKind, Entity, WireType};
+use crate::providers::wire::{ChangeKind, Entity, KeyType, WireType};
 use crate::store::ValueRef;
 
 const KINDS: [ChangeKind; 3] = [
@@ -64,14 +64,18 @@ fn write_id(
 ) -> Result<(), String> {
     match id {
         ValueRef::Text(text) => values::write_json(out, text),
-        ValueRef::Integer(number) if entity.integer_key && options.ids_as_numbers => {
+        ValueRef::Integer(number) if is_counted(entity) && options.ids_as_numbers => {
             values::write_json(out, &number)
         }
-        ValueRef::Integer(number) if entity.integer_key => {
+        ValueRef::Integer(number) if is_counted(entity) => {
             values::write_json(out, &number.to_string())
         }
         other => Err(no_key(entity, other)),
     }
+}
+
+fn is_counted(entity: &Entity) -> bool {
+    entity.key_type == KeyType::Integer
 }
 
 /// Why a value is no id, and what to do about it.
@@ -81,11 +85,11 @@ fn no_key(entity: &Entity, key: ValueRef<'_>) -> String {
         ValueRef::Null => "its key is NULL: rows without a key can't be told apart, so they are one here, and none of them is \
              sent; give each a key"
             .into(),
-        ValueRef::Integer(_) | ValueRef::Real(_) if !entity.integer_key => format!(
+        ValueRef::Integer(_) | ValueRef::Real(_) if !is_counted(entity) => format!(
             "its key is {kind}, in a column that is not declared INTEGER: it would come back as text, as another row; \
              store it as text, or declare the column INTEGER"
         ),
-        _ if entity.integer_key => {
+        _ if is_counted(entity) => {
             format!("its key is {kind}, in a column of whole numbers; give it a whole number")
         }
         _ => format!("its key is {kind}, which can't be sent as one; store it as text"),
@@ -175,7 +179,7 @@ mod tests {
         Options::resolve(&kinds::parse(&text).unwrap()).unwrap()
     }
 
-    fn entity(name: &str, integer_key: bool) -> Entity {
+    fn entity(name: &str, key_type: KeyType) -> Entity {
         let column = |name: &str, kind| WireColumn {
             name: name.into(),
             kind,
@@ -190,7 +194,7 @@ mod tests {
             ],
             key: "id".into(),
             references: Vec::new(),
-            integer_key,
+            key_type,
         }
     }
 
@@ -204,7 +208,13 @@ mod tests {
             version: None,
         };
         let mut out = Vec::new();
-        write_row(&options(keys), &entity("t", true), &row, &mut out).unwrap();
+        write_row(
+            &options(keys),
+            &entity("t", KeyType::Integer),
+            &row,
+            &mut out,
+        )
+        .unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -253,7 +263,7 @@ mod tests {
 
     #[test]
     fn changes_with_and_without_empty_tables() {
-        let entities = ["a", "b", "c"].map(|name| entity(name, false));
+        let entities = ["a", "b", "c"].map(|name| entity(name, KeyType::Text));
         let written = |with_empty, rows: Rows| {
             let mut out = Vec::new();
             write_changes(&entities, with_empty, &rows, &mut out).unwrap();

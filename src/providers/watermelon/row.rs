@@ -222,7 +222,7 @@ impl Visitor<'_> for FieldSeed<'_> {
 mod tests {
     use super::*;
     use crate::providers::fit::Leniency;
-    use crate::providers::wire::{Holds, WireColumn, WireType};
+    use crate::providers::wire::{Holds, KeyType, WireColumn, WireType};
 
     fn entity() -> Entity {
         let column = |name: &str, kind, required| WireColumn {
@@ -240,7 +240,7 @@ mod tests {
             ],
             key: "id".into(),
             references: Vec::new(),
-            integer_key: false,
+            key_type: KeyType::Text,
         }
     }
 

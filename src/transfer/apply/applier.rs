@@ -556,7 +556,8 @@ impl<'a> Applier<'a> {
     /// All rows there are were named: others go, and so do deletes that wait. Whether a condition was true of a row
     /// that is deleted is not known any more, so with one its delete stays.
     fn retain(&mut self, place: usize, named: &dyn Fn(&str) -> bool) -> Result<(), SyncError> {
-        let others = |key: ValueRef<'_>| !is_named(key, named);
+        let entity = &self.bindings[place].wire;
+        let others = |key: ValueRef<'_>| !is_named(entity, key, named);
         let table = &mut self.tables[place];
         let condition = table.binding.replacement_where.as_deref();
         let mut doomed = table.keys(condition.unwrap_or("1"), &[], others)?;
@@ -747,8 +748,9 @@ impl Sink for Applier<'_> {
         match scope {
             Scope::Retain(named) => self.retain(place, named),
             Scope::Named(named) => {
+                let entity = &self.bindings[place].wire;
                 for key in self.holder.meeting(place, "1", &[])? {
-                    if !is_named(key.0.borrow(), named) {
+                    if !is_named(entity, key.0.borrow(), named) {
                         self.holder.forget(place, &key)?;
                     }
                 }

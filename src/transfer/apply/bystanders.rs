@@ -9,7 +9,7 @@ use crate::capture::sends::sends_of_there;
 use crate::capture::{Key, KeyMap, PendingRows, Status, Tracked};
 use crate::ground::Warning;
 use crate::providers::values::show;
-use crate::providers::wire::{Entity, Face};
+use crate::providers::wire::{Entity, Face, KeyType};
 use crate::store::{Database, Result, Value};
 use crate::transfer::aside;
 use crate::transfer::binding::{Binding, travelling, wire_column, wire_columns};
@@ -220,7 +220,8 @@ fn edited_rows(
         columns: wire_columns(table, &columns),
         key: String::new(),
         references: Vec::new(),
-        integer_key: false,
+        // For showing them: what they are, nobody asks here.
+        key_type: KeyType::Uuid,
     };
     let mut reader = RowReader::new(database, table, &columns)?;
     pending.each(|row| {

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::capture::Key;
-use crate::providers::wire::{Slot, WireType};
+use crate::providers::wire::{Slot, UuidForm, WireType};
 use crate::store::{ChecksOff, Database, Error, Result, TriggersOff, Value, ValueRef, quote_name};
 use crate::transfer::binding::Binding;
 
@@ -106,7 +106,10 @@ impl Member {
             let sql = match (column.not_null, binding.wire.columns[*place].kind) {
                 (false, _) => "NULL",
                 (true, WireType::Number | WireType::Boolean) => "-abs(random() >> 1)",
-                (true, WireType::Base64) => "randomblob(16)",
+                (true, WireType::Uuid(kind)) if kind.here == UuidForm::Text => {
+                    "hex(randomblob(16))"
+                }
+                (true, WireType::Base64 | WireType::Uuid(_)) => "randomblob(16)",
                 (true, WireType::Json) => "json_quote(hex(randomblob(16)))",
                 (true, WireType::String | WireType::Any) => "hex(randomblob(16))",
             };

@@ -5,15 +5,23 @@ use std::collections::HashSet;
 
 use crate::capture::Key;
 use crate::capture::tracked::registration;
-use crate::ground::SyncError;
+use crate::ground::{SyncError, uuid};
+use crate::providers::base64;
 use crate::providers::fit::sanitise;
 use crate::providers::wire::Slot;
-use crate::store::quote_name;
+use crate::store::{ValueRef, quote_name};
 use crate::transfer::counts::Counts;
 use crate::transfer::held::Reason;
-use crate::transfer::held::foreign::{Link, links};
+use crate::transfer::held::foreign::{self, Link, links};
 
 use super::applier::Applier;
+
+/// The blobs that a text may stand for.
+fn blobs_of(text: &str) -> impl Iterator<Item = Vec<u8>> {
+    let usual = uuid::canonical(text);
+    let of_uuid = usual.as_deref().and_then(uuid::bytes).map(Vec::from);
+    of_uuid.into_iter().chain(base64::decode(text))
+}
 
 impl Applier<'_> {
     /// Fills them. Gives the tables that this answer is not about and have such references: to be pulled from the
@@ -59,7 +67,8 @@ impl Applier<'_> {
         bindings.position(|binding| binding.table.shape.name.eq_ignore_ascii_case(table))
     }
 
-    /// The rows of a table with what is kept of a reference to a row that is here.
+    /// The rows of a table with what is kept of a reference to a row that is here. What is kept is as it travels: a key
+    /// that is a blob as its UUID or as base64.
     fn fillable(&self, link: &Link, child: i64) -> Result<Vec<(Key, String)>, SyncError> {
         let sql = format!(
             "SELECT a.pk, a.value FROM main._syncAside AS a WHERE a.tbl = ?1 AND a.col = ?2 COLLATE NOCASE \
@@ -67,12 +76,32 @@ impl Applier<'_> {
             self.database.qualified(&link.parent),
             quote_name(&link.to[0])
         );
-        let column = link.from[0].as_str();
-        let found = self
-            .database
-            .query_all(&sql, &[child.into(), column.into()], |row| {
-                Ok((Key(row.column(0).to_owned()), row.text(1)))
-            })?;
+        let of_column = [child.into(), link.from[0].as_str().into()];
+        let mut found = self.database.query_all(&sql, &of_column, |row| {
+            Ok((Key(row.column(0).to_owned()), row.text(1)))
+        })?;
+        let texts = self.database.query_all(
+            "SELECT pk, value, value ->> '$' FROM main._syncAside WHERE tbl = ?1 AND col = ?2 COLLATE NOCASE \
+             AND json_valid(value) AND json_type(value) = 'text'",
+            &of_column,
+            |row| Ok((Key(row.column(0).to_owned()), row.text(1), row.text(2))),
+        )?;
+        let (database, parent) = (self.database, &link.parent);
+        let mut exists = foreign::find(
+            database.connection(),
+            &database.qualified(parent),
+            &link.to,
+            "1",
+        )?;
+        for (key, json, text) in texts {
+            for blob in blobs_of(&text) {
+                exists.bind(1, ValueRef::Blob(&blob))?;
+                if exists.step()? {
+                    found.push((key.clone(), json.clone()));
+                }
+                exists.reset();
+            }
+        }
         Ok(found)
     }
 

@@ -1,6 +1,7 @@
 //! What an answer says of all rows of an entity: some go although nobody named them.
 
 use crate::ground::quoted;
+use crate::providers::wire::Entity;
 use crate::store::{Database, Result, Session, ValueRef};
 use crate::transfer::binding::Binding;
 use crate::transfer::{declared, names};
@@ -25,12 +26,7 @@ pub fn require_declared(session: &Session, database: &Database, binding: &Bindin
         .map_err(|error| error.prefixed(&format!("{key}, to be corrected with sync_provider")))
 }
 
-/// Whether an answer that names all rows names this one.
-pub fn is_named(key: ValueRef<'_>, named: &dyn Fn(&str) -> bool) -> bool {
-    match key {
-        ValueRef::Text(text) => named(text),
-        ValueRef::Integer(number) => named(&number.to_string()),
-        // Nothing that the server could name.
-        _ => false,
-    }
+/// Whether an answer that names all rows of an entity names this one.
+pub fn is_named(entity: &Entity, key: ValueRef<'_>, named: &dyn Fn(&str) -> bool) -> bool {
+    entity.id_of(key).is_some_and(|id| named(&id))
 }

@@ -8,7 +8,7 @@ use crate::capture::shared::Counting;
 use crate::capture::{Tracked, track};
 use crate::providers::conversation::ApplyRules;
 use crate::providers::sink::{Announced, RemoteRow, Scope, Sink};
-use crate::providers::wire::{Entity, Slot, WireId};
+use crate::providers::wire::{Entity, KeyType, Slot, WireId};
 use crate::store::testing::{Memory, in_memory};
 use crate::store::{Value, ensure_schema};
 use crate::transfer::binding::{Binding, OnClash, travelling, wire_columns};
@@ -32,7 +32,7 @@ fn file() -> (Memory, [Binding; 1]) {
             columns: wire_columns(&table, &columns),
             key: "id".into(),
             references: Vec::new(),
-            integer_key: false,
+            key_type: KeyType::Text,
         },
         columns,
         awaited: Vec::new(),

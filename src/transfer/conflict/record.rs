@@ -118,7 +118,10 @@ pub fn row_json<'v>(
     face: impl Fn(usize) -> Option<Face<'v>>,
 ) -> String {
     let mut out = b"{\"id\":".to_vec();
-    show(&mut out, WireType::Any, Face::Value(key));
+    match (key, entity.id_of(key)) {
+        (ValueRef::Blob(_), Some(id)) => put_text(&mut out, &id),
+        _ => show(&mut out, WireType::Any, Face::Value(key)),
+    }
     if let Some((status, changed)) = pending {
         for (name, text) in [("_status", status), ("_changed", changed)] {
             out.push(b',');

@@ -18,7 +18,7 @@ use crate::providers::sink::{self, Announced, RemoteRow, Sink};
 use crate::providers::wire::{Entity, Slot, WireId};
 use crate::store::{Database, Result, Statement, Value, quote_name};
 use crate::transfer::apply::{Applier, Setting};
-use crate::transfer::binding::{Binding, OnClash, has_integer_key, travelling, wire_columns};
+use crate::transfer::binding::{Binding, OnClash, key_type, travelling, wire_columns};
 use crate::transfer::held::documents::{HeldDocuments, held_key};
 use crate::transfer::held::{inserts, keep};
 use crate::transfer::send::unacknowledged::Unacknowledged;
@@ -64,13 +64,13 @@ pub fn bind(database: &Database, entity: &str, table: Tracked) -> Result<Binding
         .filter(|(position, column)| is_document(&column.name) || synced.contains(position))
         .map(|(position, _)| position)
         .collect();
-    let integer_key = has_integer_key(&table)?;
+    let key_type = key_type(&table, false)?;
     let wire = Entity {
         name: entity.to_owned(),
         columns: wire_columns(&table, &columns),
         key: table.shape.keys()[0].name.clone(),
         references: Vec::new(),
-        integer_key,
+        key_type,
     };
     Ok(Binding {
         entity: entity.to_owned(),

@@ -138,7 +138,7 @@ impl Refusals {
     /// applied again. False when that was known.
     pub fn use_again(&self, row: Row, insert: i64) -> bool {
         let mut inner = self.0.borrow_mut();
-        let known = inner.used_again.insert(row, insert - 1);
+        let known = inner.used_again.insert(row, insert.saturating_sub(1));
         inner.news |= known.is_none();
         known.is_none()
     }

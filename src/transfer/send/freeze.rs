@@ -9,7 +9,7 @@ use crate::coordination::now;
 use crate::ground::quoted;
 use crate::providers::conversation::{Provider, RowToSend};
 use crate::providers::cutter::LARGEST_PIECE;
-use crate::providers::wire::{ChangeKind, Slot, WireId};
+use crate::providers::wire::{ChangeKind, KeyType, Slot, WireId};
 use crate::store::{Database, Result, Statement, Value, ValueRef, same, shown};
 
 use super::circumstances;
@@ -396,7 +396,7 @@ fn carried_key(binding: &Binding, key: &Value) -> Result<(), String> {
     };
     match back.is_some_and(|back| same(back.borrow(), key.borrow())) {
         true => Ok(()),
-        false if binding.wire.integer_key => Err(format!(
+        false if binding.wire.key_type == KeyType::Integer => Err(format!(
             "its key is {}, and the keys of its table travel as whole numbers",
             quoted(&shown(key))
         )),

@@ -1,5 +1,6 @@
 //! Settling: what the server said about the rows that were sent, recorded in one transaction.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::capture::{Key, log};
@@ -7,7 +8,7 @@ use crate::ground::{SyncError, Warning, quoted};
 use crate::providers::conversation::Manners;
 use crate::providers::sink::{Sent, Verdict};
 use crate::providers::wire::{ChangeKind, WireId};
-use crate::store::{Database, Result, Value, ValueRef};
+use crate::store::{Database, Result, Value};
 
 use super::fate::{Fate, Met, MetRow, Refusal};
 use super::frozen::{Entries, Frozen};
@@ -261,12 +262,14 @@ impl<'a> Settler<'a> {
             if self.by_id[place].is_empty() {
                 continue;
             }
-            let is_named = |row: &SentRow, ids: &HashMap<String, Fate>| {
-                wire_id(&row.key).is_some_and(|id| ids.contains_key(&id))
+            let is_named = |row: &SentRow| {
+                let id = self.id_of(row);
+                id.is_some_and(|id| self.by_id[place].contains_key(&id))
             };
-            let named = self.rows(place, |row| is_named(row, &self.by_id[place]))?;
-            for row in named {
-                let fate = wire_id(&row.key).and_then(|id| self.by_id[place].remove(&id));
+            for row in self.rows(place, is_named)? {
+                let fate = self
+                    .id_of(&row)
+                    .and_then(|id| self.by_id[place].remove(&id));
                 if let Some(Fate::Refused(refusal)) = fate {
                     self.refuse(&row, &refusal)?;
                 }
@@ -298,7 +301,9 @@ impl<'a> Settler<'a> {
         for place in 0..self.bindings.len() {
             for row in self.rows(place, |_| true)? {
                 let named = self.by_change.remove(&row.change);
-                let by_id = wire_id(&row.key).and_then(|id| self.by_id[place].remove(&id));
+                let by_id = self
+                    .id_of(&row)
+                    .and_then(|id| self.by_id[place].remove(&id));
                 match named.or(by_id).or_else(|| self.rest.clone()) {
                     Some(Fate::Taken { version, .. }) if self.is_swallowed(&row, version) => {
                         swallowed.push(row);
@@ -352,6 +357,12 @@ impl<'a> Settler<'a> {
         let push = self.frozen.push;
         outbox::close_but(self.database, self.provider, push, &unsure)?;
         Ok(())
+    }
+
+    /// A row as the server names it.
+    fn id_of(&self, row: &SentRow) -> Option<String> {
+        let entity = &self.bindings[row.place].wire;
+        entity.id_of(row.key.borrow()).map(Cow::into_owned)
     }
 
     /// The rows of the push that are `wanted`.
@@ -578,15 +589,6 @@ impl<'a> Settler<'a> {
             self.settled.said.get_or_insert(message);
         }
         Ok(())
-    }
-}
-
-/// A key as the server names it.
-fn wire_id(key: &Value) -> Option<String> {
-    match key.borrow() {
-        ValueRef::Text(id) => Some(id.to_owned()),
-        ValueRef::Integer(id) => Some(id.to_string()),
-        _ => None,
     }
 }
 

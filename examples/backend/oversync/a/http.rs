@@ -260,6 +260,15 @@ fn plan(switches: &Switches) -> BodyPlan {
 // ---- who asks
 
 fn who(inner: &Inner, headers: &HeaderMap) -> Result<Who, Box<Response>> {
+    let anonymous = inner.state().options.anonymous.clone();
+    match (named(inner, headers), anonymous) {
+        (Err(_), Some((user, source))) => Ok(Who { user, source }),
+        (named, _) => named,
+    }
+}
+
+/// Who asks by the token that was sent.
+fn named(inner: &Inner, headers: &HeaderMap) -> Result<Who, Box<Response>> {
     let mount = inner.state().options.mount;
     let refuse = |plain: &str, message: &str| {
         let status = StatusCode::UNAUTHORIZED;

@@ -31,6 +31,8 @@ pub struct Options {
     pub mount: Mount,
     /// Whether there is `/admin/materialize-failures`.
     pub admin: bool,
+    /// For tests that are not about tokens: whoever sends none, or one that nobody knows, is this user and device.
+    pub anonymous: Option<(String, String)>,
     /// The password of every user; None: any will do.
     pub password: Option<String>,
     /// How long the tokens live that are given for it.
@@ -53,6 +55,7 @@ impl Default for Options {
             max_body: 256 << 20,
             mount: Mount::Example,
             admin: false,
+            anonymous: None,
             password: None,
             token_seconds: 300,
             lock_wait: Duration::from_secs(3),

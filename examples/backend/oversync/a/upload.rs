@@ -144,7 +144,11 @@ fn looked_at(
 fn rejection(change: &Known, switches: &Switches) -> Option<Refusal> {
     let reason = switches.rejection(&change.table, &change.pk)?;
     let known = REASONS.into_iter().find(|known| *known == reason);
-    Some(Refusal::new(known.unwrap_or("bad_payload"), reason))
+    Some(match known {
+        // Such a refusal has no message.
+        Some("fk_missing") => Refusal::missing(&[]),
+        known => Refusal::new(known.unwrap_or("bad_payload"), reason),
+    })
 }
 
 /// Upserts with parents first, then deletes with parents last.

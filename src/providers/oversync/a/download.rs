@@ -6,12 +6,11 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::ground::{Class, SyncError, complaint, percent_encode, quoted};
+use crate::ground::{Class, SyncError, complaint, percent_encode, quoted, uuid};
 use crate::providers::conversation::Page;
 use crate::providers::names::Names;
 use crate::providers::oversync::row::read_row;
 use crate::providers::oversync::tables::Tables;
-use crate::providers::oversync::uuid;
 use crate::providers::sink::{Announced, RemoteRow, Sink};
 use crate::providers::wire::WireId;
 

@@ -49,7 +49,7 @@ fn write_change(
         row.change,
         in_json(tables.schema())?,
         in_json(tables.name(entity))?,
-        key(row)?,
+        key(tables.entity(entity), row)?,
         row.base.unwrap_or(0)
     )?;
     if row.kind != ChangeKind::Deleted {

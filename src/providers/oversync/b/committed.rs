@@ -13,7 +13,6 @@ use crate::providers::conversation::ParcelRows;
 use crate::providers::oversync::row::read_rounded;
 use crate::providers::oversync::tables::Tables;
 use crate::providers::sink::{Image, Sent, Sink, Verdict};
-use crate::store::ValueRef;
 
 /// The status that stands for a bundle which is not ours.
 const CONFLICT: u16 = 409;
@@ -43,12 +42,12 @@ impl<'a> Page<'a> {
 /// Rows that were sent, each with its content; by entity and id.
 type OurRows = HashMap<(usize, String), String>;
 
-fn our_rows(parcel: &dyn ParcelRows) -> Result<OurRows, SyncError> {
+fn our_rows(tables: &Tables, parcel: &dyn ParcelRows) -> Result<OurRows, SyncError> {
     let mut rows = OurRows::new();
     parcel
         .in_order(&mut |entity, row| {
-            if let ValueRef::Text(id) = row.id {
-                rows.insert((entity, id.to_owned()), row.content.to_owned());
+            if let Some(id) = tables.entity(entity).id_of(row.id) {
+                rows.insert((entity, id.into_owned()), row.content.to_owned());
             }
             Ok(())
         })
@@ -68,7 +67,7 @@ pub fn settle(
     parcel: &dyn ParcelRows,
     sink: &mut dyn Sink,
 ) -> Result<(), SyncError> {
-    let mut ours = our_rows(parcel)?;
+    let mut ours = our_rows(tables, parcel)?;
     let mut told: HashSet<(usize, String)> = HashSet::new();
     let (mut hash, mut count) = (BundleHash::default(), 0);
     stage.each(before, last, |page| {

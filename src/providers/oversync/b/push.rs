@@ -129,7 +129,7 @@ fn write_row(
         in_json(tables.schema())?,
         in_json(tables.name(entity))?,
         in_json(&tables.entity(entity).key.to_lowercase())?,
-        key(row)?,
+        key(tables.entity(entity), row)?,
         row.base.unwrap_or(0)
     )?;
     if row.kind != ChangeKind::Deleted {

@@ -4,7 +4,7 @@ use super::*;
 use crate::providers::conversation::ParcelRow;
 use crate::providers::kinds;
 use crate::providers::sink::{RemoteRow, Scope};
-use crate::providers::wire::{ChangeKind, WireId};
+use crate::providers::wire::{ChangeKind, KeyType, WireId};
 
 fn machine(cursor: Option<&str>) -> Talk {
     configured("", 3, &[("a b", cursor)])
@@ -24,7 +24,7 @@ fn begun(keys: &str, version: i64, entities: &[(&str, Option<&str>)]) -> Result<
             columns: Vec::new(),
             key: "id".into(),
             references: Vec::new(),
-            integer_key: false,
+            key_type: KeyType::Text,
         },
         cursor: cursor.map(String::from),
         before: None,

@@ -3,6 +3,7 @@
 use std::panic::resume_unwind;
 
 use super::bundles;
+use super::changes;
 use super::client::Client;
 use super::server::{Remote, Wanted};
 use super::transport::{Transport, python};
@@ -13,6 +14,21 @@ use crate::device::SCHEMA;
 pub struct Kind {
     pub name: &'static str,
     pub start: fn(&Wanted<'_>) -> Box<dyn Remote>,
+    /// Tests take long enough: each is run over one transport, syncscope's own where that is one, unless the kind is asked
+    /// for by name.
+    pub once: bool,
+}
+
+impl Kind {
+    /// Those of some transports that it is tried over.
+    fn over<'t>(&self, transports: &'t [Transport], only: &str) -> &'t [Transport] {
+        let own = transports.iter().position(|one| *one == Transport::Http);
+        match (self.once && only.is_empty(), own) {
+            (false, _) => transports,
+            (true, Some(own)) => &transports[own..=own],
+            (true, None) => &transports[transports.len() - 1..],
+        }
+    }
 }
 
 /// The kinds that the general promises are tried with. Another one needs an implementation of [`Remote`]
@@ -21,14 +37,22 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "watermelon",
         start: watermelon::docs,
+        once: false,
     },
     Kind {
         name: "watermelon (camel_query)",
         start: watermelon::camel_query,
+        once: false,
+    },
+    Kind {
+        name: "oversync a",
+        start: changes::start,
+        once: true,
     },
     Kind {
         name: "oversync b",
         start: bundles::start,
+        once: false,
     },
 ];
 
@@ -82,7 +106,7 @@ pub fn everywhere_over(transports: &[Transport], test: impl Fn(&Case) + Sync) {
     // For whoever works on one of them: SYNCSCOPE_KIND=oversync, say.
     let only = std::env::var("SYNCSCOPE_KIND").unwrap_or_default();
     for kind in KINDS.iter().filter(|kind| kind.name.contains(&only)) {
-        for transport in transports {
+        for transport in kind.over(transports, &only) {
             if !transport.is_host() || python().is_some() {
                 cases.push(Case {
                     kind,

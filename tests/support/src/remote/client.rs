@@ -73,17 +73,30 @@ impl<'a> Client<'a> {
     }
 
     pub fn ask(&self, sql: &str) -> String {
-        ask(&self.db, sql)
+        self.ask_on(&self.db, sql)
+    }
+
+    /// The same on another connection.
+    pub fn ask_on(&self, db: &Connection, sql: &str) -> String {
+        let sql = self.remote.spelled(sql);
+        self.remote.shown(ask(db, &sql))
     }
 
     pub fn refused(&self, sql: &str) -> String {
-        refused(&self.db, sql)
+        let sql = self.remote.spelled(sql);
+        self.remote.shown(refused(&self.db, &sql))
     }
 
     pub fn exec(&self, sql: &str) {
         self.db
-            .execute_batch(sql)
+            .execute_batch(&self.remote.spelled(sql))
             .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// All rows of a table, as the server shows its own.
+    pub fn rows(&self, table: &str) -> Vec<Value> {
+        let rows = Value::from(rows_of(&self.db, table)).to_string();
+        serde_json::from_str(&self.remote.shown(rows)).expect("JSON")
     }
 
     /// A second connection to the same file.
@@ -94,6 +107,23 @@ impl<'a> Client<'a> {
     /// `table|key|op|changed` of what is pending.
     pub fn pending(&self) -> String {
         self.ask("SELECT \"table\", key, op, changed FROM sync_pending ORDER BY 1, 2")
+    }
+
+    /// Nothing was sent, and this waits as before; where a kind sends before it asks, it has gone up.
+    #[track_caller]
+    pub fn nothing_was_sent(&self, pending: &str) {
+        if self.remote.sends_first() {
+            return assert_eq!(self.pending(), "");
+        }
+        assert_eq!(self.pending(), pending);
+        assert!(self.remote.pushed().is_empty());
+    }
+
+    /// Syncs once more, where what stays of ours in a conflict goes up only then.
+    pub fn keeps_ours(&self) {
+        if self.remote.sends_first() {
+            self.synced();
+        }
     }
 
     /// The id of the newest run, for conditions.
@@ -155,7 +185,7 @@ impl<'a> Client<'a> {
     pub fn is_at_rest(&self) {
         assert_eq!(self.pending(), "");
         for table in ["list", "task"] {
-            assert_eq!(rows_of(&self.db, table), self.remote.rows(table), "{table}");
+            assert_eq!(self.rows(table), self.remote.rows(table), "{table}");
         }
     }
 
@@ -164,7 +194,7 @@ impl<'a> Client<'a> {
     pub fn sync_while(&self, on: On, sql: &str) -> Value {
         match &self.world {
             Some(world) => {
-                let (plain, sql) = (world.plain(), sql.to_owned());
+                let (plain, sql) = (world.plain(), self.remote.spelled(sql));
                 let edit = move || plain.execute_batch(&sql).expect("nobody holds a lock");
                 self.remote.meanwhile(on, Box::new(edit));
                 self.sync()

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `server.rs` | what a test wants of a server, whatever it speaks: the trait `Remote` |
 //! | `watermelon.rs` | servers that speak the WatermelonDB protocol |
+//! | `changes.rs`, `bundles.rs` | servers of the two generations of oversync |
+//! | `ids.rs` | the ids of the tests where a server takes only UUIDs |
 //! | `fault.rs` | a trouble as the scripted backends are told of it |
 //! | `transport.rs` | who sends the requests: syncscope, or a program in Python |
 //! | `client.rs` | a database that syncs with a `Remote` over a `Transport` |
@@ -11,8 +13,10 @@
 
 mod bundles;
 mod cases;
+mod changes;
 mod client;
 mod fault;
+mod ids;
 mod server;
 mod transport;
 mod watermelon;

@@ -88,6 +88,16 @@ pub trait Remote: Send + Sync {
     /// The configuration to declare it with: one attempt at each request, patient deadlines.
     fn config(&self) -> Value;
 
+    /// SQL of a test as it is for this kind: with ids that its servers take.
+    fn spelled(&self, sql: &str) -> String {
+        sql.to_owned()
+    }
+
+    /// What came of such SQL, with the ids of the test.
+    fn shown(&self, text: String) -> String {
+        text
+    }
+
     /// Whether an upload is a single request, of which nobody knows what became when it has no answer. Other kinds take
     /// several, and try again what is refused.
     fn sends_in_one_request(&self) -> bool {
@@ -97,6 +107,12 @@ pub trait Remote: Send + Sync {
     /// Whether a sync hears of what others have done before it sends anything.
     fn pulls_first(&self) -> bool {
         true
+    }
+
+    /// Whether a sync sends what is here before it asks for anything, also the first one of a device. What stays of ours
+    /// in a conflict goes up with the next one then.
+    fn sends_first(&self) -> bool {
+        false
     }
 
     /// What makes uploads of at most so many rows; None where the kind sends all in one.

@@ -6,7 +6,7 @@ use super::*;
 use crate::providers::conversation::{KnownEntity, ParcelRow};
 use crate::providers::kinds;
 use crate::providers::sink::{RemoteRow, Scope, Sent, Verdict};
-use crate::providers::wire::{ChangeKind, Entity, Holds, WireColumn, WireId, WireType};
+use crate::providers::wire::{ChangeKind, Entity, Holds, KeyType, WireColumn, WireId, WireType};
 use crate::store::ValueRef;
 
 const ONE: &str = "a0000006-0000-4000-8000-000000000001";
@@ -24,7 +24,7 @@ fn entity(name: &str) -> Entity {
         key: "id".into(),
         references: Vec::new(),
         columns: vec![column("name"), column("email")],
-        integer_key: false,
+        key_type: KeyType::Text,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keys of rows: UUIDs, in whatever spelling they come.
+//! UUIDs: as text, in whatever spelling it comes, and as 16 bytes.
 
 /// Where a UUID has its hyphens.
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
@@ -34,9 +34,35 @@ fn has_hyphens(text: &str) -> bool {
     HYPHENS.iter().all(|place| bytes.get(*place) == Some(&b'-'))
 }
 
+/// The bytes of a UUID in the usual spelling. None: it is in no spelling, or in another one, which would not come back.
+pub fn bytes(text: &str) -> Option<[u8; 16]> {
+    let usual = canonical(text).filter(|usual| usual == text)?;
+    u128::from_str_radix(&usual.replace('-', ""), 16)
+        .ok()
+        .map(u128::to_be_bytes)
+}
+
+/// The usual spelling of a UUID's bytes. None: they are not 16.
+pub fn text(bytes: &[u8]) -> Option<String> {
+    let bytes: [u8; 16] = bytes.try_into().ok()?;
+    canonical(&format!("{:032x}", u128::from_be_bytes(bytes)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn line_1_a_blob_of_16_bytes_and_its_uuid_stand_for_each_other() {
+        let usual = "00249ca5-1c88-4ee5-a754-cfc30b925eb4";
+        let blob = bytes(usual).expect("a UUID");
+        assert_eq!(blob[..3], [0, 0x24, 0x9c]);
+        assert_eq!(text(&blob).as_deref(), Some(usual));
+        assert_eq!(bytes(&usual.to_uppercase()), None);
+        assert_eq!(bytes("7"), None);
+        assert_eq!(text(&blob[1..]), None);
+        assert_eq!(text(b""), None);
+    }
 
     #[test]
     fn r10_every_spelling_of_a_uuid_is_the_same_key() {
