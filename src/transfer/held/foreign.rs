@@ -306,7 +306,10 @@ impl<'a> Search<'a> {
             let has_parent = || self.parent(link, &values, "1").map(|found| found.is_some());
             if is_changed && (broken.is_sure || !has_parent()?) {
                 let reason = Reason::missing(words.clone());
-                if refusals.refuse_row(binding.table.id, key, reason) {
+                let table = binding.table.id;
+                if refusals.refuse_row(table, key, reason)
+                    || refusals.undecide(table, key, words.clone())
+                {
                     return Ok(true);
                 }
             }

@@ -41,6 +41,8 @@ struct Inner {
     parts: HashSet<Row>,
     /// Those of them of which the server has a row.
     met: HashSet<Row>,
+    /// Rows about which a resolver has decided although what came is held, this time.
+    decided: HashSet<Row>,
     /// The deletes of the answer that were carried out, this time.
     deleted: HashSet<Row>,
     /// Something was added, this time.
@@ -54,6 +56,7 @@ impl Refusals {
         inner.news = false;
         inner.deleted.clear();
         inner.parts.clear();
+        inner.decided.clear();
         inner.displacing.clear();
     }
 
@@ -194,6 +197,23 @@ impl Refusals {
     /// Whether the server has a row of a part that follows under this key.
     pub fn has_part(&self, table: i64, key: &Key) -> bool {
         self.0.borrow().met.contains(&(table, key.clone()))
+    }
+
+    /// A resolver has decided about a row of which what came is held.
+    pub fn decides(&self, table: i64, key: &Key) {
+        self.0.borrow_mut().decided.insert((table, key.clone()));
+    }
+
+    /// What it decided can't stay; false when it decided nothing.
+    pub fn undecide(&self, table: i64, key: &Key, problem: String) -> bool {
+        let mut inner = self.0.borrow_mut();
+        let row = (table, key.clone());
+        if !inner.decided.contains(&row) {
+            return false;
+        }
+        inner.rows.insert(row, Reason::undecided(problem));
+        inner.news = true;
+        true
     }
 
     /// A delete of the answer was carried out.

@@ -414,6 +414,7 @@ impl<'a> Settler<'a> {
                     number: counted,
                     deleted,
                     met: false,
+                    told: true,
                 };
                 version::store(self.database, self.provider, (table, &key), version)?;
             }
