@@ -5,7 +5,8 @@
 -- announced   how a row came: created or updated
 -- base        the row as it was here when it was first held; NULL when there was none
 -- reason      the kind of constraint: foreignKey, unique, check, notNull, strict, trigger, size,
---             key (the id can't be a key of the table)
+--             key (the id can't be a key of the table); or resolver: the entity's resolver failed, so that it is not
+--             decided what stays of the row here
 -- clashesWith the key of the row here that has its UNIQUE values, where that is known
 CREATE TABLE main._syncHeld (
   id           INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -18,7 +19,7 @@ CREATE TABLE main._syncHeld (
   content      TEXT,                     -- JSON
   base         TEXT,                     -- JSON
   reason       TEXT NOT NULL,
-  "constraint" TEXT NOT NULL,            -- what SQLite said, or the reference that is missing
+  "constraint" TEXT NOT NULL,            -- what SQLite said, the reference that is missing, or what is wrong with the resolver
   clashesWith,
   since        INTEGER NOT NULL,         -- epoch ms
   tries        INTEGER NOT NULL,

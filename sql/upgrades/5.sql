@@ -14,3 +14,6 @@ ALTER TABLE main._syncRejected ADD COLUMN circle INTEGER;
 
 -- Which columns pulls have brought.
 ALTER TABLE main._syncCursor ADD COLUMN brought TEXT;
+
+-- Which versions the server itself has said.
+ALTER TABLE main._syncVersion ADD COLUMN told INTEGER NOT NULL DEFAULT 0;

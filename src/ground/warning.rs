@@ -24,6 +24,7 @@ pub const CODES: &[&str] = &[
     "pushUnfinished",
     "pushedAgain",
     "rejectedAfterRepeat",
+    "resolverFailed",
     "rowsHeld",
     "rowsNotSendable",
     "rowsOfUnknownColumns",

@@ -309,6 +309,8 @@ pub enum AskBody {
     Bytes(Vec<u8>),
     /// The frozen rows, as [`Conversation::write_body`] writes them.
     Parcel,
+    /// A change of its own: what comes before its number, which is new, and what comes behind it.
+    Numbered(Vec<u8>, Vec<u8>),
 }
 
 /// The rows of one parcel.

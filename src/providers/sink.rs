@@ -106,6 +106,15 @@ pub struct Image<'a> {
     pub version: Option<i64>,
 }
 
+/// The version of a row that the server is known to hold, where it counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownVersion {
+    pub number: i64,
+    /// The server itself has said so, in answer to a change or when it was asked. Otherwise it was read in what it tells
+    /// of changes.
+    pub told: bool,
+}
+
 /// Takes what an answer says. The caller rolls everything back when a call fails.
 pub trait Sink {
     /// A row was created or updated.
@@ -130,6 +139,23 @@ pub trait Sink {
     /// # Errors
     /// As [`Sink::row`].
     fn scope(&mut self, entity: usize, scope: &Scope<'_>) -> Result<(), SyncError>;
+
+    /// What is known of the version of a row, with all that this answer has said so far.
+    ///
+    /// # Errors
+    /// SQLite's.
+    fn known(&mut self, _: usize, _: &WireId<'_>) -> Result<Option<KnownVersion>, SyncError> {
+        Ok(None)
+    }
+
+    /// What the server has of a row that it was asked for by itself: that counts, whatever was known of it. Without a
+    /// version it has no such row, and remembers none.
+    ///
+    /// # Errors
+    /// As [`Sink::row`].
+    fn told(&mut self, _: &WireId<'_>, _: &Image<'_>) -> Result<(), SyncError> {
+        Err(SyncError::bug())
+    }
 
     /// What became of rows that were sent. In an answer that also brings rows, verdicts come first.
     ///

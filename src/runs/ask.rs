@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
-use crate::coordination::run_record;
+use crate::coordination::{lease, run_record};
 use crate::ground::SyncError;
 use crate::http::{Method, Outgoing, Spool, redacted};
 use crate::providers::conversation::{Ask, AskBody};
 use crate::store::{Database, Transaction};
+use crate::transfer::peer;
 use crate::transfer::send::outbox;
 
 use super::patience::Patience;
@@ -21,6 +22,7 @@ impl Run {
             AskBody::None => None,
             AskBody::Bytes(bytes) => Some(Spool::from_bytes(bytes)),
             AskBody::Parcel => Some(self.parcel_body(database)?),
+            AskBody::Numbered(before, after) => Some(self.numbered(database, before, &after)?),
         };
         let url = redacted(&ask.url);
         let bytes = body.as_ref().map_or(0, Spool::len);
@@ -59,6 +61,25 @@ impl Run {
             headers: ask.headers,
             body,
         })
+    }
+
+    /// A body with a new number of a change.
+    fn numbered(
+        &self,
+        database: &Database,
+        mut body: Vec<u8>,
+        after: &[u8],
+    ) -> Result<Spool, SyncError> {
+        let number = Patience::new(&self.config).sync(|| {
+            let transaction = Transaction::begin(database.connection())?;
+            lease::require(database, &self.call.provider, self.id)?;
+            let number = peer::take_numbers(database, &self.call.provider, 1)?;
+            transaction.commit()?;
+            Ok(number)
+        })?;
+        body.extend_from_slice(number.to_string().as_bytes());
+        body.extend_from_slice(after);
+        Ok(Spool::from_bytes(body))
     }
 
     fn parcel_body(&self, database: &Database) -> Result<Spool, SyncError> {

@@ -16,7 +16,7 @@ use crate::providers::wire::{Slot, WireColumn, WireId};
 use crate::store::{Database, Result, Value, ValueRef, quote_name, same, shown};
 use crate::transfer::aside::Asides;
 use crate::transfer::binding::Binding;
-use crate::transfer::held::keep;
+use crate::transfer::held::keep::{self, InShort};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 /// Ids shown of each kind of difference.
@@ -51,7 +51,7 @@ struct Comparison<'a> {
     excess: Differences,
     differing: Differences,
     /// Rows of which the server's state waits, each with whether it is deleted there.
-    held: HashMap<Key, bool>,
+    held: HashMap<Key, InShort>,
     waiting: Differences,
 }
 
@@ -176,7 +176,7 @@ impl Comparison<'_> {
         let key_of = Key(key.clone());
         let pending = self.pending.get(&key_of)?;
         let pending = pending.as_ref();
-        let held = self.held.get(&key_of) == Some(&false);
+        let held = self.held.get(&key_of).is_some_and(|held| !held.is_delete);
         if !self.reader.find_key(key)? {
             self.reader.release();
             let may_have_arrived =
@@ -235,7 +235,7 @@ impl Comparison<'_> {
             let pending = self.pending.get(&key)?;
             let created = pending
                 .is_some_and(|row| sends_of_there(&row, &self.binding.columns) == Status::Created);
-            let held = self.held.get(&key) == Some(&true);
+            let held = self.held.get(&key).is_some_and(|held| held.is_delete);
             match (created, held) {
                 (true, _) => {}
                 (false, true) => self.waiting.add(|| shown(&key.0).into()),

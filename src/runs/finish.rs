@@ -12,6 +12,7 @@ use crate::coordination::{
 use crate::ground::{Class, SyncError, masked};
 use crate::providers::conversation::Goal;
 use crate::store::{Database, Door, Result, Session, Transaction, untold};
+use crate::transfer::held::count::Count;
 use crate::transfer::held::keep;
 
 use super::diary;
@@ -106,18 +107,15 @@ impl Run {
             return Ok(());
         }
         for (place, binding) in self.bindings.iter().enumerate() {
-            let held = keep::count(database, &self.call.provider, binding.table.id)?;
-            self.report.entities[place].held = held;
-            if held == 0 {
-                continue;
-            }
-            self.report.warn([keep::warning(&binding.entity, held)]);
+            let held = Count::of(database, &self.call.provider, binding.table.id)?;
+            self.report.entities[place].held = held.all;
+            self.report.warn(held.warnings(&binding.entity));
         }
         // And those of entities that the run was not about.
         let provider = self.call.provider.as_str();
         for (entity, table) in keep::elsewhere(database, provider, &self.bindings)? {
-            let held = keep::count(database, provider, table)?;
-            self.report.warn([keep::warning(&entity, held)]);
+            let held = Count::of(database, provider, table)?;
+            self.report.warn(held.warnings(&entity));
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use crate::coordination::run_record::Progress;
 use crate::ground::SyncError;
 use crate::http::Meter;
-use crate::providers::sink::{RemoteRow, Scope, Sent, Sink, Verdict};
+use crate::providers::sink::{Image, KnownVersion, RemoteRow, Scope, Sent, Sink, Verdict};
 use crate::providers::wire::WireId;
 use crate::store::Session;
 
@@ -267,6 +267,15 @@ impl<S: Sink> Sink for Counting<'_, S> {
 
     fn scope(&mut self, entity: usize, scope: &Scope<'_>) -> Result<(), SyncError> {
         self.inner.scope(entity, scope)
+    }
+
+    fn known(&mut self, entity: usize, id: &WireId<'_>) -> Result<Option<KnownVersion>, SyncError> {
+        self.inner.known(entity, id)
+    }
+
+    fn told(&mut self, id: &WireId<'_>, image: &Image<'_>) -> Result<(), SyncError> {
+        self.count();
+        self.inner.told(id, image)
     }
 
     fn verdict(&mut self, sent: Sent<'_>, verdict: Verdict<'_>) -> Result<(), SyncError> {

@@ -76,6 +76,7 @@ const ADDED: &[&[(&str, &[&str])]] = &[
         ("_syncSchedule", &["watch"]),
         ("_syncCursor", &["again", "brought"]),
         ("_syncRejected", &["refusedIn", "mates", "met", "circle"]),
+        ("_syncVersion", &["told"]),
     ],
 ];
 

@@ -1,4 +1,4 @@
-//! `sync_held`: rows of the server that can't be stored now.
+//! `sync_held`: rows of the server that can't be stored, or decided about, now.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub const TABLE: Table = Table {
     open,
     write: None,
     disconnected: None,
-    summary: "rows of the server that can't be stored now, with the reason; each sync tries them again",
+    summary: "rows of the server that can't be stored or decided about now, with the reason; each sync tries them again",
     example: "SELECT entity, key, op, reason, \"constraint\", clashesWith, payload FROM sync_held;",
 };
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::ground::SyncError;
-use crate::providers::sink::{RemoteRow, Scope, Sent, Sink, Verdict};
+use crate::providers::sink::{Image, KnownVersion, RemoteRow, Scope, Sent, Sink, Verdict};
 use crate::providers::wire::WireId;
 use crate::store::Result;
 
@@ -137,6 +137,14 @@ impl Sink for Intake<'_> {
 
     fn scope(&mut self, entity: usize, scope: &Scope<'_>) -> Result<(), SyncError> {
         self.applier()?.scope(entity, scope)
+    }
+
+    fn known(&mut self, entity: usize, id: &WireId<'_>) -> Result<Option<KnownVersion>, SyncError> {
+        self.applier()?.known(entity, id)
+    }
+
+    fn told(&mut self, id: &WireId<'_>, image: &Image<'_>) -> Result<(), SyncError> {
+        self.applier()?.told(id, image)
     }
 
     fn verdict(&mut self, sent: Sent<'_>, verdict: Verdict<'_>) -> Result<(), SyncError> {

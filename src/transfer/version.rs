@@ -14,10 +14,10 @@ pub fn store(
     version: Version,
 ) -> Result<()> {
     database.execute(
-        "INSERT INTO main._syncVersion (provider, tbl, pk, version, deleted, alone) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-         ON CONFLICT (provider, tbl, pk) DO UPDATE \
-         SET version = excluded.version, deleted = excluded.deleted, alone = excluded.alone",
+        "INSERT INTO main._syncVersion (provider, tbl, pk, version, deleted, alone, told) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+         ON CONFLICT (provider, tbl, pk) DO UPDATE SET version = excluded.version, \
+         deleted = excluded.deleted, alone = excluded.alone, told = excluded.told",
         &[
             provider.into(),
             table.into(),
@@ -25,6 +25,7 @@ pub fn store(
             version.number.into(),
             version.deleted.into(),
             version.met.into(),
+            version.told.into(),
         ],
     )?;
     Ok(())
@@ -79,6 +80,8 @@ pub struct Version {
     pub deleted: bool,
     /// The last change of the row has met this version: the next one goes up alone.
     pub met: bool,
+    /// The server itself has said so. Otherwise it was read in what it tells of changes.
+    pub told: bool,
 }
 
 impl Versions {
@@ -86,7 +89,8 @@ impl Versions {
     /// SQLite's.
     pub fn of(database: &Database, provider: &str, table: i64) -> Result<Self> {
         let mut find = database.prepare(
-            "SELECT version, deleted, alone FROM main._syncVersion WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
+            "SELECT version, deleted, alone, told FROM main._syncVersion \
+             WHERE provider = ?1 AND tbl = ?2 AND pk IS ?3",
         )?;
         find.bind_all(&[provider.into(), table.into()])?;
         Ok(Self { find })
@@ -102,6 +106,7 @@ impl Versions {
             number: self.find.integer(0),
             deleted: self.find.integer(1) != 0,
             met: self.find.integer(2) != 0,
+            told: self.find.integer(3) != 0,
         });
         self.find.reset();
         Ok(version)

@@ -209,6 +209,198 @@ fn download_delete_over_a_pending_upsert_is_for_the_policy() {
     }
 }
 
+/// Three users, changed here and there; the resolver fails for the second one.
+fn three_met() -> (A, Device) {
+    let server = server();
+    let device = Device::new(&server, "phone");
+    for number in 1..=3 {
+        device.user(number, "a");
+    }
+    device.sync();
+    for number in 1..=3 {
+        server.put(
+            USER,
+            "users",
+            &[json!({"id": id(number), "name": "theirs"})],
+        );
+        device.user(number, "mine");
+    }
+    let fails = format!(
+        "'sql2', 'CASE :local ->> ''id'' WHEN ''{}'' THEN abs(-9223372036854775808) ELSE :local END'",
+        id(2)
+    );
+    policy(&device, &fails);
+    (server, device)
+}
+
+fn resolver_warnings(answer: &serde_json::Value) -> Vec<i64> {
+    let warnings = answer["warnings"].as_array().expect("warnings").iter();
+    let failed = warnings.filter(|warning| warning["code"] == "resolverFailed");
+    failed
+        .filter_map(|warning| warning["count"].as_i64())
+        .collect()
+}
+
+#[test]
+fn line_9_an_upload_conflict_whose_resolver_fails_is_not_sent_again() {
+    let (server, device) = three_met();
+    let answer = device.upload();
+    assert_eq!(sums(&answer), json!([3, 0, 3, 0, 0]), "{answer}");
+    assert_eq!(resolver_warnings(&answer), [1], "{answer}");
+    // It is known which version the server has; what of it stays is not.
+    assert_eq!(device.rows("users", "name"), "1|mine\n2|mine\n3|mine");
+    assert_eq!(device.version(2), "2|0");
+    assert_eq!(
+        device.ask("SELECT op, reason, payload ->> 'name' FROM sync_held"),
+        "row|resolver|theirs"
+    );
+    for _ in 0..2 {
+        device.upload();
+        assert_eq!(held(&server, 2), Some((2, Some("theirs".into()))));
+    }
+    assert_eq!(held(&server, 1), Some((3, Some("mine".into()))));
+    assert_eq!(device.pending(), "users|2|updated");
+    let requests = server.requests().len();
+    assert_eq!(sums(&device.upload()), json!([0, 0, 0, 0, 0]));
+    assert_eq!(server.requests().len(), requests, "nothing is due");
+    // Mended, both sides come to the same.
+    policy(&device, "'clientWins'");
+    device.sync();
+    device.sync();
+    assert_eq!(held(&server, 2), Some((3, Some("mine".into()))));
+    assert_eq!(device.pending(), "");
+    let other = Device::new(&server, "tablet");
+    other.sync();
+    assert_eq!(other.rows("users", "name"), "1|mine\n2|mine\n3|mine");
+}
+
+#[test]
+fn line_9_a_delete_of_the_server_whose_resolver_fails_leaves_the_row_pending() {
+    for (mended, name) in [
+        ("'clientWins'", Some("mine")),
+        ("'serverWins'", None),
+        ("'sql2', 'NULL'", None),
+    ] {
+        for by_upload in [true, false] {
+            let (server, device) = met(None);
+            policy(&device, "'sql2', 'iif(:remote IS NULL, 5, :local)'");
+            device.user(1, "mine");
+            device.user(2, "other");
+            let answer = match by_upload {
+                true => device.upload(),
+                false => device.download(),
+            };
+            assert_eq!(resolver_warnings(&answer), [1], "{answer}");
+            device.sync();
+            assert_eq!(device.rows("users", "name"), "1|mine\n2|other");
+            assert_eq!(device.pending(), "users|1|updated");
+            assert_eq!(
+                device.ask("SELECT op, reason FROM sync_held"),
+                "delete|resolver"
+            );
+            assert_eq!(held(&server, 1), Some((2, None)));
+            assert_eq!(held(&server, 2), Some((1, Some("other".into()))));
+            policy(&device, mended);
+            device.sync();
+            device.sync();
+            let stored = held(&server, 1).expect("a row");
+            assert_eq!(stored.1.as_deref(), name, "{mended}");
+            let rows = name.map_or(String::new(), |name| format!("1|{name}\n"));
+            assert_eq!(device.rows("users", "name"), rows + "2|other", "{mended}");
+            assert_eq!(device.pending(), "", "{mended}");
+            assert_eq!(device.ask("SELECT count(*) FROM sync_held"), "0");
+        }
+    }
+}
+
+#[test]
+fn line_9_a_delete_that_a_failing_resolver_left_undecided_goes_with_the_devices_own() {
+    let (server, device) = met(None);
+    policy(&device, "'sql2', '5'");
+    device.user(1, "mine");
+    device.download();
+    assert_eq!(device.rows("users", "name"), "1|mine");
+    device.delete("users", 1);
+    device.sync();
+    assert_eq!(
+        (device.rows("users", "name"), device.pending()),
+        Default::default()
+    );
+    assert_eq!(device.ask("SELECT count(*) FROM sync_held"), "0");
+    assert_eq!(held(&server, 1), Some((2, None)));
+}
+
+#[test]
+fn line_9_a_parent_that_is_deleted_there_stays_while_nobody_decides() {
+    let server = server();
+    let device = Device::new(&server, "phone");
+    device.exec("PRAGMA foreign_keys = ON");
+    device.user(1, "a");
+    device.sync();
+    server.remove(USER, "users", &[&id(1)]);
+    device.user(1, "mine");
+    device.post(9, "child", 1);
+    policy(&device, "'sql2', '5'");
+    device.download();
+    assert_eq!(
+        device.ask("SELECT op, reason FROM sync_held"),
+        "delete|resolver"
+    );
+    // A row refers to it, and it is kept: that is no reason not to ask.
+    policy(&device, "'clientWins'");
+    device.sync();
+    device.sync();
+    assert_eq!(device.pending(), "");
+    assert_eq!(held(&server, 1), Some((3, Some("mine".into()))));
+    assert_eq!(server.rows(USER, "posts").len(), 1);
+}
+
+#[test]
+fn line_9_a_reference_that_a_resolver_makes_up_leaves_its_row_pending() {
+    let server = server();
+    let device = Device::new(&server, "phone");
+    device.exec("PRAGMA foreign_keys = ON");
+    device.user(1, "a");
+    device.post(9, "a", 1);
+    device.sync();
+    server.put(USER, "posts", &[json!({"id": id(9), "title": "theirs"})]);
+    device.exec("UPDATE posts SET title = 'mine'");
+    device.user(2, "other");
+    let missing = id(77);
+    device.ask(&format!(
+        "SELECT sync_resolver('posts', 'sql2', 'json_set(:local, ''$.author_id'', ''{missing}'')')"
+    ));
+    for _ in 0..2 {
+        let answer = device.sync();
+        assert_eq!(resolver_warnings(&answer), [1], "{answer}");
+        assert_eq!(device.rows("posts", "title"), "9|mine");
+        assert_eq!(device.pending(), "posts|9|updated");
+    }
+    assert!(
+        device
+            .ask("SELECT \"constraint\" FROM sync_held")
+            .contains(&missing)
+    );
+    assert_eq!(held(&server, 2), Some((1, Some("other".into()))));
+    device.ask("SELECT sync_resolver('posts', 'clientWins')");
+    device.sync();
+    device.sync();
+    assert_eq!(device.pending(), "");
+    assert_eq!(server.rows(USER, "posts")[0]["title"], "mine");
+}
+
+#[test]
+fn a_resolver_that_gives_null_leaves_the_row_to_the_server() {
+    let (server, device) = met(Some("theirs"));
+    policy(&device, "'sql2', 'NULL'");
+    device.user(1, "mine");
+    device.upload();
+    assert_eq!(device.rows("users", "name"), "1|theirs");
+    assert_eq!(device.pending(), "");
+    assert_eq!(conflicts(&device), "edited|sql2|mine|theirs|theirs");
+    assert_eq!(held(&server, 1), Some((2, Some("theirs".into()))));
+}
+
 #[test]
 fn two_devices_converge() {
     let server = server();

@@ -11,6 +11,7 @@ mod detach;
 mod download;
 mod live;
 mod lost;
+mod phantoms;
 mod random;
 mod refused;
 mod upload;

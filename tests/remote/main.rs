@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `rows.rs` | what comes and goes: pulls, pushes, edits meanwhile, parts |
 //! | `conflicts.rs` | rows that were changed on both sides |
+//! | `resolvers.rs` | rows of which a resolver can't say what stays |
 //! | `lost.rs` | answers that never came |
 //! | `refused.rs` | rows and requests that the server does not take |
 //! | `answers.rs` | answers that are none |
@@ -29,6 +30,7 @@ mod progress;
 mod queue;
 mod refused;
 mod requests;
+mod resolvers;
 mod rows;
 #[cfg(unix)]
 mod schedule;

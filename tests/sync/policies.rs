@@ -272,7 +272,7 @@ fn line_09_a_function_of_the_program_can_decide() {
 }
 
 #[test]
-fn line_09_a_resolver_that_fails_ends_the_pull_and_nothing_is_applied() {
+fn line_09_a_resolver_that_fails_leaves_its_row_and_the_rest_is_applied() {
     for (expression, said) in [
         ("NULL", "null, not a JSON object"),
         ("5", "integer, not a JSON object"),
@@ -288,17 +288,19 @@ fn line_09_a_resolver_that_fails_ends_the_pull_and_nothing_is_applied() {
         device.exec(EDIT);
         let cursor = device.cursor("thing");
         server.changes(json!({"thing": {"created": [{"id": "new"}], "updated": [remote(30)]}}));
-        let answer = device.failed();
-        assert_eq!(answer["code"], "SYNC_ERROR_RESOLVER", "{answer}");
-        let message = answer["message"].as_str().unwrap();
-        assert!(
-            message.contains(said) && message.contains("\"thing\"") && message.contains("\"x\""),
-            "{message}"
-        );
-        assert_eq!(device.cursor("thing"), cursor);
+        let answer = device.synced();
+        let warning = &answer["warnings"][0];
         assert_eq!(
-            device.ask("SELECT count(*), max(name) FROM thing"),
-            "1|mine"
+            (&warning["code"], &warning["entity"], &warning["count"]),
+            (&json!("resolverFailed"), &json!("thing"), &json!(1)),
+            "{answer}"
+        );
+        let message = warning["message"].as_str().unwrap();
+        assert!(message.contains(said), "{message}");
+        assert_ne!(device.cursor("thing"), cursor);
+        assert_eq!(
+            device.ask("SELECT id, name FROM thing ORDER BY id"),
+            "new|\nx|mine"
         );
         assert_eq!(device.pending(), r#"thing|x|updated|["name","updated_at"]"#);
         assert_eq!(server.pushed().len(), 0);

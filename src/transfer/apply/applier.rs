@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::capture::{Key, PendingRows, log};
 use crate::ground::{SyncError, Warning};
-use crate::providers::sink::{Announced, RemoteRow, Scope, Sink};
+use crate::providers::sink::{Announced, Image, KnownVersion, RemoteRow, Scope, Sink};
 use crate::providers::wire::{Slot, WireId};
 use crate::store::{Database, Result, Value, ValueRef};
 use crate::transfer::binding::Binding;
@@ -17,6 +17,7 @@ use crate::transfer::send::fate::MetRow;
 use crate::transfer::send::follow::Followed;
 use crate::transfer::send::frozen::Frozen;
 use crate::transfer::send::unacknowledged::Unacknowledged;
+use crate::transfer::version::Version;
 
 use super::actions::Affected;
 use super::along::{self, Along};
@@ -272,7 +273,7 @@ impl<'a> Applier<'a> {
         if self.is_part(place, key) {
             return Ok(());
         }
-        let held = self.holder.content(place, key)?;
+        let held = self.holder.counts(place, key)?;
         let table = self.bindings[place].table.id;
         let before = match self.holder.refusals.adopts(table, key) {
             true => Some(row),
@@ -352,22 +353,15 @@ impl<'a> Applier<'a> {
         trouble: Trouble,
     ) -> Result<(SyncError, Option<Chosen<'static>>, Refused), SyncError> {
         let table = &self.tables[place];
-        let (error, chosen) = match trouble {
-            Trouble::Clash(error, chosen) => (error, Some(chosen)),
-            Trouble::Store(error) => (error, None),
-            trouble => return Err(table.named(trouble, key)),
+        let why = trouble.reason();
+        let (trouble, chosen) = match trouble {
+            Trouble::Clash(error, chosen) => (Trouble::Store(error), Some(chosen)),
+            trouble => (trouble, None),
         };
-        match Reason::of(&error) {
-            Some(why) if why.class == Class::Unique && self.is_open() => {
-                let waits = true;
-                Ok((table.named(error, key), chosen, Refused { waits, why }))
-            }
-            Some(why) => {
-                let waits = false;
-                Ok((table.named(error, key), chosen, Refused { waits, why }))
-            }
-            None => Err(table.named(error, key)),
-        }
+        let error = table.named(trouble, key);
+        let Some(why) = why else { return Err(error) };
+        let waits = why.class == Class::Unique && self.is_open();
+        Ok((error, chosen, Refused { waits, why }))
     }
 
     /// A trigger may have ended the transaction (`RAISE(ROLLBACK)`): nothing must be written after that.
@@ -487,12 +481,11 @@ impl<'a> Applier<'a> {
         let table = &mut self.tables[place];
         let gone = match table.gone(remote, key, old) {
             Ok(gone) => gone,
-            Err(Trouble::Store(error)) => {
-                let reason = Reason::of(&error);
-                let error = table.named(error, key);
+            Err(trouble) => {
+                let reason = trouble.reason();
+                let error = table.named(trouble, key);
                 return self.refuse_delete(place, key, reason, error);
             }
-            Err(trouble) => return Err(table.named(trouble, key)),
         };
         if gone {
             self.went_along(along)?;
@@ -517,7 +510,7 @@ impl<'a> Applier<'a> {
         if gone {
             self.swept.named(place, key);
         }
-        self.holder.forget(place, key)?;
+        self.let_in(place, key)?;
         self.note_written(place, key, applied)
     }
 
@@ -544,7 +537,7 @@ impl<'a> Applier<'a> {
     }
 
     /// The key that an id stands for; none when it can't be one here.
-    fn key(&self, place: usize, id: &WireId<'_>) -> Result<Option<Key>, SyncError> {
+    pub(super) fn key(&self, place: usize, id: &WireId<'_>) -> Result<Option<Key>, SyncError> {
         if self.cancel.load(Ordering::Relaxed) {
             return Err(SyncError::cancelled(
                 "interrupted because the connection closes",
@@ -654,7 +647,15 @@ impl Applier<'_> {
         let deleted = row.slots.is_none();
         let table = &mut self.tables[row.place];
         match row.version {
-            Some(version) => table.set_version(&row.key, version, deleted, row.taken)?,
+            Some(number) => {
+                let version = Version {
+                    number,
+                    deleted,
+                    met: !row.taken && table.binding.rules.conflicts_alone,
+                    told: true,
+                };
+                table.set_version(&row.key, version)?;
+            }
             // It has no such row, and remembers none.
             None if deleted => table.forget_version(&row.key)?,
             None => {}
@@ -672,7 +673,7 @@ impl Applier<'_> {
     }
 
     /// A row that is not old news.
-    fn newer_row(
+    pub(super) fn newer_row(
         &mut self,
         place: usize,
         key: &Key,
@@ -699,7 +700,7 @@ impl Applier<'_> {
     }
 
     /// A delete that is not old news.
-    fn newer_delete(&mut self, place: usize, key: Key) {
+    pub(super) fn newer_delete(&mut self, place: usize, key: Key) {
         self.deferred.forget(place, &key);
         self.displaced.forget(place, &key);
         self.doom(place, key, Remote::Deleted, false);
@@ -733,7 +734,8 @@ impl Sink for Applier<'_> {
         version: Option<i64>,
     ) -> Result<(), SyncError> {
         let Some(key) = self.key(place, id)? else {
-            return Ok(self.holder.forget(place, &stray_key(id))?);
+            self.holder.forget(place, &stray_key(id))?;
+            return Ok(());
         };
         let old = self.tables[place].is_old(&key, version, true)?;
         match old {
@@ -742,6 +744,14 @@ impl Sink for Applier<'_> {
             false => self.newer_delete(place, key),
         }
         Ok(())
+    }
+
+    fn known(&mut self, place: usize, id: &WireId<'_>) -> Result<Option<KnownVersion>, SyncError> {
+        self.known_version(place, id)
+    }
+
+    fn told(&mut self, id: &WireId<'_>, image: &Image<'_>) -> Result<(), SyncError> {
+        self.take_word(id, image)
     }
 
     fn scope(&mut self, place: usize, scope: &Scope<'_>) -> Result<(), SyncError> {

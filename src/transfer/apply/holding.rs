@@ -9,6 +9,7 @@ use crate::transfer::binding::OnClash;
 use crate::transfer::held::fit::Fit;
 use crate::transfer::held::refusals::Yielding;
 use crate::transfer::held::{Class, HeldRow, Reason, What, clash};
+use crate::transfer::send::rejected::forget_rejection;
 use crate::transfer::send::tied::is_tied;
 
 use super::applier::Applier;
@@ -188,7 +189,11 @@ impl Applier<'_> {
     ) -> Result<(), SyncError> {
         let base = self.tables[place].shown(key)?;
         let base = base.as_deref();
-        self.meet_unseen(place, key, announced, row)?;
+        let undecided = match reason.class {
+            Class::Resolver => None,
+            _ => self.meet_unseen(place, key, announced, row)?,
+        };
+        let reason = undecided.as_ref().unwrap_or(reason);
         self.holder
             .keep_row(place, key, announced, row, base, reason)?;
         Ok(())
@@ -224,7 +229,16 @@ impl Applier<'_> {
             let table = self.bindings[place].table.id;
             self.holder.refusals.note_deleted(table, key);
         }
-        self.holder.forget(place, key)
+        self.let_in(place, key)
+    }
+
+    /// What is held of a row has come in, or is not needed: nothing keeps the row here from being sent.
+    pub(super) fn let_in(&mut self, place: usize, key: &Key) -> Result<()> {
+        let was = self.holder.forget(place, key)?; eprintln!("let_in {was}"); if was {
+            let table = self.bindings[place].table.id;
+            forget_rejection(self.database, self.holder.provider, table, &key.0)?;
+        }
+        Ok(())
     }
 
     /// Nothing is held any more of the rows of a table that are meant.
@@ -267,7 +281,8 @@ impl Applier<'_> {
         let waiting = waiting.filter(|(place, key, _)| self.holder.has(*place, key));
         self.succession = Succession::of(self.database, self.bindings, waiting)?;
         for row in held.iter().rev().filter(|row| row.what == What::Delete) {
-            if fit.may_go(row.place, &row.key)? && !postponed.waits(row.place, &row.key)? {
+            let may_go = row.undecided || fit.may_go(row.place, &row.key)?;
+            if may_go && !postponed.waits(row.place, &row.key)? {
                 self.try_held_row(row, &fit)?;
             }
         }
@@ -353,7 +368,8 @@ impl Applier<'_> {
                     Announced::Created => Remote::Created,
                     Announced::Updated => Remote::Updated,
                 };
-                match row.was_here {
+                // What was edited here was decided about when the row came.
+                match row.was_here && !row.undecided {
                     true => self.tables[place].held_row(remote, key, slots),
                     false => self.tables[place].row(remote, key, slots, false, None),
                 }
@@ -363,7 +379,7 @@ impl Applier<'_> {
                 self.tables[place].gone(Remote::Deleted, key, false)
             }
         };
-        let error = match outcome {
+        let trouble = match outcome {
             Ok(_) if is_plain && connection.has_broken_references() && fit.stands(row)? => {
                 connection.execute_script("ROLLBACK TO syncscope_held; RELEASE syncscope_held")?;
                 self.tables[place].set_counts(before);
@@ -385,7 +401,6 @@ impl Applier<'_> {
                     false => Ok(()),
                 };
             }
-            Err(Trouble::Store(error) | Trouble::Clash(error, _)) => error,
             // The row here is to make room when the answer is applied again.
             Err(Trouble::Taken) => {
                 connection.execute_script("RELEASE syncscope_held")?;
@@ -395,13 +410,13 @@ impl Applier<'_> {
                 connection.execute_script("RELEASE syncscope_held")?;
                 return self.use_again(place, key, insert);
             }
-            Err(trouble) => return Err(self.tables[place].named(trouble, key)),
+            Err(trouble) => trouble,
         };
-        let Some(mut reason) = Reason::of(&error) else {
-            return Err(self.tables[place].named(error, key));
+        let Some(mut reason) = trouble.reason() else {
+            return Err(self.tables[place].named(trouble, key));
         };
         if !self.is_open() {
-            let error = self.tables[place].named(error, key);
+            let error = self.tables[place].named(trouble, key);
             return match &row.what {
                 What::Row(_, slots) => self.refuse_row(place, key, slots, reason, error),
                 What::Delete => self.refuse_delete(place, key, Some(reason), error),
@@ -419,8 +434,16 @@ impl Applier<'_> {
         self.tried_in_vain(row, &reason)
     }
 
-    fn tried_in_vain(&self, row: &HeldRow, reason: &Reason) -> Result<(), SyncError> {
-        self.holder.tried(row.id, reason)?;
+    /// A held row can't come. What is not decided about it yet is decided now, as if it had just come.
+    fn tried_in_vain(&mut self, row: &HeldRow, reason: &Reason) -> Result<(), SyncError> {
+        let undecided = match &row.what {
+            What::Row(announced, slots) if row.undecided && reason.class != Class::Resolver => {
+                self.meet_unseen(row.place, &row.key, *announced, slots)?
+            }
+            _ => None,
+        };
+        self.holder
+            .tried(row.id, undecided.as_ref().unwrap_or(reason))?;
         Ok(())
     }
 }

@@ -4,16 +4,16 @@ use serde_json::Value as Json;
 
 use crate::capture::log::Mark;
 use crate::capture::{Key, Pending, Status};
-use crate::ground::SyncError;
-use crate::providers::values::{agree, holds};
+use crate::ground::quoted;
+use crate::providers::values::{agree, holds, same_json};
 use crate::providers::wire::{Face, Slot, fallback};
-use crate::store::{Value, same, shown};
+use crate::store::{Value, ValueRef, same};
 use crate::transfer::aside::KeptRow;
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::instant::is_later;
 use crate::transfer::conflict::policy::Policy;
 use crate::transfer::conflict::record::{Sides, pending_words, remote_json, row_json};
-use crate::transfer::conflict::resolver::{self, Resolver, Rows, Verdict};
+use crate::transfer::conflict::resolver::{Resolver, Rows, Silence, Verdict, no_object};
 
 use super::effects::Effect;
 use super::writer::Writer;
@@ -44,9 +44,20 @@ pub struct Chosen<'r> {
     /// The columns to write.
     pub row: Vec<Slot<'r>>,
     pub effect: Effect,
+    /// A resolver has put a value into it that neither side has: that it can't be stored may be its doing.
+    pub invented: bool,
 }
 
-impl Chosen<'_> {
+impl<'r> Chosen<'r> {
+    /// One of values that one of the sides has.
+    pub fn new(row: Vec<Slot<'r>>, effect: Effect) -> Self {
+        Self {
+            row,
+            effect,
+            invented: false,
+        }
+    }
+
     /// A resolver decided that the row goes.
     pub fn is_delete(&self) -> bool {
         matches!(&self.effect, Effect::Marked(mark) if mark.status == Status::Deleted)
@@ -56,6 +67,7 @@ impl Chosen<'_> {
         Chosen {
             row: self.row.into_iter().map(Slot::into_owned).collect(),
             effect: self.effect,
+            invented: self.invented,
         }
     }
 }
@@ -158,10 +170,7 @@ impl<'r> Meeting<'r> {
 
     /// What was changed here stays, the rest is the server's.
     pub fn merged(&self) -> Chosen<'r> {
-        Chosen {
-            row: self.resolved.clone(),
-            effect: Effect::Stays,
-        }
+        Chosen::new(self.resolved.clone(), Effect::Stays)
     }
 
     /// Whether the row here is as it came.
@@ -198,10 +207,31 @@ impl<'r> Meeting<'r> {
 
     /// It is made on the server anew, as a whole.
     fn made_anew(&self, row: Vec<Slot<'r>>) -> Chosen<'r> {
-        Chosen {
-            row,
-            effect: self.marked(Status::Created, &self.binding.columns),
-        }
+        let effect = self.marked(Status::Created, &self.binding.columns);
+        Chosen::new(row, effect)
+    }
+
+    /// Whether a column of a row that a resolver gave holds what neither side has there.
+    fn invents(&self, place: usize, slot: &Slot<'_>) -> bool {
+        let column = &self.binding.wire.columns[place];
+        let agrees = |known: &Slot<'_>| !known.is_missing() && agree(column, slot, known);
+        let is_ours = match (self.kept.get(place), slot.kept()) {
+            (Some(Some(json)), Some(kept)) => same_json(json, &kept.json),
+            (_, kept) => kept.is_none() && holds(column, self.local[place].borrow(), slot),
+        };
+        let is_known = is_ours || self.unseen[place].as_ref().is_some_and(agrees);
+        !slot.is_missing() && !is_known && !agrees(&self.row[place])
+    }
+
+    /// The column for which a resolver has made up a value that it can't hold.
+    fn misfit(&self, row: &[Slot<'_>]) -> Option<&str> {
+        let mut places = 0..row.len();
+        let is_misfit = |place: &usize| {
+            let kept = row[*place].kept();
+            kept.is_some_and(|kept| !kept.close) && self.invents(*place, &row[*place])
+        };
+        let place = places.find(is_misfit)?;
+        Some(&self.binding.wire.columns[place].name)
     }
 
     /// The row here as JSON, with its pending changes.
@@ -399,6 +429,8 @@ fn said(face: Face<'_>) -> Option<Value> {
 pub struct Judge {
     pub policy: Policy,
     pub resolver: Option<Resolver>,
+    /// A resolver that gives NULL leaves the row to the server.
+    pub null_yields: bool,
     /// Pairs of values that `lastWriteWins` could not read as instants.
     pub unreadable: i64,
 }
@@ -408,7 +440,7 @@ impl Judge {
     ///
     /// # Errors
     /// A resolver's.
-    pub fn choose<'r>(&mut self, meeting: &Meeting<'r>) -> Result<Chosen<'r>, SyncError> {
+    pub fn choose<'r>(&mut self, meeting: &Meeting<'r>) -> Result<Chosen<'r>, Silence> {
         let here = || vec![Slot::Missing; meeting.row.len()];
         let row = match &self.policy {
             Policy::Columns => return Ok(meeting.merged()),
@@ -418,16 +450,27 @@ impl Judge {
                 true => here(),
                 false => meeting.row.to_vec(),
             },
-            Policy::Sql2(_) => self.ask(meeting)?.row,
-            Policy::Sql4(_) => {
-                let verdict = self.ask(meeting)?;
-                let effect = meeting.honoured(&verdict);
-                let row = verdict.row;
-                return Ok(Chosen { row, effect });
-            }
+            Policy::Sql2(_) | Policy::Sql4(_) => match self.ask(meeting)? {
+                Some(verdict) => return Ok(self.put_together(meeting, verdict)),
+                None => meeting.row.to_vec(),
+            },
         };
         let effect = meeting.left_over(&row);
-        Ok(Chosen { row, effect })
+        Ok(Chosen::new(row, effect))
+    }
+
+    /// The row that a resolver gave.
+    fn put_together<'r>(&self, meeting: &Meeting<'r>, verdict: Verdict) -> Chosen<'r> {
+        let effect = match &self.policy {
+            Policy::Sql4(_) => meeting.honoured(&verdict),
+            _ => meeting.left_over(&verdict.row),
+        };
+        let mut columns = verdict.row.iter().enumerate();
+        Chosen {
+            invented: columns.any(|(place, slot)| meeting.invents(place, slot)),
+            effect,
+            row: verdict.row,
+        }
     }
 
     /// The row that stays although the server has deleted it; none: it goes.
@@ -437,7 +480,7 @@ impl Judge {
     pub fn choose_over_delete<'r>(
         &mut self,
         meeting: &Meeting<'r>,
-    ) -> Result<Option<Chosen<'r>>, SyncError> {
+    ) -> Result<Option<Chosen<'r>>, Silence> {
         let row = match &self.policy {
             Policy::ServerWins | Policy::LastWriteWins(_) => return Ok(None),
             Policy::Columns | Policy::ClientWins => vec![Slot::Missing; meeting.row.len()],
@@ -449,25 +492,30 @@ impl Judge {
         Ok(Some(meeting.made_anew(row)))
     }
 
-    fn ask(&mut self, meeting: &Meeting<'_>) -> Result<Verdict, SyncError> {
+    /// None: the server's row.
+    fn ask(&mut self, meeting: &Meeting<'_>) -> Result<Option<Verdict>, Silence> {
         let (entity, key) = (&meeting.binding.wire, meeting.key.0.borrow());
         let remote = remote_json(entity, key, meeting.row);
-        let verdict = self.ask_of(meeting, Some(&remote))?;
-        let mut verdict = verdict.ok_or_else(SyncError::bug)?;
+        let Some(mut verdict) = self.ask_of(meeting, Some(&remote))? else {
+            return match self.null_yields {
+                true => Ok(None),
+                false => Err(Silence::Failed(no_object(ValueRef::Null.type_name()))),
+            };
+        };
         for (slot, resolved) in verdict.row.iter_mut().zip(&meeting.resolved) {
             if slot.is_missing() {
                 *slot = resolved.clone().into_owned();
             }
         }
-        Ok(verdict)
+        Ok(Some(verdict))
     }
 
-    /// None, of a row that the server has deleted: it goes.
+    /// None: it gave NULL.
     fn ask_of(
         &mut self,
         meeting: &Meeting<'_>,
         remote: Option<&str>,
-    ) -> Result<Option<Verdict>, SyncError> {
+    ) -> Result<Option<Verdict>, Silence> {
         let (entity, key) = (&meeting.binding.wire, meeting.key.0.borrow());
         let pending = Some((meeting.status, meeting.changed.as_str()));
         let name = &meeting.binding.entity;
@@ -479,10 +527,17 @@ impl Judge {
                 Some(meeting.face(&meeting.resolved, place))
             }),
         };
-        let answer = match self.resolver.as_mut() {
-            Some(resolver) => resolver.ask(entity, &rows),
-            None => Err("it was removed during the sync".into()),
+        let verdict = match self.resolver.as_mut() {
+            Some(resolver) => resolver.ask(entity, &rows)?,
+            None => return Err(Silence::Failed("it was removed during the sync".into())),
         };
-        answer.map_err(|problem| resolver::failed(name, &shown(&meeting.key.0), &problem))
+        let row = verdict.as_ref().map(|verdict| verdict.row.as_slice());
+        match row.and_then(|row| meeting.misfit(row)) {
+            Some(column) => Err(Silence::Failed(format!(
+                "it gave {} a value that the column can't hold",
+                quoted(column)
+            ))),
+            None => Ok(verdict),
+        }
     }
 }

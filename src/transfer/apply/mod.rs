@@ -10,6 +10,7 @@
 //! | `effects` | what applied rows mean for the log |
 //! | `table` | these put together, for one table |
 //! | `applier` | an answer about several tables; rows that must wait for others (`deferred`), or for each other (`turns`, `out`), references that are in their way (`references`, `loose`), rows that go when all rows are in (`doomed`) or all answers of the run (`postponed`), that go with others (`swept`, `bystanders`, `along`), that are refused (`holding`, `stray`) or on trial for what they break (`trial`), that make room (`displaced`), that leave what others refer to (`succession`), whose references can be filled again (`refill`) |
+//! | `told` | rows that the server was asked for by themselves |
 //! | `own_writes`, `side_effects`, `actions` | keeping what is applied out of the log |
 
 mod actions;
@@ -44,6 +45,7 @@ mod swept;
 mod table;
 #[cfg(test)]
 mod tests;
+mod told;
 mod trial;
 mod turns;
 mod unseen;

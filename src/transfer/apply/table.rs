@@ -12,8 +12,9 @@ use crate::transfer::aside::{self, KeptRow};
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::policy::Policy;
 use crate::transfer::conflict::record::{Kind, Recorder, Sides, remote_json, row_json};
-use crate::transfer::conflict::resolver::Resolver;
+use crate::transfer::conflict::resolver::{self, Resolver, Silence};
 use crate::transfer::counts::Counts;
+use crate::transfer::held::Reason;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::decide::{Action, Case, Decision, Local, Push, Remote, Rules, Written};
@@ -33,24 +34,39 @@ use crate::transfer::version::Version;
 /// Why a row could not be applied.
 pub enum Trouble {
     Store(Error),
-    Sync(SyncError),
     /// A row created here has the key, but is another row.
     Taken,
     /// The row here was deleted, and its number given to another with this insert.
     UsedAgain(i64),
     /// Another row has a value of what was chosen, perhaps not for long.
     Clash(Error, Chosen<'static>),
+    /// The resolver did not say what stays of the row: nothing was written.
+    Undecided(String),
+}
+
+impl Trouble {
+    /// The same as a reason to hold what came; none when it is about more than the row.
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Store(error) | Self::Clash(error, _) => Reason::of(error),
+            Self::Undecided(problem) => Some(Reason::undecided(problem.clone())),
+            Self::Taken | Self::UsedAgain(_) => None,
+        }
+    }
+}
+
+impl From<Silence> for Trouble {
+    fn from(silence: Silence) -> Self {
+        match silence {
+            Silence::Failed(problem) => Self::Undecided(problem),
+            Silence::Database(error) => Self::Store(error),
+        }
+    }
 }
 
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
         Self::Store(error)
-    }
-}
-
-impl From<SyncError> for Trouble {
-    fn from(error: SyncError) -> Self {
-        Self::Sync(error)
     }
 }
 
@@ -63,6 +79,16 @@ fn local_json(
 ) -> String {
     let missing = vec![Slot::Missing; binding.columns.len()];
     Meeting::new(writer, binding, row, &missing, Some(pending), None).local_json()
+}
+
+/// A table refuses what a resolver gave: nothing is decided.
+pub fn unfit(trouble: impl Into<Trouble>) -> Trouble {
+    match trouble.into() {
+        Trouble::Store(error) | Trouble::Clash(error, _) if Reason::of(&error).is_some() => {
+            Trouble::Undecided(format!("what it gave can't be stored: {error}"))
+        }
+        trouble => trouble,
+    }
 }
 
 /// Applies rows to one table.
@@ -117,6 +143,7 @@ impl<'a> TableApplier<'a> {
             judge: Judge {
                 resolver: Resolver::of(setting.session, database.connection(), &policy)?,
                 policy,
+                null_yields: binding.rules.server_wins,
                 unreadable: 0,
             },
             conflicts: Recorder::new(database, provider, setting.run),
@@ -333,26 +360,20 @@ impl<'a> TableApplier<'a> {
         }
     }
 
-    /// A change of the row has met this version, or made it (`taken`), whatever was known.
+    /// What the server is known to hold of a row.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn set_version(
-        &mut self,
-        key: &Key,
-        version: i64,
-        deleted: bool,
-        taken: bool,
-    ) -> Result<()> {
-        let met = !taken && self.binding.rules.conflicts_alone;
-        self.versions.set(
-            key,
-            Version {
-                number: version,
-                deleted,
-                met,
-            },
-        )
+    pub fn version(&mut self, key: &Key) -> Result<Option<Version>> {
+        self.versions.known(key)
+    }
+
+    /// The server itself has said what it holds of a row, whatever was known.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn set_version(&mut self, key: &Key, version: Version) -> Result<()> {
+        self.versions.set(key, version)
     }
 
     /// The server has no such row.
@@ -444,9 +465,8 @@ impl<'a> TableApplier<'a> {
                 return self.meet(&case, decision, key, (row, before), pending);
             }
             Action::Store => {
-                let row = row.to_vec();
-                let effect = decision.effect;
-                return self.write_or_clash(key, Chosen { row, effect });
+                let chosen = Chosen::new(row.to_vec(), decision.effect);
+                return self.write_or_clash(key, chosen);
             }
             Action::Insert => {
                 self.writer.release();
@@ -543,18 +563,33 @@ impl<'a> TableApplier<'a> {
             self.effects.note(key, decision.effect)?;
             return Ok(false);
         }
-        self.count_announcement(case, key, decision.action, Written::Updated)?;
         let chosen = match decision.action {
-            Action::Merge => meeting.merged(),
-            _ => self.judge.choose(&meeting)?,
+            Action::Merge => Ok(meeting.merged()),
+            _ => self.judge.choose(&meeting),
         };
+        let chosen = self.or_release(chosen)?;
+        self.count_announcement(case, key, decision.action, Written::Updated)?;
         if let Some(kind) = decision.conflict {
             let sides = meeting.sides(&chosen);
             self.record(key, kind, true, &sides)?;
         }
         let row = meeting.whole(&chosen);
         let effect = decision.effect.and(chosen.effect);
-        self.write_or_clash(key, Chosen { row, effect })
+        // What was edited here is met once more where the row is held: without the rest of it then.
+        let judged_once = chosen.invented && case.local != Local::Updated;
+        let written = self.write_or_clash(key, Chosen::new(row, effect));
+        match judged_once {
+            true => written.map_err(unfit),
+            false => written,
+        }
+    }
+
+    /// Lets go of the row that the writer has found, where nothing was decided about it.
+    pub(super) fn or_release<T>(&mut self, outcome: Result<T, Silence>) -> Result<T, Trouble> {
+        if outcome.is_err() {
+            self.writer.release();
+        }
+        Ok(outcome?)
     }
 
     /// Writes the row that was chosen over the one that the writer has found; true when it was deleted.
@@ -678,7 +713,8 @@ impl<'a> TableApplier<'a> {
             Some(pending),
             None,
         );
-        let stays = self.judge.choose_over_delete(&meeting)?;
+        let stays = self.judge.choose_over_delete(&meeting);
+        let stays = self.or_release(stays)?;
         let sides = meeting.sides_of_delete(stays.as_ref());
         self.record(key, Kind::DeletedRemotely, true, &sides)?;
         let Some(chosen) = stays else {
@@ -686,7 +722,8 @@ impl<'a> TableApplier<'a> {
             self.effects.note(key, Effect::Settled)?;
             return Ok(self.delete(key, Action::Delete)?);
         };
-        self.write_or_clash(key, chosen)
+        // All that is not as it was here is the resolver's.
+        self.write_or_clash(key, chosen).map_err(unfit)
     }
 
     /// Deletes a row if that is what is to be done; whether it is gone.
@@ -902,8 +939,10 @@ impl<'a> TableApplier<'a> {
     /// A constraint error that names the row it is about.
     pub fn named(&self, trouble: impl Into<Trouble>, key: &Key) -> SyncError {
         let error = match trouble.into() {
-            Trouble::Sync(error) => return error,
             Trouble::Taken | Trouble::UsedAgain(_) => return SyncError::bug(),
+            Trouble::Undecided(problem) => {
+                return resolver::failed(&self.binding.entity, &shown(&key.0), &problem);
+            }
             Trouble::Store(error) | Trouble::Clash(error, _) => error,
         };
         if !error.is_constraint() {

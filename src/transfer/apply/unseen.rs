@@ -5,29 +5,30 @@ use crate::capture::Key;
 use crate::ground::SyncError;
 use crate::providers::sink::Announced;
 use crate::providers::wire::Slot;
+use crate::transfer::held::Reason;
 
 use super::applier::Applier;
 use super::decide::{Action, Case, Local, Remote, decide};
 use super::meeting::Meeting;
-use super::table::{TableApplier, Trouble};
+use super::table::{TableApplier, Trouble, unfit};
 
 impl Applier<'_> {
-    /// Decides between a row that is to be held and what was edited here.
+    /// Decides between a row that is to be held and what was edited here. Why that can't be decided; none: it is.
     pub(super) fn meet_unseen(
         &mut self,
         place: usize,
         key: &Key,
         announced: Announced,
         row: &[Slot<'_>],
-    ) -> Result<(), SyncError> {
+    ) -> Result<Option<Reason>, SyncError> {
         let remote = match announced {
             Announced::Created => Remote::Created,
             Announced::Updated => Remote::Updated,
         };
         if !self.tables[place].is_pending(key)? {
-            return Ok(());
+            return Ok(None);
         }
-        let held = self.holder.content(place, key)?;
+        let held = self.holder.counts(place, key)?;
         let along = match self.tables[place].may_delete() {
             true => self.look_before_a_delete(place, key)?,
             false => Vec::new(),
@@ -40,7 +41,11 @@ impl Applier<'_> {
             // What was decided does not fit without the rest of the row.
             Err(Trouble::Store(error)) if error.is_constraint() && self.is_open() => {
                 self.tables[place].take_applied();
-                return Ok(());
+                return Ok(None);
+            }
+            Err(Trouble::Undecided(problem)) if self.is_open() => {
+                self.tables[place].take_applied();
+                return Ok(Some(Reason::undecided(problem)));
             }
             Err(trouble) => return Err(self.tables[place].named(trouble, key)),
         };
@@ -48,7 +53,8 @@ impl Applier<'_> {
             self.went_along(along)?;
         }
         let applied = self.tables[place].take_applied();
-        self.note_written(place, key, applied.filter(|_| !gone))
+        self.note_written(place, key, applied.filter(|_| !gone))?;
+        Ok(None)
     }
 }
 
@@ -94,13 +100,13 @@ impl TableApplier<'_> {
             self.writer.release();
             return Ok(false);
         };
-        let mut chosen = self.judge.choose(&meeting)?;
+        let chosen = self.judge.choose(&meeting);
+        let mut chosen = self.or_release(chosen)?;
         if chosen.is_delete() && is_spared(None) {
             // It can't go: what was edited stays as it is.
             chosen = meeting.merged();
         }
         let sides = meeting.sides(&chosen);
-        self.record(key, kind, true, &sides)?;
         let mut part = meeting.part(&chosen);
         let mut spared = Vec::new();
         for (slot, column) in part.iter_mut().zip(&self.binding.wire.columns) {
@@ -115,17 +121,23 @@ impl TableApplier<'_> {
             true => meeting.without(effect, &spared),
             false => effect,
         };
-        self.effects.note(key, effect)?;
-        if gone {
-            self.writer.release();
-            return Ok(self.delete(key, Action::Delete)?);
-        }
-        match part.iter().all(Slot::is_missing) {
-            true => self.writer.release(),
-            false => {
-                self.writer.update(key, &part)?;
+        let written = match gone || part.iter().all(Slot::is_missing) {
+            true => {
+                self.writer.release();
+                Ok(())
             }
+            false => self.writer.update(key, &part).map(drop),
+        };
+        let written = match (written, chosen.invented) {
+            (Err(error), true) => return Err(unfit(error)),
+            (written, _) => written,
+        };
+        self.record(key, kind, true, &sides)?;
+        self.effects.note(key, effect)?;
+        written?;
+        match gone {
+            true => Ok(self.delete(key, Action::Delete)?),
+            false => Ok(false),
         }
-        Ok(false)
     }
 }

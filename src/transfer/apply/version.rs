@@ -34,6 +34,18 @@ impl<'a> VersionGate<'a> {
         store(self.database, self.provider, (self.table, &key.0), version)
     }
 
+    /// What the server is known to hold of a row.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn known(&mut self, key: &Key) -> Result<Option<Version>> {
+        let versions = match self.versions.take() {
+            Some(versions) => versions,
+            None => Versions::of(self.database, self.provider, self.table)?,
+        };
+        self.versions.insert(versions).get(key)
+    }
+
     /// The server has no such row.
     ///
     /// # Errors
@@ -59,12 +71,7 @@ impl<'a> VersionGate<'a> {
     /// # Errors
     /// SQLite's.
     pub fn is_old(&mut self, key: &Key, version: i64, deleted: bool) -> Result<bool> {
-        let (database, provider, table) = (self.database, self.provider, self.table);
-        let versions = match self.versions.take() {
-            Some(versions) => versions,
-            None => Versions::of(database, provider, table)?,
-        };
-        let known = self.versions.insert(versions).get(key)?;
+        let known = self.known(key)?;
         let is_old = |known: Version| match self.anew {
             true => version == known.number && deleted == known.deleted,
             false => version <= known.number,
@@ -76,8 +83,9 @@ impl<'a> VersionGate<'a> {
             number: version,
             deleted,
             met: false,
+            told: false,
         };
-        store(database, provider, (table, &key.0), newer)?;
+        self.set(key, newer)?;
         Ok(false)
     }
 }

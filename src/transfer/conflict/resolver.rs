@@ -30,8 +30,44 @@ pub struct Rows<'a> {
 
 /// An expression at the ready.
 pub struct Resolver {
-    statement: Statement,
+    /// What is wrong with one that does not compile here: a function is missing, say. That is the same for every row.
+    statement: Result<Statement, String>,
     parameters: Vec<String>,
+}
+
+/// Why an expression gave no row.
+#[derive(Debug)]
+pub enum Silence {
+    /// It failed, or gave something else.
+    Failed(String),
+    /// The database is in trouble, whatever the expression.
+    Database(Error),
+}
+
+impl From<Error> for Silence {
+    fn from(error: Error) -> Self {
+        match is_about_more(&error) {
+            true => Self::Database(error),
+            false => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Whether an error is about more than the expression: the database is locked, full or broken, or the host interrupts it.
+fn is_about_more(error: &Error) -> bool {
+    const BUSY: i32 = 5;
+    const LOCKED: i32 = 6;
+    const NO_MEMORY: i32 = 7;
+    const INTERRUPT: i32 = 9;
+    const IO: i32 = 10;
+    const CORRUPT: i32 = 11;
+    const FULL: i32 = 13;
+    const CANT_OPEN: i32 = 14;
+    const NO_DATABASE: i32 = 26;
+    matches!(
+        error.code() & 0xff,
+        BUSY | LOCKED | NO_MEMORY | INTERRUPT | IO | CORRUPT | FULL | CANT_OPEN | NO_DATABASE
+    )
 }
 
 /// What an expression made of a row.
@@ -46,16 +82,22 @@ pub struct Verdict {
 }
 
 impl Resolver {
-    /// The resolver of a policy; none when the policy is not SQL.
+    /// The resolver of a policy; none when the policy is not SQL. One that does not compile fails when it is asked.
     ///
     /// # Errors
-    /// The text comes from the file alone; SQLite's: it does not compile.
+    /// The text comes from the file alone; SQLite's, where they are not about the text.
     pub fn of(session: &Session, connection: Connection, policy: &Policy) -> Result<Option<Self>> {
         let (Policy::Sql2(sql) | Policy::Sql4(sql)) = policy else {
             return Ok(None);
         };
         declared::require(session, sql, HOW)?;
-        Self::prepare(connection, policy, sql).map(Some)
+        match Self::prepare(connection, policy, sql) {
+            Err(error) if !is_about_more(&error) => Ok(Some(Self {
+                statement: Err(error.to_string()),
+                parameters: Vec::new(),
+            })),
+            prepared => prepared.map(Some),
+        }
     }
 
     /// Compiles an expression and looks at what it names.
@@ -80,41 +122,52 @@ impl Resolver {
             )));
         }
         Ok(Self {
-            statement,
+            statement: Ok(statement),
             parameters,
         })
     }
 
-    /// Asks about one row. None, of a row that the server has deleted: it goes.
+    /// Asks about one row. None: it gave NULL.
     ///
     /// # Errors
-    /// The expression's own; an answer that is not a JSON object.
-    pub fn ask(&mut self, entity: &Entity, rows: &Rows<'_>) -> Result<Option<Verdict>, String> {
-        let answer = self.run(rows);
-        self.statement.reset();
-        let answer = answer?;
-        answer.map(|answer| read(entity, &answer)).transpose()
+    /// The expression's own; an answer that is neither NULL nor a JSON object.
+    pub fn ask(&mut self, entity: &Entity, rows: &Rows<'_>) -> Result<Option<Verdict>, Silence> {
+        let statement = match &mut self.statement {
+            Ok(statement) => statement,
+            Err(problem) => return Err(Silence::Failed(problem.clone())),
+        };
+        let answer = run(statement, &self.parameters, rows);
+        statement.reset();
+        let answer = answer?.map(|answer| read(entity, &answer));
+        answer.transpose().map_err(Silence::Failed)
     }
+}
 
-    fn run(&mut self, rows: &Rows<'_>) -> Result<Option<String>, String> {
-        for (place, name) in self.parameters.iter().enumerate() {
-            let value = match name.as_str() {
-                ":table" => Some(rows.table),
-                ":local" => Some(rows.local),
-                ":remote" => rows.remote,
-                _ => Some(rows.resolved),
-            };
-            self.statement
-                .bind(place + 1, value.into())
-                .map_err(|error| error.to_string())?;
-        }
-        self.statement.step().map_err(|error| error.to_string())?;
-        match self.statement.column(0) {
-            ValueRef::Text(text) => Ok(Some(text.to_owned())),
-            ValueRef::Null if rows.remote.is_none() => Ok(None),
-            other => Err(format!("it gave {}, not a JSON object", other.type_name())),
-        }
+fn run(
+    statement: &mut Statement,
+    parameters: &[String],
+    rows: &Rows<'_>,
+) -> Result<Option<String>, Silence> {
+    for (place, name) in parameters.iter().enumerate() {
+        let value = match name.as_str() {
+            ":table" => Some(rows.table),
+            ":local" => Some(rows.local),
+            ":remote" => rows.remote,
+            _ => Some(rows.resolved),
+        };
+        statement.bind(place + 1, value.into())?;
     }
+    statement.step()?;
+    match statement.column(0) {
+        ValueRef::Text(text) => Ok(Some(text.to_owned())),
+        ValueRef::Null => Ok(None),
+        other => Err(Silence::Failed(no_object(other.type_name()))),
+    }
+}
+
+/// What is wrong with an answer of that type.
+pub fn no_object(type_name: &str) -> String {
+    format!("it gave {type_name}, not a JSON object")
 }
 
 /// Sets the policy of an entity; none takes it away. Its SQL counts as declared then.
@@ -208,13 +261,13 @@ fn read(entity: &Entity, answer: &str) -> Result<Verdict, String> {
     })
 }
 
-/// A resolver that failed ends the pull: the cursor would cover the row otherwise.
+/// A resolver failed for a row, and took the transaction with it: nothing more can be written.
 pub fn failed(entity: &str, id: &str, problem: &str) -> SyncError {
     SyncError::new(
         Class::Data,
         "SYNC_ERROR_RESOLVER",
         format!(
-            "the resolver of {} failed for the row {}: {problem}; nothing of this pull was applied",
+            "the resolver of {} failed for the row {}: {problem}; nothing of this answer was applied",
             quoted(entity),
             quoted(id)
         ),

@@ -9,8 +9,9 @@ use crate::providers::{Transport, kinds};
 use crate::store::{Error, Result, Session, Transaction, untold};
 use crate::transfer::apply::explain_foreign_key;
 use crate::transfer::declared::declare;
+use crate::transfer::held::Refusals;
+use crate::transfer::held::count::Count;
 use crate::transfer::held::foreign::{Search, broken_reference};
-use crate::transfer::held::{Refusals, keep};
 
 use super::attempt::Attempt;
 use super::entity_table;
@@ -170,10 +171,9 @@ fn apply_page(
     let mut outcome = apply_records(session, ground, work, page, attempt)?;
     outcome.warnings.extend(untold::take(database)?);
     for binding in attempt.bound() {
-        let held = keep::count(database, provider.unwrap_or_default(), binding.table.id)?;
-        outcome.held += held;
-        let warning = (held > 0).then(|| keep::warning(&binding.entity, held));
-        outcome.warnings.extend(warning);
+        let held = Count::of(database, provider.unwrap_or_default(), binding.table.id)?;
+        outcome.held += held.all;
+        outcome.warnings.extend(held.warnings(&binding.entity));
     }
     Ok(outcome)
 }

@@ -29,7 +29,7 @@ impl<'a> Fit<'a> {
         })
     }
 
-    /// The rows, not the deletes, whose parents are here or among them. References of several columns are not
+    /// The rows, not the deletes, whose parents are here or among them, or that are undecided. References of several columns are not
     /// looked at: they are judged at the end, like those of any row.
     ///
     /// # Errors
@@ -45,7 +45,8 @@ impl<'a> Fit<'a> {
                 fitting.iter().map(|row| (row.place, &row.key)).collect();
             let mut kept = Vec::with_capacity(before);
             for row in fitting {
-                if self.has_parents(row, &keys)? {
+                // What is not decided yet may be decided without what came.
+                if row.undecided || self.has_parents(row, &keys)? {
                     kept.push(row);
                 }
             }

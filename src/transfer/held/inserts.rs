@@ -42,7 +42,7 @@ pub fn meet(database: &Database, provider: &str, bindings: &[Binding]) -> Result
     let upto = log::high_water(database)?;
     for (place, binding) in bindings.iter().enumerate() {
         let mut held = keep::keys(database, binding.table.id)?;
-        held.retain(|_, is_delete| !*is_delete);
+        held.retain(|_, held| !held.is_delete && !held.undecided);
         if binding.is_counted() || held.is_empty() {
             continue;
         }

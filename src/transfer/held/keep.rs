@@ -1,12 +1,11 @@
 //! `_syncHeld`: keeping rows, forgetting them, reading them back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
 use crate::capture::Key;
 use crate::coordination::now;
-use crate::ground::Warning;
 use crate::providers::fit::sanitise;
 use crate::providers::sink::Announced;
 use crate::providers::wire::{Entity, Slot};
@@ -14,7 +13,7 @@ use crate::store::{Database, Result, ValueRef, quote_name};
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::record::remote_json;
 
-use super::reason::{Class, Reason};
+use super::reason::{Class, RESOLVER, Reason};
 use super::refusals::Refusals;
 
 /// What is held of a row.
@@ -36,18 +35,28 @@ pub struct HeldRow {
     pub what: What,
     /// It was here when it was first held: what waits of it is an edit of that, and not a row made here.
     pub was_here: bool,
+    /// The resolver is yet to say what stays of the row here.
+    pub undecided: bool,
+}
+
+/// What is held of a row, in short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InShort {
+    pub is_delete: bool,
+    /// See [`HeldRow::undecided`].
+    pub undecided: bool,
 }
 
 /// Holds the rows that an answer can't have.
 pub struct Holder<'a> {
     database: &'a Database,
-    provider: &'a str,
+    pub provider: &'a str,
     bindings: &'a [Binding],
     pub refusals: &'a Refusals,
     /// Deletes are noted, since there are references that they may break.
     pub notes_deletes: bool,
-    /// The rows that are held.
-    keys: HashSet<(usize, Key)>,
+    /// The rows that are held, each with whether it is [`HeldRow::undecided`].
+    keys: HashMap<(usize, Key), bool>,
 }
 
 impl<'a> Holder<'a> {
@@ -59,13 +68,16 @@ impl<'a> Holder<'a> {
         bindings: &'a [Binding],
         refusals: &'a Refusals,
     ) -> Result<Self> {
-        let mut keys = HashSet::new();
+        let mut keys = HashMap::new();
         if any(database, provider)? {
             for (place, binding) in bindings.iter().enumerate() {
                 let held = database.query_all(
-                    "SELECT pk FROM main._syncHeld WHERE provider = ?1 AND tbl = ?2",
-                    &[provider.into(), binding.table.id.into()],
-                    |row| Ok((place, Key(row.column(0).to_owned()))),
+                    "SELECT pk, reason = ?3 FROM main._syncHeld WHERE provider = ?1 AND tbl = ?2",
+                    &[provider.into(), binding.table.id.into(), RESOLVER.into()],
+                    |row| {
+                        let key = Key(row.column(0).to_owned());
+                        Ok(((place, key), row.integer(1) != 0))
+                    },
                 )?;
                 keys.extend(held);
             }
@@ -86,12 +98,12 @@ impl<'a> Holder<'a> {
 
     /// Whether something is held of a row.
     pub fn has(&self, place: usize, key: &Key) -> bool {
-        !self.keys.is_empty() && self.keys.contains(&(place, key.clone()))
+        !self.keys.is_empty() && self.keys.contains_key(&(place, key.clone()))
     }
 
     /// Keys of the rows of one table that are held.
     pub fn keys_of(&self, place: usize) -> Vec<Key> {
-        let keys = self.keys.iter().filter(|(held, _)| *held == place);
+        let keys = self.keys.keys().filter(|(held, _)| *held == place);
         keys.map(|(_, key)| key.clone()).collect()
     }
 
@@ -137,12 +149,15 @@ impl<'a> Holder<'a> {
         )
     }
 
-    /// The columns that are held of a row; none when no row is.
+    /// The columns of a row that count as they are held, not as they are here; none when no row is held, or it is not
+    /// decided what stays.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn content(&self, place: usize, key: &Key) -> Result<Option<Vec<Slot<'static>>>> {
-        match self.has(place, key) {
+    pub fn counts(&self, place: usize, key: &Key) -> Result<Option<Vec<Slot<'static>>>> {
+        let is_decided = |undecided: &bool| !undecided;
+        match !self.keys.is_empty() && self.keys.get(&(place, key.clone())).is_some_and(is_decided)
+        {
             true => content(self.database, self.provider, &self.bindings[place], key),
             false => Ok(None),
         }
@@ -239,20 +254,25 @@ impl<'a> Holder<'a> {
                 now().into(),
             ],
         )?;
-        self.keys.insert((place, key.clone()));
+        let undecided = reason.class == Class::Resolver;
+        self.keys.insert((place, key.clone()), undecided);
         Ok(())
     }
 
-    /// Nothing is held of a row any more.
+    /// Nothing is held of a row any more. True when it was [`HeldRow::undecided`].
     ///
     /// # Errors
     /// SQLite's.
-    pub fn forget(&mut self, place: usize, key: &Key) -> Result<()> {
-        if self.keys.is_empty() || !self.keys.remove(&(place, key.clone())) {
-            return Ok(());
+    pub fn forget(&mut self, place: usize, key: &Key) -> Result<bool> {
+        if self.keys.is_empty() {
+            return Ok(false);
         }
+        let Some(undecided) = self.keys.remove(&(place, key.clone())) else {
+            return Ok(false);
+        };
         let table = self.bindings[place].table.id;
-        forget(self.database, self.provider, table, key)
+        forget(self.database, self.provider, table, key)?;
+        Ok(undecided)
     }
 
     /// A held row was tried again, in vain.
@@ -294,9 +314,9 @@ impl<'a> Holder<'a> {
         let mut all = Vec::new();
         for (place, binding) in self.bindings.iter().enumerate() {
             let rows = self.database.query_all(
-                "SELECT id, pk, op, announced, content, base IS NOT NULL FROM main._syncHeld \
+                "SELECT id, pk, op, announced, content, base IS NOT NULL, reason = ?3 FROM main._syncHeld \
                  WHERE provider = ?1 AND tbl = ?2 ORDER BY id",
-                &[self.provider.into(), binding.table.id.into()],
+                &[self.provider.into(), binding.table.id.into(), RESOLVER.into()],
                 |row| {
                     let announced = match row.optional_text(3).as_deref() {
                         Some("created") => Announced::Created,
@@ -312,6 +332,7 @@ impl<'a> Holder<'a> {
                         key: Key(row.column(1).to_owned()),
                         what,
                         was_here: row.integer(5) != 0,
+                        undecided: row.integer(6) != 0,
                     })
                 },
             )?;
@@ -351,33 +372,21 @@ pub fn elsewhere(
     Ok(entities)
 }
 
-/// That rows of an entity are held.
-pub fn warning(entity: &str, count: i64) -> Warning {
-    let message = format!("{entity}: rows of the backend that can't be stored now; see sync_held");
-    Warning::new("rowsHeld", message).of(entity).times(count)
-}
-
-/// How many rows of a table are held.
+/// The rows of a table that are held.
 ///
 /// # Errors
 /// SQLite's.
-pub fn count(database: &Database, provider: &str, table: i64) -> Result<i64> {
-    let count = database.query_value(
-        "SELECT count(*) FROM main._syncHeld WHERE provider = ?1 AND tbl = ?2",
-        &[provider.into(), table.into()],
-    )?;
-    Ok(count.as_i64().unwrap_or(0))
-}
-
-/// The rows of a table that are held, each with whether that is a delete.
-///
-/// # Errors
-/// SQLite's.
-pub fn keys(database: &Database, table: i64) -> Result<HashMap<Key, bool>> {
+pub fn keys(database: &Database, table: i64) -> Result<HashMap<Key, InShort>> {
     let keys = database.query_all(
-        "SELECT pk, op = 'delete' FROM main._syncHeld WHERE tbl = ?1",
-        &[table.into()],
-        |row| Ok((Key(row.column(0).to_owned()), row.integer(1) != 0)),
+        "SELECT pk, op = 'delete', reason = ?2 FROM main._syncHeld WHERE tbl = ?1",
+        &[table.into(), RESOLVER.into()],
+        |row| {
+            let held = InShort {
+                is_delete: row.integer(1) != 0,
+                undecided: row.integer(2) != 0,
+            };
+            Ok((Key(row.column(0).to_owned()), held))
+        },
     )?;
     Ok(keys.into_iter().collect())
 }

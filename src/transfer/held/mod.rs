@@ -8,6 +8,7 @@
 //! | `refusals` | which rows an answer can't have, found while it is applied |
 //! | `reason` | why a row was refused |
 //! | `keep` | the table: keeping rows, forgetting them, reading them back |
+//! | `count` | how many there are, and the warnings that say so |
 //! | `foreign` | references that are broken at the end of an answer, and the rows to blame |
 //! | `trial` | the rows to blame where their own references don't say |
 //! | `fit` | which held rows have all that they refer to by now |
@@ -16,6 +17,7 @@
 //! | `clash` | rows made here that a row of the server takes the place of |
 
 pub mod clash;
+pub mod count;
 pub mod documents;
 pub mod fit;
 pub mod foreign;

@@ -2,6 +2,9 @@
 
 use crate::store::{Error, Value, ValueRef};
 
+/// How [`Class::Resolver`] is kept.
+pub const RESOLVER: &str = "resolver";
+
 /// The kind of constraint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -17,6 +20,8 @@ pub enum Class {
     Size,
     /// Its id can't be a key of the table.
     Key,
+    /// The entity's resolver failed: it is not decided what stays of the row here.
+    Resolver,
 }
 
 impl Class {
@@ -44,6 +49,7 @@ impl Class {
             Self::Trigger => "trigger",
             Self::Size => "size",
             Self::Key => "key",
+            Self::Resolver => RESOLVER,
         }
     }
 
@@ -88,6 +94,16 @@ impl Reason {
         Self {
             class: Class::Key,
             constraint: what,
+            clashes_with: None,
+            once_more: false,
+        }
+    }
+
+    /// The resolver did not say what stays of the row here.
+    pub fn undecided(problem: String) -> Self {
+        Self {
+            class: Class::Resolver,
+            constraint: problem,
             clashes_with: None,
             once_more: false,
         }

@@ -21,7 +21,8 @@ use crate::transfer::aside::{Asides, KeptRow};
 use crate::transfer::binding::Binding;
 use crate::transfer::conflict::record::{Kind, Recorder, Sides, remote_json};
 use crate::transfer::cursor;
-use crate::transfer::held::{inserts, keep};
+use crate::transfer::held::inserts;
+use crate::transfer::held::keep::{self, InShort};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 use crate::transfer::version::Versions;
 
@@ -98,15 +99,13 @@ pub fn freeze(
         let mut rejected = left_out(database, provider, binding.table.id)?;
         let mut rows = pending.walk()?;
         while let Some(row) = rows.next(pending)? {
-            if rejected
-                .get(&row.key)
-                .is_some_and(|upto| row.last_seq <= *upto)
-            {
+            let before = rejected.get(&row.key).copied();
+            if before.is_some_and(|before| row.last_seq <= before.upto) {
                 rejected.remove(&row.key);
                 continue;
             }
             let may_have_arrived = || unacknowledged.may_have_created(binding.table.id, &row.key);
-            let was_refused = rejected.contains_key(&row.key);
+            let was_refused = before.is_some_and(|before| before.was_sent);
             match table.row(&row, push, was_refused, may_have_arrived)? {
                 Fate::Frozen => {
                     rejected.remove(&row.key);
@@ -122,6 +121,8 @@ pub fn freeze(
                     rejected.remove(&row.key);
                     frozen.unsendable[place] += 1;
                 }
+                // Why is said of the row that is held.
+                Fate::Undecided => drop(rejected.remove(&row.key)),
                 Fate::Nothing => {}
                 Fate::Waits => waits = true,
                 Fate::Known => {
@@ -172,6 +173,8 @@ enum Fate {
     /// A delete of a row of which a newer state waits here, which nobody has seen.
     FrozenUnseen,
     Unsendable,
+    /// What the server has of it is held, and the resolver is yet to say what stays.
+    Undecided,
     Nothing,
     /// The server doesn't have the row that is deleted here.
     Known,
@@ -188,8 +191,8 @@ struct TableFreezer<'a> {
     /// The table was pulled, so that the versions of its rows are known.
     pulled: bool,
     reader: RowReader,
-    /// Rows of which the server's state waits, each with whether it is deleted there.
-    held: HashMap<Key, bool>,
+    /// Rows of which the server's state waits.
+    held: HashMap<Key, InShort>,
     kept_back: &'a KeptBack,
     insert: Statement,
     content: Vec<u8>,
@@ -237,6 +240,13 @@ impl TableFreezer<'_> {
                 return Ok(Fate::Nothing);
             }
         };
+        let held = self.held.get(&row.key).copied();
+        let holds_row = held.is_some_and(|held| !held.is_delete);
+        if kind != ChangeKind::Deleted && held.is_some_and(|held| held.undecided) {
+            self.reader.release();
+            self.reject(row, kind, UNDECIDED)?;
+            return Ok(Fate::Undecided);
+        }
         let created = kind == ChangeKind::Created;
         let why = self.kept_back.why(self.binding.table.id, row, created);
         let why = why.or_else(
@@ -266,7 +276,7 @@ impl TableFreezer<'_> {
                 .collect(),
         };
         let merged = match kind {
-            ChangeKind::Updated => self.merged(row, &values)?,
+            ChangeKind::Updated if holds_row => self.merged(row, &values)?,
             _ => None,
         };
         let (values, kept): (Vec<ValueRef<'_>>, KeptRow) = match &merged {
@@ -306,8 +316,7 @@ impl TableFreezer<'_> {
             version.into(),
             (self.kind.manners().numbered && (was_refused || met)).into(),
         ])?;
-        let unseen = kind == ChangeKind::Deleted && self.held.get(&row.key) == Some(&false);
-        Ok(match unseen {
+        Ok(match kind == ChangeKind::Deleted && holds_row {
             true => Fate::FrozenUnseen,
             false => Fate::Frozen,
         })
@@ -330,9 +339,6 @@ impl TableFreezer<'_> {
     /// The row as it is to be on the server, when a newer state of it waits here: what was changed here over that, so
     /// that nothing older is sent along. Once the server has it, that is what waits.
     fn merged(&self, row: &Pending, values: &[ValueRef<'_>]) -> Result<Option<Vec<Slot<'static>>>> {
-        if self.held.get(&row.key) != Some(&false) {
-            return Ok(None);
-        }
         let (database, provider, binding) = (self.database, self.provider, self.binding);
         let Some(held) = keep::content(database, provider, binding, &row.key)? else {
             return Ok(None);
@@ -371,6 +377,9 @@ impl TableFreezer<'_> {
 
 /// Why a row of the server is not sent with columns of which it is not known what the server has there.
 const AWAITED: &str = "columns of it are synced only now, or of another type now; a sync that pulls brings them first";
+
+/// Why a row is not sent of which the resolver could not say what stays.
+const UNDECIDED: &str = "its resolver failed; see sync_held";
 
 /// Most bytes of one row: a longer one would be refused when it comes back, with everything that comes with it.
 const LONGEST_ROW: usize = LARGEST_PIECE;

@@ -37,8 +37,8 @@ impl KeptBack {
             if !binding.is_counted() {
                 continue;
             }
-            for (key, is_delete) in keep::keys(database, binding.table.id)? {
-                let row = pending.get(&key)?.filter(|_| !is_delete);
+            for (key, held) in keep::keys(database, binding.table.id)? {
+                let row = pending.get(&key)?.filter(|_| !held.is_delete);
                 if row.is_some_and(|row| sends_of_there(&row, &binding.columns) == Status::Created)
                 {
                     all.add(database, bindings, binding, key)?;

@@ -242,15 +242,31 @@ pub fn leave_out_from(
     Ok(())
 }
 
-/// The rejected rows of a table, each with the log entry up to which it is left out (0: it is not).
+/// A row that was rejected.
+#[derive(Debug, Clone, Copy)]
+pub struct Rejected {
+    /// The log entry up to which it is left out; 0: it is not.
+    pub upto: i64,
+    /// The server has refused it. Otherwise it could not be sent.
+    pub was_sent: bool,
+}
+
+/// The rejected rows of a table.
 ///
 /// # Errors
 /// SQLite's.
-pub fn left_out(database: &Database, provider: &str, table: i64) -> Result<HashMap<Key, i64>> {
+pub fn left_out(database: &Database, provider: &str, table: i64) -> Result<HashMap<Key, Rejected>> {
     let keys = database.query_all(
-        "SELECT pk, coalesce(uptoSeq, 0) FROM main._syncRejected WHERE provider = ?1 AND tbl = ?2",
+        "SELECT pk, coalesce(uptoSeq, 0), content IS NOT NULL FROM main._syncRejected \
+         WHERE provider = ?1 AND tbl = ?2",
         &[provider.into(), table.into()],
-        |row| Ok((Key(row.column(0).to_owned()), row.integer(1))),
+        |row| {
+            let rejected = Rejected {
+                upto: row.integer(1),
+                was_sent: row.integer(2) != 0,
+            };
+            Ok((Key(row.column(0).to_owned()), rejected))
+        },
     )?;
     Ok(keys.into_iter().collect())
 }

@@ -425,6 +425,7 @@ impl<'a> Settler<'a> {
                     number: counted,
                     deleted,
                     met: false,
+                    told: true,
                 };
                 version::store(self.database, self.provider, (table, &key), version)?;
             }

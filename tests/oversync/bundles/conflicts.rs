@@ -266,19 +266,90 @@ fn b62_after_five_rounds_the_call_ends_and_the_row_stays_pending() {
 }
 
 #[test]
-fn line_9_a_resolver_that_fails_ends_the_call_and_nothing_is_lost() {
+fn line_9_a_row_whose_resolver_fails_waits_and_the_rest_of_the_bundle_goes_through() {
     let (server, device) = met(Some("theirs"));
     policy(&device, "'sql2', 'json(''no'')'");
     device.person(1, "mine");
     device.person(2, "other");
-    for _ in 0..2 {
-        let error = device.failed("sync_once");
-        assert_eq!(error["code"], "SYNC_ERROR_RESOLVER", "{error}");
+    server.forget();
+    for round in 0..2 {
+        let answer = device.sync();
+        let warnings = answer["warnings"].to_string();
+        assert_eq!(warnings.matches("resolverFailed").count(), 1, "{answer}");
         assert_eq!(device.people(), "1|mine\n2|other");
+        assert_eq!(users(&server), ["1 theirs", "2 other"]);
+        assert_eq!(device.pending(), "users|1|updated");
+        // It was in the first bundle, which met the server's row, and in none since.
+        let requests = server.requests().into_iter();
+        let chunks = requests.filter(|request| request.path.ends_with("/chunks"));
+        let sent = chunks.filter(|request| request.body.contains(&id(1)));
+        assert_eq!(sent.count(), 1, "round {round}");
     }
     policy(&device, "'clientWins'");
     device.sync();
+    device.sync();
     assert_eq!(users(&server), ["1 mine", "2 other"]);
+    device.assert_settled();
+}
+
+#[test]
+fn line_9_a_delete_of_the_server_whose_resolver_fails_leaves_the_row_pending() {
+    for (mended, left) in [
+        ("'clientWins'", "1|mine\n"),
+        ("'serverWins'", ""),
+        ("'sql2', 'NULL'", ""),
+    ] {
+        for download in [true, false] {
+            let (server, device) = met(None);
+            policy(&device, "'sql2', 'iif(:remote IS NULL, 5, :local)'");
+            device.person(1, "mine");
+            device.person(2, "other");
+            if download {
+                device.download();
+            }
+            let answer = device.sync();
+            assert!(
+                answer["warnings"].to_string().contains("resolverFailed"),
+                "{answer}"
+            );
+            assert_eq!(device.people(), "1|mine\n2|other");
+            assert_eq!(device.pending(), "users|1|updated");
+            assert_eq!(
+                device.ask("SELECT op, reason FROM sync_held"),
+                "delete|resolver"
+            );
+            assert_eq!(users(&server), ["2 other"]);
+            policy(&device, mended);
+            device.sync();
+            device.sync();
+            assert_eq!(device.people(), format!("{left}2|other"), "{mended}");
+            assert_eq!(users(&server).join("\n").replace(' ', "|"), device.people());
+            device.assert_settled();
+        }
+    }
+}
+
+#[test]
+fn line_9_a_snapshot_meets_a_row_that_is_undecided_too() {
+    let (server, device) = met(Some("theirs"));
+    policy(&device, "'sql2', '5'");
+    device.person(1, "mine");
+    device.download();
+    // The bundles between are gone, and a snapshot takes their place.
+    server.put(USER, "users", &[written(1, "newer")]);
+    server.put(USER, "users", &[written(3, "third")]);
+    server.prune(USER, 3);
+    device.sync();
+    assert_eq!(device.people(), "1|mine\n3|third");
+    assert_eq!(
+        device.ask("SELECT reason, payload ->> 'name' FROM sync_held"),
+        "resolver|newer"
+    );
+    policy(&device, "'serverWins'");
+    device.sync();
+    eprintln!("{}", device.ask("SELECT runId, event, detail FROM sync_log ORDER BY rowid"));
+    eprintln!("{}", device.ask("SELECT * FROM _syncRejected"));
+    assert_eq!(device.people(), "1|newer\n3|third");
     device.assert_settled();
 }
 

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use super::download::{Wanted, read_page};
+use super::doubt::{self, Ahead, Doubts, Refused};
+use super::download::{Entries, Reader, Wanted};
 use super::latest::Latest;
 use super::upload;
 use crate::ground::SyncError;
@@ -37,6 +38,9 @@ enum At {
     Freeze,
     Push,
     Page(Reading, Wanted),
+    /// A row that the log may be wrong about is read by itself; then the page is read again that made it doubtful, or
+    /// what comes after an upload.
+    Row(Option<(Reading, Wanted)>),
     Done,
     Failed(SyncError),
 }
@@ -54,6 +58,9 @@ pub struct Talk {
     /// What goes out now was sent before: what is pending besides is to be frozen after it.
     freezes_again: bool,
     step: At,
+    /// It was sent before.
+    resent: bool,
+    doubts: Doubts,
     /// For a comparison: what the pages have brought so far.
     latest: Latest,
 }
@@ -73,6 +80,8 @@ impl Talk {
             pulls: known.pulls,
             sent: false,
             freezes_again: false,
+            resent: false,
+            doubts: Doubts::default(),
             step: At::Freeze,
             latest: Latest::default(),
         };
@@ -112,6 +121,7 @@ impl Talk {
         let (cursor, back) = (self.cursor(), self.options.lookback);
         match self.goal {
             _ if !self.pulls => At::Done,
+            _ if self.doubts.next().is_some() => At::Row(None),
             Goal::Upload if self.sent => At::Page(Reading::Drain(DRAINED), self.wanted(cursor, 0)),
             Goal::Upload => At::Done,
             _ if cursor > 0 && back > 0 => {
@@ -147,9 +157,26 @@ impl Talk {
         }
     }
 
+    /// What comes after a row that was read by itself.
+    fn after_row(&self, then: Option<(Reading, Wanted)>) -> At {
+        match then {
+            _ if self.doubts.next().is_some() => At::Row(then),
+            Some((reading, wanted)) => At::Page(reading, wanted),
+            None => self.after_uploads(),
+        }
+    }
+
+    /// The request that reads a row by itself.
+    fn row_alone(&self) -> Option<Ask> {
+        let doubt = self.doubts.next()?;
+        let (before, after) = upload::reading(&self.tables, self.cursor(), doubt).ok()?;
+        let body = AskBody::Numbered(before, after);
+        Some(self.ask("read", "POST", self.options.upload_url(), body))
+    }
+
     fn ask(&self, label: &'static str, method: &'static str, url: String, body: AskBody) -> Ask {
         let mut headers = self.options.headers.clone();
-        if body == AskBody::Parcel {
+        if body != AskBody::None {
             headers.push(("Content-Type".into(), "application/json".into()));
         }
         Ask {
@@ -173,6 +200,19 @@ impl Talk {
         }
     }
 
+    /// The rows that an answer makes doubtful. What is sent once more is not known yet.
+    fn doubted(
+        &self,
+        refused: &[Refused],
+        parcel: Option<&dyn ParcelRows>,
+    ) -> Result<Option<String>, SyncError> {
+        let Some(parcel) = parcel.filter(|_| !self.resent) else {
+            return Ok(None);
+        };
+        let doubts = doubt::of_upload(refused, parcel).map_err(|_| SyncError::bug())?;
+        Ok(doubt::note(&doubts))
+    }
+
     /// A cursor never goes back.
     fn reached(&self, place: usize, next: i64) -> i64 {
         let cursor = self.cursors.get(place).copied().flatten();
@@ -192,6 +232,10 @@ impl Conversation for Talk {
                 })
             }
             At::Page(_, wanted) => Step::Ask(self.page(*wanted)),
+            At::Row(_) => match self.row_alone() {
+                Some(ask) => Step::Ask(ask),
+                None => Step::Fail(SyncError::bug()),
+            },
             At::Done => Step::Done,
             At::Failed(error) => Step::Fail(error.clone()),
         }
@@ -203,9 +247,27 @@ impl Conversation for Talk {
 
     fn read(&self, answer: &mut Answer<'_>, sink: &mut dyn Sink) -> Result<Read, SyncError> {
         let bytes = whole(answer)?;
-        let At::Page(reading, wanted) = self.step else {
-            upload::read_answer(&self.tables, &bytes, sink)?;
-            return Ok(Read::default());
+        let all = 0..self.tables.len();
+        // A page follows.
+        let noted = |note: Option<String>| Read {
+            note,
+            due: all.clone().collect(),
+            ..Read::default()
+        };
+        let (reading, wanted) = match &self.step {
+            At::Page(reading, wanted) => (*reading, *wanted),
+            At::Row(_) => {
+                let doubt = self.doubts.next().ok_or_else(SyncError::bug)?;
+                let found = upload::read_row_alone(&self.tables, doubt, &bytes, sink)?;
+                return Ok(noted(found.then(String::new)));
+            }
+            _ => {
+                let refused = upload::read_answer(&self.tables, &bytes, sink)?;
+                return Ok(Read {
+                    note: self.doubted(&refused, answer.parcel)?,
+                    ..Read::default()
+                });
+            }
         };
         let source = self.options.source.as_deref();
         let is_check = self.goal == Goal::Check;
@@ -215,8 +277,24 @@ impl Conversation for Talk {
             true => (None, &mut gather),
             false => (source, &mut *sink),
         };
-        let page = read_page(&self.tables, source, wanted, &bytes, &mut strangers, into)?;
-        let all = 0..self.tables.len();
+        let reader = Reader {
+            tables: &self.tables,
+            source,
+            wanted,
+        };
+        let entries = Entries::read(&bytes, wanted)?;
+        if !is_check {
+            let ahead = Ahead {
+                after: wanted.after,
+                last: entries.last(),
+                reached: &self.cursors,
+            };
+            let doubts = self.doubts.of_page(&ahead, entries.entries(reader), into)?;
+            if !doubts.is_empty() {
+                return Ok(noted(doubt::note(&doubts)));
+            }
+        }
+        let page = entries.tell(reader, &self.doubts, &mut strangers, into)?;
         let goes_on = matches!(self.after_page(reading, wanted, page), At::Page(..));
         if is_check && !goes_on {
             self.latest.tell(sink)?;
@@ -245,11 +323,13 @@ impl Conversation for Talk {
             Event::Frozen(0) => self.after_uploads(),
             Event::Frozen(_) => {
                 self.freezes_again = false;
+                self.resent = false;
                 self.sent = true;
                 At::Push
             }
             Event::Resent(_) => {
                 self.freezes_again = self.goal == Goal::Sync;
+                self.resent = true;
                 self.sent = true;
                 At::Push
             }
@@ -260,11 +340,28 @@ impl Conversation for Talk {
                     }
                     self.after_page(reading, wanted, page)
                 }
-                _ if self.freezes_again => At::Freeze,
-                _ => self.after_uploads(),
+                (At::Page(reading, wanted), None) => {
+                    self.doubts.add(read.note.as_deref());
+                    self.after_row(Some((reading, wanted)))
+                }
+                (At::Row(then), _) => {
+                    self.doubts.settle(read.note.is_some());
+                    self.after_row(then)
+                }
+                _ => {
+                    self.doubts.add(read.note.as_deref());
+                    match self.freezes_again {
+                        true => At::Freeze,
+                        false => self.after_uploads(),
+                    }
+                }
             },
             Event::Refused { error, .. } | Event::Lost(error) => match self.step {
                 At::Page(Reading::Drain(_), _) => At::Done,
+                At::Row(then) => {
+                    self.doubts.give_up();
+                    self.after_row(then)
+                }
                 _ => At::Failed(error.clone()),
             },
         };

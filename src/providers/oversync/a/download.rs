@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::doubt::{Doubts, Entry};
 use crate::ground::{Class, SyncError, complaint, percent_encode, quoted, uuid};
 use crate::providers::conversation::Page;
 use crate::providers::names::Names;
@@ -39,8 +40,9 @@ impl Wanted {
     }
 }
 
+/// A page.
 #[derive(Deserialize)]
-struct Answer<'a> {
+pub struct Entries<'a> {
     #[serde(borrow)]
     changes: Option<Vec<Change<'a>>>,
     #[serde(default)]
@@ -68,53 +70,99 @@ struct Change<'a> {
     source_id: Option<Cow<'a, str>>,
 }
 
-/// Reads a page. `source`: the name of this device, whose changes are passed over unless they are wanted.
-///
-/// # Errors
-/// An answer that breaks the protocol, or of a server in trouble; those of the sink.
-pub fn read_page(
-    tables: &Tables,
-    source: Option<&str>,
-    wanted: Wanted,
-    body: &[u8],
-    strangers: &mut Names,
-    sink: &mut dyn Sink,
-) -> Result<Page, SyncError> {
-    let answer: Answer<'_> = serde_json::from_slice(body).map_err(|error| {
-        SyncError::protocol(format!(
-            "the answer to the download can't be read: {}; nothing was applied",
-            complaint(&error)
-        ))
-    })?;
-    answer.check(wanted)?;
-    let mut skipped = 0;
-    for change in answer.changes.iter().flatten() {
-        let is_own = source.is_some_and(|own| change.source_id.as_deref() == Some(own));
-        let is_elsewhere = change
-            .schema
-            .as_deref()
-            .is_some_and(|schema| schema != tables.schema());
-        match tables.place(&change.table) {
-            Some(entity) if !is_elsewhere && (wanted.include_self || !is_own) => {
-                change.tell(tables, entity, sink)?;
-            }
-            place => {
-                skipped += 1;
-                if place.is_none() || is_elsewhere {
-                    strangers.add_new(&change.table);
-                }
-            }
-        }
-    }
-    Ok(Page {
-        next: answer.next_after,
-        has_more: answer.has_more,
-        window: answer.window_until,
-        skipped,
-    })
+/// Who reads a page.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    pub tables: &'a Tables,
+    /// The name of this device, whose changes are passed over unless they are wanted.
+    pub source: Option<&'a str>,
+    pub wanted: Wanted,
 }
 
-impl Answer<'_> {
+impl Reader<'_> {
+    /// The entity of a change; none when it is passed over.
+    fn place(&self, change: &Change<'_>) -> Option<usize> {
+        let is_own = self
+            .source
+            .is_some_and(|own| change.source_id.as_deref() == Some(own));
+        let place = self.known_place(change);
+        place.filter(|_| self.wanted.include_self || !is_own)
+    }
+
+    /// The entity of a change; none of a table that is not synced.
+    fn known_place(&self, change: &Change<'_>) -> Option<usize> {
+        let schema = change.schema.as_deref();
+        match schema.is_some_and(|schema| schema != self.tables.schema()) {
+            true => None,
+            false => self.tables.place(&change.table),
+        }
+    }
+}
+
+impl<'a> Entries<'a> {
+    /// Reads a page.
+    ///
+    /// # Errors
+    /// An answer that breaks the protocol, or of a server in trouble.
+    pub fn read(body: &'a [u8], wanted: Wanted) -> Result<Self, SyncError> {
+        let answer: Self = serde_json::from_slice(body).map_err(|error| {
+            SyncError::protocol(format!(
+                "the answer to the download can't be read: {}; nothing was applied",
+                complaint(&error)
+            ))
+        })?;
+        answer.check(wanted)?;
+        Ok(answer)
+    }
+
+    /// The number of the last entry, or where the page begins.
+    pub fn last(&self) -> i64 {
+        self.next_after
+    }
+
+    /// What the entries say of versions, but for those that are passed over.
+    pub fn entries<'e>(&'e self, reader: Reader<'e>) -> impl Iterator<Item = Entry> + 'e {
+        let changes = self.changes.iter().flatten();
+        changes.filter_map(move |change| {
+            Some(Entry {
+                row: (reader.place(change)?, uuid::canonical(&change.pk)?),
+                number: change.server_id,
+                version: change.server_version,
+                deleted: change.deleted,
+            })
+        })
+    }
+
+    /// Says what the page says, but for entries that `doubts` says enough of.
+    ///
+    /// # Errors
+    /// A row that breaks the protocol; those of the sink.
+    pub fn tell(
+        &self,
+        reader: Reader<'_>,
+        doubts: &Doubts,
+        strangers: &mut Names,
+        sink: &mut dyn Sink,
+    ) -> Result<Page, SyncError> {
+        let mut skipped = 0;
+        for change in self.changes.iter().flatten() {
+            let told = match reader.place(change) {
+                Some(entity) => change.tell(reader.tables, entity, doubts, sink)?,
+                None => false,
+            };
+            skipped += i64::from(!told);
+            if reader.known_place(change).is_none() {
+                strangers.add_new(&change.table);
+            }
+        }
+        Ok(Page {
+            next: self.next_after,
+            has_more: self.has_more,
+            window: self.window_until,
+            skipped,
+        })
+    }
+
     /// Numbers that contradict each other.
     fn check(&self, wanted: Wanted) -> Result<(), SyncError> {
         let went_back = self.next_after < wanted.after;
@@ -158,7 +206,14 @@ impl Answer<'_> {
 }
 
 impl Change<'_> {
-    fn tell(&self, tables: &Tables, entity: usize, sink: &mut dyn Sink) -> Result<(), SyncError> {
+    /// False when it is not needed.
+    fn tell(
+        &self,
+        tables: &Tables,
+        entity: usize,
+        doubts: &Doubts,
+        sink: &mut dyn Sink,
+    ) -> Result<bool, SyncError> {
         let known = tables.entity(entity);
         let Some(id) = uuid::canonical(&self.pk) else {
             return Err(SyncError::protocol(format!(
@@ -167,10 +222,15 @@ impl Change<'_> {
             ))
             .saying(&self.pk));
         };
-        let id = WireId::Text(id.into());
+        let row = (entity, id);
+        if doubts.covers(&row, self.server_id) {
+            return Ok(false);
+        }
+        let id = WireId::Text(row.1.into());
         // Neither the operation nor the id in the payload can be trusted.
         if self.deleted {
-            return sink.gone(entity, &id, Some(self.server_version));
+            sink.gone(entity, &id, Some(self.server_version))?;
+            return Ok(true);
         }
         let Some(payload) = self.payload else {
             return Err(SyncError::protocol(format!(
@@ -185,6 +245,7 @@ impl Change<'_> {
             id: &id,
             slots: &slots,
             version: Some(self.server_version),
-        })
+        })?;
+        Ok(true)
     }
 }

@@ -12,9 +12,11 @@
 //! |---|---|
 //! | `conversation` | one run: what is due, what an answer changes |
 //! | `upload`, `download` | bodies and answers |
+//! | `doubt` | rows of which the log may be wrong, and reading them by themselves |
 //! | `latest` | what the server has, for a comparison |
 
 mod conversation;
+mod doubt;
 mod download;
 mod latest;
 mod upload;

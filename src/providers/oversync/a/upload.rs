@@ -6,13 +6,15 @@ use std::io::{self, Write};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::doubt::{Doubt, Refused};
 use crate::ground::{Class, SyncError, complaint, quoted};
 use crate::providers::conversation::{ParcelRow, ParcelRows};
 use crate::providers::oversync::row::read_row;
 use crate::providers::oversync::tables::Tables;
 use crate::providers::oversync::wire::{in_json, key, op};
 use crate::providers::sink::{Image, Rejection, Sent, Sink, Verdict};
-use crate::providers::wire::{ChangeKind, Slot};
+use crate::providers::wire::{ChangeKind, Slot, WireId};
+use crate::store::ValueRef;
 
 /// The status by which a request is too large.
 const TOO_LARGE: u16 = 413;
@@ -42,11 +44,21 @@ fn write_change(
     row: &ParcelRow<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    write!(out, "{{\"source_change_id\":{}", row.change)?;
+    write_numbered(tables, entity, row, out)
+}
+
+/// Writes a change behind its number.
+fn write_numbered(
+    tables: &Tables,
+    entity: usize,
+    row: &ParcelRow<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let op = op(row.kind);
     write!(
         out,
-        r#"{{"source_change_id":{},"schema":{},"table":{},"op":"{op}","pk":{},"server_version":{}"#,
-        row.change,
+        r#","schema":{},"table":{},"op":"{op}","pk":{},"server_version":{}"#,
         in_json(tables.schema())?,
         in_json(tables.name(entity))?,
         key(tables.entity(entity), row)?,
@@ -56,6 +68,29 @@ fn write_change(
         write!(out, ",\"payload\":{}", row.content)?;
     }
     write!(out, "}}")
+}
+
+/// A version that no row has.
+const IMPOSSIBLE: i64 = -1;
+
+/// The body of the request that reads a row by itself, in front of the number of its change and behind it.
+///
+/// # Errors
+/// What JSON can't hold.
+pub fn reading(tables: &Tables, seen: i64, doubt: &Doubt) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let before = format!("{{\"last_server_seq_seen\":{seen},\"changes\":[{{\"source_change_id\":");
+    let (name, id) = (&tables.entity(doubt.entity).key, &doubt.id);
+    let row = ParcelRow {
+        change: 0,
+        kind: ChangeKind::Updated,
+        id: ValueRef::Text(id),
+        base: Some(IMPOSSIBLE),
+        content: &format!("{{{}:{}}}", in_json(&name.to_lowercase())?, in_json(id)?),
+    };
+    let mut after = Vec::new();
+    write_numbered(tables, doubt.entity, &row, &mut after)?;
+    after.extend_from_slice(b"]}");
+    Ok((before.into_bytes(), after))
 }
 
 #[derive(Deserialize)]
@@ -97,22 +132,65 @@ struct Invalid<'a> {
     reason: Cow<'a, str>,
 }
 
-/// Reads the answer to an upload.
-///
-/// # Errors
-/// An answer that breaks the protocol, or refuses the request for its size; those of the sink.
-pub fn read_answer(tables: &Tables, body: &[u8], sink: &mut dyn Sink) -> Result<(), SyncError> {
+fn statuses(body: &[u8]) -> Result<Vec<Status<'_>>, SyncError> {
     let answer: Answer<'_> = serde_json::from_slice(body).map_err(|error| {
         SyncError::protocol(format!(
             "the answer to the upload can't be read: {}; nothing was settled",
             complaint(&error)
         ))
     })?;
-    let Some(statuses) = answer.statuses else {
-        return Err(SyncError::protocol(
+    answer.statuses.ok_or_else(|| {
+        SyncError::protocol(
             "the answer to the upload says nothing of the changes; nothing was settled",
-        ));
+        )
+    })
+}
+
+/// Reads the answer to the request that reads a row by itself. False when it does not say what the server has.
+///
+/// # Errors
+/// An answer that breaks the protocol; those of the sink.
+pub fn read_row_alone(
+    tables: &Tables,
+    doubt: &Doubt,
+    body: &[u8],
+    sink: &mut dyn Sink,
+) -> Result<bool, SyncError> {
+    let statuses = statuses(body)?;
+    let [status] = statuses.as_slice() else {
+        return Ok(false);
     };
+    let id = WireId::Text(doubt.id.as_str().into());
+    if status.status == "conflict" {
+        let there = status.there(tables)?;
+        let is_it = there.entity == doubt.entity;
+        if is_it {
+            sink.told(&id, &there.image())?;
+        }
+        return Ok(is_it);
+    }
+    let is_absent = status.is_internal_error() && !status.is_passing();
+    if is_absent {
+        let nothing = Image {
+            entity: doubt.entity,
+            slots: None,
+            version: None,
+        };
+        sink.told(&id, &nothing)?;
+    }
+    Ok(is_absent)
+}
+
+/// Reads the answer to an upload; the changes that were refused in a way that makes their rows doubtful.
+///
+/// # Errors
+/// An answer that breaks the protocol, or refuses the request for its size; those of the sink.
+pub fn read_answer(
+    tables: &Tables,
+    body: &[u8],
+    sink: &mut dyn Sink,
+) -> Result<Vec<Refused>, SyncError> {
+    let statuses = statuses(body)?;
     if statuses.iter().any(Status::is_too_large) {
         let mut error = SyncError::new(
             Class::Server,
@@ -123,15 +201,55 @@ pub fn read_answer(tables: &Tables, body: &[u8], sink: &mut dyn Sink) -> Result<
         error.status = Some(TOO_LARGE);
         return Err(error.saying("batch_too_large"));
     }
-    statuses
-        .iter()
-        .try_for_each(|status| status.tell(tables, sink))
+    let mut refused = Vec::new();
+    for status in &statuses {
+        status.tell(tables, sink)?;
+        let blind = status.is_internal_error();
+        if blind || status.status == "conflict" {
+            refused.push(Refused {
+                change: status.source_change_id,
+                blind,
+            });
+        }
+    }
+    Ok(refused)
+}
+
+/// What the server has of a row.
+struct There {
+    entity: usize,
+    slots: Option<Vec<Slot<'static>>>,
+    version: i64,
+}
+
+impl There {
+    fn image(&self) -> Image<'_> {
+        Image {
+            entity: self.entity,
+            slots: self.slots.as_deref(),
+            version: Some(self.version),
+        }
+    }
 }
 
 impl Status<'_> {
+    fn is_invalid(&self, reason: &str) -> bool {
+        let given = self.invalid.as_ref().map(|invalid| &*invalid.reason);
+        self.status == "invalid" && given == Some(reason)
+    }
+
     fn is_too_large(&self) -> bool {
-        let reason = self.invalid.as_ref().map(|invalid| &*invalid.reason);
-        self.status == "invalid" && reason == Some("batch_too_large")
+        self.is_invalid("batch_too_large")
+    }
+
+    fn is_internal_error(&self) -> bool {
+        self.is_invalid("internal_error")
+    }
+
+    /// It is about another change of the row that was under way, not about what the server has.
+    fn is_passing(&self) -> bool {
+        let message = self.message.as_deref().unwrap_or_default();
+        message.contains("40001") || message.contains("retry")
     }
 
     fn tell(&self, tables: &Tables, sink: &mut dyn Sink) -> Result<(), SyncError> {
@@ -145,7 +263,10 @@ impl Status<'_> {
                     image: None,
                 },
             ),
-            "conflict" => self.conflict(sent, tables, sink),
+            "conflict" => {
+                let there = self.there(tables)?;
+                sink.verdict(sent, Verdict::Conflict(Some(there.image())))
+            }
             "invalid" => sink.verdict(sent, Verdict::Refused(self.rejection()?)),
             "materialize_error" => sink.verdict(
                 sent,
@@ -175,12 +296,8 @@ impl Status<'_> {
         })
     }
 
-    fn conflict(
-        &self,
-        sent: Sent<'_>,
-        tables: &Tables,
-        sink: &mut dyn Sink,
-    ) -> Result<(), SyncError> {
+    /// The row that a conflict shows.
+    fn there(&self, tables: &Tables) -> Result<There, SyncError> {
         let Some(row) = &self.server_row else {
             return Err(SyncError::protocol(format!(
                 "the answer has a conflict about change {} without the backend's row; nothing was settled",
@@ -203,12 +320,11 @@ impl Status<'_> {
                 )));
             }
         };
-        let image = Image {
+        Ok(There {
             entity,
-            slots: slots.as_deref(),
-            version: Some(row.server_version),
-        };
-        sink.verdict(sent, Verdict::Conflict(Some(image)))
+            slots,
+            version: row.server_version,
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::*;
 use crate::providers::conversation::{KnownEntity, ParcelRow};
 use crate::providers::kinds;
-use crate::providers::sink::{RemoteRow, Scope, Sent, Verdict};
+use crate::providers::sink::{Image, KnownVersion, RemoteRow, Scope, Sent, Verdict};
 use crate::providers::wire::{ChangeKind, Entity, Holds, KeyType, WireColumn, WireId, WireType};
 use crate::store::ValueRef;
 
@@ -62,7 +62,7 @@ fn talk(goal: Goal, cursor: i64) -> Talk {
     begun(goal, "", [Some(cursor); 2], "{}").unwrap()
 }
 
-/// Notes what it is told.
+/// Notes what it is told. Rows of the first entity are known in version 2, those of the second in version 3.
 #[derive(Default)]
 struct Noted(Vec<String>);
 
@@ -88,6 +88,22 @@ impl Sink for Noted {
 
     fn scope(&mut self, _: usize, _: &Scope<'_>) -> Result<(), SyncError> {
         Err(SyncError::bug())
+    }
+
+    fn known(&mut self, entity: usize, _: &WireId<'_>) -> Result<Option<KnownVersion>, SyncError> {
+        Ok([2, 3].get(entity).map(|number| KnownVersion {
+            number: *number,
+            told: true,
+        }))
+    }
+
+    fn told(&mut self, id: &WireId<'_>, image: &Image<'_>) -> Result<(), SyncError> {
+        let name = image.slots.map(|slots| slots[0].clone());
+        self.0.push(format!(
+            "told {} {id} {name:?} {:?}",
+            image.entity, image.version
+        ));
+        Ok(())
     }
 
     fn verdict(&mut self, sent: Sent<'_>, verdict: Verdict<'_>) -> Result<(), SyncError> {
@@ -303,6 +319,104 @@ fn a_page_is_told_row_by_row() {
     let page = read.page.unwrap();
     assert_eq!((page.next, page.window, page.skipped), (8, Some(9), 2));
     assert_eq!(read.cursors, [(0, "8".to_owned()), (1, "8".to_owned())]);
+}
+
+/// A page with the ninth version of a user whose second one is known, and the next version of a post.
+fn page_with_a_jump() -> String {
+    format!(
+        r#"{{"changes":[
+        {{"server_id":3,"table":"users","pk":"{ONE}","server_version":9,"payload":{{"id":"{ONE}","name":"phantom"}}}},
+        {{"server_id":4,"table":"posts","pk":"{TWO}","server_version":4,"deleted":true}}],
+        "has_more":false,"next_after":4,"window_until":4}}"#
+    )
+}
+
+#[test]
+fn r8_a_row_that_the_log_jumps_with_is_read_before_the_page_is_believed() {
+    let conflict = |row: &str| {
+        format!(
+            r#"{{"statuses":[{{"source_change_id":77,"status":"conflict","server_row":{{"table_name":"users",{row}}}}}]}}"#
+        )
+    };
+    let invalid = |message: &str| {
+        format!(
+            r#"{{"statuses":[{{"source_change_id":77,"status":"invalid","message":"{message}","invalid":{{"reason":"internal_error"}}}}]}}"#
+        )
+    };
+    let post = format!("gone 1 {TWO} Some(4)");
+    let phantom = format!(r#"row 0 {ONE} Some(9) Text("phantom")"#);
+    for (body, told) in [
+        (
+            conflict(r#""deleted":false,"payload":{"name":"real"},"server_version":3"#),
+            Some(format!(r#"told 0 {ONE} Some(Text("real")) Some(3)"#)),
+        ),
+        (
+            conflict(r#""deleted":true,"payload":null,"server_version":3"#),
+            Some(format!("told 0 {ONE} None Some(3)")),
+        ),
+        (
+            invalid("conflict without server_row for business.users"),
+            Some(format!("told 0 {ONE} None None")),
+        ),
+        // Another change of it is under way: that says nothing of what is there.
+        (
+            invalid("apply failed with 40001 but triplet is missing; retry"),
+            None,
+        ),
+        (
+            r#"{"statuses":[{"source_change_id":77,"status":"applied"}]}"#.to_owned(),
+            None,
+        ),
+    ] {
+        let mut talk = talk(Goal::Download, 2);
+        let page = url(&talk);
+        assert_eq!(answer(&mut talk, &page_with_a_jump()), Vec::<String>::new());
+        let Step::Ask(ask) = talk.due() else {
+            panic!("no request");
+        };
+        let AskBody::Numbered(mut sent, rest) = ask.body else {
+            panic!("no number");
+        };
+        assert_eq!(ask.url, "http://h/api/sync/upload?app=1");
+        sent.extend_from_slice(b"77");
+        sent.extend_from_slice(&rest);
+        assert_eq!(
+            String::from_utf8(sent).unwrap(),
+            format!(
+                r#"{{"last_server_seq_seen":2,"changes":[{{"source_change_id":77,"schema":"business","table":"users","op":"UPDATE","pk":"{ONE}","server_version":-1,"payload":{{"id":"{ONE}"}}}}]}}"#
+            )
+        );
+        let noted = answer(&mut talk, &body);
+        assert_eq!(noted, Vec::from_iter(told.clone()), "{body}");
+        // The same page once more, without what is known better now.
+        assert_eq!(url(&talk), page, "{body}");
+        let noted = answer(&mut talk, &page_with_a_jump());
+        match told {
+            Some(_) => assert_eq!(noted, [post.clone()]),
+            None => assert_eq!(noted, [phantom.clone(), post.clone()]),
+        }
+        assert_eq!(talk.due(), Step::Done);
+    }
+    // No answer: the log is believed.
+    let mut talk = talk(Goal::Download, 2);
+    answer(&mut talk, &page_with_a_jump());
+    talk.adopt(Event::Lost(&SyncError::network("gone")));
+    assert_eq!(answer(&mut talk, &page_with_a_jump()), [phantom, post]);
+    assert_eq!(talk.due(), Step::Done);
+}
+
+#[test]
+fn r3_rows_of_a_batch_that_were_refused_are_doubtful_and_so_is_one_that_should_be_there() {
+    let refused = |change, blind| doubt::Refused { change, blind };
+    let doubts = |refused: &[doubt::Refused]| {
+        let doubts = doubt::of_upload(refused, &Parcel).unwrap();
+        let ids = doubts.into_iter().map(|doubt| doubt.id);
+        ids.collect::<Vec<_>>()
+    };
+    // One upsert and one delete leave nothing in the log.
+    assert_eq!(doubts(&[refused(7, false), refused(8, false)]), [""; 0]);
+    assert_eq!(doubts(&[refused(7, true)]), [""; 0], "it is new");
+    assert_eq!(doubts(&[refused(8, true)]), [TWO]);
 }
 
 #[test]
