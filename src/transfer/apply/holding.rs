@@ -234,7 +234,7 @@ impl Applier<'_> {
 
     /// What is held of a row has come in, or is not needed: nothing keeps the row here from being sent.
     pub(super) fn let_in(&mut self, place: usize, key: &Key) -> Result<()> {
-        let was = self.holder.forget(place, key)?; eprintln!("let_in {was}"); if was {
+        if self.holder.forget(place, key)? {
             let table = self.bindings[place].table.id;
             forget_rejection(self.database, self.holder.provider, table, &key.0)?;
         }

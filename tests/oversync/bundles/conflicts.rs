@@ -347,8 +347,6 @@ fn line_9_a_snapshot_meets_a_row_that_is_undecided_too() {
     );
     policy(&device, "'serverWins'");
     device.sync();
-    eprintln!("{}", device.ask("SELECT runId, event, detail FROM sync_log ORDER BY rowid"));
-    eprintln!("{}", device.ask("SELECT * FROM _syncRejected"));
     assert_eq!(device.people(), "1|newer\n3|third");
     device.assert_settled();
 }
