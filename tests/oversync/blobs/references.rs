@@ -184,7 +184,7 @@ fn line_1_a_child_that_comes_before_its_parent_is_held_under_its_uuid() {
         CREATE INDEX by_author ON posts (author_id)";
     let device = Device::of(&server, "phone", (schema, &["users", "posts"]), json!({}));
     let post = json!({"id": id(2), "title": "p", "author_id": id(1)});
-    server.put(USER, "posts", &[post.clone()]);
+    server.put(USER, "posts", std::slice::from_ref(&post));
     device.sync();
     let held = "SELECT keyText, reason, payload ->> 'author_id' FROM sync_held";
     assert_eq!(device.ask(held), format!("{}|foreignKey|{}", id(2), id(1)));
