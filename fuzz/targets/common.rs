@@ -51,6 +51,7 @@ pub fn begin(provider: &dyn Provider) -> Result<Box<dyn Conversation>, Refusal> 
     let known = |entity| KnownEntity {
         entity,
         cursor: None,
+        before: None,
         schema: LastSchema::default(),
     };
     let known = Known {
@@ -113,6 +114,7 @@ fn owned(id: &WireId<'_>) -> WireId<'static> {
     match id {
         WireId::Text(text) => WireId::Text(text.to_string().into()),
         WireId::Integer(number) => WireId::Integer(*number),
+        WireId::Broken(json) => WireId::Broken(json.clone()),
     }
 }
 

@@ -149,7 +149,7 @@ pub(super) fn follow_columns(database: &Database, tracked: &Tracked, known_as: &
                 (Named::OfColumnsByTable, Some(Json::Object(tables))) => {
                     let columns = tables.iter_mut();
                     columns
-                        .filter(|(name, _)| name.eq_ignore_ascii_case(table))
+                        .filter(|(name, _)| name.eq_ignore_ascii_case(known_as))
                         .for_each(|(_, columns)| rename_keys(columns, renamed));
                 }
                 (Named::Columns, Some(Json::Array(list))) if !is_anothers => {

@@ -294,7 +294,7 @@ impl Serialize for Payload<'_> {
             let sent = match kept {
                 Some(json) => Sent::Kept(json),
                 None => match self.reader.column(place) {
-                    key @ ValueRef::Blob(_) if column.key_place > 0 => {
+                    key @ ValueRef::Blob(bytes) if column.key_place > 0 && bytes.len() == 16 => {
                         Sent::Key(shown(&key.to_owned()))
                     }
                     value => Sent::Stored(Shown(value)),
@@ -311,7 +311,7 @@ impl Serialize for Payload<'_> {
 #[serde(untagged)]
 enum Sent<'a> {
     Kept(&'a RawValue),
-    /// A blob; see [`shown`].
+    /// A blob that stands for a UUID.
     Key(String),
     Stored(Shown<'a>),
 }

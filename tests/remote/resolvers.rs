@@ -31,6 +31,7 @@ fn fails_for_b(client: &Client<'_>, how: &str) {
 
 fn resolver(client: &Client<'_>, expression: &str) {
     let set = "SELECT sync_resolver('task', 'sql2', ?1)";
+    let expression = client.remote.spelled(expression);
     client
         .db
         .query_row(set, [expression], |_| Ok(()))

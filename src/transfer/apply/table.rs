@@ -102,6 +102,8 @@ pub struct TableApplier<'a> {
     versions: VersionGate<'a>,
     pub effects: Effects,
     counts: Counts,
+    /// What the resolver made of a row that can't be stored is neither side's.
+    pub(super) made_up: bool,
 }
 
 impl<'a> TableApplier<'a> {
@@ -150,6 +152,7 @@ impl<'a> TableApplier<'a> {
             versions: VersionGate::new(database, provider, binding.table.id),
             effects: Effects::default(),
             counts: Counts::default(),
+            made_up: false,
         })
     }
 

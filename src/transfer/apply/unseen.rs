@@ -49,6 +49,10 @@ impl Applier<'_> {
             }
             Err(trouble) => return Err(self.tables[place].named(trouble, key)),
         };
+        if self.tables[place].made_up {
+            let table = self.bindings[place].table.id;
+            self.holder.refusals.decides(table, key);
+        }
         if gone {
             self.went_along(along)?;
         }
@@ -71,6 +75,7 @@ impl TableApplier<'_> {
         is_spared: &dyn Fn(Option<&str>) -> bool,
     ) -> Result<bool, Trouble> {
         self.writer.take_applied();
+        self.made_up = false;
         let Some(pending) = self.waiting(key)? else {
             return Ok(false);
         };
@@ -106,6 +111,7 @@ impl TableApplier<'_> {
             // It can't go: what was edited stays as it is.
             chosen = meeting.merged();
         }
+        self.made_up = chosen.invented;
         let sides = meeting.sides(&chosen);
         let mut part = meeting.part(&chosen);
         let mut spared = Vec::new();

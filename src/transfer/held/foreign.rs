@@ -373,7 +373,9 @@ impl<'a> Search<'a> {
             if is_changed && (broken.is_sure || !has_parent()?) {
                 let reason = Reason::missing(words.clone());
                 let table = binding.table.id;
-                if refusals.refuse_row(table, key, reason) {
+                if refusals.refuse_row(table, key, reason)
+                    || refusals.undecide(table, key, words.clone())
+                {
                     return Ok(true);
                 }
                 // It is held, and the policy has decided that it refers so all the same.

@@ -43,6 +43,8 @@ struct Inner {
     parts: HashSet<Row>,
     /// Those of them of which the server has a row.
     met: HashSet<Row>,
+    /// Rows for which a resolver has made something up although what came is held, this time.
+    decided: HashSet<Row>,
     /// What a policy has decided about refused rows and their tables can't have either: those columns; none: all of it.
     spared: HashSet<(Row, Option<String>)>,
     /// The answer is on trial, this time.
@@ -65,6 +67,7 @@ impl Refusals {
         inner.trial = inner.due_trial.take();
         inner.deleted.clear();
         inner.parts.clear();
+        inner.decided.clear();
         inner.displacing.clear();
     }
 
@@ -262,6 +265,23 @@ impl Refusals {
     /// Whether the server has a row of a part that follows under this key.
     pub fn has_part(&self, table: i64, key: &Key) -> bool {
         self.0.borrow().met.contains(&(table, key.clone()))
+    }
+
+    /// A resolver has made something up for a row of which what came is held.
+    pub fn decides(&self, table: i64, key: &Key) {
+        self.0.borrow_mut().decided.insert((table, key.clone()));
+    }
+
+    /// What it made up can't stay; false when it made up nothing.
+    pub fn undecide(&self, table: i64, key: &Key, problem: String) -> bool {
+        let mut inner = self.0.borrow_mut();
+        let row = (table, key.clone());
+        if !inner.decided.contains(&row) {
+            return false;
+        }
+        inner.rows.insert(row, Reason::undecided(problem));
+        inner.news = true;
+        true
     }
 
     /// A delete of the answer was carried out.

@@ -114,7 +114,7 @@ fn b61_capabilities_that_lack_something_end_the_sync_before_connecting() {
     for (mut fault, words) in [
         (json!({"garbage": true}), "no bundles at this address"),
         (json!({"status": 500}), "500"),
-        (json!({"truncate": 40}), "broke off"),
+        (json!({"truncate": 40}), "ended too early"),
     ] {
         let server = server();
         let device = Device::with(&server, "phone", json!({"generation": "b"}));
