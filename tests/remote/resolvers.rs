@@ -1,12 +1,23 @@
 //! Resolvers that fail: the row stays as it is here and waits, and all else goes on.
 
 use serde_json::{Value, json};
-use support::remote::{Case, Client, On, Remote, everywhere};
+use support::remote::{Case, Client, On, Remote};
+
+/// Not for generation A of oversync, whose ids are UUIDs: what was put together goes up only with the next call there.
+/// `tests/oversync/conflicts.rs` tries it.
+fn everywhere(test: impl Fn(&Case) + Sync) {
+    support::remote::everywhere(|case| {
+        let has_short_ids = case.server().spelled("'b'") == "'b'";
+        if has_short_ids {
+            test(case);
+        }
+    });
+}
 
 /// Rows that both have, edited on both sides: here their titles, there n.
 fn edited<'a>(case: &Case, server: &'a dyn Remote, ids: &[String]) -> Client<'a> {
     let rows = |n: i64| -> Vec<Value> {
-        let row = |id: &String| json!({"id": id, "title": "old", "n": n});
+        let row = |id: &String| json!({"id": id, "title": "old", "done": false, "n": n});
         ids.iter().map(row).collect()
     };
     server.put("task", &rows(1));

@@ -212,7 +212,7 @@ impl<'r> Meeting<'r> {
     }
 
     /// Whether a column of a row that a resolver gave holds what neither side has there.
-    fn invents(&self, place: usize, slot: &Slot<'_>) -> bool {
+    pub(super) fn invents(&self, place: usize, slot: &Slot<'_>) -> bool {
         let column = &self.binding.wire.columns[place];
         let agrees = |known: &Slot<'_>| !known.is_missing() && agree(column, slot, known);
         let is_ours = match (self.kept.get(place), slot.kept()) {

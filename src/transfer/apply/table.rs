@@ -102,8 +102,8 @@ pub struct TableApplier<'a> {
     versions: VersionGate<'a>,
     pub effects: Effects,
     counts: Counts,
-    /// What the resolver made of a row that can't be stored is neither side's.
-    pub(super) made_up: bool,
+    /// Columns of a row that can't be stored to which the resolver gave what neither side has.
+    pub(super) made_up: Vec<String>,
 }
 
 impl<'a> TableApplier<'a> {
@@ -152,7 +152,7 @@ impl<'a> TableApplier<'a> {
             versions: VersionGate::new(database, provider, binding.table.id),
             effects: Effects::default(),
             counts: Counts::default(),
-            made_up: false,
+            made_up: Vec::new(),
         })
     }
 

@@ -49,9 +49,10 @@ impl Applier<'_> {
             }
             Err(trouble) => return Err(self.tables[place].named(trouble, key)),
         };
-        if self.tables[place].made_up {
+        let made_up = std::mem::take(&mut self.tables[place].made_up);
+        if !made_up.is_empty() {
             let table = self.bindings[place].table.id;
-            self.holder.refusals.decides(table, key);
+            self.holder.refusals.decides(table, key, made_up);
         }
         if gone {
             self.went_along(along)?;
@@ -75,7 +76,7 @@ impl TableApplier<'_> {
         is_spared: &dyn Fn(Option<&str>) -> bool,
     ) -> Result<bool, Trouble> {
         self.writer.take_applied();
-        self.made_up = false;
+        self.made_up.clear();
         let Some(pending) = self.waiting(key)? else {
             return Ok(false);
         };
@@ -111,7 +112,10 @@ impl TableApplier<'_> {
             // It can't go: what was edited stays as it is.
             chosen = meeting.merged();
         }
-        self.made_up = chosen.invented;
+        let columns = chosen.row.iter().enumerate();
+        let made_up = columns.filter(|(place, slot)| meeting.invents(*place, slot));
+        let names = made_up.map(|(place, _)| self.binding.wire.columns[place].name.clone());
+        self.made_up = names.collect();
         let sides = meeting.sides(&chosen);
         let mut part = meeting.part(&chosen);
         let mut spared = Vec::new();

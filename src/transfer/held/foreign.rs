@@ -374,7 +374,7 @@ impl<'a> Search<'a> {
                 let reason = Reason::missing(words.clone());
                 let table = binding.table.id;
                 if refusals.refuse_row(table, key, reason)
-                    || refusals.undecide(table, key, words.clone())
+                    || refusals.undecide(table, key, &link.from, words.clone())
                 {
                     return Ok(true);
                 }

@@ -43,8 +43,8 @@ struct Inner {
     parts: HashSet<Row>,
     /// Those of them of which the server has a row.
     met: HashSet<Row>,
-    /// Rows for which a resolver has made something up although what came is held, this time.
-    decided: HashSet<Row>,
+    /// Columns that a resolver has made up of rows of which what came is held, this time.
+    decided: HashMap<Row, Vec<String>>,
     /// What a policy has decided about refused rows and their tables can't have either: those columns; none: all of it.
     spared: HashSet<(Row, Option<String>)>,
     /// The answer is on trial, this time.
@@ -267,16 +267,20 @@ impl Refusals {
         self.0.borrow().met.contains(&(table, key.clone()))
     }
 
-    /// A resolver has made something up for a row of which what came is held.
-    pub fn decides(&self, table: i64, key: &Key) {
-        self.0.borrow_mut().decided.insert((table, key.clone()));
+    /// A resolver has made up columns of a row of which what came is held.
+    pub fn decides(&self, table: i64, key: &Key, columns: Vec<String>) {
+        let mut inner = self.0.borrow_mut();
+        inner.decided.insert((table, key.clone()), columns);
     }
 
-    /// What it made up can't stay; false when it made up nothing.
-    pub fn undecide(&self, table: i64, key: &Key, problem: String) -> bool {
+    /// What it made up of one of some columns can't stay; false when it made up none of them.
+    pub fn undecide(&self, table: i64, key: &Key, columns: &[String], problem: String) -> bool {
         let mut inner = self.0.borrow_mut();
         let row = (table, key.clone());
-        if !inner.decided.contains(&row) {
+        let is_made_up =
+            |column: &String| columns.iter().any(|one| one.eq_ignore_ascii_case(column));
+        let made_up = inner.decided.get(&row);
+        if !made_up.is_some_and(|made_up| made_up.iter().any(is_made_up)) {
             return false;
         }
         inner.rows.insert(row, Reason::undecided(problem));
