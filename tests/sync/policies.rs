@@ -300,7 +300,7 @@ fn line_09_a_resolver_that_fails_leaves_its_row_and_the_rest_is_applied() {
         assert_ne!(device.cursor("thing"), cursor);
         assert_eq!(
             device.ask("SELECT id, name FROM thing ORDER BY id"),
-            "new|\nx|mine"
+            "new|NULL\nx|mine"
         );
         assert_eq!(device.pending(), r#"thing|x|updated|["name","updated_at"]"#);
         assert_eq!(server.pushed().len(), 0);

@@ -81,10 +81,10 @@ fn local_json(
     Meeting::new(writer, binding, row, &missing, Some(pending), None).local_json()
 }
 
-/// A table refuses what a resolver gave: nothing is decided.
+/// A table refuses what a resolver gave: nothing is decided. A value that another row has may only have to wait.
 pub fn unfit(trouble: impl Into<Trouble>) -> Trouble {
     match trouble.into() {
-        Trouble::Store(error) | Trouble::Clash(error, _) if Reason::of(&error).is_some() => {
+        Trouble::Store(error) if Reason::of(&error).is_some() => {
             Trouble::Undecided(format!("what it gave can't be stored: {error}"))
         }
         trouble => trouble,
