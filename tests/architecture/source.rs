@@ -9,7 +9,7 @@ use crate::tokens::{Token, read, without_tests};
 use crate::uses::{Use, paths, uses};
 
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    support::root()
 }
 
 /// All Rust files below a directory, sorted.

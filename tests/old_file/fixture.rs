@@ -7,9 +7,7 @@ use serde_json::{Map, Value};
 use support::{Backend, World, ask, backend_rows, load, rows_of};
 
 fn fixture(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests/fixtures/v0.1.0", name]
-        .iter()
-        .collect()
+    support::root().join("tests/fixtures/v0.1.0").join(name)
 }
 
 fn text(name: &str) -> String {

@@ -12,7 +12,7 @@ use crate::waiting::PATIENCE;
 /// The folder of the repository.
 pub fn root() -> &'static Path {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.ancestors().nth(2).expect("tests/support is two below")
+    own.parent().expect("the tests are one below")
 }
 
 /// Path of the built loadable library. `SYNCSCOPE_LIBRARY` names another one.
