@@ -3,10 +3,12 @@
 
 mod adopts;
 mod asks;
+mod compares;
 mod reads;
+mod revises;
 
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::capabilities::require_tables;
 use super::meeting::first_question;
@@ -14,6 +16,7 @@ use super::memory::Memory;
 use super::push::{self, Committed};
 use super::snapshot::Snapshot;
 use super::stage::Stage;
+use super::terms::Terms;
 use crate::ground::SyncError;
 use crate::providers::conversation::{
     Answer, Conversation, Event, Goal, Known, Page, ParcelRows, Read, Refusal as Refused, Step,
@@ -50,7 +53,12 @@ enum Reading {
 
 #[derive(Debug, Clone, PartialEq)]
 enum At {
-    Capabilities,
+    /// What the server speaks and has is asked (again) before this.
+    Capabilities(Box<At>),
+    /// The server speaks another revision than was remembered.
+    Anew,
+    /// Whether the server's history is still the one that was read here, before this.
+    Compare(Box<At>),
     Connect,
     Freeze,
     Open,
@@ -76,6 +84,8 @@ struct Under {
     resent: bool,
     push_id: String,
     committed: Option<Committed>,
+    /// See [`push::request_hash`]; found out when it is first needed.
+    hash: OnceLock<String>,
 }
 
 pub struct Talk {
@@ -112,6 +122,12 @@ pub struct Talk {
     /// A bundle met other rows: it is made anew when they are here.
     merges: bool,
     stage: Stage,
+    /// The server was asked in this run which revision it speaks.
+    is_sure: bool,
+    /// The server has begun anew: what it has takes the place of what is here, however far that was read.
+    begun_anew: bool,
+    /// Bytes of a page of a snapshot, where its first row needs more than usual.
+    page_bytes: Option<u64>,
 }
 
 impl Talk {
@@ -148,13 +164,25 @@ impl Talk {
             renamed: None,
             merges: false,
             stage: Stage::default(),
+            is_sure: false,
+            begun_anew: false,
+            page_bytes: None,
         };
+        let first = talk.compared(talk.first());
         talk.step = match require_tables(&talk.memory.tables, &talk.tables) {
-            Ok(()) => talk.first(),
+            Ok(()) => first,
             // The server may have it by now.
-            Err(_) => At::Capabilities,
+            Err(_) => At::Capabilities(Box::new(first)),
         };
         Ok(talk)
+    }
+
+    fn terms(&self) -> Terms<'_> {
+        Terms {
+            tables: &self.tables,
+            revision: self.memory.limits.revision(),
+            is_sure: self.is_sure,
+        }
     }
 
     fn first(&self) -> At {
@@ -238,6 +266,12 @@ impl Talk {
         }
     }
 
+    /// What comes when a snapshot is here.
+    fn after_snapshot(&mut self, reading: Reading) -> At {
+        let next = self.after_reading(reading);
+        self.compared(next)
+    }
+
     fn after_page(&mut self, reading: Reading, page: Page) -> At {
         self.window = self.window.or(page.window);
         match self.next_page(reading, page) {
@@ -264,7 +298,9 @@ impl Noted {
 impl Conversation for Talk {
     fn due(&self) -> Step {
         Step::Ask(match &self.step {
-            At::Capabilities => first_question(&self.options, &self.memory.source),
+            At::Capabilities(_) => first_question(&self.options, &self.memory.source),
+            At::Anew => return Step::BeginAnew,
+            At::Compare(_) => self.compare(),
             At::Connect => self.connect(),
             At::Freeze => return Step::Freeze,
             At::Open => self.open(),
@@ -281,11 +317,14 @@ impl Conversation for Talk {
     }
 
     fn write_body(&self, parcel: &dyn ParcelRows, out: &mut dyn Write) -> io::Result<()> {
-        let At::Fill(start) = self.step else {
-            return Err(io::Error::other("no rows are due"));
-        };
-        let most = self.memory.limits.push_rows;
-        push::write_rows(&self.tables, (start, most), parcel, out)
+        match self.step {
+            At::Open => out.write_all(&self.opening(self.request_hash(parcel)?)),
+            At::Fill(start) => {
+                let most = self.memory.limits.push_rows;
+                push::write_rows(self.terms(), (start, most), parcel, out)
+            }
+            _ => Err(io::Error::other("no rows are due")),
+        }
     }
 
     fn read(&self, answer: &mut Answer<'_>, sink: &mut dyn Sink) -> Result<Read, SyncError> {
@@ -321,7 +360,7 @@ impl Conversation for Talk {
             } => self.adopt_refusal(status, body, error),
             Event::Lost(error) => match self.step {
                 At::Pull(Reading::Drain(_), _) => At::Done,
-                At::SnapshotDone(reading) => self.after_reading(reading),
+                At::SnapshotDone(reading) => self.after_snapshot(reading),
                 _ => At::Failed(error.clone()),
             },
         };

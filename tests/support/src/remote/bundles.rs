@@ -37,6 +37,7 @@ fn direction(path: &str) -> Option<On> {
     let is = |part: &str| path.contains(part);
     match () {
         () if is("/sync/pull") || is("/sync/snapshot-sessions") => Some(On::Download),
+        () if path.ends_with("rows?max_rows=1") => None,
         () if is("/sync/push-sessions") || is("/sync/committed-bundles") => Some(On::Upload),
         () => None,
     }
