@@ -28,12 +28,14 @@ const PATHS: &[&str] = &[
     "/sync/connect",
 ];
 
-/// Two devices, so many steps; at rest all have the same rows, and the server has them. It speaks the first of the
-/// revisions, and the other one from the middle on.
-fn schedule(seed: u64, steps: usize, revisions: [Revision; 2]) {
+/// What happens to the server in the middle of a schedule.
+type Middle = fn(&B, &mut Random);
+
+/// Two devices, so many steps; at rest all have the same rows, and the server has them.
+fn schedule(seed: u64, steps: usize, revision: Revision, middle: Middle) {
     let mut random = Random(seed);
     let server = server_with(Options {
-        revision: revisions[0],
+        revision,
         limits: Limits {
             rows_per_push_chunk: 3,
             rows_per_committed_chunk: 2,
@@ -59,7 +61,7 @@ fn schedule(seed: u64, steps: usize, revisions: [Revision; 2]) {
     let mut edits = [BTreeMap::new(), BTreeMap::new()];
     for number in 0..steps {
         if number == steps / 2 {
-            server.speak(revisions[1]);
+            middle(&server, &mut random);
         }
         let place = random.roll(2);
         let name = format!("n{place}-{number}");
@@ -213,34 +215,57 @@ fn settle(seed: u64, server: &B, devices: &[Device; 2]) {
     }
 }
 
-fn schedules(remainder: u64, revisions: [Revision; 2]) {
+fn schedules(remainder: u64, revision: Revision, middle: Middle) {
     let seeds = seeds(module_path!(), 4, 500);
     let mine = seeds.filter(|seed| seed % 2 == remainder);
-    mine.for_each(|seed| schedule(seed, 24, revisions));
+    mine.for_each(|seed| schedule(seed, 24, revision, middle));
+}
+
+/// The server begins anew, and others write so many bundles.
+fn begin_anew(server: &B, random: &mut Random) {
+    server.wipe();
+    for number in 0..=random.below(12) {
+        let name = format!("anew{number}");
+        server.put(USER, "users", &[written(random.below(10) as u32, &name)]);
+    }
 }
 
 #[test]
 fn line_13_devices_with_random_edits_and_faults_converge() {
-    schedules(1, [Revision::Recorded; 2]);
+    schedules(1, Revision::Recorded, |_, _| {});
 }
 
 /// The other half of the seeds, beside it.
 #[test]
 fn line_13_devices_with_other_random_edits_and_faults_converge() {
-    schedules(0, [Revision::Recorded; 2]);
+    schedules(0, Revision::Recorded, |_, _| {});
 }
 
 #[test]
 fn line_14_devices_with_random_edits_and_faults_converge_in_the_later_revision() {
-    schedules(1, [Revision::Later; 2]);
+    schedules(1, Revision::Later, |_, _| {});
 }
 
 #[test]
 fn line_14_devices_with_random_edits_and_faults_converge_around_an_update() {
-    schedules(0, [Revision::Recorded, Revision::Later]);
+    schedules(0, Revision::Recorded, |server, _| {
+        server.speak(Revision::Later)
+    });
 }
 
 #[test]
 fn line_14_devices_with_random_edits_and_faults_converge_around_a_server_put_back() {
-    schedules(1, [Revision::Later, Revision::Recorded]);
+    schedules(1, Revision::Later, |server, _| {
+        server.speak(Revision::Recorded)
+    });
+}
+
+#[test]
+fn r18_devices_with_random_edits_and_faults_converge_around_a_server_that_begins_anew() {
+    schedules(0, Revision::Recorded, begin_anew);
+}
+
+#[test]
+fn r18_devices_with_random_edits_and_faults_converge_around_a_later_server_that_begins_anew() {
+    schedules(1, Revision::Later, begin_anew);
 }

@@ -49,11 +49,11 @@ fn b65_history_pruned_on_a_pull_rebuilds_from_a_snapshot() {
             "GET /sync/committed-bundles/1/rows",
             "GET /sync/pull",
             "POST /sync/snapshot-sessions",
+            "GET /sync/committed-bundles/4/rows",
             "GET /sync/snapshot-sessions/*",
             "GET /sync/snapshot-sessions/*",
             "GET /sync/snapshot-sessions/*",
             "DELETE /sync/snapshot-sessions/*",
-            "GET /sync/committed-bundles/4/rows",
         ]
     );
     server.put(USER, "users", &[written(7, "later")]);

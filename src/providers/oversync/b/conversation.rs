@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::capabilities::require_tables;
 use super::meeting::first_question;
-use super::memory::Memory;
+use super::memory::{Last, Memory};
 use super::push::{self, Committed};
 use super::snapshot::Snapshot;
 use super::stage::Stage;
@@ -70,6 +70,8 @@ enum At {
     Pull(Reading, i64),
     /// Why this device takes another name with it; none: it keeps its own.
     Snapshot(Reading, Option<String>),
+    /// The hash of the last bundle that it has.
+    SnapshotHash(Reading),
     SnapshotPage(Reading, i64),
     SnapshotDone(Reading),
     Done,
@@ -111,6 +113,8 @@ pub struct Talk {
     /// Tries after answers that leave hope.
     tries: u32,
     snapshot: Option<Snapshot>,
+    /// The last bundle of it, where its hash is known.
+    snapshot_last: Option<Last>,
     /// A snapshot has taken the place of what was here.
     rebuilt: bool,
     /// How often this device has taken another name.
@@ -158,6 +162,7 @@ impl Talk {
             connects: 0,
             tries: 0,
             snapshot: None,
+            snapshot_last: None,
             rebuilt: false,
             recoveries: 0,
             window: None,
@@ -266,12 +271,6 @@ impl Talk {
         }
     }
 
-    /// What comes when a snapshot is here.
-    fn after_snapshot(&mut self, reading: Reading) -> At {
-        let next = self.after_reading(reading);
-        self.compared(next)
-    }
-
     fn after_page(&mut self, reading: Reading, page: Page) -> At {
         self.window = self.window.or(page.window);
         match self.next_page(reading, page) {
@@ -300,7 +299,8 @@ impl Conversation for Talk {
         Step::Ask(match &self.step {
             At::Capabilities(_) => first_question(&self.options, &self.memory.source),
             At::Anew => return Step::BeginAnew,
-            At::Compare(_) => self.compare(),
+            At::Compare(_) => self.ask_for_hash(self.cursor().unwrap_or(0)),
+            At::SnapshotHash(_) => self.ask_for_hash(self.snapshot_seq()),
             At::Connect => self.connect(),
             At::Freeze => return Step::Freeze,
             At::Open => self.open(),
@@ -360,7 +360,7 @@ impl Conversation for Talk {
             } => self.adopt_refusal(status, body, error),
             Event::Lost(error) => match self.step {
                 At::Pull(Reading::Drain(_), _) => At::Done,
-                At::SnapshotDone(reading) => self.after_snapshot(reading),
+                At::SnapshotDone(reading) => self.after_reading(reading),
                 _ => At::Failed(error.clone()),
             },
         };

@@ -1,6 +1,6 @@
 //! What comes of an answer.
 
-use super::super::memory::Memory;
+use super::super::memory::{Last, Memory};
 use super::super::refusal::{ANOTHER, Refusal, TOO_LARGE, emptied, too_large, waiting};
 use super::{At, CONFLICT, Noted, RECOVERIES, ROUNDS, Reading, TRIES, Talk};
 use crate::ground::SyncError;
@@ -88,14 +88,25 @@ impl Talk {
                         && self.renamed.is_none()
                         && !self.begun_anew;
                     self.snapshot = Some(snapshot);
-                    match is_here && self.goal != Goal::Check {
+                    self.snapshot_last = None;
+                    match self.goal {
+                        // Nothing is kept of it.
+                        Goal::Check => At::SnapshotPage(reading, 0),
                         // Nothing is missing: a server without older bundles refuses a pull all the same.
-                        true => At::SnapshotDone(reading),
-                        false => At::SnapshotPage(reading, 0),
+                        _ if is_here => At::SnapshotDone(reading),
+                        _ if self.snapshot_seq() > 0 => At::SnapshotHash(reading),
+                        _ => At::SnapshotPage(reading, 0),
                     }
                 }
                 _ => At::Failed(SyncError::bug()),
             },
+            At::SnapshotHash(reading) => {
+                self.snapshot_last = read.note.clone().map(|hash| Last {
+                    seq: self.snapshot_seq(),
+                    hash,
+                });
+                At::SnapshotPage(reading, 0)
+            }
             At::SnapshotPage(reading, _) if read.page.is_none() => {
                 let next = noted().parse().unwrap_or(0);
                 self.page_bytes = None;
@@ -109,7 +120,7 @@ impl Talk {
                 self.rebuilt = true;
                 At::SnapshotDone(reading)
             }
-            At::SnapshotDone(reading) => self.after_snapshot(reading),
+            At::SnapshotDone(reading) => self.after_reading(reading),
             other => other,
         }
     }
@@ -144,7 +155,7 @@ impl Talk {
         self.tries += 1;
         let hopeless = self.tries > TRIES;
         match self.step.clone() {
-            At::SnapshotDone(reading) => return self.after_snapshot(reading),
+            At::SnapshotDone(reading) => return self.after_reading(reading),
             At::Pull(Reading::Drain(_), _) => return At::Done,
             _ => {}
         }
@@ -174,6 +185,11 @@ impl Talk {
             }
             At::Snapshot(reading, reason) if status >= 500 && !hopeless => {
                 At::Snapshot(reading, reason)
+            }
+            At::SnapshotHash(_) if status >= 500 && !hopeless => self.step.clone(),
+            // It can't be compared later then.
+            At::SnapshotHash(reading) if matches!(status, 400 | 404 | 405 | 409 | 410) => {
+                At::SnapshotPage(reading, 0)
             }
             At::SnapshotPage(reading, _) if matches!(status, 404 | 410) && !hopeless => {
                 At::Snapshot(reading, None)

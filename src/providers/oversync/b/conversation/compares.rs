@@ -13,8 +13,7 @@ use crate::providers::conversation::{Ask, Goal, Read};
 const BEGUN_ANEW: &str = "begun anew";
 
 impl Talk {
-    /// The same behind a look at the last bundle that was read: a server that has begun anew and was filled beyond it
-    /// shows by nothing else.
+    /// The same behind a look at the last bundle that was read.
     pub(super) fn compared(&self, next: At) -> At {
         let asks_nobody = self.goal == Goal::Upload && !self.pending && next == At::Freeze;
         match self.cursor() > Some(0) && self.goal != Goal::Check && !asks_nobody {
@@ -33,9 +32,13 @@ impl Talk {
         }
     }
 
+    /// The last bundle of the snapshot under way.
+    pub(super) fn snapshot_seq(&self) -> i64 {
+        self.snapshot.as_ref().map_or(0, |one| one.seq)
+    }
+
     /// The hash of a bundle stands before its rows, of which only one is needed.
-    pub(super) fn compare(&self) -> Ask {
-        let seq = self.cursor().unwrap_or(0);
+    pub(super) fn ask_for_hash(&self, seq: i64) -> Ask {
         let path = format!("/sync/committed-bundles/{seq}/rows?max_rows=1");
         self.ask("compare", "GET", &path)
     }

@@ -241,7 +241,7 @@ impl Talk {
             sink,
         )?;
         let memory = Memory {
-            last: None,
+            last: self.snapshot_last.clone(),
             ..self.having_read(self.renamed.as_ref().unwrap_or(&self.memory))
         };
         Ok(Read {
@@ -312,6 +312,10 @@ impl Talk {
                 })
             }
             At::Compare(_) => self.read_compared(&body),
+            At::SnapshotHash(_) => Ok(Read {
+                note: Some(committed::hash_of(&body)?),
+                ..Read::default()
+            }),
             At::Connect => self.read_connect(&body),
             At::Open => {
                 let hash = self.hash_of_parcel(answer)?;
