@@ -30,10 +30,15 @@ pub fn exact(column: &WireColumn, raw: &str) -> Slot<'static> {
     }
 }
 
-/// Whether a number came as text where the earlier revision has numbers.
-pub fn is_text(column: &WireColumn, raw: &str) -> bool {
-    let is_number = matches!(column.kind, WireType::Number | WireType::Boolean);
-    is_number && raw.starts_with('"') && meant(column, raw).is_some()
+/// The revision in which a value travels so, where that shows: only numbers do it.
+pub fn revision(column: &WireColumn, raw: &str) -> Option<Revision> {
+    match (column.kind, raw.as_bytes().first()) {
+        (WireType::Number | WireType::Boolean, Some(b'"')) => {
+            meant(column, raw).map(|_| Revision::Later)
+        }
+        (WireType::Number, Some(b'-' | b'0'..=b'9')) => Some(Revision::Earlier),
+        _ => None,
+    }
 }
 
 /// What is meant by a value in a column of numbers, in JSON; none: itself.

@@ -47,8 +47,13 @@ impl Terms<'_> {
     pub fn read(self, entity: usize, payload: &RawValue) -> Result<Vec<Slot<'static>>, SyncError> {
         let entity = self.tables.entity(entity);
         read_with(entity, payload, |column, raw| match self.revision {
+            other
+                if !self.is_sure
+                    && numbers::revision(column, raw).is_some_and(|one| one != other) =>
+            {
+                Err(another())
+            }
             Revision::Later => Ok(numbers::exact(column, raw)),
-            Revision::Earlier if !self.is_sure && numbers::is_text(column, raw) => Err(another()),
             Revision::Earlier => Ok(rounded(column, raw)),
         })
     }

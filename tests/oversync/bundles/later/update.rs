@@ -146,7 +146,23 @@ fn line_14_a_server_that_was_put_back_is_noticed() {
         device.rows("typed_rows", "count_value"),
         "1|9007199254740993\n2|2"
     );
-    // The other way around too, by a snapshot.
+    // By a pull, too: what comes rounded from now on is what is here.
+    server.speak(Revision::Later);
+    typed(&device, 1, "9007199254740993", "0.75");
+    device.sync();
+    assert!(is_later(&device));
+    server.speak(Revision::Recorded);
+    let other = full(&server, "tablet");
+    other.sync();
+    other.exec("UPDATE typed_rows SET note = 'theirs'");
+    other.sync();
+    device.download();
+    assert!(!is_later(&device));
+    assert_eq!(
+        device.rows("typed_rows", "note, count_value"),
+        "1|theirs|9007199254740993\n2|theirs|2"
+    );
+    // The other way around, by a snapshot.
     server.speak(Revision::Later);
     let head = server.head(USER);
     server.put(USER, "users", &[written(1, "b")]);
