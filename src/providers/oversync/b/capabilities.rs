@@ -51,19 +51,17 @@ const LATER_LIMITS: &[(&str, &str)] = &[
 #[derive(Debug, Clone, Deserialize)]
 pub struct Capabilities {
     pub protocol_version: String,
-    #[serde(default)]
     registered_table_specs: Option<Vec<Spec>>,
-    #[serde(default)]
-    features: Map<String, Json>,
-    #[serde(default)]
-    bundle_limits: Map<String, Json>,
+    features: Option<Map<String, Json>>,
+    bundle_limits: Option<Map<String, Json>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 struct Spec {
     schema: String,
     table: String,
-    sync_key_columns: Vec<String>,
+    /// It is one.
+    sync_key_columns: Option<Vec<String>>,
 }
 
 impl Capabilities {
@@ -74,7 +72,7 @@ impl Capabilities {
 
     /// How much at a time.
     pub fn limits(&self) -> Limits {
-        let number = |key: &str| self.bundle_limits.get(key).and_then(Json::as_u64);
+        let number = |key: &str| self.limit(key);
         let rows =
             |default: &str, most: &str| number(default).or(number(most)).unwrap_or(USUAL).max(1);
         Limits {
@@ -95,9 +93,13 @@ impl Capabilities {
         }
     }
 
+    fn limit(&self, key: &str) -> Option<u64> {
+        self.bundle_limits.as_ref()?.get(key)?.as_u64()
+    }
+
     /// Whether the server speaks the later revision, which counts the bytes of snapshots.
     fn is_later(&self) -> bool {
-        let mut limits = self.bundle_limits.keys();
+        let mut limits = self.bundle_limits.iter().flat_map(Map::keys);
         limits.any(|key| key.contains("bytes_per_snapshot"))
     }
 
@@ -112,8 +114,11 @@ impl Capabilities {
                 quoted(&self.protocol_version)
             )));
         }
-        let mut missing = REQUIRED.iter();
-        let missing = missing.find(|name| self.features.get(**name) != Some(&Json::Bool(true)));
+        let has = |name: &str| {
+            let features = self.features.as_ref();
+            features.and_then(|all| all.get(name)) == Some(&Json::Bool(true))
+        };
+        let missing = REQUIRED.iter().find(|name| !has(name));
         match missing {
             None if self.is_later() => self.require_whole(),
             None => Ok(()),
@@ -127,8 +132,7 @@ impl Capabilities {
     fn require_whole(&self) -> Result<(), SyncError> {
         for (usual, most) in LATER_LIMITS {
             let limit = |name: &str| {
-                let number = self.bundle_limits.get(name).and_then(Json::as_u64);
-                number.filter(|number| *number > 0).ok_or_else(|| {
+                self.limit(name).filter(|number| *number > 0).ok_or_else(|| {
                     unable(format!(
                         "the backend does not say its limit {name} as a whole number above 0; correct its configuration"
                     ))
@@ -149,11 +153,11 @@ impl Capabilities {
         let mut names = HashSet::new();
         for spec in specs {
             let (schema, table) = (&spec.schema, &spec.table);
-            if spec.sync_key_columns.len() != 1 {
+            let columns = spec.sync_key_columns.as_ref().map_or(0, Vec::len);
+            if columns != 1 {
                 return Err(unable(format!(
-                    "the backend knows rows of {schema}.{table} by {} columns, and the protocol has keys of one; correct \
-                     its configuration",
-                    spec.sync_key_columns.len()
+                    "the backend knows rows of {schema}.{table} by {columns} columns, and the protocol has keys of one; \
+                     correct its configuration"
                 )));
             }
             if !names.insert((schema, table)) {
@@ -170,7 +174,10 @@ impl Capabilities {
         let specs = self.registered_table_specs.iter().flatten();
         specs
             .filter(|spec| spec.schema == schema)
-            .map(|spec| (spec.table.clone(), spec.sync_key_columns.join(", ")))
+            .map(|spec| {
+                let columns = spec.sync_key_columns.as_deref().unwrap_or_default();
+                (spec.table.clone(), columns.join(", "))
+            })
             .collect()
     }
 }
@@ -287,6 +294,12 @@ mod tests {
                 json!([]),
                 "0 columns",
             ),
+            (
+                "/registered_table_specs/0/sync_key_columns",
+                Json::Null,
+                "0 columns",
+            ),
+            ("/features", Json::Null, "bundle_push"),
             (
                 "/registered_table_specs/0/sync_key_columns",
                 json!(["a", "b"]),

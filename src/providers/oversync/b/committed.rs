@@ -177,7 +177,11 @@ fn tell_ours(
     }
     let mut slots = terms.read(place, row.content()?)?;
     if is_from_before {
-        // Integers came rounded then.
+        // Integers came rounded then. What was frozen is spelled as it always is.
+        let terms = Terms {
+            is_sure: true,
+            ..terms
+        };
         let sent = serde_json::from_str(sent).map_err(|_| SyncError::bug())?;
         for (came, sent) in slots.iter_mut().zip(terms.read(place, sent)?) {
             if let (Slot::Integer(rounded), Slot::Integer(exact)) = (&*came, &sent)

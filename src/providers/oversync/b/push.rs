@@ -242,3 +242,39 @@ pub fn read_conflict(
     sink.verdict(Sent::Rest, Verdict::Untouched)?;
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_14_a_bundle_is_known_by_the_hash_of_its_request() {
+        let committed = |hash: &str| {
+            let body = format!(
+                r#"{{"bundle_seq":1,"source_id":"s","source_bundle_id":1,"row_count":1,"bundle_hash":"h"{hash}}}"#
+            );
+            read_committed(body.as_bytes()).unwrap()
+        };
+        for (said, is_ours) in [
+            (r#","canonical_request_hash":"ours""#, true),
+            (r#","canonical_request_hash":"theirs""#, false),
+            // It came before there were such hashes.
+            (r#","canonical_request_hash":"""#, true),
+            (r#","canonical_request_hash":null"#, true),
+            ("", true),
+        ] {
+            assert_eq!(committed(said).is_of(Some("ours")), is_ours, "{said}");
+            assert!(committed(said).is_of(None), "{said}");
+        }
+        let staging = r#"{"status":"staging","push_id":"p","canonical_request_hash":"ours"}"#;
+        let opened = Opened::Staging("p".into(), Some("ours".into()));
+        assert_eq!(read_opened(staging.as_bytes()), Ok(opened));
+        let body = opening(7, 2, Some("i"), Some("ours"));
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(
+            body,
+            json!({"source_bundle_id": 7, "planned_row_count": 2, "initialization_id": "i",
+                "canonical_request_hash": "ours"})
+        );
+    }
+}

@@ -81,25 +81,25 @@ pub fn begun_anew() -> SyncError {
 
 /// A snapshot that is larger than the server allows.
 pub fn too_large(body: &str) -> SyncError {
-    #[derive(Default, Deserialize)]
+    #[derive(Deserialize)]
     struct Limit {
-        #[serde(default)]
         dimension: String,
-        #[serde(default)]
         actual: i64,
-        #[serde(default)]
         limit: i64,
     }
-    let limit: Limit = serde_json::from_str(body).unwrap_or_default();
-    SyncError::new(
-        Class::Server,
-        "SYNC_ERROR_HTTP",
-        format!(
-            "the backend gives no snapshot of what it has: its {} is {}, and the limit {}; raise the limit there",
+    let which = match serde_json::from_str::<Limit>(body) {
+        Ok(limit) => format!(
+            "its {} is {}, and the limit {}",
             quoted(&limit.dimension),
             limit.actual,
             limit.limit
         ),
+        Err(_) => "it is above a limit".to_owned(),
+    };
+    SyncError::new(
+        Class::Server,
+        "SYNC_ERROR_HTTP",
+        format!("the backend gives no snapshot of what it has: {which}; raise the limit there"),
         false,
     )
     .of_status(409)
