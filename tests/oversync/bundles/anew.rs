@@ -115,6 +115,22 @@ fn r18_a_server_that_is_as_it_was_is_asked_for_one_row() {
 }
 
 #[test]
+fn r18_a_bundle_that_was_gone_and_is_there_again_is_of_another_history() {
+    let server = server();
+    for number in 1..=3 {
+        server.put(USER, "users", &[written(number, "old")]);
+    }
+    server.prune(USER, 3);
+    let device = Device::new(&server, "phone");
+    device.sync();
+    device.sync();
+    begin_anew(&server, 5);
+    device.sync();
+    assert_eq!(device.people().lines().count(), 5);
+    device.assert_settled();
+}
+
+#[test]
 fn r18_a_bundle_that_the_server_no_longer_has_says_nothing() {
     let server = server();
     let device = known(&server);

@@ -113,7 +113,7 @@ pub struct Talk {
     /// Tries after answers that leave hope.
     tries: u32,
     snapshot: Option<Snapshot>,
-    /// The last bundle of it, where its hash is known.
+    /// The last bundle of it, where anything is known of that.
     snapshot_last: Option<Last>,
     /// A snapshot has taken the place of what was here.
     rebuilt: bool,

@@ -35,7 +35,7 @@ pub struct Memory {
     /// The tables of which anything was read, whatever became of their cursors.
     #[serde(default)]
     pub read: BTreeSet<String>,
-    /// The last bundle that is applied here, where its hash is known.
+    /// The last bundle that is applied here, where anything is known of it.
     #[serde(default)]
     pub last: Option<Last>,
 }
@@ -45,7 +45,8 @@ pub struct Memory {
 #[serde(rename_all = "camelCase")]
 pub struct Last {
     pub seq: i64,
-    pub hash: String,
+    /// None: the server no longer had it when it was asked, and never will again.
+    pub hash: Option<String>,
 }
 
 /// How much the server takes and gives at a time.

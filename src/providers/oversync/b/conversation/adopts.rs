@@ -101,9 +101,9 @@ impl Talk {
                 _ => At::Failed(SyncError::bug()),
             },
             At::SnapshotHash(reading) => {
-                self.snapshot_last = read.note.clone().map(|hash| Last {
+                self.snapshot_last = Some(Last {
                     seq: self.snapshot_seq(),
-                    hash,
+                    hash: read.note.clone(),
                 });
                 At::SnapshotPage(reading, 0)
             }
@@ -187,6 +187,13 @@ impl Talk {
                 At::Snapshot(reading, reason)
             }
             At::SnapshotHash(_) if status >= 500 && !hopeless => self.step.clone(),
+            At::SnapshotHash(reading) if said.error == "history_pruned" => {
+                self.snapshot_last = Some(Last {
+                    seq: self.snapshot_seq(),
+                    hash: None,
+                });
+                At::SnapshotPage(reading, 0)
+            }
             // It can't be compared later then.
             At::SnapshotHash(reading) if matches!(status, 400 | 404 | 405 | 409 | 410) => {
                 At::SnapshotPage(reading, 0)

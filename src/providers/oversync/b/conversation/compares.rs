@@ -47,7 +47,7 @@ impl Talk {
     pub(super) fn read_compared(&self, body: &[u8]) -> Result<Read, SyncError> {
         let last = Last {
             seq: self.cursor().unwrap_or(0),
-            hash: committed::hash_of(body)?,
+            hash: Some(committed::hash_of(body)?),
         };
         let mut read = Read::default();
         match &self.memory.last {

@@ -134,7 +134,7 @@ impl Talk {
             memory = self.having_read(&memory);
             memory.last = Some(Last {
                 seq: bundle.bundle_seq,
-                hash: bundle.bundle_hash.clone(),
+                hash: Some(bundle.bundle_hash.clone()),
             });
         }
         Ok(Read {
@@ -179,7 +179,7 @@ impl Talk {
         if page.next > after && Some(page.next) >= self.cursor() {
             memory.last = hash.map(|hash| Last {
                 seq: page.next,
-                hash,
+                hash: Some(hash),
             });
         }
         let all = 0..self.tables.len();
