@@ -147,6 +147,8 @@ impl Talk {
             return match said.error.as_str() {
                 "scope_initializing" => At::Failed(waiting(said.retry_after_seconds)),
                 "committed_bundle_not_found" => self.begin_anew(),
+                // It may be of another history by now, and nothing else would tell.
+                "history_pruned" if self.pulls && self.knows_last() => self.begin_anew(),
                 // It can't be compared, or there is nothing of this user: what comes next tells.
                 _ if matches!(status, 400 | 404 | 405 | 409 | 410 | 500) => *next,
                 _ => failed(),

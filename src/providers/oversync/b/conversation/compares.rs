@@ -22,6 +22,12 @@ impl Talk {
         }
     }
 
+    /// Whether the last bundle that was read can be known again.
+    pub(super) fn knows_last(&self) -> bool {
+        let last = self.memory.last.as_ref();
+        last.is_some_and(|last| last.hash.is_some() && Some(last.seq) == self.cursor())
+    }
+
     /// What the server has now takes the place of what is here.
     pub(super) fn begin_anew(&mut self) -> At {
         self.begun_anew = true;
