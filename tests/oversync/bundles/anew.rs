@@ -166,11 +166,19 @@ fn r18_a_server_that_fails_to_show_the_bundle_is_synced_with_unless_it_is_out_of
     let server = server();
     let device = known(&server);
     for (status, fails) in [(500, false), (503, true), (429, true)] {
-        let fault = json!({"path": "/committed-bundles", "times": 1, "status": status});
+        let fault = json!({"path": "/committed-bundles", "times": 4, "status": status});
         server.faults().add(fault);
         let answer = device.call("sync_once", "{}");
+        server.faults().clear();
         assert_eq!(answer["state"] == "failed", fails, "{status}: {answer}");
     }
+    // It is asked again first.
+    begin_anew(&server, 4);
+    server
+        .faults()
+        .add(json!({"path": "/committed-bundles", "times": 3, "status": 500}));
+    device.sync();
+    assert_eq!(device.people(), "3|new\n4|new\n5|new\n6|new");
 }
 
 #[test]

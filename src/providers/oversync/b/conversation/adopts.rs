@@ -149,8 +149,16 @@ impl Talk {
                 "committed_bundle_not_found" => self.begin_anew(),
                 // It may be of another history by now, and nothing else would tell.
                 "history_pruned" if self.pulls && self.knows_last() => self.begin_anew(),
+                // It may be in trouble for a moment.
+                _ if status == 500 && self.tries < TRIES => {
+                    self.tries += 1;
+                    At::Compare(next)
+                }
                 // It can't be compared, or there is nothing of this user: what comes next tells.
-                _ if matches!(status, 400 | 404 | 405 | 409 | 410 | 500) => *next,
+                _ if matches!(status, 400 | 404 | 405 | 409 | 410 | 500) => {
+                    self.tries = 0;
+                    *next
+                }
                 _ => failed(),
             };
         }
