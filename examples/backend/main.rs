@@ -9,7 +9,7 @@
 //! With `--oversync a` it is instead the stand-in for an oversync server of protocol A, with the tables of the
 //! example server: `users`, `posts`, `files`, `file_reviews` in the schema `business`.
 //! With `--oversync b` it is instead the stand-in for an oversync server of protocol B, with the eight tables of
-//! the published example server in the schema `business`.
+//! the published example server in the schema `business`; with `b-later` in the later revision of the protocol.
 //!
 //! Prints `listening on http://127.0.0.1:PORT` when it is ready, and nothing else on stdout.
 
@@ -22,7 +22,7 @@ use syncscope_backend::{Backend, Options, Place};
 const USAGE: &str = "\
 usage: backend --schema FILE [options]
        backend --oversync a [--port N] [--max-body BYTES]
-       backend --oversync b [--port N] [--max-body BYTES]
+       backend --oversync b|b-later [--port N] [--max-body BYTES]
   --schema FILE      CREATE TABLE statements; each table needs a TEXT or INTEGER primary key
   --csv TABLE=FILE   fill a table from a CSV file with a header line; may be repeated
   --null TEXT        the CSV text that means NULL (NA)
@@ -34,6 +34,7 @@ usage: backend --schema FILE [options]
                      POST /dummy-signin {\"user\",\"password\",\"device\"} gives a token
   --oversync b       be an oversync server of protocol B, with its example tables, in memory;
                      POST /dummy-signin {\"user\"} gives a token
+  --oversync b-later the same in the later revision of the protocol
   --help             print this";
 
 /// What is to be served.
@@ -125,13 +126,19 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Wanted>, 
             log_requests: options.log_requests,
             ..a::Options::default()
         }))),
-        "b" => Ok(Some(Wanted::OversyncB(b::Options {
+        "b" | "b-later" => Ok(Some(Wanted::OversyncB(b::Options {
+            revision: match protocol.as_str() {
+                "b" => b::Revision::Recorded,
+                _ => b::Revision::Later,
+            },
             port: options.port,
             max_body: options.max_body,
             log_requests: options.log_requests,
             ..b::Options::default()
         }))),
-        _ => Err(format!("--oversync {protocol}: the protocol is a or b")),
+        _ => Err(format!(
+            "--oversync {protocol}: the protocol is a, b or b-later"
+        )),
     }
 }
 

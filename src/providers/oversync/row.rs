@@ -165,21 +165,17 @@ fn write(
 /// # Errors
 /// What is no JSON object.
 pub fn read_row(entity: &Entity, payload: &RawValue) -> Result<Vec<Slot<'static>>, SyncError> {
-    read_with(entity, payload, false)
+    read_with(entity, payload, |column, raw| Ok(sanitise(column, raw)))
 }
 
-/// The same of a server that rounds integers beyond 2^53: one at the end of the 64 bits comes as the number behind it.
+/// The same, with `value` to read the JSON text of one.
 ///
 /// # Errors
-/// As [`read_row`].
-pub fn read_rounded(entity: &Entity, payload: &RawValue) -> Result<Vec<Slot<'static>>, SyncError> {
-    read_with(entity, payload, true)
-}
-
-fn read_with(
+/// As [`read_row`]; those of `value`.
+pub fn read_with(
     entity: &Entity,
     payload: &RawValue,
-    rounded: bool,
+    value: impl Fn(&WireColumn, &str) -> Result<Slot<'static>, SyncError>,
 ) -> Result<Vec<Slot<'static>>, SyncError> {
     let members: HashMap<Cow<'_, str>, &RawValue> =
         serde_json::from_str(payload.get()).map_err(|error| {
@@ -190,15 +186,20 @@ fn read_with(
             ))
         })?;
     let columns = entity.columns.iter();
-    Ok(columns
+    columns
         .map(|column| match member(&members, &column.name) {
-            Some(raw) => match at_the_end(column, raw.get()).filter(|_| rounded) {
-                Some(whole) => Slot::Integer(whole),
-                None => sanitise(column, raw.get()),
-            },
-            None => Slot::Missing,
+            Some(raw) => value(column, raw.get()),
+            None => Ok(Slot::Missing),
         })
-        .collect())
+        .collect()
+}
+
+/// A value of a server that rounds integers beyond 2^53: one at the end of the 64 bits comes as the number behind it.
+pub fn rounded(column: &WireColumn, raw: &str) -> Slot<'static> {
+    match at_the_end(column, raw) {
+        Some(whole) => Slot::Integer(whole),
+        None => sanitise(column, raw),
+    }
 }
 
 /// The integer that is meant by a number which none of 64 bits is.

@@ -149,7 +149,7 @@ fn line_4_a_process_killed_at_any_request_of_a_source_recovery() {
             device.sync();
             device.person(1, "b");
             device.person(2, "b");
-            server.faults().add(json!({"path": "/commit", "times": 1, "status": 409, "calls": "source_sequence_changed"}));
+            server.faults().add(json!({"on": "push", "path": "/commit", "times": 1, "status": 409, "calls": "source_sequence_changed"}));
         },
         ("c", "1|b\n2|c", "0"),
     );

@@ -85,6 +85,7 @@ fn b62_a_lost_answer_to_the_commit_is_already_committed_and_goes_up_once() {
     assert_eq!(
         asked(&server),
         [
+            "GET /sync/committed-bundles/1/rows",
             "POST /sync/push-sessions",
             "GET /sync/committed-bundles/2/rows",
             "GET /sync/pull"

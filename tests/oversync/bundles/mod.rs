@@ -6,10 +6,12 @@ use support::backend::oversync::b::{Limits, Options};
 
 use crate::client::{Device, USER, id};
 
+mod anew;
 mod conflicts;
 mod connect;
 mod down;
 mod kill;
+mod later;
 mod lost;
 mod moments;
 mod random;
@@ -144,16 +146,26 @@ fn bundles(server: &B) -> Vec<String> {
 
 /// The next request with this in its path is answered by an error of that name.
 fn refuse(server: &B, path: &str, status: u16, name: &str) {
-    server
-        .faults()
-        .add(json!({"path": path, "times": 1, "status": status, "calls": name}));
+    let mut fault = json!({"path": path, "times": 1, "status": status, "calls": name});
+    about_a_push(&mut fault);
+    server.faults().add(fault);
+}
+
+/// A look at the last bundle that was read is no part of a push.
+fn about_a_push(fault: &mut Value) {
+    if fault["path"]
+        .as_str()
+        .is_some_and(|path| path.starts_with("/commit"))
+    {
+        fault["on"] = json!("push");
+    }
 }
 
 /// The next request with this in its path does not arrive; `after`: it arrives, and its answer does not.
 fn lose(server: &B, path: &str, after: bool) {
-    server
-        .faults()
-        .add(json!({"path": path, "times": 1, "drop": true, "afterCommit": after}));
+    let mut fault = json!({"path": path, "times": 1, "drop": true, "afterCommit": after});
+    about_a_push(&mut fault);
+    server.faults().add(fault);
 }
 
 impl Device {

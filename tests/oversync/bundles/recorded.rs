@@ -85,6 +85,17 @@ impl Recorded {
         self.play_as(source, "03-connect", 37);
     }
 
+    /// A look at the last bundle that was read comes next. It was recorded of another: number and hash are put in.
+    fn compare(&mut self, source: &str, seq: i64, hash: &Value) {
+        let mut step = steps("04-push-and-replay")[10].clone();
+        let path = format!("/sync/committed-bundles/{seq}/rows?max_rows=1");
+        step["request"]["path"] = json!(path);
+        step["request"]["headers"]["oversync-source-id"] = json!(source);
+        step["response"]["body"]["bundle_seq"] = json!(seq);
+        step["response"]["body"]["bundle_hash"] = hash.clone();
+        self.plan(&step, true);
+    }
+
     /// Plays steps of a recording next.
     fn play(&mut self, file: &str, numbers: &[usize]) {
         let steps = steps(file);
@@ -266,9 +277,17 @@ fn recording_10_pages_go_up_to_the_first_stable_bundle() {
     );
     server.play(file, &[17]);
     device.done("sync_download_once", "{}");
+    let last = |step: usize| {
+        let bundles = steps(file)[step]["response"]["body"]["bundles"].clone();
+        let last = bundles.as_array().and_then(|bundles| bundles.last());
+        last.map(|bundle| bundle["bundle_hash"].clone())
+            .unwrap_or_default()
+    };
+    server.compare("tablet-b", 2, &last(17));
     server.play(file, &[21, 22]);
     // The first page has said how far: a call of its own asks for it by name.
     device.done("sync_download_all", r#"{"until":5}"#);
+    server.compare("tablet-b", 5, &last(22));
     server.play(file, &[23]);
     device.done("sync_download_all", "{}");
     server.assert_played();
@@ -305,7 +324,10 @@ fn recording_13_a_snapshot_page_by_page() {
     let file = "13-snapshots";
     let mut server = Recorded::start("tablet-b", &json!({"default_rows_per_snapshot_chunk": 3}));
     let device = device(&server, "tablet-b", super::TABLES, json!({}));
-    server.play(file, &[12, 16, 17, 18, 35]);
+    server.play(file, &[12]);
+    let seq = steps(file)[12]["response"]["body"]["snapshot_bundle_seq"].as_i64();
+    server.compare("tablet-b", seq.unwrap_or(0), &json!("any"));
+    server.play(file, &[16, 17, 18, 35]);
     device.download();
     server.assert_played();
     let rows: Vec<Value> = [16, 17, 18]
@@ -352,8 +374,13 @@ fn recording_14_a_retired_source_asks_for_another_name() {
     device.ask("SELECT sync_resume('downloads', 'api')");
     // Bundle 3 is refused when it is opened; this device would have sent 2.
     device.exec("UPDATE categories SET name = 'mine'");
+    server.compare(
+        "phone-a",
+        1,
+        &steps(file)[32]["response"]["body"]["bundle_hash"],
+    );
     server.play(file, &[28, 20]);
-    server.expected[7]["body"]["source_bundle_id"] = json!(2);
+    server.expected[8]["body"]["source_bundle_id"] = json!(2);
     let snapshot = &steps(file)[20]["response"]["body"];
     assert_eq!(snapshot["row_count"], 3);
     // Its pages were not recorded.
@@ -367,9 +394,9 @@ fn recording_14_a_retired_source_asks_for_another_name() {
     let replacement = asked.json();
     let new = replacement["source_replacement"]["new_source_id"].clone();
     assert_eq!(new.as_str().map(str::len), Some(36), "{new}");
-    server.expected[8]["body"]["source_replacement"]["new_source_id"] = new;
-    server.expected[8]["body"]["source_replacement"]["reason"] = json!("source_retired");
-    let sent: Vec<String> = seen.iter().take(9).map(sent).collect();
+    server.expected[9]["body"]["source_replacement"]["new_source_id"] = new;
+    server.expected[9]["body"]["source_replacement"]["reason"] = json!("source_retired");
+    let sent: Vec<String> = seen.iter().take(10).map(sent).collect();
     let expected: Vec<String> = server.expected.iter().map(recorded).collect();
     assert_eq!(sent.join("\n"), expected.join("\n"));
     assert_eq!(device.pending().lines().count(), 1);

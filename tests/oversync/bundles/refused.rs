@@ -40,7 +40,7 @@ fn b62_a_commit_that_fails_three_times_is_halved_and_the_one_row_left_out() {
     );
     server.forget();
     device.upload();
-    assert_eq!(server.requests().len(), 0);
+    assert!(bundles(&server).is_empty());
     device.exec(&format!(
         "UPDATE users SET email = 'e' WHERE id = '{}'",
         id(5)
@@ -264,7 +264,7 @@ fn b62_a_commit_that_fails_once_or_twice_goes_through_in_the_same_call() {
         device.person(2, "Bob");
         server
             .faults()
-            .add(json!({"path": "/commit", "times": times, "status": 500, "calls": "push_session_commit_failed"}));
+            .add(json!({"on": "push", "path": "/commit", "times": times, "status": 500, "calls": "push_session_commit_failed"}));
         device.sync();
         assert_eq!(bundles(&server), ["1: INSERT 1 0, INSERT 2 0"]);
         device.assert_settled();

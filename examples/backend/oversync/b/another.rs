@@ -1,5 +1,6 @@
 //! What tests do to a server beside its addresses: edits of other devices, and the operator's work.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -7,6 +8,7 @@ use serde_json::{Map, Value};
 use super::B;
 use super::cell::{Cell, Reading};
 use super::commit::{filled, write};
+use super::options::Revision;
 use super::state::{Health, Notice, Pushed, Scope, Service, State};
 
 /// The source that other edits are said to come from.
@@ -182,6 +184,12 @@ impl B {
             }));
         }
         self.service().tell_streams();
+    }
+
+    /// The server is updated, or put back, to this revision. What it has stays as it was spelled.
+    pub fn speak(&self, revision: Revision) {
+        let is_later = revision == Revision::Later;
+        self.service().is_later.store(is_later, Ordering::Relaxed);
     }
 
     /// Later revision: the next so many snapshots, and the next so many pages, are put off (429).

@@ -116,7 +116,7 @@ fn limits(service: &Service) -> String {
     if later::is_on(service) {
         let chunk = limits.bytes_per_snapshot_chunk;
         out = out
-            .number("default_bytes_per_snapshot_chunk", chunk.min(4 << 20))
+            .number("default_bytes_per_snapshot_chunk", chunk / 2)
             .number("max_bytes_per_snapshot_chunk", chunk)
             .number(
                 "max_bytes_per_snapshot_row",

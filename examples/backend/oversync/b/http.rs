@@ -78,7 +78,7 @@ async fn answer(
         Ok(route) => route,
         Err(answer) => return plain(answer),
     };
-    let kind = route.kind();
+    let kind = route.kind(parts.uri.query());
     // A request that was let in is brought to its end, whatever happens to the service meanwhile.
     let admitted = admitted(&app.service, &route, &parts);
     app.moments.come_at(kind, &path, Moment::Arrived).await;

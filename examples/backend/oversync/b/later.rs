@@ -1,6 +1,8 @@
 //! What the later revision of the protocol does otherwise. Nothing here was ever compared with a
 //! server of that revision; it follows its description.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::{Map, Value};
 
 use super::answer::{Answer, Answered, described, query_number};
@@ -8,14 +10,13 @@ use super::bundle::{BundleRow, hash, hex};
 use super::cell::Cell;
 use super::chunk;
 use super::image::{self, Image};
-use super::options::Revision;
 use super::request::text;
 use super::spelling::{Object, array, quoted, shortest};
 use super::state::{Service, Snapshot, SnapshotRow, StagedRow, State, User};
 use super::tables::{Kind, Table};
 
 pub fn is_on(service: &Service) -> bool {
-    service.options.revision == Revision::Later
+    service.is_later.load(Ordering::Relaxed)
 }
 
 /// The hash that must come with a new push session.

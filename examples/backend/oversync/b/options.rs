@@ -105,6 +105,7 @@ pub struct Options {
     /// Wrong methods are answered in JSON, not in text.
     pub json_405: bool,
     pub defects: Defects,
+    /// At the beginning, see [`super::B::speak`].
     pub revision: Revision,
     /// Tokens that stand for a user without being signed: token, user.
     pub tokens: Vec<(String, String)>,

@@ -71,9 +71,11 @@ impl Route {
             .ok_or_else(|| wrong_method(&first, allow, json_405))
     }
 
-    /// The direction that faults and moments know it by.
-    pub fn kind(&self) -> Kind {
+    /// The direction that faults and moments know it by. Whoever asks for one row of a bundle wants to know of the bundle:
+    /// that is no part of a push.
+    pub fn kind(&self, query: Option<&str>) -> Kind {
         match self {
+            Route::CommittedRows(_) if query == Some("max_rows=1") => Kind::Other,
             Route::CreatePush
             | Route::FillPush(_)
             | Route::CommitPush(_)

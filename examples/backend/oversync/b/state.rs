@@ -1,6 +1,7 @@
 //! What the server knows: users, their bundles and rows, open sessions. All of it is in memory.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::sync::watch;
 
 use super::answer::{Answer, Answered};
 use super::bundle::{Bundle, hex};
-use super::options::Options;
+use super::options::{Options, Revision};
 use super::rows::Rows;
 use super::tables::Table;
 use crate::oversync::stamp;
@@ -18,6 +19,8 @@ use crate::oversync::stamp;
 /// The server behind its addresses.
 pub struct Service {
     pub options: Options,
+    /// The later revision is spoken: from the beginning, or since the server was updated.
+    pub is_later: AtomicBool,
     state: Mutex<State>,
     /// Counts what streams have to look at.
     pub changed: watch::Sender<u64>,
@@ -178,6 +181,7 @@ impl Clock {
 impl Service {
     pub fn new(options: Options) -> Service {
         Service {
+            is_later: AtomicBool::new(options.revision == Revision::Later),
             options,
             state: Mutex::default(),
             changed: watch::channel(0).0,

@@ -4,15 +4,17 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 
-use super::hash::{BundleHash, HashedRow, spelled};
-use super::push::{Committed, json_of};
+use super::hash::{BundleHash, HashedRow, Version};
+use super::push::Committed;
+use super::revision::Revision;
 use super::rows::Row;
 use super::stage::Stage;
+use super::terms::Terms;
 use crate::ground::{Class, SyncError, complaint};
 use crate::providers::conversation::ParcelRows;
-use crate::providers::oversync::row::read_rounded;
 use crate::providers::oversync::tables::Tables;
 use crate::providers::sink::{Image, Sent, Sink, Verdict};
+use crate::providers::wire::Slot;
 
 /// The status that stands for a bundle which is not ours.
 const CONFLICT: u16 = 409;
@@ -24,6 +26,9 @@ pub struct Page<'a> {
     pub rows: Vec<Row<'a>>,
     pub next_row_ordinal: i64,
     pub has_more: bool,
+    /// See [`Committed`].
+    #[serde(default)]
+    pub canonical_request_hash: Option<String>,
 }
 
 impl<'a> Page<'a> {
@@ -61,40 +66,44 @@ fn our_rows(tables: &Tables, parcel: &dyn ParcelRows) -> Result<OurRows, SyncErr
 /// # Errors
 /// Rows that are not those that the server spoke of; a bundle of somebody else; those of the sink.
 pub fn settle(
-    tables: &Tables,
+    terms: Terms<'_>,
     (bundle, is_known): (&Committed, bool),
     (stage, before, last): (&Stage, i64, &[u8]),
     parcel: &dyn ParcelRows,
     sink: &mut dyn Sink,
 ) -> Result<(), SyncError> {
-    let mut ours = our_rows(tables, parcel)?;
+    let terms = terms.of(bundle.request())?;
+    // One from before the later revision has a hash of the earlier one, of rows as they were spelled then.
+    let is_from_before = terms.revision == Revision::Later && bundle.request().is_none();
+    let mut ours = our_rows(terms.tables, parcel)?;
     let mut told: HashSet<(usize, String)> = HashSet::new();
-    let (mut hash, mut count) = (BundleHash::default(), 0);
+    let (mut hash, mut count) = (BundleHash::new(terms.revision), 0);
     stage.each(before, last, |page| {
         for row in Page::read(page)?.rows {
             hash.add(&HashedRow {
                 schema: &row.schema,
                 table: &row.table,
-                key: &row.key.0,
+                key: &terms.spelled(&row.key.0),
                 op: &row.op,
-                version: row.row_version,
-                payload: &row.payload_json(),
+                version: Version::Row(row.row_version),
+                payload: &terms.spelled(&row.payload_json()),
             });
             count += 1;
-            let Some(place) = row.place(tables) else {
+            let Some(place) = row.place(terms.tables) else {
                 continue;
             };
             let name = (place, row.key.text());
             if let Some(sent) = ours.remove(&name) {
                 if !is_known {
-                    tell_ours(tables, place, &row, &sent, sink)?;
+                    tell_ours((terms, is_from_before), place, &row, &sent, sink)?;
                 }
                 told.insert(name);
             }
         }
         Ok(())
     })?;
-    if count != bundle.row_count || hash.finish() != bundle.bundle_hash {
+    let is_whole = is_from_before || hash.finish() == bundle.bundle_hash;
+    if count != bundle.row_count || !is_whole {
         return Err(SyncError::protocol(
             "the rows of the bundle that was sent are not those that the backend committed; they are asked for again \
              with the next sync",
@@ -116,7 +125,25 @@ pub fn settle(
         tell_taken(sink, (*place, id), bundle.bundle_seq, Some(gone))?;
     }
     told.extend(ours.into_keys());
-    tell_others(tables, (stage, before, last), &told, sink)
+    tell_others(terms, (stage, before, last), &told, sink)
+}
+
+/// The hash of a bundle, by the beginning of its rows.
+///
+/// # Errors
+/// An answer that breaks the protocol.
+pub fn hash_of(body: &[u8]) -> Result<String, SyncError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        bundle_hash: String,
+    }
+    let answer: Answer = serde_json::from_slice(body).map_err(|error| {
+        SyncError::protocol(format!(
+            "the answer about the last bundle that was read can't be read: {}; nothing was sent and nothing applied",
+            complaint(&error)
+        ))
+    })?;
+    Ok(answer.bundle_hash)
 }
 
 /// Another bundle is there under the number of ours.
@@ -128,7 +155,7 @@ pub fn foreign() -> SyncError {
 }
 
 fn tell_ours(
-    tables: &Tables,
+    (terms, is_from_before): (Terms<'_>, bool),
     place: usize,
     row: &Row<'_>,
     sent: &str,
@@ -144,10 +171,26 @@ fn tell_ours(
         return tell_taken(sink, (place, &id), row.row_version, gone);
     }
     // What comes back as it was sent, in other words or rounded, is what is here.
-    if spelled(&json_of(sent)) == spelled(&row.payload_json()) {
+    let came = terms.spelled(&row.payload_json());
+    if terms.hashed(place, sent).is_ok_and(|sent| sent == came) {
         return tell_taken(sink, (place, &id), row.row_version, None);
     }
-    let slots = read_rounded(tables.entity(place), row.content()?)?;
+    let mut slots = terms.read(place, row.content()?)?;
+    if is_from_before {
+        // Integers came rounded then. What was frozen is spelled as it always is.
+        let terms = Terms {
+            is_sure: true,
+            ..terms
+        };
+        let sent = serde_json::from_str(sent).map_err(|_| SyncError::bug())?;
+        for (came, sent) in slots.iter_mut().zip(terms.read(place, sent)?) {
+            if let (Slot::Integer(rounded), Slot::Integer(exact)) = (&*came, &sent)
+                && *rounded as f64 == *exact as f64
+            {
+                *came = sent;
+            }
+        }
+    }
     let image = Image {
         entity: place,
         slots: Some(&slots),
@@ -174,16 +217,16 @@ fn tell_taken(
 
 /// Rows that were not sent, and are of the bundle all the same.
 fn tell_others(
-    tables: &Tables,
+    terms: Terms<'_>,
     (stage, before, last): (&Stage, i64, &[u8]),
     ours: &HashSet<(usize, String)>,
     sink: &mut dyn Sink,
 ) -> Result<(), SyncError> {
     stage.each(before, last, |page| {
         for row in Page::read(page)?.rows {
-            match row.place(tables) {
+            match row.place(terms.tables) {
                 Some(place) if !ours.contains(&(place, row.key.text())) => {
-                    row.tell(tables, place, sink)?;
+                    row.tell(terms, place, sink)?;
                 }
                 _ => {}
             }

@@ -3,17 +3,20 @@
 
 mod adopts;
 mod asks;
+mod compares;
 mod reads;
+mod revises;
 
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::capabilities::require_tables;
 use super::meeting::first_question;
-use super::memory::Memory;
+use super::memory::{Last, Memory};
 use super::push::{self, Committed};
 use super::snapshot::Snapshot;
 use super::stage::Stage;
+use super::terms::Terms;
 use crate::ground::SyncError;
 use crate::providers::conversation::{
     Answer, Conversation, Event, Goal, Known, Page, ParcelRows, Read, Refusal as Refused, Step,
@@ -50,7 +53,12 @@ enum Reading {
 
 #[derive(Debug, Clone, PartialEq)]
 enum At {
-    Capabilities,
+    /// What the server speaks and has is asked (again) before this.
+    Capabilities(Box<At>),
+    /// The server speaks another revision than was remembered.
+    Anew,
+    /// Whether the server's history is still the one that was read here, before this.
+    Compare(Box<At>),
     Connect,
     Freeze,
     Open,
@@ -62,6 +70,8 @@ enum At {
     Pull(Reading, i64),
     /// Why this device takes another name with it; none: it keeps its own.
     Snapshot(Reading, Option<String>),
+    /// The hash of the last bundle that it has.
+    SnapshotHash(Reading),
     SnapshotPage(Reading, i64),
     SnapshotDone(Reading),
     Done,
@@ -76,6 +86,8 @@ struct Under {
     resent: bool,
     push_id: String,
     committed: Option<Committed>,
+    /// See [`push::request_hash`]; found out when it is first needed.
+    hash: OnceLock<String>,
 }
 
 pub struct Talk {
@@ -101,6 +113,8 @@ pub struct Talk {
     /// Tries after answers that leave hope.
     tries: u32,
     snapshot: Option<Snapshot>,
+    /// The last bundle of it, where anything is known of that.
+    snapshot_last: Option<Last>,
     /// A snapshot has taken the place of what was here.
     rebuilt: bool,
     /// How often this device has taken another name.
@@ -112,6 +126,12 @@ pub struct Talk {
     /// A bundle met other rows: it is made anew when they are here.
     merges: bool,
     stage: Stage,
+    /// The server was asked in this run which revision it speaks.
+    is_sure: bool,
+    /// The server has begun anew: what it has takes the place of what is here, however far that was read.
+    begun_anew: bool,
+    /// Bytes of a page of a snapshot, where its first row needs more than usual.
+    page_bytes: Option<u64>,
 }
 
 impl Talk {
@@ -142,19 +162,32 @@ impl Talk {
             connects: 0,
             tries: 0,
             snapshot: None,
+            snapshot_last: None,
             rebuilt: false,
             recoveries: 0,
             window: None,
             renamed: None,
             merges: false,
             stage: Stage::default(),
+            is_sure: false,
+            begun_anew: false,
+            page_bytes: None,
         };
+        let first = talk.compared(talk.first());
         talk.step = match require_tables(&talk.memory.tables, &talk.tables) {
-            Ok(()) => talk.first(),
+            Ok(()) => first,
             // The server may have it by now.
-            Err(_) => At::Capabilities,
+            Err(_) => At::Capabilities(Box::new(first)),
         };
         Ok(talk)
+    }
+
+    fn terms(&self) -> Terms<'_> {
+        Terms {
+            tables: &self.tables,
+            revision: self.memory.limits.revision(),
+            is_sure: self.is_sure,
+        }
     }
 
     fn first(&self) -> At {
@@ -264,7 +297,10 @@ impl Noted {
 impl Conversation for Talk {
     fn due(&self) -> Step {
         Step::Ask(match &self.step {
-            At::Capabilities => first_question(&self.options, &self.memory.source),
+            At::Capabilities(_) => first_question(&self.options, &self.memory.source),
+            At::Anew => return Step::BeginAnew,
+            At::Compare(_) => self.ask_for_hash(self.cursor().unwrap_or(0)),
+            At::SnapshotHash(_) => self.ask_for_hash(self.snapshot_seq()),
             At::Connect => self.connect(),
             At::Freeze => return Step::Freeze,
             At::Open => self.open(),
@@ -281,11 +317,14 @@ impl Conversation for Talk {
     }
 
     fn write_body(&self, parcel: &dyn ParcelRows, out: &mut dyn Write) -> io::Result<()> {
-        let At::Fill(start) = self.step else {
-            return Err(io::Error::other("no rows are due"));
-        };
-        let most = self.memory.limits.push_rows;
-        push::write_rows(&self.tables, (start, most), parcel, out)
+        match self.step {
+            At::Open => out.write_all(&self.opening(self.request_hash(parcel)?)),
+            At::Fill(start) => {
+                let most = self.memory.limits.push_rows;
+                push::write_rows(self.terms(), (start, most), parcel, out)
+            }
+            _ => Err(io::Error::other("no rows are due")),
+        }
     }
 
     fn read(&self, answer: &mut Answer<'_>, sink: &mut dyn Sink) -> Result<Read, SyncError> {

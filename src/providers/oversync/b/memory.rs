@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::hash::hash_of;
+use super::revision::Revision;
 
 /// What `_syncPeer.memory` holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,18 @@ pub struct Memory {
     /// The tables of which anything was read, whatever became of their cursors.
     #[serde(default)]
     pub read: BTreeSet<String>,
+    /// The last bundle that is applied here, where anything is known of it.
+    #[serde(default)]
+    pub last: Option<Last>,
+}
+
+/// A bundle that is applied here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Last {
+    pub seq: i64,
+    /// None: the server no longer had it when it was asked, and never will again.
+    pub hash: Option<String>,
 }
 
 /// How much the server takes and gives at a time.
@@ -44,6 +57,27 @@ pub struct Limits {
     pub committed_rows: u64,
     pub snapshot_rows: u64,
     pub bundles: u64,
+    /// Of the later revision alone, by which it is known.
+    #[serde(default)]
+    pub snapshot_bytes: Option<Bytes>,
+}
+
+/// Bytes of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bytes {
+    pub usual: u64,
+    pub most: u64,
+}
+
+impl Limits {
+    /// The revision of the protocol that the server speaks.
+    pub fn revision(&self) -> Revision {
+        match self.snapshot_bytes {
+            Some(_) => Revision::Later,
+            None => Revision::Earlier,
+        }
+    }
 }
 
 impl Memory {
@@ -72,6 +106,7 @@ impl Memory {
             connected: false,
             initialization: None,
             read: BTreeSet::new(),
+            last: None,
         }
     }
 
@@ -137,6 +172,7 @@ mod tests {
             committed_rows: 2,
             snapshot_rows: 3,
             bundles: 4,
+            snapshot_bytes: None,
         }
     }
 
@@ -151,6 +187,21 @@ mod tests {
         assert_eq!(Memory::read(&stored.to_json(), Some("other")), None);
         assert_eq!(Memory::read(&Json::Null, None), None);
         assert_ne!(memory(None).source, stored.source);
+    }
+
+    #[test]
+    fn line_14_what_was_remembered_before_there_was_another_revision_is_of_the_earlier_one() {
+        let mut stored = memory(None).to_json();
+        for (member, name) in [(None, "last"), (Some("limits"), "snapshotBytes")] {
+            let object = match member {
+                None => &mut stored,
+                Some(member) => &mut stored[member],
+            };
+            assert!(object.as_object_mut().unwrap().remove(name).is_some());
+        }
+        let read = Memory::read(&stored, None).unwrap();
+        assert_eq!(read.limits.revision(), Revision::Earlier);
+        assert_eq!(read.last, None);
     }
 
     #[test]

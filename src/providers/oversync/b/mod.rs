@@ -12,13 +12,14 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `conversation` | one run: its steps; `asks`, `reads`, `adopts`: requests, what answers say, what comes of it |
+//! | `conversation` | one run: its steps; `asks`, `reads`, `adopts`: requests, what answers say, what comes of it; `compares`, `revises`: servers that have begun anew, or speak another revision |
 //! | `meeting` | the first question |
 //! | `memory`, `capabilities` | what is remembered of a server; what it says of itself |
 //! | `push`, `committed` | a bundle on its way up, and what the server made of it |
 //! | `pull`, `snapshot`, `stage` | bundles down; all rows, and pages that wait for the last one |
 //! | `watch` | the stream that says when there is a new bundle |
 //! | `rows`, `hash`, `refusal` | rows, the hash of a bundle, and answers that say no |
+//! | `revision`, `terms`, `numbers` | the two revisions of the protocol; how rows travel in each; numbers that travel as text |
 
 mod capabilities;
 mod committed;
@@ -26,12 +27,15 @@ mod conversation;
 mod hash;
 mod meeting;
 mod memory;
+mod numbers;
 mod pull;
 mod push;
 mod refusal;
+mod revision;
 mod rows;
 mod snapshot;
 mod stage;
+mod terms;
 mod watch;
 
 use std::sync::Arc;
@@ -51,8 +55,9 @@ use crate::providers::wire::Entity;
 use conversation::Talk;
 pub use meeting::{first_question, met};
 use memory::Memory;
+use revision::Revision;
 
-/// How values travel.
+/// How values are frozen, in whichever revision they are sent.
 const DIALECT: Dialect = Dialect {
     null_references: true,
     large_as_text: true,
@@ -77,10 +82,11 @@ impl Bundles {
         let mut manners = manners(settings);
         manners.batch = settings.number("bundleRows");
         manners.asks_pending = true;
-        manners.apply.rounds_integers = true;
+        let memory = Memory::read(memory, options.source.as_deref())?;
+        manners.apply.rounds_integers = memory.limits.revision() == Revision::Earlier;
         Some(Self {
             options: Arc::clone(options),
-            memory: Memory::read(memory, options.source.as_deref())?,
+            memory,
             manners,
         })
     }

@@ -5,17 +5,18 @@ use std::io::Read as Input;
 use serde::Deserialize;
 
 use super::rows::Row;
+use super::terms::Terms;
 use crate::ground::{SyncError, complaint};
 use crate::providers::conversation::Page;
 use crate::providers::cutter::Cutter;
 use crate::providers::names::Names;
-use crate::providers::oversync::tables::Tables;
 use crate::providers::sink::Sink;
 
 /// What a page of bundles came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pulled {
-    Page(Page),
+    /// The hash is that of its last bundle.
+    Page(Page, Option<String>),
     /// The server no longer has all bundles behind the cursor, or has begun anew: only a snapshot tells.
     NeedsSnapshot,
 }
@@ -23,6 +24,10 @@ pub enum Pulled {
 #[derive(Deserialize)]
 struct Bundle<'a> {
     bundle_seq: i64,
+    #[serde(default)]
+    bundle_hash: Option<String>,
+    #[serde(default)]
+    canonical_request_hash: Option<String>,
     #[serde(borrow)]
     rows: Vec<Row<'a>>,
 }
@@ -32,16 +37,17 @@ struct Bundle<'a> {
 /// # Errors
 /// An answer that breaks the protocol; those of the sink.
 pub fn read_bundles(
-    tables: &Tables,
+    terms: Terms<'_>,
     after: i64,
     body: &mut dyn Input,
     strangers: &mut Names,
     sink: &mut dyn Sink,
 ) -> Result<Pulled, SyncError> {
     let mut reader = BundleReader {
-        tables,
+        terms,
         after,
         next: after,
+        hash: None,
         skipped: 0,
         strangers,
         is_partial: false,
@@ -76,12 +82,13 @@ pub fn read_bundles(
             "the answer to the pull has no bundle and says that there are more; nothing was applied",
         ));
     }
-    Ok(Pulled::Page(Page {
+    let page = Page {
         next: reader.next,
         has_more,
         window: Some(stable),
         skipped: reader.skipped,
-    }))
+    };
+    Ok(Pulled::Page(page, reader.hash))
 }
 
 fn parsed<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, SyncError> {
@@ -94,11 +101,13 @@ fn parsed<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, SyncError> {
 }
 
 struct BundleReader<'t> {
-    tables: &'t Tables,
+    terms: Terms<'t>,
     /// Where the page begins.
     after: i64,
     /// The last bundle that was read.
     next: i64,
+    /// Its hash.
+    hash: Option<String>,
     skipped: i64,
     strangers: &'t mut Names,
     /// The first bundle of all is missing.
@@ -123,9 +132,11 @@ impl BundleReader<'_> {
             )));
         }
         self.next = bundle.bundle_seq;
+        self.hash = bundle.bundle_hash;
+        let terms = self.terms.of(bundle.canonical_request_hash.as_deref())?;
         for row in &bundle.rows {
-            match row.place(self.tables) {
-                Some(place) => row.tell(self.tables, place, sink)?,
+            match row.place(self.terms.tables) {
+                Some(place) => row.tell(terms, place, sink)?,
                 None => {
                     self.skipped += 1;
                     self.strangers.add_new(&row.table);

@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 
-use crate::ground::{Class, SyncError};
+use crate::ground::{Class, SyncError, quoted};
+
+/// A snapshot would be larger than the server allows.
+pub const TOO_LARGE: &str = "snapshot_session_limit_exceeded";
 
 /// The body of an answer that says no.
 #[derive(Debug, Default, Deserialize)]
@@ -11,6 +14,9 @@ pub struct Refusal {
     pub error: String,
     #[serde(default)]
     pub retry_after_seconds: Option<i64>,
+    /// Bytes that a page of a snapshot must have for its first row.
+    #[serde(default)]
+    pub required_byte_count: Option<u64>,
 }
 
 impl Refusal {
@@ -49,6 +55,55 @@ impl Refusal {
     pub fn wants_snapshot(&self) -> bool {
         matches!(self.error.as_str(), "history_pruned" | "checkpoint_ahead")
     }
+}
+
+/// What is said of an answer that is none of the revision that the server spoke.
+pub const ANOTHER: &str = "another_revision";
+
+/// An answer that is none of the revision that the server spoke: it is to be asked again what it speaks. Of what was
+/// sent nothing counts as taken.
+pub fn another() -> SyncError {
+    let message = "the backend speaks another revision of the protocol than before; sync again";
+    let error = SyncError::new(Class::Server, "SYNC_ERROR_HTTP", message, true);
+    error.of_status(409).saying(ANOTHER)
+}
+
+/// The history that was read here is not the one that the server has, and downloads are paused.
+pub fn begun_anew() -> SyncError {
+    SyncError::new(
+        Class::Server,
+        "SYNC_ERROR_HTTP",
+        "the backend has begun anew: what was read of it before is not what it has now; resume downloads with \
+         sync_resume, so that it can be read again, and sync",
+        false,
+    )
+}
+
+/// A snapshot that is larger than the server allows.
+pub fn too_large(body: &str) -> SyncError {
+    #[derive(Deserialize)]
+    struct Limit {
+        dimension: String,
+        actual: i64,
+        limit: i64,
+    }
+    let which = match serde_json::from_str::<Limit>(body) {
+        Ok(limit) => format!(
+            "its {} is {}, and the limit {}",
+            quoted(&limit.dimension),
+            limit.actual,
+            limit.limit
+        ),
+        Err(_) => "it is above a limit".to_owned(),
+    };
+    SyncError::new(
+        Class::Server,
+        "SYNC_ERROR_HTTP",
+        format!("the backend gives no snapshot of what it has: {which}; raise the limit there"),
+        false,
+    )
+    .of_status(409)
+    .saying(TOO_LARGE)
 }
 
 /// Another device brings the first rows.

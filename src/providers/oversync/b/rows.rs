@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
+use super::terms::Terms;
 use crate::ground::{SyncError, quoted};
-use crate::providers::oversync::row::read_rounded;
 use crate::providers::oversync::tables::Tables;
 use crate::providers::sink::{Announced, RemoteRow, Sink};
 use crate::providers::wire::WireId;
@@ -74,18 +74,25 @@ impl Row<'_> {
     /// Tells it as one of the server's.
     ///
     /// # Errors
-    /// A row without content; those of the sink.
+    /// A row without content or without a version; those of [`Terms::read`] and of the sink.
     pub fn tell(
         &self,
-        tables: &Tables,
+        terms: Terms<'_>,
         place: usize,
         sink: &mut dyn Sink,
     ) -> Result<(), SyncError> {
+        if self.row_version <= 0 {
+            return Err(SyncError::protocol(format!(
+                "the answer has a row of {} with version {}, and versions begin at 1; nothing was applied",
+                quoted(&self.table),
+                self.row_version
+            )));
+        }
         let id = WireId::Text(self.key.text().into());
         if self.is_delete() {
             return sink.gone(place, &id, Some(self.row_version));
         }
-        let slots = read_rounded(tables.entity(place), self.content()?)?;
+        let slots = terms.read(place, self.content()?)?;
         sink.row(&RemoteRow {
             entity: place,
             announced: Announced::Updated,

@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::refusal::another;
+use super::revision::Revision;
 use super::rows::Row;
 use super::stage::Stage;
+use super::terms::Terms;
 use crate::ground::{SyncError, complaint};
 use crate::providers::names::Names;
-use crate::providers::oversync::tables::Tables;
 use crate::providers::seen::Seen;
 use crate::providers::sink::{Scope, Sink};
 use crate::providers::wire::WireId;
@@ -21,6 +23,8 @@ pub struct Snapshot {
     #[serde(rename = "snapshot_bundle_seq")]
     pub seq: i64,
     pub row_count: i64,
+    #[serde(default)]
+    byte_count: Option<i64>,
 }
 
 /// A page.
@@ -30,6 +34,8 @@ pub struct Page<'a> {
     rows: Vec<Row<'a>>,
     pub next_row_ordinal: i64,
     pub has_more: bool,
+    #[serde(default)]
+    byte_count: Option<i64>,
 }
 
 impl<'a> Page<'a> {
@@ -38,13 +44,55 @@ impl<'a> Page<'a> {
     pub fn read(body: &'a [u8]) -> Result<Self, SyncError> {
         parsed(body)
     }
+
+    /// Whether it can be the page behind a row.
+    ///
+    /// # Errors
+    /// It can't; see [`another`].
+    pub fn check(&self, terms: Terms<'_>, after: i64) -> Result<(), SyncError> {
+        require_bytes(terms, self.byte_count)?;
+        let next = i64::try_from(self.rows.len()).map(|rows| after.saturating_add(rows));
+        if next != Ok(self.next_row_ordinal) {
+            return Err(SyncError::protocol(format!(
+                "the snapshot has a page of {} rows behind row {after} that ends with row {}; nothing was applied",
+                self.rows.len(),
+                self.next_row_ordinal
+            )));
+        }
+        match self.has_more && self.rows.is_empty() {
+            true => Err(SyncError::protocol(
+                "the snapshot does not come to an end; nothing was applied",
+            )),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Snapshot {
     /// # Errors
-    /// An answer that breaks the protocol.
-    pub fn read(body: &[u8]) -> Result<Self, SyncError> {
-        parsed(body)
+    /// An answer that breaks the protocol; see [`another`].
+    pub fn read(terms: Terms<'_>, body: &[u8]) -> Result<Self, SyncError> {
+        let snapshot: Self = parsed(body)?;
+        require_bytes(terms, snapshot.byte_count)?;
+        match snapshot.row_count < 0 || (snapshot.row_count > 0 && snapshot.seq <= 0) {
+            true => Err(SyncError::protocol(format!(
+                "the backend has a snapshot of {} rows up to bundle {}, which can't be; nothing was applied",
+                snapshot.row_count, snapshot.seq
+            ))),
+            false => Ok(snapshot),
+        }
+    }
+}
+
+/// The later revision counts bytes.
+fn require_bytes(terms: Terms<'_>, bytes: Option<i64>) -> Result<(), SyncError> {
+    match bytes {
+        Some(bytes) if bytes >= 0 => Ok(()),
+        None if terms.revision == Revision::Earlier => Ok(()),
+        None if !terms.is_sure => Err(another()),
+        _ => Err(SyncError::protocol(
+            "the answer about the snapshot does not say how many bytes it has; nothing was applied",
+        )),
     }
 }
 
@@ -71,7 +119,7 @@ pub fn replacement(previous: &str, new: &str, reason: &str) -> Vec<u8> {
 /// # Errors
 /// Fewer rows than the server spoke of; those of the sink.
 pub fn tell(
-    tables: &Tables,
+    terms: Terms<'_>,
     snapshot: &Snapshot,
     (stage, before, last): (&Stage, i64, &[u8]),
     replaced: &[usize],
@@ -81,18 +129,18 @@ pub fn tell(
     for place in replaced {
         sink.scope(*place, &Scope::Anew)?;
     }
-    let mut seen = vec![Seen::default(); tables.len()];
+    let mut seen = vec![Seen::default(); terms.tables.len()];
     let (mut count, mut skipped) = (0, 0);
     stage.each(before, last, |page| {
         for row in Page::read(page)?.rows {
             count += 1;
-            let Some(place) = row.place(tables) else {
+            let Some(place) = row.place(terms.tables) else {
                 skipped += 1;
                 strangers.add_new(&row.table);
                 continue;
             };
             seen[place].insert(&WireId::Text(row.key.text().into()));
-            row.tell(tables, place, sink)?;
+            row.tell(terms, place, sink)?;
         }
         Ok(())
     })?;
@@ -107,4 +155,66 @@ pub fn tell(
         sink.scope(*place, &Scope::Retain(&named))?;
     }
     Ok(skipped)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value as Json;
+
+    use super::*;
+    use crate::providers::oversync::tables::Tables;
+
+    /// What is wrong with an answer, read as a page behind row 2, or as a session.
+    fn problem(answer: &Json, revision: Revision, is_sure: bool) -> Option<String> {
+        let tables = Tables::new("s", Vec::new());
+        let terms = Terms {
+            tables: &tables,
+            revision,
+            is_sure,
+        };
+        let body = answer.to_string();
+        let read = match answer.get("rows") {
+            Some(_) => Page::read(body.as_bytes()).and_then(|page| page.check(terms, 2)),
+            None => Snapshot::read(terms, body.as_bytes()).map(drop),
+        };
+        read.err().map(|error| error.message)
+    }
+
+    #[test]
+    fn line_14_a_page_or_a_snapshot_that_can_not_be_is_named() {
+        let row = json!({"table": "t", "key": {"id": "a"}, "row_version": 1});
+        let page = |rows: &[&Json], next: i64, has_more: bool| json!({"rows": rows, "next_row_ordinal": next, "has_more": has_more, "byte_count": 1});
+        let session = |rows: i64, seq: i64| json!({"snapshot_id": "x", "snapshot_bundle_seq": seq, "row_count": rows, "byte_count": 1});
+        for (answer, words) in [
+            (page(&[], 2, true), Some("does not come to an end")),
+            (page(&[&row], 4, false), Some("ends with row 4")),
+            (page(&[&row], 2, true), Some("ends with row 2")),
+            (page(&[&row], 3, true), None),
+            (page(&[], 2, false), None),
+            (session(-1, 7), Some("-1 rows up to bundle 7")),
+            (session(1, 0), Some("1 rows up to bundle 0")),
+            (session(0, 0), None),
+            (session(3, 7), None),
+        ] {
+            for revision in [Revision::Earlier, Revision::Later] {
+                let problem = problem(&answer, revision, true);
+                let is_as_expected = match (&problem, words) {
+                    (Some(problem), Some(words)) => problem.contains(words),
+                    (None, None) => true,
+                    _ => false,
+                };
+                assert!(is_as_expected, "{answer}: {problem:?}");
+            }
+            let mut uncounted = answer.clone();
+            uncounted["byte_count"] = Json::Null;
+            assert_eq!(
+                problem(&uncounted, Revision::Earlier, true),
+                problem(&answer, Revision::Earlier, true)
+            );
+            for (is_sure, words) in [(true, "how many bytes"), (false, "another revision")] {
+                let problem = problem(&uncounted, Revision::Later, is_sure).unwrap_or_default();
+                assert!(problem.contains(words), "{problem}");
+            }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use syncscope_backend::oversync::B;
-use syncscope_backend::oversync::b::{Options, tables_of};
+use syncscope_backend::oversync::b::{Options, Revision, tables_of};
 use syncscope_backend::{Kind, Moment};
 
 use super::fault::fault;
@@ -18,11 +18,21 @@ const SCHEMA: &str = "business";
 pub struct Bundles(B);
 
 pub fn start(wanted: &Wanted<'_>) -> Box<dyn Remote> {
+    start_speaking(wanted, Revision::Recorded)
+}
+
+/// A server of the later revision.
+pub fn start_later(wanted: &Wanted<'_>) -> Box<dyn Remote> {
+    start_speaking(wanted, Revision::Later)
+}
+
+fn start_speaking(wanted: &Wanted<'_>, revision: Revision) -> Box<dyn Remote> {
     let tokens = wanted
         .token
         .map(|token| (token.to_owned(), USER.to_owned()));
     let options = Options {
         schema: SCHEMA.into(),
+        revision,
         tables: tables_of(wanted.schema),
         anonymous: wanted.token.is_none().then(|| USER.to_owned()),
         tokens: tokens.into_iter().collect(),
@@ -37,6 +47,7 @@ fn direction(path: &str) -> Option<On> {
     let is = |part: &str| path.contains(part);
     match () {
         () if is("/sync/pull") || is("/sync/snapshot-sessions") => Some(On::Download),
+        () if path.ends_with("rows?max_rows=1") => None,
         () if is("/sync/push-sessions") || is("/sync/committed-bundles") => Some(On::Upload),
         () => None,
     }

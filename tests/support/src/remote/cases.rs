@@ -54,6 +54,11 @@ pub const KINDS: &[Kind] = &[
         start: bundles::start,
         once: false,
     },
+    Kind {
+        name: "oversync b (later)",
+        start: bundles::start_later,
+        once: true,
+    },
 ];
 
 /// One kind over one transport.

@@ -1,7 +1,7 @@
 //! What comes of an answer.
 
-use super::super::memory::Memory;
-use super::super::refusal::{Refusal, emptied, waiting};
+use super::super::memory::{Last, Memory};
+use super::super::refusal::{ANOTHER, Refusal, TOO_LARGE, emptied, too_large, waiting};
 use super::{At, CONFLICT, Noted, RECOVERIES, ROUNDS, Reading, TRIES, Talk};
 use crate::ground::SyncError;
 use crate::providers::conversation::{Goal, Read};
@@ -22,11 +22,22 @@ impl Talk {
     }
 
     pub(super) fn adopt_read(&mut self, read: &Read) -> At {
+        let revision = self.memory.limits.revision();
         self.take_note(read);
         let noted = || read.note.as_deref().unwrap_or_default();
         let number = || noted().parse().unwrap_or(0);
         match self.step.clone() {
-            At::Capabilities => self.first(),
+            // Nothing is kept of what a comparison hears.
+            At::Capabilities(_)
+                if self.memory.limits.revision() != revision && self.goal != Goal::Check =>
+            {
+                At::Anew
+            }
+            At::Capabilities(next) => {
+                self.is_sure = true;
+                *next
+            }
+            At::Compare(next) => self.after_compare(read.note.as_deref(), *next),
             At::Connect => {
                 self.connects += u32::from(!self.pending);
                 self.after_connect()
@@ -73,22 +84,39 @@ impl Talk {
                     if reason.is_some() {
                         self.renamed = Some(self.memory.renamed());
                     }
-                    let is_here = Some(snapshot.seq) == self.cursor() && self.renamed.is_none();
+                    let is_here = Some(snapshot.seq) == self.cursor()
+                        && self.renamed.is_none()
+                        && !self.begun_anew;
                     self.snapshot = Some(snapshot);
-                    match is_here && self.goal != Goal::Check {
+                    self.snapshot_last = None;
+                    match self.goal {
+                        // Nothing is kept of it.
+                        Goal::Check => At::SnapshotPage(reading, 0),
                         // Nothing is missing: a server without older bundles refuses a pull all the same.
-                        true => At::SnapshotDone(reading),
-                        false => At::SnapshotPage(reading, 0),
+                        _ if is_here => At::SnapshotDone(reading),
+                        _ if self.snapshot_seq() > 0 => At::SnapshotHash(reading),
+                        _ => At::SnapshotPage(reading, 0),
                     }
                 }
                 _ => At::Failed(SyncError::bug()),
             },
+            At::SnapshotHash(reading) => {
+                self.snapshot_last = Some(Last {
+                    seq: self.snapshot_seq(),
+                    hash: read.note.clone(),
+                });
+                At::SnapshotPage(reading, 0)
+            }
             At::SnapshotPage(reading, _) if read.page.is_none() => {
-                At::SnapshotPage(reading, noted().parse().unwrap_or(0))
+                let next = noted().parse().unwrap_or(0);
+                self.page_bytes = None;
+                At::SnapshotPage(reading, next)
             }
             At::SnapshotPage(reading, _) => {
                 self.stage.clear();
+                self.page_bytes = None;
                 self.renamed = None;
+                self.begun_anew = false;
                 self.rebuilt = true;
                 At::SnapshotDone(reading)
             }
@@ -112,6 +140,28 @@ impl Talk {
     pub(super) fn adopt_refusal(&mut self, status: u16, body: &str, error: &SyncError) -> At {
         let said = Refusal::read(body, error);
         let failed = || At::Failed(error.clone());
+        if said.error == ANOTHER {
+            return self.look_again();
+        }
+        if let At::Compare(next) = self.step.clone() {
+            return match said.error.as_str() {
+                "scope_initializing" => At::Failed(waiting(said.retry_after_seconds)),
+                "committed_bundle_not_found" => self.begin_anew(),
+                // It may be of another history by now, and nothing else would tell.
+                "history_pruned" if self.pulls && self.knows_last() => self.begin_anew(),
+                // It may be in trouble for a moment.
+                _ if status == 500 && self.tries < TRIES => {
+                    self.tries += 1;
+                    At::Compare(next)
+                }
+                // It can't be compared, or there is nothing of this user: what comes next tells.
+                _ if matches!(status, 400 | 404 | 405 | 409 | 410 | 500) => {
+                    self.tries = 0;
+                    *next
+                }
+                _ => failed(),
+            };
+        }
         self.tries += 1;
         let hopeless = self.tries > TRIES;
         match self.step.clone() {
@@ -137,6 +187,7 @@ impl Talk {
                     Some(_) => At::Failed(emptied()),
                 }
             }
+            At::Snapshot(..) if said.error == TOO_LARGE => At::Failed(too_large(body)),
             At::Snapshot(reading, Some(_)) if status == CONFLICT => {
                 // Somebody has taken the place of the old name: a new one has nothing to do with it.
                 self.renamed = Some(self.memory.reseeded().renamed());
@@ -145,9 +196,37 @@ impl Talk {
             At::Snapshot(reading, reason) if status >= 500 && !hopeless => {
                 At::Snapshot(reading, reason)
             }
+            At::SnapshotHash(_) if status >= 500 && !hopeless => self.step.clone(),
+            At::SnapshotHash(reading) if said.error == "history_pruned" => {
+                self.snapshot_last = Some(Last {
+                    seq: self.snapshot_seq(),
+                    hash: None,
+                });
+                At::SnapshotPage(reading, 0)
+            }
+            // It can't be compared later then.
+            At::SnapshotHash(reading) if matches!(status, 400 | 404 | 405 | 409 | 410) => {
+                At::SnapshotPage(reading, 0)
+            }
             At::SnapshotPage(reading, _) if matches!(status, 404 | 410) && !hopeless => {
                 At::Snapshot(reading, None)
             }
+            At::SnapshotPage(reading, after) if said.error == "snapshot_chunk_too_small" => {
+                let most = self
+                    .memory
+                    .limits
+                    .snapshot_bytes
+                    .map_or(0, |bytes| bytes.most);
+                let asked = self
+                    .page_bytes
+                    .replace(said.required_byte_count.unwrap_or(0));
+                match self.page_bytes > asked && self.page_bytes <= Some(most) {
+                    true => At::SnapshotPage(reading, after),
+                    false => failed(),
+                }
+            }
+            // The later revision wants to be told how many bytes it may give out.
+            At::SnapshotPage(..) if status == 400 && !self.is_sure => self.look_again(),
             At::Open | At::Fill(_) | At::Commit
                 if said.wants_connect() && self.connects < TRIES =>
             {
@@ -159,6 +238,8 @@ impl Talk {
                 self.connects += 1;
                 At::Connect
             }
+            // And so it does where it speaks the later revision by now, and the hash of the request is missing.
+            At::Open if said.error == "push_session_invalid" && !self.is_sure => self.look_again(),
             At::Open | At::Commit | At::Committed(_)
                 if said.wants_another_name() && self.pulls && self.recoveries < RECOVERIES =>
             {

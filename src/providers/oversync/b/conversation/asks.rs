@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::super::push;
+use super::super::revision::Revision;
 use super::super::snapshot;
 use super::{CONFLICT, Reading, Talk};
 use crate::providers::conversation::{AboutParcel, Again, Ask, AskBody};
@@ -56,20 +57,33 @@ impl Talk {
     }
 
     pub(super) fn open(&self) -> Ask {
-        let initialization = self.memory.initialization.as_deref();
-        let body = push::opening(self.memory.next_bundle, self.under.rows, initialization);
+        let body = match self.memory.limits.revision() {
+            Revision::Earlier => AskBody::Bytes(self.opening(None)),
+            // The hash in it is made of the rows.
+            Revision::Later => AskBody::Parcel,
+        };
         Ask {
             parcel: Some(AboutParcel {
                 may_store: false,
-                refusals: match initialization {
+                refusals: match self.memory.initialization {
                     // It may be about the right to bring the first rows.
                     Some(_) => TOO_MANY,
                     None => REFUSALS,
                 },
                 open: &[],
             }),
-            ..self.ask_with("open bundle", "/sync/push-sessions", AskBody::Bytes(body))
+            ..self.ask_with("open bundle", "/sync/push-sessions", body)
         }
+    }
+
+    pub(super) fn opening(&self, hash: Option<&str>) -> Vec<u8> {
+        let initialization = self.memory.initialization.as_deref();
+        push::opening(
+            self.memory.next_bundle,
+            self.under.rows,
+            initialization,
+            hash,
+        )
     }
 
     pub(super) fn fill(&self) -> Ask {
@@ -167,8 +181,12 @@ impl Talk {
     pub(super) fn snapshot_page(&self, after: i64) -> Ask {
         let id = self.snapshot.as_ref().map_or("", |one| one.id.as_str());
         let most = self.memory.limits.snapshot_rows;
-        let path =
+        let mut path =
             format!("/sync/snapshot-sessions/{id}?after_row_ordinal={after}&max_rows={most}");
+        if let Some(bytes) = self.memory.limits.snapshot_bytes {
+            let bytes = self.page_bytes.unwrap_or(bytes.usual);
+            path.push_str(&format!("&max_bytes={bytes}"));
+        }
         Ask {
             again: self.again(Option::is_some),
             ..self.ask("snapshot", "GET", &path)

@@ -4,11 +4,12 @@ use serde_json::Value as Json;
 
 use super::super::committed::{self, foreign, settle};
 use super::super::meeting::met;
-use super::super::memory::Memory;
+use super::super::memory::{Last, Memory};
 use super::super::pull::{Pulled, read_bundles};
 use super::super::push::{self, Committed, Opened};
 use super::super::refusal::waiting;
 use super::super::snapshot::{self, Snapshot};
+use super::revises::{other_request, require_repeated};
 use super::{At, CONFLICT, Noted, Reading, Talk};
 use crate::ground::{Class, SyncError, complaint};
 use crate::providers::conversation::{Answer, Goal, Page, ParcelRows, Read};
@@ -92,6 +93,11 @@ impl Talk {
             return Err(SyncError::bug());
         };
         let page = committed::Page::read(&body)?;
+        if !bundle.is_of(page.canonical_request_hash.as_deref()) {
+            return Err(SyncError::protocol(
+                "the rows of the bundle that was sent come from another request; they are asked for again with the next sync",
+            ));
+        }
         let (next, has_more) = (page.next_row_ordinal, page.has_more);
         let place = after.map_or(0, |after| after + 1);
         if has_more {
@@ -110,7 +116,7 @@ impl Talk {
         }
         let is_known = self.cursor() >= Some(bundle.bundle_seq);
         settle(
-            &self.tables,
+            self.terms(),
             (bundle, is_known),
             (&self.stage, place, &body),
             parcel,
@@ -126,6 +132,10 @@ impl Talk {
         let is_next = follows || is_first;
         if is_next {
             memory = self.having_read(&memory);
+            memory.last = Some(Last {
+                seq: bundle.bundle_seq,
+                hash: Some(bundle.bundle_hash.clone()),
+            });
         }
         Ok(Read {
             cursors: match is_next {
@@ -145,9 +155,9 @@ impl Talk {
         sink: &mut dyn Sink,
     ) -> Result<Read, SyncError> {
         let mut strangers = Names::default();
-        let page = match read_bundles(&self.tables, after, &mut answer.body, &mut strangers, sink)?
-        {
-            Pulled::Page(page) => page,
+        let pulled = read_bundles(self.terms(), after, &mut answer.body, &mut strangers, sink)?;
+        let (page, hash) = match pulled {
+            Pulled::Page(page, hash) => (page, hash),
             Pulled::NeedsSnapshot if self.rebuilt => {
                 return Err(SyncError::protocol(
                     "the backend's bundles end before what its snapshot had; nothing was applied",
@@ -165,7 +175,13 @@ impl Talk {
             }
         };
         let goes_on = self.next_page(reading, page).is_some();
-        let memory = self.having_read(&self.memory);
+        let mut memory = self.having_read(&self.memory);
+        if page.next > after && Some(page.next) >= self.cursor() {
+            memory.last = hash.map(|hash| Last {
+                seq: page.next,
+                hash: Some(hash),
+            });
+        }
         let all = 0..self.tables.len();
         let cursors = match after.max(page.next) {
             next if next > 0 => all
@@ -203,13 +219,9 @@ impl Talk {
             return Err(SyncError::bug());
         };
         let page = snapshot::Page::read(&body)?;
+        page.check(self.terms(), after)?;
         let (next, has_more) = (page.next_row_ordinal, page.has_more);
         if has_more {
-            if next <= after {
-                return Err(SyncError::protocol(
-                    "the snapshot does not come to an end; nothing was applied",
-                ));
-            }
             self.stage.keep(after, body)?;
             return Ok(Read {
                 due: (0..self.tables.len()).collect(),
@@ -221,19 +233,20 @@ impl Talk {
         let mut strangers = Names::default();
         let replaced = self.replaced();
         let skipped = snapshot::tell(
-            &self.tables,
+            self.terms(),
             snapshot,
             stage,
             &replaced,
             &mut strangers,
             sink,
         )?;
+        let memory = Memory {
+            last: self.snapshot_last.clone(),
+            ..self.having_read(self.renamed.as_ref().unwrap_or(&self.memory))
+        };
         Ok(Read {
             cursors: self.cursors_at(snapshot.seq),
-            memory: Some(
-                self.having_read(self.renamed.as_ref().unwrap_or(&self.memory))
-                    .to_json(),
-            ),
+            memory: Some(memory.to_json()),
             page: Some(Page {
                 next: snapshot.seq,
                 has_more: false,
@@ -280,7 +293,7 @@ impl Talk {
             ..Read::default()
         };
         match &self.step {
-            At::Capabilities => {
+            At::Capabilities(_) => {
                 let met = met(&body, &self.options, &self.tables, &self.memory.generation)?;
                 let met = met.ok_or_else(|| {
                     SyncError::protocol(
@@ -294,16 +307,30 @@ impl Talk {
                 };
                 Ok(Read {
                     memory: Some(memory.to_json()),
+                    due: self.unsaid(),
                     ..Read::default()
                 })
             }
-            At::Connect => self.read_connect(&body),
-            At::Open => Ok(match push::read_opened(&body)? {
-                Opened::Staging(id) => noted(Noted::Push(id), true),
-                // What was never sent can't have arrived.
-                Opened::Committed(_) if !self.under.resent => return Err(foreign()),
-                Opened::Committed(bundle) => self.noted_bundle(bundle),
+            At::Compare(_) => self.read_compared(&body),
+            At::SnapshotHash(_) => Ok(Read {
+                note: Some(committed::hash_of(&body)?),
+                ..Read::default()
             }),
+            At::Connect => self.read_connect(&body),
+            At::Open => {
+                let hash = self.hash_of_parcel(answer)?;
+                match push::read_opened(&body)? {
+                    Opened::Staging(id, theirs) => {
+                        require_repeated(self.terms(), theirs.as_deref(), hash)?;
+                        Ok(noted(Noted::Push(id), true))
+                    }
+                    // What was never sent can't have arrived, and what was sent is what it was.
+                    Opened::Committed(bundle) if !self.under.resent || !bundle.is_of(hash) => {
+                        Err(foreign())
+                    }
+                    Opened::Committed(bundle) => Ok(self.noted_bundle(bundle)),
+                }
+            }
             At::Fill(start) => {
                 let next = push::read_filled(&body)?;
                 let sent = self.memory.limits.push_rows.min(self.under.rows - start);
@@ -319,7 +346,7 @@ impl Talk {
                 })
             }
             At::Commit if answer.status == CONFLICT => {
-                match push::read_conflict(&self.tables, &body, sink)? {
+                match push::read_conflict(self.terms(), &body, sink)? {
                     true => Ok(Read::default()),
                     false => {
                         let said = String::from_utf8_lossy(&body);
@@ -327,11 +354,17 @@ impl Talk {
                     }
                 }
             }
-            At::Commit => Ok(self.noted_bundle(push::read_committed(&body)?)),
+            At::Commit => {
+                let bundle = push::read_committed(&body)?;
+                match bundle.is_of(self.hash_of_parcel(answer)?) {
+                    true => Ok(self.noted_bundle(bundle)),
+                    false => Err(other_request()),
+                }
+            }
             At::Committed(after) => self.read_committed(*after, body, answer.parcel, sink),
             At::Snapshot(..) => Ok(Read {
                 due: self.unsaid(),
-                ..noted(Noted::Snapshot(Snapshot::read(&body)?), false)
+                ..noted(Noted::Snapshot(Snapshot::read(self.terms(), &body)?), false)
             }),
             At::SnapshotDone(_) => Ok(Read {
                 due: self.unsaid(),
