@@ -41,7 +41,7 @@ drivers: loadable check-sqlite3 ## run the example of every language that is ins
 migrations: loadable ## run real migration tools on tables with waiting changes; SYNCSCOPE_MIGRATIONS=install installs them below target/
 	@LIBRARY="$(CURDIR)/$(DIST)/libsyncscope" bash tests/migrations/run.sh
 
-test: check-cargo check-cc check-sqlite3 ## run all tests; SYNCSCOPE_WHOLE=1 has the long ones try every case, SYNCSCOPE_WHOLE=sync,capture those of some programs
+test: check-cargo check-cc check-sqlite3 ## run all tests; SYNCSCOPE_WHOLE=1 has the long ones try every case, SYNCSCOPE_WHOLE=sync,capture those of some programs or modules
 	@$(CARGO) test --workspace --no-fail-fast
 
 test-sql: check-cargo check-cc check-sqlite3 ## run the SQL scripts of tests/sql only

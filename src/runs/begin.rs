@@ -37,6 +37,9 @@ use super::waiting;
 /// Options that say how pages are asked for.
 const PAGING: &[&str] = &["limit", "includeSelf", "until", "windowed", "from"];
 
+/// How often a run may begin anew, at most.
+const BEGINNINGS: u32 = 3;
+
 /// How often a run that waits for its turn looks whether it has come.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -128,6 +131,7 @@ impl Run {
             live: Live::begin(session, &call.schema, id),
             redactor: Redactor::default(),
             cancel: Arc::default(),
+            beginnings: 0,
             beat: Instant::now(),
         };
         if !queue {
@@ -178,6 +182,13 @@ impl Run {
 
     /// What the conversation has found out about the server makes another provider of it.
     pub(super) fn begin_anew(&mut self, session: &Session) -> Result<(), SyncError> {
+        self.beginnings += 1;
+        if self.beginnings > BEGINNINGS {
+            return Err(SyncError::protocol(
+                "the backend says something else of itself each time it is asked: servers of several versions answer at \
+                 this address; update them all",
+            ));
+        }
         let schema = self.call.schema.clone();
         let call = self.call.clone();
         Patience::new(&self.config.clone()).sync(|| {

@@ -125,6 +125,8 @@ pub struct Run {
     /// Blacks out the secrets sent along with the last request.
     pub(super) redactor: Redactor,
     pub(super) cancel: Arc<AtomicBool>,
+    /// How often it has begun anew with what it found out about the server.
+    pub(super) beginnings: u32,
     /// When the owner's lease was last renewed.
     pub(super) beat: Instant,
 }

@@ -59,10 +59,18 @@ const KEYS: &[Key] = &[
         "changes have numbers, and go out again as they were; all tables have one cursor",
         r#"{"careful":true}"#,
     ),
+    key(
+        "fickle",
+        Takes::Switch,
+        Usual::Json("false"),
+        "the server is another one each time",
+        r#"{"fickle":true}"#,
+    ),
 ];
 
 struct Echo {
     page: u64,
+    fickle: bool,
     manners: Manners,
 }
 
@@ -70,6 +78,7 @@ impl Echo {
     fn new(settings: &Settings) -> Self {
         Self {
             page: settings.number("page"),
+            fickle: settings.flag("fickle"),
             manners: Manners {
                 batch: settings.number("batch"),
                 journal_pulls: 1,
@@ -134,13 +143,17 @@ impl Provider for Echo {
                 .into_iter()
                 .map(|known| known.entity)
                 .collect(),
-            step: At::Pull,
+            step: match self.fickle {
+                true => At::Anew,
+                false => At::Pull,
+            },
         }))
     }
 }
 
 #[derive(Clone, PartialEq)]
 enum At {
+    Anew,
     Pull,
     Freeze,
     Push,
@@ -204,6 +217,7 @@ impl Conversation for Talk {
                 let body = json!({"after": self.after, "limit": self.page});
                 self.ask("pull", AskBody::Bytes(body.to_string().into_bytes()))
             }
+            At::Anew => Step::BeginAnew,
             At::Freeze => Step::Freeze,
             At::Push => self.ask("push", AskBody::Parcel),
             At::Done => Step::Done,
@@ -784,6 +798,18 @@ fn what_is_refused_for_good_is_left_out_until_it_is_written_again() {
 }
 
 #[test]
+fn a_server_that_is_another_each_time_ends_the_sync() {
+    let db = device(r#"{"kind":"echo","fickle":true}"#);
+    db.execute_batch("INSERT INTO list VALUES ('a', 'x')")
+        .expect("an edit");
+    let answer = drive(&db, &mut Server::default(), BOTH, |_, _| {});
+    assert_eq!(answer["state"], "failed", "{answer}");
+    let said = answer["error"].to_string();
+    assert!(said.contains("servers of several versions"), "{answer}");
+    assert_eq!(ask(&db, PENDING), "list|a|created");
+}
+
+#[test]
 fn its_keys_and_its_limits_are_told_like_those_of_any_kind() {
     let db = device(ECHO_CONFIG);
     let refused = |sql: &str| support::refused(&db, sql);
@@ -796,7 +822,7 @@ fn its_keys_and_its_limits_are_told_like_those_of_any_kind() {
             &db,
             "SELECT group_concat(key) FROM sync_help_option WHERE of = 'echo'"
         ),
-        "kind,schema,page,batch,careful"
+        "kind,schema,page,batch,careful,fickle"
     );
     db.execute_batch("CREATE TABLE counted (id INTEGER PRIMARY KEY)")
         .expect("a table");

@@ -4,14 +4,17 @@
 use std::io::Write;
 use std::sync::Mutex;
 
-/// Whether every case is asked for of the test program that a module is in: `SYNCSCOPE_WHOLE=1` does of all programs,
-/// `SYNCSCOPE_WHOLE=sync,capture` of these.
+/// Whether every case is asked for in a module: `SYNCSCOPE_WHOLE=1` does everywhere, `SYNCSCOPE_WHOLE=sync::schedules,capture`
+/// in these and in what is below them.
 pub fn is_whole(module: &str) -> bool {
     let Ok(asked) = std::env::var("SYNCSCOPE_WHOLE") else {
         return false;
     };
-    let program = module.split("::").next().unwrap_or_default();
-    asked == "1" || asked.split(',').any(|one| one.trim() == program)
+    let is_in = |one: &str| {
+        let rest = module.strip_prefix(one);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    asked == "1" || asked.split(',').any(|one| is_in(one.trim()))
 }
 
 /// The seeds of random schedules that are run: `few`, or with `SYNCSCOPE_WHOLE` more. `SYNCSCOPE_SCHEDULES` sets how many,

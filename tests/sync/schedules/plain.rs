@@ -1,5 +1,5 @@
 //! Plain tables, every kind of trouble, and kills at every step of a sync: all converge, and no edit is lost.
-//! The first 40 seeds are run by default, 200 with `SYNCSCOPE_WHOLE=1`.
+//! The first 40 seeds are run by default, 100 with `SYNCSCOPE_WHOLE=1`.
 
 use support::fault::{Trace, be_a_victim, run_schedule};
 use support::sample::seeds;
@@ -7,7 +7,7 @@ use support::sample::seeds;
 use super::caught;
 
 const FEW: u64 = 40;
-const WHOLE: u64 = 200;
+const WHOLE: u64 = 100;
 
 #[test]
 fn the_process_that_is_killed() {
