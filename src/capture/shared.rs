@@ -1,6 +1,6 @@
 //! Tables whose keys refer to the keys of others: each row is a part of the one above that has its key ("1:1").
 
-use crate::store::{Database, Error, Result};
+use crate::store::{Database, Error, Result, enforces_references};
 
 use super::shape::Shape;
 use super::tracked::{Counted, Tracked, registration};
@@ -29,7 +29,7 @@ impl Counting {
             return Ok(Self::Not);
         }
         let mut above = above(database, &table.shape)?;
-        if !are_enforced(database)? {
+        if !enforces_references(database.connection()) {
             // Nothing holds a row to one that is not synced.
             let mut synced = Vec::new();
             for name in above {
@@ -63,12 +63,6 @@ impl Counting {
         }
         Ok(Self::Not)
     }
-}
-
-/// Whether this connection enforces foreign keys.
-fn are_enforced(database: &Database) -> Result<bool> {
-    let enforced = database.query_value("SELECT foreign_keys FROM pragma_foreign_keys", &[])?;
-    Ok(enforced.as_i64() == Some(1))
 }
 
 /// The tables whose keys the key of a table refers to.

@@ -42,7 +42,7 @@ pub use error::{Error, Result};
 pub use function::{Call, Effect, Function, Shape};
 pub use hook::HOOK;
 pub use name::{checked_name, name_of, read_name, read_names};
-pub use quiet::{ChecksOff, TriggersOff};
+pub use quiet::{ChecksOff, TriggersOff, defer_references, enforces_references};
 pub use schema::{
     ensure as ensure_schema, installed as schema_installed, readable as readable_schema,
     require_current as require_current_schema,

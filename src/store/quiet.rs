@@ -1,10 +1,13 @@
-//! Switching the triggers of a connection, or its CHECK constraints, off for a while.
+//! Switching the triggers of a connection, its CHECK constraints or its foreign keys off for a while.
 
 use std::ffi::c_int;
 
 use super::api::sq;
 use super::connection::Connection;
 use super::error::Result;
+
+/// `SQLITE_DBCONFIG_ENABLE_FKEY`.
+const ENABLE_FKEY: c_int = 1002;
 
 /// `SQLITE_DBCONFIG_ENABLE_TRIGGER`.
 const ENABLE_TRIGGER: c_int = 1003;
@@ -21,8 +24,8 @@ pub struct TriggersOff {
 impl TriggersOff {
     /// Switches them off; none when they are off already, or can't be.
     pub fn begin(connection: Connection) -> Option<Self> {
-        let were_on = switch(connection, -1)?;
-        if !were_on || switch(connection, 0)? {
+        let were_on = switch(connection, ENABLE_TRIGGER, -1)?;
+        if !were_on || switch(connection, ENABLE_TRIGGER, 0)? {
             return None;
         }
         Some(Self { connection })
@@ -31,18 +34,35 @@ impl TriggersOff {
 
 impl Drop for TriggersOff {
     fn drop(&mut self) {
-        switch(self.connection, 1);
+        switch(self.connection, ENABLE_TRIGGER, 1);
     }
 }
 
-/// Asks (-1) or sets (0, 1); what it is now.
-fn switch(connection: Connection, wanted: c_int) -> Option<bool> {
+/// Whether the connection enforces foreign keys.
+pub fn enforces_references(connection: Connection) -> bool {
+    switch(connection, ENABLE_FKEY, -1) != Some(false)
+}
+
+/// Lets references be broken until the open transaction ends.
+///
+/// # Errors
+/// SQLite's.
+pub fn defer_references(connection: Connection) -> Result<()> {
+    // The PRAGMA has SQLite compile every statement of the connection anew.
+    if !enforces_references(connection) {
+        return Ok(());
+    }
+    connection.execute_script("PRAGMA defer_foreign_keys = ON")
+}
+
+/// Asks (-1) or sets (0, 1) one of the settings that are switches; what it is now. None where SQLite does not have it.
+fn switch(connection: Connection, setting: c_int, wanted: c_int) -> Option<bool> {
     let mut now: c_int = 0;
-    // SAFETY: the connection is open; this option takes an int and a place for an int.
+    // SAFETY: the connection is open; these settings take an int and a place for an int.
     let code = unsafe {
         sq!(db_config(
             connection.raw(),
-            ENABLE_TRIGGER,
+            setting,
             wanted,
             &mut now as *mut c_int
         ))

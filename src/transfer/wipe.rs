@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::store::{Database, Error, Result, TriggersOff, quote_name};
+use crate::store::{Database, Error, Result, TriggersOff, defer_references, quote_name};
 
 use super::app_triggers::has_triggers;
 use super::held::foreign::{Link, links};
@@ -37,7 +37,7 @@ pub fn wipe(database: &Database, tables: &Tables<'_>) -> Result<Wiped> {
     let links = links(database)?;
     let along = reach(database, &links, tables)?;
     // Tables that refer to each other have no order, and a RESTRICT waits as well then.
-    connection.execute_script("PRAGMA defer_foreign_keys = ON")?;
+    defer_references(connection)?;
     let order = children_first(tables.wiped, &links);
     let mut rows = vec![0; tables.wiped.len()];
     let quiet = match has_triggers(database, None)? {

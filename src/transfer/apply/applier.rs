@@ -8,7 +8,7 @@ use crate::capture::{Key, PendingRows, log};
 use crate::ground::{SyncError, Warning};
 use crate::providers::sink::{Announced, Image, KnownVersion, RemoteRow, Scope, Sink};
 use crate::providers::wire::{Slot, WireId};
-use crate::store::{Database, Result, Value, ValueRef};
+use crate::store::{Database, Result, Value, ValueRef, defer_references};
 use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;
 use crate::transfer::held::foreign::links;
@@ -83,9 +83,7 @@ impl<'a> Applier<'a> {
     ) -> Result<Self> {
         let database = setting.database;
         // Applied rows may arrive in any order; references are checked at the end.
-        database
-            .connection()
-            .execute_script("PRAGMA defer_foreign_keys = ON")?;
+        defer_references(database.connection())?;
         // The delete is about the server's row, and what was made since is another.
         log::forget(database, &setting.refusals.used_again())?;
         let start = log::high_water(database)?;

@@ -1,7 +1,7 @@
 //! Whether writing to the bound tables can change rows that nobody named: through an application's
 //! trigger or a foreign key action.
 
-use crate::store::{Database, Result};
+use crate::store::{Database, Result, enforces_references};
 use crate::transfer::app_triggers::has_triggers;
 use crate::transfer::binding::Binding;
 
@@ -40,8 +40,7 @@ impl SideEffects {
 
 /// Whether there are actions on deletes, and on updates.
 fn foreign_key_actions(database: &Database) -> Result<(bool, bool)> {
-    let enforced = database.query_value("SELECT foreign_keys FROM pragma_foreign_keys", &[])?;
-    if enforced.as_i64() != Some(1) {
+    if !enforces_references(database.connection()) {
         return Ok((false, false));
     }
     let found = database.query_row(

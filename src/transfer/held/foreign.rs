@@ -9,7 +9,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::capture::Key;
 use crate::store::{
-    Connection, Database, Error, Result, Statement, Value, ValueRef, quote_name, shown,
+    Connection, Database, Error, Result, Statement, Value, ValueRef, enforces_references,
+    quote_name, shown,
 };
 use crate::transfer::binding::Binding;
 
@@ -60,10 +61,9 @@ impl Link {
 /// # Errors
 /// SQLite's.
 pub fn links(database: &Database) -> Result<Vec<Link>> {
-    let enforced = database.query_value("SELECT foreign_keys FROM pragma_foreign_keys", &[])?;
-    match enforced.as_i64() {
-        Some(1) => declared(database),
-        _ => Ok(Vec::new()),
+    match enforces_references(database.connection()) {
+        true => declared(database),
+        false => Ok(Vec::new()),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::capture::log::{self, Entry};
 use crate::capture::op::{EVERY_COLUMN, Op, bit};
 use crate::capture::shape::{Column, Shape};
 use crate::capture::{Key, Tracked};
-use crate::store::{Database, Result, TriggersOff, Value, ValueRef, quote_name};
+use crate::store::{Database, Result, TriggersOff, Value, ValueRef, defer_references, quote_name};
 use crate::transfer::app_triggers::has_triggers;
 
 use super::family::same_type;
@@ -144,7 +144,7 @@ impl<'a> Rewriter<'a> {
     /// SQLite's.
     pub fn begin(database: &'a Database) -> Result<Self> {
         let connection = database.connection();
-        connection.execute_script("PRAGMA defer_foreign_keys = ON")?;
+        defer_references(connection)?;
         let told = has_triggers(database, None)?;
         Ok(Self {
             database,
