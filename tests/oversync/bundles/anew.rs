@@ -182,6 +182,49 @@ fn r18_a_server_that_fails_to_show_the_bundle_is_synced_with_unless_it_is_out_of
 }
 
 #[test]
+fn r18_a_server_that_never_shows_a_bundle_stops_no_sync() {
+    for status in [403, 404, 500] {
+        let server = server();
+        for number in 1..=3 {
+            server.put(USER, "users", &[written(number, "old")]);
+        }
+        server
+            .faults()
+            .add(json!({"path": "/committed-bundles", "on": "other", "status": status}));
+        let device = Device::new(&server, "phone");
+        // Neither when a snapshot is read, nor before a pull.
+        device.sync();
+        server.put(USER, "users", &[written(4, "new")]);
+        device.sync();
+        assert_eq!(device.people().lines().count(), 4, "{status}");
+        device.assert_settled();
+    }
+}
+
+#[test]
+fn line_14_a_server_that_always_speaks_of_another_revision_is_asked_once() {
+    let server = server();
+    let device = known(&server);
+    for path in ["/sync/pull", "/committed-bundles", "/push-sessions"] {
+        device.person(1, path);
+        server
+            .faults()
+            .add(json!({"path": path, "status": 409, "calls": "another_revision"}));
+        server.forget();
+        device.call("sync_once", "{}");
+        assert!(
+            count(&server, "/sync/capabilities") <= 1,
+            "{:?}",
+            asked(&server)
+        );
+        assert!(asked(&server).len() < 20, "{:?}", asked(&server));
+        server.faults().clear();
+        device.sync();
+        device.assert_settled();
+    }
+}
+
+#[test]
 fn r18_nothing_is_sent_to_a_new_history_while_downloads_are_paused() {
     let server = server();
     let device = known(&server);

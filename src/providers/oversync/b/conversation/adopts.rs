@@ -37,7 +37,10 @@ impl Talk {
                 self.is_sure = true;
                 *next
             }
-            At::Compare(next) => self.after_compare(read.note.as_deref(), *next),
+            At::Compare(next) => {
+                self.tries = 0;
+                self.after_compare(read.note.as_deref(), *next)
+            }
             At::Connect => {
                 self.connects += u32::from(!self.pending);
                 self.after_connect()
@@ -140,7 +143,8 @@ impl Talk {
     pub(super) fn adopt_refusal(&mut self, status: u16, body: &str, error: &SyncError) -> At {
         let said = Refusal::read(body, error);
         let failed = || At::Failed(error.clone());
-        if said.error == ANOTHER {
+        // The server may say it too, and as often as it likes.
+        if said.error == ANOTHER && !self.is_sure {
             return self.look_again();
         }
         if let At::Compare(next) = self.step.clone() {
@@ -154,8 +158,8 @@ impl Talk {
                     self.tries += 1;
                     At::Compare(next)
                 }
-                // It can't be compared, or there is nothing of this user: what comes next tells.
-                _ if matches!(status, 400 | 404 | 405 | 409 | 410 | 500) => {
+                // There may be nothing of this user: what comes next tells.
+                _ if can_do_without(status) => {
                     self.tries = 0;
                     *next
                 }
@@ -205,9 +209,7 @@ impl Talk {
                 At::SnapshotPage(reading, 0)
             }
             // It can't be compared later then.
-            At::SnapshotHash(reading) if matches!(status, 400 | 404 | 405 | 409 | 410) => {
-                At::SnapshotPage(reading, 0)
-            }
+            At::SnapshotHash(reading) if can_do_without(status) => At::SnapshotPage(reading, 0),
             At::SnapshotPage(reading, _) if matches!(status, 404 | 410) && !hopeless => {
                 At::Snapshot(reading, None)
             }
@@ -275,6 +277,16 @@ impl Talk {
             true if is_at_the_floor => self.after_reading(reading),
             true => At::Failed(error.clone()),
         }
+    }
+}
+
+/// Whether a bundle can't be compared, by this status; the sync goes on all the same. Others say that the server is not to
+/// be asked for anything now.
+fn can_do_without(status: u16) -> bool {
+    match status {
+        401 | 408 | 429 => false,
+        500 => true,
+        other => (400..500).contains(&other),
     }
 }
 

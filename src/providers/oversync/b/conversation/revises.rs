@@ -51,6 +51,7 @@ impl Talk {
 
     /// Asks what the server speaks, once in a run, and goes on from there.
     pub(super) fn look_again(&mut self) -> At {
+        self.is_sure = true;
         let next = match self.step.clone() {
             At::Open | At::Fill(_) | At::Commit | At::Committed(_) => At::Freeze,
             At::SnapshotPage(reading, _) => At::Snapshot(reading, None),
