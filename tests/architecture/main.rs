@@ -234,6 +234,29 @@ fn a_front_that_gives_names_on_imports_nothing_until_it_uses_them() {
     assert_eq!(front("mod b; fn f() { b::f() }"), ["r/mod.rs r/b.rs"]);
 }
 
+/// Cargo finds no test below `tests/` by itself: one that is not listed would never run.
+#[test]
+fn every_program_of_tests_is_listed() {
+    let tests = root().join("tests");
+    let listed = fs::read_to_string(tests.join("Cargo.toml")).expect("tests/Cargo.toml");
+    let mut programs = 0;
+    for entry in fs::read_dir(&tests).expect("tests") {
+        let folder = entry.expect("an entry").path();
+        if folder.join("main.rs").exists() {
+            let name = folder
+                .file_name()
+                .and_then(|name| name.to_str())
+                .expect("a name");
+            assert!(
+                listed.contains(&format!("path = \"{name}/main.rs\"")),
+                "tests/Cargo.toml lists no {name}"
+            );
+            programs += 1;
+        }
+    }
+    assert!(programs > 10, "only {programs} were found");
+}
+
 #[test]
 fn circles_are_found() {
     let circles = |files: &[(&str, &str)]| {

@@ -332,23 +332,35 @@ fn b65_edits_during_a_rebuild_stay_pending() {
 
 #[test]
 fn b65_a_snapshot_with_fewer_rows_than_it_said_applies_nothing() {
-    use support::canned::{Canned, json_answer};
     let (server, device) = left_behind();
     let before = device.people();
-    let canned = Canned::start();
-    let answer = json!({"snapshot_id": "s", "snapshot_bundle_seq": 4, "next_row_ordinal": 0, "has_more": false,
-        "rows": []})
-    .to_string();
-    canned.pull_raw(move |_| json_answer(&answer));
-    server.faults().add(
-        json!({"path": "/sync/snapshot-sessions/", "times": 1, "status": 307,
-        "redirect": canned.origin() + "/x"}),
-    );
+    let url = server.url() + "/sync/snapshot-sessions";
+    let mut answer = ureq::post(&url)
+        .header("Authorization", format!("Bearer {}", server.token(USER)))
+        .header("Oversync-Source-ID", "other")
+        .send_empty()
+        .expect("a snapshot");
+    let body = answer.body_mut().read_to_string().expect("a body");
+    let other: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    let other = other["snapshot_id"].as_str().expect("an id");
+    // The pages of the one before come in place of its own: a row less.
+    server.put(USER, "users", &[written(7, "late")]);
+    let redirect = format!("/sync/snapshot-sessions/{other}");
+    for page in 0..6 {
+        server.faults().add(
+            json!({"path": "/sync/snapshot-sessions/", "skip": 2 * page, "times": 1, "redirect": redirect}),
+        );
+    }
     let error = device.failed("sync_download_all");
-    assert_eq!(error["class"], "protocol", "{error}");
+    let said = error["message"].as_str().unwrap_or_default();
+    assert!(
+        said.contains("has 5 rows where the backend spoke of 6"),
+        "{error}"
+    );
     assert_eq!(device.people(), before);
+    server.faults().clear();
     device.sync();
-    assert_eq!(device.people(), NEW);
+    assert_eq!(device.people(), format!("{NEW}\n7|late"));
 }
 
 #[test]
