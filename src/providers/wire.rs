@@ -105,6 +105,19 @@ pub struct WireColumn {
     pub holds: Holds,
 }
 
+#[cfg(test)]
+impl WireColumn {
+    /// A column that may be NULL, as a test declares it.
+    pub fn of(name: &str, kind: WireType, declared: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            required: false,
+            holds: Holds::of(declared, false),
+        }
+    }
+}
+
 /// An entity as a protocol sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entity {

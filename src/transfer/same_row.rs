@@ -61,17 +61,12 @@ fn is_as_sent(column: &WireColumn, sent: &str, came: &Slot<'_>) -> bool {
 mod tests {
     use super::*;
     use crate::providers::fit::{Leniency, fit};
-    use crate::providers::wire::{Holds, WireType};
+    use crate::providers::wire::WireType;
 
     #[test]
     fn values_are_compared_across_their_forms() {
         let same = |kind, declared: &str, sent: &str, came: &str| {
-            let column = WireColumn {
-                name: "c".into(),
-                kind,
-                required: false,
-                holds: Holds::of(declared, false),
-            };
+            let column = WireColumn::of("c", kind, declared);
             is_as_sent(&column, sent, &fit(&column, Leniency::default(), came))
         };
         assert!(same(WireType::Boolean, "BOOLEAN", "true", "true"));

@@ -227,18 +227,9 @@ fn member<'a>(members: &HashMap<Cow<'_, str>, &'a RawValue>, name: &str) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::wire::{Holds, Uuid, UuidForm};
+    use crate::providers::wire::{Uuid, UuidForm};
 
     const ID: &str = "65249ca5-1c88-4ee5-a754-cfc30b925eb4";
-
-    fn column(name: &str, kind: WireType, declared: &str) -> WireColumn {
-        WireColumn {
-            name: name.into(),
-            kind,
-            required: false,
-            holds: Holds::of(declared, false),
-        }
-    }
 
     fn entity() -> Entity {
         Entity {
@@ -246,12 +237,12 @@ mod tests {
             key: "ID".into(),
             references: vec![5],
             columns: vec![
-                column("Title", WireType::String, "TEXT"),
-                column("n", WireType::Number, "INTEGER"),
-                column("x", WireType::Number, "REAL"),
-                column("done", WireType::Boolean, "BOOLEAN"),
-                column("data", WireType::Base64, "BLOB"),
-                column("author", WireType::String, "TEXT"),
+                WireColumn::of("Title", WireType::String, "TEXT"),
+                WireColumn::of("n", WireType::Number, "INTEGER"),
+                WireColumn::of("x", WireType::Number, "REAL"),
+                WireColumn::of("done", WireType::Boolean, "BOOLEAN"),
+                WireColumn::of("data", WireType::Base64, "BLOB"),
+                WireColumn::of("author", WireType::String, "TEXT"),
             ],
             key_type: KeyType::Text,
         }
@@ -411,7 +402,7 @@ mod tests {
                 (UuidForm::Bytes, "BLOB", Slot::Blob(blob.clone())),
                 (UuidForm::Text, "TEXT", Slot::Text(ID.into())),
             ] {
-                let column = column("file", WireType::Uuid(Uuid { here, there }), declared);
+                let column = WireColumn::of("file", WireType::Uuid(Uuid { here, there }), declared);
                 for came in [ID, &ID.to_uppercase(), base64] {
                     assert_eq!(sanitise(&column, &format!("\"{came}\"")), local, "{came}");
                 }
@@ -425,7 +416,7 @@ mod tests {
             here: UuidForm::Bytes,
             there: UuidForm::Text,
         });
-        let column = column("file", kind, "BLOB");
+        let column = WireColumn::of("file", kind, "BLOB");
         assert_eq!(sanitise(&column, "\"aGk=\""), Slot::Blob(b"hi".to_vec()));
         let mut out = Vec::new();
         write_column(&mut out, &column, kind, ValueRef::Blob(b"hi"), None).unwrap();

@@ -130,20 +130,11 @@ fn value_of<'v>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::wire::{Holds, KeyType};
-
-    fn column(name: &str, kind: WireType, declared: &str) -> WireColumn {
-        WireColumn {
-            name: name.into(),
-            kind,
-            required: false,
-            holds: Holds::of(declared, false),
-        }
-    }
+    use crate::providers::wire::KeyType;
 
     /// What a column gets, and what is kept aside.
     fn fitted(kind: WireType, declared: &str, raw: &str) -> (String, Option<String>) {
-        let slot = exact(&column("c", kind, declared), raw);
+        let slot = exact(&WireColumn::of("c", kind, declared), raw);
         let kept = slot.kept().map(|kept| kept.json.clone());
         (format!("{:?}", slot.value()), kept)
     }
@@ -234,7 +225,7 @@ mod tests {
             name: "t".into(),
             key: "id".into(),
             references: Vec::new(),
-            columns: vec![column("J", WireType::Json, "JSON")],
+            columns: vec![WireColumn::of("J", WireType::Json, "JSON")],
             key_type: KeyType::Text,
         };
         let up = |content: &str, hashed| payload(&entity, content, hashed).unwrap();

@@ -6,19 +6,14 @@ use super::*;
 use crate::providers::conversation::{KnownEntity, ParcelRow};
 use crate::providers::kinds;
 use crate::providers::sink::{Image, KnownVersion, RemoteRow, Scope, Sent, Verdict};
-use crate::providers::wire::{ChangeKind, Entity, Holds, KeyType, WireColumn, WireId, WireType};
+use crate::providers::wire::{ChangeKind, Entity, KeyType, WireColumn, WireId, WireType};
 use crate::store::ValueRef;
 
 const ONE: &str = "a0000006-0000-4000-8000-000000000001";
 const TWO: &str = "a0000006-0000-4000-8000-000000000002";
 
 fn entity(name: &str) -> Entity {
-    let column = |name: &str| WireColumn {
-        name: name.into(),
-        kind: WireType::String,
-        required: false,
-        holds: Holds::of("TEXT", false),
-    };
+    let column = |name: &str| WireColumn::of(name, WireType::String, "TEXT");
     Entity {
         name: name.into(),
         key: "id".into(),
