@@ -75,7 +75,7 @@ impl Pending {
         match (self.known(exists), exists) {
             (false, true) if self.replaced_there() => Status::Updated,
             (false, true) => Status::Created,
-            (false, false) if self.there > 0 => Status::Deleted,
+            (false, false) if self.is_met() => Status::Deleted,
             (false, false) => Status::Nothing,
             (true, false) => Status::Deleted,
             (true, true) if self.touched => Status::Updated,
@@ -181,7 +181,17 @@ impl Pending {
 
     /// Whether it was created again, or replaced, since the server turned out to have it too.
     fn replaced_there(&self) -> bool {
-        self.there > 0 && self.inserted_after(self.there)
+        self.is_met() && self.inserted_after(self.there)
+    }
+
+    /// Whether the server has turned out to have the row too, though it is still to be sent as created.
+    pub fn is_met(&self) -> bool {
+        self.there > 0
+    }
+
+    /// Of a row that exists: whether it was made here, and the server has not turned out to have it.
+    pub fn is_made_here(&self) -> bool {
+        self.status(true) == Status::Created && !self.is_met()
     }
 
     /// Where the row was when last logged.

@@ -367,3 +367,33 @@ fn t2_what_goes_along_through_a_table_that_is_not_tracked_is_not_sent_and_told_o
         }
     }
 }
+
+/// A row made here that the server turned out to have too is the server's as well: what a delete there does to it here says
+/// nothing to the server.
+#[test]
+fn t2_a_row_that_both_made_goes_along_without_a_word_to_the_server() {
+    for entities in [TABLES, &["parent"]] {
+        for triggers in TRIGGERS {
+            let server = Canned::start();
+            let device = family(&server, triggers);
+            device.exec("INSERT INTO goes VALUES ('both', 'q', 'here')");
+            pull(
+                &server,
+                json!({"goes": {"created": [{"id": "both", "parent": "q", "x": "there"}]}}),
+            );
+            device.ask("SELECT sync_download_once('api')");
+            pull(&server, json!({"parent": {"deleted": ["q"]}}));
+            server.clear();
+            let answer = device.sync_only(entities);
+            assert_eq!(answer["state"], "synced", "{answer}");
+            let what = format!("{triggers} {entities:?}");
+            assert_eq!(device.ask("SELECT id FROM goes"), "g", "{what}");
+            assert_eq!(server.pushed(), Vec::<Value>::new(), "{what}");
+            assert_eq!(device.pending(), "", "{what}");
+            // What was made here is kept, and the server is asked for what it has.
+            let kept = "SELECT rowKey, kind FROM sync_conflict WHERE kind = 'deletedRemotely'";
+            assert_eq!(device.ask(kept), "both|deletedRemotely", "{what}");
+            assert!(!cursors(&device).contains("goes"), "{what}");
+        }
+    }
+}

@@ -42,3 +42,35 @@ fn h6_a_row_that_was_here_before_and_is_renamed_there_is_held_whatever_on_clash_
         assert_eq!(device.ask(rows), "mine|newer\nthere|new", "{on_clash}");
     }
 }
+
+/// A row made here that the backend turned out to have too isn't one that can become another, refused or not.
+#[test]
+fn h6_a_row_made_here_that_the_server_has_too_makes_no_room_for_another() {
+    for on_clash in ["hold", "adopt", "serverWins"] {
+        let server = Canned::start();
+        let ddl = "CREATE TABLE tag (id TEXT PRIMARY KEY NOT NULL, name TEXT UNIQUE)";
+        let keys = json!({"onClash": {"tag": on_clash}});
+        let device = Device::configured(ddl, &["tag"], &server.url(), keys);
+        device.ask("SELECT sync_resolver('tag', 'clientWins')");
+        device.exec("INSERT INTO tag VALUES ('both', 'taken')");
+        pull(
+            &server,
+            json!({"tag": {"created": [{"id": "both", "name": "there"}]}}),
+        );
+        device.ask("SELECT sync_download_once('api')");
+        let waits = "SELECT key, op FROM sync_pending";
+        assert_eq!(device.ask(waits), "both|created", "{on_clash}");
+        pull(
+            &server,
+            json!({"tag": {"created": [{"id": "other", "name": "taken"}]}}),
+        );
+        device.ask("SELECT sync_download_once('api')");
+        let rows = "SELECT * FROM tag ORDER BY id";
+        assert_eq!(device.ask(rows), "both|taken", "{on_clash}");
+        let held = "SELECT key, reason, clashesWith FROM sync_held";
+        assert_eq!(device.ask(held), "other|unique|both", "{on_clash}");
+        device.exec("UPDATE tag SET name = 'free' WHERE id = 'both'");
+        device.synced();
+        assert_eq!(device.ask(rows), "both|free\nother|taken", "{on_clash}");
+    }
+}

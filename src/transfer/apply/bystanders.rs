@@ -13,10 +13,7 @@ use crate::providers::wire::{Entity, Face, KeyType};
 use crate::store::{Database, Result, Value};
 use crate::transfer::aside;
 use crate::transfer::binding::{Binding, travelling, wire_column, wire_columns};
-use crate::transfer::conflict::record::{
-    Kind, Recorder, Sides, pending_words, row_json, was_updated,
-};
-
+use crate::transfer::conflict::record::{Kind, Recorder, Sides, pending_words, row_json};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::setting::Setting;
@@ -106,11 +103,11 @@ impl<'a> Bystanders<'a> {
     /// # Errors
     /// SQLite's.
     pub fn was_made_here(&self, table: i64, key: &Key) -> Result<bool> {
-        let shown = match self.of(table) {
-            Some(edited) => edited.rows.get(key)?,
+        let pending = match self.of(table) {
+            Some(edited) => edited.pending.get(key)?,
             None => None,
         };
-        let is_made = shown.is_some_and(|row| !was_updated(&row));
+        let is_made = pending.is_some_and(|row| row.is_made_here());
         Ok(is_made && !self.unacknowledged.may_have_created(table, key)?)
     }
 
@@ -177,7 +174,9 @@ impl<'a> Bystanders<'a> {
     pub fn record(mut self) -> Result<Vec<Gone>> {
         let mut gone = Vec::new();
         for Edited {
-            table, mut rows, ..
+            table,
+            pending,
+            mut rows,
         } in self.edited.take().into_iter().flatten()
         {
             let mut reader = RowReader::new(self.database, &table, &[])?;
@@ -188,7 +187,7 @@ impl<'a> Bystanders<'a> {
                 if exists {
                     continue;
                 }
-                let is_there = was_updated(&row);
+                let is_there = pending.get(&key)?.is_some_and(|row| !row.is_made_here());
                 let sides = Sides {
                     local: Some(row),
                     ..Sides::default()

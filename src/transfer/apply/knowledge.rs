@@ -109,12 +109,20 @@ impl<'a> Knowledge<'a> {
         })
     }
 
-    /// Whether a row was created here and never sent.
+    /// Whether a row was created here, and no answer has named it.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn is_unmet(&self, pending: &Pending, exists: bool) -> Result<bool> {
+        Ok(!pending.is_met() && self.local(pending, exists)? == Local::Created)
+    }
+
+    /// The same of a row that was never sent either: the server can't have it.
     ///
     /// # Errors
     /// SQLite's.
     pub fn is_unsent(&self, pending: &Pending, exists: bool) -> Result<bool> {
-        Ok(self.local(pending, exists)? == Local::Created && self.sent(&pending.key)?.is_none())
+        Ok(self.is_unmet(pending, exists)? && self.sent(&pending.key)?.is_none())
     }
 
     /// All that matters about a row that something is logged of. `row` is what came, if a row did; `differs`:
@@ -168,7 +176,7 @@ impl<'a> Knowledge<'a> {
         }
         let upto = self.journal()?.get(&pending.key)?.deleted_up_to;
         let ours = upto.filter(|upto| pending.inserted_after(*upto));
-        let known = self.deletes_again && local == Local::Created;
+        let known = self.deletes_again && local == Local::Created && !pending.is_met();
         Ok(ours.or(known.then_some(0)))
     }
 

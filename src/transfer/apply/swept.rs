@@ -5,7 +5,6 @@ use std::collections::HashSet;
 
 use crate::capture::{Key, KeyMap};
 use crate::store::Result;
-use crate::transfer::conflict::record::was_updated;
 
 use super::table::TableApplier;
 
@@ -13,7 +12,7 @@ use super::table::TableApplier;
 pub struct Gone {
     /// Table and key.
     pub row: (i64, Key),
-    /// The server has it: it was edited here, not made.
+    /// The server has it: it was not made here alone.
     pub is_there: bool,
 }
 
@@ -61,7 +60,7 @@ impl Swept {
                 if is_named || table.has(&key)? {
                     continue;
                 }
-                let is_there = was_updated(&row);
+                let is_there = table.was_there(&key)?;
                 table.record_gone(&key, row)?;
                 let row = (table.binding.table.id, key);
                 gone.push(Gone { row, is_there });

@@ -220,8 +220,17 @@ impl<'a> TableApplier<'a> {
         };
         let exists = self.writer.find(&pending)?;
         self.writer.release();
-        let is_made = self.knowledge.local(&pending, exists)? == Local::Created;
+        let is_made = self.knowledge.is_unmet(&pending, exists)?;
         Ok(is_made && self.effects.met(key)?.is_none())
+    }
+
+    /// Whether the server has a row of which something waits and that was here before anything was applied.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn was_there(&self, key: &Key) -> Result<bool> {
+        let pending = self.knowledge.pending(key)?;
+        Ok(pending.is_some_and(|row| !row.is_made_here()))
     }
 
     /// Whether a row that has moved since was made here, and the server can't have it.

@@ -153,12 +153,6 @@ pub fn remote_json(entity: &Entity, key: ValueRef<'_>, row: &[Slot<'_>]) -> Stri
     })
 }
 
-/// Whether a row, shown with these words, was an edit of one that the server has.
-pub fn was_updated(shown: &str) -> bool {
-    let row = serde_json::from_str::<serde_json::Value>(shown);
-    row.is_ok_and(|row| row["_status"] == Status::Updated.as_str())
-}
-
 /// Status and changed columns as the protocol writes them.
 pub fn pending_words(
     entity: &Entity,

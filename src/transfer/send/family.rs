@@ -5,10 +5,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use crate::capture::sends::sends_of_there;
 use crate::capture::shape::Shape;
 use crate::capture::tracked::registration;
-use crate::capture::{Key, PendingRows, Status, Tracked};
+use crate::capture::{Key, PendingRows, Tracked};
 use crate::store::{Database, Error, Result, Value, quote_name};
 
 use super::counted::highest;
@@ -194,7 +193,7 @@ impl Member {
     }
 }
 
-/// Which rows were made here, and wait.
+/// Which rows were made here, and wait, and are not known to be the server's too.
 pub struct MadeHere<'a> {
     database: &'a Database,
     /// The log's end, as far as it is meant.
@@ -226,7 +225,7 @@ impl<'a> MadeHere<'a> {
             }
         };
         let row = pending.get(key)?;
-        Ok(row.is_some_and(|row| sends_of_there(&row, &[]) == Status::Created))
+        Ok(row.is_some_and(|row| row.is_made_here()))
     }
 }
 
