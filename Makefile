@@ -22,7 +22,7 @@ endif
         help check-cargo check-cc check-cxx check-sqlite3 check-npm check-python check-valgrind check-venv
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
-	@$(RELEASE) --lib
+	@$(RELEASE) --lib --package sqlite-syncscope
 	@mkdir -p $(DIST)
 # Written beside and renamed: a program that has the file loaded crashes when its content changes.
 	@cp "$${CARGO_TARGET_DIR:-target}/release/$(FILE)" $(DIST)/.$(FILE).$$$$ && mv -f $(DIST)/.$(FILE).$$$$ $(DIST)/$(FILE)
