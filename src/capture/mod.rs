@@ -39,7 +39,7 @@ mod stranded;
 pub mod switch;
 pub mod track;
 pub mod tracked;
-mod triggers;
+pub mod triggers;
 mod whereabouts;
 
 pub use key::Key;

@@ -307,10 +307,21 @@ pub fn drop_orphans(database: &Database) -> Result<BTreeSet<String>> {
 /// # Errors
 /// SQLite's.
 pub fn drop_all(database: &Database, id: i64) -> Result<()> {
-    let prefix = name(id, "");
+    drop_those(database, &name(id, ""))
+}
+
+/// Removes all capture triggers there are.
+///
+/// # Errors
+/// SQLite's.
+pub fn drop_every(database: &Database) -> Result<()> {
+    drop_those(database, "_syncCapture_")
+}
+
+fn drop_those(database: &Database, prefix: &str) -> Result<()> {
     let triggers = database.query_all(
         "SELECT name FROM main.sqlite_master WHERE type = 'trigger' AND substr(name, 1, ?1) = ?2",
-        &[(prefix.len() as i64).into(), prefix.as_str().into()],
+        &[(prefix.len() as i64).into(), prefix.into()],
         |row| Ok(row.text(0)),
     )?;
     for trigger in triggers {

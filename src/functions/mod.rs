@@ -24,5 +24,6 @@ pub mod set_status;
 pub mod start_scope;
 pub mod takeover;
 pub mod track;
+pub mod uninstall;
 pub mod version;
 pub mod wait;

@@ -1,13 +1,13 @@
 //! Leaving a provider, for somebody who logs out or for another user: what waits goes up, then all that is known of the
 //! provider goes, in one transaction. Rows that stay are new to whoever is synced with next.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 
 use crate::capture::tracked::{Registration, captured_table, registrations};
-use crate::capture::{Tracked, aside, drift, log};
+use crate::capture::{aside, drift, log};
 use crate::coordination::operation::Form;
 use crate::coordination::{self, EntitiesCall, Ground, installed, lease, run_record};
 use crate::ground::quoted;
@@ -21,8 +21,9 @@ use crate::transfer::wipe::{Tables, wipe};
 use super::begin::{entities_of, is_only};
 use super::drive::run;
 use super::host::{end_interrupted, refuse_own};
+use super::left::{Left, unsettled};
 use super::progress::place;
-use super::waiting::{count_each, start_over};
+use super::waiting::start_over;
 
 /// What a call wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,7 +93,7 @@ pub fn detach(session: &Session, schema: &str, sends: bool, leaving: &Leaving) -
 }
 
 /// A sync of the provider goes on, or waits for its turn.
-fn refuse_busy(session: &Session, ground: &Ground<'_>, provider: &str) -> Result<()> {
+pub(super) fn refuse_busy(session: &Session, ground: &Ground<'_>, provider: &str) -> Result<()> {
     let database = ground.database;
     refuse_own(session, provider)?;
     lease::refuse_held(database, provider, ground.owner)?;
@@ -137,7 +138,11 @@ fn upload(session: &Session, schema: &str, provider: &str) -> Result<Sent> {
     let mut sent = Sent::default();
     let mut before = i64::MAX;
     loop {
-        let left = Left::of(&database, provider, &tables_of(&database, provider, true)?)?;
+        let left = Left::of(
+            &database,
+            Some(provider),
+            &tables_of(&database, provider, true)?,
+        )?;
         let unsent = left.iter().map(|left| left.pending + left.unknown).sum();
         if unsent == 0 || unsent >= before {
             return Ok(sent);
@@ -248,99 +253,9 @@ impl Chosen {
     }
 }
 
-/// What is left of one table: rows that would be sent, that were refused, that are held, and that were sent without anybody
-/// knowing whether they arrived.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Left {
-    pending: i64,
-    rejected: i64,
-    held: i64,
-    unknown: i64,
-}
-
-impl Left {
-    /// Of each table, in their order.
-    fn of(database: &Database, provider: &str, tables: &[Registration]) -> Result<Vec<Self>> {
-        let ids: HashSet<i64> = tables.iter().map(|table| table.id).collect();
-        let mut logged = Tracked::logged(database)?;
-        logged.retain(|table| ids.contains(&table.id));
-        let pending = count_each(database, logged, log::high_water(database)?)?;
-        let pending: HashMap<i64, i64> = pending
-            .into_iter()
-            .map(|(table, count)| (table.id, count))
-            .collect();
-        let counted = |from: &str| -> Result<HashMap<i64, i64>> {
-            let sql = format!("SELECT tbl, count(*) FROM {from} GROUP BY tbl");
-            let counts = database.query_all(&sql, &[provider.into()], |row| {
-                Ok((row.integer(0), row.integer(1)))
-            })?;
-            Ok(counts.into_iter().collect())
-        };
-        let rejected = counted("main._syncRejected WHERE provider = ?1")?;
-        let held = counted("main._syncHeld WHERE provider = ?1")?;
-        // Of a row that a pull has settled since, nothing is logged any more.
-        let unknown = counted(
-            "main._syncOutbox WHERE pushId IN (SELECT id FROM main._syncPush WHERE provider = ?1 \
-             AND state IN ('open', 'unknown')) AND (tbl, pk) IN (SELECT tbl, pk FROM main._syncChange)",
-        )?;
-        let of = |counts: &HashMap<i64, i64>, table: &Registration| {
-            counts.get(&table.id).copied().unwrap_or_default()
-        };
-        let left = tables.iter().map(|table| Self {
-            pending: of(&pending, table),
-            rejected: of(&rejected, table),
-            held: of(&held, table),
-            unknown: of(&unknown, table),
-        });
-        Ok(left.collect())
-    }
-
-    fn sum(all: &[Self]) -> Self {
-        all.iter().fold(Self::default(), |sum, one| Self {
-            pending: sum.pending + one.pending,
-            rejected: sum.rejected + one.rejected,
-            held: sum.held + one.held,
-            unknown: sum.unknown + one.unknown,
-        })
-    }
-
-    fn words(&self) -> String {
-        let counts = [
-            (self.pending, "pending"),
-            (self.rejected, "rejected"),
-            (self.held, "held"),
-            (self.unknown, "of unknown outcome"),
-        ];
-        let counts = counts.iter().filter(|(count, _)| *count > 0);
-        let words: Vec<String> = counts
-            .map(|(count, word)| format!("{count} {word}"))
-            .collect();
-        words.join(", ")
-    }
-
-    fn json(&self) -> Json {
-        json!({
-            "pending": self.pending,
-            "rejected": self.rejected,
-            "held": self.held,
-            "unknown": self.unknown,
-        })
-    }
-}
-
-/// Most tables that an error names.
-const NAMED: usize = 8;
-
 fn refusal(provider: &str, tables: &[Place], left: &[Left], sent: &Sent) -> Error {
-    let both = tables.iter().zip(left);
-    let all: Vec<String> = both
-        .filter(|(_, left)| **left != Left::default())
-        .map(|(place, left)| format!("{} ({})", quote_name(&place.table.name), left.words()))
-        .collect();
-    let mut named = all[..all.len().min(NAMED)].join(", ");
-    if all.len() > NAMED {
-        named.push_str(&format!(" and {} more tables", all.len() - NAMED));
-    }
+    let tables = tables.iter().map(|place| &place.table);
+    let named = unsettled(tables.zip(left));
     let why = match &sent.obstacle {
         Some(obstacle) => format!("; {obstacle}"),
         None => String::new(),
@@ -356,7 +271,7 @@ fn leave(database: &Database, leaving: &Leaving, sends: bool, sent: &Sent) -> Re
     let provider = leaving.provider.as_str();
     let chosen = Chosen::of(database, leaving, sends)?;
     let tables: Vec<Registration> = chosen.0.iter().map(|place| place.table.clone()).collect();
-    let left = Left::of(database, provider, &tables)?;
+    let left = Left::of(database, Some(provider), &tables)?;
     let lost = Left::sum(&left);
     if lost != Left::default() && !leaving.force {
         return Err(refusal(provider, &chosen.0, &left, sent));

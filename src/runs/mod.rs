@@ -11,7 +11,7 @@
 //! | `progress` | what is shown of it while it is running |
 //! | `drive`, `host` | who sends its requests: the HTTP room, or the host program |
 //! | `waiting`, `peers`, `giving_up` | what would be sent; how things stand with each provider; giving it up |
-//! | `detach` | leaving a provider: log-out, another user |
+//! | `detach`, `uninstall`, `left` | leaving a provider: log-out, another user; leaving syncscope; what is not settled then |
 //! | `news` | where news of a provider can be listened to |
 //! | `wait` | waiting for a run, or until all is here and there |
 //! | `check`, `compare` | comparing in place of applying |
@@ -29,6 +29,7 @@ pub mod gate;
 mod giving_up;
 mod groups;
 pub mod host;
+mod left;
 pub mod news;
 mod notes;
 mod outcome;
@@ -47,6 +48,7 @@ mod silent;
 mod take;
 mod together;
 mod unchanged;
+mod uninstall;
 mod wait;
 mod waiting;
 
@@ -58,5 +60,6 @@ pub use giving_up::{Named, discard, retry};
 pub use peers::peers;
 pub use questions::{has_pending, is_stale};
 pub use run::Run;
+pub use uninstall::uninstall;
 pub use wait::{LONGEST, unknown, wait_for_run, wait_until_current};
 pub use waiting::{Waiting, anything, capture_existing, untrack};

@@ -45,7 +45,7 @@ pub use name::{checked_name, name_of, read_name, read_names};
 pub use quiet::{ChecksOff, TriggersOff, defer_references, enforces_references};
 pub use schema::{
     ensure as ensure_schema, installed as schema_installed, readable as readable_schema,
-    require_current as require_current_schema,
+    remove as remove_schema, require_current as require_current_schema,
 };
 pub use scratch::{Scratch, ScratchRows};
 pub use second::Door;

@@ -258,6 +258,19 @@ pub fn ensure(database: &Database) -> Result<()> {
     bring(database, SCRIPTS, UPGRADES, &PARTS)
 }
 
+/// Removes all of our tables, with what is on them.
+///
+/// # Errors
+/// SQLite's.
+pub fn remove(database: &Database) -> Result<()> {
+    // Those that refer to others first.
+    for part in PARTS.iter().rev().filter(|part| part.kind == "table") {
+        let drop = format!("DROP TABLE IF EXISTS {}", database.qualified(&part.name));
+        database.connection().execute_script(&drop)?;
+    }
+    Ok(())
+}
+
 fn bring(database: &Database, scripts: &[&str], upgrades: &[&str], parts: &[Part]) -> Result<()> {
     let version = 1 + upgrades.len() as i64;
     let before = installed(database)?;

@@ -150,6 +150,7 @@ const CALLS: &[(&str, &[&str])] = &[
         "sync_once",
         &["sync_once('airline-api', ?1)", "sync_once('paged', ?1)"],
     ),
+    ("sync_uninstall", &["sync_uninstall(?1)"]),
     ("sync_auto", &["sync_auto('paged', ?1)"]),
     ("sync_worker_start", &["sync_worker_start(?1)"]),
     ("sync_pause", &["sync_pause('all', 'airline-api', ?1)"]),

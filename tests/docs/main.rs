@@ -571,6 +571,16 @@ fn the_example_of_every_line_of_help_runs() {
         }
         let example = &row[1];
         assert!(example.ends_with(';'), "{example}");
+        if row[0] == "sync_uninstall" {
+            // Not while anything goes on.
+            ask(&connection, "SELECT sync_interrupt()", "").expect("an end");
+            ask(
+                &connection,
+                "SELECT sync_untrack('planes', '{\"discard\":true}')",
+                "",
+            )
+            .expect("settled");
+        }
         ask(&connection, example, "").unwrap_or_else(|error| panic!("{example}: {error}"));
     }
 }

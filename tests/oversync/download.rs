@@ -229,6 +229,42 @@ fn every_type_of_value_comes_back_as_it_was() {
 }
 
 #[test]
+fn r10_numbers_come_in_other_words_and_what_the_server_can_not_keep_is_a_dead_letter() {
+    let server = server();
+    let schema = "CREATE TABLE users (id TEXT PRIMARY KEY NOT NULL, name TEXT, score REAL)";
+    let [one, two] =
+        ["phone", "tablet"].map(|name| Device::of(&server, name, (schema, &["users"]), json!({})));
+    for (number, name, score) in [
+        (1, "'n'", "-0.0"),
+        (2, "'n'", "1.5e300"),
+        (3, "'n'", "9e999"),
+        (4, "'a' || char(0) || 'b'", "1"),
+        (5, "'n'", "0.1"),
+    ] {
+        one.exec(&format!(
+            "INSERT INTO users VALUES ('{}', {name}, {score})",
+            id(number)
+        ));
+    }
+    one.sync();
+    two.sync();
+    let all = "SELECT ltrim(substr(id, 25), '0'), typeof(score), score IN (0.0, 1.5e300, 0.1) FROM users ORDER BY id";
+    assert_eq!(two.ask(all), "1|real|1\n2|real|1\n5|real|1");
+    assert_eq!(
+        one.ask("SELECT ltrim(substr(pk, 25), '0') FROM _syncRejected ORDER BY 1"),
+        "3\n4"
+    );
+    // Nothing of it is taken for an edit.
+    one.sync();
+    two.sync();
+    assert_eq!(
+        (one.pending(), two.pending()),
+        ("users|3|created\nusers|4|created".into(), String::new())
+    );
+    assert_eq!(one.ask("SELECT count(*) FROM sync_conflict"), "0");
+}
+
+#[test]
 fn a_check_compares_the_latest_version_of_each_row_with_what_is_here() {
     let server = server();
     let device = Device::with(&server, "phone", json!({"downloadLimit": 2}));

@@ -35,7 +35,7 @@ fn f7_parents_go_up_before_children_and_deletes_the_other_way_around() {
 }
 
 #[test]
-fn f3_f4_the_net_operation_follows_from_the_row_and_its_version() {
+fn f3_f4_r2_r4_the_net_operation_follows_from_the_row_and_its_version() {
     let server = server();
     let device = Device::new(&server, "phone");
     let last = || {

@@ -16,6 +16,7 @@
 //! | `secrets.rs` | what opens the door, and where it may be seen |
 //! | `progress.rs` | what is seen of a sync while it goes on, and after its process was killed |
 //! | `queue.rs` | background syncs that wait for each other |
+//! | `uninstall.rs` | a file that is not to be synced any more |
 //! | `requests.rs` | a program that sends the requests, and gets it wrong |
 
 mod answers;
@@ -35,3 +36,4 @@ mod rows;
 #[cfg(unix)]
 mod schedule;
 mod secrets;
+mod uninstall;

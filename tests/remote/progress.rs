@@ -32,7 +32,7 @@ fn names(step: &Value, asked: &Asked, origin: &str) {
 }
 
 #[test]
-fn before_a_request_leaves_the_run_s_row_names_it() {
+fn o6_before_a_request_leaves_the_run_s_row_names_it() {
     everywhere_in_a_file(|case| {
         let server = case.server();
         let order = match (server.pulls_first(), server.sends_first()) {
@@ -81,7 +81,7 @@ fn before_a_request_leaves_the_run_s_row_names_it() {
 const ROWS: i64 = 5_000;
 
 #[test]
-fn rows_are_counted_while_the_transaction_that_applies_them_is_open() {
+fn o6_rows_are_counted_while_the_transaction_that_applies_them_is_open() {
     everywhere_in_a_file(|case| {
         let server = case.server();
         let rows: Vec<Value> = (0..ROWS)

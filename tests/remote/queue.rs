@@ -116,7 +116,7 @@ fn calls_of_one_connection_wait_and_all_succeed_in_order() {
 }
 
 #[test]
-fn calls_of_two_connections_wait_for_each_other() {
+fn line_11_calls_of_two_connections_wait_for_each_other() {
     everywhere(|case| {
         let server = server(case);
         let client = with_work(case, &*server);

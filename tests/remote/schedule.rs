@@ -162,7 +162,7 @@ fn line_10_a_call_that_goes_well_ends_the_wait() {
 }
 
 #[test]
-fn a_pause_of_automatic_work_leaves_calls_alone() {
+fn o5_a_pause_of_automatic_work_leaves_calls_alone() {
     over_http(|case| {
         let server = case.server();
         let client = case.client(&*server);

@@ -274,7 +274,7 @@ fn writers_are_never_blocked_while_the_network_is_waited_for() {
 }
 
 #[test]
-fn during_the_push_nobody_is_blocked_either() {
+fn line_11_during_the_push_nobody_is_blocked_either() {
     for journal in ["wal", "delete"] {
         let (backend, device) = start();
         device.ask(&format!("PRAGMA journal_mode = {journal}"));

@@ -76,7 +76,7 @@ fn step(server: &Server, random: &mut Random, phone: &Phone, number: usize) {
 }
 
 fn schedules(server: fn() -> Server) {
-    for seed in seeds(module_path!(), 4, 60) {
+    for seed in seeds(module_path!(), 4, 20) {
         schedule(seed, &server(), 30);
     }
 }

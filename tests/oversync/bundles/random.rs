@@ -217,7 +217,7 @@ fn settle(seed: u64, server: &B, devices: &[Device; 2]) {
 
 /// How many there are in full: of what is recorded, and of each thing besides.
 const RECORDED: u64 = 500;
-const BESIDES: u64 = 60;
+const BESIDES: u64 = 20;
 
 fn schedules(remainder: u64, whole: u64, revision: Revision, middle: Middle) {
     let seeds = seeds(module_path!(), 4, whole);

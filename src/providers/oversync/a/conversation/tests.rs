@@ -216,7 +216,7 @@ fn an_upload_has_the_changes_in_order_and_a_delete_no_payload() {
 }
 
 #[test]
-fn every_status_of_an_upload_has_its_verdict() {
+fn r1_every_status_of_an_upload_has_its_verdict() {
     let mut talk = talk(Goal::Upload, 0);
     talk.adopt(Event::Frozen(5));
     let body = format!(
@@ -279,7 +279,7 @@ fn what_breaks_the_protocol_settles_nothing() {
 }
 
 #[test]
-fn a_page_is_told_row_by_row() {
+fn r10_a_page_is_told_row_by_row() {
     let talk = talk(Goal::Download, 2);
     assert_eq!(
         url(&talk),
