@@ -101,10 +101,12 @@ fuzz: check-cargo check-cc check-cxx ## feed the readers with mutated input; FUZ
 bench: loadable ## what syncscope costs, as ratios to plain SQLite
 	@SYNCSCOPE_LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" $(CARGO) bench --bench speed
 
-bench-kinds: loadable check-python ## what a sync costs a device by kind of provider; SIZES=25000,100000
+PYTHON ?= python3
+
+bench-kinds: loadable ## what a sync costs a device by kind of provider; SIZES=25000,100000
 	@$(RELEASE) --example backend
 	@LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" BACKEND="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/examples/backend" \
-	  python3 benches/kinds.py
+	  $(PYTHON) benches/kinds.py
 
 PEERS := benches/peers
 

@@ -20,6 +20,8 @@ TABLE = "CREATE TABLE users (id TEXT PRIMARY KEY NOT NULL, name TEXT, email TEXT
 
 def opened(file):
     db = sqlite3.connect(file, isolation_level=None)
+    if not hasattr(db, "enable_load_extension"):
+        raise SystemExit("this Python's sqlite3 loads no extensions; try PYTHON=/usr/bin/python3 make bench-kinds")
     db.enable_load_extension(True)
     db.load_extension(os.environ["LIBRARY"].removesuffix(".so").removesuffix(".dylib"))
     for pragma in ("journal_mode = WAL", "synchronous = NORMAL"):
@@ -28,7 +30,7 @@ def opened(file):
 
 
 def declare(db, kind, url, device):
-    config = {"kind": "watermelon", "url": url}
+    config = {"kind": "watermelon", "url": url + "/sync"}
     if kind != "watermelon":
         sign_in = urllib.request.Request(
             url + "/dummy-signin", json.dumps({"user": "u", "password": "p", "device": device}).encode(), method="POST")
@@ -68,7 +70,7 @@ def child(kind, direction, rows, url):
 
 def measured(kind, direction, rows, url):
     words = [sys.executable, __file__, "child", kind, direction, str(rows), url]
-    return json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+    return json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def server(kind, folder):
