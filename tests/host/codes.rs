@@ -115,6 +115,8 @@ const WRONG: &[&str] = &[
     "SELECT sync_track('t', '{\"existing\":\"maybe\"}')",
     "SELECT sync_track('t', '{\"colour\":1}')",
     "SELECT sync_untrack('tracked')",
+    "SELECT sync_uninstall()",
+    "SELECT sync_uninstall('{\"discard\":true}')",
     "SELECT sync_capture_existing('t')",
     "SELECT sync_alter('t', 'ALTER TABLE t DROP COLUMN x')",
     "SELECT sync_alter('tracked', 'DROP TABLE tracked')",

@@ -52,6 +52,7 @@ const FUNCTIONS: &[(&str, &[i64])] = &[
     ("sync_start_scope", &[1, 2]),
     ("sync_takeover", &[1, 2]),
     ("sync_track", &[1, 2]),
+    ("sync_uninstall", &[0, 1]),
     ("sync_untrack", &[1, 2]),
     ("sync_upload_once", &[1, 2]),
     ("sync_wait", &[1, 2]),

@@ -321,6 +321,7 @@ fn a_refused_call_inside_begin_leaves_the_callers_work_alone() {
         "SELECT sync_alter('tracked', 'DROP TABLE t')",
         "SELECT sync_entities('i', 'nobody', '[]')",
         "SELECT sync_untrack('tracked')",
+        "SELECT sync_uninstall()",
     ] {
         fails(&connection, sql);
         settled(&connection, false, sql);
@@ -417,6 +418,7 @@ fn the_hosts_last_insert_rowid_stays_after_a_failed_call() {
         .expect("insert");
     for sql in [
         "SELECT sync_untrack('tracked')",
+        "SELECT sync_uninstall()",
         "SELECT sync_alter('tracked', 'DROP TABLE t')",
         "SELECT sync_track('nothing')",
     ] {

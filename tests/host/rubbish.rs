@@ -176,7 +176,7 @@ fn sensible(name: &str) -> Vec<Rubbish> {
         "sync_wait_current" => &["host", "0"],
         "sync_cancel" => &["1", "main"],
         "sync_due" | "sync_run_due" => &["main"],
-        "sync_worker_start" => &["{}"],
+        "sync_worker_start" | "sync_uninstall" => &["{}"],
         "sync_pause" | "sync_resume" => &["all", "host", "{}"],
         "sync_apply" => &["1", "[]", "1"],
         "sync_has_pending" => &["host"],

@@ -99,6 +99,7 @@ const JSON_NAMES: &[(&str, &str)] = &[
         "options.keep[1]",
     ),
     ("sync_detach('host', '{\"schema\":NAME}')", "options.schema"),
+    ("sync_uninstall('{\"schema\":NAME}')", "options.schema"),
     ("sync_start_scope('s', '[\"a\",NAME]')", "instance_ids[1]"),
     (
         "sync_start_scope('{\"instanceId\":NAME,\"options\":{\"instanceIds\":[]}}')",

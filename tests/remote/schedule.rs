@@ -141,6 +141,10 @@ fn line_10_an_upload_for_a_change_that_failed_is_tried_again() {
         let due: i64 = client.ask("SELECT sync_due()").parse().expect("a number");
         assert!((50_000..=72_000).contains(&due), "{due}");
         later(&client, 100_000);
+        // That was a write too: it may take its millisecond.
+        wait_for("the end of the wait", || {
+            client.ask("SELECT sync_due()") == "0"
+        });
         assert_eq!(answers(&client)[0]["state"], "synced");
         client.is_at_rest();
     });

@@ -206,6 +206,23 @@ fn every_function_that_writes_settles_the_work_of_the_dead() {
     }
 }
 
+/// What would show it goes, too.
+const REMOVING: &[(&str, &str)] = &[("sync_uninstall", "sync_uninstall('{\"force\":true}')")];
+
+#[test]
+fn the_work_of_the_dead_does_not_keep_a_file_from_being_left() {
+    for (_, call) in REMOVING {
+        let world = World::new(false);
+        let server = Canned::start();
+        let db = furnished(&world, &server);
+        leave_dead_work(&world.open());
+        ask(&db, "SELECT sync_interrupt()");
+        ask(&db, &format!("SELECT {call}"));
+        let left = "SELECT count(*) FROM sqlite_master WHERE name LIKE '\\_sync%' ESCAPE '\\'";
+        assert_eq!(ask(&db, left), "0", "{call}");
+    }
+}
+
 #[test]
 fn every_write_to_a_virtual_table_settles_the_work_of_the_dead() {
     for (_, sql) in WRITABLE {
@@ -248,7 +265,7 @@ fn no_function_or_writable_table_is_left_out() {
         all.map(|(name, _)| (*name).to_owned()).collect()
     };
     assert_eq!(
-        named(&[WRITING, READING]),
+        named(&[WRITING, READING, REMOVING]),
         listed("'function', 'pure function'")
     );
     assert_eq!(named(&[WRITABLE]), listed("'writable table'"));
