@@ -315,7 +315,7 @@ pub fn drop_all(database: &Database, id: i64) -> Result<()> {
 /// # Errors
 /// SQLite's.
 pub fn drop_every(database: &Database) -> Result<()> {
-    drop_those(database, "_syncCapture_")
+    drop_those(database, PREFIX)
 }
 
 fn drop_those(database: &Database, prefix: &str) -> Result<()> {

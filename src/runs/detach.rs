@@ -54,7 +54,11 @@ pub fn answered(session: &Session, schema: &str, leaving: &Leaving) -> Result<Op
     let Some((_, _, answer)) = known else {
         return Ok(None);
     };
-    let declared = session.database(schema)?.query_value(
+    let database = session.database(schema)?;
+    if !installed(&database)? {
+        return Ok(Some(answer.clone()));
+    }
+    let declared = database.query_value(
         "SELECT 1 FROM main._syncProvider WHERE id = ?1",
         &[leaving.provider.as_str().into()],
     )?;

@@ -18,8 +18,8 @@ const NAMED: usize = 8;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Left {
     pub pending: i64,
-    pub rejected: i64,
-    pub held: i64,
+    rejected: i64,
+    held: i64,
     pub unknown: i64,
 }
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 
 use crate::capture::{Tracked, log};
-use crate::coordination::EntitiesCall;
 use crate::coordination::operation::Form;
+use crate::coordination::{EntitiesCall, installed};
 use crate::providers::conversation::Goal;
 use crate::store::{Database, Error, Result, Session, require_idle};
 
@@ -37,6 +37,9 @@ pub fn wait_for_run(session: &Session, schema: &str, id: i64, time: Duration) ->
     let database = session.database(schema)?;
     let until = Instant::now() + time;
     loop {
+        if !installed(&database)? {
+            return Err(unknown(id));
+        }
         let found = database.query_row(
             "SELECT state, phase, summary FROM main._syncRun WHERE id = ?1",
             &[id.into()],

@@ -36,6 +36,8 @@ fn line_12_tables_are_as_they_were_and_nothing_of_ours_is_left() {
         // Writes go on, and nothing is made by asking again.
         client.exec("UPDATE task SET title = 'Old' WHERE title = 'New'");
         assert_eq!(client.ask("SELECT sync_uninstall()"), "NULL");
+        let error = client.refused("SELECT sync_wait(1, 0)");
+        assert!(error.contains("there is no run 1"), "{error}");
         assert_eq!(client.ask(OURS), "0");
         // Whoever comes back begins anew, with what is there.
         client.ask("SELECT sync_track('task')");
@@ -68,6 +70,22 @@ fn line_12_what_is_not_settled_is_not_thrown_away_unless_it_is_said() {
             client.ask("SELECT title FROM task WHERE id = 'n1' OR title = 'New'"),
             "New"
         );
+    });
+}
+
+/// Some drivers call a function twice.
+#[test]
+fn line_12_a_provider_that_was_left_before_is_left_the_second_time_too() {
+    everywhere_over(&[Transport::Http], |case| {
+        let server = case.server();
+        let client = case.client(&*server);
+        client.synced();
+        let leave = "SELECT sync_detach('api', '{}')";
+        let answer = client.ask(leave);
+        // Rows that stay wait for another provider.
+        uninstall(&client, r#"{"force":true}"#);
+        assert_eq!(client.ask(leave), answer);
+        assert_eq!(client.ask(OURS), "0");
     });
 }
 

@@ -206,6 +206,21 @@ fn every_function_that_writes_settles_the_work_of_the_dead() {
     }
 }
 
+/// Whatever a function says of a file that was never synced, or was left: it is not about our tables.
+#[test]
+fn where_nothing_is_installed_no_function_misses_a_table_of_ours() {
+    for (_, call) in WRITING.iter().chain(READING).chain(REMOVING) {
+        let db = World::new(false).open();
+        if let Err(error) = support::try_ask(&db, &format!("SELECT {call}")) {
+            let error = error.to_string();
+            assert!(
+                !error.contains("no such table: main._sync"),
+                "{call}: {error}"
+            );
+        }
+    }
+}
+
 /// What would show it goes, too.
 const REMOVING: &[(&str, &str)] = &[("sync_uninstall", "sync_uninstall('{\"force\":true}')")];
 
