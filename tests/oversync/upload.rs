@@ -1,7 +1,9 @@
 //! What goes up, and how.
 
 use serde_json::json;
+use support::ask;
 use support::backend::oversync::a::Options;
+use support::work::work_of;
 
 use crate::client::{Device, USER, held, id, server, server_with, sums};
 
@@ -70,6 +72,28 @@ fn f3_f4_r2_r4_the_net_operation_follows_from_the_row_and_its_version() {
     assert_eq!(last(), ("DELETE".into(), 4, 1));
     assert_eq!(held(&server, 1), Some((5, None)));
     assert_eq!(device.pending(), "");
+}
+
+/// What a batch costs does not follow from what waits behind it.
+#[test]
+fn many_rows_go_up_at_the_price_of_few() {
+    let server = server();
+    let price = |rows: u32| {
+        let name = format!("phone{rows}");
+        let mut device = Device::with(&server, &name, json!({"uploadLimit": 50}));
+        device.exec("BEGIN");
+        for number in 0..rows {
+            device.user(rows * 10 + number, "n");
+        }
+        device.exec("COMMIT");
+        let declared = "SELECT sync_once('api') ->> '$.upload.applied'";
+        let steps = work_of(&mut device.db, |db| {
+            assert_eq!(ask(db, declared), rows.to_string());
+        });
+        steps / u64::from(rows)
+    };
+    let (few, many) = (price(200), price(8_000));
+    assert!(many * 10 < few * 11, "{few} steps a row, then {many}");
 }
 
 #[test]
