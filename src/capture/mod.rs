@@ -11,13 +11,14 @@ pub mod carry;
 pub mod columns;
 mod doubt;
 pub mod drift;
+pub mod index;
 pub mod key;
 pub mod key_map;
 mod key_type;
 pub mod log;
 pub mod lost;
 mod mask;
-pub mod meet;
+mod meet;
 mod moved;
 pub mod names;
 pub mod op;
@@ -42,11 +43,11 @@ pub mod tracked;
 pub mod triggers;
 mod whereabouts;
 
+#[cfg(fuzzing)]
+pub use index::index_terms;
+pub use index::pieces as sql_pieces;
 pub use key::Key;
 pub use key_map::KeyMap;
-#[cfg(fuzzing)]
-pub use meet::index_terms;
-pub use meet::pieces as sql_pieces;
 pub use op::Status;
 pub use pending::Pending;
 pub use pending_rows::PendingRows;

@@ -4,7 +4,7 @@
 //! The names alone don't tell that from a column that was dropped and one that was added. The declared types can: where
 //! the table, column by column in its old order, has the types that it had, but not by its names, the names have moved.
 
-use super::meet::pieces;
+use super::index::pieces;
 use super::names::Renamed;
 use super::shape::Shape;
 

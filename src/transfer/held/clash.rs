@@ -8,8 +8,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::capture::index::{Part, index_condition, read_index};
 use crate::capture::log::{self, Mark};
-use crate::capture::meet::{Part, index_condition, read_index};
 use crate::capture::reader::RowReader;
 use crate::capture::{Key, Status};
 use crate::providers::wire::{Face, Slot};
