@@ -14,17 +14,17 @@ mod meta;
 pub mod operation;
 pub mod owner;
 pub mod recovery;
+pub mod result;
 pub mod run_record;
 pub mod scope;
 
 pub use clock::now;
 pub use look::look_first;
 pub use meta::installed;
-pub use operation::{
-    EntitiesCall, Outcome, begin, finish, finish_of, is_open, is_open_for, live_owner_of,
-};
+pub use operation::{EntitiesCall, begin, is_open, is_open_for, live_owner_of};
 pub use owner::OwnerId;
 pub use recovery::{Recovered, recover, recover_at_load};
+pub use result::{Outcome, finish, finish_of};
 
 use std::collections::HashSet;
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::coordination::{operation, scope, write};
+use crate::coordination::{result, scope, write};
 use crate::ground::key::{Key, Takes, Usual, key, shown};
 use crate::ground::quoted;
 use crate::store::{Call, Error, Result, Shape, Value, ValueRef, checked_name};
@@ -73,7 +73,7 @@ pub fn delete_status(call: &Call<'_>) -> Result<Value> {
         None => (MAIN.to_owned(), status_id(call, 0)?),
     };
     let deleted = write(call.session(), &schema, |ground| {
-        operation::delete_status(ground.database, id)
+        result::delete_status(ground.database, id)
     })?;
     Ok(deleted.into())
 }

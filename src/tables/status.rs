@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use crate::coordination::live::Abandoned;
-use crate::coordination::operation::INTERRUPTED;
-use crate::coordination::{installed, now, operation, write_within_statement};
+use crate::coordination::result::INTERRUPTED;
+use crate::coordination::{installed, now, result, write_within_statement};
 use crate::store::{Access, Change, Error, Ready, Result, Rows, Session, Table, Value};
 
 pub const TABLE: Table = Table {
@@ -91,8 +91,8 @@ fn write(session: &Arc<Session>, change: Change) -> Result<Option<i64>> {
                 };
                 source.and_then(Value::as_str)
             };
-            let state = operation::checked_state(assigned(STATE, 0).unwrap_or_default())?;
-            operation::report(
+            let state = result::checked_state(assigned(STATE, 0).unwrap_or_default())?;
+            result::report(
                 ground.database,
                 ground.owner,
                 rowid,
@@ -102,7 +102,7 @@ fn write(session: &Arc<Session>, change: Change) -> Result<Option<i64>> {
             Ok(Some(rowid))
         }
         Change::Delete { rowid } => {
-            operation::delete_status(ground.database, rowid)?;
+            result::delete_status(ground.database, rowid)?;
             Ok(None)
         }
     })
