@@ -19,13 +19,26 @@ impl PendingRows {
     /// # Errors
     /// SQLite's; no room for temporary files, which a long log takes.
     pub fn read(database: &Database, tables: &[&Tracked], upto: i64) -> Result<Vec<Self>> {
-        if is_long(database, upto)? {
-            return Self::read_by_key(database, tables, upto, |_, _| Ok(true));
+        Self::read_after(database, tables, 0, upto)
+    }
+
+    /// The same of the entries after a number.
+    ///
+    /// # Errors
+    /// As [`PendingRows::read`].
+    pub fn read_after(
+        database: &Database,
+        tables: &[&Tracked],
+        after: i64,
+        upto: i64,
+    ) -> Result<Vec<Self>> {
+        if is_long(database, after, upto)? {
+            return Self::read_by_key(database, tables, (after, upto), |_, _| Ok(true));
         }
         let mut all: Vec<Self> = tables.iter().map(|_| Self::default()).collect();
         let places = places(tables);
         let mut entries = database.prepare(&format!("{ENTRIES} ORDER BY seq"))?;
-        entries.bind(1, upto.into())?;
+        entries.bind_all(&[after.into(), upto.into()])?;
         walk(entries, |table, key, entry| {
             if let Some(place) = places.get(&table) {
                 all[*place].add(Key(key), entry, &tables[*place].columns);
@@ -46,10 +59,10 @@ impl PendingRows {
     fn read_by_key(
         database: &Database,
         tables: &[&Tracked],
-        upto: i64,
+        (after, upto): (i64, i64),
         mut is_meant: impl FnMut(&Key, i64) -> Result<bool>,
     ) -> Result<Vec<Self>> {
-        let many = is_long(database, upto)?;
+        let many = is_long(database, after, upto)?;
         let mut all: Vec<Self> = tables.iter().map(|_| Self::default()).collect();
         let places = places(tables);
         let looks = tables.iter().map(|table| Look::new(database, table));
@@ -67,7 +80,7 @@ impl PendingRows {
             "{ENTRIES} AND tbl IN ({}) ORDER BY tbl, pk, seq",
             ids.join(", ")
         ))?;
-        entries.bind(1, upto.into())?;
+        entries.bind_all(&[after.into(), upto.into()])?;
         walk(entries, |table, key, entry| {
             let (Some(place), key) = (places.get(&table).copied(), Key(key)) else {
                 return Ok(());
@@ -98,14 +111,14 @@ impl PendingRows {
         keys: &[Value],
     ) -> Result<Self> {
         let mut some = Self::default();
-        let numbers: Vec<String> = (3..keys.len() + 3)
+        let numbers: Vec<String> = (4..keys.len() + 4)
             .map(|place| format!("?{place}"))
             .collect();
         let mut entries = database.prepare(&format!(
-            "{ENTRIES} AND tbl = ?2 AND pk IN ({}) ORDER BY seq",
+            "{ENTRIES} AND tbl = ?3 AND pk IN ({}) ORDER BY seq",
             numbers.join(", ")
         ))?;
-        let mut values = vec![upto.into(), table.id.into()];
+        let mut values = vec![0.into(), upto.into(), table.id.into()];
         values.extend(keys.iter().map(Value::borrow));
         entries.bind_all(&values)?;
         walk(entries, |_, key, entry| {
@@ -130,7 +143,7 @@ impl PendingRows {
         after: impl Fn(&Key) -> Result<Option<i64>>,
     ) -> Result<Self> {
         let mut asked: Option<(Key, Option<i64>)> = None;
-        let newer = Self::read_by_key(database, &[table], upto, |key, seq| {
+        let newer = Self::read_by_key(database, &[table], (0, upto), |key, seq| {
             let after = match asked.take() {
                 Some((last, after)) if last == *key => after,
                 _ => after(key)?,
@@ -142,8 +155,9 @@ impl PendingRows {
     }
 }
 
-/// The log up to a number.
-const ENTRIES: &str = "SELECT seq, tbl, op, mask, rid, pk FROM main._syncChange WHERE seq <= ?1";
+/// The log after a number, up to another.
+const ENTRIES: &str =
+    "SELECT seq, tbl, op, mask, rid, pk FROM main._syncChange WHERE seq > ?1 AND seq <= ?2";
 
 /// Entries of a log that is read into memory as a whole.
 const SHORT: i64 = 150_000;
@@ -151,11 +165,11 @@ const SHORT: i64 = 150_000;
 /// In debug builds one log in so many is taken for a long one, so that the tests go both ways.
 const DEBUGGED: i64 = 8;
 
-fn is_long(database: &Database, upto: i64) -> Result<bool> {
+fn is_long(database: &Database, after: i64, upto: i64) -> Result<bool> {
     if cfg!(debug_assertions) && upto % DEBUGGED == 0 {
         return Ok(true);
     }
-    log::spans(database, upto, SHORT)
+    Ok(upto.saturating_sub(after) >= SHORT && log::spans(database, upto, SHORT)?)
 }
 
 fn places(tables: &[&Tracked]) -> HashMap<i64, usize> {

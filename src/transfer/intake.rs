@@ -11,7 +11,7 @@ use super::apply::{Applier, Came, Setting};
 use super::binding::Binding;
 use super::counts::Counts;
 use super::held;
-use super::send::settle::Settler;
+use super::send::settle::{Acknowledged, Settler};
 use super::send::unacknowledged::Unacknowledged;
 
 /// Takes one answer, in the caller's transaction.
@@ -54,9 +54,18 @@ impl<'a> Intake<'a> {
         self.settle()?;
         let applier = match self.applier.take() {
             Some(applier) => applier,
-            None => Applier::new(self.setting, self.bindings, self.unacknowledged)?,
+            None => self.begin(Acknowledged::default())?,
         };
         Ok(self.applier.insert(applier))
+    }
+
+    fn begin(&self, acknowledged: Acknowledged) -> Result<Applier<'a>> {
+        Applier::new(
+            self.setting,
+            self.bindings,
+            self.unacknowledged,
+            acknowledged,
+        )
     }
 
     fn settle(&mut self) -> Result<(), SyncError> {
@@ -74,7 +83,7 @@ impl<'a> Intake<'a> {
         if settled.met.is_empty() {
             return Ok(());
         }
-        let applier = Applier::new(self.setting, self.bindings, self.unacknowledged)?;
+        let applier = self.begin(settled.acknowledged)?;
         let applier = self.applier.insert(applier);
         settled.met.iter().try_for_each(|row| applier.met(row))
     }

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::capture::{Key, PendingRows, log};
+use crate::capture::{Key, log};
 use crate::ground::{SyncError, Warning};
 use crate::providers::sink::{Announced, Image, KnownVersion, RemoteRow, Scope, Sink};
 use crate::providers::wire::{Slot, WireId};
@@ -16,6 +16,7 @@ use crate::transfer::held::{Class, Holder, Reason};
 use crate::transfer::send::fate::MetRow;
 use crate::transfer::send::follow::Followed;
 use crate::transfer::send::frozen::Frozen;
+use crate::transfer::send::settle::Acknowledged;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 use crate::transfer::version::Version;
 
@@ -38,6 +39,7 @@ use super::stray::stray_key;
 use super::succession::Succession;
 use super::swept::Swept;
 use super::table::{TableApplier, Trouble};
+use super::unsent::Unsent;
 
 /// Applies the changes of one answer: first all rows that were created or updated, then all deletes, so that a foreign
 /// key's own action meets only what really lost its parent.
@@ -72,7 +74,7 @@ pub struct Applier<'a> {
 
 impl<'a> Applier<'a> {
     /// Prepares to apply: looks at what is pending now. `unacknowledged`: rows that the server may have
-    /// from a push without an answer.
+    /// from a push without an answer. `acknowledged`: those that the same answer has settled.
     ///
     /// # Errors
     /// SQLite's.
@@ -80,6 +82,7 @@ impl<'a> Applier<'a> {
         setting: &Setting<'a>,
         bindings: &'a [Binding],
         unacknowledged: &'a Unacknowledged,
+        acknowledged: Acknowledged,
     ) -> Result<Self> {
         let database = setting.database;
         // Applied rows may arrive in any order; references are checked at the end.
@@ -87,8 +90,7 @@ impl<'a> Applier<'a> {
         // The delete is about the server's row, and what was made since is another.
         log::forget(database, &setting.refusals.used_again())?;
         let start = log::high_water(database)?;
-        let tracked: Vec<_> = bindings.iter().map(|binding| &binding.table).collect();
-        let pending = PendingRows::read(database, &tracked, start)?;
+        let pending = Unsent::read(database, bindings, acknowledged, start)?;
         let tables = bindings
             .iter()
             .zip(pending)

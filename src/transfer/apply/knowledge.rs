@@ -11,13 +11,14 @@ use crate::transfer::send::unacknowledged::{Sent, Unacknowledged};
 
 use super::decide::{Case, Local, Push, Remote, Rules};
 use super::journal::Journal;
+use super::unsent::Unsent;
 
 /// What is known of one table. The journal is read when a row that waits is met.
 pub struct Knowledge<'a> {
     database: &'a Database,
     provider: &'a str,
     binding: &'a Binding,
-    pending: PendingRows,
+    pending: Unsent<'a>,
     /// Rows that the server may have from a push without an answer.
     unacknowledged: &'a Unacknowledged,
     journal: Option<Journal>,
@@ -39,7 +40,7 @@ impl<'a> Knowledge<'a> {
         database: &'a Database,
         provider: &'a str,
         binding: &'a Binding,
-        pending: PendingRows,
+        pending: Unsent<'a>,
         unacknowledged: &'a Unacknowledged,
         start: i64,
         rules: Rules,
@@ -73,7 +74,7 @@ impl<'a> Knowledge<'a> {
         self.one.insert(key.clone());
     }
 
-    /// Whether nothing is pending in the whole table.
+    /// Whether it is known that nothing is pending in the whole table.
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
@@ -87,8 +88,11 @@ impl<'a> Knowledge<'a> {
     }
 
     /// All rows of the table that something is logged of.
-    pub fn rows(&self) -> &PendingRows {
-        &self.pending
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn rows(&self) -> Result<&PendingRows> {
+        self.pending.all()
     }
 
     /// What is here of a row that something is logged of.
@@ -202,7 +206,7 @@ impl<'a> Knowledge<'a> {
             Some(journal) => journal,
             None => {
                 let table = self.binding.table.id;
-                Journal::read(self.database, self.provider, table, &self.pending)?
+                Journal::read(self.database, self.provider, table, self.pending.all()?)?
             }
         };
         Ok(self.journal.insert(journal))

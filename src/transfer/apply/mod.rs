@@ -3,7 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `decide` | the decision table: what happens to a row, without the database |
-//! | `knowledge`, `journal`, `version` | what is known of a row: what is pending of it, what was pushed of it, its version |
+//! | `knowledge`, `unsent`, `journal`, `version` | what is known of a row: what is pending of it, what was pushed of it, its version |
 //! | `meeting`, `unseen` | two rows and a policy: which columns stay; also of a row that is held |
 //! | `rounded` | integers that a server has rounded |
 //! | `writer`, `lift` | the statements on a table |
@@ -49,6 +49,7 @@ mod told;
 mod trial;
 mod turns;
 mod unseen;
+mod unsent;
 mod version;
 mod writer;
 

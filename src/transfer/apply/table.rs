@@ -2,7 +2,7 @@
 
 use crate::capture::aside::stands_for;
 use crate::capture::shared::Counting;
-use crate::capture::{Key, KeyMap, Pending, PendingRows};
+use crate::capture::{Key, KeyMap, Pending};
 use crate::ground::{SyncError, Warning, quoted};
 use crate::providers::conversation::Again;
 use crate::providers::values::show;
@@ -27,6 +27,7 @@ use super::meeting::{Chosen, Judge, Meeting};
 use super::own_writes::{Applied, Found};
 use super::rounded::{is_rounded, may_be_rounded};
 use super::setting::Setting;
+use super::unsent::Unsent;
 use super::version::VersionGate;
 use super::writer::{Deleted, UNIQUE, Writer};
 use crate::transfer::version::Version;
@@ -113,7 +114,7 @@ impl<'a> TableApplier<'a> {
         setting: &Setting<'a>,
         binding: &'a Binding,
         again: Option<Again>,
-        pending: PendingRows,
+        pending: Unsent<'a>,
         unacknowledged: &'a Unacknowledged,
         start: i64,
     ) -> Result<Self> {
@@ -785,7 +786,7 @@ impl<'a> TableApplier<'a> {
     pub fn absent(&mut self, is_meant: impl Fn(ValueRef<'_>) -> bool) -> Result<Vec<Key>> {
         let mut absent = Vec::new();
         let writer = &mut self.writer;
-        self.knowledge.rows().each(|pending| {
+        self.knowledge.rows()?.each(|pending| {
             if is_meant(pending.key.0.borrow()) && !writer.find(pending)? {
                 absent.push(pending.key.clone());
             }
@@ -802,7 +803,7 @@ impl<'a> TableApplier<'a> {
     pub fn edited(&mut self) -> Result<KeyMap<String>> {
         let mut edited = KeyMap::default();
         let (writer, knowledge, binding) = (&mut self.writer, &self.knowledge, self.binding);
-        knowledge.rows().each(|pending| {
+        knowledge.rows()?.each(|pending| {
             let exists = writer.find(pending)?;
             let local = knowledge.local(pending, exists)?;
             if matches!(local, Local::Created | Local::Updated) {

@@ -14,6 +14,7 @@ use crate::store::{Value, ensure_schema};
 use crate::transfer::binding::{Binding, OnClash, travelling, wire_columns};
 use crate::transfer::counts::Counts;
 use crate::transfer::held::Refusals;
+use crate::transfer::send::settle::Acknowledged;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 /// A file with the tracked table `t`: columns `id` and `name`.
@@ -65,7 +66,8 @@ fn apply(memory: &Memory, bindings: &[Binding; 1], say: impl FnOnce(&mut dyn Sin
         refusals: &refusals,
     };
     run(memory, "BEGIN");
-    let mut applier = Applier::new(&setting, bindings, &unacknowledged).expect("prepared");
+    let mut applier = Applier::new(&setting, bindings, &unacknowledged, Acknowledged::default())
+        .expect("prepared");
     say(&mut applier);
     let mut counts = applier.finish(&[]).expect("applied").counts;
     run(memory, "COMMIT");

@@ -21,6 +21,7 @@ use crate::transfer::apply::{Applier, Setting};
 use crate::transfer::binding::{Binding, OnClash, key_type, travelling, wire_columns};
 use crate::transfer::held::documents::{HeldDocuments, held_key};
 use crate::transfer::held::{inserts, keep};
+use crate::transfer::send::settle::Acknowledged;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::outcome::{Failure, Job, Outcome};
@@ -135,7 +136,12 @@ pub fn apply(
     let bindings = with_held(job, bindings)?;
     job.attempt.binds(&bindings);
     let met = inserts::meet(job.database, job.provider, &bindings)?;
-    let mut applier = Applier::new(&setting, &bindings, &unacknowledged)?;
+    let mut applier = Applier::new(
+        &setting,
+        &bindings,
+        &unacknowledged,
+        Acknowledged::default(),
+    )?;
     body(&mut applier)?;
     let came = applier.finish(&[])?;
     for table in &came.comes_again {

@@ -1,7 +1,7 @@
 //! Settling: what the server said about the rows that were sent, recorded in one transaction.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::capture::{Key, log};
 use crate::ground::{SyncError, Warning, quoted};
@@ -66,6 +66,15 @@ pub struct Settled {
     pub again: Vec<Frozen>,
     /// What the server said of the first row that it did not take.
     pub said: Option<String>,
+    pub acknowledged: Acknowledged,
+}
+
+/// Rows that an answer has settled, by table and key.
+#[derive(Debug, Default)]
+pub struct Acknowledged {
+    pub rows: HashSet<(i64, Key)>,
+    /// What is still logged of them comes behind this entry of the log.
+    pub upto: i64,
 }
 
 /// Gathers the verdicts on one parcel and records what they come to.
@@ -353,6 +362,13 @@ impl<'a> Settler<'a> {
         }
         log::forget(self.database, &self.taken)?;
         rekey::rename(self.database, &self.renamed)?;
+        // Of rows that were frozen at another time more may be logged, and so may be under another key.
+        if !self.frozen.resent && self.renamed.is_empty() {
+            self.settled.acknowledged = Acknowledged {
+                rows: std::mem::take(&mut self.taken).into_keys().collect(),
+                upto: self.frozen.upto,
+            };
+        }
         self.send_again(&swallowed)?;
         let push = self.frozen.push;
         outbox::close_but(self.database, self.provider, push, &unsure)?;
