@@ -21,7 +21,7 @@ pub mod scope;
 pub use clock::now;
 pub use look::look_first;
 pub use meta::installed;
-pub use operation::{EntitiesCall, begin, is_open, is_open_for, live_owner_of};
+pub use operation::{EntitiesCall, OpenOperation, begin, is_open, is_open_for, live_owner_of};
 pub use owner::OwnerId;
 pub use recovery::{Recovered, recover, recover_at_load};
 pub use result::{Outcome, finish, finish_of};

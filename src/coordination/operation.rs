@@ -69,6 +69,8 @@ impl EntitiesCall {
 /// An operation that a call has opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenOperation {
+    /// Its row in `_syncOperation`.
+    pub id: i64,
     pub status_id: i64,
     pub entity: String,
     pub function_id: Option<String>,
@@ -77,12 +79,16 @@ pub struct OpenOperation {
 /// Opens the operations of a call. An instance already in flight keeps its open operations, unless
 /// their status row was deleted; otherwise the call replaces what the instance ran before.
 ///
+/// `runs`: whoever calls ends just these operations, by their ids. Then calls without an instance have operations of their
+/// own, for one of them may wait until the other has ended; else they share what is open.
+///
 /// # Errors
 /// SQLite's.
 pub fn begin(
     database: &Database,
     owner: OwnerId,
     call: &EntitiesCall,
+    runs: bool,
 ) -> Result<Vec<OpenOperation>> {
     let at = now();
     let instance = text(call.instance_id.as_deref());
@@ -96,6 +102,7 @@ pub fn begin(
         let (status_id, exists) = status_row(database, &mut writers, call, operation)?;
         let running = Running {
             instance,
+            alone: runs && call.instance_id.is_none(),
             status_id,
             ordinal: ordinal as i64,
             at,
@@ -103,7 +110,7 @@ pub fn begin(
             settings: text(settings.as_deref()),
         };
         // The operation comes first: the trigger of the row then finds it open and leaves it alone.
-        open_operation(database, &mut writers, &running, operation)?;
+        let id = open_operation(database, &mut writers, &running, operation)?;
         if exists {
             writers.reopen_status.run(&[status_id.into(), at.into()])?;
         } else {
@@ -116,6 +123,7 @@ pub fn begin(
             ])?;
         }
         opened.push(OpenOperation {
+            id,
             status_id,
             entity: operation.entity.clone(),
             function_id: operation.function_id.clone(),
@@ -201,6 +209,8 @@ fn status_row(
 /// An operation about to be opened.
 struct Running<'a> {
     instance: ValueRef<'a>,
+    /// Nobody else is to have the same one.
+    alone: bool,
     status_id: i64,
     ordinal: i64,
     at: i64,
@@ -213,10 +223,15 @@ fn open_operation(
     writers: &mut Writers<'_>,
     running: &Running<'_>,
     operation: &OperationSpec,
-) -> Result<()> {
+) -> Result<i64> {
     let known = database.query_value(
-        "SELECT id FROM main._syncOperation WHERE instanceId IS ?1 AND statusId = ?2",
-        &[running.instance, running.status_id.into()],
+        "SELECT id FROM main._syncOperation \
+         WHERE instanceId IS ?1 AND statusId = ?2 AND NOT (?3 AND state = 'syncing')",
+        &[
+            running.instance,
+            running.status_id.into(),
+            running.alone.into(),
+        ],
     )?;
     if let Value::Integer(id) = known {
         let values = [
@@ -226,7 +241,8 @@ fn open_operation(
             running.owner.into(),
             running.settings,
         ];
-        return writers.reopen_operation.run(&values);
+        writers.reopen_operation.run(&values)?;
+        return Ok(id);
     }
     writers.insert_operation.run(&[
         running.instance,
@@ -237,7 +253,8 @@ fn open_operation(
         running.at.into(),
         running.owner.into(),
         running.settings,
-    ])
+    ])?;
+    Ok(database.connection().last_insert_rowid())
 }
 
 /// The statements that a call runs for each operation. Preparing one compiles all triggers behind
@@ -356,15 +373,14 @@ pub fn open_work(database: &Database, status_id: i64) -> Result<Option<OpenWork>
     )
 }
 
-/// Whether an instance's operation is still open. A running sync asks, to notice an interruption.
+/// Whether an operation is still open. A running sync asks, to notice an interruption.
 ///
 /// # Errors
 /// SQLite's.
-pub fn is_open(database: &Database, status_id: i64, instance: Option<&str>) -> Result<bool> {
+pub fn is_open(database: &Database, operation: &OpenOperation) -> Result<bool> {
     let found = database.query_value(
-        "SELECT 1 FROM main._syncOperation \
-         WHERE statusId = ?1 AND instanceId IS ?2 AND state = 'syncing'",
-        &[status_id.into(), instance.into()],
+        "SELECT 1 FROM main._syncOperation WHERE id = ?1 AND statusId = ?2 AND state = 'syncing'",
+        &[operation.id.into(), operation.status_id.into()],
     )?;
     Ok(found != Value::Null)
 }

@@ -1,6 +1,7 @@
 //! Results of operations: what a run, or whoever reports a state, makes of them.
 
 use super::clock::now;
+use super::operation::OpenOperation;
 use super::owner::{OwnerId, text};
 use crate::ground::quoted;
 use crate::store::{Database, Error, Result, Value};
@@ -16,21 +17,15 @@ pub enum Outcome {
 /// Errors of this form are interruptions; the prefix is reserved.
 pub const INTERRUPTED: &str = "interrupted: ";
 
-/// Ends an instance's operation. The status stays `syncing` while another instance has the same operation open:
-/// its run waits for its turn.
+/// Ends an operation of a run. The status stays `syncing` while another run has one open under it: it waits for its turn.
 ///
 /// # Errors
 /// SQLite's.
-pub fn finish_of(
-    database: &Database,
-    status_id: i64,
-    instance: Option<&str>,
-    outcome: &Outcome,
-) -> Result<()> {
+pub fn finish_of(database: &Database, operation: &OpenOperation, outcome: &Outcome) -> Result<()> {
+    let status_id = operation.status_id;
     let others = database.query_value(
-        "SELECT 1 FROM main._syncOperation \
-         WHERE statusId = ?1 AND instanceId IS NOT ?2 AND state = 'syncing'",
-        &[status_id.into(), instance.into()],
+        "SELECT 1 FROM main._syncOperation WHERE statusId = ?1 AND id <> ?2 AND state = 'syncing'",
+        &[status_id.into(), operation.id.into()],
     )?;
     if others == Value::Null {
         return finish(database, status_id, outcome).map(drop);
@@ -42,10 +37,10 @@ pub fn finish_of(
     };
     database.execute(
         "UPDATE main._syncOperation SET state = ?3, error = ?4, timestamp = ?5 \
-         WHERE statusId = ?1 AND instanceId IS ?2 AND state = 'syncing'",
+         WHERE statusId = ?1 AND id = ?2 AND state = 'syncing'",
         &[
             status_id.into(),
-            instance.into(),
+            operation.id.into(),
             state.into(),
             error.into(),
             now().into(),

@@ -130,7 +130,7 @@ fn refuse_settings_of_others(kind: &Kind, request: &EntitiesCall) -> Result<()> 
 fn open(call: &Call<'_>, request: &EntitiesCall) -> Result<Json> {
     check_settings(call.session(), &request.options)?;
     write(call.session(), &request.schema, |ground| {
-        let operations = begin(ground.database, ground.owner, request)?;
+        let operations = begin(ground.database, ground.owner, request, false)?;
         let state = match &request.instance_id {
             Some(instance) => instance_state(ground.database, instance)?,
             None => None,

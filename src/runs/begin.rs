@@ -96,10 +96,7 @@ impl Run {
         let id = run_record::begin(database, &run)?;
         let operations = match goal {
             Goal::Check => Vec::new(),
-            _ => begin(database, ground.owner, call)?
-                .into_iter()
-                .map(|operation| (operation.status_id, operation.entity))
-                .collect(),
+            _ => begin(database, ground.owner, call, true)?,
         };
         let quiet = config.list("quiet");
         let mut run = Self {
@@ -217,6 +214,7 @@ impl Run {
 
     fn talk_anew(&mut self, database: &Database, prepared: Prepared) -> Result<()> {
         let provider = self.call.provider.as_str();
+        self.report.cursor = prepared.cursors.iter().flatten().next().cloned();
         self.report.paused = prepared.paused;
         self.report.warn(prepared.warnings);
         self.bindings = prepared.bindings;

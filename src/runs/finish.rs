@@ -65,7 +65,8 @@ impl Run {
                 false => Err(error.clone()),
             };
             if elsewhere.is_err() {
-                let statuses = self.operations.iter().map(|(status, _)| *status);
+                let operations = self.operations.iter();
+                let statuses = operations.map(|operation| operation.status_id);
                 owner::set_adrift(session, database.schema(), statuses);
             }
             return Err(error);
@@ -165,17 +166,16 @@ impl Run {
 
     fn close_operations(&self, database: &Database, error: Option<&SyncError>) -> Result<()> {
         let ours = lease::is_held(database, &self.call.provider, self.id)?;
-        let instance = self.call.instance_id.as_deref();
-        for (status, _) in &self.operations {
+        for operation in &self.operations {
             // The process that took over may have opened it again.
-            if !ours && !is_open_for(database, *status, self.owner)? {
+            if !ours && !is_open_for(database, operation.status_id, self.owner)? {
                 continue;
             }
             let outcome = match error {
                 None => Outcome::Synced,
                 Some(error) if error.class == Class::Cancelled => {
                     // What was interrupted keeps the reason it was given.
-                    if !is_open(database, *status, instance)? {
+                    if !is_open(database, operation)? {
                         continue;
                     }
                     let reason = match self.cancel.load(Ordering::Relaxed) {
@@ -186,7 +186,7 @@ impl Run {
                 }
                 Some(error) => Outcome::Failed(error.to_json().to_string()),
             };
-            finish_of(database, *status, instance, &outcome)?;
+            finish_of(database, operation, &outcome)?;
         }
         Ok(())
     }

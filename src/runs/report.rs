@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::coordination::OpenOperation;
 use crate::ground::{SyncError, Warning, add_warning};
 use crate::http::Redactor;
 use crate::providers::conversation::Page;
@@ -69,12 +70,12 @@ impl Report {
         let mut total = Counts::default();
         self.entities.iter().for_each(|counts| total.add(counts));
         let mut operations = Vec::new();
-        for (place, (status, entity)) in facts.operations.iter().enumerate() {
+        for (place, open) in facts.operations.iter().enumerate() {
             let counts = self.entities.get(place).cloned().unwrap_or_default();
             let mut operation = Map::new();
-            operation.insert("statusId".into(), (*status).into());
-            operation.insert("entity".into(), entity.as_str().into());
-            operation.insert("functionId".into(), Json::Null);
+            operation.insert("statusId".into(), open.status_id.into());
+            operation.insert("entity".into(), open.entity.as_str().into());
+            operation.insert("functionId".into(), open.function_id.as_deref().into());
             operation.insert("state".into(), facts.state.into());
             counts.put(&mut operation);
             operations.push(Json::Object(operation));
@@ -124,7 +125,7 @@ pub struct Facts<'a> {
     pub provider: &'a str,
     pub state: &'static str,
     /// Status row and entity of each operation.
-    pub operations: &'a [(i64, String)],
+    pub operations: &'a [OpenOperation],
     pub run: i64,
     /// Epoch ms.
     pub started: i64,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
-use crate::coordination::{EntitiesCall, OwnerId, is_open, owner, run_record};
+use crate::coordination::{EntitiesCall, OpenOperation, OwnerId, is_open, owner, run_record};
 use crate::ground::SyncError;
 use crate::http::{HttpError, Outgoing, Redactor, Response, Secrets};
 use crate::providers::Settings;
@@ -97,7 +97,7 @@ pub struct Run {
     pub(super) started: i64,
     pub(super) owner: OwnerId,
     /// Status row and entity of each operation; none when the run opened none.
-    pub(super) operations: Vec<(i64, String)>,
+    pub(super) operations: Vec<OpenOperation>,
     pub(super) config: Settings,
     pub(super) kind: Box<dyn Provider>,
     /// None until the run's turn has come.
@@ -250,9 +250,8 @@ impl Run {
             let _ = owner::beat(database, self.owner);
         }
         let mut goes_on = vec![run_record::goes_on(database, self.id)];
-        let instance = self.call.instance_id.as_deref();
         let operations = self.operations.iter();
-        goes_on.extend(operations.map(|(status, _)| is_open(database, *status, instance)));
+        goes_on.extend(operations.map(|operation| is_open(database, operation)));
         goes_on.into_iter().any(|goes_on| match goes_on {
             Ok(goes_on) => !goes_on,
             Err(error) => error.is_interrupt(),

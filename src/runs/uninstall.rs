@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use crate::capture::tracked::registrations;
 use crate::capture::{drift, triggers};
 use crate::coordination::Ground;
-use crate::store::{Error, Result, Session, remove_schema};
+use crate::store::{Database, Error, Result, Session, others_run, quote_name, remove_schema};
 
 use super::detach::refuse_busy;
 use super::left::{Left, unsettled};
@@ -22,6 +22,13 @@ pub fn uninstall(session: &Session, ground: &Ground<'_>, force: bool) -> Result<
     for provider in &providers {
         refuse_busy(session, ground, provider)?;
     }
+    if others_run(database.connection()) {
+        return Err(Error::Busy(
+            "a statement of this connection is still reading, and tables can't be dropped meanwhile; finish or reset it"
+                .into(),
+        ));
+    }
+    refuse_referring(database)?;
     drift::refresh(database)?;
     drift::follow_uncaptured(database)?;
     let tables = registrations(database)?;
@@ -38,4 +45,23 @@ pub fn uninstall(session: &Session, ground: &Ground<'_>, force: bool) -> Result<
     remove_schema(database)?;
     let tables: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
     Ok(json!({"tables": tables, "discarded": lost.json()}))
+}
+
+/// A table of the program that refers to one of ours would refer to nothing.
+fn refuse_referring(database: &Database) -> Result<()> {
+    let referring = database.query_row(
+        "SELECT m.name, f.\"table\" FROM main.sqlite_master AS m JOIN pragma_foreign_key_list(m.name, ?1) AS f \
+         WHERE m.type = 'table' AND substr(m.name, 1, 5) <> '_sync' COLLATE NOCASE \
+         AND substr(f.\"table\", 1, 5) = '_sync' COLLATE NOCASE LIMIT 1",
+        &[database.schema().into()],
+        |row| Ok((row.text(0), row.text(1))),
+    )?;
+    match referring {
+        None => Ok(()),
+        Some((table, ours)) => Err(Error::argument(format!(
+            "table {} has a foreign key to {ours}, which would be gone; drop that table, or make it again without the \
+             reference",
+            quote_name(&table)
+        ))),
+    }
 }

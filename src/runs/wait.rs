@@ -87,12 +87,13 @@ pub fn wait_until_current(
     };
     loop {
         // One that somebody else began may have asked before this call: a sync of our own surely asks after it.
-        match run(session, &call, Goal::Sync) {
-            Ok(answer) => return shown(&database, provider, upto, &answer),
-            Err(error) if error.is_busy() => {}
-            Err(error) => return Err(error),
+        let is_over = Instant::now() >= until;
+        match (!is_over).then(|| run(session, &call, Goal::Sync)) {
+            Some(Ok(answer)) => return shown(&database, provider, upto, &answer),
+            Some(Err(error)) if !error.is_busy() => return Err(error),
+            _ => {}
         }
-        if Instant::now() >= until {
+        if is_over {
             let none = json!({"state": "syncing", "error": null, "paused": false});
             let mut answer = shown(&database, provider, upto, &none)?;
             answer["current"] = false.into();

@@ -151,6 +151,13 @@ fn listed(connection: Connection) -> impl Iterator<Item = *mut sqlite3_stmt> {
     })
 }
 
+/// Whether statements of the connection are in the middle of something, besides the one that has called us.
+pub fn others_run(connection: Connection) -> bool {
+    // SAFETY: a statement that is listed is alive.
+    let is_busy = |raw: &*mut sqlite3_stmt| unsafe { sq!(stmt_busy(*raw)) } != 0;
+    listed(connection).filter(is_busy).nth(1).is_some()
+}
+
 /// Whether a statement has that text. Another one may have been given the address of one that is gone.
 ///
 /// `raw` must be listed.

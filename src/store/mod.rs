@@ -41,6 +41,7 @@ pub use database::{Database, quote_name};
 pub use error::{Error, Result};
 pub use function::{Call, Effect, Function, Shape};
 pub use hook::HOOK;
+pub use kept::others_run;
 pub use name::{checked_name, name_of, read_name, read_names};
 pub use quiet::{ChecksOff, TriggersOff, defer_references, enforces_references};
 pub use schema::{

@@ -100,7 +100,7 @@ pub fn installed(database: &Database) -> Result<Option<i64>> {
         None => return without_meta(database),
         Some((name, true)) => {
             return Err(Error::Corrupt(format!(
-                "{} is not a table; names that begin with _sync belong to syncscope",
+                "{} is not a table; names that begin with _sync belong to syncscope: rename it or drop it",
                 quote_name(&name)
             )));
         }
@@ -110,8 +110,8 @@ pub fn installed(database: &Database) -> Result<Option<i64>> {
         "SELECT value FROM main._syncMeta WHERE key = 'schemaVersion'",
         &[],
         |row| Ok(row.column(0).to_owned()),
-    )?;
-    let Some(version) = version else {
+    );
+    let Some(version) = version.map_err(is_strange)? else {
         // The schema was restored without the rows: as good as new.
         return match empty_tables(database)? {
             Some(_) => Ok(None),
@@ -127,6 +127,18 @@ pub fn installed(database: &Database) -> Result<Option<i64>> {
             "_syncMeta.schemaVersion is {}, not a number; restore the file from a backup",
             other.borrow().type_name()
         ))),
+    }
+}
+
+/// There is a table of that name, but it is not ours.
+fn is_strange(error: Error) -> Error {
+    match error.code() {
+        BROKEN => Error::Corrupt(
+            "_syncMeta is not the table that syncscope makes; names that begin with _sync belong to syncscope: rename it or \
+             drop it"
+                .into(),
+        ),
+        _ => error,
     }
 }
 

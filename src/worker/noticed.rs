@@ -12,12 +12,29 @@ pub struct Noticed {
     changes: Mutex<HashMap<(String, String), Change>>,
 }
 
+/// When changes were noticed that wait. Epoch ms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changed {
+    pub first: i64,
+    pub last: i64,
+}
+
+impl Changed {
+    /// One more was noticed.
+    fn again(before: Option<Self>, now: i64) -> Self {
+        Self {
+            first: before.map_or(now, |before| before.first),
+            last: now,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Change {
     /// The log's end when it was looked at last. What waited before that counts as changed at the first look.
     seen: i64,
-    /// Epoch ms; none when what was noticed is on its way.
-    noticed: Option<i64>,
+    /// The first and the last time; none when what was noticed is on its way.
+    noticed: Option<Changed>,
     /// The state of the secrets that the backend did not know, see `Secrets::changes`.
     shut_out: Option<u64>,
     /// The server has said that there is something new.
@@ -27,7 +44,7 @@ struct Change {
 }
 
 impl Noticed {
-    /// When the last change was noticed; none when nothing has changed since the last upload began.
+    /// When changes were noticed; none when nothing has changed since the last upload began.
     pub fn look(
         &self,
         schema: &str,
@@ -35,10 +52,10 @@ impl Noticed {
         end: i64,
         pending: bool,
         now: i64,
-    ) -> Option<i64> {
+    ) -> Option<Changed> {
         self.change(schema, provider, |change| {
             if end > change.seen && pending {
-                change.noticed = Some(now);
+                change.noticed = Some(Changed::again(change.noticed, now));
             }
             change.seen = end;
             change.noticed
@@ -71,7 +88,7 @@ impl Noticed {
     pub fn again(&self, schema: &str, provider: &str, goal: Goal, now: i64) {
         self.change(schema, provider, |change| {
             if goal.sends() {
-                change.noticed = Some(now);
+                change.noticed = Some(Changed::again(change.noticed, now));
             }
             change.news |= goal != Goal::Upload;
         });

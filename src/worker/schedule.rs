@@ -3,6 +3,8 @@
 use crate::providers::conversation::Goal;
 use crate::store::{Database, Result, Statement};
 
+use super::noticed::Changed;
+
 /// What `sync_auto` was told of a provider, and how it went so far. Times are milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
@@ -26,8 +28,8 @@ pub struct Schedule {
 pub struct Circumstances {
     /// Something waits to be sent.
     pub pending: bool,
-    /// When the last change of a tracked table was noticed, if that is known. Epoch ms.
-    pub changed_at: Option<i64>,
+    /// When changes of tracked tables were noticed that wait, if that is known.
+    pub changed: Option<Changed>,
     /// When the last run of the provider succeeded. Epoch ms.
     pub succeeded_at: Option<i64>,
     pub uploads_paused: bool,
@@ -91,13 +93,15 @@ impl Schedule {
             _ => false,
         };
         let not_before = self.retry_at.filter(|_| !mended).unwrap_or(0);
-        let by_clock = self
-            .upload_every
-            .map(|every| self.uploaded_at.saturating_add(every));
-        let by_change = match (self.debounce, now.changed_at) {
-            (Some(debounce), Some(changed)) => Some(changed.saturating_add(debounce)),
-            _ => None,
+        let (by_change, since) = match (self.debounce, now.changed) {
+            (Some(debounce), Some(changed)) => {
+                (Some(changed.last.saturating_add(debounce)), changed.first)
+            }
+            _ => (None, 0),
         };
+        // However long nothing was to be sent: what comes then is a burst. One without an end goes up by the clock.
+        let since = self.uploaded_at.max(since);
+        let by_clock = self.upload_every.map(|every| since.saturating_add(every));
         let upload = by_clock.into_iter().chain(by_change).min();
         let every = match now.is_deaf {
             true => Some(self.download_every.map_or(DEAF, |every| every.min(DEAF))),
@@ -169,6 +173,13 @@ mod tests {
         }
     }
 
+    fn once(at: i64) -> Option<Changed> {
+        Some(Changed {
+            first: at,
+            last: at,
+        })
+    }
+
     fn pending() -> Circumstances {
         Circumstances {
             pending: true,
@@ -206,7 +217,7 @@ mod tests {
     #[test]
     fn line_10_nothing_goes_up_where_nothing_waits() {
         let idle = Circumstances {
-            changed_at: Some(5),
+            changed: once(5),
             ..Circumstances::default()
         };
         let due = schedule().due(&idle);
@@ -215,18 +226,27 @@ mod tests {
 
     #[test]
     fn line_10_a_burst_gives_one_run_after_its_last_change() {
-        let schedule = schedule();
         let changed = |at: i64| Circumstances {
-            changed_at: Some(at),
+            changed: Some(Changed {
+                first: 1_000,
+                last: at,
+            }),
             ..pending()
         };
-        for at in [1_000, 1_500, 2_900, 4_000] {
-            assert_eq!(schedule.due(&changed(at)).goal(at + 1_999), None);
+        // Also where nothing went up for long.
+        let idle_for_long = Schedule {
+            uploaded_at: -100_000,
+            ..schedule()
+        };
+        for schedule in [schedule(), idle_for_long] {
+            for at in [1_000, 1_500, 2_900, 4_000] {
+                assert_eq!(schedule.due(&changed(at)).goal(at + 1_999), None);
+            }
+            let due = schedule.due(&changed(4_000));
+            assert_eq!(due.goal(6_000), Some(Goal::Upload));
+            // A burst without an end goes up by the clock.
+            assert_eq!(schedule.due(&changed(30_900)).upload, Some(31_000));
         }
-        assert_eq!(
-            schedule.due(&changed(4_000)).goal(6_000),
-            Some(Goal::Upload)
-        );
     }
 
     #[test]
@@ -238,7 +258,7 @@ mod tests {
             ..schedule()
         };
         let changed = Circumstances {
-            changed_at: Some(100_500),
+            changed: once(100_500),
             ..pending()
         };
         let due = failed.due(&changed);

@@ -66,7 +66,7 @@ fn look(
         let paused = pause::read(database, provider, true)?;
         let circumstances = Circumstances {
             pending,
-            changed_at: noticed.look(schema, provider, end, pending, at),
+            changed: noticed.look(schema, provider, end, pending, at),
             succeeded_at: run_record::last_end(database, provider)?,
             uploads_paused: paused.uploads,
             downloads_paused: paused.downloads,

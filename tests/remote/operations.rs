@@ -195,22 +195,25 @@ fn line_8_paused_downloads_ask_for_nothing_and_uploads_go_on() {
     everywhere(|case| {
         let server = case.server();
         let client = case.client(&*server);
+        server.put("task", &[json!({"id": "t0", "title": "Sow"})]);
         client.synced();
+        let cursor = client.operation("sync_download_all")["nextSeq"].clone();
         client.ask("SELECT sync_pause('downloads')");
         server.put("task", &[json!({"id": "t1", "title": "Dig"})]);
         server.forget();
-        let answer = client.operation("sync_download_once");
-        assert_eq!(
-            (&answer["paused"], &answer["applied"]),
-            (&json!(true), &json!(0)),
-            "{answer}"
-        );
-        assert_eq!(client.operation("sync_download_all")["paused"], true);
+        for operation in ["sync_download_once", "sync_download_all", "sync_hydrate"] {
+            let answer = client.operation(operation);
+            assert_eq!(
+                (&answer["paused"], &answer["applied"], &answer["nextSeq"]),
+                (&json!(true), &json!(0), &cursor),
+                "{answer}"
+            );
+        }
         assert_eq!(server.asked().len(), 0);
         client.exec("INSERT INTO task (id, title) VALUES ('n1', 'New')");
         assert_eq!(client.operation("sync_once")["upload"]["applied"], 1);
         assert!(server.asked().iter().all(|asked| asked.on == On::Upload));
-        assert_eq!(titles(&client), "n1|New");
+        assert_eq!(titles(&client), "n1|New\nt0|Sow");
         client.ask("SELECT sync_resume('downloads', 'api')");
         client.synced();
         client.is_at_rest();
@@ -385,6 +388,15 @@ fn o4_one_can_wait_for_a_run_and_until_all_is_here_and_there() {
             "{answer}"
         );
         client.is_at_rest();
+        // Without time nothing is asked, and nobody knows.
+        server.forget();
+        let answer = wait("sync_wait_current('api', 0)");
+        assert_eq!(
+            (&answer["current"], &answer["timedOut"]),
+            (&json!(false), &json!(true)),
+            "{answer}"
+        );
+        assert_eq!(server.asked().len(), 0);
         // A run that goes on in another thread.
         let held = hold(&*server, On::Upload);
         client.exec("INSERT INTO task (id, title) VALUES ('n2', 'Newer')");
@@ -417,7 +429,7 @@ fn o4_one_can_wait_for_a_run_and_until_all_is_here_and_there() {
             &Trouble::Rejected(vec![("task", "n3", "not today")]),
             None,
         );
-        let answer = wait("sync_wait_current('api', 0)");
+        let answer = wait("sync_wait_current('api', 60000)");
         assert_eq!(
             (&answer["current"], &answer["pending"], &answer["rejected"]),
             (&json!(false), &json!(1), &json!(1)),
@@ -425,7 +437,7 @@ fn o4_one_can_wait_for_a_run_and_until_all_is_here_and_there() {
         );
         server.behave();
         server.trouble(On::Download, &Trouble::Refused(401, "who"), None);
-        let answer = wait("sync_wait_current('api', 0)");
+        let answer = wait("sync_wait_current('api', 60000)");
         assert_eq!(
             (&answer["current"], &answer["error"]["class"]),
             (&json!(false), &json!("auth")),

@@ -154,6 +154,47 @@ fn calls_for_the_same_entity_wait_for_each_other_too() {
 }
 
 #[test]
+fn line_10_calls_without_an_instance_wait_for_each_other_too() {
+    everywhere(|case| {
+        let server = server(case);
+        let client = with_work(case, &*server);
+        let call = |operation: &str| {
+            client.ask(&format!(
+                "SELECT {operation}('api', '{{\"background\":true}}')"
+            ));
+        };
+        let states = "SELECT group_concat(DISTINCT state) FROM _syncStatus";
+        let next = ["sync_once", "sync_upload_once", "sync_download_all"];
+        for (next, id) in next.into_iter().zip(["n1", "n2", "n3"]) {
+            let held = hold(&*server, On::Download);
+            call("sync_once");
+            held.wait();
+            client.exec(&format!("INSERT INTO task (id) VALUES ('{id}')"));
+            call(next);
+            // The one that goes on may be ended alone.
+            if next == "sync_upload_once" {
+                client.ask("SELECT sync_cancel((SELECT id FROM _syncRun WHERE state = 'running'))");
+            }
+            assert_eq!(client.ask(states), "syncing");
+            held.release();
+            wait_until_idle(&client);
+            let ends = client.ask("SELECT group_concat(state) FROM (SELECT state FROM _syncRun ORDER BY id DESC LIMIT 2)");
+            let expected = match next {
+                "sync_upload_once" => "synced,failed",
+                _ => "synced,synced",
+            };
+            assert_eq!(ends, expected, "{next}");
+            assert_eq!(client.ask(states), "synced");
+        }
+        client.operation("sync_once");
+        client.is_at_rest();
+        // One of them in flight at most at a time: no more rows than that are kept.
+        let kept = "SELECT count(*) <= 2 * (SELECT count(*) FROM _syncStatus) FROM _syncOperation WHERE instanceId IS NULL";
+        assert_eq!(client.ask(kept), "1");
+    });
+}
+
+#[test]
 fn a_failure_does_not_keep_the_next_one_waiting() {
     everywhere(|case| {
         let server = server(case);

@@ -142,3 +142,41 @@ fn line_12_a_sync_that_goes_on_and_a_thread_that_works_are_not_cut_off() {
         assert_eq!(client.ask(OURS), "0");
     });
 }
+
+#[test]
+fn line_12_a_call_that_fails_says_why_and_disturbs_nobody() {
+    everywhere_over(&[Transport::Http], |case| {
+        let server = case.server();
+        let client = case.client(&*server);
+        client.exec("INSERT INTO task (id) VALUES ('n1'), ('n2')");
+        client.synced();
+        for transaction in [false, true] {
+            if transaction {
+                client.exec("BEGIN; UPDATE task SET title = 'x'");
+            }
+            let mut reader = client.db.prepare("SELECT id FROM task").expect("a query");
+            let mut rows = reader.query([]).expect("rows");
+            rows.next().expect("a row");
+            let error = client.refused("SELECT sync_uninstall()");
+            assert!(error.contains("is still reading"), "{error}");
+            assert!(rows.next().expect("the reader goes on").is_some());
+            drop(rows);
+            drop(reader);
+            if transaction {
+                client.exec("ROLLBACK");
+            }
+        }
+        client.exec("CREATE TABLE mine (a REFERENCES _syncTable (id)); INSERT INTO mine SELECT id FROM _syncTable");
+        let error = client.refused("SELECT sync_uninstall()");
+        assert!(
+            error.contains(r#""mine" has a foreign key to _syncTable"#),
+            "{error}"
+        );
+        client.exec("DROP TABLE mine");
+        assert_ne!(client.ask("SELECT sync_uninstall()"), "NULL");
+        // What is not ours is named, with what to do.
+        client.exec("CREATE TABLE _syncMeta (a); INSERT INTO _syncMeta VALUES (1)");
+        let error = client.refused("SELECT sync_init()");
+        assert!(error.contains("rename it or drop it"), "{error}");
+    });
+}
