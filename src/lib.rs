@@ -29,6 +29,7 @@ pub mod fuzzing;
 pub mod ground;
 #[doc(hidden)]
 pub mod http;
+mod hub;
 #[doc(hidden)]
 pub mod providers;
 mod runs;

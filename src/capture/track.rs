@@ -8,7 +8,7 @@ use crate::ground::Warning;
 
 use super::columns::Columns;
 use super::names::quoted_list;
-use super::op::Op;
+use super::op::{EVERY_COLUMN, Op};
 use super::shape::Shape;
 use super::tracked::{Existing, Registration, TrackOptions, Tracked, registration};
 use super::triggers::Found;
@@ -295,6 +295,33 @@ pub fn log_existing(
         &[mark.into(), LEFT_ALONE.into()],
     )?;
     Ok(captured)
+}
+
+/// Logs every row of a table as changed in all its columns. Call inside a transaction.
+///
+/// # Errors
+/// SQLite's.
+pub fn log_as_changed(database: &Database, table: &Tracked) -> Result<()> {
+    let shape = &table.shape;
+    let keys = shape.keys();
+    let names: Vec<&str> = keys.iter().map(|column| column.name.as_str()).collect();
+    let rowid = match shape.rowid {
+        Some(rowid) if !shape.rowid_is_key => format!("o.{rowid}"),
+        _ => "NULL".into(),
+    };
+    let sql = format!(
+        "INSERT INTO {} (tbl, op, mask, rid, pk) SELECT ?1, ?2, ?3, {rowid}, {} FROM {} AS o",
+        database.qualified("_syncChange"),
+        key::expression("o", &names),
+        database.qualified(&shape.name),
+    );
+    let values = [
+        table.id.into(),
+        Op::UPDATE.code().into(),
+        EVERY_COLUMN.into(),
+    ];
+    database.connection().prepare(&sql)?.run(&values)?;
+    Ok(())
 }
 
 /// Stops tracking a table: its triggers, its log and its registration go.

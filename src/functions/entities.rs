@@ -81,7 +81,7 @@ pub fn entities(call: &Call<'_>) -> Result<Value> {
     refuse_settings_of_others(kind, &request)?;
     let answer = match kind.transport {
         Transport::Nobody => open(call, &request)?,
-        Transport::Http => carry_out(call, request, Goal::Sync)?,
+        Transport::Http | Transport::File => carry_out(call, request, Goal::Sync)?,
     };
     Ok(answer.to_string().into())
 }
@@ -113,7 +113,7 @@ pub fn carry_out(call: &Call<'_>, request: EntitiesCall, goal: Goal) -> Result<J
 fn refuse_settings_of_others(kind: &Kind, request: &EntitiesCall) -> Result<()> {
     let own: Keys = match kind.transport {
         Transport::Nobody => &[RESPONSE],
-        Transport::Http => PROTOCOL,
+        Transport::Http | Transport::File => PROTOCOL,
     };
     let mut given = request.options.iter();
     match given.find(|(key, value)| **value != Json::Bool(false) && find_key(own, key).is_none()) {

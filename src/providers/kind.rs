@@ -15,6 +15,8 @@ pub enum Transport {
     Nobody,
     /// Requests to a server.
     Http,
+    /// Another file, which is opened within the call.
+    File,
 }
 
 /// One kind. The list of them is in `kinds.rs`.
@@ -186,7 +188,7 @@ impl Settings {
 
 /// Keys that say which data a configuration is about, besides `url`, in the kinds that have them: with another value, cursors
 /// may mean something else.
-const PLACE: &[&str] = &["params", "cursorUnit", "serverSchema"];
+const PLACE: &[&str] = &["params", "cursorUnit", "serverSchema", "file", "attached"];
 
 /// Origin and query of an address.
 fn parts(url: &str) -> (&str, &str) {

@@ -6,12 +6,17 @@ use parking_lot::RwLock;
 use serde_json::{Map, Value as Json};
 
 use super::kind::{Kind, Settings};
-use super::{host, http_keys, oversync, table_keys, watermelon};
+use super::{host, http_keys, oversync, sqlite, table_keys, watermelon};
 use crate::ground::key::{Key, Takes, Usual, key, key_names, shown, unknown_key};
 use crate::ground::read_object;
 
 /// The kinds that this library brings.
-pub const KINDS: &[&Kind] = &[&host::KIND, &watermelon::KIND, &oversync::KIND];
+pub const KINDS: &[&Kind] = &[
+    &host::KIND,
+    &watermelon::KIND,
+    &oversync::KIND,
+    &sqlite::KIND,
+];
 
 /// Those that were added to it.
 static ADDED: RwLock<Vec<&'static Kind>> = RwLock::new(Vec::new());
@@ -167,12 +172,12 @@ mod tests {
             ("[]", "config must be a JSON object, not a list"),
             (
                 r#"{"kind":"pigeon"}"#,
-                "config: kind must be one of host, watermelon, oversync",
+                "config: kind must be one of host, watermelon, oversync, sqlite",
             ),
             (r#"{"kind":7}"#, "not 7"),
             (
                 r#"{"url":"http://x"}"#,
-                "config: kind is missing; give one of host, watermelon, oversync",
+                "config: kind is missing; give one of host, watermelon, oversync, sqlite",
             ),
             (
                 r#"{"kind":"watermelon"}"#,

@@ -2,6 +2,7 @@
 
 use super::wire::{Slot, WireId};
 use crate::ground::SyncError;
+use crate::hub::Stamp;
 use crate::store::Value;
 
 /// How a row was announced.
@@ -155,6 +156,14 @@ pub trait Sink {
     /// As [`Sink::row`].
     fn told(&mut self, _: &WireId<'_>, _: &Image<'_>) -> Result<(), SyncError> {
         Err(SyncError::bug())
+    }
+
+    /// When a row, and its columns, got what they hold. Said before the row itself.
+    ///
+    /// # Errors
+    /// SQLite's.
+    fn stamped(&mut self, _: usize, _: &WireId<'_>, _: &Stamp) -> Result<(), SyncError> {
+        Ok(())
     }
 
     /// What became of rows that were sent. In an answer that also brings rows, verdicts come first.

@@ -24,7 +24,10 @@ impl Run {
             AskBody::Parcel => Some(self.parcel_body(database)?),
             AskBody::Numbered(before, after) => Some(self.numbered(database, before, &after)?),
         };
-        let url = redacted(&ask.url);
+        let url = match ask.url.starts_with("file:") {
+            true => ask.url.clone(),
+            false => redacted(&ask.url),
+        };
         let bytes = body.as_ref().map_or(0, Spool::len);
         self.live.ask(ask.label, parcel, ask.method, &url, bytes);
         self.diary

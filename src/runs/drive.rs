@@ -1,4 +1,4 @@
-//! Driving a run with the HTTP room, to its end.
+//! Driving a run to its end, with the HTTP room or another file.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,7 +9,7 @@ use crate::coordination::EntitiesCall;
 use crate::ground::{Class, SyncError};
 use crate::http::{self, SecretError, Secrets};
 use crate::providers::conversation::Goal;
-use crate::providers::policy;
+use crate::providers::{Transport, policy};
 use crate::store::{Result, Session, require_idle};
 
 use super::run::{Input, Run, Turn};
@@ -53,6 +53,9 @@ pub fn complete(session: &Session, mut run: Run) -> Result<Json> {
             Turn::Wait(time) => {
                 std::thread::sleep(time);
                 Input::Go
+            }
+            Turn::Send(outgoing) if run.config().kind().transport == Transport::File => {
+                super::file::send(session, &mut run, &outgoing)
             }
             Turn::Send(outgoing) => {
                 let secrets = session.part::<Secrets>();

@@ -11,10 +11,11 @@ use crate::coordination::{self, EntitiesCall};
 use crate::ground::SyncError;
 use crate::http::{self, Body, HttpError, IN_BODY, Outgoing, Response, Secret, Secrets, Spool};
 use crate::providers::conversation::Goal;
-use crate::providers::policy;
+use crate::providers::{Transport, policy};
 use crate::store::{Error, Result, Session, require_idle};
 
 use super::drive::unusable;
+use super::gate::stored_config;
 use super::progress::place;
 use super::run::{Input, Run, Turn};
 
@@ -90,6 +91,14 @@ pub fn open(session: &Session, call: &EntitiesCall, goal: Goal) -> Result<Json> 
     let part = session.part::<Driven>();
     if let Some(begun) = opened_by(&part, call, goal) {
         return Ok(begun);
+    }
+    let config = stored_config(&session.database(&call.schema)?, &call.provider)?;
+    if config.kind().transport == Transport::File {
+        return Err(Error::argument(format!(
+            "provider '{}' is of kind {}, which sends no requests that a program could carry out; leave transport out",
+            call.provider,
+            config.kind().name
+        )));
     }
     let secrets = match option(call, "secrets") {
         Some("names") => SecretsAs::Names,

@@ -9,7 +9,7 @@
 //! | `refused` | a push that the server refuses as a whole, cut up until it takes what it can |
 //! | `finish`, `report`, `outcome`, `diary`, `notes` | its end, its answer, its log |
 //! | `progress` | what is shown of it while it is running |
-//! | `drive`, `host` | who sends its requests: the HTTP room, or the host program |
+//! | `drive`, `host`, `file` | who sends its requests: the HTTP room, or the host program; what is asked of another file |
 //! | `waiting`, `peers`, `giving_up` | what would be sent; how things stand with each provider; giving it up |
 //! | `detach`, `uninstall`, `left` | leaving a provider: log-out, another user; leaving syncscope; what is not settled then |
 //! | `news` | where news of a provider can be listened to |
@@ -24,6 +24,7 @@ mod compare;
 mod detach;
 mod diary;
 mod drive;
+mod file;
 mod finish;
 pub mod gate;
 mod giving_up;

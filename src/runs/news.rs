@@ -74,7 +74,7 @@ fn known(database: &Database, provider: &str) -> Result<Known> {
     let config = stored_config(database, provider)?;
     let kind = match config.kind().transport {
         Transport::Nobody => None,
-        Transport::Http => Some(opened(database, &config, provider)?),
+        Transport::Http | Transport::File => Some(opened(database, &config, provider)?),
     };
     let cursors = database.query_all(
         "SELECT known.cursor FROM main._syncTable AS tracked LEFT JOIN main._syncCursor AS known \

@@ -49,6 +49,7 @@ impl Patience {
     }
 }
 
-fn pause() {
+/// A moment, before a locked database is tried again.
+pub(super) fn pause() {
     std::thread::sleep(Duration::from_millis(20));
 }

@@ -11,6 +11,7 @@ use serde_json::{Value as Json, json};
 use crate::coordination::run_record::Progress;
 use crate::ground::SyncError;
 use crate::http::Meter;
+use crate::hub::Stamp;
 use crate::providers::sink::{Image, KnownVersion, RemoteRow, Scope, Sent, Sink, Verdict};
 use crate::providers::wire::WireId;
 use crate::store::Session;
@@ -276,6 +277,15 @@ impl<S: Sink> Sink for Counting<'_, S> {
     fn told(&mut self, id: &WireId<'_>, image: &Image<'_>) -> Result<(), SyncError> {
         self.count();
         self.inner.told(id, image)
+    }
+
+    fn stamped(
+        &mut self,
+        entity: usize,
+        id: &WireId<'_>,
+        stamp: &Stamp,
+    ) -> Result<(), SyncError> {
+        self.inner.stamped(entity, id, stamp)
     }
 
     fn verdict(&mut self, sent: Sent<'_>, verdict: Verdict<'_>) -> Result<(), SyncError> {

@@ -49,8 +49,8 @@ pub use schema::{
     remove as remove_schema, require_current as require_current_schema,
 };
 pub use scratch::{Scratch, ScratchRows};
-pub use second::Door;
-pub use session::Session;
+pub use second::{Door, Second};
+pub use session::{Session, random_token};
 pub use statement::Statement;
 pub use table::{Access, Change, Ready, Rows, Table};
 pub use transaction::{Snapshot, Transaction, require_idle, transact};

@@ -35,7 +35,11 @@ pub struct Door {
     opened: Opened,
     /// What the caller's connection has set and the file does not keep.
     settings: String,
+    flags: c_int,
 }
+
+const READ_WRITE: c_int = 2;
+const CREATE: c_int = 4;
 
 impl Door {
     /// Finds the way into the file attached as `schema`, for a connection with the settings of the caller's.
@@ -43,7 +47,28 @@ impl Door {
     /// # Errors
     /// The database has no file, or the host's SQLite is built without threads.
     pub fn to(parent: &Session, schema: &str) -> Result<Self> {
-        let mut door = Self::bare(parent, schema)?;
+        let door = Self::bare(parent, schema)?;
+        door.with_settings(parent)
+    }
+
+    /// Finds the way into another file, for a connection with the settings of the caller's that is used within the call.
+    /// `create`: one that is not there is made.
+    ///
+    /// # Errors
+    /// A path that is none.
+    pub fn elsewhere(parent: &Session, path: &str, create: bool) -> Result<Self> {
+        let path = CString::new(path).map_err(|_| Error::misuse("the file's path holds a NUL"))?;
+        let door = Self {
+            path,
+            opened: parent.opened(),
+            settings: String::new(),
+            flags: READ_WRITE | if create { CREATE } else { 0 },
+        };
+        door.with_settings(parent)
+    }
+
+    fn with_settings(self, parent: &Session) -> Result<Self> {
+        let mut door = self;
         for pragma in ["foreign_keys", "recursive_triggers", "trusted_schema"] {
             let mut ask = parent.connection().prepare(&format!("PRAGMA {pragma}"))?;
             let value = if ask.step()? { ask.integer(0) } else { 0 };
@@ -74,6 +99,7 @@ impl Door {
             path,
             opened: parent.opened(),
             settings: String::new(),
+            flags: READ_WRITE,
         })
     }
 
@@ -82,7 +108,6 @@ impl Door {
     /// # Errors
     /// SQLite's: no such file any more, no permission, an encrypted file.
     pub fn open(self, busy: Duration) -> Result<Second> {
-        const READ_WRITE: c_int = 2;
         const FULL_MUTEX: c_int = 0x1_0000;
         let mut raw = null_mut();
         // SAFETY: the path is a C string; `raw` is ours and closed below or by `Second`.
@@ -90,7 +115,7 @@ impl Door {
             sq!(open_v2(
                 self.path.as_ptr(),
                 &mut raw,
-                READ_WRITE | FULL_MUTEX,
+                self.flags | FULL_MUTEX,
                 null()
             ))
         });

@@ -147,7 +147,7 @@ impl Session {
 }
 
 /// Unique, not secret: process id, time, a counter and the hasher's per-process random keys.
-fn random_token() -> String {
+pub fn random_token() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let half = |salt: u64| {

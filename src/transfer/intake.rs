@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::ground::SyncError;
+use crate::hub::{Carry, Stamp};
 use crate::providers::sink::{Image, KnownVersion, RemoteRow, Scope, Sent, Sink, Verdict};
 use crate::providers::wire::WireId;
 use crate::store::Result;
@@ -25,6 +26,8 @@ pub struct Intake<'a> {
     /// Tables of which the server has told all that it has.
     revealed: HashSet<usize>,
     outcome: Came,
+    /// Where this file is one that others sync with: when its rows got what they hold. None until the first is said.
+    carry: Option<Option<Carry>>,
 }
 
 impl<'a> Intake<'a> {
@@ -46,6 +49,7 @@ impl<'a> Intake<'a> {
                 counts: vec![Counts::default(); bindings.len()],
                 ..Came::default()
             },
+            carry: None,
         }
     }
 
@@ -126,6 +130,9 @@ impl<'a> Intake<'a> {
         }
         outcome.warnings.extend(applied.warnings);
         outcome.comes_again = applied.comes_again;
+        if let Some(Some(carry)) = self.carry {
+            carry.finish(self.setting.database)?;
+        }
         Ok(outcome)
     }
 }
@@ -154,6 +161,25 @@ impl Sink for Intake<'_> {
 
     fn told(&mut self, id: &WireId<'_>, image: &Image<'_>) -> Result<(), SyncError> {
         self.applier()?.told(id, image)
+    }
+
+    fn stamped(
+        &mut self,
+        entity: usize,
+        id: &WireId<'_>,
+        stamp: &Stamp,
+    ) -> Result<(), SyncError> {
+        if self.carry.is_none() {
+            let tables = self.bindings.iter();
+            let tables = tables.map(|binding| binding.table.shape.name.as_str());
+            self.carry = Some(Carry::begin(self.setting.database, tables)?);
+        }
+        if let Some(Some(carry)) = &mut self.carry
+            && let Some(key) = self.bindings.get(entity).and_then(|binding| binding.wire_key(id))
+        {
+            carry.note(entity, key, stamp);
+        }
+        Ok(())
     }
 
     fn verdict(&mut self, sent: Sent<'_>, verdict: Verdict<'_>) -> Result<(), SyncError> {

@@ -22,6 +22,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("providers", 5),
     ("coordination", 4),
     ("capture", 4),
+    ("hub", 4),
     ("http", 3),
     ("store", 2),
     ("ground", 1),

@@ -1,0 +1,30 @@
+//! Another SQLite file in the place of a server: a request in, an answer out.
+//!
+//! The other file, the hub, is written by several devices and by programs that never heard of us. Plain triggers keep its
+//! *feed*: the last change of each row. A device reads what came after its cursor, and writes its own changes in one
+//! transaction, in which it makes sure that nothing came that it has not read.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `wire` | requests, answers and rows as bytes: values travel as they are |
+//! | `place` | which file, and opening it |
+//! | `table` | the tables there, compared with what is asked for |
+//! | `feed`, `stamp` | the feed and its triggers; when a column got its value |
+//! | `answer` | carrying out a request |
+//! | `pull`, `push` | reading rows; writing them |
+//! | `carry` | this file is a hub too: what comes from another hub keeps its stamps |
+
+mod answer;
+mod carry;
+mod feed;
+mod place;
+mod pull;
+mod push;
+mod stamp;
+mod table;
+pub mod wire;
+
+pub use answer::{Asker, answer};
+pub use carry::Carry;
+pub use place::Place;
+pub use stamp::Stamp;
