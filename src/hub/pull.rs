@@ -136,10 +136,10 @@ impl Hub<'_> {
         if exists {
             let (seq, mark) = mark(self.database)?;
             reading.now = mark.map(|mark| (seq, mark));
-            if let Some((id, token)) = device(self.database, &self.request.device)? {
-                reading.is_copy = token != self.request.token;
-                reading.device = if reading.is_copy { 0 } else { id };
-            }
+            let known = device(self.database, &self.request.device)?;
+            let (id, token) = known.unwrap_or_default();
+            reading.is_copy = token != self.request.token;
+            reading.device = if reading.is_copy { 0 } else { id };
         }
         Ok(reading)
     }

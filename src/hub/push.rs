@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Read};
 use serde_json::{Value as Json, json};
 
 use super::answer::{Asker, fingerprint, storage};
-use super::feed::{self, Fed};
+use super::feed::{self, Fed, SITE_BITS};
 use super::place::Home;
 use super::pull::{device, is_forked, set_mark};
 use super::stamp::Stamp;
@@ -24,6 +24,9 @@ pub enum Pushed {
     /// The hub is another copy than the one that the device knows.
     Forked,
 }
+
+/// Rows that are tried once more when the others are written, at most.
+const AGAIN: usize = 10_000;
 
 /// Opens the changes of a request once more.
 type Open<'f> = &'f dyn Fn() -> io::Result<BufReader<SpoolReader>>;
@@ -86,7 +89,8 @@ fn once(
         }))));
     }
     let token = known.as_ref().map_or("", |known| known.token.as_str());
-    let id = known.as_ref().map_or(0, |known| known.id);
+    // What was written in the hub itself has 0.
+    let id = known.as_ref().map_or(-1, |known| known.id);
     if token != request.token || is_behind(database, request, &fed, id).map_err(trouble)? {
         return Ok(Some(Pushed::Answer(behind)));
     }
@@ -105,12 +109,29 @@ fn once(
         highest: 0,
     };
     let mut refused: Vec<(i64, String)> = Vec::new();
+    let mut again: Vec<(Change, String)> = Vec::new();
     let mut changes = open().map_err(storage)?;
     while let Some(change) = Change::read(&mut changes).map_err(storage)? {
-        if let Some(reason) = writer.carry_out(&change).map_err(trouble)? {
-            refused.push((change.number, reason));
+        match writer.carry_out(&change).map_err(trouble)? {
+            Some(reason) if again.len() < AGAIN => again.push((change, reason)),
+            Some(reason) => refused.push((change.number, reason)),
+            None => {}
         }
     }
+    // What stood in the way of a row may have gone since.
+    let mut left = usize::MAX;
+    while again.len() < left {
+        left = again.len();
+        let mut still = Vec::new();
+        for (change, _) in again {
+            if let Some(reason) = writer.carry_out(&change).map_err(trouble)? {
+                still.push((change, reason));
+            }
+        }
+        again = still;
+    }
+    let again = again.into_iter();
+    refused.extend(again.map(|(change, reason)| (change.number, reason)));
     if writer.highest > 0 {
         feed::outgrow(database, writer.highest).map_err(trouble)?;
     }
@@ -124,7 +145,7 @@ fn once(
         true => {
             let mut changes = open().map_err(storage)?;
             while let Some(change) = Change::read(&mut changes).map_err(storage)? {
-                if writer.is_as_sent(&change).map_err(trouble)? {
+                if writer.is_as_sent(&change, start).map_err(trouble)? {
                     let sql = "UPDATE main._syncFeed SET origin = ?1 WHERE seq > ?2 AND tbl = ?3 AND pk = ?4";
                     let table = writer.tables[change.place].1.id;
                     let values = [id.into(), start.into(), table.into(), change.key.borrow()];
@@ -478,8 +499,9 @@ impl<'a> Writer<'a> {
             None => Stamp::default(),
         };
         let (mut written, mut stays) = (Columns::new(), false);
+        let mut settled: Vec<(&str, i64)> = Vec::new();
         for ((place, value), held) in columns.into_iter().zip(&holds) {
-            let name = &self.tables[change.place].0.columns[place];
+            let name = self.table(change.place).0.columns[place].as_str();
             if let Some(sent) = sent {
                 let (theirs, ours) = (sent.of(name), stamp.of(name));
                 let is_same = same(value.borrow(), held.borrow());
@@ -488,7 +510,7 @@ impl<'a> Writer<'a> {
                     stays |= !is_same;
                     continue;
                 }
-                stamp.set(name, theirs);
+                settled.push((name, theirs));
                 if is_same {
                     continue;
                 }
@@ -515,7 +537,14 @@ impl<'a> Writer<'a> {
             values.extend(written.iter().map(|(_, value)| value.borrow()));
             self.statement(&sql)?.run(&values)?;
         }
-        if sent.is_some() {
+        if !settled.is_empty() {
+            // With what triggers there have written besides.
+            if let Some((_, now)) = feed::stamp_of(self.database, id, change.key.borrow())? {
+                stamp = now;
+            }
+            for (name, theirs) in settled {
+                stamp.set(name, theirs);
+            }
             self.keep_stamp(id, &change.key, &stamp)?;
         }
         if stays {
@@ -570,8 +599,8 @@ impl<'a> Writer<'a> {
     }
 
     /// Whether a row is what the device has made of it.
-    fn is_as_sent(&mut self, change: &Change) -> Result<bool> {
-        let Some((table, _)) = self.tables.get(change.place) else {
+    fn is_as_sent(&mut self, change: &Change, start: i64) -> Result<bool> {
+        let Some((table, fed)) = self.tables.get(change.place) else {
             return Ok(false);
         };
         let position = |name: &str| {
@@ -586,6 +615,21 @@ impl<'a> Writer<'a> {
         let Some(columns) = columns else {
             return Ok(false);
         };
+        if change.kind == Mark::Updated {
+            // A trigger has written other columns.
+            let stamp = feed::stamp_of(self.database, fed.id, change.key.borrow())?;
+            let stamp = stamp.map(|(_, stamp)| stamp).unwrap_or_default();
+            let sent: Vec<&str> = columns
+                .iter()
+                .map(|(place, _)| table.columns[*place].as_str())
+                .collect();
+            let mut written = stamp.columns.iter();
+            if written.any(|(name, stamp)| {
+                stamp >> SITE_BITS > start && !sent.contains(&name.as_str())
+            }) {
+                return Ok(false);
+            }
+        }
         let holds = self.holds(change.place, &change.key, &columns)?;
         Ok(match (change.kind, holds) {
             (Mark::Deleted, holds) => holds.is_none(),

@@ -25,6 +25,9 @@ use crate::store::Value;
 /// How often a run reads what came in the meantime before it gives up.
 const ROUNDS: u32 = 10;
 
+/// Pushes of unknown outcome that one run sends again, at most.
+const RESENT: u32 = 1000;
+
 /// What an answer to a push says besides its verdicts.
 const BEHIND: &str = "behind";
 const MORE: &str = "more";
@@ -207,8 +210,12 @@ impl Talk {
         }
         for refused in head["refused"].as_array().into_iter().flatten() {
             if let Some(change) = refused[0].as_i64() {
-                let reason = Rejection::saying(refused[1].as_str());
-                sink.verdict(Sent::Change(change), Verdict::Refused(reason))?;
+                let made = match self.resent {
+                    // It goes up once more, as it is by now, to be refused for what it is.
+                    true => Verdict::Untouched,
+                    false => Verdict::Refused(Rejection::saying(refused[1].as_str())),
+                };
+                sink.verdict(Sent::Change(change), made)?;
             }
         }
         sink.verdict(
@@ -257,7 +264,8 @@ impl Talk {
                 "others write to the other file all the time; sync again",
             )),
             Some(BEHIND) => At::Pull,
-            _ if self.resent => At::Freeze,
+            _ if self.resent && self.rounds < RESENT => At::Freeze,
+            _ if self.resent => At::Done,
             Some(_) if self.pulls && self.rounds < ROUNDS => At::Pull,
             _ => At::Done,
         }
