@@ -2,15 +2,15 @@
 
 use std::io::{self, BufReader, Read};
 
-use super::feed;
+use super::feed::{self, SITE_BITS};
 use super::place::Place;
 use super::pull::{self, Pulled};
 use super::push::{self, Pushed};
 use super::stamp::Stamp;
-use super::wire::{Op, Request, read_head, write_head};
+use super::wire::{Op, Request, moment, read_head, write_head};
 use crate::ground::{Class, SyncError};
 use crate::http::{Spool, SpoolWriter};
-use crate::store::{Database, Result, Session, ValueRef};
+use crate::store::{Database, Result, Session, Transaction, ValueRef};
 
 /// Bytes of an answer kept in memory; more goes to a temporary file.
 const MEMORY: usize = 8 << 20;
@@ -82,6 +82,26 @@ pub fn answer(asker: &Asker<'_>, place: &Place, body: &Spool) -> Result<Option<S
     known.map_err(storage)?;
     let written = out.into_inner().map_err(|error| storage(error.into_error()))?;
     Ok(Some(written.finish()))
+}
+
+/// What is changed from now on in the file that syncs, where that is a hub itself, is later than what an answer knows of.
+///
+/// # Errors
+/// SQLite's; an answer that can't be read.
+pub fn keep_time(database: &Database, answer: &Spool) -> Result<(), SyncError> {
+    if !database.has_table("_syncFeedHub")? || !feed::exists(database)? {
+        return Ok(());
+    }
+    let head = read_head(&mut answer.reader()).map_err(storage)?;
+    let Some((now, _)) = moment(&head["now"]) else {
+        return Ok(());
+    };
+    if feed::last(database)? < now {
+        let transaction = Transaction::begin(database.connection())?;
+        feed::outgrow(database, now << SITE_BITS)?;
+        transaction.commit()?;
+    }
+    Ok(())
 }
 
 /// A temporary file can't be written or read.

@@ -1,5 +1,7 @@
 //! The feed of a hub: its tables, and the triggers that write it.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use super::stamp::Stamp;
 use super::table::Table;
 use crate::store::{Database, Error, Result, Value, ValueRef, quote_name, random_token};
@@ -52,7 +54,10 @@ pub fn install(database: &Database) -> Result<()> {
         "INSERT OR IGNORE INTO main._syncFeedHub (id, version, site) VALUES (1, ?1, ?2)",
         &[VERSION.into(), fresh_site().into()],
     )?;
-    Ok(())
+    // Numbers begin with the time: what is changed from now on is later than what was changed before in other files.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = since.map_or(0, |since| since.as_millis());
+    outgrow(database, i64::try_from(now).unwrap_or(0) << SITE_BITS)
 }
 
 fn fresh_site() -> i64 {
@@ -144,12 +149,7 @@ pub fn give(database: &Database, table: &Table) -> Result<Fed> {
 /// Moves the end of the feed on, so that a cursor from before is told from one that comes; the new end.
 fn touch_end(database: &Database) -> Result<i64> {
     let next = last(database)? + 1;
-    // A row of no table.
-    database.execute(
-        "INSERT INTO main._syncFeed (seq, tbl, pk, at) VALUES (?1, 0, 0, 0) \
-         ON CONFLICT (tbl, pk) DO UPDATE SET seq = excluded.seq",
-        &[next.into()],
-    )?;
+    reach(database, next)?;
     Ok(next)
 }
 
@@ -276,8 +276,18 @@ pub fn stamp_of(database: &Database, table: i64, key: ValueRef<'_>) -> Result<Op
 /// SQLite's.
 pub fn outgrow(database: &Database, stamp: i64) -> Result<()> {
     let number = stamp >> SITE_BITS;
+    match last(database)? < number {
+        true => reach(database, number),
+        false => Ok(()),
+    }
+}
+
+/// The feed goes on behind that number, which no change has.
+fn reach(database: &Database, number: i64) -> Result<()> {
+    // A row of no table.
     database.execute(
-        "UPDATE main._syncFeed SET seq = ?1 WHERE seq = (SELECT max(seq) FROM main._syncFeed) AND seq < ?1",
+        "INSERT INTO main._syncFeed (seq, tbl, pk, at) VALUES (?1, 0, 0, 0) \
+         ON CONFLICT (tbl, pk) DO UPDATE SET seq = excluded.seq",
         &[number.into()],
     )?;
     Ok(())

@@ -101,6 +101,11 @@ fn patiently(
     loop {
         match hub::answer(&asker, place, body) {
             Err(error) if error.is_busy() && Instant::now() < until => pause(),
+            Ok(Some(answer)) => {
+                // Should this be locked, the next answer says it again.
+                let _ = hub::keep_time(database, &answer);
+                return Ok(Some(answer));
+            }
             outcome => return outcome,
         }
         if run.is_interrupted(database) {

@@ -6,6 +6,7 @@
 //! | `watermelon.rs` | servers that speak the WatermelonDB protocol |
 //! | `changes.rs`, `bundles.rs` | servers of the two generations of oversync |
 //! | `ids.rs` | the ids of the tests where a server takes only UUIDs |
+//! | `file.rs` | another SQLite file |
 //! | `fault.rs` | a trouble as the scripted backends are told of it |
 //! | `transport.rs` | who sends the requests: syncscope, or a program in Python |
 //! | `client.rs` | a database that syncs with a `Remote` over a `Transport` |
@@ -16,6 +17,7 @@ mod cases;
 mod changes;
 mod client;
 mod fault;
+mod file;
 mod ids;
 mod server;
 mod transport;
