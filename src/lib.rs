@@ -14,6 +14,7 @@
 //! | `runs` | one run: begin, go on, take answers, finish; its record, report and log |
 //! | `transfer` | moving data: apply, freeze, settle; conflicts; document tables |
 //! | `providers` | protocols as state machines, without sockets or SQL |
+//! | `hub` | another file in the place of a server |
 //! | `coordination`, `capture` | scopes, statuses, ownership; change tracking |
 //! | `http` | the one place with sockets |
 //! | `store` | safe handles over the host's SQLite |

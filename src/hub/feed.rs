@@ -62,7 +62,9 @@ pub fn install(database: &Database) -> Result<()> {
 
 fn fresh_site() -> i64 {
     let token = random_token();
-    let site = token.get(..4).and_then(|digits| i64::from_str_radix(digits, 16).ok());
+    let site = token
+        .get(..4)
+        .and_then(|digits| i64::from_str_radix(digits, 16).ok());
     site.unwrap_or(1)
 }
 
@@ -89,7 +91,9 @@ pub fn of(database: &Database, table: &Table) -> Result<Option<Fed>> {
         return Ok(None);
     };
     let wanted = triggers(database, table, id)?;
-    let is_whole = key == table.key && kept == wanted.join("\n") && present(database, table, id)?.len() == wanted.len();
+    let is_whole = key == table.key
+        && kept == wanted.join("\n")
+        && present(database, table, id)?.len() == wanted.len();
     Ok(is_whole.then_some(Fed { id, since }))
 }
 
@@ -110,7 +114,10 @@ fn present(database: &Database, table: &Table, id: i64) -> Result<Vec<String>> {
 /// SQLite's.
 pub fn give(database: &Database, table: &Table) -> Result<Fed> {
     let name = table.name.as_str();
-    let known = database.query_value("SELECT id FROM main._syncFeedTable WHERE name = ?1", &[name.into()])?;
+    let known = database.query_value(
+        "SELECT id FROM main._syncFeedTable WHERE name = ?1",
+        &[name.into()],
+    )?;
     let since = match known {
         // A first one: nobody has a cursor.
         Value::Null => 0,
@@ -122,7 +129,10 @@ pub fn give(database: &Database, table: &Table) -> Result<Fed> {
          ON CONFLICT (name) DO UPDATE SET key = excluded.key, since = excluded.since",
         &[name.into(), table.key.as_str().into(), since.into()],
     )?;
-    let id = database.query_value("SELECT id FROM main._syncFeedTable WHERE name = ?1", &[name.into()])?;
+    let id = database.query_value(
+        "SELECT id FROM main._syncFeedTable WHERE name = ?1",
+        &[name.into()],
+    )?;
     let id = id.as_i64().unwrap_or(0);
     let prefix = format!("{PREFIX}{id}_");
     let length = i64::try_from(prefix.len()).unwrap_or(0);
@@ -192,7 +202,12 @@ fn triggers(database: &Database, table: &Table, id: i64) -> Result<Vec<String>> 
             format!("({})", columns.collect::<Vec<_>>().join(" AND "))
         })
         .collect();
-    let mut unique: Vec<&String> = table.unique.iter().flatten().map(|(name, _)| name).collect();
+    let mut unique: Vec<&String> = table
+        .unique
+        .iter()
+        .flatten()
+        .map(|(name, _)| name)
+        .collect();
     unique.sort_unstable();
     unique.dedup();
     let met_update: Vec<String> = unique.into_iter().map(differs).collect();
@@ -251,7 +266,10 @@ fn filled(template: &str, values: &[(&str, String)]) -> String {
 /// # Errors
 /// SQLite's.
 pub fn id_of(database: &Database, table: &str) -> Result<Option<i64>> {
-    let id = database.query_value("SELECT id FROM main._syncFeedTable WHERE name = ?1", &[table.into()])?;
+    let id = database.query_value(
+        "SELECT id FROM main._syncFeedTable WHERE name = ?1",
+        &[table.into()],
+    )?;
     Ok(id.as_i64())
 }
 
@@ -259,13 +277,20 @@ pub fn id_of(database: &Database, table: &str) -> Result<Option<i64>> {
 ///
 /// # Errors
 /// SQLite's.
-pub fn stamp_of(database: &Database, table: i64, key: ValueRef<'_>) -> Result<Option<(i64, Stamp)>> {
+pub fn stamp_of(
+    database: &Database,
+    table: i64,
+    key: ValueRef<'_>,
+) -> Result<Option<(i64, Stamp)>> {
     database.query_row(
         "SELECT seq, at, cols FROM main._syncFeed WHERE tbl = ?1 AND pk = ?2",
         &[table.into(), key],
         |row| {
             let columns = row.optional_text(2);
-            Ok((row.integer(0), Stamp::read(row.integer(1), columns.as_deref())))
+            Ok((
+                row.integer(0),
+                Stamp::read(row.integer(1), columns.as_deref()),
+            ))
         },
     )
 }

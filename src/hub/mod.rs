@@ -10,13 +10,16 @@
 //! | `place` | which file, and opening it |
 //! | `table` | the tables there, compared with what is asked for |
 //! | `feed`, `stamp` | the feed and its triggers; when a column got its value |
-//! | `answer` | carrying out a request |
+//! | `answer`, `asker` | carrying out a request; who makes it |
+//! | `mark` | moments of a hub, and the files that know them |
 //! | `pull`, `push` | reading rows; writing them |
 //! | `carry` | this file is a hub too: what comes from another hub keeps its stamps |
 
 mod answer;
+mod asker;
 mod carry;
 mod feed;
+mod mark;
 mod place;
 mod pull;
 mod push;
@@ -24,7 +27,8 @@ mod stamp;
 mod table;
 pub mod wire;
 
-pub use answer::{Asker, answer, keep_time};
+pub use answer::{answer, keep_time};
+pub use asker::Asker;
 pub use carry::Carry;
 pub use place::Place;
 pub use stamp::Stamp;

@@ -52,7 +52,9 @@ impl Place {
         let home = self.found(session, schema);
         let home = home.map_err(|error| trouble(&name, error))?;
         // A file is first read by its first statement.
-        let read = home.database.query_value("SELECT count(*) FROM main.sqlite_master", &[]);
+        let read = home
+            .database
+            .query_value("SELECT count(*) FROM main.sqlite_master", &[]);
         read.map_err(|error| trouble(&name, error))?;
         Ok(home)
     }
@@ -61,7 +63,9 @@ impl Place {
         let name = self.name();
         if let Some(attached) = &self.attached {
             if attached.eq_ignore_ascii_case(schema) {
-                return Err(Error::argument("it is the file that syncs itself; name another one"));
+                return Err(Error::argument(
+                    "it is the file that syncs itself; name another one",
+                ));
             }
             let database = session.database(attached)?;
             let locked = session.connection().read_only(attached) == Some(true);
@@ -84,9 +88,13 @@ impl Place {
         }
         let is_own = |own: &Path| same_file(own, &path);
         if own.as_deref().is_some_and(is_own) {
-            return Err(Error::argument("it is the file that syncs itself; name another one"));
+            return Err(Error::argument(
+                "it is the file that syncs itself; name another one",
+            ));
         }
-        let text = path.to_str().ok_or_else(|| Error::argument("its path is not valid UTF-8; rename it"))?;
+        let text = path
+            .to_str()
+            .ok_or_else(|| Error::argument("its path is not valid UTF-8; rename it"))?;
         let second = Door::elsewhere(session, text, self.create)?.open(self.busy)?;
         let database = second.session().database("main")?;
         let locked = second.session().connection().read_only("main") == Some(true);
@@ -140,7 +148,9 @@ fn trouble(name: &str, error: Error) -> SyncError {
     const NO_ADVICE: &[i32] = &[8, 10, 13];
     let name = quoted(name);
     let code = error.code();
-    let database = |text: String, retryable| SyncError::new(Class::Data, "SYNC_ERROR_DATABASE", text, retryable);
+    let database = |text: String, retryable| {
+        SyncError::new(Class::Data, "SYNC_ERROR_DATABASE", text, retryable)
+    };
     match &error {
         Error::Argument(text) | Error::Misuse(text) | Error::Corrupt(text) => {
             return database(format!("{name}: {text}"), false);

@@ -4,15 +4,14 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use super::answer::{Asker, storage};
+use super::asker::{Asker, storage};
 use super::feed::{self, Fed};
+use super::mark::{device, is_forked, mark, set_mark};
 use super::place::{Home, Place};
 use super::table::{self, Table};
 use super::wire::{Asked, Mark, Op, Request, write_bytes, write_head, write_number, write_value};
 use crate::ground::SyncError;
-use crate::store::{
-    Database, Result, Snapshot, Statement, Transaction, ValueRef, quote_name, random_token,
-};
+use crate::store::{Database, Result, Snapshot, Statement, Transaction, ValueRef, quote_name};
 
 pub enum Pulled {
     Written,
@@ -145,68 +144,6 @@ impl Hub<'_> {
     }
 }
 
-/// Whether the hub does not know the moment that the device remembers of it.
-///
-/// # Errors
-/// SQLite's.
-pub fn is_forked(database: &Database, request: &Request) -> Result<bool> {
-    let Some((seq, mark)) = &request.known else {
-        return Ok(false);
-    };
-    if request.op == Op::All {
-        return Ok(false);
-    }
-    if !feed::exists(database)? {
-        return Ok(true);
-    }
-    let there = database.query_value(
-        "SELECT token FROM main._syncFeedMark WHERE seq = ?1",
-        &[(*seq).into()],
-    )?;
-    Ok(there.as_str() != Some(mark))
-}
-
-/// The number of the last change, and its mark where it has one.
-///
-/// # Errors
-/// SQLite's.
-pub fn mark(database: &Database) -> Result<(i64, Option<String>)> {
-    let last = feed::last(database)?;
-    let mark = database.query_value(
-        "SELECT token FROM main._syncFeedMark WHERE seq = ?1",
-        &[last.into()],
-    )?;
-    Ok((last, mark.as_str().map(str::to_owned)))
-}
-
-/// Gives the last change a mark.
-///
-/// # Errors
-/// SQLite's.
-pub fn set_mark(database: &Database) -> Result<(i64, String)> {
-    if let (seq, Some(mark)) = mark(database)? {
-        return Ok((seq, mark));
-    }
-    let (seq, mark) = (feed::last(database)?, random_token());
-    database.execute(
-        "INSERT INTO main._syncFeedMark (seq, token) VALUES (?1, ?2)",
-        &[seq.into(), (&mark).into()],
-    )?;
-    Ok((seq, mark))
-}
-
-/// A device of the feed: its number, and the token that it got last.
-///
-/// # Errors
-/// SQLite's.
-pub fn device(database: &Database, name: &str) -> Result<Option<(i64, String)>> {
-    database.query_row(
-        "SELECT id, token FROM main._syncFeedDevice WHERE device = ?1",
-        &[name.into()],
-        |row| Ok((row.integer(0), row.text(1))),
-    )
-}
-
 // ---------------------------------------------------------------------------------------------- rows
 
 /// How a table is read.
@@ -292,7 +229,9 @@ struct Rows<'a> {
 impl Rows<'_> {
     fn columns(table: &Table) -> String {
         let columns = table.columns.iter();
-        columns.map(|name| format!(", t.{}", quote_name(name))).collect()
+        columns
+            .map(|name| format!(", t.{}", quote_name(name)))
+            .collect()
     }
 
     fn prepare(&self, sql: &str, values: &[ValueRef<'_>]) -> Result<Statement> {
@@ -358,12 +297,7 @@ fn copy(
     Ok(())
 }
 
-fn write_row(
-    rows: &Statement,
-    place: usize,
-    table: &Table,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+fn write_row(rows: &Statement, place: usize, table: &Table, out: &mut dyn Write) -> io::Result<()> {
     let is_there = rows.integer(0) != 0;
     match is_there {
         true => Mark::Row.write(out)?,
@@ -380,4 +314,3 @@ fn write_row(
     }
     Ok(())
 }
-

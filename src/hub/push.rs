@@ -5,10 +5,10 @@ use std::io::{self, BufReader, Read};
 
 use serde_json::{Value as Json, json};
 
-use super::answer::{Asker, fingerprint, storage};
+use super::asker::{Asker, fingerprint, storage};
 use super::feed::{self, Fed, SITE_BITS};
+use super::mark::{device, is_forked, set_mark};
 use super::place::Home;
-use super::pull::{device, is_forked, set_mark};
 use super::stamp::Stamp;
 use super::table::Table;
 use super::wire::{Mark, Request, read_columns, read_number, read_text, read_value};
@@ -46,7 +46,9 @@ pub fn push(
             true,
         ));
     }
-    let which = open().and_then(|mut changes| fingerprint(&mut changes)).map_err(storage)?;
+    let which = open()
+        .and_then(|mut changes| fingerprint(&mut changes))
+        .map_err(storage)?;
     match once(asker, home, request, open, &which, false)? {
         Some(pushed) => Ok(pushed),
         // Some reference is broken at the end: row by row it shows which.
@@ -140,7 +142,9 @@ fn once(
     match others {
         false => {
             let sql = "UPDATE main._syncFeed SET origin = ?1 WHERE seq > ?2";
-            database.execute(sql, &[id.into(), start.into()]).map_err(trouble)?;
+            database
+                .execute(sql, &[id.into(), start.into()])
+                .map_err(trouble)?;
         }
         true => {
             let mut changes = open().map_err(storage)?;
@@ -156,7 +160,9 @@ fn once(
     }
     for (table, key) in &writer.touched {
         let sql = "UPDATE main._syncFeed SET origin = 0 WHERE tbl = ?1 AND pk = ?2";
-        database.execute(sql, &[(*table).into(), key.borrow()]).map_err(trouble)?;
+        database
+            .execute(sql, &[(*table).into(), key.borrow()])
+            .map_err(trouble)?;
     }
     drop(writer);
     let more = database.query_value(
@@ -389,11 +395,13 @@ impl<'a> Writer<'a> {
         let Some(feed) = feed.and_then(|feeds| feeds.get(change.place).copied().flatten()) else {
             return Ok(None);
         };
-        let stamp = self.asker.stamp(feed, change.key.borrow())?;
-        if let Some(stamp) = &stamp {
-            self.highest = self.highest.max(stamp.latest());
-        }
-        Ok(stamp)
+        // What its feed knows nothing of is older than all that it knows.
+        let stamp = self
+            .asker
+            .stamp(feed, change.key.borrow())?
+            .unwrap_or_default();
+        self.highest = self.highest.max(stamp.latest());
+        Ok(Some(stamp))
     }
 
     fn statement(&mut self, sql: &str) -> Result<&mut Statement> {
@@ -412,7 +420,12 @@ impl<'a> Writer<'a> {
     }
 
     /// What a row holds in some columns; none where it is not there.
-    fn holds(&mut self, place: usize, key: &Value, columns: &[(usize, Value)]) -> Result<Option<Vec<Value>>> {
+    fn holds(
+        &mut self,
+        place: usize,
+        key: &Value,
+        columns: &[(usize, Value)],
+    ) -> Result<Option<Vec<Value>>> {
         let (table, qualified) = self.table(place);
         let names: String = columns
             .iter()
@@ -450,7 +463,9 @@ impl<'a> Writer<'a> {
             .iter()
             .map(|(place, _)| format!(", {}", quote_name(&table.columns[*place])))
             .collect();
-        let places: String = (0..columns.len()).map(|place| format!(", ?{}", place + 2)).collect();
+        let places: String = (0..columns.len())
+            .map(|place| format!(", ?{}", place + 2))
+            .collect();
         let name = table.quoted_key();
         let sql = format!("INSERT OR ABORT INTO {qualified} ({name}{names}) VALUES (?1{places})");
         let mut values = vec![change.key.borrow()];
@@ -624,9 +639,9 @@ impl<'a> Writer<'a> {
                 .map(|(place, _)| table.columns[*place].as_str())
                 .collect();
             let mut written = stamp.columns.iter();
-            if written.any(|(name, stamp)| {
-                stamp >> SITE_BITS > start && !sent.contains(&name.as_str())
-            }) {
+            if written
+                .any(|(name, stamp)| stamp >> SITE_BITS > start && !sent.contains(&name.as_str()))
+            {
                 return Ok(false);
             }
         }

@@ -43,7 +43,7 @@ fn carry_out(session: &Session, run: &mut Run, body: &Spool) -> Result<Spool, Sy
     if !place.merges_forks {
         return Err(SyncError::new(
             Class::Conflict,
-            "SYNC_ERROR_CONCURRENT",
+            "SYNC_ERROR_FORK",
             format!(
                 "{} is another copy than the one that was synced last, and each may have what the other lacks; put the \
                  right one back, or bring them together with \"onFork\":\"merge\"",

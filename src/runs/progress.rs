@@ -279,12 +279,7 @@ impl<S: Sink> Sink for Counting<'_, S> {
         self.inner.told(id, image)
     }
 
-    fn stamped(
-        &mut self,
-        entity: usize,
-        id: &WireId<'_>,
-        stamp: &Stamp,
-    ) -> Result<(), SyncError> {
+    fn stamped(&mut self, entity: usize, id: &WireId<'_>, stamp: &Stamp) -> Result<(), SyncError> {
         self.inner.stamped(entity, id, stamp)
     }
 

@@ -163,19 +163,17 @@ impl Sink for Intake<'_> {
         self.applier()?.told(id, image)
     }
 
-    fn stamped(
-        &mut self,
-        entity: usize,
-        id: &WireId<'_>,
-        stamp: &Stamp,
-    ) -> Result<(), SyncError> {
+    fn stamped(&mut self, entity: usize, id: &WireId<'_>, stamp: &Stamp) -> Result<(), SyncError> {
         if self.carry.is_none() {
             let tables = self.bindings.iter();
             let tables = tables.map(|binding| binding.table.shape.name.as_str());
             self.carry = Some(Carry::begin(self.setting.database, tables)?);
         }
         if let Some(Some(carry)) = &mut self.carry
-            && let Some(key) = self.bindings.get(entity).and_then(|binding| binding.wire_key(id))
+            && let Some(key) = self
+                .bindings
+                .get(entity)
+                .and_then(|binding| binding.wire_key(id))
         {
             carry.note(entity, key, stamp);
         }

@@ -9,8 +9,19 @@ use super::{ALL, Device, Folder, NOTES};
 /// A device whose file is copied to `crashed.db` while the hub takes what it sends: as if it had been killed after the hub's
 /// commit, and before its own.
 fn crashing(folder: &Folder) -> Device {
-    let device = folder.device("a.db", NOTES, "hub.db", json!({"file": null, "attached": "hub"}));
-    device.db.execute("ATTACH ?1 AS hub", [folder.path("hub.db").to_str().expect("a path")]).expect("attached");
+    let device = folder.device(
+        "a.db",
+        NOTES,
+        "hub.db",
+        json!({"file": null, "attached": "hub"}),
+    );
+    device
+        .db
+        .execute(
+            "ATTACH ?1 AS hub",
+            [folder.path("hub.db").to_str().expect("a path")],
+        )
+        .expect("attached");
     let (from, to) = (folder.path("a.db"), folder.path("crashed.db"));
     device
         .db
@@ -29,12 +40,14 @@ fn f4_killed_between_the_two_commits_nothing_is_lost_or_doubled() {
     for taken in [true, false] {
         let folder = Folder::new();
         let hub = folder.made("hub.db", NOTES);
-        hub.execute_batch("INSERT INTO notes VALUES ('h', 'x', NULL, 1), ('i', 'x', NULL, 1)").expect("rows");
+        hub.execute_batch("INSERT INTO notes VALUES ('h', 'x', NULL, 1), ('i', 'x', NULL, 1)")
+            .expect("rows");
         let device = crashing(&folder);
         device.synced();
         device.exec("INSERT INTO notes VALUES ('a', 'x', NULL, 1); UPDATE notes SET n = 2 WHERE id = 'h'; DELETE FROM notes WHERE id = 'i'");
         folder.copy("hub.db", "before.db");
-        hub.execute_batch("CREATE TRIGGER crash AFTER INSERT ON notes BEGIN SELECT crash(); END").expect("a trigger");
+        hub.execute_batch("CREATE TRIGGER crash AFTER INSERT ON notes BEGIN SELECT crash(); END")
+            .expect("a trigger");
         device.synced();
         drop(device);
         hub.execute_batch("DROP TRIGGER crash").expect("no trigger");
@@ -44,9 +57,16 @@ fn f4_killed_between_the_two_commits_nothing_is_lost_or_doubled() {
         }
         // Somebody else writes before the device is back.
         let hub = folder.plain("hub.db");
-        hub.execute_batch("UPDATE notes SET n = n + 10").expect("an edit");
+        hub.execute_batch("UPDATE notes SET n = n + 10")
+            .expect("an edit");
         let device = folder.reopened("crashed.db", NOTES);
-        device.db.execute("ATTACH ?1 AS hub", [folder.path("hub.db").to_str().expect("a path")]).expect("attached");
+        device
+            .db
+            .execute(
+                "ATTACH ?1 AS hub",
+                [folder.path("hub.db").to_str().expect("a path")],
+            )
+            .expect("attached");
         assert_eq!(device.ask("SELECT count(*) FROM sync_pending"), "3");
         device.exec("UPDATE notes SET title = 'edited since' WHERE id = 'a'");
         device.synced();
@@ -81,7 +101,10 @@ fn f4_a_push_that_fails_in_the_middle_leaves_the_hub_as_it_was() {
     let answer = device.synced();
     assert_eq!(answer["rejected"], 1, "{answer}");
     assert_eq!(ask(&hub, ALL), "a|x|NULL|1");
-    assert_eq!(device.ask("SELECT pk, reason FROM _syncRejected"), "b|not b");
+    assert_eq!(
+        device.ask("SELECT pk, reason FROM _syncRejected"),
+        "b|not b"
+    );
 }
 
 #[test]
@@ -94,8 +117,14 @@ fn f4_a_reference_that_is_only_checked_at_the_end_refuses_its_row_alone() {
     let hub = folder.made("hub.db", there);
     let device = folder.device("a.db", schema, "hub.db", json!({}));
     device.synced();
-    device.exec("INSERT INTO list VALUES ('l'); INSERT INTO task VALUES ('good', 'l'), ('bad', 'none')");
+    device.exec(
+        "INSERT INTO list VALUES ('l'); INSERT INTO task VALUES ('good', 'l'), ('bad', 'none')",
+    );
     let answer = device.synced();
-    assert_eq!((&answer["pushed"], &answer["rejected"]), (&json!(2), &json!(1)), "{answer}");
+    assert_eq!(
+        (&answer["pushed"], &answer["rejected"]),
+        (&json!(2), &json!(1)),
+        "{answer}"
+    );
     assert_eq!(ask(&hub, "SELECT id FROM task"), "good");
 }

@@ -24,7 +24,8 @@ use serde_json::{Value, json};
 use support::{ask, load};
 use tempfile::TempDir;
 
-const NOTES: &str = "CREATE TABLE notes (id TEXT PRIMARY KEY NOT NULL, title TEXT, body TEXT, n INTEGER);";
+const NOTES: &str =
+    "CREATE TABLE notes (id TEXT PRIMARY KEY NOT NULL, title TEXT, body TEXT, n INTEGER);";
 const PENDING: &str = r#"SELECT key, op, changed FROM sync_pending ORDER BY 1"#;
 
 /// A folder with files.
@@ -104,14 +105,23 @@ impl Device {
         for (key, value) in more.as_object().expect("an object") {
             config[key] = value.clone();
         }
-        config.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
+        config
+            .as_object_mut()
+            .expect("an object")
+            .retain(|_, value| !value.is_null());
         self.db
-            .query_row("SELECT sync_provider('hub', ?1, '{\"keepCursor\":true}')", [config.to_string()], |_| Ok(()))
+            .query_row(
+                "SELECT sync_provider('hub', ?1, '{\"keepCursor\":true}')",
+                [config.to_string()],
+                |_| Ok(()),
+            )
             .expect("sync_provider");
     }
 
     fn exec(&self, sql: &str) {
-        self.db.execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        self.db
+            .execute_batch(sql)
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
     fn ask(&self, sql: &str) -> String {
@@ -122,7 +132,11 @@ impl Device {
         let entities = json!(self.tables).to_string();
         let answer: String = self
             .db
-            .query_row("SELECT sync_entities('all', 'hub', ?1)", [entities], |row| row.get(0))
+            .query_row(
+                "SELECT sync_entities('all', 'hub', ?1)",
+                [entities],
+                |row| row.get(0),
+            )
             .expect("sync_entities");
         serde_json::from_str(&answer).expect("JSON")
     }
@@ -153,11 +167,16 @@ const ALL: &str = "SELECT id, title, body, n FROM notes ORDER BY id";
 fn f1_two_files_are_kept_in_step_both_ways() {
     let folder = Folder::new();
     let hub = folder.made("hub.db", NOTES);
-    hub.execute_batch("INSERT INTO notes VALUES ('h', 'hub', NULL, 1)").expect("a row");
+    hub.execute_batch("INSERT INTO notes VALUES ('h', 'hub', NULL, 1)")
+        .expect("a row");
     let device = folder.device("a.db", NOTES, "hub.db", json!({}));
     device.exec("INSERT INTO notes VALUES ('a', 'here', NULL, 2)");
     let answer = device.synced();
-    assert_eq!((&answer["inserted"], &answer["pushed"]), (&json!(1), &json!(1)), "{answer}");
+    assert_eq!(
+        (&answer["inserted"], &answer["pushed"]),
+        (&json!(1), &json!(1)),
+        "{answer}"
+    );
     assert_eq!(ask(&hub, ALL), device.ask(ALL));
     assert_eq!(device.pending(), "");
     // Edits on both sides, one of them by a program without the extension; and deletes.
@@ -167,7 +186,8 @@ fn f1_two_files_are_kept_in_step_both_ways() {
     device.synced();
     assert_eq!(ask(&hub, ALL), "a|hub 2|NULL|2\nh|hub|NULL|7\nx|x|x|9");
     assert_eq!(ask(&hub, ALL), device.ask(ALL));
-    hub.execute_batch("DELETE FROM notes WHERE id = 'a'").expect("a delete");
+    hub.execute_batch("DELETE FROM notes WHERE id = 'a'")
+        .expect("a delete");
     device.exec("DELETE FROM notes WHERE id = 'x'");
     device.synced();
     assert_eq!(ask(&hub, ALL), "h|hub|NULL|7");
@@ -182,26 +202,35 @@ fn f1_two_files_are_kept_in_step_both_ways() {
 fn f1_columns_changed_on_either_side_are_merged_and_a_conflict_is_kept() {
     let folder = Folder::new();
     let hub = folder.made("hub.db", NOTES);
-    hub.execute_batch("INSERT INTO notes VALUES ('a', 't', 'b', 1)").expect("a row");
+    hub.execute_batch("INSERT INTO notes VALUES ('a', 't', 'b', 1)")
+        .expect("a row");
     let device = folder.device("a.db", NOTES, "hub.db", json!({}));
     device.synced();
-    hub.execute_batch("UPDATE notes SET title = 'theirs'").expect("an edit");
+    hub.execute_batch("UPDATE notes SET title = 'theirs'")
+        .expect("an edit");
     device.exec("UPDATE notes SET body = 'ours'");
     device.synced();
     assert_eq!(ask(&hub, ALL), "a|theirs|ours|1");
     assert_eq!(device.ask(ALL), "a|theirs|ours|1");
-    hub.execute_batch("UPDATE notes SET title = 'there', n = 5").expect("an edit");
+    hub.execute_batch("UPDATE notes SET title = 'there', n = 5")
+        .expect("an edit");
     device.exec("UPDATE notes SET title = 'here'");
     let answer = device.synced();
     assert_eq!(answer["conflicts"], 1, "{answer}");
     assert_eq!(ask(&hub, ALL), "a|here|ours|5");
     assert_eq!(device.ask(ALL), "a|here|ours|5");
-    assert_eq!(device.ask("SELECT count(*) FROM sync_conflict WHERE local LIKE '%here%'"), "1");
+    assert_eq!(
+        device.ask("SELECT count(*) FROM sync_conflict WHERE local LIKE '%here%'"),
+        "1"
+    );
     // A row that is edited here and deleted there goes; one deleted here and edited there as well.
     hub.execute_batch("DELETE FROM notes").expect("a delete");
     device.exec("UPDATE notes SET title = 'too late'");
     device.synced();
-    assert_eq!((device.ask(ALL), ask(&hub, ALL)), (String::new(), String::new()));
+    assert_eq!(
+        (device.ask(ALL), ask(&hub, ALL)),
+        (String::new(), String::new())
+    );
 }
 
 const FAMILY: &str = "CREATE TABLE list (id TEXT PRIMARY KEY NOT NULL, name TEXT UNIQUE);
@@ -216,14 +245,29 @@ fn f1_rows_that_do_not_fit_are_held_and_refused_ones_stay_pending() {
     device.synced();
     assert_eq!(ask(&hub, "SELECT id, list FROM task"), "t|l");
     // The same name made on both sides: the row there is held here, and the one here is refused there.
-    hub.execute_batch("INSERT INTO list VALUES ('h', 'two')").expect("a row");
+    hub.execute_batch("INSERT INTO list VALUES ('h', 'two')")
+        .expect("a row");
     device.exec("INSERT INTO list VALUES ('a', 'two'), ('b', 'three')");
     let answer = device.synced();
-    assert_eq!((&answer["held"], &answer["rejected"]), (&json!(1), &json!(1)), "{answer}");
+    assert_eq!(
+        (&answer["held"], &answer["rejected"]),
+        (&json!(1), &json!(1)),
+        "{answer}"
+    );
     assert_eq!(device.ask("SELECT key FROM sync_held"), "h");
-    assert_eq!(ask(&hub, "SELECT group_concat(id, ' ') FROM (SELECT id FROM list ORDER BY id)"), "b h l");
+    assert_eq!(
+        ask(
+            &hub,
+            "SELECT group_concat(id, ' ') FROM (SELECT id FROM list ORDER BY id)"
+        ),
+        "b h l"
+    );
     assert_eq!(device.ask("SELECT key FROM sync_pending"), "a");
-    assert!(device.ask("SELECT reason FROM _syncRejected").contains("UNIQUE"));
+    assert!(
+        device
+            .ask("SELECT reason FROM _syncRejected")
+            .contains("UNIQUE")
+    );
     device.exec("UPDATE list SET name = 'four' WHERE id = 'a'");
     device.synced();
     device.synced();
@@ -231,7 +275,8 @@ fn f1_rows_that_do_not_fit_are_held_and_refused_ones_stay_pending() {
     assert_eq!(device.ask(names), "afour bthree htwo lone");
     assert_eq!(device.ask(names), ask(&hub, names));
     // A parent deleted there while it gets a child here.
-    hub.execute_batch("DELETE FROM task; DELETE FROM list WHERE id = 'l'").expect("deletes");
+    hub.execute_batch("DELETE FROM task; DELETE FROM list WHERE id = 'l'")
+        .expect("deletes");
     device.exec("INSERT INTO task VALUES ('u', 'y', 'l')");
     device.synced();
     assert_eq!(device.ask("SELECT id FROM task"), "u");
@@ -252,25 +297,44 @@ fn f2_only_changes_move() {
     assert_eq!(device.synced()["inserted"], 500);
     let bytes = |device: &Device| -> (i64, i64) {
         let read = |column: &str| {
-            let text = device.ask(&format!("SELECT {column} FROM _syncRun ORDER BY id DESC LIMIT 1"));
+            let text = device.ask(&format!(
+                "SELECT {column} FROM _syncRun ORDER BY id DESC LIMIT 1"
+            ));
             text.parse().expect("a number")
         };
         (read("bytesUp"), read("rowsDown"))
     };
-    hub.execute_batch("UPDATE notes SET n = -1 WHERE id = '7'").expect("an edit");
+    hub.execute_batch("UPDATE notes SET n = -1 WHERE id = '7'")
+        .expect("an edit");
     device.exec("UPDATE notes SET title = 'x' WHERE id = '9'");
     device.synced();
     assert_eq!(bytes(&device).1, 1);
     // Of a changed row the changed column.
-    assert_eq!(ask(&hub, "SELECT cols LIKE '%\"title\"%', cols LIKE '%\"n\"%' FROM _syncFeed WHERE pk = '9'"), "1|0");
+    assert_eq!(
+        ask(
+            &hub,
+            "SELECT cols LIKE '%\"title\"%', cols LIKE '%\"n\"%' FROM _syncFeed WHERE pk = '9'"
+        ),
+        "1|0"
+    );
     // What this file has sent does not come back, and a sync without changes writes nothing there.
-    let before = ask(&hub, "SELECT group_concat(seq || tbl || pk || origin || at) FROM _syncFeed");
+    let before = ask(
+        &hub,
+        "SELECT group_concat(seq || tbl || pk || origin || at) FROM _syncFeed",
+    );
     device.synced();
     device.synced();
     assert_eq!(bytes(&device).1, 0);
-    assert_eq!(ask(&hub, "SELECT group_concat(seq || tbl || pk || origin || at) FROM _syncFeed"), before);
+    assert_eq!(
+        ask(
+            &hub,
+            "SELECT group_concat(seq || tbl || pk || origin || at) FROM _syncFeed"
+        ),
+        before
+    );
     // An update that changes nothing is none.
-    hub.execute_batch("UPDATE notes SET n = n").expect("an edit");
+    hub.execute_batch("UPDATE notes SET n = n")
+        .expect("an edit");
     device.synced();
     assert_eq!(bytes(&device).1, 0);
 }
@@ -280,8 +344,10 @@ fn f1_replaced_rows_and_changed_keys_are_followed() {
     let folder = Folder::new();
     let schema = "CREATE TABLE notes (id TEXT PRIMARY KEY NOT NULL, title TEXT UNIQUE, body TEXT, n INTEGER);";
     let hub = folder.made("hub.db", schema);
-    hub.execute_batch("INSERT INTO notes VALUES ('a', '1', 'x', 1), ('b', '2', 'x', 1), ('c', '3', 'x', 1)")
-        .expect("rows");
+    hub.execute_batch(
+        "INSERT INTO notes VALUES ('a', '1', 'x', 1), ('b', '2', 'x', 1), ('c', '3', 'x', 1)",
+    )
+    .expect("rows");
     let device = folder.device("a.db", schema, "hub.db", json!({}));
     device.synced();
     hub.execute_batch(
@@ -326,8 +392,14 @@ fn f1_the_other_file_may_be_attached_and_this_one_in_memory() {
     load(&db);
     db.execute_batch(NOTES).expect("schema");
     db.execute_batch(hub).expect("a hub");
-    ask(&db, r#"SELECT sync_provider('hub', '{"kind":"sqlite","attached":"hub"}'), sync_track('notes')"#);
-    let device = Device { db, tables: vec!["notes".into()] };
+    ask(
+        &db,
+        r#"SELECT sync_provider('hub', '{"kind":"sqlite","attached":"hub"}'), sync_track('notes')"#,
+    );
+    let device = Device {
+        db,
+        tables: vec!["notes".into()],
+    };
     device.exec("INSERT INTO notes VALUES ('a', 'y', NULL, 2)");
     device.synced();
     let there = ALL.replace("notes", "hub.notes");

@@ -109,7 +109,11 @@ fn f3_a_change_goes_once_around_a_ring() {
     }
     assert_eq!(feeds(&web), before);
     // It has the same stamp everywhere.
-    let stamps: Vec<String> = web.plain.iter().map(|db| ask(db, "SELECT at FROM _syncFeed WHERE pk = 'a'")).collect();
+    let stamps: Vec<String> = web
+        .plain
+        .iter()
+        .map(|db| ask(db, "SELECT at FROM _syncFeed WHERE pk = 'a'"))
+        .collect();
     assert!(stamps.iter().all(|stamp| *stamp == stamps[0]), "{stamps:?}");
 }
 
@@ -143,6 +147,8 @@ fn schedule(shape: Shape, seed: u64) {
     let files = web.plain.len();
     // Each file writes its own column, so that nothing is ever in conflict; or any.
     let own = random.chance(50);
+    // A file in a ring gives stamps from its first sync on.
+    web.settle();
     let mut model = Model::default();
     let mut count = 0;
     for _ in 0..40 {
@@ -162,9 +168,14 @@ fn schedule(shape: Shape, seed: u64) {
         match random.below(10) {
             0..=1 => {
                 let id = format!("r{count:03}");
-                let sql = format!("INSERT INTO notes VALUES ('{id}', 't{count}', 'b{count}', {count})");
+                let sql =
+                    format!("INSERT INTO notes VALUES ('{id}', 't{count}', 'b{count}', {count})");
                 db.execute_batch(&sql).expect("an insert");
-                let values = [vec![format!("t{count}")], vec![format!("b{count}")], vec![count.to_string()]];
+                let values = [
+                    vec![format!("t{count}")],
+                    vec![format!("b{count}")],
+                    vec![count.to_string()],
+                ];
                 model.rows.insert(id, values);
             }
             2..=5 => {
@@ -183,7 +194,10 @@ fn schedule(shape: Shape, seed: u64) {
                     _ => format!("v{count}"),
                 };
                 let name = COLUMNS[column];
-                db.execute_batch(&format!("UPDATE notes SET {name} = '{value}' WHERE id = '{id}'")).expect("an update");
+                db.execute_batch(&format!(
+                    "UPDATE notes SET {name} = '{value}' WHERE id = '{id}'"
+                ))
+                .expect("an update");
                 let values = &mut model.rows.get_mut(&id).expect("a known row")[column];
                 if own {
                     values.clear();
@@ -197,7 +211,8 @@ fn schedule(shape: Shape, seed: u64) {
                     continue;
                 }
                 let id = (*random.pick(&here)).to_owned();
-                db.execute_batch(&format!("DELETE FROM notes WHERE id = '{id}'")).expect("a delete");
+                db.execute_batch(&format!("DELETE FROM notes WHERE id = '{id}'"))
+                    .expect("a delete");
                 model.deleted.push(id);
             }
             _ => {
@@ -222,10 +237,16 @@ fn schedule(shape: Shape, seed: u64) {
         };
         assert!(!model.deleted.contains(id), "seed {seed}: {id} came back");
         for ((column, value), may) in COLUMNS.iter().zip(row).zip(values) {
-            assert!(may.contains(value), "seed {seed}: {id}.{column} is {value}, and should be of {may:?}");
+            assert!(
+                may.contains(value),
+                "seed {seed}: {id}.{column} is {value}, and should be of {may:?}"
+            );
         }
     }
-    assert!(rows.keys().all(|id| model.rows.contains_key(id)), "seed {seed}");
+    assert!(
+        rows.keys().all(|id| model.rows.contains_key(id)),
+        "seed {seed}"
+    );
 }
 
 fn schedules(shape: Shape, salt: u64) {

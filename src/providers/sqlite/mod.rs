@@ -85,4 +85,3 @@ impl Provider for File {
         Ok(Box::new(Talk::begin(&self.place, goal, known)))
     }
 }
-

@@ -33,7 +33,8 @@ pub fn start(wanted: &Wanted<'_>) -> Box<dyn Remote> {
     let folder = TempDir::new().expect("a folder");
     let db = Connection::open(folder.path().join("hub.db")).expect("open");
     db.busy_timeout(PATIENCE).expect("timeout");
-    db.execute_batch("PRAGMA synchronous = OFF").expect("settings");
+    db.execute_batch("PRAGMA synchronous = OFF")
+        .expect("settings");
     db.execute_batch(wanted.schema).expect("schema");
     Box::new(File {
         folder,
