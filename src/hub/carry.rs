@@ -10,9 +10,26 @@ use crate::store::{Database, Result, Value};
 pub struct Carry {
     /// The end of the feed before anything was applied.
     start: i64,
-    /// The feeds of the tables of a run, by place.
-    feeds: Vec<Option<i64>>,
+    /// The tables of a run that have a feed, by place.
+    tables: Vec<Option<Kept>>,
     stamps: HashMap<(i64, Vec<u8>), (Value, Stamp)>,
+    /// Rows that were deleted here later than they were made there, and what the feed says of them.
+    dead: Vec<(usize, Value, Stamp)>,
+}
+
+/// A table of this file.
+pub struct Named {
+    pub name: String,
+    /// With the name of the file, quoted.
+    pub qualified: String,
+    /// The key's column, quoted.
+    pub key: String,
+}
+
+struct Kept {
+    feed: i64,
+    qualified: String,
+    key: String,
 }
 
 impl Carry {
@@ -20,29 +37,56 @@ impl Carry {
     ///
     /// # Errors
     /// SQLite's.
-    pub fn begin<'t>(
-        database: &Database,
-        tables: impl Iterator<Item = &'t str>,
-    ) -> Result<Option<Self>> {
+    pub fn begin(database: &Database, tables: impl Iterator<Item = Named>) -> Result<Option<Self>> {
         if !database.has_table("_syncFeedTable")? {
             return Ok(None);
         }
-        let feeds = tables.map(|table| feed::id_of(database, table));
+        let tables = tables.map(|table| {
+            let feed = feed::id_of(database, &table.name)?;
+            Ok(feed.map(|feed| Kept {
+                feed,
+                qualified: table.qualified,
+                key: table.key,
+            }))
+        });
         Ok(Some(Self {
             start: feed::last(database)?,
-            feeds: feeds.collect::<Result<_>>()?,
+            tables: tables.collect::<Result<_>>()?,
             stamps: HashMap::new(),
+            dead: Vec::new(),
         }))
     }
 
     /// Takes note of the stamps of a row.
-    pub fn note(&mut self, place: usize, key: Value, stamp: &Stamp) {
-        if let Some(id) = self.feeds.get(place).copied().flatten() {
-            let mut name = Vec::new();
-            if super::wire::write_value(&mut name, key.borrow()).is_ok() {
-                self.stamps.insert((id, name), (key, stamp.clone()));
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn note(
+        &mut self,
+        database: &Database,
+        place: usize,
+        key: Value,
+        stamp: &Stamp,
+    ) -> Result<()> {
+        let Some(table) = self.tables.get(place).and_then(Option::as_ref) else {
+            return Ok(());
+        };
+        let here = feed::stamp_of(database, table.feed, key.borrow())?;
+        if let Some((_, here)) = here
+            && here.at > stamp.at
+        {
+            let sql = format!("SELECT 1 FROM {} WHERE {} = ?1", table.qualified, table.key);
+            let mut find = database.connection().prepare(&sql)?;
+            find.bind(1, key.borrow())?;
+            if !find.step()? {
+                self.dead.push((place, key.clone(), here));
             }
         }
+        let mut name = Vec::new();
+        if super::wire::write_value(&mut name, key.borrow()).is_ok() {
+            self.stamps.insert((table.feed, name), (key, stamp.clone()));
+        }
+        Ok(())
     }
 
     /// What was written since [`Carry::begin`] gets the stamps that it came with.
@@ -87,6 +131,29 @@ impl Carry {
         }
         if highest > 0 {
             feed::outgrow(database, highest)?;
+        }
+        self.bury(database)
+    }
+
+    /// What was deleted here stays so, and the other file hears of it: it may have the row from somewhere else.
+    fn bury(&self, database: &Database) -> Result<()> {
+        for (place, key, stamp) in &self.dead {
+            let Some(table) = self.tables.get(*place).and_then(Option::as_ref) else {
+                continue;
+            };
+            let sql = format!("DELETE FROM {} WHERE {} = ?1", table.qualified, table.key);
+            match database.connection().prepare(&sql)?.run(&[key.borrow()]) {
+                Ok(0) => {}
+                Ok(_) => {
+                    database.execute(
+                        "UPDATE main._syncFeed SET at = ?3 WHERE tbl = ?1 AND pk = ?2",
+                        &[table.feed.into(), key.borrow(), stamp.at.into()],
+                    )?;
+                }
+                // Others refer to it by now.
+                Err(error) if error.is_constraint() => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

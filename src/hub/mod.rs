@@ -29,6 +29,6 @@ pub mod wire;
 
 pub use answer::{answer, keep_time};
 pub use asker::Asker;
-pub use carry::Carry;
+pub use carry::{Carry, Named};
 pub use place::Place;
 pub use stamp::Stamp;

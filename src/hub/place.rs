@@ -10,9 +10,9 @@ use crate::store::{Database, Door, Error, Result, Second, Session};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
     /// A path; from the folder of the file that syncs where it is relative.
-    pub file: Option<String>,
-    /// A file that the caller's connection has attached.
-    pub attached: Option<String>,
+    pub file: String,
+    /// It is the name of one that the caller's connection has attached.
+    pub attached: bool,
     /// A file or a table that is not there is made.
     pub create: bool,
     /// Nothing is written there.
@@ -36,10 +36,9 @@ pub struct Home {
 impl Place {
     /// What it is called in messages.
     pub fn name(&self) -> String {
-        match (&self.file, &self.attached) {
-            (Some(file), _) => file.clone(),
-            (None, Some(schema)) => format!("attached {schema}"),
-            (None, None) => String::new(),
+        match self.attached {
+            true => format!("attached {}", self.file),
+            false => self.file.clone(),
         }
     }
 
@@ -61,7 +60,8 @@ impl Place {
 
     fn found(&self, session: &Session, schema: &str) -> Result<Home> {
         let name = self.name();
-        if let Some(attached) = &self.attached {
+        if self.attached {
+            let attached = &self.file;
             if attached.eq_ignore_ascii_case(schema) {
                 return Err(Error::argument(
                     "it is the file that syncs itself; name another one",
@@ -77,7 +77,7 @@ impl Place {
             });
         }
         let own = session.connection().file(schema).map(PathBuf::from);
-        let path = path(self.file.as_deref().unwrap_or_default(), own.as_deref())?;
+        let path = path(&self.file, own.as_deref())?;
         if !path.exists() && !self.create {
             return Err(Error::argument(
                 "there is no such file; correct the path, or let the sync make it with \"create\":true",
@@ -168,7 +168,7 @@ fn trouble(name: &str, error: Error) -> SyncError {
     }
     match code & 0xff {
         NOT_A_DATABASE => database(
-            format!("{name} is no SQLite database, or is encrypted; attach it with its key and name it with attached"),
+            format!("{name} is no SQLite database, or is encrypted; attach it with its key, and name it with \"attached\":true"),
             false,
         ),
         CANT_OPEN => database(

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::ground::SyncError;
-use crate::hub::{Carry, Stamp};
+use crate::hub::{Carry, Named, Stamp};
 use crate::providers::sink::{Image, KnownVersion, RemoteRow, Scope, Sent, Sink, Verdict};
 use crate::providers::wire::WireId;
 use crate::store::Result;
@@ -165,8 +165,11 @@ impl Sink for Intake<'_> {
 
     fn stamped(&mut self, entity: usize, id: &WireId<'_>, stamp: &Stamp) -> Result<(), SyncError> {
         if self.carry.is_none() {
-            let tables = self.bindings.iter();
-            let tables = tables.map(|binding| binding.table.shape.name.as_str());
+            let tables = self.bindings.iter().map(|binding| Named {
+                name: binding.table.shape.name.clone(),
+                qualified: binding.qualified.clone(),
+                key: binding.key_name(),
+            });
             self.carry = Some(Carry::begin(self.setting.database, tables)?);
         }
         if let Some(Some(carry)) = &mut self.carry
@@ -175,7 +178,7 @@ impl Sink for Intake<'_> {
                 .get(entity)
                 .and_then(|binding| binding.wire_key(id))
         {
-            carry.note(entity, key, stamp);
+            carry.note(self.setting.database, entity, key, stamp)?;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ fn crashing(folder: &Folder) -> Device {
         "a.db",
         NOTES,
         "hub.db",
-        json!({"file": null, "attached": "hub"}),
+        json!({"file": "hub", "attached": true}),
     );
     device
         .db

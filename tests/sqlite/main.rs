@@ -394,7 +394,7 @@ fn f1_the_other_file_may_be_attached_and_this_one_in_memory() {
     db.execute_batch(hub).expect("a hub");
     ask(
         &db,
-        r#"SELECT sync_provider('hub', '{"kind":"sqlite","attached":"hub"}'), sync_track('notes')"#,
+        r#"SELECT sync_provider('hub', '{"kind":"sqlite","file":"hub","attached":true}'), sync_track('notes')"#,
     );
     let device = Device {
         db,

@@ -183,8 +183,8 @@ fn f5_configurations_that_make_no_sense_are_refused() {
     for (config, said) in [
         (r#"{"kind":"sqlite"}"#, "config: file is missing; give it"),
         (
-            r#"{"kind":"sqlite","file":"a","attached":"b"}"#,
-            "config: file and attached name two files",
+            r#"{"kind":"sqlite","file":""}"#,
+            "config: file is empty; give a path",
         ),
         (
             r#"{"kind":"sqlite","file":"x","onFork":"maybe"}"#,

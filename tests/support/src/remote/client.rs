@@ -60,6 +60,7 @@ impl<'a> Client<'a> {
     /// Declares the server again, with further options.
     pub fn declare(&self, more: &Value) {
         let mut config = self.remote.config();
+        self.remote.takes(more);
         for (key, value) in more.as_object().expect("an object") {
             config[key] = value.clone();
         }

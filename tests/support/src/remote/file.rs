@@ -74,6 +74,21 @@ impl Remote for File {
         json!({"kind": "sqlite", "file": self.path(), "busyTimeoutMs": PATIENCE.as_millis() as u64})
     }
 
+    fn takes(&self, more: &Value) {
+        let of_requests = [
+            "timeoutMs",
+            "totalTimeoutMs",
+            "maxResponseBytes",
+            "attempts",
+            "token",
+            "headers",
+            "secretHeaders",
+        ];
+        if of_requests.iter().any(|key| more.get(key).is_some()) {
+            skip();
+        }
+    }
+
     fn batches_of(&self, _: usize) -> Option<Value> {
         None
     }

@@ -118,6 +118,9 @@ pub trait Remote: Send + Sync {
     /// What makes uploads of at most so many rows; None where the kind sends all in one.
     fn batches_of(&self, rows: usize) -> Option<Value>;
 
+    /// Its configuration gets further keys. Where the kind has no such key the test is about something else.
+    fn takes(&self, _: &Value) {}
+
     /// Somebody else writes rows: these columns of rows that are there, or new rows.
     fn put(&self, table: &str, rows: &[Value]);
 
