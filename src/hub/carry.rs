@@ -57,7 +57,7 @@ impl Carry {
         }))
     }
 
-    /// Takes note of the stamps of a row.
+    /// Takes note of the stamps of a row. The columns that were written here later.
     ///
     /// # Errors
     /// SQLite's.
@@ -67,26 +67,30 @@ impl Carry {
         place: usize,
         key: Value,
         stamp: &Stamp,
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
         let Some(table) = self.tables.get(place).and_then(Option::as_ref) else {
-            return Ok(());
+            return Ok(Vec::new());
         };
-        let here = feed::stamp_of(database, table.feed, key.borrow())?;
-        if let Some((_, here)) = here
-            && here.at > stamp.at
-        {
-            let sql = format!("SELECT 1 FROM {} WHERE {} = ?1", table.qualified, table.key);
-            let mut find = database.connection().prepare(&sql)?;
-            find.bind(1, key.borrow())?;
-            if !find.step()? {
-                self.dead.push((place, key.clone(), here));
+        let mut newer = Vec::new();
+        if let Some((_, here)) = feed::stamp_of(database, table.feed, key.borrow())? {
+            let columns = here.columns.iter();
+            let later = columns.filter(|(name, at)| *at > stamp.of(name));
+            newer.extend(later.map(|(name, _)| name.clone()));
+            if here.at > stamp.at {
+                let sql = format!("SELECT 1 FROM {} WHERE {} = ?1", table.qualified, table.key);
+                let mut find = database.connection().prepare(&sql)?;
+                find.bind(1, key.borrow())?;
+                if !find.step()? {
+                    newer.clear();
+                    self.dead.push((place, key.clone(), here));
+                }
             }
         }
         let mut name = Vec::new();
         if super::wire::write_value(&mut name, key.borrow()).is_ok() {
             self.stamps.insert((table.feed, name), (key, stamp.clone()));
         }
-        Ok(())
+        Ok(newer)
     }
 
     /// What was written since [`Carry::begin`] gets the stamps that it came with.

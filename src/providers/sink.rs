@@ -158,12 +158,13 @@ pub trait Sink {
         Err(SyncError::bug())
     }
 
-    /// When a row, and its columns, got what they hold. Said before the row itself.
+    /// When a row, and its columns, got what they hold. Said before the row itself. The columns that were written here
+    /// later: the row is to leave them out.
     ///
     /// # Errors
     /// SQLite's.
-    fn stamped(&mut self, _: usize, _: &WireId<'_>, _: &Stamp) -> Result<(), SyncError> {
-        Ok(())
+    fn stamped(&mut self, _: usize, _: &WireId<'_>, _: &Stamp) -> Result<Vec<String>, SyncError> {
+        Ok(Vec::new())
     }
 
     /// What became of rows that were sent. In an answer that also brings rows, verdicts come first.

@@ -279,7 +279,12 @@ impl<S: Sink> Sink for Counting<'_, S> {
         self.inner.told(id, image)
     }
 
-    fn stamped(&mut self, entity: usize, id: &WireId<'_>, stamp: &Stamp) -> Result<(), SyncError> {
+    fn stamped(
+        &mut self,
+        entity: usize,
+        id: &WireId<'_>,
+        stamp: &Stamp,
+    ) -> Result<Vec<String>, SyncError> {
         self.inner.stamped(entity, id, stamp)
     }
 

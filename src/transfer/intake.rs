@@ -163,7 +163,12 @@ impl Sink for Intake<'_> {
         self.applier()?.told(id, image)
     }
 
-    fn stamped(&mut self, entity: usize, id: &WireId<'_>, stamp: &Stamp) -> Result<(), SyncError> {
+    fn stamped(
+        &mut self,
+        entity: usize,
+        id: &WireId<'_>,
+        stamp: &Stamp,
+    ) -> Result<Vec<String>, SyncError> {
         if self.carry.is_none() {
             let tables = self.bindings.iter().map(|binding| Named {
                 name: binding.table.shape.name.clone(),
@@ -178,9 +183,9 @@ impl Sink for Intake<'_> {
                 .get(entity)
                 .and_then(|binding| binding.wire_key(id))
         {
-            carry.note(self.setting.database, entity, key, stamp)?;
+            return Ok(carry.note(self.setting.database, entity, key, stamp)?);
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     fn verdict(&mut self, sent: Sent<'_>, verdict: Verdict<'_>) -> Result<(), SyncError> {

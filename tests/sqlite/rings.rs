@@ -66,7 +66,25 @@ impl Web {
                 return;
             }
         }
-        panic!("it never comes to rest: {:?}", self.contents());
+        let said: Vec<String> = self
+            .plain
+            .iter()
+            .map(|db| {
+                ask(
+                    db,
+                    "SELECT seq, pk, origin, at, cols FROM _syncFeed ORDER BY pk",
+                ) + "\n-- log\n"
+                    + &ask(db, "SELECT * FROM _syncChange")
+            })
+            .collect();
+        for device in &self.devices {
+            println!("{}", device.sync());
+        }
+        panic!(
+            "it never comes to rest: {:?}\n{}",
+            self.contents(),
+            said.join("\n\n")
+        );
     }
 
     fn contents(&self) -> Vec<String> {

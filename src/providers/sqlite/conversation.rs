@@ -158,7 +158,11 @@ impl Talk {
             if self.goal != Goal::Check {
                 let columns = std::str::from_utf8(&columns).ok();
                 let columns = columns.filter(|text| !text.is_empty());
-                sink.stamped(place, &id, &Stamp::read(at, columns))?;
+                let newer = sink.stamped(place, &id, &Stamp::read(at, columns))?;
+                let places = entity.columns.iter().zip(&mut slots);
+                for (_, slot) in places.filter(|(column, _)| newer.contains(&column.name)) {
+                    *slot = Slot::Missing;
+                }
             }
             if mark == Mark::Gone {
                 sink.gone(place, &id, None)?;
