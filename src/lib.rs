@@ -83,6 +83,8 @@ const FUNCTIONS: &[Function] = &[
     direct("sync_capture_on", (0, 2), f::track::capture_on, "[table], [options = '{}']", "captures again after sync_capture_off; what waits is matched to the columns by name", "SELECT sync_capture_on('planes');").taking(f::track::PLACE),
     direct("sync_alter", (2, 3), f::track::alter, "table, sql, [options = '{}']", "runs one ALTER TABLE statement on a tracked table; DROP COLUMN needs it, others may be run directly", "SELECT sync_alter('planes', 'ALTER TABLE planes DROP COLUMN speed');").taking(f::track::PLACE),
     direct("sync_resolver", (2, 3), f::resolver::resolver, "entity, policy, [argument]", "who wins when a row was changed both here and by the server: columns, serverWins, clientWins, lastWriteWins, sql2, sql4; entity '*' is for all others", "SELECT sync_resolver('planes', 'lastWriteWins', 'updated_at');"),
+    direct("sync_function", (3, 4), f::function::function, "provider, id, definition, [schema = 'main']", "declares how a provider of kind rest is asked for rows; NULL removes the function", "SELECT sync_function('shop', 'list-books', '{\"path\":\"/books\",\"records\":\"$.items\"}');").taking(f::function::KEYS),
+    direct("sync_try_function", (2, 4), f::function::try_function, "provider, id, [parameters = '{}'], [options = '{}']", "sends the first request of a function, and shows it, the rows as they would be kept and what comes next; keeps nothing", "SELECT sync_try_function('shop', 'list-books');").taking(f::function::TRY),
     direct("sync_takeover", (1, 2), f::takeover::takeover, "provider, [options = '{}']", "takes over the tables of a WatermelonDB app, with its pending changes and its cursor", "SELECT sync_takeover('airline-api');").taking(f::takeover::KEYS),
     // Scopes and runs
     direct("sync_start_scope", (1, 2), f::start_scope::start_scope, "id, instance_ids, or one object", "starts or restarts a scope over some instances", "SELECT sync_start_scope('startup', '[\"reference-data\",\"flights\"]');").or_object(&f::start_scope::SHAPE),
@@ -134,6 +136,8 @@ const TABLES: &[Table] = &[
     tables::log::TABLE,
     tables::progress::TABLE,
     tables::peer::TABLE,
+    tables::functions::TABLE,
+    tables::cursor::TABLE,
     tables::worker::TABLE,
     tables::help::TABLE,
     tables::help_option::TABLE,

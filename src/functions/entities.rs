@@ -32,7 +32,13 @@ const BULK: &[Key] = &[
     key("turbo", Takes::Switch, Usual::Json("false"), "with a protocol: whether the first pull is a bulk load; refused when an entity was pulled before", r#"{"turbo":true}"#),
 ];
 
-const PROTOCOL: &[&[Key]] = &[DRIVING, BULK];
+/// What an answer of a function may do.
+#[rustfmt::skip]
+const READING: &[Key] = &[
+    key("force", Takes::Switch, Usual::Json("false"), "with functions: whether a reading may remove any number of rows, and reads again what has not changed", r#"{"force":true}"#),
+];
+
+const PROTOCOL: &[&[Key]] = &[DRIVING, BULK, READING];
 
 /// What a response that the program hands over does to the tables.
 #[rustfmt::skip]
@@ -44,9 +50,9 @@ const RESPONSE: &[Key] = &[
     key("operations", Takes::List(&Takes::Json), Usual::Nothing, "with `sync_apply`: what to do with a response, in order", r#"{"operations":[{"type":"upsert-merge","records":"$.items"}]}"#),
 ];
 
-const SETTINGS: Keys = &[DRIVING, BULK, RESPONSE];
+const SETTINGS: Keys = &[DRIVING, BULK, READING, RESPONSE];
 
-pub const KEYS: Keys = &[DRIVING, BULK, RESPONSE, SCHEMA];
+pub const KEYS: Keys = &[DRIVING, BULK, READING, RESPONSE, SCHEMA];
 
 #[rustfmt::skip]
 const TYPE: Key = action_type(
@@ -64,7 +70,7 @@ pub static SHAPE: Shape = Shape {
         TYPE,
         key("provider", Takes::Text, Usual::Required, "in `options` of one object: the provider", r#"{"options":{"provider":"local","entities":["planes"]}}"#),
         key("entities", Takes::Json, Usual::Required, "in `options` of one object: list of the entities", r#"{"options":{"provider":"local","entities":["planes"]}}"#),
-    ], DRIVING, BULK, RESPONSE, ACTION],
+    ], DRIVING, BULK, READING, RESPONSE, ACTION],
 };
 
 /// The keys of an element of `entities` that is an object.

@@ -9,6 +9,7 @@ pub mod check;
 pub mod delete;
 pub mod detach;
 pub mod entities;
+pub mod function;
 pub mod init;
 pub mod interrupt;
 pub mod json;

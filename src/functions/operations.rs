@@ -106,7 +106,13 @@ fn operation(call: &Call<'_>, goal: Goal) -> Result<Value> {
     }
     let request = EntitiesCall {
         form: Form::Operation,
-        ..EntitiesCall::of(&schema, provider, entities, options.settings(SETTINGS)?)
+        ..runs::call_of(
+            &database,
+            &schema,
+            provider,
+            entities,
+            options.settings(SETTINGS)?,
+        )?
     };
     let answer: Json = carry_out(call, request, goal)?;
     Ok(answer.to_string().into())

@@ -48,6 +48,22 @@ pub struct SyncError {
     pub database: Option<i32>,
 }
 
+impl Class {
+    /// The class of that name, as an error shows it.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "network" => Self::Network,
+            "auth" => Self::Auth,
+            "protocol" => Self::Protocol,
+            "server" => Self::Server,
+            "conflict" => Self::Conflict,
+            "data" => Self::Data,
+            "cancelled" => Self::Cancelled,
+            _ => return None,
+        })
+    }
+}
+
 impl SyncError {
     pub fn network(message: impl Into<String>) -> Self {
         Self::new(Class::Network, "SYNC_ERROR_NETWORK", message, true)

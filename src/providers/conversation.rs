@@ -69,6 +69,12 @@ pub struct Manners {
     pub blob_keys: bool,
     /// What a sync asks for depends on whether anything is pending, see [`Known::pending`].
     pub asks_pending: bool,
+    /// Each request carries one row, and depends on it: [`Conversation::meet`] hears of it before.
+    pub one_by_one: bool,
+    /// Calls name functions: one entity may be read by several, with several parameters, each an operation of its own.
+    pub functions: bool,
+    /// A table that is not there is made on the first sync, and tracked: one of documents (`id`, `data`, `timestamp`).
+    pub documents: bool,
     /// Most rows that [`Goal::Upload`] sends; 0: no limit.
     pub round: u64,
     /// The options of a call that say how pages are asked for, as far as the protocol has such a thing.
@@ -114,6 +120,26 @@ pub struct KnownEntity {
     pub schema: LastSchema,
 }
 
+/// One operation of a call when a conversation begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownOperation {
+    /// Index into the entities.
+    pub entity: usize,
+    pub function: Option<String>,
+    pub parameters: Map<String, Json>,
+    /// How far it has read; none of one that never has, or whose table is to come from the beginning again.
+    pub place: Option<Place>,
+}
+
+/// How far an operation has read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Place {
+    /// Where its next reading starts; none: at the beginning.
+    pub cursor: Option<String>,
+    /// What the kind remembers besides; null when nothing.
+    pub memory: Json,
+}
+
 /// What was known of an entity's schema when it was last sent to the server.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LastSchema {
@@ -126,6 +152,10 @@ pub struct LastSchema {
 pub struct Known {
     /// In the order in which indexes name them.
     pub entities: Vec<KnownEntity>,
+    /// The operations of the call, with [`Manners::functions`]; none otherwise.
+    pub operations: Vec<KnownOperation>,
+    /// Epoch ms.
+    pub now: i64,
     /// `PRAGMA user_version`, at least 1.
     pub schema_version: i64,
     /// What this kind has asked to be remembered; null at first.
@@ -188,6 +218,11 @@ pub trait Provider: Send {
     fn encode(&self, entity: &Entity, row: &RowToSend<'_>, out: &mut Vec<u8>)
     -> Result<(), String>;
 
+    /// Whether changes of an entity are sent at all. Otherwise they wait.
+    fn sends(&self, _entity: &Entity) -> bool {
+        true
+    }
+
     /// Whether a pull from where the last one ended tells the server that a column has come since, so that it sends
     /// what it has there. `current`: as [`Known::schema_version`].
     fn tells_of(&self, _entity: &Entity, _column: &str, _last: &LastSchema, _current: i64) -> bool {
@@ -224,6 +259,8 @@ pub enum Step {
     Ask(Ask),
     /// Freeze what is pending and report [`Event::Frozen`] or [`Event::Resent`].
     Freeze,
+    /// An operation of the call is over, whatever becomes of the others: it has succeeded, or failed.
+    Over(usize, Option<SyncError>),
     /// What has been remembered of the server makes another provider of this one: the conversation begins anew with it.
     BeginAnew,
     Done,
@@ -248,6 +285,10 @@ pub struct Ask {
     pub again: Vec<(usize, Again)>,
     /// The change of the schema sent to the server; null when there is none.
     pub migration: Json,
+    /// The operation of the call that it is for, where there are such.
+    pub operation: Option<usize>,
+    /// What comes is a part of its table, read by that operation; the number of the reading, which grows.
+    pub part: Option<i64>,
 }
 
 impl Ask {
@@ -263,6 +304,8 @@ impl Ask {
             reads: &[],
             again: Vec::new(),
             migration: Json::Null,
+            operation: None,
+            part: None,
         }
     }
 }
@@ -371,6 +414,8 @@ pub struct Answer<'a> {
 pub struct Read {
     /// Where the next pull of an entity starts, exactly as the server wrote it.
     pub cursors: Vec<(usize, String)>,
+    /// How far operations have read now.
+    pub places: Vec<(usize, Place)>,
     /// The schema version that their columns have been pulled with, when it is to be remembered.
     pub schema_version: Option<i64>,
     /// What this kind wants to be remembered of the server from now on.
@@ -442,4 +487,10 @@ pub trait Conversation: Send {
 
     /// Takes note of what has become of what was due.
     fn adopt(&mut self, event: Event<'_>);
+
+    /// Takes note of the row that the next request carries, with [`Manners::one_by_one`].
+    fn meet(&mut self, _entity: usize, _row: &ParcelRow<'_>) {}
+
+    /// Takes note of it that an operation is [over](Step::Over).
+    fn ended(&mut self, _operation: usize) {}
 }

@@ -10,5 +10,6 @@ pub static KIND: Kind = Kind {
     keys: &[],
     fill: |_| Map::new(),
     check: |_| Ok(()),
+    functions: None,
     open: None,
 };

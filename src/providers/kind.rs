@@ -29,12 +29,32 @@ pub struct Kind {
     pub fill: fn(&Map<String, Json>) -> Map<String, Json>,
     /// Checks what no key shows by itself. The error is `<key> <problem>; <what to do>`.
     pub check: fn(&Settings) -> Result<(), String>,
+    /// How functions are described, where what is asked for is described by such; none where the protocol says it.
+    pub functions: Option<Functions>,
     /// The provider that a configuration describes; none when the host program moves the data.
     pub open: Open,
 }
 
 /// See [`Kind::open`].
-pub type Open = Option<fn(&Settings, &Json) -> Result<Box<dyn Provider>, String>>;
+pub type Open = Option<fn(&Settings, &Stored) -> Result<Box<dyn Provider>, String>>;
+
+/// How the functions of a kind are described.
+pub struct Functions {
+    pub keys: Keys,
+    /// Checks what no key shows by itself. The error is `<key> <problem>; <what to do>`.
+    pub check: fn(&Map<String, Json>) -> Result<(), String>,
+    /// The SQL in a function that was checked, each with the key that has it: it only runs on connections that were given it.
+    pub sql: fn(&Map<String, Json>) -> Vec<(String, String)>,
+}
+
+/// What the file keeps of a provider, besides its configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Stored {
+    /// What its conversations have asked to be remembered; null at first.
+    pub memory: Json,
+    /// Its functions, as they were checked.
+    pub functions: Vec<(String, Map<String, Json>)>,
+}
 
 impl fmt::Debug for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -89,13 +109,13 @@ impl Settings {
         self.kind
     }
 
-    /// The provider that is described. `memory`: what its conversations have asked to be remembered; null at first.
+    /// The provider that is described.
     ///
     /// # Errors
     /// A kind whose data the host program moves; a configuration that [`Kind::check`] would refuse.
-    pub fn open(&self, memory: &Json) -> Result<Box<dyn Provider>, String> {
+    pub fn open(&self, stored: &Stored) -> Result<Box<dyn Provider>, String> {
         match self.kind.open {
-            Some(open) => open(self, memory),
+            Some(open) => open(self, stored),
             None => Err(format!("config: kind {} has no protocol", self.kind.name)),
         }
     }

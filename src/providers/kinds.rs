@@ -6,8 +6,8 @@ use parking_lot::RwLock;
 use serde_json::{Map, Value as Json};
 
 use super::kind::{Kind, Settings};
-use super::{host, http_keys, oversync, sqlite, table_keys, watermelon};
-use crate::ground::key::{Key, Takes, Usual, key, key_names, shown, unknown_key};
+use super::{host, http_keys, oversync, rest, sqlite, table_keys, watermelon};
+use crate::ground::key::{Key, Keys, Takes, Usual, key, key_names, shown, unknown_key};
 use crate::ground::read_object;
 
 /// The kinds that this library brings.
@@ -15,8 +15,12 @@ pub const KINDS: &[&Kind] = &[
     &host::KIND,
     &watermelon::KIND,
     &oversync::KIND,
+    &rest::KIND,
     &sqlite::KIND,
 ];
+
+/// The keys of the functions that providers have.
+pub const FUNCTION_KEYS: Keys = rest::FUNCTION_KEYS;
 
 /// Those that were added to it.
 static ADDED: RwLock<Vec<&'static Kind>> = RwLock::new(Vec::new());
@@ -172,12 +176,12 @@ mod tests {
             ("[]", "config must be a JSON object, not a list"),
             (
                 r#"{"kind":"pigeon"}"#,
-                "config: kind must be one of host, watermelon, oversync, sqlite",
+                "config: kind must be one of host, watermelon, oversync, rest, sqlite",
             ),
             (r#"{"kind":7}"#, "not 7"),
             (
                 r#"{"url":"http://x"}"#,
-                "config: kind is missing; give one of host, watermelon, oversync, sqlite",
+                "config: kind is missing; give one of host, watermelon, oversync, rest, sqlite",
             ),
             (
                 r#"{"kind":"watermelon"}"#,
@@ -221,7 +225,7 @@ mod tests {
             ),
             (
                 r#"{"kind":"host","url":"http://x"}"#,
-                "url is a key of kind watermelon and oversync, which kind host does not have; leave it out",
+                "url is a key of kind watermelon and oversync and rest, which kind host does not have; leave it out",
             ),
             (
                 r#"{"kind":"watermelon","url":"http://x","headers":{"authorization":"Bearer t"}}"#,
@@ -392,6 +396,7 @@ mod tests {
                 r#"{"speed":1}"#,
             )]],
             fill: |_| Map::new(),
+            functions: None,
             check: |settings| match settings.number("speed") {
                 3 => Err("speed is 3, which tears the tape; give 1 or 2".into()),
                 _ => Ok(()),

@@ -34,10 +34,22 @@ pub enum Scope<'a> {
     Named(&'a dyn Fn(&str) -> bool),
     /// What the answer goes on to bring is all that the server has, whatever versions were known.
     Anew,
+    /// A reading is at its end: rows that it did not name go, unless they were made or changed here.
+    Sweep(&'a Sweep<'a>),
     /// All rows go but those that the answer goes on to bring. What waits to be sent stays.
     Wipe,
     /// The same for the rows that meet an SQL condition, with the values of its parameters in order.
     Where(&'a str, &'a [Value]),
+}
+
+/// See [`Scope::Sweep`].
+pub struct Sweep<'a> {
+    /// Whether the reading has named an id.
+    pub named: &'a dyn Fn(&str) -> bool,
+    /// The reading was about a part of the table, see [`super::conversation::Ask::part`]: only rows of it go.
+    pub is_part: bool,
+    /// Most rows that may go, in percent of those there are, where there are 20 or more, and never all; none: any number.
+    pub most: Option<u64>,
 }
 
 /// Which of the rows that were sent a verdict is about.
@@ -155,6 +167,22 @@ pub trait Sink {
     /// # Errors
     /// As [`Sink::row`].
     fn told(&mut self, _: &WireId<'_>, _: &Image<'_>) -> Result<(), SyncError> {
+        Err(SyncError::bug())
+    }
+
+    /// Whether a row is here.
+    ///
+    /// # Errors
+    /// SQLite's.
+    fn is_here(&mut self, _entity: usize, _id: &WireId<'_>) -> Result<bool, SyncError> {
+        Ok(false)
+    }
+
+    /// What an SQL expression over `:record` gives for a row, as JSON.
+    ///
+    /// # Errors
+    /// This connection has not declared the expression; SQLite's.
+    fn evaluate(&mut self, _sql: &str, _record: &str) -> Result<Value, SyncError> {
         Err(SyncError::bug())
     }
 

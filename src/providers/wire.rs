@@ -141,7 +141,29 @@ pub enum KeyType {
     Uuid,
 }
 
+/// The columns of a table of documents, besides its key `id`.
+const DOCUMENT: [&str; 2] = ["data", "timestamp"];
+
 impl Entity {
+    /// Whether it is kept as documents: `id`, `data`, `timestamp`.
+    pub fn is_document(&self) -> bool {
+        let is_one = |column: &WireColumn| {
+            DOCUMENT
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(&column.name))
+        };
+        self.key.eq_ignore_ascii_case("id")
+            && self.columns.len() == DOCUMENT.len()
+            && self.columns.iter().all(is_one)
+    }
+
+    /// The place of the column of a document that says when it came.
+    pub fn stamp(&self) -> Option<usize> {
+        let mut columns = self.columns.iter();
+        let place = columns.position(|column| column.name.eq_ignore_ascii_case(DOCUMENT[1]));
+        place.filter(|_| self.is_document())
+    }
+
     /// The id of the row with a key; none where it can't have any.
     pub fn id_of<'k>(&self, key: ValueRef<'k>) -> Option<Cow<'k, str>> {
         match key {

@@ -39,6 +39,8 @@ impl Run {
             parcel: ask.parcel,
             reads: ask.reads,
             again: ask.again,
+            operation: ask.operation,
+            part: ask.part,
         });
         let may_store = ask.parcel.is_some_and(|parcel| parcel.may_store);
         let is_attempt = may_store && self.kind.manners().numbered && !self.parcels.attempted;

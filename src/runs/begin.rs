@@ -11,18 +11,21 @@ use crate::coordination::run_record::{self, NewRun};
 use crate::coordination::{self, EntitiesCall, Ground, begin, lease, now};
 use crate::ground::{SyncError, Warning};
 use crate::http::Redactor;
-use crate::providers::conversation::{Conversation, Goal, Known, KnownEntity, Provider, Refusal};
-use crate::providers::{Settings, Transport, kinds};
+use crate::providers::conversation::{
+    Conversation, Goal, Known, KnownEntity, KnownOperation, Provider, Refusal,
+};
+use crate::providers::{Settings, Stored, Transport, kinds};
 use crate::store::{Database, Error, Result, Session, untold};
 use crate::transfer::apply::require_declared;
-use crate::transfer::binding::{Binding, declared};
+use crate::transfer::binding::{Binding, declared, table_of};
 use crate::transfer::conflict::resolver::require_usable;
 use crate::transfer::counts::Counts;
+use crate::transfer::document::make_documents;
 use crate::transfer::names::{require_compared, require_configured};
 use crate::transfer::pause::{self, Paused};
 use crate::transfer::send::outbox;
 use crate::transfer::send::unacknowledged::Unacknowledged;
-use crate::transfer::{cursor, peer};
+use crate::transfer::{cursor, functions, peer, place};
 
 use super::diary::Diary;
 use super::gate::{refuse_overlap, refuse_twice, refuse_unknown, schema_version, stored_config};
@@ -61,13 +64,13 @@ impl Run {
     /// The instance or the provider is being synced by somebody else, an entity is not tracked or
     /// can't be carried; SQLite's.
     pub fn begin(session: &Session, call: &EntitiesCall, goal: Goal, queue: bool) -> Result<Self> {
-        refuse_unknown(call)?;
         end_interrupted(session, &call.schema, Some(&call.provider));
         coordination::write(session, &call.schema, |ground| {
             refuse_overlap(ground, call)?;
             // First of all: a column that was renamed takes what the configuration says of it along.
             drift::refresh(ground.database)?;
             let config = stored_config(ground.database, &call.provider)?;
+            refuse_unknown(call, &config)?;
             let call = spelled(ground.database, &config, call)?;
             Self::begin_in(session, ground, &call, goal, config, queue)
         })
@@ -243,8 +246,15 @@ pub(super) fn opened(
     config: &Settings,
     provider: &str,
 ) -> Result<Box<dyn Provider>> {
+    let stored = Stored {
+        memory: peer::memory(database, provider)?,
+        functions: match config.kind().functions {
+            Some(_) => functions::all(database, provider)?,
+            None => Vec::new(),
+        },
+    };
     config
-        .open(&peer::memory(database, provider)?)
+        .open(&stored)
         .map_err(|problem| Error::Corrupt(format!("the stored {problem}")))
 }
 
@@ -277,6 +287,10 @@ fn prepare(
         .iter()
         .map(|operation| operation.entity.clone());
     let mut all: Vec<String> = named.collect();
+    if kind.manners().functions {
+        let mut seen = HashSet::new();
+        all.retain(|entity| seen.insert(entity.clone()));
+    }
     if kind.manners().one_cursor {
         // The cursor moves for all of them.
         let others = entities_of(database, provider, false)?;
@@ -284,6 +298,9 @@ fn prepare(
         all.extend(others.collect::<Vec<_>>());
     }
     for entity in &all {
+        if kind.manners().documents && goal != Goal::Check {
+            make_documents(database, table_of(config, entity))?;
+        }
         let mut binding = Binding::resolve(database, config, kind, entity)?;
         refuse_twice(&bindings, &binding)?;
         if goal != Goal::Check {
@@ -321,6 +338,11 @@ fn prepare(
         });
     };
     let known = Known {
+        operations: match kind.manners().functions {
+            true => operations(database, call, goal, &bindings, &entities)?,
+            false => Vec::new(),
+        },
+        now: now(),
         entities,
         schema_version: version,
         memory: peer::memory(database, provider)?,
@@ -343,6 +365,37 @@ fn prepare(
         talk,
         paused,
     })
+}
+
+/// The operations of a call. One whose entity is to come from the beginning has read nothing.
+fn operations(
+    database: &Database,
+    call: &EntitiesCall,
+    goal: Goal,
+    bindings: &[Binding],
+    entities: &[KnownEntity],
+) -> Result<Vec<KnownOperation>> {
+    let operations = call.operations.iter();
+    let known = operations.map(|operation| {
+        let place = bindings
+            .iter()
+            .position(|binding| binding.entity == operation.entity)
+            .unwrap_or_default();
+        if goal != Goal::Check {
+            // Whatever becomes of it, it is known from now on.
+            place::number(database, &call.provider, operation)?;
+        }
+        Ok(KnownOperation {
+            entity: place,
+            function: operation.function_id.clone(),
+            parameters: serde_json::from_str(&operation.parameters).unwrap_or_default(),
+            place: match entities[place].cursor {
+                Some(_) => place::read(database, &call.provider, operation)?,
+                None => None,
+            },
+        })
+    });
+    known.collect()
 }
 
 /// An option about pages is refused where the protocol has no such thing.
@@ -387,6 +440,32 @@ pub fn entities_of(database: &Database, provider: &str, unbound: bool) -> Result
         of.map_or(table.clone(), |(entity, _)| entity.to_owned())
     };
     Ok(tables.into_iter().map(entity).collect())
+}
+
+/// A call about entities of a provider, that no scope follows. Where functions say how they are asked for, each is read as it
+/// was before.
+///
+/// # Errors
+/// SQLite's.
+pub fn call_of(
+    database: &Database,
+    schema: &str,
+    provider: &str,
+    entities: Vec<String>,
+    options: Map<String, Json>,
+) -> Result<EntitiesCall> {
+    let mut call = EntitiesCall::of(schema, provider, entities, options);
+    let mut known = place::operations(database, provider)?;
+    let is = |one: &str, other: &str| one.eq_ignore_ascii_case(other);
+    known.retain(|known| {
+        call.operations
+            .iter()
+            .any(|named| is(&named.entity, &known.entity))
+    });
+    call.operations
+        .retain(|named| !known.iter().any(|known| is(&known.entity, &named.entity)));
+    call.operations.extend(known);
+    Ok(call)
 }
 
 /// Whether a provider is the only one with a protocol.

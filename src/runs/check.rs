@@ -3,10 +3,10 @@
 
 use serde_json::Value as Json;
 
-use crate::coordination::EntitiesCall;
 use crate::providers::conversation::Goal;
 use crate::store::{Database, Error, Result, Session, require_idle};
 
+use super::begin::call_of;
 use super::drive::complete;
 use super::run::Run;
 
@@ -30,7 +30,8 @@ pub fn check(
             "nothing of provider '{provider}' was pulled yet; sync first, or name entities"
         )));
     }
-    let call = EntitiesCall::of(schema, provider, entities, Default::default());
+    let database = session.database(schema)?;
+    let call = call_of(&database, schema, provider, entities, Default::default())?;
     complete(session, Run::begin(session, &call, Goal::Check, false)?)
 }
 

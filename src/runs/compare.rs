@@ -13,9 +13,10 @@ use crate::ground::SyncError;
 use crate::providers::sink::{RemoteRow, Scope, Sink};
 use crate::providers::values::{holds, same_json, write_value};
 use crate::providers::wire::{Slot, WireColumn, WireId};
-use crate::store::{Database, Result, Value, ValueRef, quote_name, same, shown};
+use crate::store::{Database, Result, Session, Value, ValueRef, quote_name, same, shown};
 use crate::transfer::aside::Asides;
 use crate::transfer::binding::Binding;
+use crate::transfer::expression::Expressions;
 use crate::transfer::held::keep::{self, InShort};
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
@@ -33,6 +34,7 @@ pub struct Found {
 /// Compares what comes in.
 pub struct Comparer<'a> {
     tables: Vec<Comparison<'a>>,
+    expressions: Expressions<'a>,
     unacknowledged: Unacknowledged,
     hasher: RandomState,
 }
@@ -74,7 +76,11 @@ impl Differences {
 impl<'a> Comparer<'a> {
     /// # Errors
     /// SQLite's.
-    pub fn new(database: &'a Database, bindings: &'a [Binding]) -> Result<Self> {
+    pub fn new(
+        session: &'a Session,
+        database: &'a Database,
+        bindings: &'a [Binding],
+    ) -> Result<Self> {
         let tracked: Vec<_> = bindings.iter().map(|binding| &binding.table).collect();
         let pending = PendingRows::read(database, &tracked, log::high_water(database)?)?;
         let tables = bindings
@@ -100,6 +106,7 @@ impl<'a> Comparer<'a> {
             .collect::<Result<Vec<_>>>()?;
         Ok(Self {
             tables,
+            expressions: Expressions::new(session, database.connection()),
             unacknowledged: Unacknowledged::read(database, None)?,
             hasher: RandomState::new(),
         })
@@ -147,6 +154,10 @@ impl Sink for Comparer<'_> {
 
     fn scope(&mut self, _: usize, _: &Scope<'_>) -> Result<(), SyncError> {
         Ok(())
+    }
+
+    fn evaluate(&mut self, sql: &str, record: &str) -> Result<Value, SyncError> {
+        self.expressions.evaluate(sql, record)
     }
 }
 
@@ -200,6 +211,7 @@ impl Comparison<'_> {
             .filter(|(place, slot)| {
                 let position = self.binding.columns[*place];
                 !slot.is_missing()
+                    && Some(*place) != self.binding.stamp
                     && !pending.is_some_and(|pending| pending.changed(position))
                     && !is_here(
                         &self.binding.wire.columns[*place],

@@ -37,6 +37,8 @@ impl Run {
     /// # Errors
     /// SQLite's, when even that can't be written; the next call of this connection settles it then.
     pub(super) fn finish(&mut self, session: &Session, error: Option<SyncError>) -> Result<Json> {
+        // Some operations may have gone well all the same.
+        let error = error.or_else(|| self.report.over.values().flatten().next().cloned());
         // A server may repeat our token in what it says.
         let error = error.map(|mut error| {
             error.message = self.redactor.clean(&error.message);
@@ -164,9 +166,43 @@ impl Run {
         }
     }
 
+    /// Ends one operation, whatever becomes of the others.
+    pub(super) fn operation_is_over(
+        &mut self,
+        database: &Database,
+        operation: usize,
+        error: Option<SyncError>,
+    ) -> Result<(), SyncError> {
+        let error = error.map(|mut error| {
+            error.message = self.redactor.clean(&error.message);
+            error.said = error.said.map(|said| self.redactor.clean(&said));
+            error
+        });
+        if let Some(open) = self.operations.get(operation) {
+            let outcome = match &error {
+                None => Outcome::Synced,
+                Some(error) => Outcome::Failed(error.to_json().to_string()),
+            };
+            Patience::new(&self.config).sync(|| {
+                let transaction = Transaction::begin(database.connection())?;
+                lease::require(database, &self.call.provider, self.id)?;
+                finish_of(database, open, &outcome)?;
+                Ok(transaction.commit()?)
+            })?;
+        }
+        self.report.over.insert(operation, error);
+        if let Some(talk) = &mut self.talk {
+            talk.ended(operation);
+        }
+        Ok(())
+    }
+
     fn close_operations(&self, database: &Database, error: Option<&SyncError>) -> Result<()> {
         let ours = lease::is_held(database, &self.call.provider, self.id)?;
-        for operation in &self.operations {
+        for (place, operation) in self.operations.iter().enumerate() {
+            if self.report.over.contains_key(&place) {
+                continue;
+            }
             // The process that took over may have opened it again.
             if !ours && !is_open_for(database, operation.status_id, self.owner)? {
                 continue;

@@ -7,8 +7,11 @@ use crate::store::{Database, Error, Result, Value};
 
 use crate::transfer::binding::Binding;
 
-/// What belongs to an operation that the program carries out itself.
-pub fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
+/// What belongs to an operation that the program carries out itself, or that a function of the provider describes.
+pub fn refuse_unknown(call: &EntitiesCall, config: &Settings) -> Result<()> {
+    if config.kind().functions.is_some() {
+        return Ok(());
+    }
     let special = call
         .operations
         .iter()
@@ -16,8 +19,9 @@ pub fn refuse_unknown(call: &EntitiesCall) -> Result<()> {
     match special {
         None => Ok(()),
         Some(operation) => Err(Error::argument(format!(
-            "entity {} has a function or parameters, which only a provider without a protocol takes; leave them out",
-            quoted(&operation.entity)
+            "entity {} has a function or parameters, which a provider of kind {} does not take; leave them out",
+            quoted(&operation.entity),
+            config.kind().name
         ))),
     }
 }

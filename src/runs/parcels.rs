@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::coordination::run_record;
 use crate::ground::{SyncError, Warning};
-use crate::providers::conversation::{Event, Goal};
+use crate::providers::conversation::{Event, Goal, ParcelRows};
 use crate::store::{Database, Result, Transaction};
 use crate::transfer::peer;
 use crate::transfer::send::freeze;
@@ -95,12 +95,33 @@ impl Run {
     pub(super) fn next_parcel(&mut self) {
         self.parcels.current = self.parcels.waiting.pop_front();
         self.parcels.attempted = false;
+        self.parcels.is_met = false;
         let event = match &self.parcels.current {
             Some(part) if part.resent => Event::Resent(part.rows),
             Some(part) => Event::Frozen(part.rows),
             None => Event::Frozen(0),
         };
         self.hear(event);
+    }
+
+    /// Shows the row of the parcel to the conversation, where a request depends on it.
+    pub(super) fn meet_row(&mut self, database: &Database) -> Result<(), SyncError> {
+        let (Some(frozen), Some(talk)) = (&self.parcels.current, &mut self.talk) else {
+            return Ok(());
+        };
+        if self.parcels.is_met || !self.kind.manners().one_by_one {
+            return Ok(());
+        }
+        let rows = outbox::frozen_rows(database, &self.bindings, frozen.push);
+        for place in 0..self.bindings.len() {
+            let met = rows.rows(place, None, &mut |row| {
+                talk.meet(place, row);
+                Ok(())
+            });
+            met.map_err(|_| SyncError::bug())?;
+        }
+        self.parcels.is_met = true;
+        Ok(())
     }
 
     /// Closes the parcel that was sent, and those that were to follow it, which were not.

@@ -14,7 +14,7 @@ use crate::http::Meter;
 use crate::hub::Stamp;
 use crate::providers::sink::{Image, KnownVersion, RemoteRow, Scope, Sent, Sink, Verdict};
 use crate::providers::wire::WireId;
-use crate::store::Session;
+use crate::store::{Session, Value};
 
 /// A running run, as it is now.
 pub struct Live {
@@ -277,6 +277,14 @@ impl<S: Sink> Sink for Counting<'_, S> {
     fn told(&mut self, id: &WireId<'_>, image: &Image<'_>) -> Result<(), SyncError> {
         self.count();
         self.inner.told(id, image)
+    }
+
+    fn is_here(&mut self, entity: usize, id: &WireId<'_>) -> Result<bool, SyncError> {
+        self.inner.is_here(entity, id)
+    }
+
+    fn evaluate(&mut self, sql: &str, record: &str) -> Result<Value, SyncError> {
+        self.inner.evaluate(sql, record)
     }
 
     fn stamped(

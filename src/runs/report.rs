@@ -1,5 +1,7 @@
 //! What a sync did: counts per entity, and the answer they end up in.
 
+use std::collections::{BTreeMap, HashMap};
+
 use serde_json::{Map, Value as Json, json};
 
 use crate::coordination::OpenOperation;
@@ -16,6 +18,10 @@ use super::compare::Found;
 pub struct Report {
     /// In the order of the run's entities.
     pub entities: Vec<Counts>,
+    /// What came with the answers to single operations, where there are such.
+    pub operations: HashMap<usize, Counts>,
+    /// The operations that are over, with why they failed.
+    pub over: BTreeMap<usize, Option<SyncError>>,
     pub warnings: Vec<Warning>,
     /// The last of those that calls before it had no room for: with its end they are told.
     pub untold: i64,
@@ -65,19 +71,36 @@ impl Report {
             .collect()
     }
 
+    /// Whether what came is counted by operation.
+    fn is_by_operation(&self) -> bool {
+        !self.operations.is_empty() || !self.over.is_empty()
+    }
+
     /// The answer of `sync_entities`.
     pub fn answer(&self, facts: &Facts<'_>, error: Option<&SyncError>) -> Json {
         let mut total = Counts::default();
         self.entities.iter().for_each(|counts| total.add(counts));
         let mut operations = Vec::new();
         for (place, open) in facts.operations.iter().enumerate() {
-            let counts = self.entities.get(place).cloned().unwrap_or_default();
+            let counts = match self.operations.get(&place) {
+                Some(counts) => counts.clone(),
+                None if self.is_by_operation() => Counts::default(),
+                None => self.entities.get(place).cloned().unwrap_or_default(),
+            };
+            let (state, error) = match self.over.get(&place) {
+                Some(None) => ("synced", None),
+                Some(Some(error)) => ("failed", Some(error)),
+                None => (facts.state, None),
+            };
             let mut operation = Map::new();
             operation.insert("statusId".into(), open.status_id.into());
             operation.insert("entity".into(), open.entity.as_str().into());
             operation.insert("functionId".into(), open.function_id.as_deref().into());
-            operation.insert("state".into(), facts.state.into());
+            operation.insert("state".into(), state.into());
             counts.put(&mut operation);
+            if let Some(error) = error {
+                operation.insert("error".into(), error.to_json());
+            }
             operations.push(Json::Object(operation));
         }
         let mut answer = Map::new();

@@ -55,6 +55,10 @@ pub(super) struct Asked {
     pub reads: &'static [u16],
     /// Entities of which may come what came before.
     pub again: Vec<(usize, Again)>,
+    /// The operation that it is for.
+    pub operation: Option<usize>,
+    /// See [`Ask::part`](crate::providers::conversation::Ask::part).
+    pub part: Option<i64>,
 }
 
 /// How a push that was refused is cut up.
@@ -83,6 +87,8 @@ pub(super) struct Parcels {
     pub waiting: VecDeque<Frozen>,
     /// Most rows of one, when this run began to send; none: as configured.
     pub batch: Option<u64>,
+    /// The conversation knows the row of the part.
+    pub is_met: bool,
     /// What is known of a push that was refused.
     pub splitting: Splitting,
 }
@@ -222,12 +228,18 @@ impl Run {
                 }
                 continue;
             };
+            let _ = talk;
+            self.meet_row(&database)?;
+            let Some(talk) = &self.talk else { continue };
             match talk.due() {
                 Step::Ask(ask) => {
                     self.secrets_asked = session.part::<Secrets>().changes();
                     return self.ask(&database, ask).map(Turn::Send).map(Some);
                 }
                 Step::Freeze => self.freeze(&database)?,
+                Step::Over(operation, error) => {
+                    self.operation_is_over(&database, operation, error)?
+                }
                 Step::BeginAnew => self.begin_anew(session)?,
                 Step::Fail(error) => return Err(error),
                 Step::Done => {
@@ -250,8 +262,9 @@ impl Run {
             let _ = owner::beat(database, self.owner);
         }
         let mut goes_on = vec![run_record::goes_on(database, self.id)];
-        let operations = self.operations.iter();
-        goes_on.extend(operations.map(|operation| is_open(database, operation)));
+        let operations = self.operations.iter().enumerate();
+        let open = operations.filter(|(place, _)| !self.report.over.contains_key(place));
+        goes_on.extend(open.map(|(_, operation)| is_open(database, operation)));
         goes_on.into_iter().any(|goes_on| match goes_on {
             Ok(goes_on) => !goes_on,
             Err(error) => error.is_interrupt(),

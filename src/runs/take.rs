@@ -19,7 +19,7 @@ use crate::transfer::send::frozen::Frozen;
 use crate::transfer::send::outbox;
 use crate::transfer::send::settle::Settler;
 use crate::transfer::send::unacknowledged::Unacknowledged;
-use crate::transfer::{cursor, peer};
+use crate::transfer::{cursor, peer, place};
 
 use super::compare::{Comparer, Found};
 use super::patience::Patience;
@@ -91,6 +91,11 @@ impl Run {
                 Some(_) if error.class == Class::Server => {
                     self.refused(database, &asked, frozen.as_ref(), &response, error)
                 }
+                // The others may go well all the same.
+                None if asked.operation.is_some() && is_about_the_answer(&error) => {
+                    self.hear(Event::Lost(&error));
+                    Ok(())
+                }
                 // It says no in its body, as an answer with that status would.
                 None if error.status.is_some() => {
                     self.refused(database, &asked, None, &response, error)
@@ -131,7 +136,7 @@ impl Run {
     ) -> Result<(Read, Came), SyncError> {
         let patience = Patience::new(&self.config);
         if self.goal == Goal::Check {
-            let compared = patience.sync(|| self.compare(database, response))?;
+            let compared = patience.sync(|| self.compare(session, database, response))?;
             if let Some(found) = compared.found {
                 self.report.compared = found;
             }
@@ -218,6 +223,14 @@ impl Run {
                     asked.max(self.again.contains(&place).then_some(Again::Rows))
                 })
                 .collect(),
+            part: match (asked.part, asked.operation) {
+                (Some(reading), Some(operation)) => {
+                    let operation = self.call.operations.get(operation);
+                    let operation = operation.ok_or_else(SyncError::bug)?;
+                    Some((place::number(database, provider, operation)?, reading))
+                }
+                _ => None,
+            },
             refusals,
         };
         let brought = held::clash::make_room(database, provider, self.id, bindings, refusals)?;
@@ -293,6 +306,11 @@ impl Run {
     fn store(&self, database: &Database, read: &Read) -> Result<(), SyncError> {
         let provider = self.call.provider.as_str();
         let at = now();
+        for (operation, at) in &read.places {
+            if let Some(operation) = self.call.operations.get(*operation) {
+                place::store(database, provider, operation, at)?;
+            }
+        }
         for (place, cursor) in &read.cursors {
             let binding = &self.bindings[*place];
             let grows = self.kind.manners().cursors_grow;
@@ -316,10 +334,15 @@ impl Run {
     }
 
     /// Compares an answer with what is here: nobody else's writes in between, and nobody kept from writing.
-    fn compare(&self, database: &Database, response: &Response) -> Result<Compared, SyncError> {
+    fn compare(
+        &self,
+        session: &Session,
+        database: &Database,
+        response: &Response,
+    ) -> Result<Compared, SyncError> {
         let _snapshot = Snapshot::begin(database.connection())?;
         self.live.reads(response.body.len());
-        let comparer = Comparer::new(database, &self.bindings)?;
+        let comparer = Comparer::new(session, database, &self.bindings)?;
         let mut sink = Counting::new(comparer, &self.live);
         let read = self.read_into(response, None, &mut sink)?;
         let found = match read.due.is_empty() {
@@ -335,6 +358,10 @@ impl Run {
         let counts = outcome.counts.as_slice();
         for (total, counts) in self.report.entities.iter_mut().zip(counts) {
             total.add(counts);
+        }
+        if let Some(operation) = asked.operation {
+            let total = self.report.operations.entry(operation).or_default();
+            counts.iter().for_each(|counts| total.add(counts));
         }
         let cursor = read.cursors.first().map(|(_, cursor)| cursor.as_str());
         self.note_counts(asked, counts, cursor);
@@ -370,6 +397,11 @@ impl Run {
             self.next_parcel();
         }
     }
+}
+
+/// Whether an error is about what came, or what the tables make of it, not about this run as a whole.
+fn is_about_the_answer(error: &SyncError) -> bool {
+    matches!(error.class, Class::Protocol | Class::Server | Class::Data) && !error.is_busy()
 }
 
 /// Rows that are settled: the server has them, or said that it does not want them.

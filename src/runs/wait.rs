@@ -10,7 +10,7 @@ use crate::coordination::{EntitiesCall, installed};
 use crate::providers::conversation::Goal;
 use crate::store::{Database, Error, Result, Session, require_idle};
 
-use super::begin::{entities_of, is_only};
+use super::begin::{call_of, entities_of, is_only};
 use super::drive::run;
 use super::peers::peers;
 use super::waiting;
@@ -83,7 +83,7 @@ pub fn wait_until_current(
     }
     let call = EntitiesCall {
         form: Form::Operation,
-        ..EntitiesCall::of(schema, provider, entities, Default::default())
+        ..call_of(&database, schema, provider, entities, Default::default())?
     };
     loop {
         // One that somebody else began may have asked before this call: a sync of our own surely asks after it.

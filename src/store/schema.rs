@@ -20,6 +20,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("../../sql/35_interruption.sql"),
     include_str!("../../sql/40_event.sql"),
     include_str!("../../sql/50_provider.sql"),
+    include_str!("../../sql/55_function.sql"),
     include_str!("../../sql/60_capture.sql"),
     include_str!("../../sql/65_aside.sql"),
     include_str!("../../sql/70_outbox.sql"),
@@ -43,6 +44,7 @@ const UPGRADES: &[&str] = &[
     include_str!("../../sql/upgrades/3.sql"),
     include_str!("../../sql/upgrades/4.sql"),
     include_str!("../../sql/upgrades/5.sql"),
+    include_str!("../../sql/upgrades/6.sql"),
 ];
 
 /// Columns that each step adds to tables that were there, by which a file without the table of the version shows it.
@@ -78,6 +80,7 @@ const ADDED: &[&[(&str, &[&str])]] = &[
         ("_syncRejected", &["refusedIn", "mates", "met", "circle"]),
         ("_syncVersion", &["told"]),
     ],
+    &[],
 ];
 
 /// The schema version of this build.

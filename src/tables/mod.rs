@@ -2,6 +2,8 @@
 
 pub mod aside;
 pub mod conflict;
+pub mod cursor;
+pub mod functions;
 pub mod held;
 pub mod help;
 pub mod help_option;

@@ -21,7 +21,7 @@ use crate::capture::tracked::ColumnType;
 use crate::capture::{Tracked, drift, track};
 use crate::coordination::now;
 use crate::ground::quoted;
-use crate::providers::{Settings, watermelon};
+use crate::providers::{Settings, Stored, watermelon};
 use crate::store::{Database, Error, Result, quote_name};
 
 use crate::runs::gate::stored_config;
@@ -141,7 +141,7 @@ fn bind(database: &Database, settings: &Settings, table: &Tracked) -> Result<Bin
         .texts("tableMap")
         .find(|(_, mapped)| mapped.eq_ignore_ascii_case(name));
     let entity = mapped.map_or(name.as_str(), |(entity, _)| entity);
-    let kind = settings.open(&Json::Null).map_err(Error::argument)?;
+    let kind = settings.open(&Stored::default()).map_err(Error::argument)?;
     let binding = Binding::resolve(database, settings, &*kind, entity)?;
     if binding.table.id != table.id {
         return Err(Error::argument(format!(

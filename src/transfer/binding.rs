@@ -29,6 +29,8 @@ pub struct Binding {
     pub rules: ApplyRules,
     /// The SQL condition on the rows that a replacement is about.
     pub replacement_where: Option<String>,
+    /// The place of a column that says when a row came: a row that is the same but for it stays as it is.
+    pub stamp: Option<usize>,
     /// What a row made here does when a row of the server has its UNIQUE values.
     pub on_clash: OnClash,
     /// Whether a row of another device may have the key of one made here.
@@ -70,7 +72,7 @@ impl Binding {
         kind: &dyn Provider,
         entity: &str,
     ) -> Result<Self> {
-        let name = of_entity(settings, "tableMap", entity).unwrap_or(entity);
+        let name = table_of(settings, entity);
         let table = Tracked::open(database, name)?;
         let blobs = kind.manners().blob_keys;
         let key_type = key_type(&table, blobs)?;
@@ -106,8 +108,10 @@ impl Binding {
         kind.admit(&wire).map_err(Error::argument)?;
         let qualified = database.qualified(&table.shape.name);
         let counting = Counting::of(database, &table)?;
+        let stamp = wire.stamp().filter(|_| kind.manners().documents);
         Ok(Self {
             counting,
+            stamp,
             entity: entity.to_owned(),
             table,
             columns,
@@ -187,6 +191,11 @@ impl Binding {
     pub fn key(&self, id: &str) -> Option<Value> {
         self.wire.key_of(id)
     }
+}
+
+/// The name of the table that keeps an entity.
+pub fn table_of<'a>(settings: &'a Settings, entity: &'a str) -> &'a str {
+    of_entity(settings, "tableMap", entity).unwrap_or(entity)
 }
 
 /// The columns of a table that a configuration leaves out.

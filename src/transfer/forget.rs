@@ -12,7 +12,11 @@ use super::peer;
 /// SQLite's.
 pub fn provider(database: &Database, provider: &str) -> Result<()> {
     peer::forget(database, provider)?;
-    for table in ["_syncCursor", "_syncVersion", "_syncRejected"] {
+    database.execute(
+        "DELETE FROM main._syncPart WHERE placeId IN (SELECT id FROM main._syncPlace WHERE provider = ?1)",
+        &[provider.into()],
+    )?;
+    for table in ["_syncCursor", "_syncPlace", "_syncVersion", "_syncRejected"] {
         let sql = format!("DELETE FROM main.{table} WHERE provider = ?1");
         database.execute(&sql, &[provider.into()])?;
     }
@@ -36,7 +40,7 @@ pub fn provider(database: &Database, provider: &str) -> Result<()> {
 /// SQLite's.
 pub fn declared(database: &Database, name: &str) -> Result<()> {
     provider(database, name)?;
-    for table in ["_syncHeld", "_syncPause", "_syncSchedule"] {
+    for table in ["_syncFunction", "_syncHeld", "_syncPause", "_syncSchedule"] {
         let sql = format!("DELETE FROM main.{table} WHERE provider = ?1");
         database.execute(&sql, &[name.into()])?;
     }
@@ -77,5 +81,6 @@ pub fn table(database: &Database, table: i64) -> Result<()> {
         "DELETE FROM main._syncRejected WHERE tbl = ?1",
         &[table.into()],
     )?;
+    database.execute("DELETE FROM main._syncPart WHERE tbl = ?1", &[table.into()])?;
     keep::forget_table(database, table)
 }

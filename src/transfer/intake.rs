@@ -6,11 +6,12 @@ use crate::ground::SyncError;
 use crate::hub::{Carry, Named, Stamp};
 use crate::providers::sink::{Image, KnownVersion, RemoteRow, Scope, Sent, Sink, Verdict};
 use crate::providers::wire::WireId;
-use crate::store::Result;
+use crate::store::{Result, Value};
 
 use super::apply::{Applier, Came, Setting};
 use super::binding::Binding;
 use super::counts::Counts;
+use super::expression::Expressions;
 use super::held;
 use super::send::settle::{Acknowledged, Settler};
 use super::send::unacknowledged::Unacknowledged;
@@ -26,6 +27,7 @@ pub struct Intake<'a> {
     /// Tables of which the server has told all that it has.
     revealed: HashSet<usize>,
     outcome: Came,
+    expressions: Expressions<'a>,
     /// Where this file is one that others sync with: when its rows got what they hold. None until the first is said.
     carry: Option<Option<Carry>>,
 }
@@ -45,6 +47,7 @@ impl<'a> Intake<'a> {
             settler,
             applier: None,
             revealed: HashSet::new(),
+            expressions: Expressions::new(setting.session, setting.database.connection()),
             outcome: Came {
                 counts: vec![Counts::default(); bindings.len()],
                 ..Came::default()
@@ -161,6 +164,23 @@ impl Sink for Intake<'_> {
 
     fn told(&mut self, id: &WireId<'_>, image: &Image<'_>) -> Result<(), SyncError> {
         self.applier()?.told(id, image)
+    }
+
+    fn is_here(&mut self, entity: usize, id: &WireId<'_>) -> Result<bool, SyncError> {
+        let binding = &self.bindings[entity];
+        let Some(key) = binding.wire_key(id) else {
+            return Ok(false);
+        };
+        let sql = format!(
+            "SELECT 1 FROM {} WHERE {} IS ?1",
+            binding.qualified,
+            binding.key_name()
+        );
+        Ok(self.setting.database.query_value(&sql, &[key.borrow()])? != Value::Null)
+    }
+
+    fn evaluate(&mut self, sql: &str, record: &str) -> Result<Value, SyncError> {
+        self.expressions.evaluate(sql, record)
     }
 
     fn stamped(

@@ -268,7 +268,7 @@ mod tests {
             succeeded_at: Some(100_700),
             ..changed
         };
-        assert_eq!(failed.due(&mended).upload, Some(30_000));
+        assert_eq!(failed.due(&mended).upload, Some(102_500));
     }
 
     #[test]

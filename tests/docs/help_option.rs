@@ -109,6 +109,14 @@ const CALLS: &[(&str, &[&str])] = &[
         &["sync_alter('planes', 'ALTER TABLE planes ADD COLUMN more', ?1)"],
     ),
     ("sync_takeover", &["sync_takeover('other', ?1)"]),
+    (
+        "sync_function",
+        &["sync_function('shop', 'list-books', ?1)"],
+    ),
+    (
+        "sync_try_function",
+        &["sync_try_function('shop', 'list-books', NULL, ?1)"],
+    ),
     ("sync_start_scope", &["sync_start_scope(?1)"]),
     (
         "sync_entities",
@@ -175,6 +183,8 @@ fn furnished(world: &World) -> Connection {
         r#"SELECT sync_provider('airline-api', '{"kind":"watermelon","url":"http://127.0.0.1:1/","attempts":1}')"#,
         r#"SELECT sync_provider('pulled', '{"kind":"watermelon","url":"http://127.0.0.1:1/","attempts":1}')"#,
         r#"SELECT sync_provider('other', '{"kind":"watermelon","url":"http://127.0.0.1:1/","attempts":1}')"#,
+        r#"SELECT sync_provider('shop', '{"kind":"rest","url":"http://127.0.0.1:1/","attempts":1}')"#,
+        r#"SELECT sync_function('shop', 'list-books', '{"path":"/books"}')"#,
         "CREATE TABLE planes (tailnum TEXT PRIMARY KEY, seats INTEGER, speed INTEGER)",
         "SELECT sync_track('planes')",
         "UPDATE _syncTable SET provider = 'airline-api'",

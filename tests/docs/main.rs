@@ -13,19 +13,23 @@
 //! | `…` in what is expected | anything |
 //! | `.read FILE` | runs that file of the repository; other dot commands are for the shell |
 //! | `http://127.0.0.1:8787` | a reference backend with the flights data, fresh for each file |
+//! | `http://127.0.0.1:8788` | the shop of `bookshop.rs`, which never changes |
 
+mod bookshop;
 mod help_option;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bookshop::Bookshop;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use support::backend::{Backend, Options};
 use support::{World, root};
 
 const BACKEND: &str = "http://127.0.0.1:8787";
+const SHOP: &str = "http://127.0.0.1:8788";
 
 // ---------------------------------------------------------------------------------- files and blocks
 
@@ -265,6 +269,10 @@ fn run_page(path: &Path) -> Tally {
     let backend = text.contains(BACKEND).then(flights_backend);
     if let Some(backend) = &backend {
         text = text.replace(BACKEND, &backend.url());
+    }
+    let shop = text.contains(SHOP).then(Bookshop::start);
+    if let Some(shop) = &shop {
+        text = text.replace(SHOP, &shop.origin());
     }
     let world = World::new(false);
     let connection = world.open();
@@ -559,6 +567,8 @@ fn the_example_of_every_line_of_help_runs() {
             "CREATE TABLE local_storage (key PRIMARY KEY, value)",
             r#"SELECT sync_provider('mobile', '{"kind":"watermelon","url":"http://127.0.0.1:9/sync"}')"#,
             r#"SELECT sync_provider('mara', '{"kind":"watermelon","url":"http://127.0.0.1:9/sync"}')"#,
+            r#"SELECT sync_provider('shop', '{"kind":"rest","url":"http://127.0.0.1:1/","attempts":1}')"#,
+            r#"SELECT sync_function('shop', 'list-books', '{"path":"/books"}')"#,
             "CREATE TABLE notes (id TEXT PRIMARY KEY)",
             "SELECT sync_track('notes')",
             "UPDATE _syncTable SET provider = 'airline-api' WHERE name = 'planes'",

@@ -34,6 +34,7 @@ static ECHO: Kind = Kind {
     keys: &[KEYS],
     fill: |_| Map::new(),
     check: |_| Ok(()),
+    functions: None,
     open: Some(|settings: &Settings, _| Ok(Box::new(Echo::new(settings)))),
 };
 

@@ -36,7 +36,7 @@ fn installing_twice_changes_nothing() {
             &connection,
             "SELECT value FROM _syncMeta WHERE key = 'schemaVersion'"
         ),
-        "5"
+        "6"
     );
 }
 
@@ -113,7 +113,7 @@ fn a_file_of_a_newer_version_is_refused_by_every_writing_function_naming_both_ve
             Ok(answer) => wrong.push(format!("{call}: {answer}")),
             Err(error) => {
                 let (code, text) = failure(&error);
-                let named = text.contains("99") && text.contains("schema 5;");
+                let named = text.contains("99") && text.contains("schema 6;");
                 if code != MISUSE || !named || !text.starts_with(&format!("{}: ", name_of(call))) {
                     wrong.push(format!("{call}: {code} {text}"));
                 }
@@ -149,7 +149,7 @@ fn a_file_of_a_newer_version_is_not_written_through_the_tables_either() {
             Ok(answer) => wrong.push(format!("{sql}: accepted {answer}")),
             Err(error) => {
                 let (_, text) = failure(&error);
-                if !(text.contains("99") && text.contains("schema 5;")) {
+                if !(text.contains("99") && text.contains("schema 6;")) {
                     wrong.push(format!("{sql}: {text}"));
                 }
             }

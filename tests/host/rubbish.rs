@@ -161,6 +161,8 @@ fn sensible(name: &str) -> Vec<Rubbish> {
     let arguments: &[&str] = match name {
         "sync_init" | "sync_recover" | "sync_heartbeat" => &["main"],
         "sync_provider" => &["p", r#"{"kind":"host"}"#, "{}"],
+        "sync_function" => &["shop", "f", r#"{"path":"/"}"#, "main"],
+        "sync_try_function" => &["shop", "f", "{}", "{}"],
         "sync_secret" => &["name", "value", "https://example.com"],
         "sync_track" | "sync_untrack" | "sync_capture_existing" => &["tracked", "{}"],
         "sync_capture_off" | "sync_capture_on" => &["tracked", "{}"],
@@ -296,6 +298,16 @@ fn every_function_survives_rubbish_in_every_place_and_sends_nothing() {
             &format!(
                 r#"SELECT sync_provider('NET', '{{"kind":"watermelon","url":"{origin}/sync","attempts":1}}')"#
             ),
+        );
+        ask(
+            &connection,
+            &format!(
+                r#"SELECT sync_provider('shop', '{{"kind":"rest","url":"{origin}","attempts":1}}')"#
+            ),
+        );
+        ask(
+            &connection,
+            r#"SELECT sync_function('shop', 'f', '{"path":"/f"}')"#,
         );
         let cases = cases(name, count, &rubbish);
         known += cases.len();

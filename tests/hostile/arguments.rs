@@ -49,6 +49,11 @@ const NAMES: &[(&str, &str)] = &[
     ("sync_hydrate(?1)", "provider"),
     ("sync_once(?1)", "provider"),
     ("sync_detach(?1)", "provider"),
+    ("sync_function(?1, 'f', NULL)", "provider"),
+    ("sync_function('shop', ?1, NULL)", "id"),
+    ("sync_function('shop', 'f', NULL, ?1)", "schema"),
+    ("sync_try_function(?1, 'f')", "provider"),
+    ("sync_try_function('shop', ?1)", "id"),
     ("sync_cancel(1, ?1)", "schema"),
     ("sync_pause(?1)", "what"),
     ("sync_pause('all', ?1)", "provider"),
@@ -100,6 +105,14 @@ const JSON_NAMES: &[(&str, &str)] = &[
     ),
     ("sync_detach('host', '{\"schema\":NAME}')", "options.schema"),
     ("sync_uninstall('{\"schema\":NAME}')", "options.schema"),
+    (
+        "sync_try_function('shop', 'f', NULL, '{\"entity\":NAME}')",
+        "options.entity",
+    ),
+    (
+        "sync_try_function('shop', 'f', NULL, '{\"schema\":NAME}')",
+        "options.schema",
+    ),
     ("sync_start_scope('s', '[\"a\",NAME]')", "instance_ids[1]"),
     (
         "sync_start_scope('{\"instanceId\":NAME,\"options\":{\"instanceIds\":[]}}')",
@@ -216,6 +229,11 @@ fn furnished() -> (World, Connection) {
         &db,
         r#"SELECT sync_provider('api', '{"kind":"watermelon","url":"http://127.0.0.1:1/"}')"#,
     );
+    ask(
+        &db,
+        r#"SELECT sync_provider('shop', '{"kind":"rest","url":"http://127.0.0.1:1/","attempts":1}')"#,
+    );
+    ask(&db, r#"SELECT sync_function('shop', 'f', '{"path":"/"}')"#);
     ask(&db, "SELECT sync_track('t')");
     ask(&db, r#"SELECT sync_entities('i', 'host', '["e"]')"#);
     (world, db)

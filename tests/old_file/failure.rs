@@ -14,7 +14,7 @@ fn failed_and_as_it_was(connection: &Connection, before: &str, code: i32, said: 
     let text = error.to_string();
     assert_eq!(found, Some(code), "{text}");
     // The transaction of a read-only or locked file may not even begin.
-    let named = text.contains("the file could not be upgraded from schema 1 to 5 and is unchanged");
+    let named = text.contains("the file could not be upgraded from schema 1 to 6 and is unchanged");
     assert!(named || [5, 8].contains(&code), "{text}");
     assert!(text.contains(said), "{said}: {text}");
     assert!(connection.is_autocommit(), "{said}");

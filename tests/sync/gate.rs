@@ -70,9 +70,13 @@ const WRITING: &[(&str, &str)] = &[
         "sync_once",
         r#"sync_once('api', '{"entities":["planes"]}')"#,
     ),
+    (
+        "sync_function",
+        r#"sync_function('shop', 'f', '{"path":"/"}')"#,
+    ),
     ("sync_pause", "sync_pause('all', 'api')"),
     ("sync_auto", "sync_auto('api')"),
-    ("sync_wait_current", "sync_wait_current('api', 0)"),
+    ("sync_wait_current", "sync_wait_current('api', 1000)"),
     ("sync_worker_start", "sync_worker_start()"),
     (
         "sync_run_due",
@@ -100,6 +104,7 @@ const READING: &[(&str, &str)] = &[
         "sync_secret('name', 'value', 'https://example.com')",
     ),
     ("sync_has_pending", "sync_has_pending()"),
+    ("sync_try_function", "sync_try_function('shop', 'list')"),
     ("sync_is_stale", "sync_is_stale('api', 1)"),
     ("sync_due", "sync_due()"),
     ("sync_wait", "sync_wait(1, 0)"),
@@ -144,6 +149,17 @@ fn furnished(world: &World, server: &Canned) -> Connection {
             &format!("SELECT sync_provider('{provider}', '{config}')"),
         );
     }
+    let origin = server.origin();
+    ask(
+        &db,
+        &format!(
+            r#"SELECT sync_provider('shop', '{{"kind":"rest","url":"{origin}","attempts":1}}')"#
+        ),
+    );
+    ask(
+        &db,
+        r#"SELECT sync_function('shop', 'list', '{"path":"/pull"}')"#,
+    );
     ask(&db, "SELECT sync_track('planes')");
     begin(&db, "mine", r#"["mine"]"#);
     start(&db, "mine", r#"["mine"]"#);

@@ -42,7 +42,8 @@ pub static KIND: Kind = Kind {
     keys: &[http_keys::KEYS, table_keys::KEYS, keys::KEYS],
     fill: |_| Map::new(),
     check,
-    open: Some(|settings, memory| Ok(open(settings, memory))),
+    functions: None,
+    open: Some(|settings, stored| Ok(open(settings, &stored.memory))),
 };
 
 /// The provider of the generation that the server speaks, or the one that asks.

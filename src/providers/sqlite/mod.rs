@@ -24,6 +24,7 @@ pub static KIND: Kind = Kind {
     keys: &[file_keys::KEYS, table_keys::KEYS],
     fill: |_| Map::new(),
     check: file_keys::check,
+    functions: None,
     open: Some(|settings, _| Ok(Box::new(File::of(settings)))),
 };
 

@@ -229,6 +229,8 @@ impl Talk {
                 .filter_map(comes_again)
                 .collect(),
             migration: notice.migration.unwrap_or_default(),
+            operation: None,
+            part: None,
         }
     }
 

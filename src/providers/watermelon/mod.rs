@@ -54,6 +54,7 @@ pub static KIND: Kind = Kind {
     ],
     fill: preset::fill,
     check: options::check,
+    functions: None,
     open: Some(|settings, _| Ok(Box::new(Watermelon::open(settings)?))),
 };
 

@@ -5,14 +5,15 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::capture::{Key, log};
-use crate::ground::{SyncError, Warning};
-use crate::providers::sink::{Announced, Image, KnownVersion, RemoteRow, Scope, Sink};
+use crate::ground::{Class as Fault, SyncError, Warning, quoted};
+use crate::providers::sink::{Announced, Image, KnownVersion, RemoteRow, Scope, Sink, Sweep};
 use crate::providers::wire::{Slot, WireId};
 use crate::store::{Database, Result, Value, ValueRef, defer_references};
 use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;
 use crate::transfer::held::foreign::links;
 use crate::transfer::held::{Class, Holder, Reason};
+use crate::transfer::part::Part;
 use crate::transfer::send::fate::MetRow;
 use crate::transfer::send::follow::Followed;
 use crate::transfer::send::frozen::Frozen;
@@ -67,6 +68,8 @@ pub struct Applier<'a> {
     pub(super) followed: Vec<Followed>,
     /// Rows that went with deleted ones.
     taken: HashSet<(i64, Key)>,
+    /// The part of a table that is read.
+    pub(super) part: Option<Part<'a>>,
     /// The log's end before we wrote anything.
     pub(super) start: i64,
     cancel: &'a AtomicBool,
@@ -130,6 +133,10 @@ impl<'a> Applier<'a> {
             revealed: HashSet::new(),
             followed: Vec::new(),
             taken: HashSet::new(),
+            part: match setting.part {
+                Some((place, reading)) => Some(Part::new(database, place, reading)?),
+                None => None,
+            },
             start,
             cancel: setting.cancel,
         })
@@ -563,6 +570,35 @@ impl<'a> Applier<'a> {
         self.forget_held(place, others)
     }
 
+    /// Rows that a reading did not name go, unless that are suspiciously many.
+    fn sweep(&mut self, place: usize, sweep: &Sweep<'_>) -> Result<(), SyncError> {
+        let binding = &self.bindings[place];
+        let entity = &binding.wire;
+        let others = |key: ValueRef<'_>| !is_named(entity, key, sweep.named);
+        let table = &mut self.tables[place];
+        let (all, doomed) = match &self.part {
+            Some(part) if sweep.is_part => part.left(binding.table.id)?,
+            _ => (table.size()?, table.keys("1", &[], others)?),
+        };
+        let mut going = Vec::with_capacity(doomed.len());
+        let mut waiting = 0;
+        for key in doomed {
+            match table.is_pending(&key)? {
+                true => waiting += 1,
+                false => going.push(key),
+            }
+        }
+        // What waits stays, and is no sign that the answer was whole.
+        refuse_to_shrink(&binding.entity, all - waiting, going.len(), sweep.most)?;
+        for key in going {
+            self.doom(place, key, Remote::Cleared, false);
+        }
+        match &self.part {
+            Some(part) if sweep.is_part => Ok(part.forget_left(binding.table.id)?),
+            _ => self.forget_held(place, others),
+        }
+    }
+
     /// Rows that go, unless the answer goes on to bring them: to take those away and add them again would take along
     /// what refers to them.
     fn clear(&mut self, place: usize, condition: &str, values: &[Value]) -> Result<(), SyncError> {
@@ -588,6 +624,38 @@ impl<'a> Applier<'a> {
             old,
         });
     }
+}
+
+/// Fewer rows than that may go whatever their share is.
+const FEW: i64 = 20;
+
+/// An answer that is empty for another reason must not empty a table.
+fn refuse_to_shrink(
+    entity: &str,
+    all: i64,
+    going: usize,
+    most: Option<u64>,
+) -> Result<(), SyncError> {
+    let Some(most) = most else { return Ok(()) };
+    let going = i64::try_from(going).unwrap_or(i64::MAX);
+    let share = i128::from(going) * 100;
+    let is_much = all >= FEW && share > i128::from(all) * i128::from(most);
+    let is_all = going == all && going > 0;
+    if !is_much && !is_all {
+        return Ok(());
+    }
+    let message = format!(
+        "{}: {going} of {all} rows are not in the answer any more, and were not removed: an answer that is empty or cut would \
+         empty the table. If they are gone for good, sync once with {{\"force\":true}}, or say so in the function's \
+         guard (maxDeletePercent, allowEmpty)",
+        quoted(entity)
+    );
+    Err(SyncError::new(
+        Fault::Data,
+        "SYNC_ERROR_SHRINK",
+        message,
+        false,
+    ))
 }
 
 /// What came of an answer.
@@ -712,6 +780,9 @@ impl Sink for Applier<'_> {
         let Some(key) = self.key(row.entity, row.id)? else {
             return self.hold_stray(row);
         };
+        if let Some(part) = &mut self.part {
+            part.add(self.bindings[row.entity].table.id, key.0.borrow())?;
+        }
         let old = self.tables[row.entity].is_old(&key, row.version, false)?;
         let remote = match row.announced {
             Announced::Created => Remote::Created,
@@ -766,6 +837,7 @@ impl Sink for Applier<'_> {
                 }
                 Ok(())
             }
+            Scope::Sweep(sweep) => self.sweep(place, sweep),
             Scope::Anew => {
                 self.tables[place].begins_anew();
                 Ok(())

@@ -17,6 +17,8 @@ pub struct Setting<'a> {
     pub cancel: &'a AtomicBool,
     /// For each binding, what comes again that was pulled before.
     pub again: Vec<Option<Again>>,
+    /// The part of a table that what comes is about, by its number in `_syncPlace` and that of the reading; none: all of it.
+    pub part: Option<(i64, i64)>,
     /// What is known of rows that the file refuses, which are held.
     pub refusals: &'a Refusals,
 }

@@ -779,6 +779,16 @@ impl<'a> TableApplier<'a> {
         Ok(keys)
     }
 
+    /// How many rows there are.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn size(&self) -> Result<i64> {
+        let sql = format!("SELECT count(*) FROM {}", self.binding.qualified);
+        let count = self.database.query_value(&sql, &[])?;
+        Ok(count.as_i64().unwrap_or(0))
+    }
+
     /// Keys of the rows that something is logged of, that are not here, and that `is_meant` names.
     ///
     /// # Errors
@@ -1054,6 +1064,9 @@ impl<'a> TableApplier<'a> {
         let policy = by_policy.then(|| self.judge.policy.name());
         let (entity, key) = (&self.binding.entity, key.0.borrow());
         self.counts.conflicts += 1;
+        if self.knowledge.rules.redelivers && self.conflicts.is_known(entity, key, kind, sides)? {
+            return Ok(());
+        }
         self.conflicts.record(entity, key, kind, policy, sides)
     }
 

@@ -39,6 +39,7 @@ fn file() -> (Memory, [Binding; 1]) {
         awaited: Vec::new(),
         rules: ApplyRules::default(),
         replacement_where: None,
+        stamp: None,
         on_clash: OnClash::Hold,
         counting: Counting::Not,
         qualified: database.qualified("t"),
@@ -63,6 +64,7 @@ fn apply(memory: &Memory, bindings: &[Binding; 1], say: impl FnOnce(&mut dyn Sin
         run: 1,
         cancel: &cancel,
         again: Vec::new(),
+        part: None,
         refusals: &refusals,
     };
     run(memory, "BEGIN");

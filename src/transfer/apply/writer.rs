@@ -187,7 +187,8 @@ impl<'a> Writer<'a> {
 
     /// Whether an incoming row differs from the row found.
     pub fn differs(&self, row: &[Slot<'_>]) -> bool {
-        (0..row.len()).any(|place| self.differs_at(place, row))
+        let mut places = 0..row.len();
+        places.any(|place| Some(place) != self.binding.stamp && self.differs_at(place, row))
     }
 
     /// The same for one column.
@@ -264,7 +265,9 @@ impl<'a> Writer<'a> {
         let differing: Vec<usize> = places
             .filter(|place| self.differs_at(*place, row))
             .collect();
-        let differs = !differing.is_empty();
+        let differs = differing
+            .iter()
+            .any(|place| Some(*place) != self.binding.stamp);
         let wrote = match differs {
             true => Wrote::Over,
             false => Wrote::Nothing,

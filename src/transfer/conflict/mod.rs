@@ -1,6 +1,5 @@
 //! Rows changed on both sides: who decides, and what is kept of it.
 
-pub mod instant;
 pub mod policy;
 pub mod record;
 pub mod resolver;

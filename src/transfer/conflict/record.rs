@@ -5,7 +5,7 @@ use crate::capture::{Pending, Status};
 use crate::coordination::now;
 use crate::providers::values::show;
 use crate::providers::wire::{Entity, Face, Slot, WireType};
-use crate::store::{Database, Result, Statement, ValueRef};
+use crate::store::{Database, Result, Statement, Value, ValueRef};
 
 /// Conflicts kept unless `_syncMeta` says otherwise.
 const LIMIT: i64 = 10_000;
@@ -69,15 +69,7 @@ impl<'a> Recorder<'a> {
         policy: Option<&str>,
         sides: &Sides,
     ) -> Result<()> {
-        let insert = match &mut self.insert {
-            Some(insert) => insert,
-            none => none.insert(self.database.prepare(
-                "INSERT INTO main._syncConflict \
-                 (provider, runId, entity, pk, kind, policy, local, remote, resolved, at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?),
-        };
-        insert.run(&[
+        let values = [
             self.provider.into(),
             self.run.into(),
             entity.into(),
@@ -88,8 +80,44 @@ impl<'a> Recorder<'a> {
             sides.remote.as_deref().into(),
             sides.resolved.as_deref().into(),
             now().into(),
-        ])?;
+        ];
+        let insert = match &mut self.insert {
+            Some(insert) => insert,
+            none => none.insert(self.database.prepare(
+                "INSERT INTO main._syncConflict \
+                 (provider, runId, entity, pk, kind, policy, local, remote, resolved, at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?),
+        };
+        insert.run(&values)?;
         Ok(())
+    }
+
+    /// Whether the same conflict is kept already: what comes again as it was says nothing new.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn is_known(
+        &self,
+        entity: &str,
+        key: ValueRef<'_>,
+        kind: Kind,
+        sides: &Sides,
+    ) -> Result<bool> {
+        let known = self.database.query_value(
+            "SELECT 1 FROM main._syncConflict WHERE entity = ?1 AND pk IS ?2 AND provider = ?3 AND kind = ?4 \
+             AND local IS ?5 AND remote IS ?6 AND resolved IS ?7 LIMIT 1",
+            &[
+                entity.into(),
+                key,
+                self.provider.into(),
+                kind.as_str().into(),
+                sides.local.as_deref().into(),
+                sides.remote.as_deref().into(),
+                sides.resolved.as_deref().into(),
+            ],
+        )?;
+        Ok(known != Value::Null)
     }
 
     /// Lets the oldest go when there are too many.

@@ -1,5 +1,7 @@
 //! The table of an entity: columns `id`, `data` (JSON text) and `timestamp`.
 
+use crate::capture::track;
+use crate::capture::tracked::{Existing, TrackOptions, registration};
 use crate::ground::{SyncError, quoted};
 use crate::store::{Database, Statement, Value};
 
@@ -43,6 +45,34 @@ pub fn require(database: &Database, name: &str) -> Result<(), Failure> {
             ))
             .into());
         }
+    }
+    Ok(())
+}
+
+/// Makes a table of documents where there is none of that name, and tracks one that is there: rows are not pending for that.
+/// Any other table stays as it is.
+///
+/// # Errors
+/// SQLite's.
+pub fn make_documents(database: &Database, name: &str) -> crate::store::Result<()> {
+    if registration(database, name)?.is_some() {
+        return Ok(());
+    }
+    if !database.has_table(name)? {
+        let script = TEMPLATE.replace("{table}", &database.qualified(name));
+        database.connection().execute_script(&script)?;
+    }
+    let others = database.query_value(
+        "SELECT count(*) FROM pragma_table_xinfo(?1, ?2) \
+         WHERE NOT (lower(name) = 'id' AND pk = 1 OR pk = 0 AND lower(name) IN ('data', 'timestamp') OR hidden > 0)",
+        &[name.into(), database.schema().into()],
+    )?;
+    if others.as_i64() == Some(0) {
+        let options = TrackOptions {
+            existing: Some(Existing::Skip),
+            ..TrackOptions::default()
+        };
+        track::track(database, name, Some(options))?;
     }
     Ok(())
 }

@@ -27,6 +27,7 @@ mod scope;
 mod settings;
 mod tracked;
 
+pub use entity_table::make_documents;
 pub use outcome::Page;
 pub use respond::{apply_response, check_settings};
 #[cfg(fuzzing)]

@@ -85,6 +85,7 @@ pub fn bind(database: &Database, entity: &str, table: Tracked) -> Result<Binding
             ..ApplyRules::default()
         },
         replacement_where: None,
+        stamp: None,
         on_clash: OnClash::Hold,
         counting: Counting::of(database, &table)?,
         qualified: database.qualified(&table.shape.name),
@@ -131,6 +132,7 @@ pub fn apply(
         run: 0,
         cancel: &cancel,
         again: Vec::new(),
+        part: None,
         refusals: job.attempt.refusals,
     };
     let bindings = with_held(job, bindings)?;

@@ -9,11 +9,11 @@ use crate::capture::log::{self, Mark};
 use crate::capture::reader::RowReader;
 use crate::capture::sends::sends_of_there;
 use crate::capture::{Key, Pending, PendingRows, Status};
+use crate::providers::instant::is_later;
 use crate::providers::values::holds;
 use crate::providers::wire::{Face, Slot};
 use crate::store::{Database, Result, quote_name};
 use crate::transfer::binding::Binding;
-use crate::transfer::conflict::instant::is_later;
 use crate::transfer::conflict::policy::Policy;
 use crate::transfer::conflict::record::{Kind, Recorder, Sides, remote_json, row_json};
 

@@ -73,6 +73,9 @@ pub fn freeze(
     let mut waits = false;
     let mut unseen = Recorder::new(database, provider, run);
     for (place, (binding, pending)) in bindings.iter().zip(&pending).enumerate() {
+        if !kind.sends(&binding.wire) {
+            continue;
+        }
         let mut table = TableFreezer {
             database,
             provider,

@@ -326,10 +326,10 @@ impl<'a> Settler<'a> {
                         new_id,
                         image,
                     }) => {
-                        self.take(&row, version, new_id)?;
+                        let key = self.take(&row, version, new_id)?;
                         self.settled.met.extend(image.map(|image| MetRow {
                             place,
-                            key: Key(row.key),
+                            key: Key(key),
                             slots: image.slots,
                             version: image.version,
                             taken: true,
@@ -408,12 +408,13 @@ impl<'a> Settler<'a> {
         Ok(rows)
     }
 
+    /// The server has a row. Returns the key that it has from now on.
     fn take(
         &mut self,
         row: &SentRow,
         counted: Option<i64>,
         new_id: Option<WireId<'static>>,
-    ) -> Result<(), SyncError> {
+    ) -> Result<Value, SyncError> {
         let binding = &self.bindings[row.place];
         let table = binding.table.id;
         let sent = Key(row.key.clone());
@@ -451,7 +452,7 @@ impl<'a> Settler<'a> {
             }
             None => {}
         }
-        Ok(())
+        Ok(key)
     }
 
     /// Whether something newer of the row has come since it was sent: that is what the server holds now.
@@ -537,7 +538,7 @@ impl<'a> Settler<'a> {
                 )));
             }
             if self.is_as_sent(&row, met)? {
-                return self.take(&row, met.version, None);
+                return self.take(&row, met.version, None).map(drop);
             }
         }
         self.settled.counts[row.place].pushed -= 1;

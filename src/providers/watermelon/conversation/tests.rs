@@ -34,6 +34,8 @@ fn begun(keys: &str, version: i64, entities: &[(&str, Option<&str>)]) -> Result<
         },
     };
     let known = Known {
+        operations: Vec::new(),
+        now: 0,
         entities: entities.iter().map(known).collect(),
         schema_version: version,
         memory: Json::Null,

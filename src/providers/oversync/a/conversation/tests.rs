@@ -36,6 +36,8 @@ fn begun(
     let settings = kinds::parse(&text).unwrap();
     let names = ["Users", "posts"].into_iter().zip(cursors);
     let known = Known {
+        operations: Vec::new(),
+        now: 0,
         entities: names
             .map(|(name, cursor)| KnownEntity {
                 entity: entity(name),

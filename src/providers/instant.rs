@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat};
 
 use crate::store::{ValueRef, compare};
 
@@ -33,6 +33,20 @@ impl Instant {
             }
             _ => None,
         }
+    }
+
+    /// Milliseconds since 1970; none when they are too many.
+    pub fn milliseconds(self) -> Option<i64> {
+        i64::try_from(self.0.div_euclid(1_000_000)).ok()
+    }
+
+    /// So many milliseconds earlier, in ISO 8601; none when that can't be written.
+    pub fn before(self, milliseconds: i64) -> Option<String> {
+        let nanoseconds = self.0 - i128::from(milliseconds) * 1_000_000;
+        let seconds = i64::try_from(nanoseconds.div_euclid(1_000_000_000)).ok()?;
+        let rest = u32::try_from(nanoseconds.rem_euclid(1_000_000_000)).ok()?;
+        let at = DateTime::from_timestamp(seconds, rest)?;
+        Some(at.to_rfc3339_opts(SecondsFormat::AutoSi, true))
     }
 
     /// A number: `[-]digits[.digits]`.

@@ -1,0 +1,33 @@
+-- From schema version 5 to 6. A step never changes after its release: files were upgraded by it.
+
+-- Functions of providers, and how far each operation has read.
+CREATE TABLE main._syncFunction (
+  provider   TEXT NOT NULL,
+  id         TEXT NOT NULL,
+  definition TEXT NOT NULL,
+  updatedAt  INTEGER NOT NULL,           -- epoch ms
+  PRIMARY KEY (provider, id)
+);
+CREATE TABLE main._syncPlace (
+  id         INTEGER PRIMARY KEY NOT NULL,
+  provider   TEXT NOT NULL,
+  entity     TEXT NOT NULL,
+  functionId TEXT NOT NULL,
+  parameters TEXT NOT NULL,
+  cursor     TEXT,
+  memory     TEXT,                       -- JSON
+  updatedAt  INTEGER NOT NULL            -- epoch ms
+);
+CREATE UNIQUE INDEX main._syncPlace_key ON _syncPlace (provider, entity, functionId, parameters);
+
+-- The rows that operations have brought that bring a part of a table each: when one has read its part anew, those go that
+-- it does not name any more, and no others.
+--
+-- reading     the number of the reading that named the row last
+CREATE TABLE main._syncPart (
+  placeId INTEGER NOT NULL,              -- in _syncPlace
+  tbl     INTEGER NOT NULL,              -- in _syncTable
+  pk      NOT NULL,
+  reading INTEGER NOT NULL,
+  PRIMARY KEY (placeId, tbl, pk)
+);

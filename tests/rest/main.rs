@@ -1,0 +1,14 @@
+//! The kind `rest`: rows from any API that gives out JSON over HTTP, asked for by functions. Tests are named by the rule
+//! that they prove.
+
+mod phone;
+mod server;
+mod shelf;
+
+mod answers;
+mod deletes;
+mod functions;
+mod guards;
+mod incremental;
+mod paging;
+mod writes;
