@@ -249,7 +249,7 @@ pub fn read_value(input: &mut dyn Read) -> io::Result<Option<Value>> {
         b'i' => Value::Integer(read_number(input)?),
         b'r' => Value::Real(f64::from_bits(read_number(input)? as u64)),
         b't' => Value::from(read_text(input)?.as_str()),
-        b'b' => Value::Blob(read_bytes(input)?.into()),
+        b'b' => Value::Blob(read_bytes(input)?),
         b'x' => {
             read_bytes(input)?;
             return Ok(None);
@@ -319,7 +319,7 @@ pub fn read_columns(content: &str) -> Option<Vec<(&str, Value)>> {
                 let digit = |byte: u8| char::from(byte).to_digit(16);
                 let byte = |pair: &[u8]| Some((digit(pair[0])? * 16 + digit(pair[1])?) as u8);
                 let bytes: Option<Vec<u8>> = hex.chunks_exact(2).map(byte).collect();
-                Value::Blob(bytes?.into())
+                Value::Blob(bytes?)
             }
             _ => return None,
         };
@@ -353,8 +353,8 @@ mod tests {
             Value::Real(5e-324),
             Value::from(""),
             Value::from("a\0b\n;:ä\u{1f600}"),
-            Value::Blob(Vec::new().into()),
-            Value::Blob((0..=255).collect::<Vec<u8>>().into()),
+            Value::Blob(Vec::new()),
+            Value::Blob((0..=255).collect::<Vec<u8>>()),
         ]
     }
 

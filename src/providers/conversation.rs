@@ -253,6 +253,10 @@ pub trait Provider: Send {
 }
 
 /// What a run must do next.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once a request, and taken apart at once"
+)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// Send this and read the answer.

@@ -38,13 +38,16 @@ pub struct Kind {
 /// See [`Kind::open`].
 pub type Open = Option<fn(&Settings, &Stored) -> Result<Box<dyn Provider>, String>>;
 
+/// SQL in a function, behind the key that has it.
+pub type KeyedSql = (String, String);
+
 /// How the functions of a kind are described.
 pub struct Functions {
     pub keys: Keys,
     /// Checks what no key shows by itself. The error is `<key> <problem>; <what to do>`.
     pub check: fn(&Map<String, Json>) -> Result<(), String>,
     /// The SQL in a function that was checked, each with the key that has it: it only runs on connections that were given it.
-    pub sql: fn(&Map<String, Json>) -> Vec<(String, String)>,
+    pub sql: fn(&Map<String, Json>) -> Vec<KeyedSql>,
 }
 
 /// What the file keeps of a provider, besides its configuration.

@@ -191,7 +191,9 @@ fn a_sign_of_the_end_spares_the_request_for_an_empty_page() {
 }
 
 /// The fault, whether it can be seen with this paging and stop rule, the class of the error.
-fn faults() -> Vec<(Fault, fn(Paging, &str) -> bool, &'static str)> {
+type Case = (Fault, fn(Paging, &str) -> bool, &'static str);
+
+fn faults() -> Vec<Case> {
     let always = |_: Paging, _: &str| true;
     vec![
         (Fault::Repeat(1), always, "protocol"),

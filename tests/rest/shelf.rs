@@ -174,7 +174,7 @@ fn at_a_book(books: &mut Books, asked: &Asked) -> Answer {
         return lost(books, Answer::new(204, "application/json", ""));
     }
     if let Some(version) = asked.header("if-match")
-        && book["v"].to_string() != version
+        && book["v"].as_i64() != version.parse().ok()
     {
         return Answer::new(412, "application/json", "{}");
     }

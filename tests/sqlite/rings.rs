@@ -1,6 +1,6 @@
 //! F3: several files converge, with no echo.
 //!
-//! `SYNCSCOPE_SCHEDULES` says how many random schedules are tried (200), `SYNCSCOPE_SEED` tries one.
+//! `SYNCSCOPE_SCHEDULES` says how many random schedules are tried (12; 200 with `SYNCSCOPE_WHOLE=1`), `SYNCSCOPE_SEED` tries one.
 
 use std::collections::BTreeMap;
 
@@ -272,7 +272,11 @@ fn schedules(shape: Shape, salt: u64) {
         return schedule(shape, seed.parse().expect("a number"));
     }
     let wanted = std::env::var("SYNCSCOPE_SCHEDULES").ok();
-    let wanted: u64 = wanted.map_or(200, |text| text.parse().expect("a number"));
+    let usual = match support::sample::takes_all(module_path!()) {
+        true => 200,
+        false => 12,
+    };
+    let wanted: u64 = wanted.map_or(usual, |text| text.parse().expect("a number"));
     let next = std::sync::atomic::AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..4 {

@@ -233,7 +233,7 @@ impl Talk {
         if is_conditional
             && self.goal != Goal::Check
             && memory["whole"] == Json::Bool(true)
-            && memory["function"] == Json::from(function.mark)
+            && memory["function"] == function.mark
         {
             for (key, header) in [("etag", "if-none-match"), ("modified", "if-modified-since")] {
                 if let Some(value) = memory[key].as_str() {

@@ -88,7 +88,7 @@ fn spread(total: u64, place: u64) -> Vec<u64> {
 
 /// Says that only a sample is taken: one line a module, past the harness, which keeps the output of tests
 /// that pass to itself.
-fn takes_all(module: &'static str) -> bool {
+pub fn takes_all(module: &'static str) -> bool {
     static SAID: Mutex<Vec<&str>> = Mutex::new(Vec::new());
     if is_whole(module) {
         return true;
