@@ -19,8 +19,10 @@ pub fn uninstall(call: &Call<'_>) -> Result<Value> {
     let options = Object::options(call, 0)?;
     let (session, schema) = (call.session(), options.schema()?);
     let force = options.flag("force")?;
-    if !installed(&session.database(&schema)?)? {
-        return Ok(Value::Null);
+    let database = session.database(&schema)?;
+    if !installed(&database)? {
+        let left = runs::leave_feed(&database)?;
+        return Ok(left.map_or(Value::Null, |left| left.to_string().into()));
     }
     let answer = write(session, &schema, |ground| {
         if is_running(session, &schema) || is_served(ground.database)? {

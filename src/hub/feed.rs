@@ -44,6 +44,24 @@ pub fn exists(database: &Database) -> Result<bool> {
     }
 }
 
+/// Takes the feed out of a file, for one that is not to be synced with any more; whether there was one.
+///
+/// # Errors
+/// SQLite's.
+pub fn remove(database: &Database) -> Result<bool> {
+    let ours = database.query_all(
+        "SELECT upper(type), name FROM main.sqlite_master \
+         WHERE name LIKE '\\_syncFeed%' ESCAPE '\\' AND type IN ('trigger', 'table') ORDER BY type DESC, rowid DESC",
+        &[],
+        |row| Ok((row.text(0), row.text(1))),
+    )?;
+    for (kind, name) in &ours {
+        let sql = format!("DROP {kind} {}", database.qualified(name));
+        database.connection().execute_script(&sql)?;
+    }
+    Ok(!ours.is_empty())
+}
+
 /// Makes the tables of a feed, where there are none. Call in a transaction.
 ///
 /// # Errors

@@ -30,5 +30,6 @@ pub mod wire;
 pub use answer::{answer, keep_time};
 pub use asker::Asker;
 pub use carry::{Carry, Named};
+pub use feed::remove as remove_feed;
 pub use place::Place;
 pub use stamp::Stamp;

@@ -63,6 +63,6 @@ pub use peers::peers;
 pub use questions::{has_pending, is_stale};
 pub use run::Run;
 pub use trial::{Trial, try_function};
-pub use uninstall::uninstall;
+pub use uninstall::{leave_feed, uninstall};
 pub use wait::{LONGEST, unknown, wait_for_run, wait_until_current};
 pub use waiting::{Waiting, anything, capture_existing, untrack};

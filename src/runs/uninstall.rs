@@ -5,7 +5,10 @@ use serde_json::{Value as Json, json};
 use crate::capture::tracked::registrations;
 use crate::capture::{drift, triggers};
 use crate::coordination::Ground;
-use crate::store::{Database, Error, Result, Session, others_run, quote_name, remove_schema};
+use crate::hub::remove_feed;
+use crate::store::{
+    Database, Error, Result, Session, others_run, quote_name, remove_schema, transact,
+};
 
 use super::detach::refuse_busy;
 use super::left::{Left, unsettled};
@@ -42,9 +45,21 @@ pub fn uninstall(session: &Session, ground: &Ground<'_>, force: bool) -> Result<
         )));
     }
     triggers::drop_every(database)?;
+    remove_feed(database)?;
     remove_schema(database)?;
     let tables: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
     Ok(json!({"tables": tables, "discarded": lost.json()}))
+}
+
+/// Takes out the feed of a file that only others sync with; null where there is none.
+///
+/// # Errors
+/// SQLite's.
+pub fn leave_feed(database: &Database) -> Result<Option<Json>> {
+    transact(database.connection(), || {
+        let was_there = remove_feed(database)?;
+        Ok(was_there.then(|| json!({"tables": [], "discarded": Left::default().json()})))
+    })
 }
 
 /// A table of the program that refers to one of ours would refer to nothing.

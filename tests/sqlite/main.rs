@@ -433,3 +433,22 @@ fn f1_tables_of_every_form_and_key() {
     assert_eq!(ask(&hub, all), device.ask(all));
     assert!(device.ask(all).contains("kVkx"));
 }
+
+#[test]
+fn line_12_a_hub_is_left_as_it_was_before() {
+    let folder = Folder::new();
+    let hub = folder.made("hub.db", NOTES);
+    let objects = "SELECT group_concat(name) FROM (SELECT name FROM sqlite_master ORDER BY name)";
+    let before = ask(&hub, objects);
+    let device = folder.device("a.db", NOTES, "hub.db", json!({}));
+    device.exec("INSERT INTO notes VALUES ('a', 'here', NULL, 2)");
+    device.synced();
+    assert_ne!(ask(&hub, objects), before);
+    load(&hub);
+    assert_ne!(ask(&hub, "SELECT sync_uninstall()"), "NULL");
+    assert_eq!(ask(&hub, objects), before);
+    assert_eq!(ask(&hub, ALL), "a|here|NULL|2");
+    assert_eq!(ask(&hub, "SELECT sync_uninstall()"), "NULL");
+    // It is not the file any more that was synced with.
+    assert_eq!(device.failed()["code"], "SYNC_ERROR_FORK");
+}
