@@ -129,6 +129,8 @@ const WRITABLE: &[(&str, &str)] = &[
         "UPDATE sync_status SET state = 'synced' WHERE id = 1",
     ),
     ("sync_status", "DELETE FROM sync_status WHERE id = 1"),
+    ("sync_cursor", "UPDATE sync_cursor SET cursor = '1'"),
+    ("sync_cursor", "DELETE FROM sync_cursor"),
 ];
 
 /// A connection with something for every call to do.
