@@ -9,7 +9,7 @@ use syncscope::providers::conversation::{
     Answer, Conversation, Event as Happened, Goal, Known, KnownEntity, LastSchema, Provider, Read,
     Refusal,
 };
-use syncscope::providers::kinds;
+use syncscope::providers::{Stored, kinds};
 use syncscope::providers::sink::{Announced, RemoteRow, Scope, Sent, Sink, Verdict};
 use syncscope::providers::wire::{Entity, Holds, KeyType, Slot, WireColumn, WireId, WireType};
 
@@ -44,7 +44,7 @@ pub fn entities() -> Vec<Entity> {
 pub fn talk(keys: &str) -> Box<dyn Conversation> {
     let text = format!(r#"{{"kind":"watermelon","url":"http://h/sync"{keys}}}"#);
     let settings = kinds::parse(&text).expect("a configuration");
-    begin(&*settings.open(&Json::Null).expect("usable")).expect("begins")
+    begin(&*settings.open(&Stored::default()).expect("usable")).expect("begins")
 }
 
 pub fn begin(provider: &dyn Provider) -> Result<Box<dyn Conversation>, Refusal> {
@@ -56,6 +56,8 @@ pub fn begin(provider: &dyn Provider) -> Result<Box<dyn Conversation>, Refusal> 
     };
     let known = Known {
         entities: entities().into_iter().map(known).collect(),
+        operations: Vec::new(),
+        now: 0,
         schema_version: 1,
         memory: Json::Null,
         options: Default::default(),

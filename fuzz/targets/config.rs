@@ -26,7 +26,8 @@ fuzz_target!(|text: &str| {
             "{name}"
         );
     }
-    if settings.kind().transport == Transport::Nobody {
+    // Where functions say what is asked for, nothing is without them; another file is asked for something else.
+    if settings.kind().transport != Transport::Http || settings.kind().functions.is_some() {
         return;
     }
     let addresses = Options::resolve(&settings).expect("checked").addresses();
