@@ -11,6 +11,8 @@ pub const CODES: &[&str] = &[
     "columnsAwaited",
     "countedKey",
     "createdDespiteSetting",
+    "cursorExpired",
+    "cursorMissing",
     "deletedByTrigger",
     "foreignKeyWithoutIndex",
     "goneAlong",

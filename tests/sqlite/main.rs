@@ -13,7 +13,6 @@ mod commits;
 mod exact;
 mod forks;
 mod rings;
-mod speed;
 mod troubles;
 
 use std::path::PathBuf;
