@@ -18,6 +18,8 @@ pub struct Books {
     /// Status that the next write gets in place of being done.
     pub refuses: Vec<(&'static str, u16)>,
     keys: BTreeMap<String, Value>,
+    /// The list is a table of comma-separated values: every number in it is a text.
+    pub csv: bool,
 }
 
 pub struct Shelf {
@@ -124,6 +126,15 @@ fn lost(books: &mut Books, answer: Answer) -> Answer {
 }
 
 fn at_the_list(books: &mut Books, asked: &Asked, ids: Ids) -> Answer {
+    if asked.method == "GET" && books.csv {
+        let rows = books.rows.values();
+        let lines = rows.map(|book| {
+            let title = book["title"].as_str().unwrap_or("");
+            format!("{},{title},{}\n", book["id"], book["n"])
+        });
+        let text = format!("id,title,n\n{}", lines.collect::<String>());
+        return Answer::new(200, "text/csv", text);
+    }
     if asked.method == "GET" {
         let rows: Vec<&Value> = books.rows.values().collect();
         return Answer::json(&json!(rows));

@@ -314,6 +314,22 @@ fn w5_a_lost_answer_doubles_nothing() {
 }
 
 #[test]
+fn w5_what_was_taken_is_found_again_in_a_list_of_comma_separated_values() {
+    let shelf = Shelf::start(Ids::Theirs);
+    shelf.books.lock().expect("lock").csv = true;
+    let phone = shelf.phone("INTEGER", json!({"mints": true}));
+    synced(&phone);
+    phone.exec("INSERT INTO book VALUES (5, 'Emma', 1)");
+    shelf.lose(1);
+    assert_eq!(sync(&phone)["state"], "failed");
+    synced(&phone);
+    assert_eq!(
+        (shelf.titles(), books(&phone), phone.pending()),
+        ("1001=Emma".into(), "1001=Emma".into(), String::new())
+    );
+}
+
+#[test]
 fn w5_the_key_of_a_change_is_its_own_and_stays_the_same() {
     let shelf = Shelf::start(Ids::Ours);
     let phone = shelf.phone("TEXT", json!({"idempotency": "Idempotency-Key"}));

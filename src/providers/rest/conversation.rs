@@ -60,7 +60,7 @@ struct Reading {
 
 #[derive(Debug, Clone, PartialEq)]
 enum At {
-    /// What waits is frozen; true: after what was sent before without an answer.
+    /// What waits is frozen.
     Freeze,
     /// The change that was met goes out.
     Write,
@@ -342,18 +342,9 @@ impl Talk {
     ) -> Result<Read, SyncError> {
         let function =
             write::function(&self.options, &writer.writes, change.kind).map_err(SyncError::data)?;
-        let header = |name: &str| {
-            let mut headers = answer.headers.iter();
-            headers
-                .find(|(known, _)| known == name)
-                .map(|(_, value)| value.clone())
-        };
-        let (content_type, location) = (
-            header("content-type").unwrap_or_default(),
-            header("location"),
-        );
+        let location = header(answer.headers, "location").map(str::to_owned);
         let mut rows: Vec<String> = Vec::new();
-        let is_json = answer.length > 0 && content_type.to_ascii_lowercase().contains("json");
+        let is_json = answer.length > 0 && content_type(answer.headers).contains("json");
         if is_json && change.kind != ChangeKind::Deleted {
             let wanted = verdict_paths(&function);
             let found = walk(
@@ -398,7 +389,7 @@ impl Talk {
         };
         if is_new && minted.is_none() {
             return Err(SyncError::protocol(
-                "the backend took the row, and neither its answer nor a Location header has the id that it gave it; see records                  and key of the function that creates",
+                "the backend took the row, and neither its answer nor a Location header has the id that it gave it; see records and key of the function that creates",
             ));
         }
         // Another row than the one that was sent says nothing of it.
@@ -427,12 +418,8 @@ impl Talk {
         let wanted = function.paging.wanted();
         let mut hasher = DefaultHasher::new();
         let (mut number, mut last, mut found) = (0, None, None);
-        let content_type = answer
-            .headers
-            .iter()
-            .find(|(name, _)| name == "content-type");
-        let content_type =
-            content_type.map_or(String::new(), |(_, value)| value.to_ascii_lowercase());
+        let content_type = content_type(answer.headers);
+        let rows = rows.of_texts(is_table(function, &content_type));
         let envelope = walk(function, &content_type, &wanted, answer.body, &mut |text| {
             number += 1;
             text.hash(&mut hasher);
@@ -529,15 +516,8 @@ impl Talk {
         let mut wanted = function.paging.wanted();
         wanted.extend(verdict_paths(function));
         wanted.extend(function.rules.iter().filter_map(|rule| rule.path.clone()));
-        let header = |name: &str| {
-            let mut headers = answer.headers.iter();
-            headers
-                .find(|(known, _)| known == name)
-                .map(|(_, value)| value.clone())
-        };
-        let content_type = header("content-type")
-            .unwrap_or_default()
-            .to_ascii_lowercase();
+        let header = |name: &str| header(answer.headers, name).map(str::to_owned);
+        let content_type = content_type(answer.headers);
         let rows = rows.of_texts(is_table(function, &content_type));
         let (etag, modified) = (header("etag"), header("last-modified"));
         if let Some(super::paging::Spot::At(path)) = function
@@ -755,7 +735,22 @@ impl Talk {
     }
 }
 
-/// Statuses whose answers are read: nothing has changed, and those that the rules of a function may mean otherwise.
+/// The value of a header of an answer; `name` in small letters, as an answer has them.
+fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let mut headers = headers.iter();
+    headers
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value.as_str())
+}
+
+/// The media type of an answer, in small letters; empty when it names none.
+fn content_type(headers: &[(String, String)]) -> String {
+    header(headers, "content-type")
+        .unwrap_or_default()
+        .to_ascii_lowercase()
+}
+
+/// The status besides 2xx whose answer is read: nothing has changed.
 const READ: &[u16] = &[304];
 
 impl Reading {
