@@ -16,6 +16,7 @@ mod http_keys;
 pub mod instant;
 mod kind;
 pub mod kinds;
+pub mod meant;
 mod mend;
 pub mod names;
 mod oversync;

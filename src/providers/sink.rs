@@ -1,5 +1,6 @@
 //! Where a protocol puts what an answer says, row by row, in the order of the answer.
 
+use super::meant::Meant;
 use super::wire::{Slot, WireId};
 use crate::ground::SyncError;
 use crate::hub::Stamp;
@@ -48,6 +49,8 @@ pub struct Sweep<'a> {
     pub named: &'a dyn Fn(&str) -> bool,
     /// The reading was about a part of the table, see [`super::conversation::Ask::part`]: only rows of it go.
     pub is_part: bool,
+    /// Only these rows go.
+    pub meant: &'a Meant,
     /// Most rows that may go, in percent of those there are, where there are 20 or more, and never all; none: any number.
     pub most: Option<u64>,
 }

@@ -14,6 +14,7 @@ pub mod forget;
 pub mod functions;
 pub mod held;
 pub mod intake;
+pub mod meant;
 pub mod names;
 pub mod part;
 pub mod pause;

@@ -38,34 +38,37 @@ impl<'a> Part<'a> {
         self.add.run(&values).map(drop)
     }
 
-    /// The rows of the part in a table, and those among them that the reading did not name and that belong to no other part.
+    /// The rows of the part in a table, and those among them that the reading did not name, each with whether it belongs to
+    /// another part, too.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn left(&self, table: i64) -> Result<(i64, Vec<Key>)> {
+    pub fn left(&self, table: i64) -> Result<(i64, Vec<(Key, bool)>)> {
         let place = [self.place.into(), table.into(), self.reading.into()];
         let all = self.database.query_value(
             "SELECT count(*) FROM main._syncPart WHERE placeId = ?1 AND tbl = ?2",
             &place[..2],
         )?;
         let left = self.database.query_all(
-            "SELECT pk FROM main._syncPart AS mine WHERE placeId = ?1 AND tbl = ?2 AND reading < ?3 AND NOT EXISTS \
-             (SELECT 1 FROM main._syncPart WHERE tbl = ?2 AND pk = mine.pk AND placeId <> ?1)",
+            "SELECT pk, EXISTS (SELECT 1 FROM main._syncPart WHERE tbl = ?2 AND pk = mine.pk AND placeId <> ?1) \
+             FROM main._syncPart AS mine WHERE placeId = ?1 AND tbl = ?2 AND reading < ?3",
             &place,
-            |row| Ok(Key(row.column(0).to_owned())),
+            |row| Ok((Key(row.column(0).to_owned()), row.integer(1) == 1)),
         )?;
         Ok((all.as_i64().unwrap_or(0), left))
     }
 
-    /// What the reading did not name is no part of it any more.
+    /// Rows are no part of it any more.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn forget_left(&self, table: i64) -> Result<()> {
-        self.database.execute(
-            "DELETE FROM main._syncPart WHERE placeId = ?1 AND tbl = ?2 AND reading < ?3",
-            &[self.place.into(), table.into(), self.reading.into()],
-        )?;
+    pub fn forget<'k>(&self, table: i64, keys: impl Iterator<Item = &'k Key>) -> Result<()> {
+        let mut forget = self
+            .database
+            .prepare("DELETE FROM main._syncPart WHERE placeId = ?1 AND tbl = ?2 AND pk = ?3")?;
+        for key in keys {
+            forget.run(&[self.place.into(), table.into(), key.0.borrow()])?;
+        }
         Ok(())
     }
 }

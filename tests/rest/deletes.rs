@@ -465,3 +465,85 @@ fn a_sweep_leaves_no_child_without_its_parent() {
         assert_eq!(phone.pending(), "", "{action}");
     }
 }
+
+#[test]
+fn a_list_of_keys_says_what_is_gone() {
+    let (api, phone) = ready(json!({"deletes": {"ids": "keys"},
+        "incremental": {"from": "updated", "send": {"query": "since"}}}));
+    phone.function("keys", json!({"path": "/keys"}));
+    let keys = |from: u64, to: u64| {
+        let keys: Vec<u64> = (from..=to).collect();
+        api.answer("/keys", Answer::json(&json!(keys)));
+    };
+    keys(1, 5);
+    phone.done("book", "list");
+    assert_eq!(phone.ids("book"), "1 2 3 4 5");
+    // Only what is new is read, and the keys: 1 is gone, and so is what nobody has read anew.
+    keys(2, 5);
+    let answer = phone.done("book", "list");
+    assert_eq!(
+        (phone.ids("book"), &answer["deleted"]),
+        ("2 3 4 5".into(), &json!(1)),
+        "{answer}"
+    );
+    // What waits here stays; an empty list is no reason to remove all.
+    phone.exec("SELECT sync_track('book')");
+    api.answer("/keys", Answer::json(&json!([])));
+    let error = phone.failed("book", "list");
+    assert_eq!(error["code"], "SYNC_ERROR_SHRINK", "{error}");
+    // A list that breaks off removes nothing.
+    api.answer("/keys", Answer::new(500, "application/json", "{}"));
+    phone.failed("book", "list");
+    assert_eq!(phone.ids("book"), "2 3 4 5");
+}
+
+#[test]
+fn a_list_of_keys_is_read_page_by_page_and_is_about_one_part() {
+    let api = Api::start();
+    let phone = Phone::new(&api);
+    let function = |deletes: Value| {
+        json!({"path": "/rows", "records": "$.items", "deletes": deletes,
+        "incremental": {"from": "updated", "send": {"query": "since"}}, "parameters": {"part": {}}})
+    };
+    phone.function("list", function(json!({"ids": "keys"})));
+    phone.function(
+        "keys",
+        json!({"path": "/keys", "records": "$.ids", "paging": {"kind": "next", "next": "$.next"}}),
+    );
+    api.on("/keys", |asked| match asked.query("page") {
+        None => Answer::json(&json!({"ids": [1, 2], "next": "/keys?page=2"})),
+        Some(_) => Answer::json(&json!({"ids": [{"id": 3}], "next": null})),
+    });
+    api.set(numbered(3));
+    phone.read_with("book", "list", json!({"part": 1}));
+    assert_eq!(phone.ids("book"), "1 2 3");
+    // Another part keeps what it has.
+    let mut more = row(8);
+    more["updated"] = json!(3000);
+    api.set(vec![row(3), more]);
+    api.answer("/keys", Answer::json(&json!({"ids": [3, 8], "next": null})));
+    phone.read_with("book", "list", json!({"part": 2}));
+    assert_eq!(phone.ids("book"), "1 2 3 8");
+    api.set(vec![]);
+    api.answer("/keys", Answer::json(&json!({"ids": [2], "next": null})));
+    phone.read_with("book", "list", json!({"part": 1}));
+    // 3 belongs to the other part, too.
+    assert_eq!(phone.ids("book"), "2 3 8");
+    api.answer("/keys", Answer::json(&json!({"ids": [8], "next": null})));
+    phone.read_with("book", "list", json!({"part": 2}));
+    assert_eq!(phone.ids("book"), "2 8");
+}
+
+#[test]
+fn a_function_that_lists_keys_must_be_there() {
+    let (_api, phone) = ready(json!({"deletes": {"ids": "keys"}}));
+    let refused = phone.try_call(
+        "sync_entities",
+        &["s", "api", r#"[{"entity":"book","function":"list"}]"#],
+    );
+    assert!(
+        refused
+            .expect_err("refused")
+            .contains("names the function \"keys\"")
+    );
+}

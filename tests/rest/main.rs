@@ -10,5 +10,7 @@ mod deletes;
 mod functions;
 mod guards;
 mod incremental;
+mod modes;
 mod paging;
+mod versions;
 mod writes;

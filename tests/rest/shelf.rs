@@ -20,6 +20,10 @@ pub struct Books {
     keys: BTreeMap<String, Value>,
     /// The list is a table of comma-separated values: every number in it is a text.
     pub csv: bool,
+    /// Versions are ETags: lists do not show them.
+    pub etags: bool,
+    /// Whatever version a write names, another one is there.
+    pub always_another: bool,
 }
 
 pub struct Shelf {
@@ -136,7 +140,12 @@ fn at_the_list(books: &mut Books, asked: &Asked, ids: Ids) -> Answer {
         return Answer::new(200, "text/csv", text);
     }
     if asked.method == "GET" {
-        let rows: Vec<&Value> = books.rows.values().collect();
+        let mut rows: Vec<Value> = books.rows.values().cloned().collect();
+        if books.etags {
+            for row in rows.iter_mut().filter_map(Value::as_object_mut) {
+                row.remove("v");
+            }
+        }
         return Answer::json(&json!(rows));
     }
     let mut book = asked.json();
@@ -180,14 +189,17 @@ fn at_a_book(books: &mut Books, asked: &Asked) -> Answer {
     let Some(book) = books.rows.get_mut(&id) else {
         return Answer::new(404, "application/json", "{}");
     };
+    if asked.method == "GET" {
+        let book = book.clone();
+        return shown(books, &book);
+    }
+    let (v, named) = (book["v"].to_string(), asked.header("if-match"));
+    if named.is_some_and(|named| books.always_another || named.trim_matches('"') != v) {
+        return Answer::new(412, "application/json", "{}");
+    }
     if asked.method == "DELETE" {
         books.rows.remove(&id);
         return lost(books, Answer::new(204, "application/json", ""));
-    }
-    if let Some(version) = asked.header("if-match")
-        && book["v"].as_i64() != version.parse().ok()
-    {
-        return Answer::new(412, "application/json", "{}");
     }
     for (name, value) in change.as_object().expect("an object") {
         book[name] = value.clone();
@@ -196,5 +208,15 @@ fn at_a_book(books: &mut Books, asked: &Asked) -> Answer {
         book["v"] = json!(version + 1);
     }
     let book = book.clone();
-    lost(books, Answer::json(&book))
+    let answer = shown(books, &book);
+    lost(books, answer)
+}
+
+fn shown(books: &Books, book: &Value) -> Answer {
+    if !books.etags {
+        return Answer::json(book);
+    }
+    let mut shown = book.clone();
+    shown.as_object_mut().expect("an object").remove("v");
+    Answer::json(&shown).with("etag", &format!("\"{}\"", book["v"]))
 }

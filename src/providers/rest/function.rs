@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 use super::given::{object, path_at, text_of};
 use super::incremental::Incremental;
 use super::keys::{FUNCTION, GUARD, PARAMETER, RULE, WRITES};
+use super::mode::Mode;
 use super::paging::Paging;
 use super::path::{Path, Step};
 use super::template::{self, Values};
@@ -42,6 +43,7 @@ pub struct Function {
     /// Most rows that one reading may remove, in percent; none: any number.
     pub most: Option<u64>,
     pub writes: Option<Writes>,
+    pub mode: Mode,
     /// Tells definitions apart.
     pub mark: u64,
 }
@@ -56,6 +58,10 @@ pub struct Writes {
     pub mints: bool,
     /// The header that takes the key by which a request that came twice is known.
     pub idempotency: Option<String>,
+    /// The function that reads one row by its key, when the backend says that it has another state of it.
+    pub read: Option<String>,
+    /// The column that has the version of a row: whatever is made of two states of the row, theirs counts.
+    pub version: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -84,6 +90,8 @@ pub enum Take {
     Always(Json),
     /// The value of a parameter.
     Parameter(String),
+    /// A header of an answer about this row alone, in small letters.
+    Header(String),
     Sql(String),
 }
 
@@ -95,6 +103,8 @@ pub enum Deletes {
     Sweep,
     /// That, with a whole reading after so many milliseconds.
     SweepEvery(i64),
+    /// What another function, which lists the keys there are, does not name.
+    Ids(String),
     /// Rows with a mark: where it is, and what it is; none: anything but false, null and nothing.
     Tombstone(Path, Option<Json>),
 }
@@ -205,6 +215,7 @@ impl Function {
                 Some(writes) => Some(Writes::read(writes)?),
                 None => None,
             },
+            mode: Mode::read(given.get("mode"))?,
         };
         function.check()?;
         Ok(function)
@@ -254,6 +265,7 @@ impl Function {
         if self.records.is_wide() && self.keyed.is_some() {
             return Err("keyed does not go with [*] in records; leave one of them out".into());
         }
+        self.mode.check(&names)?;
         if let (Deletes::SweepEvery(_), None) = (&self.deletes, &self.incremental) {
             return Err("deletes goes with incremental here; without it every reading is whole, and sweep does it".into());
         }
@@ -356,6 +368,8 @@ impl Writes {
             delete: text("delete"),
             mints: given.get("mints") == Some(&Json::Bool(true)),
             idempotency: text("idempotency"),
+            read: text("read"),
+            version: text("version"),
         };
         match writes.create.is_some() || writes.update.is_some() || writes.delete.is_some() {
             true => Ok(writes),
@@ -412,8 +426,8 @@ impl Take {
     fn read(column: &str, value: &Json) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "columns.{column} must be a path such as \"$.info.title\", \"*\", {{\"value\":…}}, {{\"param\":\"NAME\"}} or \
-                 {{\"sql\":\"…\"}}, not {value}"
+                "columns.{column} must be a path such as \"$.info.title\", \"*\", {{\"value\":…}}, {{\"param\":\"NAME\"}}, \
+                 {{\"header\":\"NAME\"}} or {{\"sql\":\"…\"}}, not {value}"
             )
         };
         match value {
@@ -423,6 +437,9 @@ impl Take {
                 (1, Some((name, value))) if name == "value" => Ok(Self::Always(value.clone())),
                 (1, Some((name, Json::String(text)))) if name == "param" => {
                     Ok(Self::Parameter(text.clone()))
+                }
+                (1, Some((name, Json::String(text)))) if name == "header" => {
+                    Ok(Self::Header(text.to_ascii_lowercase()))
                 }
                 (1, Some((name, Json::String(text)))) if name == "sql" => {
                     Ok(Self::Sql(text.clone()))
@@ -438,8 +455,8 @@ impl Deletes {
     fn read(value: Option<&Json>, incremental: bool) -> Result<Self, String> {
         let wrong = |value: &Json| {
             format!(
-                "deletes must be \"none\", \"sweep\", {{\"tombstone\":\"$.deleted\",\"is\":true}}, or {{\"sweepEvery\":\"24h\"}}, \
-                 not {value}"
+                "deletes must be \"none\", \"sweep\", {{\"tombstone\":\"$.deleted\",\"is\":true}}, {{\"ids\":\"list-ids\"}} or \
+                 {{\"sweepEvery\":\"24h\"}}, not {value}"
             )
         };
         let Some(value) = value else {
@@ -461,6 +478,9 @@ impl Deletes {
                 if let Some(path) = text("tombstone") {
                     let is = members.get("is").cloned();
                     return Ok(Self::Tombstone(path_at("deletes.tombstone", path)?, is));
+                }
+                if let Some(function) = text("ids") {
+                    return Ok(Self::Ids(function.to_owned()));
                 }
                 if let Some(every) = text("sweepEvery") {
                     let every = super::incremental::duration(every);

@@ -26,7 +26,7 @@ const ROWS: &[Key] = &[
     key("keyed", Takes::Text, Usual::Nothing, "the rows are the members of an object; their names go into this member of each row", r#"{"path":"/books","records":"$.byId","keyed":"id"}"#),
     key("format", Takes::OneOf(&["auto", "json", "ndjson", "csv"]), Usual::Json("\"auto\""), "how the answer is written; `auto`: by its content type", r#"{"path":"/books.csv","format":"csv"}"#),
     key("key", Takes::Json, Usual::Json("\"id\""), "the member of a row that names it, or the way to it; several in a list are joined with hyphens", r#"{"path":"/books","key":"isbn"}"#),
-    key("columns", Takes::Map(&Takes::Json), Usual::Words("members of the columns' names; of a table of documents `data` is the row, `timestamp` the time"), "column to the way to its value, `\"*\"` (the row as JSON), `{\"value\":…}` (always the same), `{\"param\":\"NAME\"}` or `{\"sql\":\"…\"}` (an expression over `:record`, the row as JSON)", r#"{"path":"/books","columns":{"title":"$.info.title","source":{"value":"shop"}}}"#),
+    key("columns", Takes::Map(&Takes::Json), Usual::Words("members of the columns' names; of a table of documents `data` is the row, `timestamp` the time"), "column to the way to its value, `\"*\"` (the row as JSON), `{\"value\":…}` (always the same), `{\"param\":\"NAME\"}`, `{\"header\":\"etag\"}` (of an answer about this row alone) or `{\"sql\":\"…\"}` (an expression over `:record`, the row as JSON)", r#"{"path":"/books","columns":{"title":"$.info.title","source":{"value":"shop"}}}"#),
     key("timestamp", Takes::Text, Usual::Words("the time of the request"), "of a table of documents: the member that is the time of a row, or the way to it", r#"{"path":"/books","timestamp":"updated_at"}"#),
     key("filter", Takes::Text, Usual::Words("all rows"), "an SQL expression over `:record`, the row as JSON: rows for which it is not true are passed over, and count as gone; only run on connections that were given it", r#"{"path":"/books","filter":":record ->> 'price' > 5"}"#),
 ];
@@ -35,7 +35,8 @@ const ROWS: &[Key] = &[
 const READING: &[Key] = &[
     key("paging", Takes::Map(&Takes::Json), Usual::Words("`{\"kind\":\"auto\"}`"), "how one page follows another, see [pages](rest.md#pages)", r#"{"path":"/books","paging":{"kind":"page","size":100}}"#),
     key("incremental", Takes::Map(&Takes::Json), Usual::Words("all is read each time"), "how only what is new is read, see [what is new](rest.md#what-is-new)", r#"{"path":"/books","incremental":{"from":"updated_at","send":{"query":"since"}}}"#),
-    key("deletes", Takes::Json, Usual::Words("`sweep`; `none` with `incremental`"), "how rows are known that are gone: `none`, `sweep` (what a whole reading did not name), `{\"tombstone\":\"$.deleted\",\"is\":true}`, `{\"sweepEvery\":\"24h\"}`", r#"{"path":"/books","deletes":{"tombstone":"$.deleted","is":true}}"#),
+    key("deletes", Takes::Json, Usual::Words("`sweep`; `none` with `incremental`"), "how rows are known that are gone: `none`, `sweep` (what a whole reading did not name), `{\"tombstone\":\"$.deleted\",\"is\":true}`, `{\"ids\":\"list-ids\"}` (what that function does not list), `{\"sweepEvery\":\"24h\"}`", r#"{"path":"/books","deletes":{"tombstone":"$.deleted","is":true}}"#),
+    key("mode", Takes::Map(&Takes::Json), Usual::Words("all rows of the table"), "which rows are replaced by those of a whole reading, see [write modes](rest.md#write-modes)", r#"{"path":"/books","mode":{"forRowsWithMatchingIds":true}}"#),
     key("guard", Takes::Map(&Takes::Json), Usual::Words("`{\"maxDeletePercent\":50}`"), "most rows of a table that one reading may remove, in percent; `allowEmpty`: whether it may remove all", r#"{"path":"/books","guard":{"maxDeletePercent":10}}"#),
 ];
 
@@ -54,6 +55,8 @@ pub const WRITES: Keys = &[&[
     key("delete", Takes::Text, Usual::Nothing, "", ""),
     key("mints", Takes::Switch, Usual::Json("false"), "", ""),
     key("idempotency", Takes::Text, Usual::Nothing, "", ""),
+    key("read", Takes::Text, Usual::Nothing, "", ""),
+    key("version", Takes::Text, Usual::Nothing, "", ""),
 ]];
 
 /// How one page follows another.
@@ -101,6 +104,15 @@ pub const INCREMENTAL: Keys = &[&[
 pub const GUARD: Keys = &[&[
     key("maxDeletePercent", Takes::Number(0, 100), Usual::Json("50"), "", ""),
     key("allowEmpty", Takes::Switch, Usual::Json("false"), "", ""),
+]];
+
+/// The keys of `mode`.
+#[rustfmt::skip]
+pub const MODE: Keys = &[&[
+    key("forRowsWithMatchingIds", Takes::Switch, Usual::Json("false"), "", ""),
+    key("forRowsWithValues", Takes::Map(&Takes::Json), Usual::Nothing, "", ""),
+    key("forRowsInRange", Takes::Map(&Takes::Json), Usual::Nothing, "", ""),
+    key("keepTempIds", Takes::SwitchOrText, Usual::Json("false"), "", ""),
 ]];
 
 /// The keys of a rule of `errors`.

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `mod` | the provider |
 //! | `keys`, `function` | the keys of the provider and of functions; a function, checked |
+//! | `mode` | which rows a reading replaces |
 //! | `options`, `given` | what a provider is configured to; reading the parts of a definition |
 //! | `template`, `request` | requests with places in them |
 //! | `path` | ways into a JSON text |
 //! | `paging`, `incremental` | how one page follows another; reading only what is new |
-//! | `answer`, `rows` | walking an answer; what a table gets of a row |
-//! | `write` | sending one change |
+//! | `answer`, `page`, `rows` | walking an answer; one page of it; what a table gets of a row |
+//! | `reading`, `reader` | how far an operation is; reading operations page by page |
+//! | `write`, `sending` | the request of one change; sending what waits |
 //! | `conversation` | one run |
 
 mod answer;
@@ -18,11 +20,16 @@ mod function;
 mod given;
 mod incremental;
 mod keys;
+mod mode;
 mod options;
+mod page;
 mod paging;
 mod path;
+mod reader;
+mod reading;
 mod request;
 mod rows;
+mod sending;
 mod template;
 mod write;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::function::Function;
+use super::function::{Deletes, Function};
 use crate::ground::quoted;
 use crate::providers::conversation::KnownOperation;
 use crate::providers::wire::Entity;
@@ -16,6 +16,32 @@ pub struct Options {
     pub pull_first: bool,
 }
 
+impl Options {
+    /// The function with an id.
+    pub fn function(&self, id: &str) -> Option<Arc<Function>> {
+        let mut functions = self.functions.iter();
+        functions.find(|function| function.id == id).map(Arc::clone)
+    }
+}
+
+/// The function that lists the keys there are, where a function says that one does.
+///
+/// # Errors
+/// There is none.
+pub fn ids_of(options: &Options, function: &Function) -> Result<Option<Arc<Function>>, String> {
+    let Deletes::Ids(id) = &function.deletes else {
+        return Ok(None);
+    };
+    match options.function(id) {
+        Some(found) => Ok(Some(found)),
+        None => Err(format!(
+            "deletes of function {} names the function {}, which the provider has not; declare it with sync_function",
+            quoted(&function.id),
+            quoted(id)
+        )),
+    }
+}
+
 /// The function of an operation: the one that it names, or the one that is called like its entity.
 pub fn of_operation(
     options: &Options,
@@ -23,9 +49,8 @@ pub fn of_operation(
     operation: &KnownOperation,
 ) -> Result<Arc<Function>, String> {
     let wanted = operation.function.as_deref().unwrap_or(&entity.name);
-    let mut functions = options.functions.iter();
-    if let Some(found) = functions.find(|function| function.id == wanted) {
-        return Ok(Arc::clone(found));
+    if let Some(found) = options.function(wanted) {
+        return Ok(found);
     }
     let known: Vec<String> = options
         .functions

@@ -24,6 +24,8 @@ pub struct Rows<'f> {
     entity: &'f Entity,
     takes: Vec<Taken>,
     leniency: Leniency,
+    /// The headers of an answer that is about one row alone.
+    headers: &'f [(String, String)],
 }
 
 enum Taken {
@@ -33,6 +35,7 @@ enum Taken {
     /// The time of the row: at a place, else now.
     Time,
     Sql(String),
+    Header(String),
 }
 
 /// A row, read.
@@ -88,6 +91,7 @@ impl<'f> Rows<'f> {
                     Taken::Always(sanitise(column, &value.to_string()))
                 }
                 Some((_, Take::Sql(sql))) => Taken::Sql(sql.clone()),
+                Some((_, Take::Header(name))) => Taken::Header(name.clone()),
                 None if is_document && column.name.eq_ignore_ascii_case("data") => Taken::Whole,
                 None if is_document => match function.timestamp.is_some() {
                     true => Taken::Time,
@@ -99,6 +103,7 @@ impl<'f> Rows<'f> {
         Ok(Self {
             takes: takes.collect(),
             leniency: Leniency::default(),
+            headers: &[],
             function,
             entity,
         })
@@ -108,6 +113,42 @@ impl<'f> Rows<'f> {
     pub fn of_texts(mut self, texts: bool) -> Self {
         self.leniency.coerce = texts;
         self
+    }
+
+    /// The answer is about one row alone: its headers are this row's.
+    pub fn of_one(mut self, headers: &'f [(String, String)]) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// What the headers of an answer without a row say of it; none: nothing.
+    pub fn bare(&self) -> Option<Vec<Slot<'static>>> {
+        let slots = self.takes.iter().zip(&self.entity.columns);
+        let slots: Vec<_> = slots
+            .map(|(take, column)| match take {
+                Taken::Header(name) => self.header(name, column),
+                _ => Slot::Missing,
+            })
+            .collect();
+        let says_something = slots.iter().any(|slot| !matches!(slot, Slot::Missing));
+        says_something.then_some(slots)
+    }
+
+    fn header(&self, name: &str, column: &WireColumn) -> Slot<'static> {
+        match super::page::header(self.headers, name) {
+            Some(value) => sanitise(column, &Json::from(value).to_string()),
+            None => Slot::Missing,
+        }
+    }
+
+    /// The key of a row, and nothing else of it.
+    ///
+    /// # Errors
+    /// No JSON, or without a key.
+    pub fn key_of(&self, text: &str, number: u64) -> Result<WireId<'static>, SyncError> {
+        let raw: &RawValue =
+            serde_json::from_str(text).map_err(|error| unreadable(number, &error))?;
+        self.id(raw, super::path::members(raw).as_ref(), number)
     }
 
     /// Reads a row; none when it is passed over. `number`: its place in the answer, from 1.
@@ -178,6 +219,7 @@ impl<'f> Rows<'f> {
             },
             Taken::Whole => Slot::Text(Cow::Borrowed(text)),
             Taken::Always(slot) => slot.clone(),
+            Taken::Header(name) => self.header(name, column),
             Taken::Time => match self.function.timestamp.as_ref().and_then(found) {
                 Some(raw) => match time(raw) {
                     Some(time) => Slot::Integer(time),

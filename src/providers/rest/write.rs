@@ -122,6 +122,26 @@ impl Change {
         })
     }
 
+    fn key(&self, entity: &Entity) -> Json {
+        match entity.key_type {
+            KeyType::Integer => self
+                .id
+                .parse::<i64>()
+                .map_or_else(|_| self.id.as_str().into(), Json::from),
+            _ => self.id.as_str().into(),
+        }
+    }
+
+    /// What the places of the key and of columns stand for.
+    fn name(&self, entity: &Entity, values: &mut Values) {
+        for (name, value) in &self.row {
+            values.insert(format!("row:{name}"), value.clone());
+        }
+        let key = self.key(entity);
+        values.insert(format!("row:{}", entity.key), key.clone());
+        values.insert("key".into(), key);
+    }
+
     /// What the row is in a request: columns go by the names that the reading function has for them.
     fn members(&self, reading: &Function, entity: &Entity, changed: bool) -> Map<String, Json> {
         if entity.is_document() {
@@ -162,24 +182,14 @@ pub fn ask(
 ) -> Result<Ask, SyncError> {
     let function = function(options, writes, change.kind).map_err(SyncError::data)?;
     let mut values = values.clone();
-    let key: Json = match entity.key_type {
-        KeyType::Integer => change
-            .id
-            .parse::<i64>()
-            .map_or_else(|_| change.id.as_str().into(), Json::from),
-        _ => change.id.as_str().into(),
-    };
+    let key = change.key(entity);
     let names_itself = change.kind == ChangeKind::Created && !writes.mints;
     let mut row = change.members(reading, entity, false);
     if names_itself && !entity.is_document() {
         reading.put_key(&key, &mut row);
     }
     let changed = change.members(reading, entity, change.kind == ChangeKind::Updated);
-    for (name, value) in &change.row {
-        values.insert(format!("row:{name}"), value.clone());
-    }
-    values.insert(format!("row:{}", entity.key), key.clone());
-    values.insert("key".into(), key);
+    change.name(entity, &mut values);
     let is_patch = function.method == "PATCH";
     values.insert("row".into(), Json::Object(row.clone()));
     values.insert("changed".into(), Json::Object(changed.clone()));
@@ -189,9 +199,7 @@ pub fn ask(
         (_, None) => Some(row),
     };
     let context = (options.url.as_str(), options.headers.as_slice());
-    let mut ask = request::build(&function, context, &values, &[], None).map_err(|problem| {
-        SyncError::data(format!("function {}: {problem}", quoted(&function.id)))
-    })?;
+    let mut ask = built(&function, context, &values)?;
     if let Some(body) = usual {
         ask.body = AskBody::Bytes(Json::Object(body).to_string().into_bytes());
         ask.headers
@@ -210,6 +218,41 @@ pub fn ask(
         reads: READ,
         ..ask
     })
+}
+
+fn built(
+    function: &Function,
+    context: (&str, &[(String, String)]),
+    values: &Values,
+) -> Result<Ask, SyncError> {
+    request::build(function, context, values, &[], None)
+        .map_err(|problem| SyncError::data(format!("function {}: {problem}", quoted(&function.id))))
+}
+
+/// The request of a row as the backend has it.
+///
+/// # Errors
+/// No function for it.
+pub fn ask_current(
+    options: &Options,
+    writes: &Writes,
+    entity: &Entity,
+    change: &Change,
+    values: &Values,
+) -> Result<Ask, SyncError> {
+    let function = reads(options, writes).map_err(SyncError::data)?;
+    let mut values = values.clone();
+    change.name(entity, &mut values);
+    let context = (options.url.as_str(), options.headers.as_slice());
+    built(&function, context, &values)
+}
+
+/// The function that reads one row.
+///
+/// # Errors
+/// There is none.
+pub fn reads(options: &Options, writes: &Writes) -> Result<Arc<Function>, String> {
+    named(options, "read", writes.read.as_deref().unwrap_or_default())
 }
 
 /// The function that sends a kind of change.
@@ -231,9 +274,11 @@ pub fn function(
             "no function of writes sends this kind of change; give {word}, or take the change back"
         ));
     };
-    let mut functions = options.functions.iter();
-    let found = functions.find(|function| function.id == id);
-    found.map(Arc::clone).ok_or_else(|| {
+    named(options, word, id)
+}
+
+fn named(options: &Options, word: &str, id: &str) -> Result<Arc<Function>, String> {
+    options.function(id).ok_or_else(|| {
         format!("writes.{word} names the function {}, which the provider has not; declare it with sync_function", quoted(id))
     })
 }

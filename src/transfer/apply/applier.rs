@@ -13,6 +13,7 @@ use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;
 use crate::transfer::held::foreign::links;
 use crate::transfer::held::{Class, Holder, Reason};
+use crate::transfer::meant::{Condition, Fields};
 use crate::transfer::part::Part;
 use crate::transfer::send::fate::MetRow;
 use crate::transfer::send::follow::Followed;
@@ -576,9 +577,30 @@ impl<'a> Applier<'a> {
         let entity = &binding.wire;
         let others = |key: ValueRef<'_>| !is_named(entity, key, sweep.named);
         let table = &mut self.tables[place];
+        let fields = match entity.is_document() {
+            true => Fields::Document,
+            false => Fields::Columns,
+        };
+        let meant = Condition::of(sweep.meant, fields, &binding.wire.key);
+        let values: Vec<ValueRef<'_>> = meant.values.iter().map(Value::borrow).collect();
+        let mut left = Vec::new();
         let (all, doomed) = match &self.part {
-            Some(part) if sweep.is_part => part.left(binding.table.id)?,
-            _ => (table.size()?, table.keys("1", &[], others)?),
+            Some(part) if sweep.is_part => {
+                let all;
+                (all, left) = part.left(binding.table.id)?;
+                if !meant.is_all() {
+                    let there = table.keys(&meant.sql, &values, |_| true)?;
+                    let there: HashSet<Key> = there.into_iter().collect();
+                    left.retain(|(key, _)| there.contains(key));
+                }
+                left.retain(|(key, _)| others(key.0.borrow()));
+                let alone = left.iter().filter(|(_, shared)| !shared);
+                (all, alone.map(|(key, _)| key.clone()).collect())
+            }
+            _ => (
+                table.meeting(&meant.sql, &values)?,
+                table.keys(&meant.sql, &values, others)?,
+            ),
         };
         let mut going = Vec::with_capacity(doomed.len());
         let mut waiting = 0;
@@ -594,8 +616,11 @@ impl<'a> Applier<'a> {
             self.doom(place, key, Remote::Cleared, false);
         }
         match &self.part {
-            Some(part) if sweep.is_part => Ok(part.forget_left(binding.table.id)?),
-            _ => self.forget_held(place, others),
+            Some(part) if sweep.is_part => {
+                Ok(part.forget(binding.table.id, left.iter().map(|(key, _)| key))?)
+            }
+            _ if meant.is_all() => self.forget_held(place, others),
+            _ => Ok(()),
         }
     }
 

@@ -779,13 +779,16 @@ impl<'a> TableApplier<'a> {
         Ok(keys)
     }
 
-    /// How many rows there are.
+    /// How many rows meet a condition.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn size(&self) -> Result<i64> {
-        let sql = format!("SELECT count(*) FROM {}", self.binding.qualified);
-        let count = self.database.query_value(&sql, &[])?;
+    pub fn meeting(&self, condition: &str, values: &[ValueRef<'_>]) -> Result<i64> {
+        let sql = format!(
+            "SELECT count(*) FROM {} WHERE ({condition})",
+            self.binding.qualified
+        );
+        let count = self.database.query_value(&sql, values)?;
         Ok(count.as_i64().unwrap_or(0))
     }
 

@@ -4,12 +4,13 @@ use serde_json::{Map, Value as Json};
 
 use crate::store::{Error, Result, Statement, Value, ValueRef};
 use crate::transfer::declared;
+use crate::transfer::meant::sql_value;
 
 use super::entity_table::{self, EntityTable};
 use super::find_replace::find_replace;
 use super::outcome::{Failure, Job, Outcome, Page};
 use super::records::{Record, Records};
-use super::scope::{Scope, sql_value};
+use super::scope::Scope;
 use super::settings::{ExecuteSql, FindReplace, Operation, Settings, TableOperation, When};
 
 const HOW: &str = "call sync_entities with these operations on this connection";
@@ -55,14 +56,10 @@ pub fn run_operations(
 
 impl Runner<'_> {
     fn delete_insert(&mut self, operation: &TableOperation) -> Result<(), Failure> {
-        let (number, keep) = (self.page.number, &self.settings.keep_temp_ids);
+        let number = self.page.number;
+        let meant = operation.meant(&self.settings.meant.keep_temp_ids);
         let clear = |table: &mut EntityTable<'_>, records: &Records<'_>| {
-            table.clear(&Scope::new(
-                operation.for_rows_with_values.as_ref(),
-                operation.for_rows_in_range.as_ref(),
-                keep,
-                records.ids()?,
-            ))
+            table.clear(&Scope::new(&meant, records.ids()?))
         };
         self.write(operation, |table, records| {
             if number == 1 {

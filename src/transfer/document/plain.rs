@@ -43,10 +43,11 @@ impl Rows for PlainRows<'_> {
         let sql = format!(
             "DELETE FROM {} WHERE {} AND (id IS NULL OR id NOT IN (SELECT value FROM json_each(?{})))",
             self.database.qualified(self.name),
-            scope.condition,
-            scope.values.len() + 1
+            scope.condition.sql,
+            scope.condition.values.len() + 1
         );
-        let mut values: Vec<ValueRef<'_>> = scope.values.iter().map(Value::borrow).collect();
+        let mut values: Vec<ValueRef<'_>> =
+            scope.condition.values.iter().map(Value::borrow).collect();
         values.push(scope.brought.as_str().into());
         self.outcome.deleted += self.database.connection().prepare(&sql)?.run(&values)?;
         Ok(())

@@ -203,12 +203,7 @@ fn apply_records(
             return records.iter().try_for_each(|record| table.merge(&record?));
         }
         if page.number == 1 {
-            table.clear(&Scope::new(
-                settings.for_rows_with_values.as_ref(),
-                settings.for_rows_in_range.as_ref(),
-                &settings.keep_temp_ids,
-                records.ids()?,
-            ))?;
+            table.clear(&Scope::new(&settings.meant, records.ids()?))?;
         }
         records.iter().try_for_each(|record| table.put(&record?))
     })

@@ -7,31 +7,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
 use crate::ground::{complaint, quoted};
+use crate::providers::meant::{KeepTempIds, Meant, Range};
 use crate::store::{Error, Result};
-
-/// A plain JSON value that a field is compared with.
-pub type Scalar = Json;
-
-/// Both ends belong to the range; one may be missing.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Range {
-    #[serde(default)]
-    pub from: Option<Scalar>,
-    #[serde(default)]
-    pub to: Option<Scalar>,
-}
-
-/// Which rows are temporary: those whose id begins with `temp-` or `temp_` in any case, or those whose
-/// id matches a GLOB pattern.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(untagged, expecting = "must be true, false or a GLOB pattern")]
-pub enum KeepTempIds {
-    Switch(bool),
-    Pattern(String),
-    #[default]
-    No,
-}
 
 /// A switch, or an SQL expression.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -59,8 +36,8 @@ pub struct TableOperation {
     pub primary_key: Option<PrimaryKey>,
     /// Field of a record that is its timestamp. Default: now.
     pub time_stamp: Option<String>,
-    pub for_rows_with_values: Option<BTreeMap<String, Scalar>>,
-    pub for_rows_in_range: Option<BTreeMap<String, Range>>,
+    for_rows_with_values: Option<BTreeMap<String, Json>>,
+    for_rows_in_range: Option<BTreeMap<String, Range>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -118,9 +95,8 @@ const TYPES: &str = "delete-insert, upsert-replace, upsert-merge, find-replace, 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Settings {
     pub for_rows_with_matching_ids: bool,
-    pub for_rows_with_values: Option<BTreeMap<String, Scalar>>,
-    pub for_rows_in_range: Option<BTreeMap<String, Range>>,
-    pub keep_temp_ids: KeepTempIds,
+    /// The rows that those of a response replace.
+    pub meant: Meant,
     /// An empty list: nothing is done.
     pub operations: Option<Vec<Operation>>,
 }
@@ -151,19 +127,15 @@ impl Settings {
             let label = format!("options.{key}");
             match key.as_str() {
                 "forRowsWithMatchingIds" => read.for_rows_with_matching_ids = typed(value, &label)?,
-                "forRowsWithValues" => read.for_rows_with_values = typed(value, &label)?,
-                "forRowsInRange" => read.for_rows_in_range = typed(value, &label)?,
-                "keepTempIds" => read.keep_temp_ids = typed(value, &label)?,
+                "forRowsWithValues" => read.meant.values = typed(value, &label)?,
+                "forRowsInRange" => read.meant.ranges = typed(value, &label)?,
+                "keepTempIds" => read.meant.keep_temp_ids = typed(value, &label)?,
                 "operations" => read.operations = Some(operations(value)?),
                 _ => {}
             }
         }
-        check_conditions(
-            &read.for_rows_with_values,
-            &read.for_rows_in_range,
-            "options",
-        )?;
-        let conditions = read.for_rows_with_values.is_some() || read.for_rows_in_range.is_some();
+        read.meant.check("options").map_err(Error::Argument)?;
+        let conditions = read.meant.values.is_some() || read.meant.ranges.is_some();
         if read.for_rows_with_matching_ids && conditions {
             return Err(Error::argument(
                 "options.forRowsWithMatchingIds excludes forRowsWithValues and forRowsInRange; \
@@ -199,6 +171,15 @@ impl Settings {
 }
 
 impl TableOperation {
+    /// The rows that those of a response replace.
+    pub fn meant(&self, keep_temp_ids: &KeepTempIds) -> Meant {
+        Meant {
+            values: self.for_rows_with_values.clone(),
+            ranges: self.for_rows_in_range.clone(),
+            keep_temp_ids: keep_temp_ids.clone(),
+        }
+    }
+
     /// The query that makes the records, when it is one.
     pub fn records_query(&self) -> Option<&str> {
         let text = self.records.as_ref()?.as_str()?;
@@ -246,11 +227,8 @@ fn operation(value: &Json, label: &str) -> Result<Operation> {
 
 fn table_operation(members: &Json, label: &str) -> Result<TableOperation> {
     let operation: TableOperation = typed(members, label)?;
-    check_conditions(
-        &operation.for_rows_with_values,
-        &operation.for_rows_in_range,
-        label,
-    )?;
+    let meant = operation.meant(&KeepTempIds::No);
+    meant.check(label).map_err(Error::Argument)?;
     match &operation.records {
         None | Some(Json::Array(_) | Json::Object(_) | Json::Null) => {}
         Some(Json::String(text)) if text.starts_with('$') => {}
@@ -304,34 +282,6 @@ fn begins_with(sql: &str, words: &[&str]) -> bool {
         .take_while(char::is_ascii_alphabetic)
         .collect();
     words.iter().any(|known| word.eq_ignore_ascii_case(known))
-}
-
-fn check_conditions(
-    values: &Option<BTreeMap<String, Scalar>>,
-    ranges: &Option<BTreeMap<String, Range>>,
-    label: &str,
-) -> Result<()> {
-    let plain = |value: &Scalar| !value.is_array() && !value.is_object();
-    for (field, value) in values.iter().flatten() {
-        if !plain(value) {
-            return Err(Error::argument(format!(
-                "{label}.forRowsWithValues.{field} must be text, a number, true, false or null"
-            )));
-        }
-    }
-    for (field, range) in ranges.iter().flatten() {
-        let ends = [&range.from, &range.to];
-        let comparable = |end: &&Option<Scalar>| {
-            end.as_ref()
-                .is_none_or(|value| value.is_string() || value.is_number())
-        };
-        if ends.iter().all(|end| end.is_none()) || !ends.iter().all(comparable) {
-            return Err(Error::argument(format!(
-                "{label}.forRowsInRange.{field} needs from or to (or both), each text or a number"
-            )));
-        }
-    }
-    Ok(())
 }
 
 fn typed<T: DeserializeOwned>(value: &Json, label: &str) -> Result<T> {

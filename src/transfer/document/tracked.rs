@@ -223,9 +223,10 @@ impl Rows for TrackedRows<'_> {
     }
 
     fn clear(&mut self, scope: &Scope) -> Result<(), Failure> {
-        let scope = match scope.is_all() {
+        let condition = &scope.condition;
+        let scope = match condition.is_all() {
             true => sink::Scope::Wipe,
-            false => sink::Scope::Where(&scope.condition, &scope.values),
+            false => sink::Scope::Where(&condition.sql, &condition.values),
         };
         Ok(self.sink.scope(0, &scope)?)
     }

@@ -1,0 +1,473 @@
+//! Reading operations, page by page.
+
+use std::cell::RefCell;
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+use super::answer::{is_table, refusal, verdict_paths};
+use super::function::Function;
+use super::incremental;
+use super::options::Options;
+use super::page::{self, content_type, header};
+use super::paging::{After, Pages, Spot};
+use super::reading::{Operation, Reading};
+use super::request;
+use super::rows::Rows;
+use crate::ground::{Class, SyncError, quoted};
+use crate::providers::conversation::{Again, Answer, Ask, Goal, Read};
+use crate::providers::seen::Seen;
+use crate::providers::sink::{Announced, RemoteRow, Scope, Sink, Sweep};
+use crate::providers::wire::{Entity, Slot, WireId};
+
+/// The operations of a run.
+pub struct Reader {
+    pub options: Arc<Options>,
+    pub entities: Arc<[Entity]>,
+    pub operations: Vec<Operation>,
+    pub goal: Goal,
+    pub now: i64,
+    pub force: bool,
+    /// For a comparison: the rows that have come, and how many of them are of answers before the last.
+    pub gathered: RefCell<Vec<Gathered>>,
+    pub adopted: usize,
+}
+
+/// A row that is to be compared.
+pub struct Gathered {
+    entity: usize,
+    id: WireId<'static>,
+    slots: Vec<Slot<'static>>,
+}
+
+/// What a page that was read leads to.
+pub enum Turned {
+    Page(Box<Reading>),
+    Whole(Box<Reading>),
+    Cut(Box<Reading>, SyncError),
+    /// Nothing has changed.
+    Same,
+    /// The cursor is refused.
+    Expired,
+    Failed(SyncError),
+}
+
+/// What comes of an operation.
+pub enum Went {
+    /// There is more to ask.
+    On,
+    Over(Option<SyncError>),
+}
+
+impl Reader {
+    /// The request of the next page of an operation.
+    ///
+    /// # Errors
+    /// A place of the request without a value.
+    pub fn ask(&self, place: usize) -> Result<Ask, SyncError> {
+        let operation = &self.operations[place];
+        let reading = &operation.reading;
+        let lists_keys = reading.ids.is_some();
+        let function = match &operation.ids {
+            Some(function) if lists_keys => &**function,
+            _ => &*operation.function,
+        };
+        let mut values = operation.values.clone();
+        function.paging.values(&reading.pages, &mut values);
+        let mut more = request::of_page(function, &reading.pages, &values);
+        if let Some(incremental) = &function.incremental
+            && !lists_keys
+            && let Some(cursor) = incremental.sent(operation.cursor().filter(|_| !reading.is_whole))
+        {
+            values.insert("cursor".into(), cursor.clone());
+            if let Some((part, name)) = incremental
+                .send
+                .as_ref()
+                .filter(|(_, name)| !name.is_empty())
+            {
+                more.push((*part, name.clone(), cursor));
+            }
+        }
+        let next = function.paging.address(&reading.pages);
+        let context = (self.options.url.as_str(), self.options.headers.as_slice());
+        let mut ask =
+            request::build(function, context, &values, &more, next).map_err(|problem| {
+                SyncError::data(format!("function {}: {problem}", quoted(&function.id)))
+            })?;
+        let memory = operation.memory();
+        let is_first = reading.pages.count == 0 && !lists_keys;
+        let is_conditional = function.conditional && is_first && !reading.expired && !self.force;
+        if is_conditional
+            && self.goal != Goal::Check
+            && memory["whole"] == Json::Bool(true)
+            && memory["function"] == function.mark
+        {
+            for (key, header) in [("etag", "if-none-match"), ("modified", "if-modified-since")] {
+                if let Some(value) = memory[key].as_str() {
+                    ask.headers.push((header.into(), value.to_owned()));
+                }
+            }
+        }
+        Ok(Ask {
+            reads: READ,
+            again: vec![(operation.known.entity, Again::Rows)],
+            operation: (self.goal != Goal::Check).then_some(place),
+            part: reading.part,
+            ..ask
+        })
+    }
+
+    /// # Errors
+    /// An answer that breaks the protocol, or that says no; those of the sink.
+    pub fn read(
+        &self,
+        place: usize,
+        answer: &mut Answer<'_>,
+        sink: &mut dyn Sink,
+    ) -> Result<(Turned, Read), SyncError> {
+        if answer.status == 304 {
+            let entity = self.operations[place].known.entity;
+            let read = Read {
+                cursors: vec![(entity, self.now.to_string())],
+                rest: Map::from_iter([("unchanged".to_owned(), true.into())]),
+                ..Read::default()
+            };
+            return Ok((Turned::Same, read));
+        }
+        match &self.operations[place].ids {
+            Some(function) if self.operations[place].reading.ids.is_some() => {
+                self.keys(place, function, answer, sink)
+            }
+            _ => self.page(place, answer, sink),
+        }
+    }
+
+    /// Reads a page of the keys that there are. Rows that are not among them go.
+    fn keys(
+        &self,
+        place: usize,
+        function: &Function,
+        answer: &mut Answer<'_>,
+        sink: &mut dyn Sink,
+    ) -> Result<(Turned, Read), SyncError> {
+        let operation = &self.operations[place];
+        let mut reading = operation.reading.clone();
+        let mut ids = reading.ids.take().unwrap_or_default();
+        let entity = operation.known.entity;
+        let rows = Rows::new(
+            function,
+            &self.entities[entity],
+            &operation.values,
+            self.now,
+        )
+        .map_err(SyncError::data)?;
+        let headers = answer.headers;
+        let walked = page::read(
+            function,
+            answer,
+            verdict_paths(function),
+            &mut |number, text| {
+                ids.insert(&rows.key_of(text, number)?);
+                Ok(())
+            },
+        )?;
+        if let Some(said) = refusal(function, &walked.envelope.json) {
+            return Err(says_no(&said));
+        }
+        walked.envelope.found(function)?;
+        let ask = self.ask(place)?;
+        let after = walked.after(function, &reading.pages, headers, &ask.url);
+        match after {
+            After::Page(pages) => {
+                reading.pages = pages;
+                reading.ids = Some(ids);
+                Ok((Turned::Page(Box::new(reading)), Read::default()))
+            }
+            After::Cut(error) => Ok((Turned::Failed(error), Read::default())),
+            After::Whole => {
+                let sweep = Sweep {
+                    named: &|id| ids.names(id) || reading.seen.names(id),
+                    is_part: reading.part.is_some(),
+                    meant: &operation.meant,
+                    most: operation.function.most.filter(|_| !self.force),
+                };
+                sink.scope(entity, &Scope::Sweep(&sweep))?;
+                reading.ids = Some(Seen::default());
+                Ok((Turned::Whole(Box::new(reading)), Read::default()))
+            }
+        }
+    }
+
+    /// Takes note of what a page has led to.
+    pub fn adopt(&mut self, place: usize, turned: Turned) -> Went {
+        self.adopted = self.gathered.get_mut().len();
+        let lists_keys = self.goal != Goal::Check && self.operations[place].ids.is_some();
+        let reading = &mut self.operations[place].reading;
+        let (is_over, keys_are_due) = (Went::Over(None), lists_keys && reading.ids.is_none());
+        match turned {
+            Turned::Page(read) => {
+                *reading = *read;
+                Went::On
+            }
+            Turned::Whole(_) | Turned::Same if keys_are_due => {
+                reading.pages = Pages::default();
+                reading.ids = Some(Seen::default());
+                Went::On
+            }
+            Turned::Expired => {
+                *reading = Reading {
+                    is_whole: true,
+                    expired: true,
+                    part: reading.part,
+                    ..Reading::default()
+                };
+                Went::On
+            }
+            Turned::Whole(read) => {
+                *reading = *read;
+                is_over
+            }
+            Turned::Same => is_over,
+            Turned::Cut(read, error) => {
+                *reading = *read;
+                Went::Over(Some(error))
+            }
+            Turned::Failed(error) => Went::Over(Some(error)),
+        }
+    }
+
+    /// Reads a page with a status of 2xx.
+    fn page(
+        &self,
+        place: usize,
+        answer: &mut Answer<'_>,
+        sink: &mut dyn Sink,
+    ) -> Result<(Turned, Read), SyncError> {
+        let operation = &self.operations[place];
+        let function = &*operation.function;
+        let entity = operation.known.entity;
+        let mut reading = operation.reading.clone();
+        let rows = Rows::new(
+            function,
+            &self.entities[entity],
+            &operation.values,
+            self.now,
+        )
+        .map_err(SyncError::data)?;
+        let mut wanted = verdict_paths(function);
+        wanted.extend(function.rules.iter().filter_map(|rule| rule.path.clone()));
+        let headers = answer.headers;
+        let header = |name: &str| header(headers, name).map(str::to_owned);
+        let rows = rows.of_texts(is_table(function, &content_type(headers)));
+        let (etag, modified) = (header("etag"), header("last-modified"));
+        if let Some(Spot::At(path)) = function
+            .incremental
+            .as_ref()
+            .and_then(|incremental| incremental.cursor.as_ref())
+        {
+            wanted.push(path.clone());
+        }
+        self.gathered.borrow_mut().truncate(self.adopted);
+        let since = self.passed_over(operation);
+        let walked = page::read(function, answer, wanted, &mut |number, text| {
+            let Some(row) = rows.read(text, number, sink)? else {
+                return Ok(());
+            };
+            match (&row.at, &function.incremental) {
+                (Some(at), Some(_)) => {
+                    if since
+                        .as_ref()
+                        .is_some_and(|since| incremental::compare(at, since) == Ordering::Less)
+                    {
+                        return Ok(());
+                    }
+                    let is_newer = reading
+                        .top
+                        .as_ref()
+                        .is_none_or(|top| incremental::compare(at, top) == Ordering::Greater);
+                    if is_newer {
+                        reading.top = Some(at.clone());
+                    }
+                }
+                (None, Some(_)) => reading.without += 1,
+                _ => {}
+            }
+            if row.is_gone {
+                return sink.gone(entity, &row.id, None);
+            }
+            reading.seen.insert(&row.id);
+            if self.goal == Goal::Check {
+                self.gathered.borrow_mut().push(Gathered {
+                    entity,
+                    id: row.id,
+                    slots: row.slots.into_iter().map(Slot::into_owned).collect(),
+                });
+                return Ok(());
+            }
+            sink.row(&RemoteRow {
+                entity,
+                announced: Announced::Updated,
+                id: &row.id,
+                slots: &row.slots,
+                version: None,
+            })
+        })?;
+        let found = walked.envelope.found(function);
+        let envelope = &walked.envelope.json;
+        let rule = function
+            .rules
+            .iter()
+            .find(|rule| rule.fits_envelope(answer.status, envelope));
+        if let Some(rule) = rule {
+            return match (rule.ignore, rule.expired && !reading.expired) {
+                (true, _) => Ok((Turned::Same, Read::default())),
+                (_, true) => Ok((Turned::Expired, Read::default())),
+                _ => Err(rule.error(SyncError::from_status(
+                    answer.status,
+                    false,
+                    &envelope.to_string(),
+                ))),
+            };
+        }
+        if let Some(said) = refusal(function, envelope) {
+            return Err(says_no(&said));
+        }
+        found?;
+        let said = function
+            .incremental
+            .as_ref()
+            .and_then(|incremental| incremental.cursor.as_ref());
+        if let Some(cursor) = said.and_then(|spot| spot.find(envelope, headers)) {
+            reading.top = Some(cursor);
+        }
+        let ask = self.ask(place)?;
+        let after = walked.after(function, &reading.pages, headers, &ask.url);
+        let mut read = Read::default();
+        let pages = match &after {
+            After::Page(pages) => pages,
+            _ => &reading.pages,
+        };
+        read.rest
+            .insert("paging".into(), function.paging.shown(pages).into());
+        Ok(match after {
+            After::Page(pages) => {
+                reading.pages = pages;
+                let moves = function
+                    .incremental
+                    .as_ref()
+                    .is_some_and(|incremental| incremental.ascending);
+                if moves && (!reading.is_whole || reading.is_new) {
+                    read.places
+                        .push((place, operation.at(&reading, false, self.now)));
+                    read.cursors.push((entity, self.now.to_string()));
+                }
+                if self.goal == Goal::Check {
+                    read.due = vec![entity];
+                }
+                (Turned::Page(Box::new(reading)), read)
+            }
+            After::Cut(error) => (Turned::Cut(Box::new(reading), error), read),
+            After::Whole => {
+                reading.pages.count += 1;
+                let is_single = reading.pages.count == 1;
+                reading.etag = etag.filter(|_| is_single);
+                reading.modified = modified.filter(|_| is_single);
+                if self.goal == Goal::Check {
+                    match place + 1 == self.operations.len() {
+                        true => self.compare(sink)?,
+                        false => read.due = vec![entity],
+                    }
+                    return Ok((Turned::Whole(Box::new(reading)), read));
+                }
+                if reading.is_whole && operation.sweeps() {
+                    let seen = &reading.seen;
+                    sink.scope(
+                        entity,
+                        &Scope::Sweep(&Sweep {
+                            named: &|id| seen.names(id),
+                            is_part: reading.part.is_some(),
+                            meant: &operation.meant,
+                            most: function.most.filter(|_| !self.force),
+                        }),
+                    )?;
+                }
+                read.places
+                    .push((place, operation.at(&reading, true, self.now)));
+                read.cursors.push((entity, self.now.to_string()));
+                read.warnings
+                    .extend(operation.warnings(&reading, &self.entities[entity].name));
+                (Turned::Whole(Box::new(reading)), read)
+            }
+        })
+    }
+
+    /// Hands over all rows that have come, of each the last.
+    fn compare(&self, sink: &mut dyn Sink) -> Result<(), SyncError> {
+        let gathered = self.gathered.borrow();
+        let named = gathered.iter().enumerate();
+        let last: HashMap<(usize, String), usize> = named
+            .map(|(place, row)| ((row.entity, row.id.to_string()), place))
+            .collect();
+        let mut places: Vec<usize> = last.into_values().collect();
+        places.sort_unstable();
+        for row in places.into_iter().map(|place| &gathered[place]) {
+            sink.row(&RemoteRow {
+                entity: row.entity,
+                announced: Announced::Updated,
+                id: &row.id,
+                slots: &row.slots,
+                version: None,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The cursor, where the backend can't be asked by it and old rows are passed over here.
+    fn passed_over(&self, operation: &Operation) -> Option<Json> {
+        let incremental = operation.function.incremental.as_ref()?;
+        if incremental.send.is_some() || operation.reading.is_whole {
+            return None;
+        }
+        incremental.sent(operation.cursor())
+    }
+
+    /// What an answer with another status means.
+    pub fn refused(&self, place: usize, status: u16, body: &str, error: &SyncError) -> Turned {
+        let operation = &self.operations[place];
+        let rule = operation
+            .function
+            .rules
+            .iter()
+            .find(|rule| rule.fits(status, body));
+        if operation.reading.ids.is_some() {
+            return Turned::Failed(error.clone());
+        }
+        let is_expired = rule.map_or(status == 410 && operation.cursor().is_some(), |rule| {
+            rule.expired
+        });
+        if is_expired && !operation.reading.expired {
+            return Turned::Expired;
+        }
+        match rule {
+            None => Turned::Failed(error.clone()),
+            Some(rule) if rule.ignore => Turned::Same,
+            Some(rule) => Turned::Failed(rule.error(SyncError::from_status(status, false, body))),
+        }
+    }
+}
+
+/// An answer with a good status that says that it is none.
+fn says_no(said: &str) -> SyncError {
+    let error = SyncError::new(
+        Class::Server,
+        "SYNC_ERROR_HTTP",
+        "the backend says that it could not do it, in an answer with a good status; nothing of it was applied",
+        false,
+    );
+    error.saying(said)
+}
+
+/// The status besides 2xx whose answer is read: nothing has changed.
+const READ: &[u16] = &[304];
