@@ -53,11 +53,25 @@ pub fn function(call: &Call<'_>) -> Result<Value> {
     let checked = check_keys(&mut given, described.keys, "", "sync_function")
         .and_then(|()| (described.check)(&given));
     checked.map_err(|problem| Error::argument(format!("definition: {problem}")))?;
-    for (key, sql) in (described.sql)(&given) {
-        let compiled = session.connection().prepare(&format!("SELECT ({sql})"));
-        compiled
-            .map_err(|error| error.prefixed(&format!("definition: {key}: the expression {sql}")))?;
-        declared::declare(session, &sql);
+    for expression in (described.sql)(&given) {
+        let (key, sql) = (&expression.key, &expression.sql);
+        let from = match &expression.table {
+            None => Some(String::new()),
+            Some(table) if database.has_table(table)? => {
+                Some(format!(" FROM {}", database.qualified(table)))
+            }
+            // It may be made later.
+            Some(_) => None,
+        };
+        if let Some(from) = from {
+            let compiled = session
+                .connection()
+                .prepare(&format!("SELECT ({sql}){from}"));
+            compiled.map_err(|error| {
+                error.prefixed(&format!("definition: {key}: the expression {sql}"))
+            })?;
+        }
+        declared::declare(session, sql);
     }
     let stored = Json::Object(given).to_string();
     write(session, schema, |ground| {

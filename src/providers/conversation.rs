@@ -265,11 +265,29 @@ pub enum Step {
     Freeze,
     /// An operation of the call is over, whatever becomes of the others: it has succeeded, or failed.
     Over(usize, Option<SyncError>),
+    /// What does the file say to this? It is told by [`Conversation::found`].
+    Query(Query),
+    /// An operation is carried out once with each of these parameters, as operations of their own, which follow all others:
+    /// [`Conversation::branched`].
+    Branch(usize, Vec<Map<String, Json>>),
+    /// An operation of the call is over, for its condition does not hold.
+    Skip(usize),
     /// What has been remembered of the server makes another provider of this one: the conversation begins anew with it.
     BeginAnew,
     Done,
     /// The sync ends here.
     Fail(SyncError),
+}
+
+/// A question to the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Query {
+    /// Each row of its answer is a JSON object.
+    pub sql: String,
+    /// The expressions in it that somebody has written: they only run on connections that were given them.
+    pub declared: Vec<String>,
+    /// Values of its named parameters; those without one are NULL.
+    pub values: Map<String, Json>,
 }
 
 /// A request without its credentials.
@@ -494,6 +512,12 @@ pub trait Conversation: Send {
 
     /// Takes note of the row that the next request carries, with [`Manners::one_by_one`].
     fn meet(&mut self, _entity: usize, _row: &ParcelRow<'_>) {}
+
+    /// Takes the rows that answer a [question](Step::Query), or why it can't be answered.
+    fn found(&mut self, _rows: Result<&[Map<String, Json>], &SyncError>) {}
+
+    /// Takes how far each operation of a [branch](Step::Branch) has read.
+    fn branched(&mut self, _places: &[Option<Place>]) {}
 
     /// Takes note of it that an operation is [over](Step::Over).
     fn ended(&mut self, _operation: usize) {}

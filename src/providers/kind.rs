@@ -38,16 +38,34 @@ pub struct Kind {
 /// See [`Kind::open`].
 pub type Open = Option<fn(&Settings, &Stored) -> Result<Box<dyn Provider>, String>>;
 
-/// SQL in a function, behind the key that has it.
-pub type KeyedSql = (String, String);
+/// An SQL expression in a function.
+#[derive(Debug, Clone)]
+pub struct Expression {
+    /// The key that has it.
+    pub key: String,
+    pub sql: String,
+    /// The table whose columns it is about; none: it stands alone.
+    pub table: Option<String>,
+}
+
+impl Expression {
+    /// One that stands alone.
+    pub fn new(key: &str, sql: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            sql: sql.to_owned(),
+            table: None,
+        }
+    }
+}
 
 /// How the functions of a kind are described.
 pub struct Functions {
     pub keys: Keys,
     /// Checks what no key shows by itself. The error is `<key> <problem>; <what to do>`.
     pub check: fn(&Map<String, Json>) -> Result<(), String>,
-    /// The SQL in a function that was checked, each with the key that has it: it only runs on connections that were given it.
-    pub sql: fn(&Map<String, Json>) -> Vec<KeyedSql>,
+    /// The SQL in a function that was checked: it only runs on connections that were given it.
+    pub sql: fn(&Map<String, Json>) -> Vec<Expression>,
 }
 
 /// What the file keeps of a provider, besides its configuration.

@@ -38,6 +38,7 @@ mod parcels;
 mod patience;
 mod peers;
 pub mod progress;
+mod query;
 mod questions;
 pub mod redeclare;
 mod refresh;

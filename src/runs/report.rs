@@ -1,6 +1,6 @@
 //! What a sync did: counts per entity, and the answer they end up in.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Map, Value as Json, json};
 
@@ -22,6 +22,10 @@ pub struct Report {
     pub operations: HashMap<usize, Counts>,
     /// The operations that are over, with why they failed.
     pub over: BTreeMap<usize, Option<SyncError>>,
+    /// Operations whose condition did not hold.
+    pub left_out: HashSet<usize>,
+    /// The operations of the call that those behind it are carried out for.
+    pub branches: Vec<usize>,
     pub warnings: Vec<Warning>,
     /// The last of those that calls before it had no room for: with its end they are told.
     pub untold: i64,
@@ -71,6 +75,13 @@ impl Report {
             .collect()
     }
 
+    /// The operation of the call that one is carried out for. `calls`: how many the call has.
+    pub fn operation_of(&self, operation: usize, calls: usize) -> usize {
+        let branch = operation.checked_sub(calls);
+        let of = branch.and_then(|branch| self.branches.get(branch));
+        of.copied().unwrap_or(operation)
+    }
+
     /// Whether what came is counted by operation.
     fn is_by_operation(&self) -> bool {
         !self.operations.is_empty() || !self.over.is_empty()
@@ -98,6 +109,9 @@ impl Report {
             operation.insert("functionId".into(), open.function_id.as_deref().into());
             operation.insert("state".into(), state.into());
             counts.put(&mut operation);
+            if self.left_out.contains(&place) {
+                operation.insert("skipped".into(), true.into());
+            }
             if let Some(error) = error {
                 operation.insert("error".into(), error.to_json());
             }

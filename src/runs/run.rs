@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
+use crate::coordination::canonical::canonical_text;
+use crate::coordination::operation::OperationSpec;
 use crate::coordination::{EntitiesCall, OpenOperation, OwnerId, is_open, owner, run_record};
 use crate::ground::SyncError;
 use crate::http::{HttpError, Outgoing, Redactor, Response, Secrets};
@@ -17,13 +19,16 @@ use crate::providers::Settings;
 use crate::providers::conversation::{AboutParcel, Again, Conversation, Goal, Provider, Step};
 use crate::store::{Database, Result, Session};
 use crate::transfer::binding::Binding;
+use crate::transfer::place;
 use crate::transfer::send::frozen::Frozen;
 use crate::transfer::send::rejected::Alone;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 
 use super::diary::Diary;
 use super::groups::Together;
+use super::patience::Patience;
 use super::progress::Live;
+use super::query;
 use super::renewing::{Heard, Renewing};
 use super::report::Report;
 
@@ -240,6 +245,23 @@ impl Run {
                 Step::Over(operation, error) => {
                     self.operation_is_over(&database, operation, error)?
                 }
+                Step::Skip(operation) => {
+                    self.report.left_out.insert(operation);
+                    self.operation_is_over(&database, operation, None)?;
+                }
+                Step::Query(question) => {
+                    let patience = Patience::new(&self.config);
+                    let found = patience.sync(|| query::answer(session, &database, &question));
+                    if let Some(error) = found.as_ref().err().filter(|error| error.is_busy()) {
+                        return Err(error.clone());
+                    }
+                    if let Some(talk) = &mut self.talk {
+                        talk.found(found.as_deref());
+                    }
+                }
+                Step::Branch(operation, parameters) => {
+                    self.branch(&database, operation, parameters)?
+                }
                 Step::BeginAnew => self.begin_anew(session)?,
                 Step::Fail(error) => return Err(error),
                 Step::Done => {
@@ -248,6 +270,42 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// Carries out an operation once with each of these parameters. These have no status of their own.
+    fn branch(
+        &mut self,
+        database: &Database,
+        operation: usize,
+        parameters: Vec<Map<String, Json>>,
+    ) -> Result<(), SyncError> {
+        let of = self
+            .call
+            .operations
+            .get(operation)
+            .ok_or_else(SyncError::bug)?;
+        let specs: Vec<OperationSpec> = parameters
+            .into_iter()
+            .map(|parameters| OperationSpec {
+                parameters: canonical_text(&Json::Object(parameters).to_string())
+                    .unwrap_or_default(),
+                ..of.clone()
+            })
+            .collect();
+        let provider = &self.call.provider;
+        let places = specs.iter().map(|spec| match self.goal {
+            Goal::Check => Ok(None),
+            _ => place::read(database, provider, spec),
+        });
+        let places = places.collect::<Result<Vec<_>>>()?;
+        for _ in &specs {
+            self.report.branches.push(operation);
+        }
+        self.call.operations.extend(specs);
+        if let Some(talk) = &mut self.talk {
+            talk.branched(&places);
+        }
+        Ok(())
     }
 
     /// Whether somebody interrupted the sync, here or on another connection. Also true when the host

@@ -360,6 +360,8 @@ impl Run {
             total.add(counts);
         }
         if let Some(operation) = asked.operation {
+            let calls = self.call.operations.len() - self.report.branches.len();
+            let operation = self.report.operation_of(operation, calls);
             let total = self.report.operations.entry(operation).or_default();
             counts.iter().for_each(|counts| total.add(counts));
         }

@@ -79,6 +79,10 @@ pub fn try_function(session: &Session, trial: &Trial<'_>) -> Result<Json> {
         Err(Refusal::Call(problem)) => return Err(Error::argument(problem)),
         Err(Refusal::Sync(error)) => return Ok(json!({"error": error.to_json()})),
     };
+    while let Step::Query(question) = talk.due() {
+        let found = super::query::answer(session, &database, &question);
+        talk.found(found.as_deref());
+    }
     let ask = match talk.due() {
         Step::Ask(ask) => ask,
         Step::Fail(error) | Step::Over(_, Some(error)) => {

@@ -98,13 +98,14 @@ pub fn store(
     Ok(())
 }
 
-/// The operations that a provider has read, the oldest first.
+/// The operations that a provider has read, the oldest first; not those that others are carried out by.
 ///
 /// # Errors
 /// SQLite's.
 pub fn operations(database: &Database, provider: &str) -> Result<Vec<OperationSpec>> {
     database.query_all(
-        "SELECT entity, nullif(functionId, ''), parameters FROM main._syncPlace WHERE provider = ?1 ORDER BY id",
+        "SELECT entity, nullif(functionId, ''), parameters FROM main._syncPlace \
+         WHERE provider = ?1 AND coalesce(memory ->> 'branch', 0) = 0 ORDER BY id",
         &[provider.into()],
         |row| {
             Ok(OperationSpec {

@@ -6,11 +6,13 @@ mod server;
 mod shelf;
 
 mod answers;
+mod conditions;
 mod deletes;
 mod functions;
 mod guards;
 mod incremental;
 mod modes;
 mod paging;
+mod parents;
 mod versions;
 mod writes;

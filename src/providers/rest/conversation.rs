@@ -1,14 +1,15 @@
 //! One run: what waits is sent, and each operation reads its pages, one after the other.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-use super::function::Writes;
+use super::function::{Function, Writes};
 use super::options::{Options, ids_of, of_operation};
+use super::parent;
 use super::reader::{Reader, Turned, Went};
 use super::reading::{Operation, Reading};
 use super::rows::Rows;
@@ -16,7 +17,8 @@ use super::sending::{Became, Sender, Writer};
 use super::write;
 use crate::ground::{Class, SyncError};
 use crate::providers::conversation::{
-    Answer, Conversation, Event, Goal, Known, ParcelRow, ParcelRows, Read, Refusal, Step,
+    Answer, Conversation, Event, Goal, Known, KnownOperation, ParcelRow, ParcelRows, Place, Read,
+    Refusal, Step,
 };
 use crate::providers::sink::Sink;
 use crate::providers::wire::Entity;
@@ -27,7 +29,13 @@ enum At {
     Freeze,
     /// The change that was met is on its way.
     Send,
+    /// Whether an operation is to be carried out at all, and how often.
+    Begin(usize),
+    /// For which rows of another table.
+    Parents(usize),
+    Branch(usize, Vec<Map<String, Json>>),
     Read(usize),
+    Skip(usize),
     Over(usize, Option<SyncError>),
     Failed(SyncError),
     Done,
@@ -42,8 +50,19 @@ enum Next {
 /// How often a row that has met another state goes out anew in one run: a backend may say so each time.
 const ROUNDS: u8 = 3;
 
+/// The operations that carry out one of the call.
+struct Branch {
+    of: usize,
+    left: VecDeque<usize>,
+    /// Why the first of them that failed did.
+    error: Option<SyncError>,
+}
+
 pub struct Talk {
     reader: Reader,
+    /// How many operations the call has.
+    calls: usize,
+    branch: Option<Branch>,
     sender: Sender,
     /// What goes out now was sent before.
     resent: bool,
@@ -75,20 +94,8 @@ impl Talk {
         for operation in known.operations {
             let entity = &entities[operation.entity];
             let function = of_operation(&options, entity, &operation).map_err(Refusal::Call)?;
-            let mut values = function
-                .values(&operation.parameters)
-                .map_err(Refusal::Call)?;
-            values.insert("now".into(), known.now.into());
-            Rows::new(&function, entity, &values, known.now).map_err(Refusal::Call)?;
-            let meant = function.mode.meant_of(entity, &values);
-            operations.push(Operation {
-                ids: ids_of(&options, &function).map_err(Refusal::Call)?,
-                meant: meant.map_err(Refusal::Call)?,
-                reading: Reading::begin(&function, operation.place.as_ref(), known.now, is_check),
-                known: operation,
-                function,
-                values,
-            });
+            let operation = open(&options, entity, function, operation, (known.now, is_check));
+            operations.push(operation.map_err(Refusal::Call)?);
         }
         for operation in &operations {
             let writes = operation.function.writes.as_ref();
@@ -113,21 +120,16 @@ impl Talk {
         let pull_first = options.pull_first;
         let sends = goal.sends() && sender.sends();
         let reads = pulls && !operations.is_empty();
-        let first = match reads {
-            true => At::Read(0),
-            false => At::Done,
-        };
-        Ok(Self {
+        let mut talk = Self {
+            calls: operations.len(),
+            branch: None,
             sender,
             resent: false,
             met: HashMap::new(),
             again: false,
             freezes: Cell::default(),
             pulls,
-            at: match sends && (!pull_first || first == At::Done) {
-                true => At::Freeze,
-                false => first,
-            },
+            at: At::Freeze,
             writes_last: sends && pull_first && reads,
             next: RefCell::default(),
             reader: Reader {
@@ -137,10 +139,15 @@ impl Talk {
                 goal,
                 now: known.now,
                 force: known.options.get("force") == Some(&Json::Bool(true)),
-                gathered: RefCell::default(),
-                adopted: 0,
             },
-        })
+        };
+        if !sends || talk.writes_last {
+            talk.at = match reads {
+                true => talk.at_operation(0),
+                false => At::Done,
+            };
+        }
+        Ok(talk)
     }
 
     /// Where changes of each entity go.
@@ -154,30 +161,154 @@ impl Talk {
         if self.resent || self.again {
             return At::Freeze;
         }
-        match self.pulls && !self.writes_last && !self.reader.operations.is_empty() {
-            true => At::Read(0),
+        match self.pulls && !self.writes_last && self.calls > 0 {
+            true => self.at_operation(0),
             false => At::Done,
         }
     }
 
-    /// What comes after an operation.
+    /// What comes after an operation of the call.
     fn after(&self, place: usize) -> At {
-        match place + 1 < self.reader.operations.len() {
-            true => At::Read(place + 1),
+        match place + 1 < self.calls {
+            true => self.at_operation(place + 1),
             false if self.writes_last => At::Freeze,
             false => At::Done,
         }
     }
 
+    /// What an operation of the call begins with.
+    fn at_operation(&self, place: usize) -> At {
+        match self.reader.operations[place].function.when {
+            Some(_) => At::Begin(place),
+            None => self.start(place),
+        }
+    }
+
+    /// What it goes on with when its condition holds.
+    fn start(&self, place: usize) -> At {
+        let operation = &self.reader.operations[place];
+        match &operation.function.parent {
+            Some(parent) if !parent.is_given(&operation.known.parameters) => At::Parents(place),
+            _ => At::Read(place),
+        }
+    }
+
     /// What comes when a page has led to something.
     fn turn(&mut self, place: usize, turned: Turned) {
-        self.at = match (self.reader.goal, self.reader.adopt(place, turned)) {
-            (_, Went::On) => At::Read(place),
-            (Goal::Check, Went::Over(Some(error))) => At::Failed(error),
-            (Goal::Check, Went::Over(None)) => self.after(place),
-            (_, Went::Over(error)) => At::Over(place, error),
+        self.at = match self.reader.adopt(place, turned) {
+            Went::On => At::Read(place),
+            Went::Over(error) => self.leave(place, error),
         };
     }
+
+    /// What comes when an operation was carried out.
+    fn leave(&mut self, place: usize, error: Option<SyncError>) -> At {
+        let Some(branch) = self.branch.as_mut().filter(|branch| branch.of != place) else {
+            return self.over(place, error);
+        };
+        let is_for_all = error.as_ref().is_some_and(is_for_all);
+        branch.error = branch.error.take().or(error);
+        match branch.left.pop_front().filter(|_| !is_for_all) {
+            Some(next) => At::Read(next),
+            None => {
+                let (of, error) = (branch.of, branch.error.take());
+                self.branch = None;
+                self.over(of, error)
+            }
+        }
+    }
+
+    /// What comes when an operation of the call was carried out.
+    fn over(&self, place: usize, error: Option<SyncError>) -> At {
+        match (self.reader.goal, error) {
+            (Goal::Check, Some(error)) => At::Failed(error),
+            (Goal::Check, None) => self.after(place),
+            (_, error) => At::Over(place, error),
+        }
+    }
+
+    /// Whether no other operation is read after the one that is read now.
+    fn is_last(&self, place: usize) -> bool {
+        match &self.branch {
+            Some(branch) => branch.left.is_empty() && branch.of + 1 == self.calls,
+            None => place + 1 == self.calls,
+        }
+    }
+
+    /// Takes up the operations that carry out one of the call.
+    fn branch_out(
+        &mut self,
+        of: usize,
+        parameters: &[Map<String, Json>],
+        places: &[Option<Place>],
+    ) {
+        let first = self.reader.operations.len();
+        let mut error = None;
+        let mut left = VecDeque::new();
+        for (parameters, place) in parameters.iter().zip(places) {
+            let operation = &self.reader.operations[of];
+            let entity = &self.reader.entities[operation.known.entity];
+            let known = KnownOperation {
+                parameters: parameters.clone(),
+                place: place.clone(),
+                ..operation.known.clone()
+            };
+            let is_check = self.reader.goal == Goal::Check;
+            let function = Arc::clone(&operation.function);
+            let when = (self.reader.now, is_check);
+            match open(&self.reader.options, entity, function, known, when) {
+                Ok(opened) => {
+                    left.push_back(first + left.len());
+                    self.reader.operations.push(Operation {
+                        is_branch: true,
+                        ..opened
+                    });
+                }
+                Err(problem) => {
+                    error = Some(SyncError::data(problem));
+                    break;
+                }
+            }
+        }
+        let next = left.pop_front().filter(|_| error.is_none());
+        self.at = match next {
+            Some(next) => {
+                self.branch = Some(Branch { of, left, error });
+                At::Read(next)
+            }
+            None => self.over(of, error),
+        };
+    }
+}
+
+/// Whether others would hear the same.
+fn is_for_all(error: &SyncError) -> bool {
+    matches!(error.class, Class::Auth | Class::Network)
+}
+
+/// An operation that is to be read. `when`: now, and whether what is here is only compared.
+///
+/// # Errors
+/// A parameter, a column or a function that is not there.
+fn open(
+    options: &Options,
+    entity: &Entity,
+    function: Arc<Function>,
+    known: KnownOperation,
+    (now, is_check): (i64, bool),
+) -> Result<Operation, String> {
+    let mut values = function.values(&known.parameters)?;
+    values.insert("now".into(), now.into());
+    Rows::new(&function, entity, &values, now)?;
+    Ok(Operation {
+        ids: ids_of(options, &function)?,
+        meant: function.mode.meant_of(entity, &values)?,
+        is_branch: false,
+        reading: Reading::begin(&function, known.place.as_ref(), now, is_check),
+        known,
+        function,
+        values,
+    })
 }
 
 impl Conversation for Talk {
@@ -195,6 +326,20 @@ impl Conversation for Talk {
                 Ok(ask) => Step::Ask(ask),
                 Err(error) => Step::Fail(error),
             },
+            At::Begin(place) => {
+                let operation = &self.reader.operations[*place];
+                let when = operation.function.when.as_deref().unwrap_or("1");
+                Step::Query(parent::condition(when, &operation.values))
+            }
+            At::Parents(place) => {
+                let operation = &self.reader.operations[*place];
+                match &operation.function.parent {
+                    Some(parent) => Step::Query(parent.query(&operation.values)),
+                    None => Step::Fail(SyncError::bug()),
+                }
+            }
+            At::Branch(place, parameters) => Step::Branch(*place, parameters.clone()),
+            At::Skip(place) => Step::Skip(*place),
             At::Over(place, error) => Step::Over(*place, error.clone()),
             At::Failed(error) => Step::Fail(error.clone()),
             At::Done => Step::Done,
@@ -214,7 +359,8 @@ impl Conversation for Talk {
                 (Next::Became(became), read)
             }
             At::Read(place) => {
-                let (turned, read) = self.reader.read(place, answer, sink)?;
+                let at = (place, self.is_last(place));
+                let (turned, read) = self.reader.read(at, answer, sink)?;
                 (Next::Turned(turned), read)
             }
             _ => return Err(SyncError::bug()),
@@ -287,19 +433,48 @@ impl Conversation for Talk {
         }
     }
 
+    fn found(&mut self, rows: Result<&[Map<String, Json>], &SyncError>) {
+        self.at = match (&self.at, rows) {
+            (At::Begin(place) | At::Parents(place), Err(error)) => {
+                self.over(*place, Some(error.clone()))
+            }
+            (At::Begin(place), Ok(rows)) => {
+                let due = rows.first().and_then(|row| row.get("due"));
+                match due == Some(&Json::from(1)) {
+                    true => self.start(*place),
+                    false if self.reader.goal == Goal::Check => self.after(*place),
+                    false => At::Skip(*place),
+                }
+            }
+            (At::Parents(place), Ok(rows)) => {
+                let given = &self.reader.operations[*place].known.parameters;
+                let parameters = rows.iter().map(|row| {
+                    let mut all = given.clone();
+                    all.extend(row.clone());
+                    all
+                });
+                At::Branch(*place, parameters.collect())
+            }
+            _ => return,
+        };
+    }
+
+    fn branched(&mut self, places: &[Option<Place>]) {
+        if let At::Branch(place, parameters) = &self.at {
+            let (place, parameters) = (*place, parameters.clone());
+            self.branch_out(place, &parameters, places);
+        }
+    }
+
     fn ended(&mut self, operation: usize) {
         let failed = match &self.at {
             At::Over(_, Some(error)) => Some(error.clone()),
             _ => None,
         };
-        self.at = match (self.after(operation), failed) {
-            // The others would hear the same.
-            (At::Read(next), Some(error))
-                if matches!(error.class, Class::Auth | Class::Network) =>
-            {
-                At::Over(next, Some(error))
-            }
-            (next, _) => next,
+        let next = operation + 1;
+        self.at = match failed {
+            Some(error) if is_for_all(&error) && next < self.calls => At::Over(next, Some(error)),
+            _ => self.after(operation),
         };
     }
 }

@@ -10,10 +10,12 @@ use super::incremental::Incremental;
 use super::keys::{FUNCTION, GUARD, PARAMETER, RULE, WRITES};
 use super::mode::Mode;
 use super::paging::Paging;
+use super::parent::Parent;
 use super::path::{Path, Step};
 use super::template::{self, Values};
 use crate::ground::{Class, SyncError, quoted};
 use crate::providers::credential::refuse_credentials;
+use crate::providers::kind::Expression;
 use crate::providers::wire::ChangeKind;
 
 /// One function, checked.
@@ -44,6 +46,11 @@ pub struct Function {
     pub most: Option<u64>,
     pub writes: Option<Writes>,
     pub mode: Mode,
+    /// Whether there is anything to do at all, as an SQL expression over the parameters.
+    pub when: Option<String>,
+    pub parent: Option<Parent>,
+    /// All pages are read before anything is applied, in one transaction.
+    pub atomic: bool,
     /// Tells definitions apart.
     pub mark: u64,
 }
@@ -216,6 +223,12 @@ impl Function {
                 None => None,
             },
             mode: Mode::read(given.get("mode"))?,
+            when: text("when"),
+            parent: match given.get("parent") {
+                Some(parent) => Some(Parent::read(parent)?),
+                None => None,
+            },
+            atomic: given.get("atomic") == Some(&Json::Bool(true)),
         };
         function.check()?;
         Ok(function)
@@ -266,6 +279,9 @@ impl Function {
             return Err("keyed does not go with [*] in records; leave one of them out".into());
         }
         self.mode.check(&names)?;
+        if let Some(parent) = &self.parent {
+            parent.check(&names)?;
+        }
         if let (Deletes::SweepEvery(_), None) = (&self.deletes, &self.incremental) {
             return Err("deletes goes with incremental here; without it every reading is whole, and sweep does it".into());
         }
@@ -291,18 +307,19 @@ impl Function {
         }
     }
 
-    /// The SQL in it, each with the key that has it.
-    pub fn sql(&self) -> Vec<(String, String)> {
+    /// The SQL in it, each with the key that has it, and the table whose columns it is about.
+    pub fn sql(&self) -> Vec<Expression> {
         let columns = self.columns.iter().flatten();
         let columns = columns.filter_map(|(column, take)| match take {
-            Take::Sql(sql) => Some((format!("columns.{column}"), sql.clone())),
+            Take::Sql(sql) => Some(Expression::new(&format!("columns.{column}"), sql)),
             _ => None,
         });
-        let filter = self
-            .filter
-            .iter()
-            .map(|sql| ("filter".to_owned(), sql.clone()));
-        columns.chain(filter).collect()
+        let alone = [("filter", &self.filter), ("when", &self.when)];
+        let alone = alone
+            .into_iter()
+            .filter_map(|(key, sql)| Some(Expression::new(key, sql.as_ref()?)));
+        let parents = self.parent.iter().filter_map(Parent::expression);
+        columns.chain(alone).chain(parents).collect()
     }
 
     /// The values of the places that the parameters of a call have.
@@ -337,7 +354,8 @@ impl Function {
         for parameter in &self.parameters {
             let value = given.get(&parameter.name).filter(|value| !value.is_null());
             let Some(value) = value.or(parameter.default.as_ref()) else {
-                if parameter.required {
+                let comes_later = |parent: &Parent| parent.gives(&parameter.name);
+                if parameter.required && !self.parent.as_ref().is_some_and(comes_later) {
                     return Err(format!(
                         "function {} needs the parameter {}; give it in the call's parameters",
                         quoted(&self.id),

@@ -37,6 +37,9 @@ const READING: &[Key] = &[
     key("incremental", Takes::Map(&Takes::Json), Usual::Words("all is read each time"), "how only what is new is read, see [what is new](rest.md#what-is-new)", r#"{"path":"/books","incremental":{"from":"updated_at","send":{"query":"since"}}}"#),
     key("deletes", Takes::Json, Usual::Words("`sweep`; `none` with `incremental`"), "how rows are known that are gone: `none`, `sweep` (what a whole reading did not name), `{\"tombstone\":\"$.deleted\",\"is\":true}`, `{\"ids\":\"list-ids\"}` (what that function does not list), `{\"sweepEvery\":\"24h\"}`", r#"{"path":"/books","deletes":{"tombstone":"$.deleted","is":true}}"#),
     key("mode", Takes::Map(&Takes::Json), Usual::Words("all rows of the table"), "which rows are replaced by those of a whole reading, see [write modes](rest.md#write-modes)", r#"{"path":"/books","mode":{"forRowsWithMatchingIds":true}}"#),
+    key("atomic", Takes::Switch, Usual::Json("false"), "whether all pages are read before any row is applied, in one transaction", r#"{"path":"/books","atomic":true}"#),
+    key("when", Takes::Text, Usual::Words("always"), "an SQL expression over the parameters, `:year`: where it is not true, nothing is asked, and the operation is `synced` with `skipped`; only run on connections that were given it", r#"{"path":"/books","when":":year > 1900","parameters":{"year":{}}}"#),
+    key("parent", Takes::Map(&Takes::Json), Usual::Nothing, "the function is asked once for each row of another table, see [parents](rest.md#parents)", r#"{"path":"/shops/{param:shop}/books","parameters":{"shop":{"required":true}},"parent":{"entity":"shops","columns":{"shop":"id"}}}"#),
     key("guard", Takes::Map(&Takes::Json), Usual::Words("`{\"maxDeletePercent\":50}`"), "most rows of a table that one reading may remove, in percent; `allowEmpty`: whether it may remove all", r#"{"path":"/books","guard":{"maxDeletePercent":10}}"#),
 ];
 
@@ -104,6 +107,14 @@ pub const INCREMENTAL: Keys = &[&[
 pub const GUARD: Keys = &[&[
     key("maxDeletePercent", Takes::Number(0, 100), Usual::Json("50"), "", ""),
     key("allowEmpty", Takes::Switch, Usual::Json("false"), "", ""),
+]];
+
+/// The keys of `parent`.
+#[rustfmt::skip]
+pub const PARENT: Keys = &[&[
+    key("entity", Takes::Text, Usual::Required, "", r#"{"entity":"shops"}"#),
+    key("columns", Takes::Map(&Takes::Text), Usual::Required, "", r#"{"columns":{"shop":"id"}}"#),
+    key("where", Takes::Text, Usual::Nothing, "", ""),
 ]];
 
 /// The keys of `mode`.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `mod` | the provider |
 //! | `keys`, `function` | the keys of the provider and of functions; a function, checked |
+//! | `parent` | functions that are asked for each row of another table |
 //! | `mode` | which rows a reading replaces |
 //! | `options`, `given` | what a provider is configured to; reading the parts of a definition |
 //! | `template`, `request` | requests with places in them |
@@ -24,6 +25,7 @@ mod mode;
 mod options;
 mod page;
 mod paging;
+mod parent;
 mod path;
 mod reader;
 mod reading;

@@ -537,6 +537,6 @@ fn joined(base: &str, address: &str) -> String {
 
 fn cut(message: String) -> After {
     After::Cut(SyncError::protocol(format!(
-        "{message}; what came is applied, nothing was removed, and the next sync reads it again"
+        "{message}; nothing was removed, the cursor stays, and the next sync reads it again"
     )))
 }

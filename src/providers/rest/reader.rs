@@ -1,8 +1,9 @@
 //! Reading operations, page by page.
 
-use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, BufRead, BufReader, Write};
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
@@ -17,10 +18,11 @@ use super::reading::{Operation, Reading};
 use super::request;
 use super::rows::Rows;
 use crate::ground::{Class, SyncError, quoted};
+use crate::http::{Spool, SpoolWriter};
 use crate::providers::conversation::{Again, Answer, Ask, Goal, Read};
 use crate::providers::seen::Seen;
 use crate::providers::sink::{Announced, RemoteRow, Scope, Sink, Sweep};
-use crate::providers::wire::{Entity, Slot, WireId};
+use crate::providers::wire::Entity;
 
 /// The operations of a run.
 pub struct Reader {
@@ -30,16 +32,6 @@ pub struct Reader {
     pub goal: Goal,
     pub now: i64,
     pub force: bool,
-    /// For a comparison: the rows that have come, and how many of them are of answers before the last.
-    pub gathered: RefCell<Vec<Gathered>>,
-    pub adopted: usize,
-}
-
-/// A row that is to be compared.
-pub struct Gathered {
-    entity: usize,
-    id: WireId<'static>,
-    slots: Vec<Slot<'static>>,
 }
 
 /// What a page that was read leads to.
@@ -119,11 +111,13 @@ impl Reader {
         })
     }
 
+    /// Reads a page of an operation. `is_last`: no other operation follows.
+    ///
     /// # Errors
     /// An answer that breaks the protocol, or that says no; those of the sink.
     pub fn read(
         &self,
-        place: usize,
+        (place, is_last): (usize, bool),
         answer: &mut Answer<'_>,
         sink: &mut dyn Sink,
     ) -> Result<(Turned, Read), SyncError> {
@@ -140,7 +134,7 @@ impl Reader {
             Some(function) if self.operations[place].reading.ids.is_some() => {
                 self.keys(place, function, answer, sink)
             }
-            _ => self.page(place, answer, sink),
+            _ => self.page((place, is_last), answer, sink),
         }
     }
 
@@ -202,7 +196,6 @@ impl Reader {
 
     /// Takes note of what a page has led to.
     pub fn adopt(&mut self, place: usize, turned: Turned) -> Went {
-        self.adopted = self.gathered.get_mut().len();
         let lists_keys = self.goal != Goal::Check && self.operations[place].ids.is_some();
         let reading = &mut self.operations[place].reading;
         let (is_over, keys_are_due) = (Went::Over(None), lists_keys && reading.ids.is_none());
@@ -238,10 +231,52 @@ impl Reader {
         }
     }
 
+    /// Takes a row of an answer.
+    fn row(
+        &self,
+        operation: &Operation,
+        reading: &mut Reading,
+        rows: &Rows<'_>,
+        (number, text): (u64, &str),
+        sink: &mut dyn Sink,
+    ) -> Result<(), SyncError> {
+        let entity = operation.known.entity;
+        let Some(row) = rows.read(text, number, sink)? else {
+            return Ok(());
+        };
+        if operation.function.incremental.is_some() {
+            match &row.at {
+                Some(at) => {
+                    let is_newer_than = |old: &Json, order| incremental::compare(at, old) == order;
+                    let since = self.passed_over(operation);
+                    if since.is_some_and(|since| is_newer_than(&since, Ordering::Less)) {
+                        return Ok(());
+                    }
+                    let top = reading.top.as_ref();
+                    if top.is_none_or(|top| is_newer_than(top, Ordering::Greater)) {
+                        reading.top = Some(at.clone());
+                    }
+                }
+                None => reading.without += 1,
+            }
+        }
+        if row.is_gone {
+            return sink.gone(entity, &row.id, None);
+        }
+        reading.seen.insert(&row.id);
+        sink.row(&RemoteRow {
+            entity,
+            announced: Announced::Updated,
+            id: &row.id,
+            slots: &row.slots,
+            version: None,
+        })
+    }
+
     /// Reads a page with a status of 2xx.
     fn page(
         &self,
-        place: usize,
+        (place, is_last): (usize, bool),
         answer: &mut Answer<'_>,
         sink: &mut dyn Sink,
     ) -> Result<(Turned, Read), SyncError> {
@@ -260,7 +295,8 @@ impl Reader {
         wanted.extend(function.rules.iter().filter_map(|rule| rule.path.clone()));
         let headers = answer.headers;
         let header = |name: &str| header(headers, name).map(str::to_owned);
-        let rows = rows.of_texts(is_table(function, &content_type(headers)));
+        reading.of_texts = is_table(function, &content_type(headers));
+        let rows = rows.of_texts(reading.of_texts);
         let (etag, modified) = (header("etag"), header("last-modified"));
         if let Some(Spot::At(path)) = function
             .incremental
@@ -269,51 +305,15 @@ impl Reader {
         {
             wanted.push(path.clone());
         }
-        self.gathered.borrow_mut().truncate(self.adopted);
-        let since = self.passed_over(operation);
-        let walked = page::read(function, answer, wanted, &mut |number, text| {
-            let Some(row) = rows.read(text, number, sink)? else {
-                return Ok(());
-            };
-            match (&row.at, &function.incremental) {
-                (Some(at), Some(_)) => {
-                    if since
-                        .as_ref()
-                        .is_some_and(|since| incremental::compare(at, since) == Ordering::Less)
-                    {
-                        return Ok(());
-                    }
-                    let is_newer = reading
-                        .top
-                        .as_ref()
-                        .is_none_or(|top| incremental::compare(at, top) == Ordering::Greater);
-                    if is_newer {
-                        reading.top = Some(at.clone());
-                    }
-                }
-                (None, Some(_)) => reading.without += 1,
-                _ => {}
-            }
-            if row.is_gone {
-                return sink.gone(entity, &row.id, None);
-            }
-            reading.seen.insert(&row.id);
-            if self.goal == Goal::Check {
-                self.gathered.borrow_mut().push(Gathered {
-                    entity,
-                    id: row.id,
-                    slots: row.slots.into_iter().map(Slot::into_owned).collect(),
-                });
-                return Ok(());
-            }
-            sink.row(&RemoteRow {
-                entity,
-                announced: Announced::Updated,
-                id: &row.id,
-                slots: &row.slots,
-                version: None,
-            })
+        let keeps = function.atomic || self.goal == Goal::Check;
+        let mut kept = SpoolWriter::new(IN_MEMORY);
+        let walked = page::read(function, answer, wanted, &mut |number, text| match keeps {
+            true => keep(&mut kept, text),
+            false => self.row(operation, &mut reading, &rows, (number, text), sink),
         })?;
+        if keeps {
+            reading.kept.push(kept.finish());
+        }
         let found = walked.envelope.found(function);
         let envelope = &walked.envelope.json;
         let rule = function
@@ -375,12 +375,18 @@ impl Reader {
                 reading.etag = etag.filter(|_| is_single);
                 reading.modified = modified.filter(|_| is_single);
                 if self.goal == Goal::Check {
-                    match place + 1 == self.operations.len() {
-                        true => self.compare(sink)?,
+                    match is_last {
+                        true => self.compare((place, &reading), sink)?,
                         false => read.due = vec![entity],
                     }
                     return Ok((Turned::Whole(Box::new(reading)), read));
                 }
+                let kept = std::mem::take(&mut reading.kept);
+                let mut number = 0;
+                each_kept(&kept, &mut |text| {
+                    number += 1;
+                    self.row(operation, &mut reading, &rows, (number, text), sink)
+                })?;
                 if reading.is_whole && operation.sweeps() {
                     let seen = &reading.seen;
                     sink.scope(
@@ -403,23 +409,57 @@ impl Reader {
         })
     }
 
-    /// Hands over all rows that have come, of each the last.
-    fn compare(&self, sink: &mut dyn Sink) -> Result<(), SyncError> {
-        let gathered = self.gathered.borrow();
-        let named = gathered.iter().enumerate();
-        let last: HashMap<(usize, String), usize> = named
-            .map(|(place, row)| ((row.entity, row.id.to_string()), place))
-            .collect();
-        let mut places: Vec<usize> = last.into_values().collect();
-        places.sort_unstable();
-        for row in places.into_iter().map(|place| &gathered[place]) {
-            sink.row(&RemoteRow {
-                entity: row.entity,
-                announced: Announced::Updated,
-                id: &row.id,
-                slots: &row.slots,
-                version: None,
-            })?;
+    /// Hands over all rows that have come, of each the last. `at`: the operation that was read last.
+    fn compare(&self, at: (usize, &Reading), sink: &mut dyn Sink) -> Result<(), SyncError> {
+        let readings = self.operations.iter().enumerate();
+        let readings = readings.map(|(place, operation)| match place == at.0 {
+            true => (operation, at.1),
+            false => (operation, &operation.reading),
+        });
+        let readings: Vec<(&Operation, &Reading)> = readings.collect();
+        let hasher = RandomState::new();
+        let mut last: HashMap<u64, u64> = HashMap::new();
+        let mut number = 0;
+        for pass in [Pass::Numbers, Pass::Rows] {
+            number = match pass {
+                Pass::Numbers => number,
+                Pass::Rows => 0,
+            };
+            for (operation, reading) in &readings {
+                let entity = operation.known.entity;
+                let function = &operation.function;
+                let rows = Rows::new(
+                    function,
+                    &self.entities[entity],
+                    &operation.values,
+                    self.now,
+                )
+                .map_err(SyncError::data)?
+                .of_texts(reading.of_texts);
+                each_kept(&reading.kept, &mut |text| {
+                    number += 1;
+                    let key = rows.key_of(text, number)?;
+                    let name = hasher.hash_one((entity, key.to_string()));
+                    if pass == Pass::Numbers {
+                        last.insert(name, number);
+                        return Ok(());
+                    }
+                    if last.get(&name) != Some(&number) {
+                        return Ok(());
+                    }
+                    let row = rows.read(text, number, sink)?;
+                    let Some(row) = row.filter(|row| !row.is_gone) else {
+                        return Ok(());
+                    };
+                    sink.row(&RemoteRow {
+                        entity,
+                        announced: Announced::Updated,
+                        id: &row.id,
+                        slots: &row.slots,
+                        version: None,
+                    })
+                })?;
+            }
         }
         Ok(())
     }
@@ -456,6 +496,45 @@ impl Reader {
             Some(rule) => Turned::Failed(rule.error(SyncError::from_status(status, false, body))),
         }
     }
+}
+
+/// Bytes of the rows of a page that are kept in memory; more go to a temporary file.
+const IN_MEMORY: usize = 64 << 10;
+
+/// Going through kept rows twice: which is the last of its name, and then these.
+#[derive(Clone, Copy, PartialEq)]
+enum Pass {
+    Numbers,
+    Rows,
+}
+
+/// Keeps a row for later, in a line.
+fn keep(kept: &mut SpoolWriter, text: &str) -> Result<(), SyncError> {
+    // Between the parts of JSON a break of lines is as good as a space, and within them there is none.
+    let line = text.replace(['\n', '\r'], " ");
+    let written = kept
+        .write_all(line.as_bytes())
+        .and_then(|()| kept.write_all(b"\n"));
+    written.map_err(|error| no_room(&error))
+}
+
+/// Calls `each` with every row that was kept.
+fn each_kept(
+    kept: &[Spool],
+    each: &mut dyn FnMut(&str) -> Result<(), SyncError>,
+) -> Result<(), SyncError> {
+    for page in kept {
+        for line in BufReader::new(page.reader()).lines() {
+            each(&line.map_err(|error| no_room(&error))?)?;
+        }
+    }
+    Ok(())
+}
+
+fn no_room(error: &io::Error) -> SyncError {
+    SyncError::data(format!(
+        "the rows that came can't be kept in a temporary file: {error}; make room where temporary files are"
+    ))
 }
 
 /// An answer with a good status that says that it is none.

@@ -9,6 +9,7 @@ use super::incremental;
 use super::paging::Pages;
 use super::template::Values;
 use crate::ground::{Warning, quoted};
+use crate::http::Spool;
 use crate::providers::conversation::{KnownOperation, Place};
 use crate::providers::meant::Meant;
 use crate::providers::seen::Seen;
@@ -22,6 +23,8 @@ pub struct Operation {
     pub ids: Option<Arc<Function>>,
     /// The rows that a whole reading replaces.
     pub meant: Meant,
+    /// One of several that an operation of the call is carried out by.
+    pub is_branch: bool,
     pub reading: Reading,
 }
 
@@ -34,6 +37,10 @@ pub struct Reading {
     pub top: Option<Json>,
     /// The keys that there are, while these are read behind the rows.
     pub ids: Option<Seen>,
+    /// The rows of each page that has come, where they are to be taken all at once.
+    pub kept: Vec<Spool>,
+    /// Answers have only texts.
+    pub of_texts: bool,
     /// All is read, not only what is new.
     pub is_whole: bool,
     /// Nothing was ever read.
@@ -112,6 +119,9 @@ impl Operation {
             ("etag", reading.etag.clone().map(Json::from)),
             ("modified", reading.modified.clone().map(Json::from)),
         ];
+        if self.is_branch {
+            memory["branch"] = true.into();
+        }
         for (name, value) in more {
             if let Some(value) = value {
                 memory[name] = value;
