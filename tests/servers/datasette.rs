@@ -215,3 +215,10 @@ fn datasette_is_sent_once_more_what_got_no_answer() {
         trials::a_lost_answer_doubles_and_loses_nothing(&server, trials::ATTEMPTS);
     }
 }
+
+#[test]
+fn datasette_and_two_devices_come_together_after_random_edits_and_losses() {
+    if let Some(server) = datasette("random") {
+        trials::random_edits_come_together(&server, trials::ATTEMPTS[0], true, true);
+    }
+}

@@ -16,7 +16,7 @@ const BEARER: (&str, &str) = ("Authorization", "Bearer a-token-of-your-own");
 
 /// It has to know its lists when it starts: one for each trial.
 const LISTS: &[&str] = &[
-    "page", "pages", "gone", "news", "empty", "two", "token", "lost", "etag", "numbers",
+    "page", "pages", "gone", "news", "empty", "two", "token", "lost", "etag", "random",
 ];
 
 struct JsonServer {
@@ -168,5 +168,13 @@ fn json_server_refuses_a_bad_token_and_nothing_is_lost() {
 fn json_server_is_not_sent_twice_what_got_no_answer() {
     if let Some(server) = json_server("lost") {
         trials::a_lost_answer_doubles_and_loses_nothing(&server, &[""]);
+    }
+}
+
+#[test]
+fn json_server_and_two_devices_come_together_after_random_edits_and_losses() {
+    if let Some(server) = json_server("random") {
+        // It gives the id of a deleted row again, so none is deleted.
+        trials::random_edits_come_together(&server, "", false, false);
     }
 }

@@ -248,3 +248,10 @@ fn pocketbase_shows_nothing_to_an_expired_token_and_nothing_is_lost() {
     assert_eq!(server.books(), trials::EDITED);
     device.agrees_with(&server);
 }
+
+#[test]
+fn pocketbase_and_two_devices_come_together_after_random_edits_and_losses() {
+    if let Some(server) = pocketbase("random") {
+        trials::random_edits_come_together(&server, trials::ATTEMPTS[0], true, true);
+    }
+}

@@ -52,6 +52,11 @@ impl Relay {
         self.state.lock().expect("lock").lost.push(what);
     }
 
+    /// From now on all answers arrive.
+    pub fn lose_no_more(&self) {
+        self.state.lock().expect("lock").lost.clear();
+    }
+
     /// Whether there is an answer still to be lost.
     pub fn is_to_lose(&self) -> bool {
         !self.state.lock().expect("lock").lost.is_empty()

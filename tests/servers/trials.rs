@@ -3,7 +3,9 @@
 use crate::device::Device;
 use crate::relay::Lost;
 use crate::server::Server;
+use support::Random;
 use support::page::run_step;
+use support::sample::seeds;
 
 /// What the page shows is so.
 pub fn the_page_is_true(server: &dyn Server) {
@@ -189,6 +191,9 @@ pub fn a_bad_token_loses_nothing(server: &dyn Server, good: &str, bad: &str) {
     device.agrees_with(server);
 }
 
+/// Of a random schedule.
+const STEPS: usize = 20;
+
 /// Further options of a provider: that a request goes out once, and that it goes out again by itself.
 pub const ATTEMPTS: &[&str] = &["\"attempts\":1,", "\"attempts\":3,\"backoffMs\":1,"];
 
@@ -241,5 +246,71 @@ pub fn a_lost_answer_doubles_and_loses_nothing(server: &dyn Server, more: &[&str
         }
         assert_eq!(server.books(), ["Book 2=2", "Book 3=3"], "{more}");
         (2..=3).for_each(|number| server.remove(number));
+    }
+}
+
+/// Two devices edit at random, and answers are lost at random; in the end all have the same, nothing made is missing unless somebody
+/// deleted it, and nothing is there twice. `more`: further options of the provider. `deletes`: whether rows are deleted. `reads_all`:
+/// before they are compared.
+pub fn random_edits_come_together(server: &dyn Server, more: &str, deletes: bool, reads_all: bool) {
+    for seed in seeds(module_path!(), 3, 50) {
+        let provider = format!("\"kind\":\"rest\",{more}");
+        let device = || Device::with(server, &[("\"kind\":\"rest\",", &provider)]);
+        let devices = [device(), device()];
+        let mut random = Random(seed);
+        let (mut made, mut deleted) = (Vec::new(), Vec::new());
+        for number in 0..STEPS {
+            let device = random.pick(&devices);
+            let any = format!(
+                "(SELECT id FROM book ORDER BY id LIMIT 1 OFFSET {} % max(1, (SELECT count(*) FROM book)))",
+                random.below(1000)
+            );
+            match random.below(12) {
+                0..4 => {
+                    let title = format!("s{seed}-{number}");
+                    device.exec(&format!(
+                        "INSERT INTO book VALUES ('r{seed}-{number}', '{title}', {number})"
+                    ));
+                    made.push(title);
+                }
+                4..6 => device.exec(&format!(
+                    "UPDATE book SET price = {number} WHERE id = {any}"
+                )),
+                6 if deletes => {
+                    deleted.push(device.ask(&format!("SELECT title FROM book WHERE id = {any}")));
+                    device.exec(&format!("DELETE FROM book WHERE id = {any}"));
+                }
+                _ => {
+                    if random.chance(50) {
+                        let lost = *random.pick(&[Lost::Read, Lost::Write, Lost::Write]);
+                        server.relay().lose(lost);
+                    }
+                    device.sync();
+                }
+            }
+        }
+        server.relay().lose_no_more();
+        all_in_turn(&devices);
+        if reads_all {
+            devices.iter().for_each(Device::forget_cursor);
+            all_in_turn(&devices);
+        }
+        for device in &devices {
+            assert_eq!(device.rejected(), "NULL", "seed {seed}");
+            assert_eq!(device.pending(), "0", "seed {seed}");
+            assert_eq!(device.books(), server.books(), "seed {seed}");
+        }
+        let titles = devices[0].ask("SELECT title FROM book");
+        let mut titles: Vec<&str> = titles.lines().collect();
+        titles.sort_unstable();
+        let count = titles.len();
+        titles.dedup();
+        assert_eq!(titles.len(), count, "seed {seed}: something is there twice");
+        for title in made.iter().filter(|title| !deleted.contains(title)) {
+            assert!(
+                titles.contains(&title.as_str()),
+                "seed {seed}: {title} is lost"
+            );
+        }
     }
 }
