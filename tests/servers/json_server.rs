@@ -16,7 +16,7 @@ const BEARER: (&str, &str) = ("Authorization", "Bearer a-token-of-your-own");
 
 /// It has to know its lists when it starts: one for each trial.
 const LISTS: &[&str] = &[
-    "page", "pages", "gone", "news", "empty", "two", "token", "lost", "etag", "random",
+    "page", "pages", "gone", "news", "empty", "two", "token", "lost", "etag", "random", "full",
 ];
 
 struct JsonServer {
@@ -119,7 +119,7 @@ fn json_server_gives_out_pages_with_a_link_header() {
 fn json_server_says_what_has_not_changed() {
     if let Some(server) = json_server("etag") {
         server.put(1, "Emma", 1.0);
-        let device = Device::of(&server);
+        let device = Device::with(&server, &[("\"conditional\":false,", "")]);
         device.synced();
         let answer = device.synced();
         assert_eq!(answer["rest"]["unchanged"], true, "{answer}");
@@ -176,5 +176,19 @@ fn json_server_and_two_devices_come_together_after_random_edits_and_losses() {
     if let Some(server) = json_server("random") {
         // It gives the id of a deleted row again, so none is deleted.
         trials::random_edits_come_together(&server, "", false, false);
+    }
+}
+
+#[test]
+fn json_server_gives_out_a_row_behind_a_page_that_was_full() {
+    if let Some(server) = json_server("full") {
+        let device = Device::with(&server, &[("\"size\":100", "\"size\":3")]);
+        for number in 1..=3 {
+            server.put(number, &format!("Book {number}"), number as f64);
+        }
+        device.synced();
+        server.put(4, "Book 4", 4.0);
+        device.synced();
+        device.agrees_with(&server);
     }
 }
