@@ -18,8 +18,8 @@ FILE := libsyncscope.so
 endif
 
 .DEFAULT_GOAL := loadable
-.PHONY: loadable demo drivers migrations test test-sql oracle node-modules own-backends schedules settings valgrind fuzz bench bench-kinds bench-peers lint clean \
-        help check-cargo check-cc check-cxx check-sqlite3 check-npm check-python check-valgrind check-venv
+.PHONY: loadable demo drivers migrations test test-sql oracle node-modules own-backends servers pocketbase schedules settings valgrind fuzz bench bench-kinds bench-peers lint clean \
+        help check-cargo check-cc check-cxx check-sqlite3 check-npm check-go check-python check-valgrind check-venv
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
 	@$(RELEASE) --lib --package sqlite-syncscope
@@ -72,6 +72,27 @@ $(PACKAGES): tests/python/requirements.txt | check-venv
 	@python3 -m venv --clear tests/python/venv
 	@tests/python/venv/bin/pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt
 	@touch $(PACKAGES)
+
+SERVED_BY_PYTHON := tests/python/venv/servers
+SERVED_BY_NODE := tests/servers/node_modules/.package-lock.json
+
+servers: $(SERVED_BY_PYTHON) $(SERVED_BY_NODE) ## install Kinto, Datasette and json-server, for tests/servers
+
+$(SERVED_BY_PYTHON): tests/servers/requirements.txt $(PACKAGES)
+	@tests/python/venv/bin/pip install --quiet --disable-pip-version-check -r tests/servers/requirements.txt
+	@touch $(SERVED_BY_PYTHON)
+
+$(SERVED_BY_NODE): tests/servers/package.json tests/servers/package-lock.json | check-npm
+	@npm ci --prefix tests/servers --no-fund --no-audit --loglevel=error
+	@touch $(SERVED_BY_NODE)
+
+POCKETBASE := tests/servers/pocketbase/pocketbase
+
+pocketbase: $(POCKETBASE) ## build PocketBase with Go, for tests/servers (about two minutes of one processor)
+
+$(POCKETBASE): tests/servers/pocketbase/main.go tests/servers/pocketbase/go.mod tests/servers/pocketbase/go.sum | check-go
+# Without optimising it: it is only synced with, and its SQLite is large.
+	@cd tests/servers/pocketbase && go build -gcflags='all=-N -l' -ldflags='-s -w' -o pocketbase .
 
 SYNCSCOPE_SCHEDULES ?= 10000
 
@@ -152,6 +173,9 @@ check-valgrind:
 
 check-npm:
 	@command -v npm >/dev/null || { echo "missing: npm; install Node 20 or newer"; exit 1; }
+
+check-go:
+	@command -v go >/dev/null || { echo "missing: go; install Go 1.26 or newer"; exit 1; }
 
 check-python:
 	@python3 -m pip --version >/dev/null 2>&1 || { echo "missing: python3 with pip"; exit 1; }

@@ -6,7 +6,7 @@
 //! | written | meaning |
 //! |---|---|
 //! | ```` ```sql ```` | runs, in order, one fresh database per file |
-//! | ```` ```sql no-run ```` | is skipped |
+//! | ```` ```sql no-run ```` | is skipped; those of docs/servers.md are run by tests/servers |
 //! | `statement;   -- value` | the first row, its columns joined by `\|`, is that value; a long one may stand in the next line |
 //! | `statement;   -- error: text` | fails, and the message begins with that text |
 //! | a `text` block right after it | the answer of the block's last statement, as `.mode box` shows it |
@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 
 use bookshop::Bookshop;
 use rusqlite::Connection;
-use rusqlite::types::ValueRef;
 use support::backend::{Backend, Options};
+use support::page::{Block, Step, blocks, matches, rows, run_step, steps};
 use support::{World, root};
 
 const BACKEND: &str = "http://127.0.0.1:8787";
@@ -57,47 +57,6 @@ fn shown(path: &Path) -> String {
         .to_string()
 }
 
-/// A fenced block.
-struct Block {
-    /// What stands behind the opening fence.
-    info: String,
-    /// Number of its first line.
-    line: usize,
-    lines: Vec<String>,
-    /// Nothing but empty lines stands between the block before and this one.
-    follows: bool,
-}
-
-fn blocks(text: &str) -> Vec<Block> {
-    let mut blocks = Vec::new();
-    let mut open: Option<Block> = None;
-    let mut follows = false;
-    for (number, line) in text.lines().enumerate() {
-        match (open.take(), line.strip_prefix("```")) {
-            (Some(block), Some("")) => {
-                blocks.push(block);
-                follows = true;
-            }
-            (Some(mut block), _) => {
-                block.lines.push(line.to_owned());
-                open = Some(block);
-            }
-            (None, Some(info)) => {
-                let info = info.trim().to_owned();
-                open = Some(Block {
-                    info,
-                    line: number + 2,
-                    lines: Vec::new(),
-                    follows,
-                });
-            }
-            (None, None) => follows &= line.trim().is_empty(),
-        }
-    }
-    assert!(open.is_none(), "a fence is not closed");
-    blocks
-}
-
 /// The text outside of fenced blocks.
 fn prose(text: &str) -> String {
     let mut inside = false;
@@ -111,135 +70,6 @@ fn prose(text: &str) -> String {
         }
     }
     prose
-}
-
-// ----------------------------------------------------------------------------------------- statements
-
-/// One statement of a block and what is said of its answer.
-#[derive(Debug, PartialEq)]
-struct Step {
-    line: usize,
-    sql: String,
-    expected: Option<String>,
-}
-
-/// Cuts a block into statements: each ends with a `;` at the end of a line, a trigger with `END;`.
-fn steps(block: &Block) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    let mut sql = String::new();
-    // The line before ended a statement.
-    let mut ended = false;
-    for (number, line) in block.lines.iter().enumerate() {
-        let (code, comment) = split_comment(line);
-        if let (true, "", Some(value), Some(step)) = (ended, code, comment, steps.last_mut()) {
-            step.expected.get_or_insert_with(|| value.to_owned());
-        }
-        ended = false;
-        if sql.is_empty() && (code.trim().is_empty() || code.starts_with('.')) {
-            if code.starts_with('.') {
-                steps.push(Step {
-                    line: block.line + number,
-                    sql: code.into(),
-                    expected: None,
-                });
-            }
-            continue;
-        }
-        sql.push_str(code);
-        sql.push('\n');
-        let upper = sql.trim().to_uppercase();
-        let complete = match upper.starts_with("CREATE TRIGGER") {
-            true => upper.ends_with("END;"),
-            false => upper.ends_with(';'),
-        };
-        if complete {
-            ended = true;
-            steps.push(Step {
-                line: block.line + number,
-                sql: std::mem::take(&mut sql).trim().to_owned(),
-                expected: comment.map(str::to_owned),
-            });
-        }
-    }
-    assert_eq!(sql, "", "line {}: a statement without end", block.line);
-    steps
-}
-
-/// A line without its `-- comment`, and the comment.
-fn split_comment(line: &str) -> (&str, Option<&str>) {
-    let mut quote = None;
-    for (at, character) in line.char_indices() {
-        match quote {
-            Some(open) if character == open => quote = None,
-            Some(_) => {}
-            None if character == '\'' || character == '"' => quote = Some(character),
-            None if line[at..].starts_with("--") => {
-                return (line[..at].trim_end(), Some(line[at + 2..].trim()));
-            }
-            None => {}
-        }
-    }
-    (line.trim_end(), None)
-}
-
-/// Whether a text is as described, where `…` stands for anything.
-fn matches(expected: &str, found: &str, whole: bool) -> bool {
-    let mut parts = expected.split('…');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = found.strip_prefix(first) else {
-        return false;
-    };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else {
-        return !whole || rest.is_empty();
-    };
-    for part in middle {
-        let Some(at) = rest.find(part) else {
-            return false;
-        };
-        rest = &rest[at + part.len()..];
-    }
-    if whole {
-        rest.ends_with(last)
-    } else {
-        rest.contains(last)
-    }
-}
-
-struct Answer {
-    columns: Vec<String>,
-    rows: Vec<Vec<String>>,
-}
-
-fn ask(connection: &Connection, sql: &str, null: &str) -> rusqlite::Result<Answer> {
-    let mut statement = connection.prepare(sql)?;
-    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
-    let mut rows = Vec::new();
-    let mut found = statement.query([])?;
-    while let Some(row) = found.next()? {
-        let mut values = Vec::new();
-        for index in 0..columns.len() {
-            values.push(match row.get_ref(index)? {
-                ValueRef::Null => null.to_owned(),
-                ValueRef::Integer(number) => number.to_string(),
-                ValueRef::Real(number) if number.fract() == 0.0 => format!("{number:.1}"),
-                ValueRef::Real(number) => number.to_string(),
-                ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
-                ValueRef::Blob(bytes) => format!("{bytes:?}"),
-            });
-        }
-        rows.push(values);
-    }
-    Ok(Answer { columns, rows })
-}
-
-/// SQLite's own message, without what rusqlite adds.
-fn message(error: &rusqlite::Error) -> String {
-    match error {
-        rusqlite::Error::SqliteFailure(_, Some(text)) => text.clone(),
-        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
-        other => other.to_string(),
-    }
 }
 
 // ------------------------------------------------------------------------------------- running a page
@@ -290,7 +120,15 @@ fn run_page(path: &Path) -> Tally {
         last = None;
         let known = matches!(
             block.info.as_str(),
-            "sql no-run" | "sh" | "text" | "json" | "toml"
+            "sql no-run"
+                | "sql no-run schema"
+                | "sh"
+                | "text"
+                | "json"
+                | "toml"
+                | "ini"
+                | "yaml"
+                | "js"
         ) || example_folder(&block.info).is_some();
         assert!(
             known || block.info == "sql",
@@ -321,47 +159,10 @@ fn followed_by_box(text: &str, block: &Block) -> bool {
     next.is_some_and(|next| next.info == "text" && next.follows)
 }
 
-fn run_step(connection: &Connection, step: &Step, place: &str) {
-    if let Some(command) = step.sql.strip_prefix('.') {
-        if let Some(file) = command.strip_prefix("read ") {
-            connection
-                .execute_batch(&read(&root().join(file.trim())))
-                .expect(file);
-        }
-        return;
-    }
-    let answer = ask(connection, &step.sql, "NULL");
-    let expected_error = step
-        .expected
-        .as_deref()
-        .and_then(|text| text.strip_prefix("error: "));
-    match (answer, expected_error) {
-        (Err(error), Some(expected)) => {
-            let found = message(&error);
-            assert!(matches(expected, &found, false), "{place}: {found}");
-        }
-        (Err(error), None) => panic!("{place}: {}: {}", step.sql, message(&error)),
-        (Ok(_), Some(expected)) => panic!("{place}: no error, expected {expected}"),
-        (Ok(answer), None) => {
-            let Some(expected) = &step.expected else {
-                return;
-            };
-            let found = answer
-                .rows
-                .first()
-                .map(|row| row.join("|"))
-                .unwrap_or_default();
-            assert!(
-                matches(expected, &found, true),
-                "{place}: found\n{found}\nexpected\n{expected}"
-            );
-        }
-    }
-}
-
 /// Compares an answer with the table that the shell would draw.
 fn compare_box(connection: &Connection, sql: &str, block: &Block, place: &str) {
-    let answer = ask(connection, sql, "").unwrap_or_else(|error| panic!("{place}: {sql}: {error}"));
+    let answer =
+        rows(connection, sql, "").unwrap_or_else(|error| panic!("{place}: {sql}: {error}"));
     let mut lines = block
         .lines
         .iter()
@@ -464,7 +265,7 @@ fn listed_columns(section: &str) -> Vec<(String, String)> {
 #[test]
 fn the_reference_names_every_function_and_virtual_table_and_no_other() {
     let connection = World::new(false).open();
-    let help = ask(
+    let help = rows(
         &connection,
         "SELECT name, kind, arguments FROM sync_help",
         "",
@@ -512,7 +313,7 @@ fn the_reference_names_every_function_and_virtual_table_and_no_other() {
 fn the_reference_names_every_table_in_the_file_with_its_columns() {
     let connection = World::new(false).ready();
     let sections = sections();
-    let tables = ask(
+    let tables = rows(
         &connection,
         r"SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '\_sync%' ESCAPE '\'",
         "",
@@ -526,7 +327,7 @@ fn the_reference_names_every_table_in_the_file_with_its_columns() {
         let section = sections
             .get(&table)
             .unwrap_or_else(|| panic!("{table} is not in the reference"));
-        let columns = ask(
+        let columns = rows(
             &connection,
             &format!("SELECT name, type FROM pragma_table_info('{table}')"),
             "",
@@ -545,7 +346,7 @@ fn the_reference_names_every_table_in_the_file_with_its_columns() {
 
 #[test]
 fn the_example_of_every_line_of_help_runs() {
-    let help = ask(
+    let help = rows(
         &World::new(false).open(),
         "SELECT name, example FROM sync_help",
         "",
@@ -577,21 +378,21 @@ fn the_example_of_every_line_of_help_runs() {
             r#"SELECT sync_entities('notes', 'mobile', '["notes"]', '{"transport":"host"}')"#,
             "SELECT sync_next_request(1)",
         ] {
-            ask(&connection, statement, "").expect(statement);
+            rows(&connection, statement, "").expect(statement);
         }
         let example = &row[1];
         assert!(example.ends_with(';'), "{example}");
         if row[0] == "sync_uninstall" {
             // Not while anything goes on.
-            ask(&connection, "SELECT sync_interrupt()", "").expect("an end");
-            ask(
+            rows(&connection, "SELECT sync_interrupt()", "").expect("an end");
+            rows(
                 &connection,
                 "SELECT sync_untrack('planes', '{\"discard\":true}')",
                 "",
             )
             .expect("settled");
         }
-        ask(&connection, example, "").unwrap_or_else(|error| panic!("{example}: {error}"));
+        rows(&connection, example, "").unwrap_or_else(|error| panic!("{example}: {error}"));
     }
 }
 

@@ -127,6 +127,22 @@ fn lookback_of_minutes_reads_again_what_is_before_the_cursor() {
 }
 
 #[test]
+fn lookback_writes_a_time_as_the_backend_does() {
+    // Many compare times as texts, where a T comes behind a space, and a Z behind a point.
+    for (last, sent_since) in [
+        ("2024-03-01 12:03:00.120Z", "2024-03-01 11:58:00.120Z"),
+        ("2024-03-01T12:03:00.000Z", "2024-03-01T11:58:00.000Z"),
+        ("2024-03-01 12:03:00", "2024-03-01 11:58:00"),
+    ] {
+        let rows = vec![json!({"id": "1", "updated": last})];
+        let (api, phone) = ready(rows, json!({"incremental": {"lookback": "5m"}}));
+        phone.done("book", "new");
+        phone.done("book", "new");
+        assert_eq!(sent(&api)[1].as_deref(), Some(sent_since));
+    }
+}
+
+#[test]
 fn the_place_may_be_deep_in_a_row() {
     let rows = vec![
         json!({"id": "1", "meta": {"at": 5}}),

@@ -868,6 +868,44 @@ fn p2_kind_auto_does_not_take_a_full_page_for_the_whole() {
 }
 
 #[test]
+fn p2_kind_auto_does_not_pass_over_a_next_page_that_it_can_not_ask_for() {
+    for (next, is_whole) in [
+        (json!("b2"), false),
+        (json!(2), false),
+        (json!(""), true),
+        (json!(null), true),
+        (json!(false), true),
+    ] {
+        let api = Api::start();
+        let phone = phone(&api, json!({}));
+        api.answer("/rows", Answer::json(&json!({"items": numbered(3)})));
+        define(&phone, &json!({"kind": "auto"}));
+        phone.done("book", "list");
+        let body = json!({"items": numbered(2), "next": next});
+        api.answer("/rows", Answer::json(&body));
+        let answer = phone.read("book", "list");
+        if is_whole {
+            assert_eq!(
+                (answer["state"].as_str(), phone.ids("book")),
+                (Some("synced"), ids(2)),
+                "{next}: {answer}"
+            );
+            continue;
+        }
+        let error = error(&answer);
+        assert_eq!(error["class"], "protocol", "{next}: {answer}");
+        let message = error["message"].as_str().expect("a text");
+        assert!(message.contains("$.next"), "{message}");
+        assert_eq!(phone.ids("book"), ids(3), "{next}");
+        // Once all that is counted has come, it does not matter.
+        let body = json!({"items": numbered(2), "next": next, "total": 2});
+        api.answer("/rows", Answer::json(&body));
+        phone.done("book", "list");
+        assert_eq!(phone.ids("book"), ids(2), "{next}");
+    }
+}
+
+#[test]
 fn a_function_may_write_the_places_of_pages_itself() {
     let api = Api::start();
     api.on("/search", |asked| {

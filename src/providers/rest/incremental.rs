@@ -132,7 +132,8 @@ fn earlier(value: &Json, lookback: Lookback) -> Option<Json> {
                 .into(),
         ),
         (Json::String(text), Lookback::Time(time)) => {
-            Some(Instant::read(ValueRef::Text(text))?.before(time)?.into())
+            let before = Instant::read(ValueRef::Text(text))?.before(time)?;
+            Some(written_like(text, &before)?.into())
         }
         (Json::Number(number), Lookback::Time(time)) => {
             let number = number.as_i64()?;
@@ -147,6 +148,36 @@ fn earlier(value: &Json, lookback: Lookback) -> Option<Json> {
         }
         _ => None,
     }
+}
+
+/// A time, `YYYY-MM-DDTHH:MM:SS[.fraction]Z`, in the writing of another: many backends compare times as texts.
+fn written_like(model: &str, time: &str) -> Option<String> {
+    let (date, clock) = time.trim_end_matches('Z').split_once('T')?;
+    let Some(separator) = model
+        .chars()
+        .find(|letter| matches!(letter, 'T' | 't' | ' '))
+    else {
+        return Some(match model.contains('-') {
+            true => date.to_owned(),
+            false => time.to_owned(),
+        });
+    };
+    let (seconds, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+    let (_, clock) = model.split_once(separator)?;
+    let digits = match clock.split_once(['.', ',']) {
+        Some((_, rest)) => rest.bytes().take_while(u8::is_ascii_digit).count(),
+        None => 0,
+    };
+    let mut written = format!("{date}{separator}{seconds}");
+    if digits > 0 {
+        written.push('.');
+        written.extend(fraction.chars().chain(std::iter::repeat('0')).take(digits));
+    }
+    let has_zone = clock.contains(['Z', 'z', '+', '-']);
+    if has_zone {
+        written.push('Z');
+    }
+    Some(written)
 }
 
 /// Which of two values says something newer.
@@ -196,6 +227,16 @@ mod tests {
             sent("1m", "\"2024-01-01T00:01:30Z\""),
             json!("2024-01-01T00:00:30Z")
         );
+        // As the backend writes it.
+        for (cursor, earlier) in [
+            ("2024-01-01 00:01:30.500Z", "2024-01-01 00:00:30.500Z"),
+            ("2024-01-01T00:01:30.000Z", "2024-01-01T00:00:30.000Z"),
+            ("2024-01-01 00:01:30", "2024-01-01 00:00:30"),
+            ("2024-01-01T01:01:30.25+01:00", "2024-01-01T00:00:30.25Z"),
+            ("2024-01-02", "2024-01-01"),
+        ] {
+            assert_eq!(sent("1m", cursor), json!(earlier), "{cursor}");
+        }
         assert_eq!(sent("1m", "1704067260"), json!(1_704_067_200));
         assert_eq!(sent("1m", "1704067260000"), json!(1_704_067_200_000_i64));
         assert_eq!(sent("5", "17"), json!(12));

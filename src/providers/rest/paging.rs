@@ -438,7 +438,7 @@ impl Paging {
             },
             Kind::Cursor => said.map(Next::Token),
             Kind::Next => said.and_then(address_of).map(Next::Address),
-            Kind::Auto => self.choose(now, page, said),
+            Kind::Auto => self.choose(now, page, said)?,
         };
         let Some(next) = &mut now.next else {
             return Ok(true);
@@ -466,25 +466,47 @@ impl Paging {
     }
 
     /// What the first answer shows, and each one after it.
-    fn choose(&self, now: &mut Pages, page: &Page<'_>, said: Option<Json>) -> Option<Next> {
+    ///
+    /// # Errors
+    /// It shows something that nobody knows how to send.
+    fn choose(
+        &self,
+        now: &mut Pages,
+        page: &Page<'_>,
+        said: Option<Json>,
+    ) -> Result<Option<Next>, SyncError> {
         let link = || Spot::Link.find(page.envelope, page.headers);
         let header = || Spot::Header("next-page".into()).find(page.envelope, page.headers);
         if let Some(address) = link().or_else(header).or(said).and_then(address_of) {
             now.chosen.get_or_insert((Kind::Next, ""));
-            return Some(Next::Address(address));
+            return Ok(Some(Next::Address(address)));
         }
         let at = |path: &str| Path::parse(path).ok()?.find(page.envelope).cloned();
         if let Some(address) = ADDRESSES.iter().find_map(|path| address_of(at(path)?)) {
             now.chosen.get_or_insert((Kind::Next, ""));
-            return Some(Next::Address(address));
+            return Ok(Some(Next::Address(address)));
         }
         let token = TOKENS.iter().find_map(|(path, parameter)| {
             let token = at(path).filter(|token| token.is_string() || token.is_number())?;
             (token.as_str() != Some("")).then_some((token, *parameter))
         });
-        let (token, parameter) = token?;
-        now.chosen.get_or_insert((Kind::Cursor, parameter));
-        Some(Next::Token(token))
+        if let Some((token, parameter)) = token {
+            now.chosen.get_or_insert((Kind::Cursor, parameter));
+            return Ok(Some(Next::Token(token)));
+        }
+        // All that the backend counts has come.
+        if now.total.is_some_and(|total| now.rows >= total) {
+            return Ok(None);
+        }
+        let unknown = ADDRESSES.iter().find(|path| match at(path) {
+            Some(Json::String(text)) => !text.is_empty(),
+            Some(Json::Number(_)) => true,
+            _ => false,
+        });
+        match unknown {
+            Some(path) => Err(strange(path)),
+            None => Ok(None),
+        }
     }
 
     /// What `auto` has chosen, or what was declared.
@@ -503,6 +525,15 @@ impl Paging {
 /// Whether a step is at the beginning of one of the ways.
 pub fn passes(wanted: &[Path], trail: &[Step]) -> bool {
     wanted.iter().any(|path| path.passes(trail))
+}
+
+/// The answer has something where an address of the next page is expected, and it is none.
+fn strange(path: &str) -> SyncError {
+    SyncError::protocol(format!(
+        "the answer has something at {path} that is no address, so there may be more: say how it is sent, as in \
+         paging {{\"kind\":\"cursor\",\"next\":\"{path}\",\"param\":\"NAME\"}}; or that all is in one answer, \
+         {{\"kind\":\"none\"}}"
+    ))
 }
 
 /// An address as a text, or in an object as `href` or `url`.

@@ -12,6 +12,7 @@
 //! | `hostile.rs` | a file that an attacker edits, and the victim who opens it |
 //! | `disk.rs` | a disk that fails on request |
 //! | `fault/` | processes that die at a chosen step, and the model of what must survive |
+//! | `page.rs` | SQL in pages of the documentation |
 //! | `child.rs` | processes of their own for tests that need one |
 //! | `work.rs` | work counted in steps of SQLite's machine, for clocks prove nothing |
 //! | `held.rs`, `waiting.rs` | requests that wait; patience |
@@ -29,6 +30,7 @@ pub mod held;
 pub mod host;
 pub mod hostile;
 pub mod listener;
+pub mod page;
 pub mod random;
 pub mod remote;
 pub mod sample;
