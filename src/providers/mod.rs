@@ -13,6 +13,7 @@ mod file_keys;
 pub mod fit;
 mod host;
 mod http_keys;
+pub mod imported;
 pub mod instant;
 mod kind;
 pub mod kinds;

@@ -7,8 +7,10 @@ mod shelf;
 
 mod answers;
 mod deletes;
+mod fastapi;
 mod functions;
 mod guards;
+mod import;
 mod incremental;
 mod modes;
 mod paging;
