@@ -411,6 +411,59 @@ fn r8_credentials_are_named_and_never_taken_over() {
 }
 
 #[test]
+fn r8_each_way_in_that_is_suggested_is_one_that_a_provider_takes() {
+    let phone = phone();
+    let flow = |more: Value| {
+        let mut flow = json!({"tokenUrl": "https://auth.example/token"});
+        for (key, value) in more.as_object().expect("an object") {
+            flow[key] = value.clone();
+        }
+        flow
+    };
+    let document = json!({"openapi": "3.1.0", "paths": {}, "components": {"securitySchemes": {
+        "query": {"type": "apiKey", "in": "query", "name": "api_key"},
+        "cookie": {"type": "apiKey", "in": "cookie", "name": "sid"},
+        "basic": {"type": "http", "scheme": "Basic"},
+        "client": {"type": "oauth2", "flows": {"clientCredentials": flow(json!({"scopes": {"read": "", "write": ""}}))}},
+        "password": {"type": "oauth2", "flows": {"password": {"tokenUrl": "token"}}},
+        "code": {"type": "oauth2", "flows": {"authorizationCode": flow(json!({}))}},
+        "implicit": {"type": "oauth2", "flows": {"implicit": {}}},
+        "open": {"type": "openIdConnect"}, "odd": {"type": 7}, "lost": {"$ref": "#/nowhere"}}}});
+    let answer = imported(&phone, &document);
+    let mut configs = Vec::new();
+    for way in answer["auth"].as_array().expect("a list") {
+        if way["why"].is_string() {
+            continue;
+        }
+        phone.provider("https://api.example", way["config"].clone());
+        for secret in way["secrets"].as_array().expect("a list") {
+            assert_eq!(phone.ask(secret.as_str().expect("text")), "1");
+        }
+        configs.push(way["config"].clone());
+    }
+    assert_eq!(
+        configs,
+        [
+            json!({"secretQuery": {"api_key": "query"}}),
+            json!({"secretCookies": {"sid": "cookie"}}),
+            json!({"basic": "basic"}),
+            json!({"login": {"url": "https://auth.example/token", "grant": "client_credentials", "clientId": "ID",
+                "clientSecret": "client", "scope": "read write"}}),
+            json!({"login": {"url": "/token", "body": "grant_type=password&username=USER&password={secret:password}",
+                "token": "$.access_token", "expires": "$.expires_in"}}),
+            json!({"login": {"url": "https://auth.example/token", "grant": "refresh_token", "clientId": "ID", "refreshToken": "code"}}),
+            json!({"token": "implicit"}),
+        ]
+    );
+    let whole = answer.to_string();
+    assert!(
+        whole.contains("'https://auth.example https://api.example'")
+            || whole.contains("https://auth.example http://127.0.0.1"),
+        "{whole}"
+    );
+}
+
+#[test]
 fn r8_a_postman_collection_gives_functions_too() {
     let phone = phone();
     let url = |raw: &str| json!({"raw": raw});

@@ -12,6 +12,7 @@ mod functions;
 mod guards;
 mod import;
 mod incremental;
+mod login;
 mod modes;
 mod paging;
 mod versions;

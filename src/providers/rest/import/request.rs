@@ -67,7 +67,7 @@ impl Request {
             return refused("has a name that no parameter of a function can have", notes);
         }
         let place = format!("{{param:{name}}}");
-        let secret = "is a credential: put it into secretHeaders of the provider, with the name given to sync_secret";
+        let secret = "is a credential: put it into secretHeaders or secretQuery of the provider, with the name given to sync_secret";
         match parameter.place {
             Place::Cookie => return refused("is a cookie, which functions don't send", notes),
             Place::Header if NOT_OURS.contains(&name.to_ascii_lowercase().as_str()) => {

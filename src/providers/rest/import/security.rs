@@ -10,13 +10,13 @@ use crate::ground::origin;
 const MOST: usize = 50;
 
 /// One way, with the JSON that a provider takes, and the names of the secrets in it.
-fn way(scheme: &str, config: Json, url: &str, secrets: &[(&str, &str)]) -> Json {
+fn way(scheme: &str, config: Json, origins: &str, secrets: &[(&str, &str)]) -> Json {
     let quote = |text: &str| text.replace('\'', "''");
     let secrets = secrets.iter().map(|(name, what)| {
         format!(
             "SELECT sync_secret('{}', '{what}', '{}');",
             quote(name),
-            quote(origin(url))
+            quote(origins)
         )
     });
     json!({"scheme": scheme, "config": config, "secrets": secrets.collect::<Vec<_>>()})
@@ -65,34 +65,87 @@ fn of_scheme(name: &str, scheme: &Json, url: &str) -> Json {
 }
 
 fn bearer(name: &str, url: &str) -> Json {
-    way(name, json!({"token": name}), url, &[(name, "TOKEN")])
+    way(
+        name,
+        json!({"token": name}),
+        origin(url),
+        &[(name, "TOKEN")],
+    )
 }
 
 fn basic(name: &str, url: &str) -> Json {
-    let config = json!({"secretHeaders": {"Authorization": name}});
     way(
         name,
-        config,
-        url,
-        &[(name, "Basic BASE64 OF USER:PASSWORD")],
+        json!({"basic": name}),
+        origin(url),
+        &[(name, "USER:PASSWORD")],
     )
 }
 
 fn api_key(name: &str, place: &str, key: &str, url: &str) -> Json {
     let key: String = key.chars().take(200).collect();
-    match place {
-        "header" => way(
-            name,
-            json!({"secretHeaders": {key: name}}),
-            url,
-            &[(name, "KEY")],
-        ),
-        _ => none(name, "a key that is no header is not supported"),
+    let config = match place {
+        "header" => "secretHeaders",
+        "query" => "secretQuery",
+        "cookie" => "secretCookies",
+        _ => return none(name, "the document does not say where its key goes"),
+    };
+    way(
+        name,
+        json!({config: {key: name}}),
+        origin(url),
+        &[(name, "KEY")],
+    )
+}
+
+/// The grants that need no browser; else the token is the program's business.
+fn oauth(name: &str, flows: &Json, url: &str) -> Json {
+    let flow = |kind: &str| {
+        let flow = flows.get(kind)?;
+        Some((flow.get("tokenUrl")?.as_str()?, flow))
+    };
+    if let Some((place, flow)) = flow("clientCredentials") {
+        let mut login = json!({"url": placed(place), "grant": "client_credentials", "clientId": "ID", "clientSecret": name});
+        let scopes = flow.get("scopes").and_then(Json::as_object);
+        let scopes: Vec<&str> = scopes
+            .into_iter()
+            .flatten()
+            .take(50)
+            .map(|(scope, _)| scope.as_str())
+            .collect();
+        if !scopes.is_empty() {
+            login["scope"] = scopes.join(" ").into();
+        }
+        return login_way(name, login, place, url, "CLIENT SECRET");
+    }
+    if let Some((place, _)) = flow("password") {
+        let body = format!("grant_type=password&username=USER&password={{secret:{name}}}");
+        let login = json!({"url": placed(place), "body": body, "token": "$.access_token", "expires": "$.expires_in"});
+        return login_way(name, login, place, url, "PASSWORD");
+    }
+    if let Some((place, _)) = flow("authorizationCode") {
+        let login = json!({"url": placed(place), "grant": "refresh_token", "clientId": "ID", "refreshToken": name});
+        return login_way(name, login, place, url, "REFRESH TOKEN");
+    }
+    bearer(name, url)
+}
+
+/// An address as `login` takes it: a path without a slash is one, too.
+fn placed(place: &str) -> String {
+    match place.contains("://") || place.starts_with('/') {
+        true => place.to_owned(),
+        false => format!("/{}", place.trim_start_matches("./")),
     }
 }
 
-fn oauth(name: &str, _: &Json, url: &str) -> Json {
-    bearer(name, url)
+/// The secret of a login belongs to where one logs in, and the token to the API.
+fn login_way(name: &str, login: Json, place: &str, url: &str, what: &str) -> Json {
+    let (there, here) = (origin(place), origin(url));
+    let origins = match place.contains("://") && there != here {
+        true => format!("{there} {here}"),
+        false => here.to_owned(),
+    };
+    way(name, json!({"login": login}), &origins, &[(name, what)])
 }
 
 /// What a Postman collection says of all its requests.
