@@ -23,7 +23,7 @@ pub const TRY: Keys = &[&[
 pub const KEYS: Keys = kinds::FUNCTION_KEYS;
 
 /// How functions of a provider are described.
-fn described(database: &Database, provider: &str) -> Result<&'static Functions> {
+pub fn described(database: &Database, provider: &str) -> Result<&'static Functions> {
     let kind = provider_kind(database, provider)?;
     kind.functions.as_ref().ok_or_else(|| {
         Error::argument(format!(

@@ -10,6 +10,7 @@ pub mod delete;
 pub mod detach;
 pub mod entities;
 pub mod function;
+pub mod import;
 pub mod init;
 pub mod interrupt;
 pub mod json;

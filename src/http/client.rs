@@ -45,7 +45,7 @@ pub fn send_metered(
     cancelled: &dyn Fn() -> bool,
     meter: &Arc<Meter>,
 ) -> Result<Response, HttpError> {
-    let redactor = Redactor::new(request.credentials.iter().map(|(_, secret)| secret));
+    let redactor = Redactor::new(request.secrets());
     let mut tries = Tries::default();
     match run(request, policy, cancelled, meter, &mut tries) {
         Ok(Answer {

@@ -17,6 +17,8 @@
 //! | `meter` | how many bytes have gone out and come in |
 //! | `policy`, `retry` | timeouts and limits; when to try again and after how long |
 //! | `origin`, `url`, `redirect` | where a request may go |
+//! | `places` | places for secrets in headers and bodies |
+//! | `logins` | tokens that were got by logging in, for all connections of the process |
 //! | `secret`, `secrets`, `redact` | a token bound to an origin; all of them by name; blacking them out of messages |
 //! | `error`, `explain` | what can go wrong, in words a user can act on |
 
@@ -28,9 +30,11 @@ mod events;
 mod exchange;
 mod explain;
 mod listen;
+pub mod logins;
 mod meter;
 mod origin;
 mod outgoing;
+mod places;
 mod plan;
 mod policy;
 mod prepare;
@@ -51,16 +55,20 @@ pub use error::{HttpError, Kind, Wait};
 pub use listen::{Heard, Silence, listen};
 pub use meter::{Meter, Transfer};
 pub use origin::Origin;
+pub use places::secrets_in;
 pub use plan::{check, header_name};
 pub use policy::Policy;
-pub use prepare::{Credentials, IN_BODY, Outgoing, plain_headers, prepare, without_credentials};
+pub use prepare::{
+    Credentials, Outgoing, SentAs, SessionToken, names_in, plain_headers, prepare, shape_of,
+    with_names, without_credentials,
+};
 pub use redact::Redactor;
 #[cfg(fuzzing)]
 pub use redirect::follow;
 pub use request::{Body, Method, Request};
 pub use response::{Headers, Response};
 pub use retry::luck;
-pub use secret::{Secret, SecretError};
-pub use secrets::{Renewal, Secrets};
+pub use secret::{Secret, SecretError, check_token};
+pub use secrets::Secrets;
 pub use spool::{Spool, SpoolReader, SpoolWriter};
 pub use url::{check as check_url, redacted};

@@ -22,7 +22,7 @@ impl Redactor {
     /// Knows the values of these secrets.
     pub(super) fn new<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Redactor {
         let mut values: Vec<Arc<str>> = secrets
-            .map(|s| s.value().clone())
+            .flat_map(Secret::forms)
             .filter(|v| v.len() >= SHORTEST_REDACTED)
             .collect();
         values.sort_by_key(|v| std::cmp::Reverse(v.len()));

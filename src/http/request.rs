@@ -97,6 +97,16 @@ pub struct Request {
     pub body: Option<Body>,
     /// Header name and secret. Each must be bound to the URL's origin, or nothing is sent at all.
     pub credentials: Vec<(String, Secret)>,
+    /// Secrets that are elsewhere in it, or in the answer: blacked out in messages too.
+    pub hidden: Vec<Secret>,
+}
+
+impl Request {
+    /// All secrets in it.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        let credentials = self.credentials.iter().map(|(_, secret)| secret);
+        credentials.chain(&self.hidden)
+    }
 }
 
 impl fmt::Debug for Request {

@@ -2,8 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 use super::origin::Origin;
+use crate::ground::percent_encode;
 
 /// Longest secret, bytes: servers refuse headers beyond 8 to 64 KiB.
 const LONGEST: usize = 32 << 10;
@@ -11,9 +16,22 @@ const LONGEST: usize = 32 << 10;
 /// A header value that may be sent to one origin only. `Debug` shows the origin, never the value.
 #[derive(Clone)]
 pub struct Secret {
-    prefix: &'static str,
+    form: Form,
     value: Arc<str>,
     origin: Origin,
+    /// Where tokens may go that are got with it, besides its own origin.
+    beyond: Arc<[Origin]>,
+    /// When it was set; none: nobody did, it is in the environment.
+    set: Option<Instant>,
+}
+
+/// How a secret is written.
+#[derive(Clone, Copy)]
+enum Form {
+    Plain,
+    Bearer,
+    /// `USER:PASSWORD`, encoded.
+    Basic,
 }
 
 impl Secret {
@@ -34,28 +52,73 @@ impl Secret {
             return Err(SecretError::Value("it begins or ends with a space".into()));
         }
         Ok(Secret {
-            prefix: "",
+            form: Form::Plain,
             value: value.into(),
             origin,
+            beyond: Arc::new([]),
+            set: None,
         })
     }
 
     /// The same secret sent as `Bearer VALUE`, the form `Authorization` usually has.
     pub fn bearer(self) -> Secret {
         Secret {
-            prefix: "Bearer ",
+            form: Form::Bearer,
             ..self
         }
+    }
+
+    /// The same secret, `USER:PASSWORD`, sent as `Basic …`.
+    pub fn basic(self) -> Secret {
+        Secret {
+            form: Form::Basic,
+            ..self
+        }
+    }
+
+    /// The same secret, with origins that tokens may go to which are got with it.
+    pub(super) fn reaching(self, beyond: Vec<Origin>) -> Secret {
+        Secret {
+            beyond: beyond.into(),
+            ..self
+        }
+    }
+
+    /// The same secret, set now.
+    pub(super) fn set_now(self) -> Secret {
+        Secret {
+            set: Some(Instant::now()),
+            ..self
+        }
+    }
+
+    /// Whether it was set before something was got.
+    pub fn is_older(&self, got: Instant) -> bool {
+        self.set.is_none_or(|set| set <= got)
+    }
+
+    /// Whether it has that value.
+    pub fn is(&self, value: &str) -> bool {
+        *self.value == *value
+    }
+
+    /// Another value for the same places.
+    pub(super) fn replaced(&self, value: &str) -> Result<Secret, SecretError> {
+        let new = Secret::new(value, self.origin.clone())?;
+        Ok(Secret {
+            beyond: Arc::clone(&self.beyond),
+            ..new
+        })
+    }
+
+    /// Whether a token that is got with it may be sent to an origin.
+    pub(super) fn reaches(&self, origin: &Origin) -> bool {
+        self.origin == *origin || self.beyond.contains(origin)
     }
 
     /// The only origin that this secret is ever sent to.
     pub fn origin(&self) -> &Origin {
         &self.origin
-    }
-
-    /// The bare value, for the redactor.
-    pub(super) fn value(&self) -> &Arc<str> {
-        &self.value
     }
 
     /// The header's value, for a program that sends the request itself and has given us the secret.
@@ -65,7 +128,28 @@ impl Secret {
 
     /// The header's value. Else it stays in this room.
     pub(super) fn header_text(&self) -> String {
-        format!("{}{}", self.prefix, self.value)
+        match self.form {
+            Form::Plain => self.value.to_string(),
+            Form::Bearer => format!("Bearer {}", self.value),
+            Form::Basic => format!("Basic {}", STANDARD.encode(self.value.as_bytes())),
+        }
+    }
+
+    /// The forms in which it can come back: as it is, in an address, encoded.
+    pub(super) fn forms(&self) -> Vec<Arc<str>> {
+        let mut encoded = String::new();
+        percent_encode(&self.value, &mut encoded);
+        let mut forms = vec![Arc::clone(&self.value)];
+        if encoded != *self.value {
+            forms.push(encoded.into());
+        }
+        if let Form::Basic = self.form {
+            forms.push(STANDARD.encode(self.value.as_bytes()).into());
+            if let Some((_, password)) = self.value.split_once(':') {
+                forms.push(password.into());
+            }
+        }
+        forms
     }
 }
 
@@ -90,6 +174,15 @@ pub enum SecretError {
     Unknown {
         /// The name asked for.
         name: String,
+    },
+    /// A token is to be got by logging in first.
+    NotLoggedIn,
+    /// A token that would be got with the secret is for another origin, which the secret was not set for.
+    Reach {
+        /// The name asked for.
+        name: String,
+        /// Where the token was to be sent.
+        wanted: Origin,
     },
     /// The secret belongs to another origin than the URL's: a configuration, perhaps a stranger's, asks to
     /// send a token where it does not belong.
@@ -120,6 +213,14 @@ impl fmt::Display for SecretError {
                      {variable}_ORIGIN in the environment"
                 )
             }
+            SecretError::NotLoggedIn => {
+                f.write_str("there is no token yet; the next sync logs in for one")
+            }
+            SecretError::Reach { name, wanted } => write!(
+                f,
+                "a token got with the secret \"{name}\" is not sent to {wanted}; if it is meant for there, name that origin too, \
+                 behind a space, in the third argument of sync_secret"
+            ),
             SecretError::OtherOrigin {
                 name,
                 bound,
@@ -134,6 +235,15 @@ impl fmt::Display for SecretError {
 }
 
 impl std::error::Error for SecretError {}
+
+/// Whether a text can be sent as a token.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_token(value: &str) -> Result<(), SecretError> {
+    let nowhere = Origin::parse("https://localhost").map_err(SecretError::Origin)?;
+    Secret::new(value, nowhere).map(drop)
+}
 
 /// The environment variable that may hold the secret of that name.
 pub(super) fn variable(name: &str) -> String {

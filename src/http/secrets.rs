@@ -1,8 +1,8 @@
 //! The tokens of this process: in memory, by name, never in a database.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -17,8 +17,7 @@ pub struct Secrets {
     known: Mutex<BTreeMap<String, Secret>>,
     /// Counts what is set and removed.
     changes: AtomicU64,
-    /// Those of which somebody gets a new one from a server: the others wait, and find it.
-    renewing: Mutex<BTreeSet<String>>,
+    serial: OnceLock<u64>,
 }
 
 impl Secrets {
@@ -27,11 +26,12 @@ impl Secrets {
         Secrets {
             known: Mutex::new(BTreeMap::new()),
             changes: AtomicU64::new(0),
-            renewing: Mutex::new(BTreeSet::new()),
+            serial: OnceLock::new(),
         }
     }
 
-    /// Sets or replaces a secret and binds it to `origin` (`scheme://host[:port]` exactly). A value of
+    /// Sets or replaces a secret and binds it to `origin` (`scheme://host[:port]` exactly; further ones behind spaces are for
+    /// tokens that are got with it). A value of
     /// `None` removes it, whatever the origin; then the answer says whether there was one.
     pub fn set(
         &self,
@@ -49,8 +49,7 @@ impl Secrets {
         let origin = origin.ok_or_else(|| {
             SecretError::Origin("it is missing; give scheme://host[:port]".into())
         })?;
-        let origin = Origin::parse(origin).map_err(SecretError::Origin)?;
-        let secret = Secret::new(value, origin)?;
+        let secret = bound(value, origin, "")?.set_now();
         Ok(self.known.lock().insert(name.to_owned(), secret).is_some())
     }
 
@@ -62,13 +61,23 @@ impl Secrets {
         self.lookup_in(name, url, |variable| std::env::var(variable).ok())
     }
 
-    /// The right to get a new secret from a server; none while somebody else has it.
-    pub fn renew(self: &Arc<Self>, name: &str) -> Option<Renewal> {
-        let is_free = self.renewing.lock().insert(name.to_owned());
-        is_free.then(|| Renewal {
-            secrets: Arc::clone(self),
-            name: name.to_owned(),
-        })
+    /// Gives a secret a new value, for the same origin. `url`: where it is sent.
+    ///
+    /// # Errors
+    /// As [`Secrets::lookup`]; a value that no secret can have.
+    pub fn renew(&self, name: &str, value: &str, url: &str) -> Result<(), SecretError> {
+        let secret = self.lookup(name, url)?.replaced(value)?.set_now();
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        self.known.lock().insert(name.to_owned(), secret);
+        Ok(())
+    }
+
+    /// Tells these from those of all other connections.
+    pub(super) fn serial(&self) -> u64 {
+        static SERIALS: AtomicU64 = AtomicU64::new(0);
+        *self
+            .serial
+            .get_or_init(|| SERIALS.fetch_add(1, Ordering::Relaxed))
     }
 
     /// How often one was set or removed: with the same number, they are the same.
@@ -107,9 +116,7 @@ impl Secrets {
                         "set {variable}_ORIGIN to scheme://host[:port] as well"
                     ))
                 })?;
-                let origin = Origin::parse(origin.trim())
-                    .map_err(|why| SecretError::Origin(format!("{variable}_ORIGIN: {why}")))?;
-                Secret::new(value.trim(), origin)?
+                bound(value.trim(), origin.trim(), &format!("{variable}_ORIGIN: "))?
             }
         };
         if *secret.origin() != wanted {
@@ -124,16 +131,15 @@ impl Secrets {
     }
 }
 
-/// See [`Secrets::renew`]. It ends when this is dropped.
-pub struct Renewal {
-    secrets: Arc<Secrets>,
-    name: String,
-}
-
-impl Drop for Renewal {
-    fn drop(&mut self) {
-        self.secrets.renewing.lock().remove(&self.name);
-    }
+/// A secret for an origin, and for what is got with it: `origin` may name further ones behind spaces.
+fn bound(value: &str, origin: &str, place: &str) -> Result<Secret, SecretError> {
+    let parse = |text: &str| {
+        Origin::parse(text).map_err(|why| SecretError::Origin(format!("{place}{why}")))
+    };
+    let (own, beyond) = origin.split_once(' ').unwrap_or((origin, ""));
+    let own = parse(own)?;
+    let beyond = beyond.split(' ').filter(|text| !text.is_empty()).map(parse);
+    Ok(Secret::new(value, own)?.reaching(beyond.collect::<Result<_, _>>()?))
 }
 
 impl fmt::Debug for Secrets {

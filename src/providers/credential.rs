@@ -32,8 +32,8 @@ pub fn refuse_credentials<'a>(
     match names.into_iter().find(|name| is_credential(name)) {
         None => Ok(()),
         Some(name) => Err(format!(
-            "{place} {name} would write a secret into the database; use token or secretHeaders with \
-             the name given to sync_secret"
+            "{place} {name} would write a secret into the database; use token, secretHeaders, secretQuery or another \
+             key that takes the name given to sync_secret"
         )),
     }
 }

@@ -1,15 +1,18 @@
 //! Keys of every kind that sends requests: where to, with which credentials, and how patiently.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::address::{check_place, placed};
 use super::conversation::Ask;
 use super::credential::refuse_credentials;
 use super::kind::Settings;
+use super::login::{self, IN_BODY, Login, is_cookie};
 use super::path::Path;
 use crate::ground::key::{Key, Takes, Usual, key};
-use crate::ground::{compare_numbers, origin, percent_encode, quoted};
-use crate::http::{Credentials, IN_BODY, Policy, header_name};
+use crate::ground::{compare_numbers, percent_encode, quoted};
+use crate::http::{Credentials, Policy, header_name, names_in};
 
 const fn within(bounds: (u64, u64)) -> Takes {
     Takes::Number(bounds.0, bounds.1)
@@ -21,11 +24,16 @@ pub const KEYS: &[Key] = &[
     key("headers", Takes::Map(&Takes::Text), Usual::Nothing, "headers that are sent as they are; for credentials use `token` and `secretHeaders`", r#"{"headers":{"X-App":"planes"}}"#),
     key("token", Takes::Text, Usual::Nothing, "name of the secret, given to `sync_secret`, that is sent as `Authorization: Bearer …`", r#"{"token":"airline"}"#),
     key("secretHeaders", Takes::Map(&Takes::Text), Usual::Nothing, "header to the name of the secret that is its value", r#"{"secretHeaders":{"X-Api-Key":"airline"}}"#),
-    key("refreshUrl", Takes::Text, Usual::Nothing, "where a new token comes from when the backend answers 401: an address, or a path behind the origin of `url`; asked once in a sync", r#"{"refreshUrl":"/auth/refresh","token":"airline","refreshSecret":"airline-refresh"}"#),
+    key("basic", Takes::Text, Usual::Nothing, "name of the secret, `USER:PASSWORD`, that is sent as `Authorization: Basic …`", r#"{"basic":"airline"}"#),
+    key("secretQuery", Takes::Map(&Takes::Text), Usual::Nothing, "parameter of the address to the name of the secret that is its value", r#"{"secretQuery":{"api_key":"airline"}}"#),
+    key("secretCookies", Takes::Map(&Takes::Text), Usual::Nothing, "cookie to the name of the secret that is its value", r#"{"secretCookies":{"session":"airline"}}"#),
+    key("login", Takes::Map(&Takes::Json), Usual::Nothing, "how a token is got before anything else is asked: a request with the names of secrets in it, or an OAuth 2 grant, see [tokens](reference.md#tokens-that-are-got)", r#"{"login":{"url":"/login","body":{"user":"mara","password":"{secret:airline}"}}}"#),
+    key("refreshUrl", Takes::Text, Usual::Nothing, "where a new token comes from when the backend answers 401: an address, or a path behind the origin of `url`", r#"{"refreshUrl":"/auth/refresh","token":"airline","refreshSecret":"airline-refresh"}"#),
     key("refreshSecret", Takes::Text, Usual::Nothing, "name of the secret that gets the new token; sent as `Authorization: Bearer …`, or in `refreshBody`", r#"{"refreshUrl":"/auth/refresh","token":"airline","refreshSecret":"airline-refresh"}"#),
     key("refreshBody", Takes::Text, Usual::Nothing, "body of that request, JSON or a form, with `{secret}` where the secret belongs", r#"{"refreshBody":"grant_type=refresh_token&refresh_token={secret}","refreshUrl":"/auth/refresh","token":"airline","refreshSecret":"airline-refresh"}"#),
     key("refreshTokenPath", Takes::Text, Usual::Json("\"$.token\""), "where the answer has the new token", r#"{"refreshTokenPath":"$.access_token","refreshUrl":"/auth/refresh","token":"airline","refreshSecret":"airline-refresh"}"#),
     key("refreshSecretPath", Takes::Text, Usual::Nothing, "where the answer has the secret for the next time, if it comes with each", r#"{"refreshSecretPath":"$.refresh_token","refreshUrl":"/auth/refresh","token":"airline","refreshSecret":"airline-refresh"}"#),
+    key("refreshExpiresPath", Takes::Text, Usual::Nothing, "where the answer says how long the new token is good for: seconds, or the time when it ends; then the next one is got before", r#"{"refreshExpiresPath":"$.expires_in","refreshUrl":"/auth/refresh","token":"airline","refreshSecret":"airline-refresh"}"#),
     key("watchUrl", Takes::Text, Usual::Nothing, "where `sync_auto` with `watch` listens for news: an address, or a path behind the origin of `url`; it answers with a stream of events (`text/event-stream`), or as soon as there is news (long poll). `{cursor}` in it is where the next pull starts", r#"{"watchUrl":"/events?since={cursor}"}"#),
     key("connectTimeoutMs", within(Policy::CONNECT_MS), Usual::Json("10000"), "longest wait for a connection", r#"{"connectTimeoutMs":5000}"#),
     key("timeoutMs", within(Policy::IDLE_MS), Usual::Json("30000"), "longest silence of the backend", r#"{"timeoutMs":60000}"#),
@@ -48,7 +56,19 @@ pub fn check(settings: &Settings) -> Result<(), String> {
             header_name(name).map_err(|why| format!("{key}: {why}"))?;
         }
     }
+    for (name, _) in settings.texts("secretCookies") {
+        if !is_cookie(name) {
+            return Err(format!(
+                "secretCookies: {} is no name of a cookie; use letters, digits and -",
+                quoted(name)
+            ));
+        }
+    }
+    if settings.is_set("basic") && settings.is_set("token") {
+        return Err("basic and token are both sent as Authorization; leave one of them out".into());
+    }
     check_refresh(settings)?;
+    login::read(settings)?;
     check_place("watchUrl", settings.optional_text("watchUrl"))?;
     let Some(url) = settings.optional_text("url") else {
         return Ok(());
@@ -87,36 +107,16 @@ fn check_refresh(settings: &Settings) -> Result<(), String> {
             "refreshBody has no place for the secret; write {IN_BODY} there"
         ));
     }
-    for key in ["refreshTokenPath", "refreshSecretPath"] {
+    for key in [
+        "refreshTokenPath",
+        "refreshSecretPath",
+        "refreshExpiresPath",
+    ] {
         if let Some(path) = settings.optional_text(key) {
             Path::parse(path).map_err(|problem| format!("{key} {problem}"))?;
         }
     }
     Ok(())
-}
-
-/// An address, or a path behind the origin of `url`.
-fn check_place(key: &str, place: Option<&str>) -> Result<(), String> {
-    let begins = |place: &str| {
-        ["/", "http://", "https://"]
-            .iter()
-            .any(|start| place.starts_with(start))
-    };
-    match place.filter(|place| !begins(place)) {
-        None => Ok(()),
-        Some(place) => Err(format!(
-            "{key} is {}; write an address, or a path that begins with a slash",
-            quoted(place)
-        )),
-    }
-}
-
-/// The address that [`check_place`] has let pass.
-fn placed(settings: &Settings, place: &str) -> String {
-    match place.starts_with('/') {
-        true => format!("{}{place}", origin(settings.text("url"))),
-        false => place.to_owned(),
-    }
 }
 
 /// Where news can be waited for, if that is configured. `cursors`: where the next pull of each entity starts; of several the
@@ -149,52 +149,47 @@ const REFRESH: &[&str] = &[
     "refreshBody",
     "refreshTokenPath",
     "refreshSecretPath",
+    "refreshExpiresPath",
 ];
 
-/// How a new token is got when the backend does not know the old one.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Refresh {
-    pub url: String,
-    /// The name of the secret that gets it.
-    pub secret: String,
-    /// With a place for the secret; none: it goes into a header.
-    pub body: Option<String>,
-    /// Where the answer has the token.
-    pub token_path: Path,
-    /// Where the answer has the secret for the next time.
-    pub secret_path: Option<Path>,
-    /// The name of the secret that is the token.
-    pub token: String,
-    /// The address that the token is for.
-    pub token_url: String,
-}
-
-/// How a new token is got; none where that is not configured.
-pub fn refresh(settings: &Settings) -> Option<Refresh> {
-    let url = settings.optional_text("refreshUrl")?;
-    let token_url = settings.text("url");
-    let path = |key| Path::parse(settings.optional_text(key)?).ok();
-    Some(Refresh {
-        url: placed(settings, url),
-        secret: settings.optional_text("refreshSecret")?.to_owned(),
-        body: settings.optional_text("refreshBody").map(str::to_owned),
-        token_path: path("refreshTokenPath")?,
-        secret_path: path("refreshSecretPath"),
-        token: settings.optional_text("token")?.to_owned(),
-        token_url: token_url.to_owned(),
-    })
+/// How a token is got; none where that is not configured.
+pub fn login(settings: &Settings) -> Option<Login> {
+    login::read(settings).ok().flatten()
 }
 
 /// The secrets that go with every request.
 pub fn credentials(settings: &Settings) -> Credentials {
-    let headers = settings.texts("secretHeaders");
+    let named = |key| -> BTreeMap<String, String> {
+        let pairs = settings.texts(key);
+        pairs
+            .map(|(place, name)| (place.to_owned(), name.to_owned()))
+            .collect()
+    };
+    let text = |key| settings.optional_text(key).map(str::to_owned);
     Credentials {
-        token: settings.optional_text("token").map(str::to_owned),
-        headers: headers
-            .map(|(header, name)| (header.to_owned(), name.to_owned()))
-            .collect(),
-        body: None,
+        token: text("token"),
+        basic: text("basic"),
+        headers: named("secretHeaders"),
+        query: named("secretQuery"),
+        cookies: named("secretCookies"),
+        session: login(settings).and_then(|login| login.session()),
+        has_places: false,
     }
+}
+
+/// The names of all secrets that a configuration uses.
+pub fn secret_names(settings: &Settings) -> Vec<String> {
+    let used = credentials(settings);
+    let mut names: Vec<String> = used.token.into_iter().chain(used.basic).collect();
+    for places in [used.headers, used.query, used.cookies] {
+        names.extend(places.into_values());
+    }
+    names.extend(
+        login(settings)
+            .into_iter()
+            .flat_map(|login| names_in(&login.request)),
+    );
+    names
 }
 
 /// The timeouts and limits of requests; the usual ones for a kind without these keys.

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value as Json};
 
 use super::conversation::Provider;
+use super::imported::{Description, Imported};
 use crate::ground::key::{Keys, Takes, check_keys};
 use crate::ground::origin;
 
@@ -59,6 +60,9 @@ impl Expression {
     }
 }
 
+/// See [`Functions::import`].
+pub type Import = fn(&Settings, Description, &Map<String, Json>) -> Result<Imported, String>;
+
 /// How the functions of a kind are described.
 pub struct Functions {
     pub keys: Keys,
@@ -66,6 +70,8 @@ pub struct Functions {
     pub check: fn(&Map<String, Json>) -> Result<(), String>,
     /// The SQL in a function that was checked: it only runs on connections that were given it.
     pub sql: fn(&Map<String, Json>) -> Vec<Expression>,
+    /// What a document gives in which the API is described by others. The error is a document that is of another kind.
+    pub import: Import,
 }
 
 /// What the file keeps of a provider, besides its configuration.

@@ -4,6 +4,7 @@
 //! host program, a test) and somebody else touches the tables. What is to be implemented is in
 //! [`conversation`], where the rows of an answer go in [`sink`]; its [`Kind`] is a line in [`kinds::KINDS`].
 
+mod address;
 pub mod affinity;
 pub mod base64;
 pub mod conversation;
@@ -13,9 +14,11 @@ mod file_keys;
 pub mod fit;
 mod host;
 mod http_keys;
+pub mod imported;
 pub mod instant;
 mod kind;
 pub mod kinds;
+mod login;
 pub mod meant;
 mod mend;
 pub mod names;
@@ -33,7 +36,8 @@ pub mod watermelon;
 pub mod wire;
 
 pub use file_keys::place;
-pub use http_keys::{Refresh, credentials, policy, refresh, watch};
+pub use http_keys::{credentials, login, policy, secret_names, watch};
 pub use kind::{Functions, Kind, Settings, Stored, Transport};
+pub use login::Login;
 pub use mend::mended;
 pub use table_keys::busy_timeout;

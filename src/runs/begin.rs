@@ -125,6 +125,7 @@ impl Run {
             parcels: Parcels::default(),
             asked: None,
             renewing: Default::default(),
+            token: Default::default(),
             secrets_asked: 0,
             pulled: HashSet::new(),
             diary: Diary::default(),

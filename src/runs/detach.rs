@@ -13,7 +13,7 @@ use crate::coordination::{self, EntitiesCall, Ground, installed, lease, run_reco
 use crate::ground::quoted;
 use crate::http::Secrets;
 use crate::providers::conversation::Goal;
-use crate::providers::{credentials, kinds, refresh};
+use crate::providers::{kinds, secret_names};
 use crate::store::{Database, Error, Result, Session, Value, quote_name, require_idle};
 use crate::transfer::forget;
 use crate::transfer::wipe::{Tables, wipe};
@@ -376,11 +376,8 @@ fn named_secrets(session: &Session, schema: &str) -> Result<Vec<(String, String)
         let Ok(config) = kinds::parse_stored(&config) else {
             continue;
         };
-        let credentials = credentials(&config);
-        let headers = credentials.headers.into_values();
-        let renewing = refresh(&config).map(|refresh| refresh.secret);
-        let names = credentials.token.into_iter().chain(headers).chain(renewing);
-        named.extend(names.map(|name| (id.clone(), name)));
+        let names = secret_names(&config);
+        named.extend(names.into_iter().map(|name| (id.clone(), name)));
     }
     Ok(named)
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::coordination::{self, EntitiesCall};
 use crate::ground::SyncError;
-use crate::http::{self, Body, HttpError, IN_BODY, Outgoing, Response, Secret, Secrets, Spool};
+use crate::http::{self, Body, HttpError, Outgoing, Response, Secret, Secrets, Spool};
 use crate::providers::conversation::Goal;
 use crate::providers::{Transport, policy};
 use crate::store::{Error, Result, Session, require_idle};
@@ -415,39 +415,39 @@ impl DrivenRun {
     fn secrets_of(&self, session: &Session, outgoing: &Outgoing) -> Vec<(String, Secret)> {
         let secrets = session.part::<Secrets>();
         let prepared = http::prepare(outgoing, &self.run.credentials(), &secrets);
-        prepared
-            .map(|request| request.credentials)
-            .unwrap_or_default()
+        let hidden = |request: http::Request| {
+            let hidden = request.hidden.into_iter();
+            let hidden = hidden.map(|secret| (String::new(), secret));
+            request.credentials.into_iter().chain(hidden).collect()
+        };
+        prepared.map(hidden).unwrap_or_default()
     }
 
     /// The request as the program gets it, or why it can't be sent.
     fn hand_out(&mut self, session: &Session, outgoing: Outgoing) -> Result<Result<Json, Input>> {
         let config = self.run.credentials();
+        let secrets = session.part::<Secrets>();
         let mut headers = Map::new();
-        for (name, value) in http::plain_headers(&outgoing) {
-            headers.insert(name, value.into());
-        }
         let mut request = http::without_credentials(&outgoing);
-        match self.secrets {
+        let url = match self.secrets {
             SecretsAs::Names => {
-                if let Some(name) = &config.token {
-                    let value = format!("Bearer {{secret:{name}}}");
-                    headers.insert("Authorization".into(), value.into());
-                }
-                for (header, name) in &config.headers {
-                    headers.insert(header.clone(), format!("{{secret:{name}}}").into());
-                }
+                let (url, named) = http::with_names(&outgoing, &config, &secrets);
+                headers.extend(named.into_iter().map(|(name, value)| (name, value.into())));
+                url
             }
             SecretsAs::Values => {
-                match http::prepare(&outgoing, &config, &session.part::<Secrets>()) {
+                match http::prepare(&outgoing, &config, &secrets) {
                     Ok(prepared) => request = prepared,
                     Err(error) => return Ok(Err(Input::Stop(unusable(error)))),
                 }
+                let plain = request.headers.iter().cloned();
+                headers.extend(plain.map(|(name, value)| (name, value.into())));
                 for (header, secret) in &request.credentials {
                     headers.insert(header.clone(), secret.for_the_program().into());
                 }
+                request.url.clone()
             }
-        }
+        };
         // A server's cursor can be in a header: what the HTTP room would not send is not handed out either.
         if let Err(error) = http::check(&request) {
             return Ok(Err(Input::Answer(Err(error))));
@@ -463,17 +463,11 @@ impl DrivenRun {
                     Error::misuse(format!("the body of the request can't be read: {error}"))
                 })?,
         };
-        let body = match (self.secrets, &config.body) {
-            (SecretsAs::Names, Some(name)) => {
-                body.map(|body| body.replace(IN_BODY, &format!("{{secret:{name}}}")))
-            }
-            _ => body,
-        };
         let shown = json!({
             "runId": self.run.id(),
             "state": "syncing",
             "method": outgoing.method.as_str(),
-            "url": outgoing.url,
+            "url": url,
             "headers": headers,
             "body": body,
             "finishedAt": Json::Null,

@@ -5,7 +5,7 @@
 //! | `run` | the run as a value: takes what has happened, hands out what is due |
 //! | `begin`, `gate`, `unchanged` | how it begins; what is refused before; what must still hold later |
 //! | `ask`, `take`, `parcels` | handing out a request, taking its answer, freezing what is sent |
-//! | `refresh`, `renewing` | a new token, where the backend no longer knows the old one |
+//! | `refresh`, `renewing` | the token of a run: got by logging in, before it ends, and where the backend no longer knows it |
 //! | `refused` | a push that the server refuses as a whole, cut up until it takes what it can |
 //! | `finish`, `report`, `outcome`, `diary`, `notes` | its end, its answer, its log |
 //! | `progress` | what is shown of it while it is running |

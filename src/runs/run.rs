@@ -14,7 +14,7 @@ use crate::coordination::canonical::canonical_text;
 use crate::coordination::operation::OperationSpec;
 use crate::coordination::{EntitiesCall, OpenOperation, OwnerId, is_open, owner, run_record};
 use crate::ground::SyncError;
-use crate::http::{HttpError, Outgoing, Redactor, Response, Secrets};
+use crate::http::{HttpError, Outgoing, Redactor, Response};
 use crate::providers::Settings;
 use crate::providers::conversation::{AboutParcel, Again, Conversation, Goal, Provider, Step};
 use crate::store::{Database, Result, Session};
@@ -29,7 +29,7 @@ use super::groups::Together;
 use super::patience::Patience;
 use super::progress::Live;
 use super::query;
-use super::renewing::{Heard, Renewing};
+use super::renewing::{Heard, Renewing, Token};
 use super::report::Report;
 
 /// What has happened since a run was advanced last.
@@ -126,7 +126,8 @@ pub struct Run {
     pub(super) asked: Option<Asked>,
     /// Getting a new token.
     pub(super) renewing: Renewing,
-    /// The state of the secrets with which the last request was made, see [`Secrets::changes`].
+    pub(super) token: Token,
+    /// The state of the secrets with which the last request was made, see [`Secrets::changes`](crate::http::Secrets::changes).
     pub(super) secrets_asked: u64,
     /// The entities that this run has pulled. When these are all, it counts as a pull for the journal.
     pub(super) pulled: HashSet<usize>,
@@ -223,10 +224,6 @@ impl Run {
             if self.is_interrupted(&database) {
                 return Err(SyncError::interrupted());
             }
-            let waits = self.wait_for_the_token(session);
-            if let Some(turn) = self.or_take_back(&database, waits)? {
-                return Ok(Some(turn));
-            }
             let Some(talk) = &self.talk else {
                 if let Some(wait) = self.try_to_start(session)? {
                     return Ok(Some(Turn::Wait(wait)));
@@ -238,7 +235,11 @@ impl Run {
             let Some(talk) = &self.talk else { continue };
             match talk.due() {
                 Step::Ask(ask) => {
-                    self.secrets_asked = session.part::<Secrets>().changes();
+                    let waits = self.wait_for_the_token(session);
+                    if let Some(turn) = self.or_take_back(&database, waits)? {
+                        return Ok(Some(turn));
+                    }
+                    self.note_the_token(session);
                     return self.ask(&database, ask).map(Turn::Send).map(Some);
                 }
                 Step::Freeze => self.freeze(&database)?,

@@ -1,19 +1,20 @@
 //! Trying a function: its first request is sent, and what would become of the answer is shown. Nothing is kept.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value as Json, json};
 
 use crate::coordination::{installed, now};
 use crate::ground::{SyncError, Warning};
-use crate::http::{self, Meter, Method, Outgoing, Secrets, Spool};
+use crate::http::{self, Credentials, Method, Outgoing, Response, Secrets, Spool};
 use crate::providers::conversation::{
     Answer, Ask, AskBody, Conversation, Event, Goal, Known, KnownEntity, KnownOperation, Refusal,
     Step,
 };
 use crate::providers::sink::{RemoteRow, Scope, Sink};
 use crate::providers::wire::{Entity, Holds, KeyType, Slot, WireColumn, WireId, WireType};
-use crate::providers::{credentials, policy};
+use crate::providers::{Login, Settings, login, policy};
 use crate::store::{Error, Result, Session, Value, ValueRef, require_idle};
 use crate::transfer::binding::Binding;
 use crate::transfer::expression::Expressions;
@@ -21,6 +22,10 @@ use crate::transfer::expression::Expressions;
 use super::begin::opened;
 use super::drive::unusable;
 use super::gate::{schema_version, stored_config};
+use super::renewing::{self, Due, Token};
+
+/// How often it is looked whether somebody else has got a token.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Rows that are shown.
 const SHOWN: usize = 3;
@@ -92,21 +97,7 @@ pub fn try_function(session: &Session, trial: &Trial<'_>) -> Result<Json> {
     };
     let outgoing = outgoing(&ask);
     let mut answer = json!({"request": shown(&ask)});
-    let secrets = session.part::<Secrets>();
-    let sent = match http::prepare(&outgoing, &credentials(&config), &secrets) {
-        Ok(request) => {
-            let names = request
-                .credentials
-                .iter()
-                .map(|(name, _)| (name.to_string(), "…".into()));
-            answer["request"]["secrets"] = Json::Object(names.collect());
-            let meter = Arc::<Meter>::default();
-            let cancelled = || false;
-            http::send_metered(&request, &policy(&config), &cancelled, &meter)
-                .map_err(SyncError::from)
-        }
-        Err(error) => Err(unusable(error)),
-    };
+    let sent = send(session, &config, &outgoing, &mut answer);
     let response = match sent {
         Ok(response) => response,
         Err(error) => {
@@ -167,6 +158,83 @@ pub fn try_function(session: &Session, trial: &Trial<'_>) -> Result<Json> {
     });
     super::report::black_out(&mut answer, redactor);
     Ok(answer)
+}
+
+/// Sends a request, after one for a token where one is due. The answer shows the names of the secrets that went along.
+fn send(
+    session: &Session,
+    config: &Settings,
+    outgoing: &Outgoing,
+    answer: &mut Json,
+) -> std::result::Result<Response, SyncError> {
+    const UNAUTHORIZED: u16 = 401;
+    let mut token = Token::default();
+    loop {
+        let login = login(config);
+        if let Some(login) = &login {
+            get_token(session, config, login, &mut token)?;
+            token.asked = renewing::in_use(session, config, login);
+        }
+        let request = prepared(session, outgoing, &renewing::usual(config))?;
+        let names = request
+            .credentials
+            .iter()
+            .map(|(name, _)| (name.to_string(), "…".into()));
+        answer["request"]["secrets"] = Json::Object(names.collect());
+        let response = exchange(config, &request)?;
+        let is_new = token.asked.is_some() && token.unproven == token.asked;
+        if response.status != UNAUTHORIZED || login.is_none() || token.is_renewed || is_new {
+            return Ok(response);
+        }
+        token.refused = token.asked;
+        token.is_refused = true;
+        token.is_renewed = true;
+    }
+}
+
+/// Gets a token where one is due, or waits for somebody else's.
+fn get_token(
+    session: &Session,
+    config: &Settings,
+    login: &Login,
+    token: &mut Token,
+) -> std::result::Result<(), SyncError> {
+    let since = Instant::now();
+    while token.is_refused || renewing::is_missing(session, config, login, token) {
+        match renewing::look(session, config, login, token, Some(since))? {
+            Due::Ready => token.is_refused = false,
+            Due::Wait if since.elapsed() >= policy(config).total => {
+                let why = "somebody else asked for one and has no answer yet";
+                return Err(renewing::denied(login, why));
+            }
+            Due::Wait => std::thread::sleep(LOOK),
+            Due::Ask(right) => {
+                let request = prepared(session, &login.request, &renewing::for_login())?;
+                let sent =
+                    http::send_metered(&request, &policy(config), &|| false, &Arc::default());
+                let granted = renewing::take(session, config, login, &right, sent)?;
+                token.unproven = Some(granted.number);
+                token.is_refused = false;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn prepared(
+    session: &Session,
+    outgoing: &Outgoing,
+    credentials: &Credentials,
+) -> std::result::Result<http::Request, SyncError> {
+    http::prepare(outgoing, credentials, &session.part::<Secrets>()).map_err(unusable)
+}
+
+fn exchange(
+    config: &Settings,
+    request: &http::Request,
+) -> std::result::Result<Response, SyncError> {
+    let sent = http::send_metered(request, &policy(config), &|| false, &Arc::default());
+    sent.map_err(SyncError::from)
 }
 
 /// What would be asked next, or why nothing would.

@@ -40,6 +40,18 @@ pub fn store(database: &Database, provider: &str, id: &str, definition: &str) ->
     Ok(())
 }
 
+/// The definition of a function, as it is kept.
+///
+/// # Errors
+/// SQLite's.
+pub fn definition(database: &Database, provider: &str, id: &str) -> Result<Option<String>> {
+    let found = database.query_value(
+        "SELECT definition FROM main._syncFunction WHERE provider = ?1 AND id = ?2",
+        &[provider.into(), id.into()],
+    )?;
+    Ok(found.as_str().map(str::to_owned))
+}
+
 /// Removes a function; whether there was one.
 ///
 /// # Errors

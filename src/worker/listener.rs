@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::http::{self, Heard, Kind, Secrets, Silence, luck};
+use crate::http::{self, Heard, Kind, SecretError, Secrets, Silence, luck};
 use crate::runs::news::Source;
 
 /// The pause before asking again; it doubles with each failure.
@@ -126,10 +126,15 @@ impl Ear {
         self.ends.load(Ordering::Relaxed)
     }
 
+    /// Counts new secrets and tokens.
+    fn changes(&self) -> u64 {
+        self.secrets.changes() + http::logins::changes()
+    }
+
     fn listen(self: Arc<Self>) {
         let mut wait = SHORTEST;
         while !self.ends() {
-            let secrets = self.secrets.changes();
+            let secrets = self.changes();
             let pause = match self.attempt() {
                 Next::End => return,
                 Next::Again(pause) => {
@@ -145,7 +150,7 @@ impl Ear {
             };
             let since = Instant::now();
             // A new secret ends any wait.
-            while since.elapsed() < pause && self.secrets.changes() == secrets && !self.ends() {
+            while since.elapsed() < pause && self.changes() == secrets && !self.ends() {
                 std::thread::sleep(LOOK);
             }
         }
@@ -160,7 +165,13 @@ impl Ear {
         let prepared = http::prepare(&source.outgoing, &source.credentials, &self.secrets);
         let request = match prepared {
             Ok(request) => request,
-            Err(error) => return fails(error.to_string(), Next::NewSecret),
+            Err(error) => {
+                if error == SecretError::NotLoggedIn {
+                    // A sync gets the token.
+                    self.say(Said::Anything);
+                }
+                return fails(error.to_string(), Next::NewSecret);
+            }
         };
         let its = Arc::clone(self);
         let hear = move |heard: Heard<'_>| match heard {

@@ -117,6 +117,16 @@ const CALLS: &[(&str, &[&str])] = &[
         "sync_try_function",
         &["sync_try_function('shop', 'list-books', NULL, ?1)"],
     ),
+    (
+        "sync_import_openapi",
+        &[r#"sync_import_openapi('shop', '{"openapi":"3.1.0","paths":{}}', ?1)"#],
+    ),
+    (
+        "sync_import_postman",
+        &[
+            r#"sync_import_postman('shop', '{"info":{"schema":"https://schema.getpostman.com/json/collection/v2.1.0/"},"item":[]}', ?1)"#,
+        ],
+    ),
     ("sync_start_scope", &["sync_start_scope(?1)"]),
     (
         "sync_entities",

@@ -35,6 +35,8 @@ const FUNCTIONS: &[(&str, &[i64])] = &[
     ("sync_has_pending", &[0, 1]),
     ("sync_heartbeat", &[0, 1]),
     ("sync_hydrate", &[1, 2]),
+    ("sync_import_openapi", &[2, 3]),
+    ("sync_import_postman", &[2, 3]),
     ("sync_init", &[0, 1]),
     ("sync_interrupt", &[0, 1, 2]),
     ("sync_is_stale", &[2]),

@@ -163,6 +163,16 @@ fn sensible(name: &str) -> Vec<Rubbish> {
         "sync_provider" => &["p", r#"{"kind":"host"}"#, "{}"],
         "sync_function" => &["shop", "f", r#"{"path":"/"}"#, "main"],
         "sync_try_function" => &["shop", "f", "{}", "{}"],
+        "sync_import_openapi" => &[
+            "shop",
+            r#"{"openapi":"3.1.0","paths":{"/notes":{"get":{}}}}"#,
+            "{}",
+        ],
+        "sync_import_postman" => &[
+            "shop",
+            r#"{"info":{"schema":"https://schema.getpostman.com/json/collection/v2.1.0/"},"item":[{"name":"list","request":"http://h/notes"}]}"#,
+            "{}",
+        ],
         "sync_secret" => &["name", "value", "https://example.com"],
         "sync_track" | "sync_untrack" | "sync_capture_existing" => &["tracked", "{}"],
         "sync_capture_off" | "sync_capture_on" => &["tracked", "{}"],

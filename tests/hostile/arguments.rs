@@ -53,6 +53,8 @@ const NAMES: &[(&str, &str)] = &[
     ("sync_function('shop', ?1, NULL)", "id"),
     ("sync_function('shop', 'f', NULL, ?1)", "schema"),
     ("sync_try_function(?1, 'f')", "provider"),
+    ("sync_import_openapi(?1, '{}')", "provider"),
+    ("sync_import_postman(?1, '{}')", "provider"),
     ("sync_try_function('shop', ?1)", "id"),
     ("sync_cancel(1, ?1)", "schema"),
     ("sync_pause(?1)", "what"),
@@ -111,6 +113,14 @@ const JSON_NAMES: &[(&str, &str)] = &[
     ),
     (
         "sync_try_function('shop', 'f', NULL, '{\"schema\":NAME}')",
+        "options.schema",
+    ),
+    (
+        "sync_import_openapi('shop', '{}', '{\"schema\":NAME}')",
+        "options.schema",
+    ),
+    (
+        "sync_import_postman('shop', '{}', '{\"schema\":NAME}')",
         "options.schema",
     ),
     ("sync_start_scope('s', '[\"a\",NAME]')", "instance_ids[1]"),

@@ -137,6 +137,7 @@ fn request(method: Method, url: String) -> Request {
         headers: Vec::new(),
         body: None,
         credentials: Vec::new(),
+        hidden: Vec::new(),
     }
 }
 
@@ -1020,6 +1021,7 @@ fn nothing_reaches_another_origin() {
                 headers: vec![("X-Private".into(), "value".into())],
                 body: (method == Method::Post).then(|| Body::Bytes(b"rows".to_vec())),
                 credentials: vec![("X-Api-Key".into(), secret)],
+                hidden: Vec::new(),
                 ..request(method, server.url("/"))
             };
             let error = send(&request, &quick(), &|| false).unwrap_err();

@@ -74,6 +74,14 @@ const WRITING: &[(&str, &str)] = &[
         "sync_function",
         r#"sync_function('shop', 'f', '{"path":"/"}')"#,
     ),
+    (
+        "sync_import_openapi",
+        r#"sync_import_openapi('shop', '{"openapi":"3.1.0","paths":{"/notes":{"get":{}}}}')"#,
+    ),
+    (
+        "sync_import_postman",
+        r#"sync_import_postman('shop', '{"info":{"schema":"https://schema.getpostman.com/json/collection/v2.1.0/"},"item":[{"name":"list","request":"http://h/notes"}]}')"#,
+    ),
     ("sync_pause", "sync_pause('all', 'api')"),
     ("sync_auto", "sync_auto('api')"),
     ("sync_wait_current", "sync_wait_current('api', 1000)"),

@@ -309,3 +309,86 @@ fn what_makes_no_sense_is_refused() {
         assert!(problem.contains(said), "{problem}");
     }
 }
+
+#[test]
+fn a_login_comes_first_whatever_the_protocol_and_shows_nowhere() {
+    let scene = Scene::new(json!({}));
+    scene.gives(json!({"session": {"token": TOKEN, "seconds": 3600}}));
+    let login = json!({"url": scene.tokens.origin() + "/login", "body": {"user": "mara", "password": "{secret:pw}"},
+        "token": "$.session.token", "expires": "$.session.seconds"});
+    let config = json!({"login": login, "token": null, "refreshUrl": null, "refreshSecret": null});
+    scene.device.provider(&scene.backend.sync_url(), config);
+    scene.device.ask(&format!(
+        "SELECT sync_secret('pw', 'my-password', '{} {}')",
+        scene.tokens.origin(),
+        scene.backend.url()
+    ));
+    scene
+        .device
+        .exec("INSERT INTO task (id, title) VALUES ('l1', 'local')");
+    let answer = scene.device.sync();
+    assert_eq!(answer["state"], "synced", "{answer}");
+    assert_eq!((scene.pulled(), scene.refreshes()), ("r1".into(), 1));
+    assert_eq!(scene.device.ask("SELECT count(*) FROM sync_pending"), "0");
+    assert_eq!(
+        scene.tokens.seen()[0].body,
+        r#"{"user":"mara","password":"my-password"}"#
+    );
+    // Nothing was asked with another token, or none.
+    let wanted = format!("Bearer {TOKEN}");
+    for request in scene.backend.requests() {
+        let sent = request
+            .headers
+            .iter()
+            .find(|(name, _)| name == "authorization");
+        assert_eq!(sent.map(|(_, value)| value), Some(&wanted));
+    }
+    scene.device.exec("PRAGMA wal_checkpoint");
+    for secret in [TOKEN, "my-password"] {
+        assert!(!file_holds(&scene.device.world.path(), secret), "{secret}");
+    }
+}
+
+#[test]
+fn a_token_of_which_the_end_is_known_is_renewed_before() {
+    let scene = Scene::new(json!({"refreshExpiresPath": "$.seconds"}));
+    scene.gives(json!({"token": TOKEN, "seconds": 1}));
+    assert_eq!(scene.device.sync()["state"], "synced");
+    assert_eq!(scene.refreshes(), 1);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    // The backend would still know it.
+    scene.gives(json!({"token": TOKEN, "seconds": 3600}));
+    assert_eq!(scene.device.sync()["state"], "synced");
+    assert_eq!(scene.refreshes(), 2);
+    assert_eq!(scene.device.sync()["state"], "synced");
+    assert_eq!(scene.refreshes(), 2);
+}
+
+#[test]
+fn a_token_that_another_connection_has_got_is_taken() {
+    let scene = Scene::new(json!({"refreshSecretPath": "$.next"}));
+    let (url, origin) = (scene.backend.sync_url(), scene.tokens.origin());
+    let other = Device::new(&url);
+    let config = json!({"token": "main", "refreshSecret": "more", "refreshSecretPath": "$.next",
+        "refreshUrl": origin.clone() + "/push/refresh"});
+    other.provider(&url, config);
+    other.ask(&format!(
+        "SELECT sync_secret('main', 'old-token', '{}'), sync_secret('more', 'first-refresh&secret', '{origin}')",
+        scene.backend.url()
+    ));
+    scene.gives(json!({"token": TOKEN, "next": "second-refresh"}));
+    assert_eq!(scene.device.sync()["state"], "synced");
+    assert_eq!(other.sync()["state"], "synced");
+    assert_eq!(scene.refreshes(), 1);
+    // The next one is asked for with the secret that came with the first.
+    other.ask(&format!(
+        "SELECT sync_secret('main', 'lost', '{}')",
+        scene.backend.url()
+    ));
+    scene.gives(json!({"token": TOKEN}));
+    assert_eq!(other.sync()["state"], "synced");
+    assert_eq!(
+        scene.tokens.seen()[1].header("authorization"),
+        Some("Bearer second-refresh")
+    );
+}

@@ -14,11 +14,13 @@
 //! | `reading`, `reader` | how far an operation is; reading operations page by page |
 //! | `write`, `sending` | the request of one change; sending what waits |
 //! | `conversation` | one run |
+//! | `import/` | functions from OpenAPI documents and Postman collections |
 
 mod answer;
 mod conversation;
 mod function;
 mod given;
+mod import;
 mod incremental;
 mod keys;
 mod mode;
@@ -73,6 +75,7 @@ pub static KIND: Kind = Kind {
             Ok(function) => function.sql(),
             Err(_) => Vec::new(),
         },
+        import: import::import,
     }),
     open: Some(|settings, stored| Ok(Box::new(Rest::open(settings, stored)?))),
 };
