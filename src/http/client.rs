@@ -110,16 +110,18 @@ fn run(
             && result
                 .as_ref()
                 .is_err_and(|error| error.kind() == Kind::Closed);
+        let in_doubt = match &result {
+            Ok(answer) => retry::may_have_been_done(answer.status),
+            Err(error) => error.kind().may_have_arrived(),
+        };
+        if in_doubt && request.once {
+            return result;
+        }
         let left = deadline.saturating_duration_since(Instant::now());
         match retry::pause(policy, tries.started, retry_after, left, retry::luck()) {
             None => return result,
             Some(pause) if !watch::sleep(pause, cancelled) => return Err(gave_up(&plan)),
-            Some(_) => {
-                tries.in_doubt |= match &result {
-                    Ok(answer) => retry::may_have_been_done(answer.status),
-                    Err(error) => error.kind().may_have_arrived(),
-                };
-            }
+            Some(_) => tries.in_doubt |= in_doubt,
         }
     }
 }

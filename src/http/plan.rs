@@ -163,6 +163,7 @@ mod tests {
                 .collect(),
             body: Some(Body::Bytes(b"hunter2".to_vec())),
             credentials: Vec::new(),
+            once: false,
             hidden: Vec::new(),
         }
     }

@@ -18,6 +18,8 @@ pub struct Outgoing {
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: Option<Spool>,
+    /// It is not sent again once it may have arrived.
+    pub once: bool,
 }
 
 /// Which secrets go with every request of a provider, by the names given to `sync_secret`.
@@ -80,6 +82,7 @@ pub fn without_credentials(outgoing: &Outgoing) -> Request {
         headers: plain_headers(outgoing),
         body: outgoing.body.clone().map(Body::Spool),
         credentials: Vec::new(),
+        once: outgoing.once,
         hidden: Vec::new(),
     }
 }
@@ -310,6 +313,7 @@ mod tests {
 
     fn outgoing(url: &str) -> Outgoing {
         Outgoing {
+            once: false,
             method: Method::Get,
             url: url.into(),
             headers: Vec::new(),
@@ -372,6 +376,7 @@ mod tests {
     fn a_token_goes_only_where_the_secrets_that_got_it_may_lead() {
         let secrets = Secrets::new();
         let login = Outgoing {
+            once: false,
             body: Some(Spool::from_bytes(&b"p={secret:p}"[..])),
             ..outgoing("https://login/t")
         };

@@ -95,6 +95,8 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// What to send along, if anything.
     pub body: Option<Body>,
+    /// It is not sent again once it may have arrived.
+    pub once: bool,
     /// Header name and secret. Each must be bound to the URL's origin, or nothing is sent at all.
     pub credentials: Vec<(String, Secret)>,
     /// Secrets that are elsewhere in it, or in the answer: blacked out in messages too.

@@ -253,10 +253,6 @@ pub trait Provider: Send {
 }
 
 /// What a run must do next.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made once a request, and taken apart at once"
-)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// Send this and read the answer.
@@ -309,6 +305,8 @@ pub struct Ask {
     pub migration: Json,
     /// The operation of the call that it is for, where there are such.
     pub operation: Option<usize>,
+    /// It must not be sent again by itself once it may have arrived: the server would do it twice.
+    pub once: bool,
     /// What comes is a part of its table, read by that operation; the number of the reading, which grows.
     pub part: Option<i64>,
 }
@@ -327,6 +325,7 @@ impl Ask {
             again: Vec::new(),
             migration: Json::Null,
             operation: None,
+            once: false,
             part: None,
         }
     }

@@ -200,6 +200,7 @@ fn by_refresh(settings: &Settings) -> Option<Login> {
     }
     Some(Login {
         request: Outgoing {
+            once: false,
             method: Method::Post,
             url: placed(settings, url),
             headers,
@@ -295,6 +296,7 @@ fn by_login(settings: &Settings, given: &Map<String, Json>) -> Result<Login, Str
     };
     Ok(Login {
         request: Outgoing {
+            once: false,
             method,
             url: placed(settings, url),
             headers,

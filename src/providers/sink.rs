@@ -43,6 +43,9 @@ pub enum Scope<'a> {
     Where(&'a str, &'a [Value]),
 }
 
+/// The code of the error when a sweep would remove more than it may.
+pub const SHRINK: &str = "SYNC_ERROR_SHRINK";
+
 /// See [`Scope::Sweep`].
 pub struct Sweep<'a> {
     /// Whether the reading has named an id.
@@ -173,7 +176,7 @@ pub trait Sink {
         Err(SyncError::bug())
     }
 
-    /// Whether a row is here.
+    /// Whether a row is here that the server has: not one that was made here and waits.
     ///
     /// # Errors
     /// SQLite's.

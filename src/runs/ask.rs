@@ -65,6 +65,7 @@ impl Run {
             url: ask.url,
             headers: ask.headers,
             body,
+            once: ask.once,
         })
     }
 

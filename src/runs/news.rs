@@ -36,6 +36,7 @@ pub fn source(database: &Database, provider: &str) -> Result<Option<Source>> {
         ask.headers.push(accept);
         Source {
             outgoing: Outgoing {
+                once: false,
                 method: Method::parse(ask.method).unwrap_or(Method::Get),
                 url: ask.url,
                 headers: ask.headers,

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde_json::json;
 
 use crate::coordination::run_record;
-use crate::ground::{SyncError, Warning};
+use crate::ground::{Class, SyncError, Warning};
 use crate::providers::conversation::{Event, Goal, ParcelRows};
 use crate::store::{Database, Result, Transaction};
 use crate::transfer::peer;
@@ -17,9 +17,21 @@ use crate::transfer::send::{outbox, resend, slices};
 use super::patience::Patience;
 use super::run::Run;
 
+/// How often rows whose fate stays open go out again in one run.
+const ROUNDS: u32 = 1000;
+
 impl Run {
     /// Freezes what is pending.
     pub(super) fn freeze(&mut self, database: &Database) -> Result<(), SyncError> {
+        if self.parcels.resent > ROUNDS {
+            let message = "the backend leaves open what became of rows that were sent, however often it is asked; the next sync asks again";
+            return Err(SyncError::new(
+                Class::Server,
+                "SYNC_ERROR_PROTOCOL",
+                message,
+                true,
+            ));
+        }
         let (frozen, parts) = Patience::new(&self.config).sync(|| {
             let transaction = Transaction::begin(database.connection())?;
             self.require_unchanged(database)?;
@@ -52,6 +64,7 @@ impl Run {
                 .times(*unsendable)]);
         }
         self.parcels.batch = peer::batch(database, &self.call.provider)?;
+        self.parcels.resent += u32::from(parts.iter().any(|part| part.resent));
         self.parcels.waiting = parts;
         self.next_parcel();
         Ok(())

@@ -90,6 +90,8 @@ pub(super) struct Parcels {
     pub attempted: bool,
     /// Each goes out on its own, later.
     pub waiting: VecDeque<Frozen>,
+    /// How often rows went out again of which nobody knew whether they arrived.
+    pub resent: u32,
     /// Most rows of one, when this run began to send; none: as configured.
     pub batch: Option<u64>,
     /// The conversation knows the row of the part.

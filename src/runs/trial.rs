@@ -252,6 +252,7 @@ fn next(talk: &dyn Conversation, answer: &mut Json) -> Option<SyncError> {
 
 fn outgoing(ask: &Ask) -> Outgoing {
     Outgoing {
+        once: false,
         method: Method::parse(ask.method).unwrap_or(Method::Get),
         url: ask.url.clone(),
         headers: ask.headers.clone(),

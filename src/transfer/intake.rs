@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::capture::Key;
 use crate::ground::SyncError;
 use crate::hub::{Carry, Named, Stamp};
 use crate::providers::sink::{Image, KnownVersion, RemoteRow, Scope, Sent, Sink, Verdict};
@@ -13,6 +14,7 @@ use super::binding::Binding;
 use super::counts::Counts;
 use super::expression::Expressions;
 use super::held;
+use super::send::family::MadeHere;
 use super::send::settle::{Acknowledged, Settler};
 use super::send::unacknowledged::Unacknowledged;
 
@@ -27,6 +29,7 @@ pub struct Intake<'a> {
     /// Tables of which the server has told all that it has.
     revealed: HashSet<usize>,
     outcome: Came,
+    made_here: MadeHere<'a>,
     expressions: Expressions<'a>,
     /// Where this file is one that others sync with: when its rows got what they hold. None until the first is said.
     carry: Option<Option<Carry>>,
@@ -47,6 +50,7 @@ impl<'a> Intake<'a> {
             settler,
             applier: None,
             revealed: HashSet::new(),
+            made_here: MadeHere::new(setting.database, i64::MAX),
             expressions: Expressions::new(setting.session, setting.database.connection()),
             outcome: Came {
                 counts: vec![Counts::default(); bindings.len()],
@@ -176,7 +180,11 @@ impl Sink for Intake<'_> {
             binding.qualified,
             binding.key_name()
         );
-        Ok(self.setting.database.query_value(&sql, &[key.borrow()])? != Value::Null)
+        if self.setting.database.query_value(&sql, &[key.borrow()])? == Value::Null {
+            return Ok(false);
+        }
+        let made_here = self.made_here.has(&binding.table, &Key(key))?;
+        Ok(!made_here)
     }
 
     fn evaluate(&mut self, sql: &str, record: &str) -> Result<Value, SyncError> {

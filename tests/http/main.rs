@@ -137,6 +137,7 @@ fn request(method: Method, url: String) -> Request {
         headers: Vec::new(),
         body: None,
         credentials: Vec::new(),
+        once: false,
         hidden: Vec::new(),
     }
 }
@@ -1021,6 +1022,7 @@ fn nothing_reaches_another_origin() {
                 headers: vec![("X-Private".into(), "value".into())],
                 body: (method == Method::Post).then(|| Body::Bytes(b"rows".to_vec())),
                 credentials: vec![("X-Api-Key".into(), secret)],
+                once: false,
                 hidden: Vec::new(),
                 ..request(method, server.url("/"))
             };

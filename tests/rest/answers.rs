@@ -613,3 +613,49 @@ fn a_redirect_to_another_origin_is_not_followed() {
     assert_eq!(failure["class"], "protocol", "{failure}");
     other.check();
 }
+
+#[test]
+fn a_full_page_that_has_not_changed_may_have_another_behind_it() {
+    let api = Api::start();
+    let phone = Phone::new(&api);
+    api.paging(crate::server::Paging::Page);
+    api.state().etag = true;
+    api.set(numbered(3));
+    let paging = json!({"kind": "page", "size": 3});
+    phone.function(
+        "list",
+        json!({"path": "/rows", "records": "$.items", "paging": paging}),
+    );
+    phone.done("book", "list");
+    api.set(numbered(4));
+    phone.done("book", "list");
+    assert_eq!(phone.ids("book"), ids(4));
+}
+
+#[test]
+fn an_answer_that_nothing_has_changed_may_say_that_another_page_follows() {
+    let api = Api::start();
+    let phone = Phone::new(&api);
+    phone.function("list", json!({"path": "/list"}));
+    let list = |page: &str, more: bool| {
+        let page = page.to_owned();
+        api.on("/list", move |asked| {
+            let link = |answer: Answer| match more && asked.query("page").is_none() {
+                true => answer.with("Link", "</list?page=2>; rel=\"next\""),
+                false => answer,
+            };
+            if asked.header("if-none-match").is_some() {
+                return link(Answer::new(304, "application/json", ""));
+            }
+            match asked.query("page") {
+                Some(_) => Answer::text(&page),
+                None => link(Answer::text(r#"[{"id":1},{"id":2}]"#).with("ETag", "\"one\"")),
+            }
+        });
+    };
+    list("[]", false);
+    phone.done("book", "list");
+    list(r#"[{"id":3}]"#, true);
+    phone.done("book", "list");
+    assert_eq!(phone.ids("book"), "1 2 3");
+}

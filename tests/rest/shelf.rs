@@ -13,6 +13,8 @@ use crate::server::{Answer, Api, Asked};
 pub struct Books {
     pub rows: BTreeMap<String, Value>,
     last: u64,
+    /// Ids go on from the last one as it is.
+    small: bool,
     /// Answers to give away without a word, after the work is done.
     pub lost: usize,
     /// Status that the next write gets in place of being done.
@@ -24,6 +26,14 @@ pub struct Books {
     pub etags: bool,
     /// Whatever version a write names, another one is there.
     pub always_another: bool,
+}
+
+impl Books {
+    /// The last id that was given to a book.
+    pub fn start_at(&mut self, last: u64) {
+        self.last = last;
+        self.small = true;
+    }
 }
 
 pub struct Shelf {
@@ -158,7 +168,8 @@ fn at_the_list(books: &mut Books, asked: &Asked, ids: Ids) -> Answer {
     }
     if ids == Ids::Theirs {
         books.last += 1;
-        book["id"] = json!(1000 + books.last);
+        let first = if books.small { 0 } else { 1000 };
+        book["id"] = json!(first + books.last);
     }
     let id = match &book["id"] {
         Value::String(id) => id.clone(),

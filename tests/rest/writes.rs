@@ -420,3 +420,161 @@ fn a_table_of_documents_sends_its_data() {
     assert_eq!(shelf.titles(), "a=Emma II b=Walden");
     assert_eq!(phone.ask("SELECT count(*) FROM sync_pending"), "0");
 }
+
+#[test]
+fn w4_an_id_that_another_row_has_here_is_free_before_it_is_given() {
+    let shelf = Shelf::start(Ids::Theirs);
+    // The next ids there are 3 and 4.
+    shelf.books.lock().expect("lock").start_at(2);
+    for id in ["1", "2"] {
+        let book = json!({"id": id.parse::<i64>().expect("a number"), "title": format!("Theirs {id}"), "n": 0});
+        shelf.put(id, book);
+    }
+    let phone = shelf.phone("INTEGER", json!({"mints": true}));
+    phone.exec("INSERT INTO book VALUES (1, 'A', 1), (2, 'B', 2), (3, 'C', 3); INSERT INTO page VALUES (7, 3)");
+    synced(&phone);
+    assert_eq!(
+        shelf.titles(),
+        "1=Theirs 1 2=Theirs 2 3=A 4=B 5=C",
+        "each once"
+    );
+    assert_eq!(books(&phone), "1=Theirs 1 2=Theirs 2 3=A 4=B 5=C");
+    assert_eq!(
+        phone.ask("SELECT title FROM page JOIN book ON book.id = page.book"),
+        "C"
+    );
+    assert_eq!(phone.pending(), "");
+    writes(&shelf);
+    synced(&phone);
+    assert_eq!(writes(&shelf), [""; 0]);
+}
+
+#[test]
+fn w4_an_id_that_is_given_again_means_that_its_row_is_gone() {
+    let shelf = Shelf::start(Ids::Theirs);
+    shelf.books.lock().expect("lock").start_at(4);
+    shelf.put("5", json!({"id": 5, "title": "Old", "n": 0}));
+    shelf.put("9", json!({"id": 9, "title": "Other", "n": 0}));
+    let phone = shelf.phone("INTEGER", json!({"mints": true}));
+    synced(&phone);
+    shelf.books.lock().expect("lock").rows.remove("5");
+    phone.exec("INSERT INTO book VALUES (100, 'New', 1)");
+    synced(&phone);
+    assert_eq!(
+        (shelf.titles(), books(&phone)),
+        ("5=New 9=Other".into(), "5=New 9=Other".into())
+    );
+    assert_eq!(phone.pending(), "");
+}
+
+#[test]
+fn w5_a_new_row_that_the_backend_numbers_is_not_sent_twice_by_itself() {
+    let shelf = Shelf::start(Ids::Theirs);
+    let phone = shelf.phone("INTEGER", json!({"mints": true}));
+    phone.provider(&shelf.api.url(), json!({"attempts": 4}));
+    shelf.lose(1);
+    phone.exec("INSERT INTO book VALUES (1, 'Emma', 1)");
+    assert_eq!(sync(&phone)["state"], "failed");
+    synced(&phone);
+    assert_eq!(
+        (shelf.titles(), books(&phone)),
+        ("1001=Emma".into(), "1001=Emma".into())
+    );
+    // One that can come twice is repeated.
+    shelf.lose(1);
+    phone.exec("UPDATE book SET title = 'Emma II'");
+    synced(&phone);
+    assert_eq!(shelf.titles(), "1001=Emma II");
+}
+
+#[test]
+fn w5_a_lost_id_that_another_row_has_here_is_found_all_the_same() {
+    let shelf = Shelf::start(Ids::Theirs);
+    shelf.books.lock().expect("lock").start_at(1);
+    let phone = shelf.phone("INTEGER", json!({"mints": true}));
+    shelf.lose(1);
+    phone.exec("INSERT INTO book VALUES (1, 'A', 1), (2, 'B', 2)");
+    assert_eq!(sync(&phone)["state"], "failed");
+    synced(&phone);
+    assert_eq!(
+        (shelf.titles(), books(&phone)),
+        ("2=A 3=B".into(), "2=A 3=B".into())
+    );
+}
+
+#[test]
+fn w5_a_new_row_that_is_refused_the_second_time_is_looked_for() {
+    for (status, there) in [(400, true), (422, true), (400, false)] {
+        let shelf = Shelf::start(Ids::Ours);
+        let phone = shelf.phone("TEXT", json!({}));
+        shelf.lose(1);
+        phone.exec("INSERT INTO book VALUES ('a', 'Emma', 1)");
+        assert_eq!(sync(&phone)["state"], "failed");
+        if !there {
+            shelf.books.lock().expect("lock").rows.clear();
+        }
+        shelf.refuse("Emma", status);
+        let answer = synced(&phone);
+        let (pushed, rejected) = if there { (1, 0) } else { (0, 1) };
+        assert_eq!(
+            (&answer["pushed"], &answer["rejected"]),
+            (&json!(pushed), &json!(rejected)),
+            "{answer}"
+        );
+        assert_eq!(phone.pending().is_empty(), there);
+        if !there {
+            assert!(
+                phone
+                    .ask("SELECT reason FROM _syncRejected")
+                    .contains("not this one")
+            );
+        }
+    }
+}
+
+#[test]
+fn w2_rules_of_a_function_that_writes_say_what_its_answers_mean() {
+    let shelf = Shelf::start(Ids::Ours);
+    let phone = shelf.phone("TEXT", json!({}));
+    phone.function(
+        "create",
+        json!({"path": "/odd", "method": "POST",
+        "errors": [{"path": "$.status", "is": "full", "message": "the shelf is full"}]}),
+    );
+    shelf.api.answer(
+        "/odd",
+        crate::server::Answer::json(&json!({"status": "full"})),
+    );
+    phone.exec("INSERT INTO book VALUES ('a', 'Emma', 1)");
+    let answer = synced(&phone);
+    assert_eq!(answer["rejected"], 1, "{answer}");
+    assert!(
+        phone
+            .ask("SELECT reason FROM _syncRejected")
+            .contains("the shelf is full")
+    );
+}
+
+#[test]
+fn w6_nothing_is_sent_behind_a_reading_that_shows_that_the_backend_does_not_know_us() {
+    for (status, body) in [(401, "{}"), (200, "[]")] {
+        let shelf = Shelf::start(Ids::Ours);
+        shelf.put("a", json!({"id": "a", "title": "Emma", "n": 1}));
+        shelf.put("b", json!({"id": "b", "title": "Walden", "n": 1}));
+        let phone = shelf.phone("TEXT", json!({}));
+        phone.provider(&shelf.api.url(), json!({"order": "pull-first"}));
+        synced(&phone);
+        phone.exec("DELETE FROM book WHERE id = 'a'");
+        shelf.api.answer(
+            "/books",
+            crate::server::Answer::new(status, "application/json", body),
+        );
+        shelf.api.asked();
+        assert_eq!(sync(&phone)["state"], "failed");
+        assert_eq!(
+            (writes(&shelf), phone.pending()),
+            (vec![], "a deleted".into()),
+            "{status}"
+        );
+    }
+}

@@ -20,7 +20,7 @@ use crate::providers::conversation::{
     Answer, Conversation, Event, Goal, Known, KnownOperation, ParcelRow, ParcelRows, Place, Read,
     Refusal, Step,
 };
-use crate::providers::sink::Sink;
+use crate::providers::sink::{SHRINK, Sink};
 use crate::providers::wire::Entity;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +73,7 @@ pub struct Talk {
     /// What waits is about to be frozen: the rows that come then are not left over from before.
     freezes: Cell<bool>,
     pulls: bool,
-    /// What waits is sent when all is read.
+    /// What waits is sent when all is read, unless a reading showed that the backend does not know us, or is not there.
     writes_last: bool,
     at: At,
     /// Taken when the answer is adopted.
@@ -471,6 +471,9 @@ impl Conversation for Talk {
             At::Over(_, Some(error)) => Some(error.clone()),
             _ => None,
         };
+        // An answer that lacks rows is what some give to those they don't know; to these, nothing they change is there.
+        let is_strange = |error: &SyncError| is_for_all(error) || error.code == SHRINK;
+        self.writes_last &= !failed.as_ref().is_some_and(is_strange);
         let next = operation + 1;
         self.at = match failed {
             Some(error) if is_for_all(&error) && next < self.calls => At::Over(next, Some(error)),

@@ -13,7 +13,7 @@ use crate::providers::conversation::Answer;
 
 /// A page whose rows have all been handed on.
 pub struct Walked {
-    rows: u64,
+    pub rows: u64,
     hash: u64,
     last: Option<Json>,
     pub envelope: Envelope,

@@ -13,7 +13,7 @@ use super::function::Function;
 use super::incremental;
 use super::options::Options;
 use super::page::{self, content_type, header};
-use super::paging::{After, Pages, Spot};
+use super::paging::{After, Kind, Page, Pages, Spot};
 use super::reading::{Operation, Reading};
 use super::request;
 use super::rows::Rows;
@@ -43,6 +43,8 @@ pub enum Turned {
     Same,
     /// The cursor is refused.
     Expired,
+    /// The first page is read again, with all that is on it.
+    Anew,
     Failed(SyncError),
 }
 
@@ -90,7 +92,8 @@ impl Reader {
             })?;
         let memory = operation.memory();
         let is_first = reading.pages.count == 0 && !lists_keys;
-        let is_conditional = function.conditional && is_first && !reading.expired && !self.force;
+        let is_conditional =
+            function.conditional && is_first && !reading.is_unconditional && !self.force;
         if is_conditional
             && self.goal != Goal::Check
             && memory["whole"] == Json::Bool(true)
@@ -121,6 +124,9 @@ impl Reader {
         answer: &mut Answer<'_>,
         sink: &mut dyn Sink,
     ) -> Result<(Turned, Read), SyncError> {
+        if answer.status == 304 && self.has_more_now(place, answer)? {
+            return Ok((Turned::Anew, Read::default()));
+        }
         if answer.status == 304 {
             let entity = self.operations[place].known.entity;
             let read = Read {
@@ -194,6 +200,25 @@ impl Reader {
         }
     }
 
+    /// Whether an answer that nothing has changed on the only page there was says all the same that another one follows.
+    fn has_more_now(&self, place: usize, answer: &Answer<'_>) -> Result<bool, SyncError> {
+        let operation = &self.operations[place];
+        let page = Page {
+            rows: 1,
+            hash: 0,
+            last: None,
+            envelope: &Json::Null,
+            headers: answer.headers,
+            url: &self.ask(place)?.url,
+        };
+        let paging = &operation.function.paging;
+        Ok(match paging.kind {
+            // What follows shows in the rows alone.
+            Kind::Page | Kind::Offset | Kind::Keyset | Kind::None => false,
+            _ => !matches!(paging.after(&Pages::default(), &page), After::Whole),
+        })
+    }
+
     /// Takes note of what a page has led to.
     pub fn adopt(&mut self, place: usize, turned: Turned) -> Went {
         let lists_keys = self.goal != Goal::Check && self.operations[place].ids.is_some();
@@ -213,9 +238,14 @@ impl Reader {
                 *reading = Reading {
                     is_whole: true,
                     expired: true,
+                    is_unconditional: true,
                     part: reading.part,
                     ..Reading::default()
                 };
+                Went::On
+            }
+            Turned::Anew => {
+                reading.is_unconditional = true;
                 Went::On
             }
             Turned::Whole(read) => {
@@ -371,7 +401,9 @@ impl Reader {
             After::Cut(error) => (Turned::Cut(Box::new(reading), error), read),
             After::Whole => {
                 reading.pages.count += 1;
-                let is_single = reading.pages.count == 1;
+                // Of a page that is full, nobody knows whether there is another by now.
+                let is_full = function.paging.size.is_some_and(|size| walked.rows >= size);
+                let is_single = reading.pages.count == 1 && !is_full;
                 reading.etag = etag.filter(|_| is_single);
                 reading.modified = modified.filter(|_| is_single);
                 if self.goal == Goal::Check {

@@ -49,6 +49,8 @@ pub struct Reading {
     pub part: Option<i64>,
     /// The cursor was refused: all is read again.
     pub expired: bool,
+    /// All is to come, also what has not changed.
+    pub is_unconditional: bool,
     /// Rows that say nothing of how new they are.
     pub without: i64,
     pub etag: Option<String>,

@@ -1,6 +1,7 @@
 //! Sending what waits, one change a request, and finding out what became of it.
 
 use std::collections::HashMap;
+use std::io::Read as _;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -64,8 +65,8 @@ pub enum Due {
     /// The change goes out.
     #[default]
     Write,
-    /// Whether a row that the backend gives an id arrived without an answer shows in what it has now.
-    Look(Pages),
+    /// Whether a row that was sent before arrived shows in what the backend has now. If not, it has refused it in these words.
+    Look(Pages, Option<String>),
     /// The backend has another state of the row: which?
     Current,
 }
@@ -122,7 +123,7 @@ impl Sender {
             change.row.insert(column.clone(), version.clone());
         }
         self.due = match self.must_look() {
-            true => Due::Look(Pages::default()),
+            true => Due::Look(Pages::default(), None),
             false => Due::Write,
         };
     }
@@ -152,7 +153,7 @@ impl Sender {
                 let context = (&*writer.reading, &writer.writes);
                 write::ask(&self.options, context, entity, change, &writer.values)
             }
-            Due::Look(pages) => self.look(writer, pages),
+            Due::Look(pages, _) => self.look(writer, pages),
             Due::Current => self.ask_current(change, writer),
         }
     }
@@ -166,7 +167,7 @@ impl Sender {
     ) -> Result<(Became, Read), SyncError> {
         let became = match &self.due {
             Due::Write => self.written(answer, sink)?,
-            Due::Look(pages) => self.looked(pages, answer, sink)?,
+            Due::Look(pages, refusal) => self.looked((pages, refusal), answer, sink)?,
             Due::Current => self.is_current(answer, sink)?,
         };
         let read = Read {
@@ -309,7 +310,11 @@ impl Sender {
             }),
             // It may be there since it was sent before.
             (_, ChangeKind::Created) if change.resent => {
-                return Ok(Became::Open(Due::Look(Pages::default())));
+                let refusal = match answer.status {
+                    400 | 422 => Some(excerpt(answer)),
+                    _ => None,
+                };
+                return Ok(Became::Open(Due::Look(Pages::default(), refusal)));
             }
             // A row that the backend is to give an id can't be asked for.
             (_, kind) if writer.reads_current(kind) => return Ok(Became::Open(Due::Current)),
@@ -340,7 +345,14 @@ impl Sender {
             && let Ok((found, envelope)) = rows_of(&function, answer)
         {
             rows = found;
-            if let Some(said) = refusal(&function, &envelope) {
+            let mut rules = function.rules.iter();
+            let rule = rules.find(|rule| rule.fits_envelope(answer.status, &envelope));
+            let said = match rule {
+                Some(rule) if rule.ignore => None,
+                Some(rule) => Some(rule.message.clone().unwrap_or_else(|| envelope.to_string())),
+                None => refusal(&function, &envelope),
+            };
+            if let Some(said) = said {
                 sink.verdict(Sent::Rest, Verdict::Refused(Rejection::saying(Some(&said))))?;
                 return Ok(());
             }
@@ -394,7 +406,7 @@ impl Sender {
     /// Looks for the row among those that the backend has.
     fn looked(
         &self,
-        pages: &Pages,
+        (pages, refusal): (&Pages, &Option<String>),
         answer: &mut Answer<'_>,
         sink: &mut dyn Sink,
     ) -> Result<Became, SyncError> {
@@ -426,11 +438,16 @@ impl Sender {
         }
         let ask = self.look(writer, pages)?;
         match walked.after(function, pages, headers, &ask.url) {
-            After::Page(pages) => Ok(Became::Open(Due::Look(pages))),
+            After::Page(pages) => Ok(Became::Open(Due::Look(pages, refusal.clone()))),
             After::Whole => {
-                let verdict = match writer.writes.mints {
-                    true => Verdict::Untouched,
-                    false => Verdict::Conflict(None),
+                let verdict = match (refusal, writer.writes.mints) {
+                    // It is not there, so that this is about what was sent now.
+                    (Some(said), _) => Verdict::Refused(Rejection {
+                        for_good: true,
+                        ..Rejection::saying(Some(said))
+                    }),
+                    (None, true) => Verdict::Untouched,
+                    (None, false) => Verdict::Conflict(None),
                 };
                 sink.verdict(Sent::Rest, verdict)?;
                 Ok(Became::Settled)
@@ -440,11 +457,20 @@ impl Sender {
     }
 }
 
+/// The beginning of an answer, for people.
+fn excerpt(answer: &mut Answer<'_>) -> String {
+    let mut text = Vec::new();
+    // What can't be read is not shown.
+    let _ = answer.body.take(500).read_to_end(&mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 /// The rows of an answer, and what it says besides.
 fn rows_of(function: &Function, answer: &mut Answer<'_>) -> Result<(Vec<String>, Json), SyncError> {
     let mut rows = Vec::new();
     let kind = content_type(answer.headers);
-    let wanted = verdict_paths(function);
+    let mut wanted = verdict_paths(function);
+    wanted.extend(function.rules.iter().filter_map(|rule| rule.path.clone()));
     let envelope = walk(function, &kind, &wanted, answer.body, &mut |text| {
         rows.push(text.to_owned());
         Ok(())

@@ -20,8 +20,14 @@ use crate::store::ValueRef;
 /// Statuses whose answers say what became of the row: it is not there, or another state of it is.
 pub const READ: &[u16] = &[404, 409, 410, 412];
 
+/// The same of a new row that was sent before: a backend may say in many ways that it is there.
+pub const READ_AGAIN: &[u16] = &[400, 404, 409, 410, 412, 422];
+
 /// Statuses by which the backend refuses the row for good.
 const REFUSALS: &[u16] = &[400, 402, 403, 405, 413, 415, 422];
+
+/// The same of a new row that was sent before.
+const REFUSALS_AGAIN: &[u16] = &[402, 403, 405, 413, 415];
 
 /// A change that is to be sent.
 #[derive(Debug, Clone)]
@@ -205,6 +211,7 @@ pub fn ask(
         ask.headers
             .push(("content-type".into(), "application/json".into()));
     }
+    let looks = change.resent && change.kind == ChangeKind::Created;
     if let Some(header) = &writes.idempotency {
         ask.headers.push((header.clone(), change.nonce.clone()));
     }
@@ -212,10 +219,18 @@ pub fn ask(
         label: "write",
         parcel: Some(AboutParcel {
             may_store: true,
-            refusals: REFUSALS,
+            refusals: match looks {
+                true => REFUSALS_AGAIN,
+                false => REFUSALS,
+            },
             open: &[],
         }),
-        reads: READ,
+        reads: match looks {
+            true => READ_AGAIN,
+            false => READ,
+        },
+        // The backend would make two rows of it.
+        once: change.kind == ChangeKind::Created && writes.mints && writes.idempotency.is_none(),
         ..ask
     })
 }

@@ -230,6 +230,7 @@ impl Talk {
                 .collect(),
             migration: notice.migration.unwrap_or_default(),
             operation: None,
+            once: false,
             part: None,
         }
     }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::capture::{Key, log};
 use crate::ground::{Class as Fault, SyncError, Warning, quoted};
-use crate::providers::sink::{Announced, Image, KnownVersion, RemoteRow, Scope, Sink, Sweep};
+use crate::providers::sink::{
+    Announced, Image, KnownVersion, RemoteRow, SHRINK, Scope, Sink, Sweep,
+};
 use crate::providers::wire::{Slot, WireId};
 use crate::store::{Database, Result, Value, ValueRef, defer_references};
 use crate::transfer::binding::Binding;
@@ -675,12 +677,7 @@ fn refuse_to_shrink(
          guard (maxDeletePercent, allowEmpty)",
         quoted(entity)
     );
-    Err(SyncError::new(
-        Fault::Data,
-        "SYNC_ERROR_SHRINK",
-        message,
-        false,
-    ))
+    Err(SyncError::new(Fault::Data, SHRINK, message, false))
 }
 
 /// What came of an answer.

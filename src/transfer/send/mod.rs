@@ -19,6 +19,7 @@ pub mod rekey;
 pub mod renamed;
 pub mod resend;
 pub mod rewriter;
+mod room;
 pub mod sent_reference;
 pub mod settle;
 pub mod slices;

@@ -233,6 +233,19 @@ pub fn remove(database: &Database, row: i64) -> Result<()> {
     Ok(())
 }
 
+/// Puts what is on its way of a row under the key that it has from now on.
+///
+/// # Errors
+/// SQLite's.
+pub fn rename(database: &Database, table: i64, old: &Value, new: &Value) -> Result<()> {
+    database.execute(
+        "UPDATE main._syncOutbox SET pk = ?3 WHERE tbl = ?1 AND pk IS ?2 AND pushId IN \
+         (SELECT id FROM main._syncPush WHERE state <> 'acknowledged')",
+        &[table.into(), old.borrow(), new.borrow()],
+    )?;
+    Ok(())
+}
+
 /// What may have arrived of a row counts as an edit of ours no more.
 ///
 /// # Errors

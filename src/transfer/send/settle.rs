@@ -14,7 +14,7 @@ use super::fate::{Fate, Met, MetRow, Refusal};
 use super::frozen::{Entries, Frozen};
 use super::rejected::{leave_out_from, reject};
 use super::renamed::Renamed;
-use super::{outbox, rekey};
+use super::{outbox, rekey, room};
 use crate::transfer::binding::Binding;
 use crate::transfer::counts::Counts;
 use crate::transfer::held::keep;
@@ -361,6 +361,8 @@ impl<'a> Settler<'a> {
             )));
         }
         log::forget(self.database, &self.taken)?;
+        let moved = room::make(self.database, self.bindings, &self.renamed)?;
+        self.renamed.extend(moved);
         rekey::rename(self.database, &self.renamed)?;
         // Of rows that were frozen at another time more may be logged, and so may be under another key.
         if !self.frozen.resent && self.renamed.is_empty() {
