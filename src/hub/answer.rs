@@ -54,7 +54,7 @@ pub fn answer(asker: &Asker<'_>, place: &Place, body: &Spool) -> Result<Option<S
 /// # Errors
 /// SQLite's; an answer that can't be read.
 pub fn keep_time(database: &Database, answer: &Spool) -> Result<(), SyncError> {
-    if !database.has_table("_syncFeedHub")? || !feed::exists(database)? {
+    if !feed::exists(database)? {
         return Ok(());
     }
     let head = read_head(&mut answer.reader()).map_err(storage)?;

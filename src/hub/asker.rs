@@ -1,6 +1,6 @@
 //! The file that syncs, and what both sides of a request need.
 
-use std::io::{self, Read};
+use std::io;
 
 use super::feed;
 use super::stamp::Stamp;
@@ -55,21 +55,4 @@ pub fn storage(error: io::Error) -> SyncError {
         format!("what is passed between the two files can't be kept: {error}; free some space"),
         true,
     )
-}
-
-/// Hashes what is left of a message: 64 bits are enough to know a push again, whose numbers are in it.
-pub fn fingerprint(input: &mut dyn Read) -> io::Result<String> {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    let mut length: u64 = 0;
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        let read = input.read(&mut buffer)?;
-        if read == 0 {
-            return Ok(format!("{hash:016x}-{length}"));
-        }
-        length += read as u64;
-        for byte in &buffer[..read] {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
 }

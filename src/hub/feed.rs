@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::stamp::Stamp;
 use super::table::Table;
-use crate::store::{Database, Error, Result, Value, ValueRef, quote_name, random_token};
+use crate::store::{Database, Error, Result, ValueRef, quote_name, random_token};
 
 const TABLES: &str = include_str!("../../sql/hub/tables.sql");
 const TRIGGERS: &str = include_str!("../../sql/hub/triggers.sql");
@@ -109,20 +109,22 @@ pub fn of(database: &Database, table: &Table) -> Result<Option<Fed>> {
         return Ok(None);
     };
     let wanted = triggers(database, table, id)?;
+    let present = present(database, id)?;
+    let on_it = |(_, on): &&(String, String)| on.eq_ignore_ascii_case(&table.name);
     let is_whole = key == table.key
         && kept == wanted.join("\n")
-        && present(database, table, id)?.len() == wanted.len();
+        && present.iter().filter(on_it).count() == wanted.len();
     Ok(is_whole.then_some(Fed { id, since }))
 }
 
-/// The names of the triggers of a table's feed that are there and have the text that they were made with.
-fn present(database: &Database, table: &Table, id: i64) -> Result<Vec<String>> {
+/// The triggers of a feed that are there: their names, and the tables that they are on.
+fn present(database: &Database, id: i64) -> Result<Vec<(String, String)>> {
     let prefix = format!("{PREFIX}{id}_");
     let length = i64::try_from(prefix.len()).unwrap_or(0);
     database.query_all(
-        "SELECT name FROM main.sqlite_master WHERE type = 'trigger' AND substr(name, 1, ?2) = ?1 AND tbl_name = ?3 COLLATE NOCASE",
-        &[prefix.as_str().into(), length.into(), table.name.as_str().into()],
-        |row| Ok(row.text(0)),
+        "SELECT name, tbl_name FROM main.sqlite_master WHERE type = 'trigger' AND substr(name, 1, ?2) = ?1",
+        &[prefix.as_str().into(), length.into()],
+        |row| Ok((row.text(0), row.text(1))),
     )
 }
 
@@ -132,35 +134,20 @@ fn present(database: &Database, table: &Table, id: i64) -> Result<Vec<String>> {
 /// SQLite's.
 pub fn give(database: &Database, table: &Table) -> Result<Fed> {
     let name = table.name.as_str();
-    let known = database.query_value(
-        "SELECT id FROM main._syncFeedTable WHERE name = ?1",
-        &[name.into()],
-    )?;
-    let since = match known {
+    let since = match id_of(database, name)? {
         // A first one: nobody has a cursor.
-        Value::Null => 0,
+        None => 0,
         // Nobody has read up to here.
-        _ => touch_end(database)?,
+        Some(_) => touch_end(database)?,
     };
     database.execute(
         "INSERT INTO main._syncFeedTable (name, key, triggers, since) VALUES (?1, ?2, '', ?3) \
          ON CONFLICT (name) DO UPDATE SET key = excluded.key, since = excluded.since",
         &[name.into(), table.key.as_str().into(), since.into()],
     )?;
-    let id = database.query_value(
-        "SELECT id FROM main._syncFeedTable WHERE name = ?1",
-        &[name.into()],
-    )?;
-    let id = id.as_i64().unwrap_or(0);
-    let prefix = format!("{PREFIX}{id}_");
-    let length = i64::try_from(prefix.len()).unwrap_or(0);
-    let old = database.query_all(
-        "SELECT name FROM main.sqlite_master WHERE type = 'trigger' AND substr(name, 1, ?2) = ?1",
-        &[prefix.as_str().into(), length.into()],
-        |row| Ok(row.text(0)),
-    )?;
+    let id = id_of(database, name)?.unwrap_or(0);
     let connection = database.connection();
-    for trigger in old {
+    for (trigger, _) in present(database, id)? {
         connection.execute_script(&format!("DROP TRIGGER {}", database.qualified(&trigger)))?;
     }
     let texts = triggers(database, table, id)?;

@@ -43,10 +43,11 @@ pub fn mark(database: &Database) -> Result<(i64, Option<String>)> {
 /// # Errors
 /// SQLite's.
 pub fn set_mark(database: &Database) -> Result<(i64, String)> {
-    if let (seq, Some(mark)) = mark(database)? {
+    let (seq, mark) = mark(database)?;
+    if let Some(mark) = mark {
         return Ok((seq, mark));
     }
-    let (seq, mark) = (feed::last(database)?, random_token());
+    let mark = random_token();
     database.execute(
         "INSERT INTO main._syncFeedMark (seq, token) VALUES (?1, ?2)",
         &[seq.into(), (&mark).into()],

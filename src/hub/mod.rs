@@ -12,20 +12,25 @@
 //! | `feed`, `stamp` | the feed and its triggers; when a column got its value |
 //! | `answer`, `asker` | carrying out a request; who makes it |
 //! | `mark` | moments of a hub, and the files that know them |
-//! | `pull`, `push` | reading rows; writing them |
+//! | `pull` | reading rows |
+//! | `push` | the transaction that takes what a device sends |
+//! | `change`, `writer`, `statements` | one change, carrying it out, and with what |
 //! | `carry` | this file is a hub too: what comes from another hub keeps its stamps |
 
 mod answer;
 mod asker;
 mod carry;
+mod change;
 mod feed;
 mod mark;
 mod place;
 mod pull;
 mod push;
 mod stamp;
+mod statements;
 mod table;
 pub mod wire;
+mod writer;
 
 pub use answer::{answer, keep_time};
 pub use asker::Asker;

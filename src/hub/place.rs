@@ -33,6 +33,10 @@ pub struct Home {
     _second: Option<Second>,
 }
 
+/// Memory for pages of the hub, in KiB. What is written goes all over two indexes, the key's and the feed's: with SQLite's usual
+/// 2 MB most pages would be written and read again for every row.
+const CACHE: &str = "PRAGMA cache_size = -32000";
+
 impl Place {
     /// What it is called in messages.
     pub fn name(&self) -> String {
@@ -96,6 +100,7 @@ impl Place {
             .to_str()
             .ok_or_else(|| Error::argument("its path is not valid UTF-8; rename it"))?;
         let second = Door::elsewhere(session, text, self.create)?.open(self.busy)?;
+        second.session().connection().execute_script(CACHE)?;
         let database = second.session().database("main")?;
         let locked = second.session().connection().read_only("main") == Some(true);
         Ok(Home {
@@ -145,7 +150,6 @@ fn same_file(one: &Path, other: &Path) -> bool {
 fn trouble(name: &str, error: Error) -> SyncError {
     const CANT_OPEN: i32 = 14;
     const NOT_A_DATABASE: i32 = 26;
-    const NO_ADVICE: &[i32] = &[8, 10, 13];
     let name = quoted(name);
     let code = error.code();
     let database = |text: String, retryable| {
@@ -175,7 +179,6 @@ fn trouble(name: &str, error: Error) -> SyncError {
             format!("{name} can't be opened; see whether it is there and may be read"),
             true,
         ),
-        primary if NO_ADVICE.contains(&primary) => SyncError::from(error.prefixed(&name)),
         _ => SyncError::from(error.prefixed(&name)),
     }
     .of_database(code)

@@ -44,22 +44,26 @@ pub fn pull(
     let hub = Hub {
         database,
         request,
-        read_only: home.is_read_only() || request.op == Op::All,
+        read_only: home.is_read_only(),
     };
+    let is_left_alone = hub.read_only || request.op == Op::All;
     // Most of the time there is nothing to be written.
     let snapshot = Snapshot::begin(database.connection()).map_err(trouble)?;
-    if hub.forked().map_err(trouble)? {
+    if is_forked(database, request).map_err(trouble)? {
         return Ok(Pulled::Forked);
     }
-    if hub.read_only || hub.is_ready().map_err(trouble)? {
-        let mut reading = hub.reading().map_err(trouble)?;
-        reading.read_only = home.is_read_only();
-        write(asker, home, request, &reading, out)?;
-        return Ok(Pulled::Written);
+    match hub.reading() {
+        Ok(reading) if is_left_alone || reading.is_ready() => {
+            write(asker, home, request, &reading, out)?;
+            return Ok(Pulled::Written);
+        }
+        Err(error) if is_left_alone => return Err(trouble(error)),
+        // What is missing is made, or said.
+        _ => {}
     }
     drop(snapshot);
     let transaction = Transaction::begin(database.connection()).map_err(trouble)?;
-    if hub.forked().map_err(trouble)? {
+    if is_forked(database, request).map_err(trouble)? {
         return Ok(Pulled::Forked);
     }
     hub.prepare(asker, place.create).map_err(trouble)?;
@@ -69,6 +73,13 @@ pub fn pull(
     Ok(Pulled::Written)
 }
 
+impl Reading {
+    /// Whether all feeds and marks are there.
+    fn is_ready(&self) -> bool {
+        self.now.is_some() && self.tables.iter().all(|(_, fed)| fed.is_some())
+    }
+}
+
 struct Hub<'a> {
     database: &'a Database,
     request: &'a Request,
@@ -76,27 +87,6 @@ struct Hub<'a> {
 }
 
 impl Hub<'_> {
-    fn forked(&self) -> Result<bool> {
-        is_forked(self.database, self.request)
-    }
-
-    /// Whether all feeds and marks are there.
-    fn is_ready(&self) -> Result<bool> {
-        if !feed::exists(self.database)? {
-            return Ok(false);
-        }
-        for asked in &self.request.tables {
-            let table = match Table::find(self.database, asked) {
-                Ok(table) => table,
-                Err(_) => return Ok(false),
-            };
-            if feed::of(self.database, &table)?.is_none() {
-                return Ok(false);
-            }
-        }
-        Ok(mark(self.database)?.1.is_some())
-    }
-
     fn prepare(&self, asker: &Asker<'_>, create: bool) -> Result<()> {
         if !feed::exists(self.database)? {
             feed::install(self.database)?;
@@ -130,7 +120,7 @@ impl Hub<'_> {
             now: None,
             device: 0,
             is_copy: false,
-            read_only: false,
+            read_only: self.read_only,
         };
         if exists {
             let (seq, mark) = mark(self.database)?;
@@ -225,7 +215,7 @@ struct Rows<'a> {
     stamps: bool,
 }
 
-/// Whether the row is there, its key, its stamps, its columns.
+/// Statements that give whether a row is there, its key, its stamps, its columns.
 impl Rows<'_> {
     fn columns(table: &Table) -> String {
         let columns = table.columns.iter();

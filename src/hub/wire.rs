@@ -260,23 +260,27 @@ pub fn read_value(input: &mut dyn Read) -> io::Result<Option<Value>> {
 
 // ------------------------------------------------------------------------------------ a change in the outbox
 
+fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Memory takes everything.
+    let _ = out.write_fmt(text);
+}
+
 /// Writes a column of a change, as text: the outbox keeps texts.
 ///
 /// # Errors
 /// A text that is not valid.
 pub fn write_column(out: &mut Vec<u8>, name: &str, value: ValueRef<'_>) -> Result<(), String> {
-    out.extend_from_slice(format!("{}:{name}", name.len()).as_bytes());
+    put(out, format_args!("{}:{name}", name.len()));
     match value {
         ValueRef::Null => out.push(b'n'),
-        ValueRef::Integer(number) => out.extend_from_slice(format!("i{number};").as_bytes()),
-        ValueRef::Real(number) => {
-            out.extend_from_slice(format!("r{:016x}", number.to_bits()).as_bytes());
-        }
+        ValueRef::Integer(number) => put(out, format_args!("i{number};")),
+        ValueRef::Real(number) => put(out, format_args!("r{:016x}", number.to_bits())),
         ValueRef::Text(text) => {
-            out.extend_from_slice(format!("t{}:{text}", text.len()).as_bytes());
+            put(out, format_args!("t{}:", text.len()));
+            out.extend_from_slice(text.as_bytes());
         }
         ValueRef::Blob(bytes) => {
-            out.extend_from_slice(format!("b{}:", bytes.len()).as_bytes());
+            put(out, format_args!("b{}:", bytes.len()));
             const DIGITS: &[u8; 16] = b"0123456789abcdef";
             for byte in bytes {
                 out.push(DIGITS[usize::from(byte >> 4)]);

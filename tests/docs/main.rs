@@ -12,6 +12,7 @@
 //! | a `text` block right after it | the answer of the block's last statement, as `.mode box` shows it |
 //! | `…` in what is expected | anything |
 //! | `.read FILE` | runs that file of the repository; other dot commands are for the shell |
+//! | `ATTACH 'FILE'` | a file in the folder of that database |
 //! | `http://127.0.0.1:8787` | a reference backend with the flights data, fresh for each file |
 //! | `http://127.0.0.1:8788` | the shop of `bookshop.rs`, which never changes |
 
@@ -105,6 +106,9 @@ fn run_page(path: &Path) -> Tally {
         text = text.replace(SHOP, &shop.origin());
     }
     let world = World::new(false);
+    let folder = world.path();
+    let folder = folder.parent().expect("a folder").display();
+    text = text.replace("ATTACH '", &format!("ATTACH '{folder}/"));
     let connection = world.open();
     let mut tally = Tally::default();
     let mut last: Option<String> = None;

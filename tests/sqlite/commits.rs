@@ -3,6 +3,7 @@
 use rusqlite::functions::FunctionFlags;
 use serde_json::json;
 use support::ask;
+use support::work::work_of;
 
 use super::{ALL, Device, Folder, NOTES};
 
@@ -127,4 +128,34 @@ fn f4_a_reference_that_is_only_checked_at_the_end_refuses_its_row_alone() {
         "{answer}"
     );
     assert_eq!(ask(&hub, "SELECT id FROM task"), "good");
+}
+
+/// Rows of which each takes the number of the next one: the steps that a sync takes which sends them.
+fn moved_up(rows: u64) -> u64 {
+    let folder = Folder::new();
+    let schema = "CREATE TABLE notes (id TEXT PRIMARY KEY NOT NULL, n INTEGER UNIQUE);";
+    let hub = folder.made("hub.db", schema);
+    let more = json!({"file": "hub", "attached": true});
+    let mut device = folder.device("a.db", schema, "hub.db", more);
+    let path = folder.path("hub.db");
+    device.exec(&format!("ATTACH '{}' AS hub", path.display()));
+    device.exec(&format!(
+        "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+         INSERT INTO notes SELECT printf('%05d', i), i FROM n"
+    ));
+    device.synced();
+    device.exec("UPDATE notes SET n = -n; UPDATE notes SET n = 1 - n");
+    let call = r#"SELECT sync_entities('all', 'hub', '["notes"]')->>'rejected'"#;
+    let work = work_of(&mut device.db, |db| assert_eq!(ask(db, call), "0"));
+    assert_eq!(
+        ask(&hub, "SELECT min(n) || ' ' || max(n) FROM notes"),
+        format!("2 {}", rows + 1)
+    );
+    work
+}
+
+#[test]
+fn f4_rows_that_wait_for_each_other_in_a_line_are_through_at_once() {
+    let (few, many) = (moved_up(100), moved_up(400));
+    assert!(many < few * 6, "{few} steps for 100, {many} for 400");
 }

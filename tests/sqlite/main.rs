@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `main.rs` | what the tests share; F1 and F2: two ways, and only what changed |
 //! | `rings.rs` | F3: three files in a ring or a star, at random |
-//! | `commits.rs` | F4: an end between the two commits |
+//! | `commits.rs`, `kill.rs` | F4: an end between the two commits, or anywhere else |
 //! | `troubles.rs` | F5: locked, missing, no database, other tables |
 //! | `exact.rs` | F6: every value as it is |
 //! | `forks.rs` | F7: copies of the hub and of the device |
@@ -12,6 +12,7 @@
 mod commits;
 mod exact;
 mod forks;
+mod kill;
 mod rings;
 mod troubles;
 

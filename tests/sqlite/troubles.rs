@@ -236,3 +236,16 @@ fn f5_a_table_made_again_in_the_hub_is_read_anew() {
     device.synced();
     assert_eq!(device.ask(ALL), ask(&hub, ALL));
 }
+
+#[test]
+fn f5_a_file_has_no_news_to_listen_to_and_that_is_said() {
+    let folder = Folder::new();
+    folder.made("hub.db", NOTES);
+    let device = folder.device("a.db", NOTES, "hub.db", json!({}));
+    let said = refused(&device.db, r#"SELECT sync_auto('hub', '{"watch":true}')"#);
+    assert!(
+        said.contains("downloadEvery") && !said.contains("watchUrl"),
+        "{said}"
+    );
+    device.ask(r#"SELECT sync_auto('hub', '{"downloadEvery":"60s"}')"#);
+}

@@ -23,6 +23,7 @@ use crate::transfer::conflict::record::{Kind, Recorder, Sides, remote_json};
 use crate::transfer::cursor;
 use crate::transfer::held::inserts;
 use crate::transfer::held::keep::{self, InShort};
+use crate::transfer::peer;
 use crate::transfer::send::unacknowledged::Unacknowledged;
 use crate::transfer::version::Versions;
 
@@ -69,6 +70,11 @@ pub fn freeze(
     for (table, key) in circumstances::look(database, provider, bindings, &pending)? {
         once_more(database, provider, (table, &key.0))?;
     }
+    let numbered = kind.manners().numbered;
+    let first_change = match numbered {
+        true => Some(peer::next_change(database, provider)?),
+        false => None,
+    };
     let mut known = log::RowsUpTo::new();
     let mut waits = false;
     let mut unseen = Recorder::new(database, provider, run);
@@ -93,8 +99,8 @@ pub fn freeze(
             },
             kept_back: &kept_back,
             insert: database.prepare(
-                "INSERT INTO main._syncOutbox (pushId, tbl, kind, pk, content, uptoSeq, base, alone) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO main._syncOutbox (pushId, tbl, kind, pk, content, uptoSeq, base, alone, change) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?,
             content: Vec::new(),
             asides: Asides::of(database, binding)?,
@@ -109,7 +115,9 @@ pub fn freeze(
             }
             let may_have_arrived = || unacknowledged.may_have_created(binding.table.id, &row.key);
             let was_refused = before.is_some_and(|before| before.was_sent);
-            match table.row(&row, push, was_refused, may_have_arrived)? {
+            let change = first_change.map(|first| first.saturating_add(frozen.rows as i64));
+            let number = (push, change);
+            match table.row(&row, number, was_refused, may_have_arrived)? {
                 Fate::Frozen => {
                     rejected.remove(&row.key);
                     frozen.rows += 1;
@@ -152,7 +160,7 @@ pub fn freeze(
         "UPDATE main._syncPush SET rows = ?2 WHERE id = ?1",
         &[push.into(), (frozen.rows as i64).into()],
     )?;
-    if kind.manners().numbered {
+    if numbered {
         number::give(database, provider, (push, frozen.rows), bindings)?;
     }
     Ok(frozen)
@@ -206,7 +214,7 @@ impl TableFreezer<'_> {
     fn row(
         &mut self,
         row: &Pending,
-        push: i64,
+        (push, change): (i64, Option<i64>),
         was_refused: bool,
         may_have_arrived: impl FnOnce() -> Result<bool>,
     ) -> Result<Fate> {
@@ -317,7 +325,8 @@ impl TableFreezer<'_> {
             (&content).into(),
             row.last_seq.into(),
             version.into(),
-            (self.kind.manners().numbered && (was_refused || met)).into(),
+            (change.is_some() && (was_refused || met)).into(),
+            change.into(),
         ])?;
         Ok(match kind == ChangeKind::Deleted && holds_row {
             true => Fate::FrozenUnseen,

@@ -100,6 +100,26 @@ pub fn any_alone(database: &Database, push: i64) -> Result<bool> {
     Ok(any.as_i64().is_some())
 }
 
+/// Whether the numbers of a push's changes grow with those of the outbox.
+///
+/// # Errors
+/// SQLite's.
+pub fn changes_grow(database: &Database, push: i64) -> Result<bool> {
+    // The plus makes SQLite walk through the table, in the order of its numbers, in place of an index.
+    let mut rows =
+        database.prepare("SELECT change FROM main._syncOutbox WHERE +pushId = ?1 ORDER BY id")?;
+    rows.bind(1, push.into())?;
+    let mut last = None;
+    while rows.step()? {
+        let change = rows.column(0).as_i64();
+        if change <= last {
+            return Ok(false);
+        }
+        last = change;
+    }
+    Ok(true)
+}
+
 /// Notes that a push is about to leave.
 ///
 /// # Errors
@@ -148,6 +168,19 @@ pub fn count_pull(
     );
     let values = [provider.into(), enough.into()];
     let needed = still_needed(database, &going, &values)?;
+    if needed.is_empty() {
+        // Nothing is asked of single rows: whole pushes go at once, which takes a fraction of the time.
+        let whole = database.query_all(
+            &format!(
+                "SELECT id FROM main._syncPush WHERE provider = ?1 AND pulls >= ?2 AND {known} AND state <> 'unknown'"
+            ),
+            &values,
+            |row| Ok(row.integer(0)),
+        )?;
+        for push in whole {
+            remove_rows(database, push)?;
+        }
+    }
     let needed: Vec<String> = needed.iter().map(i64::to_string).collect();
     let gone = format!("{going} AND id NOT IN ({})", needed.join(", "));
     database.delete_each(OUTBOX, &gone, &values)?;
@@ -172,12 +205,7 @@ pub fn close(database: &Database, provider: &str, push: i64, state: State) -> Re
         &[push.into(), state.as_str().into(), now().into()],
     )?;
     match state {
-        State::Refused => {
-            database.execute(
-                "DELETE FROM main._syncOutbox WHERE pushId = ?1",
-                &[push.into()],
-            )?;
-        }
+        State::Refused => remove_rows(database, push)?,
         State::Acknowledged => settle_unknown(database, provider, push)?,
         State::Unknown => supersede_unknown(database, provider, push)?,
     }
@@ -185,6 +213,14 @@ pub fn close(database: &Database, provider: &str, push: i64, state: State) -> Re
         "DELETE FROM main._syncPush WHERE provider = ?1 AND state IN ('refused', 'unknown') \
          AND NOT EXISTS (SELECT 1 FROM main._syncOutbox WHERE pushId = _syncPush.id)",
         &[provider.into()],
+    )?;
+    Ok(())
+}
+
+fn remove_rows(database: &Database, push: i64) -> Result<()> {
+    database.execute(
+        "DELETE FROM main._syncOutbox WHERE pushId = ?1",
+        &[push.into()],
     )?;
     Ok(())
 }
@@ -387,12 +423,20 @@ impl ParcelRows for FrozenRows<'_> {
         let places: HashMap<i64, usize> = places
             .map(|(place, binding)| (binding.table.id, place))
             .collect();
+        // Rows are not sorted with all that they hold where they are in order.
+        let grow = changes_grow(self.database, self.push).map_err(io::Error::other)?;
         let mut rows = self
             .database
-            .prepare(
-                "SELECT change, kind, content, pk, base, tbl FROM main._syncOutbox \
-                 WHERE pushId = ?1 ORDER BY change",
-            )
+            .prepare(match grow {
+                true => {
+                    "SELECT change, kind, content, pk, base, tbl FROM main._syncOutbox \
+                     WHERE +pushId = ?1 ORDER BY id"
+                }
+                false => {
+                    "SELECT change, kind, content, pk, base, tbl FROM main._syncOutbox \
+                     WHERE pushId = ?1 ORDER BY change"
+                }
+            })
             .map_err(io::Error::other)?;
         rows.bind(1, self.push.into()).map_err(io::Error::other)?;
         while rows.step().map_err(io::Error::other)? {

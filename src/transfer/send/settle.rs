@@ -178,7 +178,7 @@ impl<'a> Settler<'a> {
     pub fn finish(mut self) -> Result<Settled, SyncError> {
         forget_old_rejections(self.database, self.provider, self.frozen.push)?;
         self.count_sent()?;
-        if self.all_plain() {
+        if self.all_plain()? {
             self.acknowledge_all()?;
         } else {
             self.settle_each()?;
@@ -192,6 +192,12 @@ impl<'a> Settler<'a> {
     /// An id that was not sent may be meant for a row that is written differently here: to take that row for one that
     /// the server has would lose it.
     fn refuse_strangers(&self) -> Result<(), SyncError> {
+        if !self.by_change.is_empty() {
+            return Err(SyncError::protocol(format!(
+                "the answer names {} changes that were not sent; all rows stay pending",
+                self.by_change.len()
+            )));
+        }
         for (binding, ids) in self.bindings.iter().zip(&self.by_id) {
             let mut ids: Vec<&String> = ids.keys().collect();
             ids.sort_unstable();
@@ -244,13 +250,32 @@ impl<'a> Settler<'a> {
     }
 
     /// Whether the server accepted all that it did not refuse, which is settled by a range of the log.
-    fn all_plain(&self) -> bool {
+    fn all_plain(&self) -> Result<bool> {
+        if !self.covers_a_range() || !self.rest.as_ref().is_some_and(Fate::is_plain) {
+            return Ok(false);
+        }
         let refused = |fate: &Fate| matches!(fate, Fate::Refused(_));
-        // What is sent again does not cover all that the log says up to there.
-        !self.manners.resends
-            && self.rest.as_ref().is_some_and(Fate::is_plain)
-            && self.by_change.is_empty()
-            && self.by_id.iter().flat_map(HashMap::values).all(refused)
+        let mut named = self
+            .by_change
+            .values()
+            .chain(self.by_id.iter().flat_map(HashMap::values))
+            .peekable();
+        // Where a push is sent again as it was, a no to a later attempt says nothing of the first.
+        let is_first =
+            named.peek().is_none() || !self.manners.resends || self.is_first_attempt()?;
+        Ok(is_first && named.all(refused))
+    }
+
+    /// Whether the parcel covers all that the log says up to its end, and a plain yes says that the server has a row as it
+    /// was sent.
+    fn covers_a_range(&self) -> bool {
+        // What is sent again may leave out what was logged since; where versions are counted, a yes names one.
+        let is_whole = !self.frozen.resent && !self.manners.versions;
+        !self.manners.resends || (is_whole && !self.manners.one_by_one)
+    }
+
+    fn is_first_attempt(&self) -> Result<bool> {
+        Ok(!self.repeated && outbox::attempts(self.database, self.frozen.push)? <= 1)
     }
 
     /// Counts all rows as pushed; those that were not are taken off again.
@@ -268,18 +293,16 @@ impl<'a> Settler<'a> {
     /// Linear in the number of rows: the log is acknowledged by range.
     fn acknowledge_all(&mut self) -> Result<()> {
         for place in 0..self.bindings.len() {
-            if self.by_id[place].is_empty() {
+            if self.by_id[place].is_empty() && self.by_change.is_empty() {
                 continue;
             }
             let is_named = |row: &SentRow| {
                 let id = self.id_of(row);
-                id.is_some_and(|id| self.by_id[place].contains_key(&id))
+                self.by_change.contains_key(&row.change)
+                    || id.is_some_and(|id| self.by_id[place].contains_key(&id))
             };
             for row in self.rows(place, is_named)? {
-                let fate = self
-                    .id_of(&row)
-                    .and_then(|id| self.by_id[place].remove(&id));
-                if let Some(Fate::Refused(refusal)) = fate {
+                if let Some(Fate::Refused(refusal)) = self.named(&row) {
                     self.refuse(&row, &refusal)?;
                 }
             }
@@ -309,11 +332,7 @@ impl<'a> Settler<'a> {
         let mut silent = 0;
         for place in 0..self.bindings.len() {
             for row in self.rows(place, |_| true)? {
-                let named = self.by_change.remove(&row.change);
-                let by_id = self
-                    .id_of(&row)
-                    .and_then(|id| self.by_id[place].remove(&id));
-                match named.or(by_id).or_else(|| self.rest.clone()) {
+                match self.named(&row).or_else(|| self.rest.clone()) {
                     Some(Fate::Taken { version, .. }) if self.is_swallowed(&row, version) => {
                         swallowed.push(row);
                     }
@@ -354,12 +373,6 @@ impl<'a> Settler<'a> {
                 "the answer does not mention {silent} of the rows that were sent; all stay pending"
             )));
         }
-        if !self.by_change.is_empty() {
-            return Err(SyncError::protocol(format!(
-                "the answer names {} changes that were not sent; all rows stay pending",
-                self.by_change.len()
-            )));
-        }
         log::forget(self.database, &self.taken)?;
         let moved = room::make(self.database, self.bindings, &self.renamed)?;
         self.renamed.extend(moved);
@@ -375,6 +388,14 @@ impl<'a> Settler<'a> {
         let push = self.frozen.push;
         outbox::close_but(self.database, self.provider, push, &unsure)?;
         Ok(())
+    }
+
+    /// What the answer says of a row by its number or its key; that is said only once.
+    fn named(&mut self, row: &SentRow) -> Option<Fate> {
+        let by_change = self.by_change.remove(&row.change);
+        let id = self.id_of(row);
+        let by_id = id.and_then(|id| self.by_id[row.place].remove(&id));
+        by_change.or(by_id)
     }
 
     /// A row as the server names it.
