@@ -11,6 +11,10 @@ RELEASE  = SYNCSCOPE_COMMIT=$$(git rev-parse --short HEAD 2>/dev/null || echo un
 # Programs of examples/, as `cargo test` builds them too.
 EXAMPLES = $${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/examples
 
+# What pip writes last.
+PACKAGES         := tests/python/venv/installed
+SERVED_BY_PYTHON := tests/python/venv/servers
+
 ifeq ($(SYSTEM),Darwin)
 FILE := libsyncscope.dylib
 else
@@ -18,7 +22,7 @@ FILE := libsyncscope.so
 endif
 
 .DEFAULT_GOAL := loadable
-.PHONY: loadable demo drivers migrations test test-sql oracle node-modules own-backends servers pocketbase schedules settings valgrind fuzz bench bench-kinds bench-peers lint clean \
+.PHONY: loadable demo demo-rest drivers migrations test test-sql oracle node-modules own-backends servers pocketbase schedules settings valgrind fuzz bench bench-kinds bench-peers lint clean \
         help check-cargo check-cc check-cxx check-sqlite3 check-npm check-go check-python check-valgrind check-venv
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
@@ -32,6 +36,10 @@ demo: loadable check-sqlite3 ## sync two files, then real flight data with a rea
 	@$(CARGO) build --example backend
 	@SQLITE3="$(SQLITE3)" LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" BACKEND="$(EXAMPLES)/backend" \
 	  bash examples/demo/run.sh
+
+demo-rest: loadable check-sqlite3 $(SERVED_BY_PYTHON) ## mirror a REST API of others, Datasette with the flight data, both ways
+	@SQLITE3="$(SQLITE3)" LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" DATASETTE="$(CURDIR)/tests/python/venv/bin/datasette" \
+	  bash examples/demo-rest/run.sh
 
 drivers: loadable check-sqlite3 ## run the example of every language that is installed here
 	@$(CARGO) build --example backend --example rusqlite
@@ -63,9 +71,6 @@ $(NODE_MODULES): tests/node/package.json tests/node/package-lock.json | check-np
 	  npm ci --prefix tests/node --no-fund --no-audit --loglevel=error
 	@touch $(NODE_MODULES)
 
-# What pip writes last.
-PACKAGES := tests/python/venv/installed
-
 own-backends: node-modules $(PACKAGES) ## install FastAPI and Express, for the tests of examples/own
 
 $(PACKAGES): tests/python/requirements.txt | check-venv
@@ -73,7 +78,6 @@ $(PACKAGES): tests/python/requirements.txt | check-venv
 	@tests/python/venv/bin/pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt
 	@touch $(PACKAGES)
 
-SERVED_BY_PYTHON := tests/python/venv/servers
 SERVED_BY_NODE := tests/servers/node_modules/.package-lock.json
 
 servers: $(SERVED_BY_PYTHON) $(SERVED_BY_NODE) ## install Kinto, Datasette and json-server, for tests/servers

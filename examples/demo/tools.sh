@@ -1,64 +1,18 @@
 # shellcheck shell=bash
-# What run.sh needs besides the story: the sqlite3 shell, the backend, expectations, tidying up.
-# Keeps to what bash 3.2 (macOS) knows; needs neither curl nor netcat.
+# What run.sh needs besides the story and ../steps.sh: the reference backend, its faults, comparing.
 
 here=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/../steps.sh"
 data=$(dirname "$here")/data
 tables='airlines airports planes flights'
-backend_pid=
+# Until it is known where the backend listens, scripts name the usual place.
 port=8787
-sync_pid=
-work=
 
-heading() {
-  printf '\n%s\n%s\n' "$*" "$(printf '%s' "$*" | sed 's/./=/g')"
-}
-
-note() {
-  printf '\n%s\n' "$*"
-}
-
-fail() {
-  printf '\ndemo: %s\n' "$*" >&2
-  exit 1
-}
-
-# expect WHAT ACTUAL EXPECTED: goes on only if they are equal.
-expect() {
-  [ "$2" = "$3" ] || fail "$1: expected '$3', found '$2'"
-  printf 'checked: %s\n' "$1"
-}
-
-# absolute PATH: the same with a folder in front, for the demo works in a folder of its own. A bare name (of a
-# program that is on the PATH) stays.
-absolute() {
-  case $1 in
-    /*) printf '%s' "$1" ;;
-    */*) printf '%s/%s' "$PWD" "$1" ;;
-    *) printf '%s' "$1" ;;
-  esac
-}
-
-# Checks what the demo is given, and makes its folder: $work, with the library as ./libsyncscope.
+# Checks what the demo is given, and goes to its folder.
 prepare() {
-  SQLITE3=$(absolute "${SQLITE3:-sqlite3}")
-  LIBRARY=$(absolute "${LIBRARY:?the path of the built library; make demo sets it}")
   BACKEND=$(absolute "${BACKEND:?the path of the built example backend; make demo sets it}")
-  command -v "$SQLITE3" >/dev/null || fail "missing: $SQLITE3; e.g. apt-get install sqlite3"
-  [ -f "$LIBRARY" ] || fail "missing: $LIBRARY; run make"
   [ -x "$BACKEND" ] || fail "missing: $BACKEND; run cargo build --example backend"
-
-  trap tidy_up EXIT
-  trap 'exit 129' HUP
-  trap 'exit 130' INT
-  trap 'exit 143' TERM
-  work=$(mktemp -d "${TMPDIR:-/tmp}/syncscope-demo.XXXXXX")
-  cd "$work" || fail "cannot work in $work"
-  ln -s "$LIBRARY" "libsyncscope.${LIBRARY##*.}"
-
-  local said
-  said=$(plain :memory: '.load ./libsyncscope' "SELECT '{\"works\":1}'->>'works'" 2>&1) && [ "$said" = 1 ] ||
-    fail "$SQLITE3 cannot be used: it must load extensions and be 3.38 or newer. It says: $said"
+  enter_folder
 
   if [ "${FULL:-0}" = 1 ]; then
     command -v python3 >/dev/null || fail 'missing: python3; FULL=1 fetches the whole year with it'
@@ -67,56 +21,13 @@ prepare() {
   fi
 }
 
-tidy_up() {
-  local status=$?
-  trap - EXIT HUP INT TERM
-  [ -z "$sync_pid" ] || kill -9 "$sync_pid" 2>/dev/null || true
-  [ -z "$backend_pid" ] || kill "$backend_pid" 2>/dev/null || true
-  if [ "$status" -ne 0 ] && [ -s "$work/backend.err" ]; then
-    printf 'The backend said:\n' >&2
-    tail -n 20 "$work/backend.err" >&2
-  fi
-  wait 2>/dev/null || true
-  cd /
-  [ -z "$work" ] || rm -rf "$work"
-  exit "$status"
-}
-
-# shell FILE DATABASE [OPTION ...]: runs a SQL file in the sqlite3 shell, which shows the SQL and its results.
-# The files name the port that the backend has by default; here it has a free one.
-shell() {
-  local file=$1 database=$2
-  shift 2
-  printf '\n$ sqlite3 %s < %s\n' "$database" "$file"
-  script "$file" | "$SQLITE3" -init /dev/null -batch -bail -echo "$@" "$database" 2>&1 | sed 's/^/  /' ||
-    fail "$file failed on $database"
-}
-
 script() {
   sed "s|http://127.0.0.1:8787/|http://127.0.0.1:$port/|" "$here/$1"
-}
-
-# plain DATABASE STATEMENT ...: asks without showing it. Nothing is loaded unless a statement says so.
-plain() {
-  "$SQLITE3" -init /dev/null -batch -bail "$@"
-}
-
-# pending DATABASE: the local changes that have not gone up, or "nothing".
-pending() {
-  plain "$1" '.load ./libsyncscope' \
-    "SELECT coalesce(group_concat(\"table\" || ' ' || key || ' ' || op || coalesce(' ' || changed, ''), ', '),
-                     'nothing')
-     FROM sync_pending"
 }
 
 # plane DATABASE TAILNUM COLUMNS
 plane() {
   plain "$1" "SELECT $3 FROM planes WHERE tailnum = '$2'"
-}
-
-# scope DATABASE ID: its state and counts.
-scope() {
-  plain "$1" "SELECT state, notStarted, syncing, synced, failed FROM _syncScope WHERE id = '$2'"
 }
 
 # Starts the backend on a free port, which is then in $port.
@@ -134,20 +45,6 @@ start_backend() {
     sleep 0.1
     port=$(sed -n 's|^listening on http://127\.0\.0\.1:\([0-9]*\)$|\1|p' backend.out)
   done
-}
-
-# http METHOD PATH [BODY]: one request to the backend; the body of its answer, which must be a 200.
-http() {
-  local answer body=${3:-} line_end=$'\r\n'
-  exec 3<>"/dev/tcp/127.0.0.1/$port" || fail 'the backend cannot be reached'
-  printf '%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: %s\r\n\r\n%s' \
-    "$1" "$2" "${#body}" "$body" >&3
-  answer=$(cat <&3)
-  exec 3>&-
-  case $answer in
-    'HTTP/1.1 200 '*) printf '%s\n' "${answer#*"$line_end$line_end"}" ;;
-    *) fail "$1 $2: $answer" ;;
-  esac
 }
 
 # misbehave FAULTS: a JSON list of faults, see examples/backend/faults.rs; [] is good behaviour.
