@@ -66,7 +66,7 @@ pub enum Due {
     #[default]
     Write,
     /// Whether a row that was sent before arrived shows in what the backend has now. If not, it has refused it in these words.
-    Look(Pages, Option<String>),
+    Look(Box<Pages>, Option<String>),
     /// The backend has another state of the row: which?
     Current,
 }
@@ -123,7 +123,7 @@ impl Sender {
             change.row.insert(column.clone(), version.clone());
         }
         self.due = match self.must_look() {
-            true => Due::Look(Pages::default(), None),
+            true => Due::Look(Box::default(), None),
             false => Due::Write,
         };
     }
@@ -314,7 +314,7 @@ impl Sender {
                     400 | 422 => Some(excerpt(answer)),
                     _ => None,
                 };
-                return Ok(Became::Open(Due::Look(Pages::default(), refusal)));
+                return Ok(Became::Open(Due::Look(Box::default(), refusal)));
             }
             // A row that the backend is to give an id can't be asked for.
             (_, kind) if writer.reads_current(kind) => return Ok(Became::Open(Due::Current)),
@@ -438,7 +438,7 @@ impl Sender {
         }
         let ask = self.look(writer, pages)?;
         match walked.after(function, pages, headers, &ask.url) {
-            After::Page(pages) => Ok(Became::Open(Due::Look(pages, refusal.clone()))),
+            After::Page(pages) => Ok(Became::Open(Due::Look(Box::new(pages), refusal.clone()))),
             After::Whole => {
                 let verdict = match (refusal, writer.writes.mints) {
                     // It is not there, so that this is about what was sent now.
