@@ -10,6 +10,7 @@ mod common;
 mod apply;
 mod capture;
 mod child;
+mod files;
 mod load;
 mod memory;
 mod push;
@@ -27,6 +28,7 @@ const GROUPS: &[(&str, Group)] = &[
     ("read-out", readout::measure),
     ("apply", apply::measure),
     ("push", push::measure),
+    ("files", files::measure),
     ("status", status::measure),
     ("load", load::measure),
     ("memory", memory::measure),

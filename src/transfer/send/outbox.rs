@@ -100,24 +100,35 @@ pub fn any_alone(database: &Database, push: i64) -> Result<bool> {
     Ok(any.as_i64().is_some())
 }
 
-/// Whether the numbers of a push's changes grow with those of the outbox.
+/// The first and the last row of a push in the outbox, where the numbers of its changes grow with those of its rows and next to
+/// nothing else is between them: to walk through the table there is quicker than by an index.
 ///
 /// # Errors
 /// SQLite's.
-pub fn changes_grow(database: &Database, push: i64) -> Result<bool> {
-    // The plus makes SQLite walk through the table, in the order of its numbers, in place of an index.
-    let mut rows =
-        database.prepare("SELECT change FROM main._syncOutbox WHERE +pushId = ?1 ORDER BY id")?;
-    rows.bind(1, push.into())?;
-    let mut last = None;
-    while rows.step()? {
-        let change = rows.column(0).as_i64();
-        if change <= last {
-            return Ok(false);
-        }
-        last = change;
+pub fn span_in_order(database: &Database, push: i64) -> Result<Option<(i64, i64)>> {
+    let mut span = database
+        .prepare("SELECT min(id), max(id), count(*) FROM main._syncOutbox WHERE pushId = ?1")?;
+    span.bind(1, push.into())?;
+    span.step()?;
+    let (first, last, rows) = (span.integer(0), span.integer(1), span.integer(2));
+    drop(span);
+    if last.saturating_sub(first) > rows.saturating_mul(2) {
+        return Ok(None);
     }
-    Ok(true)
+    // The plus keeps SQLite from the index.
+    let mut changes = database.prepare(
+        "SELECT change FROM main._syncOutbox WHERE +pushId = ?1 AND id BETWEEN ?2 AND ?3 ORDER BY id",
+    )?;
+    changes.bind_all(&[push.into(), first.into(), last.into()])?;
+    let mut before = None;
+    while changes.step()? {
+        let change = changes.column(0).as_i64();
+        if change <= before {
+            return Ok(None);
+        }
+        before = change;
+    }
+    Ok(Some((first, last)))
 }
 
 /// Notes that a push is about to leave.
@@ -424,21 +435,25 @@ impl ParcelRows for FrozenRows<'_> {
             .map(|(place, binding)| (binding.table.id, place))
             .collect();
         // Rows are not sorted with all that they hold where they are in order.
-        let grow = changes_grow(self.database, self.push).map_err(io::Error::other)?;
+        let span = span_in_order(self.database, self.push).map_err(io::Error::other)?;
         let mut rows = self
             .database
-            .prepare(match grow {
-                true => {
+            .prepare(match span {
+                Some(_) => {
                     "SELECT change, kind, content, pk, base, tbl FROM main._syncOutbox \
-                     WHERE +pushId = ?1 ORDER BY id"
+                     WHERE +pushId = ?1 AND id BETWEEN ?2 AND ?3 ORDER BY id"
                 }
-                false => {
+                None => {
                     "SELECT change, kind, content, pk, base, tbl FROM main._syncOutbox \
                      WHERE pushId = ?1 ORDER BY change"
                 }
             })
             .map_err(io::Error::other)?;
-        rows.bind(1, self.push.into()).map_err(io::Error::other)?;
+        let mut values: Vec<ValueRef<'_>> = vec![self.push.into()];
+        if let Some((first, last)) = span {
+            values.extend([ValueRef::Integer(first), ValueRef::Integer(last)]);
+        }
+        rows.bind_all(&values).map_err(io::Error::other)?;
         while rows.step().map_err(io::Error::other)? {
             let place = places.get(&rows.integer(5)).ok_or_else(|| {
                 io::Error::other("a row of _syncOutbox is of a table that the sync is not about")
