@@ -22,8 +22,8 @@ FILE := libsyncscope.so
 endif
 
 .DEFAULT_GOAL := loadable
-.PHONY: loadable demo demo-rest drivers migrations test test-sql oracle node-modules own-backends servers pocketbase schedules settings valgrind fuzz bench bench-kinds bench-peers lint clean \
-        help check-cargo check-cc check-cxx check-sqlite3 check-npm check-go check-python check-valgrind check-venv
+.PHONY: loadable demo demo-rest drivers migrations test test-sql oracle node-modules own-backends servers pocketbase schedules settings valgrind fuzz bench bench-kinds bench-peers bench-rest lint clean \
+        help check-cargo check-cc check-cxx check-sqlite3 check-npm check-go check-python check-loading check-valgrind check-venv
 
 loadable: check-cargo check-cc ## build the loadable file into dist/
 	@$(RELEASE) --lib --package sqlite-syncscope
@@ -145,6 +145,17 @@ bench-peers: loadable node-modules $(PEERS)/data/flights.csv ## beside Watermelo
 	  BACKEND="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/examples/backend" \
 	  node $(PEERS)/run.js
 
+REST := benches/rest
+
+# ROUNDS, ROWS, PAGE and CLIENTS are passed on; see benches/rest/run.py.
+bench-rest: loadable $(REST)/venv/installed $(PEERS)/data/flights.csv ## a paged mirror beside dlt and a Python loop; ROWS=100000 ROUNDS=3
+	@LIBRARY="$(CURDIR)/$(DIST)/$(FILE)" FLIGHTS="$(CURDIR)/$(PEERS)/data/flights.csv" $(REST)/venv/bin/python $(REST)/run.py
+
+$(REST)/venv/installed: $(REST)/requirements.txt | check-loading
+	@$(PYTHON) -m venv --clear $(REST)/venv
+	@$(REST)/venv/bin/pip install --quiet --disable-pip-version-check -r $(REST)/requirements.txt
+	@touch $(REST)/venv/installed
+
 # The script checks what it fetches, and writes the flights last.
 $(PEERS)/data/flights.csv: | check-python
 	@python3 examples/data/extract.py --full $(PEERS)/data
@@ -189,6 +200,11 @@ check-python:
 
 check-venv:
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { echo "missing: python3 with venv; e.g. apt-get install python3-venv"; exit 1; }
+
+check-loading:
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "missing: $(PYTHON) with venv; e.g. apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import sqlite3; sqlite3.Connection.enable_load_extension' 2>/dev/null || \
+	  { echo "the sqlite3 of $(PYTHON) loads no extensions; try PYTHON=/usr/bin/python3 make $(MAKECMDGOALS)"; exit 1; }
 
 check-sqlite3:
 	@command -v $(SQLITE3) >/dev/null || { echo "missing: sqlite3; e.g. apt-get install sqlite3"; exit 1; }
