@@ -1,8 +1,9 @@
 //! Places in a JSON text: `$.items[0].name`, `$[*].data`, or the bare name of a member.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
@@ -91,7 +92,7 @@ impl Path {
         let mut at = text;
         for step in &self.0 {
             at = match step {
-                Step::Member(name) => *members(at)?.get(name.as_str())?,
+                Step::Member(name) => Members::of(at)?.get(name)?,
                 Step::Element(place) => *elements(at)?.get(*place)?,
                 Step::Each => return None,
             };
@@ -100,12 +101,53 @@ impl Path {
     }
 }
 
-/// The members of an object; none when it is something else.
-pub fn members(text: &RawValue) -> Option<HashMap<Cow<'_, str>, &RawValue>> {
-    text.get()
-        .starts_with('{')
-        .then(|| serde_json::from_str(text.get()).ok())
-        .flatten()
+/// The members of an object, as they are written. Rows have few, and a list of them is made faster than a table.
+pub struct Members<'r>(Vec<(Cow<'r, str>, &'r RawValue)>);
+
+impl<'r> Members<'r> {
+    /// None when it is something else than an object.
+    pub fn of(text: &'r RawValue) -> Option<Self> {
+        text.get()
+            .starts_with('{')
+            .then(|| serde_json::from_str(text.get()).ok())
+            .flatten()
+    }
+
+    /// Of several with one name the last counts.
+    pub fn get(&self, name: &str) -> Option<&'r RawValue> {
+        let mut members = self.0.iter().rev();
+        members
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| *value)
+    }
+}
+
+/// A name that is only copied where it has escapes in it.
+#[derive(Deserialize)]
+struct Name<'r>(#[serde(borrow)] Cow<'r, str>);
+
+impl<'r> Deserialize<'r> for Members<'r> {
+    fn deserialize<D: Deserializer<'r>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Gather;
+
+        impl<'r> Visitor<'r> for Gather {
+            type Value = Members<'r>;
+
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'r>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut members = Vec::new();
+                while let Some((Name(name), value)) = map.next_entry()? {
+                    members.push((name, value));
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Gather)
+    }
 }
 
 fn elements(text: &RawValue) -> Option<Vec<&RawValue>> {
@@ -130,6 +172,18 @@ impl std::fmt::Display for Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_members_with_one_name_the_last_counts() {
+        let text = r#"{"a":1,"b":[2],"\u0061":3,"c\n":4}"#;
+        let raw: &RawValue = serde_json::from_str(text).unwrap();
+        let members = Members::of(raw).unwrap();
+        let found = |name: &str| members.get(name).map(RawValue::get);
+        assert_eq!(found("a"), Some("3"));
+        assert_eq!(found("b"), Some("[2]"));
+        assert_eq!(found("c\n"), Some("4"));
+        assert_eq!(found("d"), None);
+    }
 
     #[test]
     fn what_is_a_path() {

@@ -1,13 +1,12 @@
 //! What a table gets of a row of an answer.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use super::function::{Deletes, Function, Take};
-use super::path::{Path, Step};
+use super::path::{Members, Path, Step};
 use super::template::{Values, plain};
 use crate::ground::{SyncError, quoted};
 use crate::providers::fit::{Leniency, fit, sanitise};
@@ -148,7 +147,7 @@ impl<'f> Rows<'f> {
     pub fn key_of(&self, text: &str, number: u64) -> Result<WireId<'static>, SyncError> {
         let raw: &RawValue =
             serde_json::from_str(text).map_err(|error| unreadable(number, &error))?;
-        self.id(raw, super::path::members(raw).as_ref(), number)
+        self.id(raw, Members::of(raw).as_ref(), number)
     }
 
     /// Reads a row; none when it is passed over. `number`: its place in the answer, from 1.
@@ -163,7 +162,7 @@ impl<'f> Rows<'f> {
     ) -> Result<Option<Row<'r>>, SyncError> {
         let raw: &RawValue =
             serde_json::from_str(text).map_err(|error| unreadable(number, &error))?;
-        let members = super::path::members(raw);
+        let members = Members::of(raw);
         let found = |path: &Path| find(raw, members.as_ref(), path);
         let id = self.id(raw, members.as_ref(), number)?;
         let at = match &self.function.incremental {
@@ -237,7 +236,7 @@ impl<'f> Rows<'f> {
     fn id(
         &self,
         raw: &RawValue,
-        members: Option<&HashMap<Cow<'_, str>, &RawValue>>,
+        members: Option<&Members<'_>>,
         number: u64,
     ) -> Result<WireId<'static>, SyncError> {
         let mut parts = Vec::with_capacity(self.function.key.len());
@@ -279,14 +278,10 @@ impl<'f> Rows<'f> {
 }
 
 /// A value of a row, whose members were found already.
-fn find<'r>(
-    raw: &'r RawValue,
-    members: Option<&HashMap<Cow<'r, str>, &'r RawValue>>,
-    path: &Path,
-) -> Option<&'r RawValue> {
+fn find<'r>(raw: &'r RawValue, members: Option<&Members<'r>>, path: &Path) -> Option<&'r RawValue> {
     match (path.0.split_first(), members) {
         (Some((Step::Member(name), rest)), Some(members)) => {
-            let found = *members.get(name.as_str())?;
+            let found = members.get(name)?;
             match rest {
                 [] => Some(found),
                 rest => Path(rest.to_vec()).cut(found),
