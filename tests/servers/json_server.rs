@@ -119,7 +119,7 @@ fn json_server_gives_out_pages_with_a_link_header() {
 fn json_server_says_what_has_not_changed() {
     if let Some(server) = json_server("etag") {
         server.put(1, "Emma", 1.0);
-        let device = Device::with(&server, &[("\"conditional\":false,", "")]);
+        let device = Device::of(&server);
         device.synced();
         let answer = device.synced();
         assert_eq!(answer["rest"]["unchanged"], true, "{answer}");
