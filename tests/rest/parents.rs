@@ -262,3 +262,15 @@ fn what_is_wrong_with_a_parent_is_named() {
         assert!(refused.contains(said), "{parent}: {refused}");
     }
 }
+
+#[test]
+fn sync_check_compares_though_the_last_operation_has_nothing_to_read() {
+    let (api, phone) =
+        ready(json!({"parent": {"entity": "shop", "columns": {"shop": "id"}, "where": "id > 2"}}));
+    synced(&phone);
+    phone.function("never", json!({"path": "/books", "when": "0"}));
+    phone.read("book", "never");
+    shops(&api, &[1, 2, 3]);
+    let answer: Value = serde_json::from_str(&phone.call("sync_check", &["api"])).expect("JSON");
+    assert_eq!(answer["state"], "different", "{answer}");
+}

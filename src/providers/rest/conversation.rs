@@ -63,6 +63,8 @@ pub struct Talk {
     /// How many operations the call has.
     calls: usize,
     branch: Option<Branch>,
+    /// For a comparison, the operations that are still to be read: with the answer to the last one, all is compared.
+    plan: VecDeque<usize>,
     sender: Sender,
     /// What goes out now was sent before.
     resent: bool,
@@ -123,6 +125,7 @@ impl Talk {
         let mut talk = Self {
             calls: operations.len(),
             branch: None,
+            plan: VecDeque::new(),
             sender,
             resent: false,
             met: HashMap::new(),
@@ -143,6 +146,7 @@ impl Talk {
         };
         if !sends || talk.writes_last {
             talk.at = match reads {
+                true if is_check => talk.plan_from(0),
                 true => talk.at_operation(0),
                 false => At::Done,
             };
@@ -184,6 +188,21 @@ impl Talk {
         }
     }
 
+    /// Finds out for a comparison what is to be read, from an operation of the call on, before anything is.
+    fn plan_from(&mut self, first: usize) -> At {
+        for place in first..self.calls {
+            match self.at_operation(place) {
+                At::Read(place) => self.plan.push_back(place),
+                asks => return asks,
+            }
+        }
+        self.next_planned()
+    }
+
+    fn next_planned(&mut self) -> At {
+        self.plan.pop_front().map_or(At::Done, At::Read)
+    }
+
     /// What it goes on with when its condition holds.
     fn start(&self, place: usize) -> At {
         let operation = &self.reader.operations[place];
@@ -203,6 +222,12 @@ impl Talk {
 
     /// What comes when an operation was carried out.
     fn leave(&mut self, place: usize, error: Option<SyncError>) -> At {
+        if self.reader.goal == Goal::Check {
+            return match error {
+                Some(error) => At::Failed(error),
+                None => self.next_planned(),
+            };
+        }
         let Some(branch) = self.branch.as_mut().filter(|branch| branch.of != place) else {
             return self.over(place, error);
         };
@@ -222,17 +247,13 @@ impl Talk {
     fn over(&self, place: usize, error: Option<SyncError>) -> At {
         match (self.reader.goal, error) {
             (Goal::Check, Some(error)) => At::Failed(error),
-            (Goal::Check, None) => self.after(place),
             (_, error) => At::Over(place, error),
         }
     }
 
-    /// Whether no other operation is read after the one that is read now.
-    fn is_last(&self, place: usize) -> bool {
-        match &self.branch {
-            Some(branch) => branch.left.is_empty() && branch.of + 1 == self.calls,
-            None => place + 1 == self.calls,
-        }
+    /// Whether a comparison reads no other operation after this one.
+    fn is_last(&self) -> bool {
+        self.plan.is_empty()
     }
 
     /// Takes up the operations that carry out one of the call.
@@ -269,6 +290,11 @@ impl Talk {
                     break;
                 }
             }
+        }
+        if self.reader.goal == Goal::Check && error.is_none() {
+            self.plan.extend(left);
+            self.at = self.plan_from(of + 1);
+            return;
         }
         let next = left.pop_front().filter(|_| error.is_none());
         self.at = match next {
@@ -359,7 +385,7 @@ impl Conversation for Talk {
                 (Next::Became(became), read)
             }
             At::Read(place) => {
-                let at = (place, self.is_last(place));
+                let at = (place, self.is_last());
                 let (turned, read) = self.reader.read(at, answer, sink)?;
                 (Next::Turned(turned), read)
             }
@@ -439,11 +465,17 @@ impl Conversation for Talk {
                 self.over(*place, Some(error.clone()))
             }
             (At::Begin(place), Ok(rows)) => {
+                let place = *place;
                 let due = rows.first().and_then(|row| row.get("due"));
-                match due == Some(&Json::from(1)) {
-                    true => self.start(*place),
-                    false if self.reader.goal == Goal::Check => self.after(*place),
-                    false => At::Skip(*place),
+                let is_due = due == Some(&Json::from(1));
+                match (is_due.then(|| self.start(place)), self.reader.goal) {
+                    (Some(At::Read(place)), Goal::Check) => {
+                        self.plan.push_back(place);
+                        self.plan_from(place + 1)
+                    }
+                    (Some(at), _) => at,
+                    (None, Goal::Check) => self.plan_from(place + 1),
+                    (None, _) => At::Skip(place),
                 }
             }
             (At::Parents(place), Ok(rows)) => {

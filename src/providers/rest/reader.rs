@@ -188,7 +188,7 @@ impl Reader {
             After::Cut(error) => Ok((Turned::Failed(error), Read::default())),
             After::Whole => {
                 let sweep = Sweep {
-                    named: &|id| ids.names(id) || reading.seen.names(id),
+                    named: &|id| ids.names(id),
                     is_part: reading.part.is_some(),
                     meant: &operation.meant,
                     most: operation.function.most.filter(|_| !self.force),
@@ -263,10 +263,9 @@ impl Reader {
 
     /// Takes a row of an answer.
     fn row(
-        &self,
         operation: &Operation,
         reading: &mut Reading,
-        rows: &Rows<'_>,
+        (rows, since): (&Rows<'_>, Option<&Json>),
         (number, text): (u64, &str),
         sink: &mut dyn Sink,
     ) -> Result<(), SyncError> {
@@ -278,8 +277,7 @@ impl Reader {
             match &row.at {
                 Some(at) => {
                     let is_newer_than = |old: &Json, order| incremental::compare(at, old) == order;
-                    let since = self.passed_over(operation);
-                    if since.is_some_and(|since| is_newer_than(&since, Ordering::Less)) {
+                    if since.is_some_and(|since| is_newer_than(since, Ordering::Less)) {
                         return Ok(());
                     }
                     let top = reading.top.as_ref();
@@ -335,11 +333,13 @@ impl Reader {
         {
             wanted.push(path.clone());
         }
+        let since = self.passed_over(operation);
+        let taking = (&rows, since.as_ref());
         let keeps = function.atomic || self.goal == Goal::Check;
         let mut kept = SpoolWriter::new(IN_MEMORY);
         let walked = page::read(function, answer, wanted, &mut |number, text| match keeps {
             true => keep(&mut kept, text),
-            false => self.row(operation, &mut reading, &rows, (number, text), sink),
+            false => Self::row(operation, &mut reading, taking, (number, text), sink),
         })?;
         if keeps {
             reading.kept.push(kept.finish());
@@ -417,7 +417,7 @@ impl Reader {
                 let mut number = 0;
                 each_kept(&kept, &mut |text| {
                     number += 1;
-                    self.row(operation, &mut reading, &rows, (number, text), sink)
+                    Self::row(operation, &mut reading, taking, (number, text), sink)
                 })?;
                 if reading.is_whole && operation.sweeps() {
                     let seen = &reading.seen;
