@@ -156,13 +156,7 @@ impl Reader {
         let mut reading = operation.reading.clone();
         let mut ids = reading.ids.take().unwrap_or_default();
         let entity = operation.known.entity;
-        let rows = Rows::new(
-            function,
-            &self.entities[entity],
-            &operation.values,
-            self.now,
-        )
-        .map_err(SyncError::data)?;
+        let rows = self.rows(function, operation)?;
         let headers = answer.headers;
         let walked = page::read(
             function,
@@ -261,6 +255,16 @@ impl Reader {
         }
     }
 
+    /// What the entity of an operation gets of rows that a function brings.
+    fn rows<'f>(
+        &'f self,
+        function: &'f Function,
+        operation: &'f Operation,
+    ) -> Result<Rows<'f>, SyncError> {
+        let entity = &self.entities[operation.known.entity];
+        Rows::new(function, entity, &operation.values, self.now).map_err(SyncError::data)
+    }
+
     /// Takes a row of an answer.
     fn row(
         operation: &Operation,
@@ -312,13 +316,7 @@ impl Reader {
         let function = &*operation.function;
         let entity = operation.known.entity;
         let mut reading = operation.reading.clone();
-        let rows = Rows::new(
-            function,
-            &self.entities[entity],
-            &operation.values,
-            self.now,
-        )
-        .map_err(SyncError::data)?;
+        let rows = self.rows(function, operation)?;
         let mut wanted = verdict_paths(function);
         wanted.extend(function.rules.iter().filter_map(|rule| rule.path.clone()));
         let headers = answer.headers;
@@ -460,14 +458,7 @@ impl Reader {
             for (operation, reading) in &readings {
                 let entity = operation.known.entity;
                 let function = &operation.function;
-                let rows = Rows::new(
-                    function,
-                    &self.entities[entity],
-                    &operation.values,
-                    self.now,
-                )
-                .map_err(SyncError::data)?
-                .of_texts(reading.of_texts);
+                let rows = self.rows(function, operation)?.of_texts(reading.of_texts);
                 each_kept(&reading.kept, &mut |text| {
                     number += 1;
                     let key = rows.key_of(text, number)?;
