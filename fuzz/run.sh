@@ -13,9 +13,9 @@ seconds=${1:?"usage: fuzz/run.sh SECONDS [TARGET…]"}
 shift
 targets=("$@")
 if [ ${#targets[@]} = 0 ]; then
-  for file in fuzz/targets/*.rs; do
+  for file in fuzz/src/targets/*.rs; do
     name=$(basename "$file" .rs)
-    [ "$name" = common ] || targets+=("$name")
+    [ "$name" = mod ] || targets+=("$name")
   done
 fi
 
@@ -34,7 +34,7 @@ run() { # run TARGET
   local bound=(-max_total_time="$seconds")
   [ "$seconds" != 0 ] || bound=(-runs=0)
   [ -z "${FUZZ_SEED:-}" ] || bound+=(-seed="$FUZZ_SEED")
-  if ! "$work/$host/release/$1" "$new" "fuzz/corpus/$1" "${bound[@]}" \
+  if ! FUZZ_TARGET=$1 "$work/$host/release/targets" "$new" "fuzz/corpus/$1" "${bound[@]}" \
       -dict=fuzz/json.dict -max_len=4096 -timeout=60 -rss_limit_mb=2048 \
       -artifact_prefix="fuzz/artifacts/$1-" -print_final_stats=1 2>"$log"; then
     tail -40 "$log"

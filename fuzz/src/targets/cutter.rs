@@ -1,14 +1,12 @@
 //! The cutter, walked to the ground: it agrees with serde_json on what is JSON, and on what it says. Only keys
 //! with half a surrogate pair are taken besides, which JavaScript writes.
-#![no_main]
 
-mod common;
-
-use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value as Json};
 use syncscope::fuzzing::mended;
 use syncscope::ground::SyncError;
 use syncscope::providers::cutter::{Cutter, parse};
+
+use crate::common;
 
 /// Takes objects and lists apart down to a level, and parses what is left.
 fn walk<R: std::io::Read>(cutter: &mut Cutter<R>, levels: usize) -> Result<Json, SyncError> {
@@ -42,7 +40,7 @@ fn read<R: std::io::Read>(source: R, levels: usize) -> Result<Json, SyncError> {
     Ok(json)
 }
 
-fuzz_target!(|data: &[u8]| {
+pub fn run(data: &[u8]) {
     let Some((levels, body)) = data.split_first() else {
         return;
     };
@@ -65,4 +63,4 @@ fuzz_target!(|data: &[u8]| {
     }
     let whole = mended(body).and_then(|body| serde_json::from_slice(&body).ok());
     assert_eq!(ours, whole);
-});
+}

@@ -1,14 +1,11 @@
 //! Rows made of any values: each column gets what the documentation says, to the last digit.
-#![no_main]
 
-mod common;
-
-use common::Event;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
-use libfuzzer_sys::fuzz_target;
 use syncscope::providers::base64::decode;
 use syncscope::providers::sink::Announced;
 use syncscope::providers::wire::{Slot, WireId, WireType};
+
+use crate::common::{self, Event};
 
 #[derive(Arbitrary, Debug, Clone)]
 enum Given {
@@ -103,14 +100,14 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 #[derive(Arbitrary, Debug)]
-struct Row {
+pub struct Row {
     id: String,
     number: Option<i64>,
     updated: bool,
     values: Vec<(u8, Given)>,
 }
 
-fuzz_target!(|rows: Vec<Row>| {
+pub fn run(rows: Vec<Row>) {
     let mut lists = [String::new(), String::new()];
     let mut wanted = [Vec::new(), Vec::new()];
     let mut ids = std::collections::HashSet::new();
@@ -154,4 +151,4 @@ fuzz_target!(|rows: Vec<Row>| {
     // It is a pull from the beginning.
     all.extend([Event::Named(0), Event::Named(1)]);
     assert_eq!(events, all, "{body}");
-});
+}

@@ -1,13 +1,11 @@
 //! An answer to a push: which rows it rejects is what a plain reading of the JSON says, no more and no less.
-#![no_main]
-
-mod common;
 
 use std::collections::BTreeSet;
 
-use libfuzzer_sys::fuzz_target;
 use serde_json::Value as Json;
 use syncscope::providers::cutter;
+
+use crate::common;
 
 const WAYS: &[(&str, &[&str], Option<&[&str]>)] = &[
     ("", &["experimentalRejectedIds"], None),
@@ -78,7 +76,7 @@ fn id(json: &Json) -> Option<String> {
     }
 }
 
-fuzz_target!(|data: &[u8]| {
+pub fn run(data: &[u8]) {
     let Some((way, body)) = data.split_first() else {
         return;
     };
@@ -122,4 +120,4 @@ fuzz_target!(|data: &[u8]| {
     for reason in said.refused.iter().flat_map(|(.., reason)| reason) {
         assert!(place.is_array() && reason.chars().count() <= 500);
     }
-});
+}

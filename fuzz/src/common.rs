@@ -9,9 +9,9 @@ use syncscope::providers::conversation::{
     Answer, Conversation, Event as Happened, Goal, Known, KnownEntity, LastSchema, Provider, Read,
     Refusal,
 };
-use syncscope::providers::{Stored, kinds};
 use syncscope::providers::sink::{Announced, RemoteRow, Scope, Sent, Sink, Verdict};
 use syncscope::providers::wire::{Entity, Holds, KeyType, Slot, WireColumn, WireId, WireType};
+use syncscope::providers::{Stored, kinds};
 
 /// The columns of `t`, one of each type.
 pub const COLUMNS: &[(&str, WireType, bool)] = &[

@@ -1,16 +1,14 @@
 //! The configuration of a provider: what is taken stays the same when it is stored, and makes requests to
 //! addresses that its owner wrote.
-#![no_main]
 
-mod common;
-
-use libfuzzer_sys::fuzz_target;
 use syncscope::http::Origin;
 use syncscope::providers::conversation::{AskBody, Step};
 use syncscope::providers::watermelon::Options;
 use syncscope::providers::{Transport, kinds};
 
-fuzz_target!(|text: &str| {
+use crate::common;
+
+pub fn run(text: &str) {
     let Ok(settings) = kinds::parse(text) else {
         return;
     };
@@ -49,4 +47,4 @@ fuzz_target!(|text: &str| {
         assert!(common::is_json(body), "{}", String::from_utf8_lossy(body));
     }
     let _ = Origin::parse(text);
-});
+}

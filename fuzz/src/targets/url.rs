@@ -1,8 +1,6 @@
 //! URLs and redirects: two other readers of URLs see the same origin, and no redirect leaves it. A token goes
 //! where the origin says, so a text that readers understand differently would send it elsewhere.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use syncscope::fuzzing::follow;
 use syncscope::http::{Origin, check_url, redacted};
 
@@ -18,7 +16,7 @@ fn theirs(text: &str) -> (String, String, u16) {
     )
 }
 
-fuzz_target!(|data: (&str, &str)| {
+pub fn run(data: (&str, &str)) {
     let (text, location) = data;
     if let Ok(origin) = Origin::parse(text) {
         assert_eq!(Origin::parse(&origin.to_string()), Ok(origin));
@@ -60,4 +58,4 @@ fuzz_target!(|data: (&str, &str)| {
         let reached = Origin::parse(&format!("{scheme}://{host}:{port}"));
         assert_eq!(reached.as_ref(), Ok(&ours), "{text} to {location:?}");
     }
-});
+}

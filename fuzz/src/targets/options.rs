@@ -1,8 +1,6 @@
 //! The smaller readers: settings and records of a response, the object of sync_entities, canonical JSON, keys
 //! of several columns, terms of an index.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use serde_json::Value as Json;
 use syncscope::fuzzing::{
     canonical, index_terms, read_entities, read_key, read_records, read_settings,
@@ -25,7 +23,7 @@ fn alike(one: &Json, two: &Json) -> bool {
     }
 }
 
-fuzz_target!(|text: &str| {
+pub fn run(text: &str) {
     let json: Option<Json> = serde_json::from_str(text).ok();
     if read_settings(text) || read_entities(text).is_some() {
         assert!(json.as_ref().is_some_and(Json::is_object), "{text}");
@@ -57,4 +55,4 @@ fuzz_target!(|text: &str| {
     }
     let terms = index_terms(text);
     assert!(terms.iter().map(String::len).sum::<usize>() <= text.len() + terms.len());
-});
+}

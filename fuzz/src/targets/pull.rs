@@ -1,10 +1,8 @@
 //! An answer to a pull, byte by byte: what is taken is JSON, and it is read alike however it arrives.
-#![no_main]
 
-mod common;
-
-use libfuzzer_sys::fuzz_target;
 use syncscope::providers::cutter::BYTE_ORDER_MARK;
+
+use crate::common;
 
 /// The first byte says how the answer is read.
 const WAYS: &[&str] = &[
@@ -18,7 +16,7 @@ const WAYS: &[&str] = &[
     r#","sendCreatedAsUpdated":true"#,
 ];
 
-fuzz_target!(|data: &[u8]| {
+pub fn run(data: &[u8]) {
     let Some((way, body)) = data.split_first() else {
         return;
     };
@@ -42,4 +40,4 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!((&end, &events), (&again, &same));
         }
     }
-});
+}
