@@ -14,7 +14,9 @@ use super::wire::Request;
 use super::writer::Writer;
 use crate::ground::{Class, SyncError};
 use crate::http::SpoolReader;
-use crate::store::{Database, Error, Result, Transaction, enforces_references, random_token};
+use crate::store::{
+    Database, Error, REFERRING, Result, Transaction, enforces_references, random_token,
+};
 
 pub enum Pushed {
     Answer(Json),
@@ -347,9 +349,10 @@ fn others_may_change(database: &Database) -> Result<bool> {
         return Ok(false);
     }
     let actions = database.query_value(
-        "SELECT EXISTS (SELECT 1 FROM main.sqlite_master AS t, pragma_foreign_key_list(t.name, ?1) AS k \
-         WHERE t.type = 'table' AND (k.on_delete NOT IN ('NO ACTION', 'RESTRICT') \
-         OR k.on_update NOT IN ('NO ACTION', 'RESTRICT')))",
+        &format!(
+            "SELECT EXISTS (SELECT 1 FROM {REFERRING} AS t, pragma_foreign_key_list(t.name, ?1) AS k \
+             WHERE k.on_delete NOT IN ('NO ACTION', 'RESTRICT') OR k.on_update NOT IN ('NO ACTION', 'RESTRICT'))"
+        ),
         &[database.schema().into()],
     )?;
     Ok(actions.as_i64() == Some(1))

@@ -7,7 +7,7 @@ use crate::capture::{drift, triggers};
 use crate::coordination::Ground;
 use crate::hub::remove_feed;
 use crate::store::{
-    Database, Error, Result, Session, others_run, quote_name, remove_schema, transact,
+    Database, Error, REFERRING, Result, Session, others_run, quote_name, remove_schema, transact,
 };
 
 use super::detach::refuse_busy;
@@ -65,9 +65,11 @@ pub fn leave_feed(database: &Database) -> Result<Option<Json>> {
 /// A table of the program that refers to one of ours would refer to nothing.
 fn refuse_referring(database: &Database) -> Result<()> {
     let referring = database.query_row(
-        "SELECT m.name, f.\"table\" FROM main.sqlite_master AS m JOIN pragma_foreign_key_list(m.name, ?1) AS f \
-         WHERE m.type = 'table' AND substr(m.name, 1, 5) <> '_sync' COLLATE NOCASE \
-         AND substr(f.\"table\", 1, 5) = '_sync' COLLATE NOCASE LIMIT 1",
+        &format!(
+            "SELECT m.name, f.\"table\" FROM {REFERRING} AS m JOIN pragma_foreign_key_list(m.name, ?1) AS f \
+             WHERE substr(m.name, 1, 5) <> '_sync' COLLATE NOCASE \
+             AND substr(f.\"table\", 1, 5) = '_sync' COLLATE NOCASE LIMIT 1"
+        ),
         &[database.schema().into()],
         |row| Ok((row.text(0), row.text(1))),
     )?;

@@ -12,6 +12,10 @@ use super::kept::Kept;
 use super::statement::Statement;
 use super::value::{Value, ValueRef};
 
+/// The tables of the file that may have foreign keys, as what stands after FROM: to ask all tables for theirs takes SQLite a
+/// statement for each, and most files have dozens without any, ours among them.
+pub const REFERRING: &str = "(SELECT name FROM main.sqlite_master WHERE type = 'table' AND instr(upper(sql), 'REFERENCES'))";
+
 /// A connection together with the attached file that a call is about.
 #[derive(Clone)]
 pub struct Database {

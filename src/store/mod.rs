@@ -37,7 +37,7 @@ mod value;
 pub use api::{host_version, sqlite3, sqlite3_api_routines, threads_allowed};
 pub use compare::{compare, same, shown};
 pub use connection::Connection;
-pub use database::{Database, quote_name};
+pub use database::{Database, REFERRING, quote_name};
 pub use error::{Error, Result};
 pub use function::{Call, Effect, Function, Shape};
 pub use hook::HOOK;

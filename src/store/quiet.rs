@@ -48,10 +48,18 @@ pub fn enforces_references(connection: Connection) -> bool {
 /// # Errors
 /// SQLite's.
 pub fn defer_references(connection: Connection) -> Result<()> {
-    // The PRAGMA has SQLite compile every statement of the connection anew.
     if !enforces_references(connection) {
         return Ok(());
     }
+    // SQLite takes the setting when it compiles the PRAGMA. When that runs, all statements of the connection are compiled
+    // anew besides, for an INSERT compiled before would still look for its parent at once. Nobody needs that here: what
+    // writes rows of the application is prepared after this, for one transaction. Another SQLite may need it run.
+    drop(connection.prepare("PRAGMA defer_foreign_keys = ON")?);
+    let mut asked = connection.prepare("PRAGMA defer_foreign_keys")?;
+    if asked.step()? && asked.integer(0) != 0 {
+        return Ok(());
+    }
+    drop(asked);
     connection.execute_script("PRAGMA defer_foreign_keys = ON")
 }
 

@@ -33,6 +33,56 @@ pub struct Statement {
     turn: u64,
     /// Where it is kept after use; none: it is finalized.
     home: Option<Arc<Kept>>,
+    parameters: Parameters,
+}
+
+/// What is bound to the parameters, one bit each; those beyond the 64th have none.
+///
+/// SQLite compiles a statement anew when a parameter changes on which its plan may depend, and takes
+/// `sqlite3_clear_bindings` for a change of all. So after a use only texts and blobs are let go of, and numbers stay: most
+/// have the same value the next time. One that nobody binds the next time is emptied before the first step.
+#[derive(Default)]
+struct Parameters {
+    /// Hold a text or a blob.
+    long: u64,
+    /// May hold a number.
+    numbers: u64,
+    /// Of those, the ones whose number is from an earlier use.
+    old: u64,
+    /// One that has no bit was bound.
+    beyond: bool,
+}
+
+impl Parameters {
+    /// Those of a statement that has been used.
+    fn used(raw: *mut sqlite3_stmt) -> Self {
+        // SAFETY: `raw` is live.
+        let count = unsafe { sq!(bind_parameter_count(raw)) }.clamp(0, 64) as u32;
+        let numbers = u64::MAX.checked_shr(64 - count).unwrap_or_default();
+        Self {
+            numbers,
+            old: numbers,
+            ..Self::default()
+        }
+    }
+
+    fn bind(&mut self, index: usize, value: ValueRef<'_>) {
+        let Some(bit) = index
+            .checked_sub(1)
+            .and_then(|bit| 1u64.checked_shl(bit as u32))
+        else {
+            self.beyond = true;
+            return;
+        };
+        self.long &= !bit;
+        self.numbers &= !bit;
+        self.old &= !bit;
+        match value {
+            ValueRef::Null => (),
+            ValueRef::Integer(_) | ValueRef::Real(_) => self.numbers |= bit,
+            ValueRef::Text(_) | ValueRef::InvalidText(_) | ValueRef::Blob(_) => self.long |= bit,
+        }
+    }
 }
 
 impl Connection {
@@ -54,6 +104,7 @@ impl Statement {
         if let Some(raw) = kept.take(sql) {
             return Ok(Self {
                 raw,
+                parameters: Parameters::used(raw),
                 connection,
                 sql: sql.into(),
                 turn: turn::current(),
@@ -98,6 +149,7 @@ impl Statement {
             sql: used.into(),
             turn: turn::current(),
             home,
+            parameters: Parameters::default(),
         };
         if rest.contains(|letter: char| letter != ';' && !letter.is_whitespace()) {
             return Err(Error::argument(
@@ -152,12 +204,8 @@ impl Statement {
     /// SQLite's.
     pub fn run(&mut self, values: &[ValueRef<'_>]) -> Result<i64> {
         let outcome = self.bind_borrowed_and_step(values);
-        // SAFETY: `raw` is a live statement; after reset no pointer into `values` is used again
-        // before it is replaced.
-        unsafe {
-            sq!(reset(self.raw));
-            sq!(clear_bindings(self.raw));
-        }
+        self.reset();
+        self.unbind();
         outcome?;
         Ok(self.connection.changes())
     }
@@ -176,6 +224,7 @@ impl Statement {
         value: ValueRef<'_>,
         keep: Option<unsafe extern "C" fn(*mut c_void)>,
     ) -> Result<()> {
+        self.parameters.bind(index, value);
         let index = index as c_int;
         // SAFETY: `raw` is live; text and blob pointers come with their lengths; a null or dangling
         // pointer is never passed for a blob of length 0 (zeroblob is used instead).
@@ -232,6 +281,9 @@ impl Statement {
     pub fn step(&mut self) -> Result<bool> {
         const ROW: c_int = 100;
         const DONE: c_int = 101;
+        if self.parameters.old != 0 {
+            self.empty(self.parameters.old);
+        }
         // SAFETY: `raw` is live.
         match unsafe { sq!(step(self.raw)) } {
             ROW => Ok(true),
@@ -242,6 +294,33 @@ impl Statement {
                 unsafe { sq!(reset(self.raw)) };
                 Err(error)
             }
+        }
+    }
+
+    /// Lets go of all texts and blobs that are bound. The statement is reset.
+    fn unbind(&mut self) {
+        if self.parameters.beyond {
+            // SAFETY: `raw` is live; no value is used again.
+            unsafe { sq!(clear_bindings(self.raw)) };
+            self.parameters = Parameters::default();
+            return;
+        }
+        self.empty(self.parameters.long);
+        self.parameters.old = self.parameters.numbers;
+    }
+
+    /// Binds NULL to parameters that have these bits. The statement is reset.
+    fn empty(&mut self, bits: u64) {
+        let of_bits = (0..u64::BITS).filter(|bit| bits >> bit & 1 != 0);
+        for bit in of_bits {
+            // SAFETY: `raw` is live. It can't fail: there is such a parameter, and the statement is not running.
+            unsafe { sq!(bind_null(self.raw, bit as c_int + 1)) };
+        }
+        let Parameters {
+            long, numbers, old, ..
+        } = &mut self.parameters;
+        for held in [long, numbers, old] {
+            *held &= !bits;
         }
     }
 
@@ -300,11 +379,8 @@ impl Drop for Statement {
         let Some(home) = self.home.take() else {
             return kept::finalize(self.raw);
         };
-        // SAFETY: `raw` is live; its values are not used again.
-        unsafe {
-            sq!(reset(self.raw));
-            sq!(clear_bindings(self.raw));
-        }
+        self.reset();
+        self.unbind();
         home.put(std::mem::take(&mut self.sql), self.raw);
     }
 }
@@ -332,5 +408,98 @@ mod tests {
         drop((one, two));
         let again = open(None);
         assert_eq!((again.raw, again.column(0)), (kept, ValueRef::Null));
+    }
+
+    /// How often SQLite has compiled it again.
+    fn compiled_again(statement: &Statement) -> c_int {
+        const REPREPARE: c_int = 5;
+        // SAFETY: `raw` is live.
+        unsafe { sq!(stmt_status(statement.raw, REPREPARE, 0)) }
+    }
+
+    #[test]
+    fn a_statement_that_is_kept_stays_compiled() {
+        let memory = in_memory();
+        let sql = "SELECT a FROM t WHERE b = ?1 AND c = ?2 AND d = ?3 ORDER BY a LIMIT ?4";
+        let connection = memory.database.connection();
+        connection
+            .execute_script("CREATE TABLE t (a, b, c, d); INSERT INTO t VALUES (7, 'x', 1, 0.5)")
+            .expect("made");
+        // The first values may show SQLite a better plan.
+        let mut first = None;
+        for _ in 0..10 {
+            let mut statement = memory.database.prepare(sql).expect("prepared");
+            let values = [
+                ValueRef::Text("x"),
+                1.into(),
+                ValueRef::Real(0.5),
+                10.into(),
+            ];
+            statement.bind_all(&values).expect("bound");
+            assert!(statement.step().expect("a row"));
+            assert_eq!(statement.integer(0), 7);
+            let again = compiled_again(&statement);
+            assert_eq!(again, *first.get_or_insert(again));
+        }
+    }
+
+    #[test]
+    fn what_is_bound_is_not_found_by_the_next_use() {
+        let memory = in_memory();
+        let connection = memory.database.connection();
+        connection
+            .execute_script("CREATE TABLE t (a, b, c)")
+            .expect("made");
+        let mut insert = memory
+            .database
+            .prepare("INSERT INTO t VALUES (?1, ?2, ?3)")
+            .expect("prepared");
+        let values = [ValueRef::Text("x"), 1.into(), ValueRef::Real(0.5)];
+        for bound in [3, 1, 2, 0] {
+            insert.run(&values[..bound]).expect("inserted");
+        }
+        drop(insert);
+        let mut insert = memory
+            .database
+            .prepare("INSERT INTO t VALUES (?1, ?2, ?3)")
+            .expect("prepared");
+        insert.bind(2, 4.into()).expect("bound");
+        assert!(!insert.step().expect("inserted"));
+        let rows = memory
+            .database
+            .query_all("SELECT a, b, c FROM t", &[], |row| {
+                Ok((0..3).map(|place| row.column(place).to_owned()).collect())
+            })
+            .expect("rows");
+        let (x, one, half) = (Value::Text("x".into()), Value::Integer(1), Value::Real(0.5));
+        let rows: Vec<Vec<Value>> = rows;
+        assert_eq!(
+            rows,
+            [
+                vec![x.clone(), one.clone(), half],
+                vec![x.clone(), Value::Null, Value::Null],
+                vec![x, one, Value::Null],
+                vec![Value::Null; 3],
+                vec![Value::Null, Value::Integer(4), Value::Null],
+            ]
+        );
+    }
+
+    #[test]
+    fn parameters_beyond_the_64th_are_emptied_too() {
+        let memory = in_memory();
+        for bound in [true, false] {
+            let mut statement = memory
+                .database
+                .prepare("SELECT ?64, ?65")
+                .expect("prepared");
+            if bound {
+                statement.bind(64, 1.into()).expect("bound");
+                statement.bind(65, 2.into()).expect("bound");
+            }
+            assert!(statement.step().expect("a row"));
+            let expected = if bound { (1, 2) } else { (0, 0) };
+            assert_eq!((statement.integer(0), statement.integer(1)), expected);
+        }
     }
 }

@@ -131,8 +131,10 @@ impl Binding {
     pub fn require_unchanged(&self, database: &Database) -> Result<(), SyncError> {
         let shape = &self.table.shape;
         let unchanged = database.query_value(
+            // likely(): as with cursors.
             "SELECT m.sql FROM main.sqlite_master AS m JOIN main._syncTable AS k ON k.name = m.name \
-             WHERE m.type = 'table' AND m.name = ?1 AND k.id = ?2 AND k.generation = ?3 AND k.captureOff IS NULL",
+             WHERE m.type = 'table' AND m.name = ?1 AND likely(k.id = ?2) AND likely(k.generation = ?3) \
+             AND k.captureOff IS NULL",
             &[
                 shape.name.as_str().into(),
                 self.table.id.into(),

@@ -11,6 +11,11 @@ use crate::store::{Database, Error, Result};
 
 use crate::transfer::binding::Binding;
 
+/// The row of an entity. A cursor is worth nothing to another table than the one that has the rows. likely(): or SQLite plans
+/// anew when that number is 1 and was not, or the other way round.
+const OF_ENTITY: &str = "FROM main._syncCursor WHERE provider = ?1 AND entity = ?2 COLLATE NOCASE \
+     AND likely(tableId = ?3) ORDER BY entity = ?2 DESC LIMIT 1";
+
 /// The stored cursor of an entity, exactly as the server wrote it; none where it is to be pulled from the beginning.
 ///
 /// # Errors
@@ -34,9 +39,7 @@ fn stored(
     again: bool,
 ) -> Result<Option<String>> {
     let found = database.query_row(
-        // A cursor is worth nothing to another table than the one that has the rows.
-        "SELECT cursor, again FROM main._syncCursor \
-         WHERE provider = ?1 AND entity = ?2 COLLATE NOCASE AND tableId = ?3 ORDER BY entity = ?2 DESC LIMIT 1",
+        &format!("SELECT cursor, again {OF_ENTITY}"),
         &[
             provider.into(),
             (&binding.entity).into(),
@@ -62,8 +65,7 @@ pub fn comes_again(
     grows: bool,
 ) -> Result<bool> {
     let stored = database.query_row(
-        "SELECT cursor, reached, again FROM main._syncCursor \
-         WHERE provider = ?1 AND entity = ?2 COLLATE NOCASE AND tableId = ?3 ORDER BY entity = ?2 DESC LIMIT 1",
+        &format!("SELECT cursor, reached, again {OF_ENTITY}"),
         &[
             provider.into(),
             (&binding.entity).into(),
@@ -96,11 +98,7 @@ pub fn store(
         (&binding.entity).into(),
         binding.table.id.into(),
     ];
-    let reached = database.query_value(
-        "SELECT reached FROM main._syncCursor \
-         WHERE provider = ?1 AND entity = ?2 COLLATE NOCASE AND tableId = ?3 ORDER BY entity = ?2 DESC LIMIT 1",
-        &place,
-    )?;
+    let reached = database.query_value(&format!("SELECT reached {OF_ENTITY}"), &place)?;
     // One that was written when an entity still was as its caller wrote it.
     database.execute(
         "DELETE FROM main._syncCursor WHERE provider = ?1 AND entity <> ?2 AND entity = ?2 COLLATE NOCASE \
@@ -168,8 +166,7 @@ pub fn awaited(
     is_told: impl Fn(&str) -> bool,
 ) -> Result<Vec<usize>> {
     let stored = database.query_value(
-        "SELECT brought FROM main._syncCursor \
-         WHERE provider = ?1 AND entity = ?2 COLLATE NOCASE AND tableId = ?3 ORDER BY entity = ?2 DESC LIMIT 1",
+        &format!("SELECT brought {OF_ENTITY}"),
         &[
             provider.into(),
             (&binding.entity).into(),
@@ -222,8 +219,7 @@ pub fn awaited_warning(binding: &Binding) -> Option<Warning> {
 /// SQLite's; [`Error::Corrupt`] for columns that are not a JSON list.
 pub fn last_schema(database: &Database, provider: &str, binding: &Binding) -> Result<LastSchema> {
     let stored = database.query_row(
-        "SELECT schemaVersion, columns FROM main._syncCursor \
-         WHERE provider = ?1 AND entity = ?2 COLLATE NOCASE AND tableId = ?3 ORDER BY entity = ?2 DESC LIMIT 1",
+        &format!("SELECT schemaVersion, columns {OF_ENTITY}"),
         &[
             provider.into(),
             (&binding.entity).into(),

@@ -8,7 +8,7 @@ use crate::capture::log::Entry;
 use crate::capture::op::{Op, bit};
 use crate::capture::reader::RowReader;
 use crate::capture::{Key, Tracked};
-use crate::store::{Database, Result, Statement, Value, ValueRef, quote_name};
+use crate::store::{Database, REFERRING, Result, Statement, Value, ValueRef, quote_name};
 
 /// A table that such a foreign key is about.
 struct Table {
@@ -334,9 +334,11 @@ fn tables(database: &Database) -> Result<Vec<Table>> {
         })
         .collect();
     let names = database.query_all(
-        "SELECT DISTINCT t.name FROM main.sqlite_master AS t, pragma_foreign_key_list(t.name, ?1) AS k \
-         WHERE t.type = 'table' AND k.on_delete = 'CASCADE' AND EXISTS \
-           (SELECT 1 FROM pragma_table_list AS l WHERE l.schema = ?1 AND l.name = t.name AND NOT l.wr)",
+        &format!(
+            "SELECT DISTINCT t.name FROM {REFERRING} AS t, pragma_foreign_key_list(t.name, ?1) AS k \
+             WHERE k.on_delete = 'CASCADE' AND EXISTS \
+               (SELECT 1 FROM pragma_table_list AS l WHERE l.schema = ?1 AND l.name = t.name AND NOT l.wr)"
+        ),
         &[database.schema().into()],
         |row| Ok(row.text(0)),
     )?;

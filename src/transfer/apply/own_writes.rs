@@ -1,7 +1,7 @@
 //! Keeping what is applied out of the log.
 //!
-//! Where nothing but our own triggers would fire, triggers are off and nothing is logged. Where triggers of the
-//! application may change rows as a side effect, they stay on, and what was logged of the rows applied is taken back,
+//! Where nothing but our own triggers would fire, all that is logged is taken back, and after many rows triggers are off
+//! and nothing is logged. Where triggers of the application may change rows as a side effect, they stay on, and what was logged of the rows applied is taken back,
 //! once they are what was applied: the entries of other rows are edits, and stay. What a deleted row took along by a
 //! foreign key is no edit of this device either, unless the provider says so.
 
@@ -21,6 +21,11 @@ use super::side_effects::SideEffects;
 /// appear at all.
 const BATCH: usize = 1000;
 const BATCH_BYTES: usize = 4 << 20;
+
+/// Rows after which triggers are off, where nothing but ours would fire. Each switch has SQLite compile all statements of
+/// the connection anew, those of statuses and scopes with a dozen triggers behind them, which takes as long as logging
+/// about so many rows.
+const MANY: usize = 1000;
 
 /// What became of a row of an answer.
 pub enum Applied {
@@ -80,6 +85,8 @@ pub struct OwnWrites<'a> {
     others: HashSet<Row>,
     /// Nothing of the application runs.
     alone: bool,
+    /// How many rows have been written with triggers on, if `alone`.
+    logged: usize,
     effects: SideEffects,
     /// What deletes take along that is not to be sent. Read when the first row is deleted.
     actions: Option<Actions>,
@@ -111,19 +118,19 @@ impl<'a> OwnWrites<'a> {
         let logged = effects.triggers || effects.updates || (effects.deletes && send_cascades);
         let written = logged.then(HashMap::new);
         let alone = written.is_none() && !asks;
-        let triggers_off = alone.then(|| TriggersOff::begin(database.connection()));
         Ok(Self {
             database,
             written,
             bytes: 0,
             others: HashSet::new(),
             alone,
+            logged: 0,
             effects,
             actions: None,
             foreseen: Foreseen::new(),
             gone: HashMap::new(),
             send_cascades,
-            triggers_off: triggers_off.flatten(),
+            triggers_off: None,
             start,
             mark: start,
         })
@@ -157,6 +164,10 @@ impl<'a> OwnWrites<'a> {
     /// A row was written. True when it is time to [take back](OwnWrites::take_back).
     pub fn wrote(&mut self, table: i64, key: &Key, applied: Applied) -> bool {
         let Some(written) = self.written.as_mut() else {
+            self.logged += 1;
+            if self.logged == MANY && self.alone {
+                self.triggers_off = TriggersOff::begin(self.database.connection());
+            }
             return false;
         };
         self.bytes += applied.bytes();

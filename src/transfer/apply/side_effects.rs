@@ -1,7 +1,7 @@
 //! Whether writing to the bound tables can change rows that nobody named: through an application's
 //! trigger or a foreign key action.
 
-use crate::store::{Database, Result, enforces_references};
+use crate::store::{Database, REFERRING, Result, enforces_references};
 use crate::transfer::app_triggers::has_triggers;
 use crate::transfer::binding::Binding;
 
@@ -44,10 +44,11 @@ fn foreign_key_actions(database: &Database) -> Result<(bool, bool)> {
         return Ok((false, false));
     }
     let found = database.query_row(
-        "SELECT total(k.on_delete NOT IN ('NO ACTION', 'RESTRICT')) > 0, \
-         total(k.on_update NOT IN ('NO ACTION', 'RESTRICT')) > 0 \
-         FROM main.sqlite_master AS t, pragma_foreign_key_list(t.name, ?1) AS k \
-         WHERE t.type = 'table'",
+        &format!(
+            "SELECT total(k.on_delete NOT IN ('NO ACTION', 'RESTRICT')) > 0, \
+             total(k.on_update NOT IN ('NO ACTION', 'RESTRICT')) > 0 \
+             FROM {REFERRING} AS t, pragma_foreign_key_list(t.name, ?1) AS k"
+        ),
         &[database.schema().into()],
         |row| Ok((row.integer(0) != 0, row.integer(1) != 0)),
     )?;

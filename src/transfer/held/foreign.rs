@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::capture::Key;
 use crate::store::{
-    Connection, Database, Error, Result, Statement, Value, ValueRef, enforces_references,
-    quote_name, shown,
+    Connection, Database, Error, REFERRING, Result, Statement, Value, ValueRef,
+    enforces_references, quote_name, shown,
 };
 use crate::transfer::binding::Binding;
 
@@ -74,11 +74,13 @@ pub fn links(database: &Database) -> Result<Vec<Link>> {
 pub fn declared(database: &Database) -> Result<Vec<Link>> {
     let mut links: Vec<Link> = Vec::new();
     let columns = database.query_all(
-        "SELECT child.name, k.seq, parent.name, k.\"from\", k.\"to\", k.on_delete, \
-         k.on_update \
-         FROM main.sqlite_master AS child, pragma_foreign_key_list(child.name, ?1) AS k \
-         JOIN main.sqlite_master AS parent ON parent.type = 'table' AND parent.name = k.\"table\" COLLATE NOCASE \
-         WHERE child.type = 'table' ORDER BY child.name, k.id, k.seq",
+        &format!(
+            "SELECT child.name, k.seq, parent.name, k.\"from\", k.\"to\", k.on_delete, \
+             k.on_update \
+             FROM {REFERRING} AS child CROSS JOIN pragma_foreign_key_list(child.name, ?1) AS k \
+             CROSS JOIN main.sqlite_master AS parent ON parent.type = 'table' AND parent.name = k.\"table\" COLLATE NOCASE \
+             ORDER BY child.name, k.id, k.seq"
+        ),
         &[database.schema().into()],
         |row| {
             let names = (row.text(0), row.integer(1), row.text(2), row.text(3));

@@ -7,7 +7,7 @@ use crate::capture::shape::Shape;
 use crate::ground::Affinity;
 use crate::providers::affinity::stored;
 use crate::providers::wire::{Holds, Slot};
-use crate::store::{Database, Result, Value, quote_name};
+use crate::store::{Database, REFERRING, Result, Value, quote_name};
 
 /// A column that refers to the key of a table.
 pub struct Reference {
@@ -28,10 +28,12 @@ impl Reference {
         let key = shape.keys()[0];
         let parent = Holds::of(&key.declared, shape.strict).affinity;
         database.query_all(
-            "SELECT child.name, fk.\"from\", c.type, c.hidden FROM main.sqlite_master AS child, \
-               pragma_foreign_key_list(child.name, ?1) AS fk, pragma_table_xinfo(child.name, ?1) AS c \
-             WHERE child.type = 'table' AND fk.\"table\" = ?2 COLLATE NOCASE \
-               AND coalesce(fk.\"to\", ?3) = ?3 COLLATE NOCASE AND c.name = fk.\"from\" COLLATE NOCASE",
+            &format!(
+                "SELECT child.name, fk.\"from\", c.type, c.hidden FROM {REFERRING} AS child, \
+                   pragma_foreign_key_list(child.name, ?1) AS fk, pragma_table_xinfo(child.name, ?1) AS c \
+                 WHERE fk.\"table\" = ?2 COLLATE NOCASE \
+                   AND coalesce(fk.\"to\", ?3) = ?3 COLLATE NOCASE AND c.name = fk.\"from\" COLLATE NOCASE"
+            ),
             &[
                 database.schema().into(),
                 shape.name.as_str().into(),
