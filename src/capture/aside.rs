@@ -35,14 +35,16 @@ impl Kept {
     /// # Errors
     /// SQLite's.
     pub fn of(database: &Database, table: &Tracked) -> Result<Self> {
-        if readable_schema(database)?.is_none_or(|version| version < WITH_ASIDE) {
-            return Ok(Self(None));
-        }
         let any = database.query_value(
             "SELECT 1 FROM main._syncAside WHERE tbl = ?1 LIMIT 1",
             &[table.id.into()],
-        )?;
-        if any == Value::Null {
+        );
+        // A file that an older build wrote, and that is only read, has no such table.
+        let is_older = |version: Option<i64>| version.is_none_or(|version| version < WITH_ASIDE);
+        if any.is_err() && is_older(readable_schema(database)?) {
+            return Ok(Self(None));
+        }
+        if any? == Value::Null {
             return Ok(Self(None));
         }
         let mut read = database

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ground::{Affinity, complaint};
-use crate::store::{Database, Error, Result, quote_name, readable_schema};
+use crate::store::{Database, Error, Result, ValueRef, quote_name, readable_schema};
 
 use super::columns::{Columns, Names};
 use super::moved::moved;
@@ -218,14 +218,21 @@ fn split_place(recorded: &str) -> (String, Option<String>) {
 /// The schema version from which on the state of capture is recorded.
 const WITH_STATE: i64 = 3;
 
-fn select(database: &Database) -> Result<String> {
-    let state = match readable_schema(database)? {
-        Some(version) if version >= WITH_STATE => "keys, captureOff, generation",
-        _ => "NULL, NULL, 0",
+/// Registrations. `those`: what stands after FROM and the table. Asked for each table in each transaction of a sync.
+fn select(database: &Database, those: &str, values: &[ValueRef<'_>]) -> Result<Vec<Registration>> {
+    let with = |state| {
+        let sql = format!(
+            "SELECT id, name, columns, definition, options, provider, indexes, {state} FROM main._syncTable {those}"
+        );
+        database.query_all(&sql, values, read)
     };
-    Ok(format!(
-        "SELECT id, name, columns, definition, options, provider, indexes, {state} FROM main._syncTable"
-    ))
+    with("keys, captureOff, generation").or_else(|error| {
+        // A file that an older build wrote, and that is only read.
+        match readable_schema(database)? {
+            Some(version) if version < WITH_STATE => with("NULL, NULL, 0"),
+            _ => Err(error),
+        }
+    })
 }
 
 /// All registrations, in the order in which they were made.
@@ -233,7 +240,7 @@ fn select(database: &Database) -> Result<String> {
 /// # Errors
 /// SQLite's; [`Error::Corrupt`] for JSON that is none.
 pub fn registrations(database: &Database) -> Result<Vec<Registration>> {
-    database.query_all(&format!("{} ORDER BY id", select(database)?), &[], read)
+    select(database, "ORDER BY id", &[])
 }
 
 /// The registration of one table.
@@ -241,8 +248,7 @@ pub fn registrations(database: &Database) -> Result<Vec<Registration>> {
 /// # Errors
 /// As [`registrations`].
 pub fn registration(database: &Database, name: &str) -> Result<Option<Registration>> {
-    let select = select(database)?;
-    database.query_row(&format!("{select} WHERE name = ?1"), &[name.into()], read)
+    Ok(select(database, "WHERE name = ?1", &[name.into()])?.pop())
 }
 
 fn read(row: &crate::store::Statement) -> Result<Registration> {
