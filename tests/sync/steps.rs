@@ -52,6 +52,47 @@ fn a_first_sync_brings_everything_and_sends_what_is_here() {
     );
 }
 
+/// How often SQLite has compiled statements of the connection again that we keep.
+fn compiled_again(device: &Device) -> i32 {
+    use rusqlite::ffi::{SQLITE_STMTSTATUS_REPREPARE, sqlite3_next_stmt, sqlite3_stmt_status};
+    let mut sum = 0;
+    // SAFETY: the connection is open, and nobody else uses it meanwhile.
+    unsafe {
+        let mut statement = sqlite3_next_stmt(device.db.handle(), std::ptr::null_mut());
+        while !statement.is_null() {
+            sum += sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_REPREPARE, 0);
+            statement = sqlite3_next_stmt(device.db.handle(), statement);
+        }
+    }
+    sum
+}
+
+#[test]
+fn a_small_sync_compiles_no_kept_statement_again() {
+    let backend = with_rows();
+    let device = Device::new(&backend.sync_url());
+    let mut before = 0;
+    for round in 0..6 {
+        device.exec(&format!(
+            "UPDATE task SET title = 'here {round}' WHERE id = 't1'"
+        ));
+        backend.sql(|sql| {
+            sql.execute_batch(&format!(
+                "UPDATE list SET name = 'there {round}' WHERE id = 'l1'"
+            ))
+        });
+        device.synced();
+        let after = compiled_again(&device);
+        // The first rounds are the first of some statements, and SQLite learns their values.
+        assert!(
+            round < 3 || after == before,
+            "round {round}: {before} to {after}"
+        );
+        before = after;
+    }
+    assert_equal(&device, &backend, &["list", "task"]);
+}
+
 #[test]
 fn a_sync_with_nothing_to_do_is_one_request_and_writes_no_row() {
     let backend = with_rows();

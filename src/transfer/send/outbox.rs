@@ -396,11 +396,11 @@ impl FrozenRows<'_> {
         let mut rows = self.database.prepare(match kind {
             Some(_) => {
                 "SELECT coalesce(change, id), kind, content, pk, base FROM main._syncOutbox \
-                 WHERE pushId = ?1 AND tbl = ?2 AND kind = ?3 ORDER BY id"
+                 WHERE pushId = ?1 AND likely(tbl = ?2) AND kind = ?3 ORDER BY id"
             }
             None => {
                 "SELECT coalesce(change, id), kind, content, pk, base FROM main._syncOutbox \
-                 WHERE pushId = ?1 AND tbl = ?2 ORDER BY id"
+                 WHERE pushId = ?1 AND likely(tbl = ?2) ORDER BY id"
             }
         })?;
         let mut values: Vec<ValueRef<'_>> = vec![self.push.into(), table.into()];
