@@ -8,6 +8,7 @@ use super::error::{HttpError, Kind};
 use super::exchange::{self, Answer};
 use super::explain;
 use super::meter::Meter;
+use super::pace;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::redact::Redactor;
@@ -85,7 +86,7 @@ fn run(
         .check()
         .map_err(|why| HttpError::new(Kind::BadOption, why))?;
     let plan = Arc::new(Plan::new(request, meter)?);
-    let deadline = Instant::now() + policy.total;
+    let mut deadline = Instant::now() + policy.total;
     let large = plan
         .body
         .as_ref()
@@ -95,9 +96,14 @@ fn run(
         if cancelled() {
             return Err(gave_up(&plan));
         }
+        deadline +=
+            pace::wait(&plan.url.origin, policy, cancelled).ok_or_else(|| gave_up(&plan))?;
         tries.started += 1;
         meter.restart();
         let result = once(&plan, policy, announce, deadline, cancelled);
+        if let Ok(answer) = &result {
+            pace::hear(&plan.url.origin, &answer.headers, policy);
+        }
         let retry_after = match &result {
             Ok(answer) if retry::worth_retrying(answer.status) => answer
                 .headers

@@ -15,7 +15,7 @@
 //! | `request`, `plan`, `outgoing`, `response`, `spool` | what goes in, how it is checked, how its body leaves, what comes out, bodies of any size |
 //! | `body` | reading an answer: gzip, limits, truncation |
 //! | `meter` | how many bytes have gone out and come in |
-//! | `policy`, `retry` | timeouts and limits; when to try again and after how long |
+//! | `policy`, `retry`, `pace` | timeouts and limits; when to try again and after how long; how often a server is asked |
 //! | `origin`, `url`, `redirect` | where a request may go |
 //! | `places` | places for secrets in headers and bodies |
 //! | `logins` | tokens that were got by logging in, for all connections of the process |
@@ -34,6 +34,7 @@ pub mod logins;
 mod meter;
 mod origin;
 mod outgoing;
+mod pace;
 mod places;
 mod plan;
 mod policy;

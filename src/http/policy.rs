@@ -13,7 +13,7 @@ pub struct Policy {
     /// 1 ms to 24 h, default 30 s.
     pub idle: Duration,
     /// Longest duration of the whole call: all attempts, the pauses between them and the reading of
-    /// the body. 1 ms to 24 h, default 10 min.
+    /// the body; not the wait for a turn. 1 ms to 24 h, default 10 min.
     pub total: Duration,
     /// Most attempts, the first included. 1 to 100, default 4.
     pub attempts: u32,
@@ -26,6 +26,10 @@ pub struct Policy {
     /// Longest `Retry-After` that is waited for; a longer one ends the call with that answer.
     /// 0 to 1 h, default 60 s.
     pub retry_after_max: Duration,
+    /// Most requests to one origin that begin within a second. 1 to 1,000, default any number.
+    pub per_second: Option<u32>,
+    /// The same for a minute. 1 to 10,000, default any number.
+    pub per_minute: Option<u32>,
     /// Most bytes of an answer after decompression. 1 byte to 1 TiB, default 1 GiB.
     pub max_response_bytes: u64,
     /// Bytes of an answer kept in memory; more goes to a temporary file. 0 to 1 GiB, default 8 MiB.
@@ -42,6 +46,8 @@ impl Default for Policy {
             backoff_base: Duration::from_millis(300),
             backoff_max: Duration::from_secs(10),
             retry_after_max: Duration::from_secs(60),
+            per_second: None,
+            per_minute: None,
             max_response_bytes: 1 << 30,
             spool_memory: 8 << 20,
         }
@@ -59,6 +65,10 @@ impl Policy {
     pub const PAUSE_MS: (u64, u64) = (0, HOUR);
     /// Bounds of [`Policy::attempts`].
     pub const ATTEMPTS: (u64, u64) = (1, 100);
+    /// Bounds of [`Policy::per_second`].
+    pub const PER_SECOND: (u64, u64) = (1, 1000);
+    /// Bounds of [`Policy::per_minute`].
+    pub const PER_MINUTE: (u64, u64) = (1, 10_000);
     /// Bounds of [`Policy::max_response_bytes`].
     pub const RESPONSE_BYTES: (u64, u64) = (1, 1 << 40);
     const SPOOL_BYTES: (u64, u64) = (0, 1 << 30);
@@ -73,6 +83,12 @@ impl Policy {
         duration("backoff_base", self.backoff_base, Self::PAUSE_MS)?;
         duration("backoff_max", self.backoff_max, Self::PAUSE_MS)?;
         duration("retry_after_max", self.retry_after_max, Self::PAUSE_MS)?;
+        for (name, most, bounds) in [
+            ("per_second", self.per_second, Self::PER_SECOND),
+            ("per_minute", self.per_minute, Self::PER_MINUTE),
+        ] {
+            number(name, most.map_or(bounds.0, u64::from), bounds)?;
+        }
         number(
             "max_response_bytes",
             self.max_response_bytes,

@@ -42,6 +42,8 @@ pub const KEYS: &[Key] = &[
     key("backoffMs", within(Policy::PAUSE_MS), Usual::Json("300"), "upper bound of the first pause between attempts; it doubles each time, and the pause is random from 0 to it", r#"{"backoffMs":1000}"#),
     key("maxBackoffMs", within(Policy::PAUSE_MS), Usual::Json("10000"), "where the doubling stops", r#"{"maxBackoffMs":60000}"#),
     key("maxRetryAfterMs", within(Policy::PAUSE_MS), Usual::Json("60000"), "longest `Retry-After` that a sync waits for; a longer one ends it", r#"{"maxRetryAfterMs":0}"#),
+    key("requestsPerSecond", within(Policy::PER_SECOND), Usual::Nothing, "most requests that begin within a second, to one server from one process", r#"{"requestsPerSecond":5}"#),
+    key("requestsPerMinute", within(Policy::PER_MINUTE), Usual::Nothing, "the same within a minute. Without both a sync asks as fast as it can, but not before the time that an answer names when nothing remains (`RateLimit-Remaining` and `RateLimit-Reset`, also with `X-` before them, or `RateLimit`), if that is not later than `maxRetryAfterMs`", r#"{"requestsPerMinute":60}"#),
     key("maxResponseBytes", within(Policy::RESPONSE_BYTES), Usual::Json("1073741824"), "most bytes of one answer, decompressed", r#"{"maxResponseBytes":100000000}"#),
 ];
 
@@ -197,15 +199,17 @@ pub fn policy(settings: &Settings) -> Policy {
     let usual = Policy::default();
     let number = |key: &str| settings.optional_number(key);
     let time = |key: &str, usual| number(key).map_or(usual, Duration::from_millis);
-    let attempts = number("attempts").and_then(|attempts| u32::try_from(attempts).ok());
+    let count = |key: &str| number(key).and_then(|count| u32::try_from(count).ok());
     Policy {
         connect: time("connectTimeoutMs", usual.connect),
         idle: time("timeoutMs", usual.idle),
         total: time("totalTimeoutMs", usual.total),
-        attempts: attempts.unwrap_or(usual.attempts),
+        attempts: count("attempts").unwrap_or(usual.attempts),
         backoff_base: time("backoffMs", usual.backoff_base),
         backoff_max: time("maxBackoffMs", usual.backoff_max),
         retry_after_max: time("maxRetryAfterMs", usual.retry_after_max),
+        per_second: count("requestsPerSecond"),
+        per_minute: count("requestsPerMinute"),
         max_response_bytes: number("maxResponseBytes").unwrap_or(usual.max_response_bytes),
         ..usual
     }

@@ -13,6 +13,7 @@ mod functions;
 mod guards;
 mod import;
 mod incremental;
+mod limits;
 mod login;
 mod modes;
 mod paging;

@@ -165,7 +165,7 @@ impl<'a> OwnWrites<'a> {
     pub fn wrote(&mut self, table: i64, key: &Key, applied: Applied) -> bool {
         let Some(written) = self.written.as_mut() else {
             self.logged += 1;
-            if self.logged == MANY && self.alone {
+            if self.logged == MANY + 1 && self.alone {
                 self.triggers_off = TriggersOff::begin(self.database.connection());
             }
             return false;
