@@ -215,6 +215,7 @@ impl Run {
             database,
             provider,
             run: self.id,
+            bytes: response.body.len(),
             cancel: &self.cancel,
             again: (0..self.bindings.len())
                 .map(|place| {

@@ -107,7 +107,7 @@ impl<'a> Applier<'a> {
             })
             .collect::<Result<Vec<_>>>()?;
         let asks = tables.iter().any(TableApplier::asks_the_application);
-        let own = OwnWrites::begin(database, bindings, start, asks)?;
+        let own = OwnWrites::begin(database, bindings, start, asks, setting.bytes)?;
         let references = match own.others_may_follow() {
             true => References::of(database, bindings)?,
             false => References::default(),

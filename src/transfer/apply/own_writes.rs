@@ -1,7 +1,7 @@
 //! Keeping what is applied out of the log.
 //!
-//! Where nothing but our own triggers would fire, all that is logged is taken back, and after many rows triggers are off
-//! and nothing is logged. Where triggers of the application may change rows as a side effect, they stay on, and what was logged of the rows applied is taken back,
+//! Where nothing but our own triggers would fire, the few rows of a short answer are logged, and all that is taken back; for
+//! a long one triggers are off, and nothing is logged. Where triggers of the application may change rows as a side effect, they stay on, and what was logged of the rows applied is taken back,
 //! once they are what was applied: the entries of other rows are edits, and stay. What a deleted row took along by a
 //! foreign key is no edit of this device either, unless the provider says so.
 
@@ -22,10 +22,11 @@ use super::side_effects::SideEffects;
 const BATCH: usize = 1000;
 const BATCH_BYTES: usize = 4 << 20;
 
-/// Rows after which triggers are off, where nothing but ours would fire. Each switch has SQLite compile all statements of
-/// the connection anew, those of statuses and scopes with a dozen triggers behind them, which takes as long as logging
-/// about so many rows.
-const MANY: usize = 1000;
+/// Length of an answer from which on triggers are off, and rows after which they are where it was shorter or is not known,
+/// if nothing but ours would fire. Each switch has SQLite compile all statements of the connection anew, which takes as long
+/// as logging about so many rows, and longer where many tables are synced.
+const LONG: u64 = 32 << 10;
+const MANY: usize = 200;
 
 /// What became of a row of an answer.
 pub enum Applied {
@@ -102,7 +103,8 @@ pub struct OwnWrites<'a> {
 }
 
 impl<'a> OwnWrites<'a> {
-    /// `start` is the log's end. `asks`: the application's SQL runs while we write.
+    /// `start` is the log's end. `asks`: the application's SQL runs while we write. `bytes`: about how much there is to write,
+    /// as far as that is known.
     ///
     /// # Errors
     /// SQLite's.
@@ -111,6 +113,7 @@ impl<'a> OwnWrites<'a> {
         bindings: &[Binding],
         start: i64,
         asks: bool,
+        bytes: u64,
     ) -> Result<Self> {
         let effects = SideEffects::of(database, bindings)?;
         let send_cascades = bindings.iter().any(|binding| binding.rules.send_cascades);
@@ -118,6 +121,8 @@ impl<'a> OwnWrites<'a> {
         let logged = effects.triggers || effects.updates || (effects.deletes && send_cascades);
         let written = logged.then(HashMap::new);
         let alone = written.is_none() && !asks;
+        let is_quiet = alone && bytes >= LONG;
+        let triggers_off = is_quiet.then(|| TriggersOff::begin(database.connection()));
         Ok(Self {
             database,
             written,
@@ -130,7 +135,7 @@ impl<'a> OwnWrites<'a> {
             foreseen: Foreseen::new(),
             gone: HashMap::new(),
             send_cascades,
-            triggers_off: None,
+            triggers_off: triggers_off.flatten(),
             start,
             mark: start,
         })
@@ -165,7 +170,7 @@ impl<'a> OwnWrites<'a> {
     pub fn wrote(&mut self, table: i64, key: &Key, applied: Applied) -> bool {
         let Some(written) = self.written.as_mut() else {
             self.logged += 1;
-            if self.logged == MANY + 1 && self.alone {
+            if self.logged == MANY + 1 && self.alone && self.triggers_off.is_none() {
                 self.triggers_off = TriggersOff::begin(self.database.connection());
             }
             return false;

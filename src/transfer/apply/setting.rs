@@ -13,6 +13,8 @@ pub struct Setting<'a> {
     pub provider: &'a str,
     /// The row of `_syncRun`; 0 outside of a run.
     pub run: i64,
+    /// How long the answer is; 0 where that is not known.
+    pub bytes: u64,
     /// Set when the run must end.
     pub cancel: &'a AtomicBool,
     /// For each binding, what comes again that was pulled before.

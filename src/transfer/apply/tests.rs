@@ -62,6 +62,7 @@ fn apply(memory: &Memory, bindings: &[Binding; 1], say: impl FnOnce(&mut dyn Sin
         database: &memory.database,
         provider: "p",
         run: 1,
+        bytes: 0,
         cancel: &cancel,
         again: Vec::new(),
         part: None,

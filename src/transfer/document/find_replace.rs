@@ -81,7 +81,7 @@ impl Ids<'_> {
         } else if let (Some(old), Some(new)) = (binding.wire_key(&from), binding.wire_key(&to)) {
             self.rename(binding, old, new)?;
         }
-        let mut own = OwnWrites::begin(database, bindings, log::high_water(database)?, false)?;
+        let mut own = OwnWrites::begin(database, bindings, log::high_water(database)?, false, 0)?;
         let holding = format!("SELECT id FROM {} WHERE {HOLDS_IT}", self.table);
         let mut scan = database.connection().prepare(&holding)?;
         scan.bind(1, self.find.into())?;

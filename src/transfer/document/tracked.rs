@@ -130,6 +130,7 @@ pub fn apply(
         database: job.database,
         provider: job.provider,
         run: 0,
+        bytes: 0,
         cancel: &cancel,
         again: Vec::new(),
         part: None,
